@@ -1,0 +1,42 @@
+# Thin faces of commands; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help certificate test test-slow bench lint locks clean
+SHELL := /bin/bash
+
+PYTHON ?= python3.11
+ifneq ($(OVERRIDES),)
+CONFIG := --config overrides='$(OVERRIDES)'
+endif
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+certificate: .venv/ready ## train twice, compare, certify; OVERRIDES='model=cnn seed=7' changes the experiment
+	@.venv/bin/snakemake --cores all $(CONFIG)
+
+test: .venv-dev/ready ## unit, stage and workflow tests
+	@.venv-dev/bin/python -m pytest -m "not slow"
+
+test-slow: .venv-dev/ready ## what takes longer
+	@.venv-dev/bin/python -m pytest -m slow
+
+bench: .venv-dev/ready ## the published script against `make certificate`, paired runs
+	@.venv-dev/bin/python bench/bench.py
+
+lint: .venv-dev/ready ## ruff, mypy, snakefmt, snakemake --lint
+	@.venv-dev/bin/ruff check .
+	@.venv-dev/bin/ruff format --check .
+	@.venv-dev/bin/mypy
+	@.venv-dev/bin/snakefmt --check Snakefile
+	@.venv-dev/bin/snakemake --lint
+
+locks: .venv-dev/ready ## resolve envs/*.in again and write locks and post-deploy scripts
+	@.venv-dev/bin/python scripts/lock.py
+
+clean: ## remove results, environments and logs; data stays
+	rm -rf results logs .samebits .snakemake
+
+# A virtual environment from a lock. `ready` is made last, so that one that was interrupted is
+# built again; the lock in /tmp keeps two makes from building it at once.
+.venv/ready .venv-dev/ready: .venv%/ready: envs/driver.lock.txt envs/dev.lock.txt
+	@scripts/bootstrap.sh $(PYTHON) $(@D) envs/$(if $(filter .venv-dev,$(@D)),dev,driver).lock.txt

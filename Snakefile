@@ -1,0 +1,215 @@
+# From a resolved experiment to a certificate:
+#
+#   load ──┬──> train control ──┬──> compare ──> certify ──> certificate.json, certificate.html
+#          └──> train replica ──┘
+#
+# Every rule runs scripts/<rule>.py in the environment envs/<rule>* and writes below <rule>/.
+# Rules use `shell:`, because a run must be pinned before its interpreter starts: launch.py does
+# that, and keeps the log.
+
+import sys
+import time
+from pathlib import Path
+
+from snakemake.settings.types import DeploymentMethod
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+SCRIPTS = Path(workflow.basedir, "scripts")
+ENVS = Path(workflow.basedir, "envs")
+sys.path.insert(0, str(SCRIPTS))
+
+from samebits import canonical, code, summary
+from samebits.configure import configure
+from samebits.errors import SamebitsError
+
+started = time.time()
+
+
+# ---- configure: the experiment, composed once ------------------------------------------------
+try:
+    experiment = configure(config, Path(workflow.basedir, "conf"))
+except SamebitsError as error:
+    raise WorkflowError(str(error))
+
+DATA = f"data/{experiment.data_key}"
+RESULTS = f"results/{experiment.name}"
+LOGS = f"logs/{experiment.name}"
+RUNS = ["control", "replica"]
+TRAIN = experiment.config["framework"]["environment"]
+PROFILE = experiment.config["determinism"]
+
+# Written only when they differ: a change re-runs what depends on it and nothing else.
+canonical.write_json_if_changed(f"{DATA}/config.json", experiment.part("data"))
+canonical.write_json_if_changed(f"{RESULTS}/config.json", experiment.config)
+
+
+# ---- environment: the same lock, by conda or by uv -------------------------------------------
+
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+
+
+def environment(name):
+    """The embedded environment as an input; nothing when Snakemake itself deploys."""
+    return [] if CONDA else f".samebits/environments/{name}/environment.json"
+
+
+def python(name):
+    return "python" if CONDA else f".samebits/environments/{name}/bin/python"
+
+
+wildcard_constraints:
+    environment=r"[a-z][a-z0-9.-]*",
+    run="|".join(RUNS),
+
+
+localrules:
+    all,
+    environment,
+
+
+rule all:
+    input:
+        f"{RESULTS}/certificate.json",
+        f"{RESULTS}/certificate.html",
+
+
+rule environment:
+    message:
+        "build the environment {wildcards.environment} (once)"
+    input:
+        code=code.files(SCRIPTS / "environment.py"),
+        definition=f"{ENVS}/{{environment}}.yaml",
+        lock=f"{ENVS}/{{environment}}.lock.txt",
+    output:
+        record=".samebits/environments/{environment}/environment.json",
+    params:
+        folder=subpath(output.record, parent=True),
+    log:
+        "logs/environment/{environment}.log",
+    shell:
+        "{sys.executable:q} {SCRIPTS:q}/launch.py --log {log:q} --"
+        " {SCRIPTS:q}/environment.py --definition {input.definition:q} --lock {input.lock:q}"
+        " --output {params.folder:q}"
+
+
+# ---- load: whatever the source, the pinned bytes ---------------------------------------------
+
+
+rule load:
+    message:
+        "load the data ({experiment.data_key})"
+    input:
+        environment("load"),
+        code=code.files(SCRIPTS / "load.py"),
+        config=f"{DATA}/config.json",
+        lock=f"{ENVS}/load.lock.txt",
+    output:
+        arrays=directory(f"{DATA}/arrays"),
+        record=f"{DATA}/record.json",
+    params:
+        python=python("load"),
+    log:
+        f"logs/load/{experiment.data_key}.log",
+    conda:
+        "envs/load.yaml"
+    shell:
+        "{params.python:q} {SCRIPTS:q}/launch.py --log {log:q} --"
+        " {SCRIPTS:q}/load.py --config {input.config:q} --lock {input.lock:q}"
+        " --arrays {output.arrays:q} --record {output.record:q}"
+
+
+# ---- train: twice, in separate processes, pinned before the interpreter starts ---------------
+
+
+rule train:
+    message:
+        "train {wildcards.run}"
+    input:
+        environment(TRAIN),
+        code=code.files(SCRIPTS / "train.py"),
+        model=experiment.model_files,
+        config=f"{RESULTS}/config.json",
+        data=f"{DATA}/arrays",
+        lock=f"{ENVS}/{TRAIN}.lock.txt",
+    output:
+        directory(f"{RESULTS}/train/{{run}}"),
+    params:
+        python=python(TRAIN),
+        pinned=experiment.variables(),
+        source_path=experiment.source_path,
+    log:
+        f"{LOGS}/train/{{run}}.log",
+    conda:
+        f"envs/{TRAIN}.yaml"
+    threads: PROFILE["intra_op_threads"] or 1
+    resources:
+        gpu=experiment.config["framework"]["gpus"],
+    shell:
+        "{params.python:q} {SCRIPTS:q}/launch.py --log {log:q} {params.pinned:q} --"
+        " {SCRIPTS:q}/train.py --config {input.config:q} --data {input.data:q}"
+        " --lock {input.lock:q} --source-path {params.source_path:q} --run {wildcards.run:q}"
+        " --output {output:q}"
+
+
+# ---- compare: measured, not judged -----------------------------------------------------------
+
+
+rule compare:
+    message:
+        "compare the runs bit for bit"
+    input:
+        environment("compare"),
+        code=code.files(SCRIPTS / "compare.py"),
+        control=f"{RESULTS}/train/control",
+        replica=f"{RESULTS}/train/replica",
+    output:
+        f"{RESULTS}/compare/comparison.json",
+    params:
+        python=python("compare"),
+    log:
+        f"{LOGS}/compare.log",
+    conda:
+        "envs/compare.yaml"
+    shell:
+        "{params.python:q} {SCRIPTS:q}/launch.py --log {log:q} --"
+        " {SCRIPTS:q}/compare.py --control {input.control:q} --replica {input.replica:q}"
+        " --output {output:q}"
+
+
+# ---- certify: graded, for people and for programs --------------------------------------------
+
+
+rule certify:
+    message:
+        "certify"
+    input:
+        environment("certify"),
+        code=code.files(SCRIPTS / "certify.py"),
+        config=f"{RESULTS}/config.json",
+        load=f"{DATA}/record.json",
+        runs=expand(f"{RESULTS}/train/{{run}}", run=RUNS),
+        comparison=f"{RESULTS}/compare/comparison.json",
+    output:
+        certificate=f"{RESULTS}/certificate.json",
+        page=f"{RESULTS}/certificate.html",
+    params:
+        python=python("certify"),
+        name=experiment.name,
+    log:
+        f"{LOGS}/certify.log",
+    conda:
+        "envs/certify.yaml"
+    shell:
+        "{params.python:q} {SCRIPTS:q}/launch.py --log {log:q} --"
+        " {SCRIPTS:q}/certify.py --config {input.config:q} --name {params.name:q}"
+        " --load-record {input.load:q} --run {input.runs[0]:q} --run {input.runs[1]:q}"
+        " --comparison {input.comparison:q} --checkout {SCRIPTS.parent:q}"
+        " --output {output.certificate:q} --page {output.page:q}"
+
+
+onsuccess:
+    certificate = Path(RESULTS, "certificate.json")
+    if certificate.is_file():
+        print(summary.text(canonical.read_json(certificate), certificate, time.time() - started))

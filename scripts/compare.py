@@ -1,0 +1,42 @@
+"""Hold training runs against each other, bit for bit.
+
+INPUTS
+    --control DIR    folder of the run that the others are held against
+    --replica DIR    folder of another run of the same experiment; may be given several times
+OUTPUTS
+    --output FILE    comparison.json (samebits-compare-1)
+GUARANTEES
+    Measures and does not judge: exit 0 with "identical": false when runs differ.
+    "identical" is true only when history, weights and optimizer state of every run are there and
+    equal in every bit, dtype, shape, name and order. A NaN equals the same NaN only, 0.0 is not
+    -0.0. Digests are taken again from the stored elements; a damaged artefact, runs of different
+    experiments or the same run twice are errors (exit 1) and leave no output.
+    Memory stays bounded whatever the size of the weights.
+"""
+
+import argparse
+from pathlib import Path
+
+from samebits import canonical, errors
+from samebits.comparison import compare
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Hold training runs against each other.")
+    parser.add_argument("--control", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--replica", type=Path, required=True, metavar="DIR", action="append")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Compare and write the comparison."""
+    args = _arguments()
+    comparison = compare(args.control, args.replica)
+    canonical.write_json(args.output, comparison)
+    print("identical" if comparison["identical"] else "not identical")
+    return 0
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Load the data set of an experiment.
+
+INPUTS      --config   the `data` part of the resolved config
+            --lock     the lock of the environment that this runs in
+OUTPUTS     --arrays   a folder of .npy files with an index, to be memory-mapped
+            --record   where the data came from, what was refused and why, digests
+GUARANTEES  published data has the pinned SHA-256 whatever the source, a user's file the given
+            one; labels and shapes are what the config says; nothing half-written
+"""
+
+import argparse
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from samebits import arrays, canonical, datasets, environment_record
+from samebits.errors import run
+from samebits.progress import say
+
+FORMAT = "samebits-load-1"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Load the data set of an experiment.")
+    for name in ("config", "lock", "arrays", "record"):
+        parser.add_argument(f"--{name}", required=True, type=Path)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Load, check, write arrays and record."""
+    options, started = _arguments(), time.monotonic()
+    environment = environment_record.record(options.lock)
+    config = canonical.read_json(options.config)["data"]
+    dataset = datasets.load(config, say)
+    named = sorted(dataset.arrays.items())
+    with canonical.whole_folder(options.arrays) as folder:
+        digest = arrays.save_arrays(folder, named)
+    record = {
+        "format": FORMAT,
+        "dataset": config["option"],
+        "config": config,
+        "source": {"kind": dataset.kind, "where": dataset.where},
+        "refused": [asdict(refusal) for refusal in dataset.refused],
+        "arrays": [entry.as_json() for entry in arrays.read_index(options.arrays)],
+        "digest": digest,
+        "environment": environment,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    canonical.write_json(options.record, record)
+    say(f"{config['option']} from {dataset.kind} {dataset.where}: {digest[:16]}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,233 @@
+"""Compose the experiment once, when Snakemake reads the Snakefile.
+
+INPUTS      conf/ (Hydra groups and schema.json), Snakemake's ``config``
+OUTPUTS     an Experiment: resolved, schema-checked, named by its digest
+GUARANTEES  an unknown key, group or option, a wrong type or an impossible pair raises
+            SamebitsError with all problems, before any job exists; equal overrides give an equal
+            digest, whatever way they were given
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from samebits import canonical, model_source, overrides
+from samebits.errors import SamebitsError, all_problems
+from samebits.overrides import OPTION, Override
+
+FORMAT = "samebits-config-1"
+GROUPS = ("data", "model", "trainer", "framework", "determinism", "experiment")
+_NOT_IDENTITY = ("name", "source_path")  # where things lie, not what is trained
+_NAME_LENGTH = 100  # of 255 bytes that file systems allow for one name
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One resolved configuration and the names made from it."""
+
+    name: str  # the folder under results/
+    config: dict[str, Any]  # what is trained: its canonical JSON has the digest below
+    digest: str
+    data_key: str  # the folder under data/; equal data configs share it
+    source_path: str  # where the model's module is looked for
+    model_files: tuple[str, ...]  # the user's module: an input of every training
+
+    def part(self, *keys: str) -> dict[str, Any]:
+        """The part of the config that one stage depends on."""
+        return {"format": FORMAT} | {key: self.config[key] for key in keys}
+
+    def variables(self) -> list[str]:
+        """NAME=VALUE of what must be set before the interpreter starts."""
+        profile = self.config["determinism"]
+        seed = profile["hash_seed"]
+        pinned = {"PYTHONHASHSEED": "random" if seed is None else str(seed)}
+        return [f"{name}={value}" for name, value in (pinned | profile["environment"]).items()]
+
+
+def configure(config: Mapping[str, Any], conf: Path) -> Experiment:
+    """Resolve Snakemake's ``config`` against the Hydra tree ``conf``.
+
+    Raises SamebitsError that lists every problem with the valid choices and the nearest name.
+    """
+    wanted = overrides.from_config(config, GROUPS)
+    resolved = _compose(wanted, conf)
+    _check(resolved, conf)
+    identity = {key: value for key, value in resolved.items() if key not in _NOT_IDENTITY}
+    identity["format"] = FORMAT
+    data = identity["data"]
+    return Experiment(
+        name=resolved["name"] or default_name(wanted),
+        config=identity,
+        digest=canonical.digest(identity),
+        data_key=f"{data[OPTION]}-{canonical.digest(data)[:12]}",
+        source_path=resolved["source_path"],
+        model_files=tuple(map(str, _model_files(resolved))),
+    )
+
+
+def default_name(wanted: Iterable[Override]) -> str:
+    """A folder name made from the overrides; ``default`` without any."""
+    values = {o.prefix.strip("+") + o.key: o.value for o in wanted if o.key != "name"}
+    if not values:
+        return "default"
+    text = ",".join(f"{key}={_short(value)}" for key, value in sorted(values.items()))
+    safe = re.sub(r"[^A-Za-z0-9._=,+-]", "-", text)
+    if safe == text and len(text) <= _NAME_LENGTH:
+        return text
+    return f"{safe[: _NAME_LENGTH - 9]}-{canonical.digest(values)[:8]}"
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _compose(wanted: list[Override], conf: Path) -> dict[str, Any]:
+    with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
+        _refuse_unknown_options(wanted)
+        choices = [o for o in wanted if o.key in GROUPS and not isinstance(o.value, dict)]
+        _refuse_unknown_keys(wanted, _resolve(choices, missing_ok=True))
+        return _resolve(wanted, missing_ok=False)
+
+
+def _resolve(wanted: list[Override], missing_ok: bool) -> dict[str, Any]:
+    """Hydra's composition as plain JSON, each group with the option that was chosen."""
+    try:
+        composed = compose("config", [o.hydra() for o in wanted], return_hydra_config=True)
+        chosen = composed.hydra.runtime.choices
+        node = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+        plain: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=not missing_ok)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise SamebitsError(f"config: {_first_lines(error)}") from None
+    for group in GROUPS:
+        if group in plain:
+            plain[group] = dict(plain[group]) | {OPTION: chosen[group]}
+    return dict(plain)
+
+
+def _first_lines(error: Exception) -> str:
+    """Hydra's message without the search path it ends with."""
+    return " ".join(str(error).split("Config search path")[0].split())
+
+
+def _nearest(name: str, valid: Iterable[str]) -> str:
+    """Where a wrong name leads: the nearest valid one, and all of them."""
+    valid = sorted(valid)
+    near = difflib.get_close_matches(name, valid, n=1)
+    return (f"did you mean {near[0]}? " if near else "") + f"valid: {', '.join(valid)}"
+
+
+def _refuse_unknown_options(wanted: Iterable[Override]) -> None:
+    loader = GlobalHydra.instance().config_loader()
+    problems = []
+    for override in wanted:
+        if override.key in GROUPS and isinstance(override.value, (str, int, float)):
+            valid = loader.get_group_options(override.key)
+            if override.value not in valid:
+                hint = _nearest(str(override.value), valid)
+                problems.append(f"{override.key}={override.value}: no such option; {hint}")
+    if problems:
+        raise SamebitsError(all_problems(problems))
+
+
+def _leaves(override: Override) -> list[tuple[str, str]]:
+    """The keys that an override sets: one, or those of a mapping given to a group."""
+    if override.key in GROUPS and isinstance(override.value, dict):
+        return [(f"{override.key}.{key}", override.prefix) for key in override.value]
+    return [(override.key, override.prefix)]
+
+
+def _refuse_unknown_keys(wanted: Iterable[Override], base: Mapping[str, Any]) -> None:
+    known = set(_paths(base)) | set(GROUPS)
+    problems = [
+        f"{key}: no such key; {_nearest(key, _siblings(key, known))}"
+        for override in wanted
+        for key, prefix in _leaves(override)
+        if key not in known and prefix in ("", "~")
+    ]
+    if problems:
+        raise SamebitsError(all_problems(problems))
+
+
+def _paths(node: Any, prefix: str = "") -> Iterable[str]:
+    """Every key of a nested mapping, dotted."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            yield from _paths(value, f"{prefix}{key}.")
+
+
+def _siblings(key: str, known: set[str]) -> set[str]:
+    """The keys to offer for a wrong one: those of its group, or the top level."""
+    group = key.rpartition(".")[0]
+    if group not in known:
+        return {name for name in known if "." not in name}
+    return {name for name in known if name.rpartition(".")[0] == group}
+
+
+def _check(resolved: dict[str, Any], conf: Path) -> None:
+    """Schema first; pairs only of values that are right by themselves."""
+    problems = list(_schema_problems(resolved, conf)) or list(_pair_problems(resolved))
+    if problems:
+        raise SamebitsError(all_problems(problems))
+
+
+def _schema_problems(resolved: dict[str, Any], conf: Path) -> Iterable[str]:
+    schema = json.loads((conf / "schema.json").read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in validator.iter_errors(resolved):
+        yield from map(_describe, _causes(error, resolved))
+
+
+def _causes(error: Any, resolved: Mapping[str, Any]) -> list[Any]:
+    """Of the alternatives for ``data``, only the one that was chosen explains anything."""
+    if error.validator != "oneOf" or list(error.absolute_path) != ["data"]:
+        return [error]
+    option = resolved["data"][OPTION]
+    index = {"npz": 1, "synthetic": 2}.get(option, 0)
+    return [cause for cause in error.context if cause.schema_path[0] == index]
+
+
+def _describe(error: Any) -> str:
+    where = ".".join(map(str, error.absolute_path)) or "config"
+    return f"{where}: {error.message}"
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
+
+
+def _pair_problems(resolved: Mapping[str, Any]) -> Iterable[str]:
+    """Values that are each right but not together, and what would be."""
+    framework, profile = resolved["framework"], resolved["determinism"]
+    if _version(framework["tensorflow"]) < _version(profile["minimum_tensorflow"]):
+        yield (
+            f"determinism={profile[OPTION]} needs TensorFlow >= {profile['minimum_tensorflow']}, "
+            f"got framework={framework[OPTION]} ({framework['tensorflow']}); "
+            "use determinism=tf21 with it"
+        )
+    if profile["op_determinism"] and profile["seeding"] is None:
+        yield "determinism: op determinism without seeds makes random ops fail; set seeding"
+    model, data = resolved["model"], resolved["data"]
+    for key, source in (("input_shape", "shape"), ("classes", "classes")):
+        if model[OPTION] != overrides.CUSTOM and model.get(key, 0) is None:
+            yield (
+                f"data.{source}: model={model[OPTION]} needs it, got null with data={data[OPTION]};"
+                f" set data.{source} or use a model of your own"
+            )
+    yield from model_source.problems(model, resolved["source_path"])
+
+
+def _model_files(resolved: Mapping[str, Any]) -> list[Path]:
+    found = model_source.find(resolved["model"]["_target_"], resolved["source_path"])
+    return [found] if found else []

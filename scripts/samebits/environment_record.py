@@ -1,0 +1,81 @@
+"""Which Python and which packages this process runs on. Runs on Python 3.7 to 3.13."""
+import platform
+import re
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Tuple
+
+from samebits import canonical
+from samebits.errors import SamebitsError, all_problems
+
+if sys.version_info >= (3, 8):
+    import importlib.metadata as metadata
+else:
+    import importlib_metadata as metadata  # in the locks of the Python 3.7 environments
+
+# What a conda prefix has beside the lock: they install packages and are not imported.
+_INSTALLERS = ("pip", "setuptools", "wheel", "packaging")
+_LOCKED = re.compile(r"([A-Za-z0-9._-]+)==([^ \\]+)(?:\s*\\?\s*--hash=sha256:([0-9a-f]{64}))?")
+
+
+def normal(name: str) -> str:
+    """A distribution's name in the normal form of PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed() -> Dict[str, str]:
+    """Distribution name (normal form) -> version, of everything that can be imported."""
+    found = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name:
+            found.setdefault(normal(name), distribution.version)
+    return found
+
+
+def locked(lock: Path) -> Dict[str, Tuple[str, str]]:
+    """Distribution name -> (version, SHA-256 of its file), of a lock file."""
+    text = Path(lock).read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith(("#", "--"))]
+    matches = [_LOCKED.match(line.strip()) for line in lines if line.strip()]
+    return {normal(m.group(1)): (m.group(2), m.group(3) or "") for m in matches if m}
+
+
+def check_lock(lock: Path, found: Mapping[str, str]) -> None:
+    """Raise SamebitsError that lists every package that is not as the lock says."""
+    expected = locked(lock)
+    problems = [
+        "{}: expected {}, got {}".format(name, version, found.get(name, "none"))
+        for name, (version, _) in expected.items()
+        if found.get(name) != version
+    ]
+    problems += [
+        "{}: expected none, got {}".format(name, version)
+        for name, version in found.items()
+        if name not in expected and name not in _INSTALLERS
+    ]
+    if problems:
+        raise SamebitsError(
+            "{}: this environment is not what the lock says; delete it to have it built again\n"
+            "{}".format(lock, all_problems(problems))
+        )
+
+
+def record(lock: Path) -> Dict[str, Any]:
+    """Python, packages and the lock they were held against. Raises SamebitsError, see above."""
+    found = installed()
+    check_lock(lock, found)
+    return {
+        "python": {
+            "version": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "compiler": platform.python_compiler(),
+        },
+        "packages": packages_json(found),
+        "lock": canonical.file_digest(lock),
+    }
+
+
+def packages_json(found: Mapping[str, str]) -> List[Dict[str, str]]:
+    """Packages as records list them: sorted by name."""
+    return [{"name": name, "version": found[name]} for name in sorted(found)]

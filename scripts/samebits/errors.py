@@ -1,0 +1,51 @@
+"""The one base class of expected failures, and the one place that catches it.
+
+Exit codes of every script: 0 done, 1 an expected failure with an explanation,
+2 wrong usage (argparse), 130 interrupted.
+"""
+import errno
+import sys
+from typing import Callable, Iterable
+
+FAILED = 1
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+_NEXT_STEP = {
+    errno.ENOSPC: "free some space and start the same command again",
+    errno.EDQUOT: "free some of your quota and start the same command again",
+    errno.EACCES: "check who may read and write there",
+    errno.EROFS: "choose a folder on a writable file system (snakemake --directory DIR)",
+    errno.ENOENT: "check the path",
+}
+
+
+class SamebitsError(Exception):
+    """A failure that the user can act on: expected, got, next step."""
+
+
+def all_problems(problems: Iterable[str]) -> str:
+    """One message for several problems, sorted, so that no run shows only the first."""
+    return "\n".join(sorted(problems))
+
+
+def explain_os_error(error: OSError) -> str:
+    """What the system refused, on which file, and what to do."""
+    where = " {!r}".format(str(error.filename)) if error.filename else ""
+    hint = _NEXT_STEP.get(error.errno or 0)
+    return "{}{}{}".format(error.strerror or error, where, "; " + hint if hint else "")
+
+
+def run(main: Callable[[], int]) -> None:
+    """Run ``main`` and leave the process with its exit code; explain expected failures."""
+    try:
+        code = main()
+    except SamebitsError as error:
+        print("error: {}".format(error), file=sys.stderr)
+        code = FAILED
+    except OSError as error:
+        print("error: {}".format(explain_os_error(error)), file=sys.stderr)
+        code = FAILED
+    except KeyboardInterrupt:
+        print("interrupted; start the same command again to go on", file=sys.stderr)
+        code = INTERRUPTED
+    sys.exit(code)

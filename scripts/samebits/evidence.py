@@ -1,0 +1,194 @@
+"""The files that a certificate rests on: read once, with their digest and what is wrong with them.
+
+A file that is missing, is not JSON or is not what its format says does not stop the reading: it
+becomes a document with a problem, and the certificate says so.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from samebits import canonical, environment_record
+from samebits.errors import SamebitsError, all_problems, explain_os_error
+
+SCHEMA = Path(__file__).with_name("certificate.schema.json")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file: ``content`` is None exactly when ``problem`` says why."""
+
+    name: str
+    sha256: str | None = None
+    content: Any = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class RunEvidence:
+    """What one training run left. History and indices are None where the run has none."""
+
+    name: str
+    record: Document
+    history: Document | None
+    weights: Document | None
+    optimizer: Document | None
+
+    @property
+    def documents(self) -> Iterator[Document]:
+        """All files of the run that should be there."""
+        for document in (self.record, self.history, self.weights, self.optimizer):
+            if document is not None:
+                yield document
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The lock of the training environment, and what each run's packages lack of it."""
+
+    document: Document
+    mismatches: dict[str, str]  # by run, in words; a run that is as locked is not in it
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that is graded."""
+
+    config: Document
+    load: Document
+    comparison: Document
+    runs: tuple[RunEvidence, ...]
+    lock: Lock
+
+    @property
+    def documents(self) -> Iterator[Document]:
+        """All files, in the order in which the certificate lists them."""
+        yield from (self.config, self.lock.document, self.load)
+        for run in self.runs:
+            yield from run.documents
+        yield self.comparison
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the evidence lies."""
+
+    config: Path
+    lock: Path
+    load_record: Path
+    runs: Sequence[Path]
+    comparison: Path
+
+
+def read(paths: Paths) -> Evidence:
+    """Read all evidence. Raises SamebitsError only when two runs have folders of one name."""
+    names = [folder.name for folder in paths.runs]
+    if len(set(names)) != len(names):
+        raise SamebitsError(
+            f"expected runs in folders of different names, got {', '.join(sorted(names))}; "
+            "give each run once"
+        )
+    runs = tuple(_read_run(folder) for folder in paths.runs)
+    return Evidence(
+        config=read_json(paths.config, "config.json", "config"),
+        load=read_json(paths.load_record, "load/record.json", "loadRecord"),
+        comparison=read_json(paths.comparison, "compare/comparison.json", "comparison"),
+        runs=runs,
+        lock=_read_lock(paths.lock, runs),
+    )
+
+
+def _read_run(folder: Path) -> RunEvidence:
+    name = f"train/{folder.name}"
+    record = read_json(folder / "record.json", f"{name}/record.json", "trainRecord")
+    if record.content is None or record.content["status"] != "completed":
+        return RunEvidence(folder.name, record, None, None, None)
+    history, weights, optimizer = (
+        read_json(folder / path, f"{name}/{path}", definition)
+        for path, definition in (
+            ("history.json", "history"),
+            ("weights/index.json", "arrayIndex"),
+            ("optimizer/index.json", "arrayIndex"),
+        )
+    )
+    return RunEvidence(folder.name, record, history, weights, optimizer)
+
+
+def read_json(path: Path, name: str, definition: str) -> Document:
+    """One JSON file, held against a definition of the schema."""
+    try:
+        sha256 = canonical.file_digest(path)
+    except OSError as error:
+        return Document(name, problem=f"{name}: {explain_os_error(_without_path(error))}")
+    try:
+        content = canonical.read_json(path)
+    except SamebitsError:
+        return Document(name, sha256, problem=f"{name} is not valid JSON")
+    wrong = list(violations(content, definition))
+    if wrong:
+        return Document(name, sha256, problem=f"{name} is not what its format says: {wrong[0]}")
+    return Document(name, sha256, content)
+
+
+def _without_path(error: OSError) -> OSError:
+    """The same failure without the path: a certificate names no folder of its machine."""
+    return OSError(error.errno, error.strerror)
+
+
+def _read_lock(path: Path, runs: Sequence[RunEvidence]) -> Lock:
+    name = f"envs/{path.name}"
+    try:
+        document = Document(name, canonical.file_digest(path), content=path.name)
+    except OSError as error:
+        problem = f"{name}: {explain_os_error(_without_path(error))}"
+        return Lock(Document(name, problem=problem), {})
+    return Lock(document, {run.name: wrong for run in runs if (wrong := _packages(path, run))})
+
+
+def _packages(lock: Path, run: RunEvidence) -> str:
+    """What a run's packages lack of the lock, in words; empty when they are as locked."""
+    if run.record.content is None:
+        return ""
+    found = {
+        environment_record.normal(package["name"]): package["version"]
+        for package in run.record.content["packages"]
+    }
+    try:
+        environment_record.check_lock(lock, found)
+    except SamebitsError as error:
+        return "; ".join(str(error).splitlines()[1:])
+    return ""
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    return schema
+
+
+def violations(content: Any, definition: str | None = None) -> Iterator[str]:
+    """How a value breaks the schema, or one of its definitions; nothing when it does not."""
+    schema = _schema()
+    if definition:
+        schema = {"$defs": schema["$defs"], "$ref": f"#/$defs/{definition}"}
+    for error in sorted(Draft202012Validator(schema).iter_errors(content), key=_where):
+        yield f"at {_where(error)}: {error.message[:300]}"
+
+
+def _where(error: Any) -> str:
+    return str(error.json_path)
+
+
+def refuse_invalid(certificate: Any) -> None:
+    """Raise SamebitsError with everything in which a certificate breaks the schema."""
+    wrong = list(violations(certificate))
+    if wrong:
+        raise SamebitsError(
+            f"expected a certificate as {SCHEMA.name} says, got one that breaks it; nothing was "
+            f"written, please report this\n{all_problems(wrong)}"
+        )

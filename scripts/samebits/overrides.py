@@ -1,0 +1,172 @@
+"""Whatever way a user gives overrides to Snakemake, the same list of Hydra overrides.
+
+Snakemake types ``--config`` values by its own rules and hands nested ones over as strings;
+config files and profiles arrive typed by YAML. Here every string is typed again by Hydra's
+override grammar, so that ``--config``, a config file and Hydra's own notation agree.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
+from hydra.errors import HydraException
+
+from samebits.errors import SamebitsError, all_problems
+
+OPTION = "option"  # inside a group's mapping: which option of the group
+CUSTOM = "custom"  # the model group's option for a user's own _target_
+
+_PARSER = OverridesParser.create()
+_OPEN, _CLOSE, _QUOTES = "([{", ")]}", "'\""
+
+
+@dataclass(frozen=True)
+class Override:
+    """One override: a key such as ``trainer.epochs`` or a group, and a JSON value."""
+
+    key: str
+    value: Any
+    prefix: str = ""  # Hydra's "+" (add), "++" (add or change) or "~" (delete)
+
+    def hydra(self) -> str:
+        """The override in Hydra's grammar, quoted so that it reads back to the same value."""
+        return self.prefix + self.key + ("" if self.prefix == "~" else "=" + literal(self.value))
+
+
+def literal(value: Any) -> str:
+    """A JSON value in Hydra's override grammar. Raises SamebitsError for anything else."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float() if math.isfinite(value):
+            return repr(value)
+        case str():
+            return "'" + value.replace("\\'", "\\\\'").replace("'", "\\'") + "'"
+        case list():
+            return "[" + ",".join(map(literal, value)) + "]"
+        case dict():
+            return "{" + ",".join(f"{key}:{literal(v)}" for key, v in value.items()) + "}"
+    raise SamebitsError(
+        f"expected null, a boolean, a finite number, text, a list or a mapping; "
+        f"got {value!r} ({type(value).__name__}); put text in quotes"
+    )
+
+
+def split(text: str) -> list[str]:
+    """Split at white space that is outside of quotes and brackets."""
+    parts: list[str] = []
+    current, depth, quote = "", 0, ""
+    for char in text:
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in _QUOTES:
+            quote = char
+        elif char in _OPEN or char in _CLOSE:
+            depth += 1 if char in _OPEN else -1
+        elif char.isspace() and depth == 0:
+            parts, current = parts + [current], ""
+            continue
+        current += char
+    return [part for part in parts + [current] if part]
+
+
+def _plain(value: Any) -> Any:
+    """Hydra's parsed value as JSON types."""
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(v) for key, v in value.items()}
+    return value
+
+
+def typed(value: Any) -> Any:
+    """A value as Hydra would type its text; what is not text keeps its type."""
+    if isinstance(value, Mapping):
+        return {str(key): typed(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [typed(v) for v in value]
+    if not isinstance(value, str) or value == "":
+        return value
+    try:
+        parsed = _PARSER.parse_override("key=" + value)
+    except HydraException:
+        return value  # text that Hydra's grammar would want in quotes
+    return value if parsed.is_sweep_override() else _plain(parsed.value())
+
+
+def parse(text: str) -> Override:
+    """One override in Hydra's own notation. Raises SamebitsError when it is not one."""
+    try:
+        parsed = _PARSER.parse_override(text)
+    except HydraException as error:
+        raise SamebitsError(f"override {text!r}: expected KEY=VALUE, got: {error}") from None
+    if parsed.is_sweep_override():
+        raise SamebitsError(f"override {text!r}: expected one value, got several")
+    key = parsed.get_key_element().lstrip("+~")
+    if not key:
+        raise SamebitsError(f"override {text!r}: expected KEY=VALUE, got no key")
+    if parsed.is_delete():
+        return Override(key, None, "~")
+    prefix = "++" if parsed.is_force_add() else "+" if parsed.is_add() else ""
+    return Override(key, _plain(parsed.value()), prefix)
+
+
+def _from_text(value: Any) -> Iterator[Override]:
+    """The ``overrides`` key: text in Hydra's notation, or a list of such."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        # Snakemake took `trainer={epochs: 5}` for YAML and split it at the colon: join it again.
+        value = ": ".join(map(str, *value.items()))
+    problems = []
+    for item in value if isinstance(value, (list, tuple)) else [value]:
+        if not isinstance(item, str):
+            raise SamebitsError(f"overrides: expected text such as trainer.epochs=5, got {item!r}")
+        for text in split(item):
+            try:
+                yield parse(text)
+            except SamebitsError as error:
+                problems.append(str(error))
+    if problems:
+        raise SamebitsError(all_problems(problems))
+
+
+def _from_group(group: str, mapping: Mapping[str, Any]) -> Iterator[Override]:
+    """A mapping for a group: its option, if named, and one override per key."""
+    option = mapping.get(OPTION, CUSTOM if "_target_" in mapping else None)
+    if option is not None:
+        yield Override(group, str(option))
+    # Hydra lets a user's model have any keyword argument; keys of other options must exist.
+    prefix = "++" if option == CUSTOM else ""
+    for key, value in mapping.items():
+        if key != OPTION:
+            yield Override(f"{group}.{key}", typed(value), prefix)
+
+
+def from_config(config: Mapping[str, Any], groups: Iterable[str]) -> list[Override]:
+    """Snakemake's ``config`` as overrides: groups first, later ones win.
+
+    Raises SamebitsError that lists every entry that cannot be read.
+    """
+    known, found, problems = set(groups), list[Override](), list[str]()
+    for key, value in config.items():
+        value = typed(value) if key != "overrides" else value
+        try:
+            if key == "overrides":
+                found += list(_from_text(value)) if value is not None else []
+            elif key in known and isinstance(value, Mapping):
+                found += list(_from_group(key, value))
+            else:
+                found.append(Override(key, value))
+        except SamebitsError as error:
+            problems.append(str(error))
+    if problems:
+        raise SamebitsError(all_problems(problems))
+    return sorted(found, key=lambda override: override.key not in known)

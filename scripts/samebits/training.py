@@ -1,0 +1,185 @@
+"""One training, step for step as the published experiment: seed, build, compile, fit.
+
+No random number is drawn and nothing is reordered beyond what these steps do themselves. Runs
+on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
+"""
+import importlib
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from samebits import canonical
+from samebits.errors import SamebitsError
+from samebits.progress import say
+
+Named = List[Tuple[str, np.ndarray]]
+
+_SAY_EVERY = 10.0  # seconds between two lines within an epoch
+_ROWS = 4096  # scaled at a time: the float64 of NumPy's division needs 8 bytes per value
+_NOT_ARGUMENTS = ("_target_", "option")
+
+
+def scaled(x: np.ndarray, scale: float) -> np.ndarray:
+    """``x / scale`` as Keras would see it: divided by NumPy's rules, then rounded to float32.
+
+    Keras rounds float64 input to float32 itself; doing it in blocks saves the memory. A scale of
+    1 leaves ``x`` as it is, whatever its dtype.
+    """
+    if scale == 1.0:
+        return x
+    result = np.empty(x.shape, np.float32)
+    for start in range(0, len(x), _ROWS):
+        result[start : start + _ROWS] = x[start : start + _ROWS] / scale
+    return result
+
+
+def build(tf: Any, config: Mapping[str, Any], source_path: Path) -> Any:
+    """Call the model's function. Raises SamebitsError; its traceback is printed first."""
+    target = config["_target_"]
+    module_name, _, function = target.rpartition(".")
+    arguments = {k: v for k, v in config.items() if k not in _NOT_ARGUMENTS}
+    sys.path.append(str(source_path.resolve()))  # last: a user's file shadows no library
+    try:
+        module = importlib.import_module(module_name)
+        model = getattr(module, function)(**arguments)
+    except Exception as error:
+        traceback.print_exc()
+        raise SamebitsError("model._target_={}: could not be built: {!r}".format(target, error))
+    if not isinstance(model, tf.keras.Model):
+        raise SamebitsError(
+            "model._target_={}: expected it to return a tf.keras.Model, got {!r}; "
+            "return the model".format(target, type(model).__name__)
+        )
+    return model
+
+
+def _keras_object(spec: Any) -> Any:
+    """A loss, metric or optimizer as Keras' ``get`` functions take it."""
+    if isinstance(spec, dict):
+        return {"class_name": spec["class_name"], "config": dict(spec.get("config") or {})}
+    return spec
+
+
+def compile_model(tf: Any, model: Any, trainer: Mapping[str, Any]) -> int:
+    """Compile unless the model's function did; returns the steps per execution in force."""
+    if getattr(model, "optimizer", None) is not None:
+        return 1
+    keras, extra = tf.keras, {}
+    steps = trainer["steps_per_execution"]
+    if _has_steps_per_execution(tf):
+        extra["steps_per_execution"] = steps
+    loss = keras.losses.get(_keras_object(trainer["loss"]))
+    optimizer = keras.optimizers.get(_keras_object(trainer["optimizer"]))
+    metrics = [_metric(keras, m) for m in trainer["metrics"]]
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, **extra)
+    return int(steps) if extra else 1
+
+
+def _metric(keras: Any, spec: Any) -> Any:
+    """Names stay names: Keras chooses the accuracy that fits the loss."""
+    return spec if isinstance(spec, str) else keras.metrics.get(_keras_object(spec))
+
+
+def _has_steps_per_execution(tf: Any) -> bool:
+    """TensorFlow 2.4 brought it to ``compile`` (its release notes)."""
+    return tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 4)
+
+
+def check_labels(model: Any, trainer: Mapping[str, Any], y: np.ndarray) -> None:
+    """Refuse labels that the model has no output for: a GPU would train on them silently."""
+    loss, shape = trainer["loss"], getattr(model, "output_shape", None)
+    name = loss["class_name"] if isinstance(loss, dict) else loss
+    if "sparse" not in name.lower() or not isinstance(shape, tuple) or shape[-1] is None:
+        return
+    low, high = y.min(), y.max()
+    if low < 0 or high >= shape[-1]:
+        raise SamebitsError(
+            "y: expected labels 0 to {}, as many as the model has outputs; got {} to {}; "
+            "set data.classes, or give the model more outputs".format(shape[-1] - 1, low, high)
+        )
+
+
+def fit(tf: Any, model: Any, trainer: Mapping[str, Any], x: Any, y: Any, run: str) -> Any:
+    """``model.fit`` as the article calls it; returns Keras' history."""
+    return model.fit(
+        x,
+        y,
+        epochs=trainer["epochs"],
+        batch_size=trainer["batch_size"],
+        validation_split=trainer["validation_split"],
+        shuffle=trainer["shuffle"],
+        verbose=0,
+        callbacks=[_progress(tf, run, trainer["epochs"])],
+    ).history
+
+
+def _progress(tf: Any, run: str, epochs: int) -> Any:
+    """A callback that tells epochs and the time left; it reads, and changes nothing."""
+
+    class Progress(tf.keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_begin(self, logs: Optional[Dict[str, Any]] = None) -> None:
+            self.started = self.said = time.monotonic()
+            self.epoch = 0
+
+        def on_epoch_begin(self, epoch: int, logs: Optional[Dict[str, Any]] = None) -> None:
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, Any]] = None) -> None:
+            now = time.monotonic()
+            if now - self.said >= _SAY_EVERY:
+                self.said = now
+                say("{}: epoch {}/{}, step {}".format(run, self.epoch + 1, epochs, batch + 1))
+
+        def on_epoch_end(self, epoch: int, logs: Optional[Dict[str, Any]] = None) -> None:
+            self.said = time.monotonic()
+            left = (self.said - self.started) / (epoch + 1) * (epochs - epoch - 1)
+            values = ", ".join("{} {:.4f}".format(k, float(v)) for k, v in (logs or {}).items())
+            line = "{}: epoch {}/{}, {}, {:.0f} s left"
+            say(line.format(run, epoch + 1, epochs, values, left))
+
+    return Progress()
+
+
+def weights(model: Any) -> Named:
+    """Every weight in the model's own order, as (name, array)."""
+    return _named(model.weights)
+
+
+def optimizer_state(model: Any) -> Named:
+    """Every variable of the optimizer in its own order, as (name, array)."""
+    optimizer = model.optimizer
+    # Keras 2 has .weights, and .variables is a method there; Keras 3 has .variables only.
+    return _named(optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables)
+
+
+def _named(variables: Any) -> Named:
+    """Keras 3 names a variable by its path in the model, Keras 2 by its name."""
+    return [(str(getattr(v, "path", None) or v.name), np.asarray(v.numpy())) for v in variables]
+
+
+def describe(model: Any) -> Dict[str, Any]:
+    """Name, number of parameters, and layers in forward order."""
+    layers = [{"name": layer.name, "class": type(layer).__name__} for layer in model.layers]
+    return {"name": model.name, "parameters": int(model.count_params()), "layers": layers}
+
+
+def source_files(source_path: Path) -> List[Dict[str, str]]:
+    """Every imported module of the user's and of this project, with its file's digest."""
+    roots = [source_path.resolve(), Path(__file__).resolve().parents[1]]
+    found = {}
+    for name, module in sorted(sys.modules.items()):
+        if name == "__mp_main__":  # multiprocessing's second name for __main__
+            continue
+        file = getattr(module, "__file__", None)
+        path = Path(file).resolve() if file else None
+        if path and _is_below(path, roots) and not _is_below(path, [Path(sys.prefix).resolve()]):
+            found[name] = canonical.file_digest(path)
+    return [{"module": name, "sha256": found[name]} for name in sorted(found)]
+
+
+def _is_below(path: Path, roots: List[Path]) -> bool:
+    return any(root in path.parents for root in roots)

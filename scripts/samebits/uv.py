@@ -1,0 +1,77 @@
+"""Running uv so that a user's settings say where packages come from, never which.
+
+Hashes protect what is installed, so a mirror, a proxy or a cache may be anywhere. What could
+change the result (configuration files, constraints, PYTHONPATH, pip's options) is kept out.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from samebits.errors import SamebitsError
+
+_DROPPED_PREFIXES = ("PYTHON", "PIP_", "UV_", "CONDA_", "VIRTUAL_ENV")
+_KEPT = (
+    # where packages and interpreters are asked for
+    "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY",
+    "UV_FIND_LINKS", "UV_NO_INDEX", "UV_KEYRING_PROVIDER", "UV_INSECURE_HOST",
+    "UV_PYTHON_DOWNLOADS", "UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_INSTALL_DIR",
+    # how the network and the cache are used
+    "UV_OFFLINE", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "UV_HTTP_TIMEOUT", "UV_HTTP_RETRIES",
+    "UV_REQUEST_TIMEOUT", "UV_CONCURRENT_DOWNLOADS", "UV_CONCURRENT_BUILDS",
+    "UV_CONCURRENT_INSTALLS", "UV_CACHE_DIR", "UV_NO_CACHE", "UV_LINK_MODE",
+)  # fmt: skip
+_TAIL = 20  # lines of uv's own words in an error
+
+
+def hermetic(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for uv: without what could change which files are installed."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name in _KEPT or not name.startswith(_DROPPED_PREFIXES) or _is_credential(name)
+    }
+    return {**kept, "UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+
+
+def _is_credential(name: str) -> bool:
+    """UV_INDEX_<NAME>_USERNAME and _PASSWORD: the keys to a user's own index."""
+    return name.startswith("UV_INDEX_") and name.endswith(("_USERNAME", "_PASSWORD"))
+
+
+def beside_python() -> Path:
+    """The uv of the running interpreter's environment, whose version the driver lock fixes."""
+    uv = Path(sys.prefix) / "bin" / "uv"
+    if not uv.is_file():
+        raise SamebitsError(
+            f"expected uv at {uv}, as envs/driver.lock.txt installs it; got nothing there. "
+            "Start this with the driver's Python (make driver)"
+        )
+    return uv
+
+
+def run(uv: Path, arguments: Sequence[str], hint: str, keep_open: Sequence[int] = ()) -> str:
+    """Run uv and return what it printed.
+
+    ``keep_open`` are file descriptors that uv inherits. Raises SamebitsError with the end of
+    uv's own message and ``hint`` as the next step.
+    """
+    done = subprocess.run(
+        [str(uv), *arguments],
+        env=hermetic(os.environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        pass_fds=tuple(keep_open),
+        check=False,  # explained below, with uv's message
+    )
+    if done.returncode != 0:
+        tail = "\n".join(f"  | {line}" for line in done.stderr.strip().splitlines()[-_TAIL:])
+        raise SamebitsError(
+            f"expected `uv {' '.join(arguments[:2])}` to succeed, got exit code "
+            f"{done.returncode}:\n{tail}\n{hint}"
+        )
+    return done.stdout

@@ -1,0 +1,137 @@
+"""Composing the experiment: names, digests, and what is refused before any job."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from samebits.configure import configure
+from samebits.errors import SamebitsError
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def of(config: Mapping[str, Any]) -> Any:
+    return configure(config, CONF)
+
+
+def test_without_overrides_the_experiment_is_the_published_one_made_portable() -> None:
+    experiment = of({})
+    assert experiment.name == "default"
+    assert experiment.config["data"]["option"] == "mnist"
+    assert experiment.config["trainer"]["epochs"] == 3
+    assert experiment.config["determinism"]["option"] == "portable"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"overrides": "trainer.epochs=5 model.units=64"},
+        {"trainer": "{epochs: 5}", "model": "{units: 64}"},
+        {"trainer": {"epochs": 5}, "model": {"units": "64"}},
+        {"overrides": ["model.units=64", "trainer={epochs: 5}"]},
+        yaml.safe_load("trainer:\n  epochs: 5\nmodel: {units: 64}"),
+    ],
+)
+def test_every_way_of_overriding_gives_the_same_digest(config: Mapping[str, Any]) -> None:
+    experiment = of(config)
+    assert experiment.config["trainer"]["epochs"] == 5
+    assert experiment.config["model"]["units"] == 64
+    assert experiment.digest == of({"overrides": "model.units=64 trainer.epochs=5"}).digest
+
+
+def test_a_float_in_text_a_config_file_and_hydra_is_the_same() -> None:
+    by_hydra = of({"overrides": "trainer.validation_split=1e-1"})
+    by_file = of(yaml.safe_load("trainer: {validation_split: 1e-1}"))  # YAML 1.1: text
+    assert by_hydra.config["trainer"]["validation_split"] == 0.1
+    assert by_hydra.digest == by_file.digest == of({"trainer": "{validation_split: 0.1}"}).digest
+
+
+def test_the_name_comes_from_the_overrides_and_is_not_part_of_the_digest() -> None:
+    assert of({"seed": 7, "model": "cnn"}).name == "model=cnn,seed=7"
+    assert of({"name": "mine"}).name == "mine"
+    assert of({"name": "mine"}).digest == of({}).digest
+
+
+def test_overrides_that_make_no_file_name_give_a_safe_unique_one() -> None:
+    names = {of({"data": {"option": "mnist", "file": f}}).name for f in ("/a b/{c}", "/a b/[c]")}
+    assert len(names) == 2
+    assert not any(set(name) & set("/{}[] ") for name in names)
+
+
+def test_equal_data_is_shared_between_experiments() -> None:
+    assert of({"seed": 2}).data_key == of({"model": "cnn"}).data_key
+    assert of({"data": "fashion_mnist"}).data_key != of({}).data_key
+
+
+def test_an_experiment_file_can_be_overridden() -> None:
+    assert of({"experiment": "article"}).config["determinism"]["option"] == "tf28"
+    other = of({"experiment": "article", "determinism": "tf21"})
+    assert other.config["determinism"]["option"] == "tf21"
+    assert other.config["trainer"]["steps_per_execution"] == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"model": "cn"}, ["model=cn", "did you mean cnn?", "valid: cnn, custom, mlp"]),
+        ({"modle": "cnn"}, ["modle", "did you mean model?"]),
+        ({"trainer": "{epoch: 5}"}, ["trainer.epoch", "did you mean trainer.epochs?"]),
+        ({"overrides": "trainer={epoch: 5}"}, ["did you mean trainer.epochs?"]),
+        ({"overrides": "trainer.epochs=0"}, ["trainer.epochs", "minimum of 1"]),
+        ({"overrides": "trainer.epochs=many"}, ["trainer.epochs", "integer"]),
+        ({"overrides": "+trainer.extra=1"}, ["trainer", "extra"]),
+        ({"overrides": "+model.extra=1"}, ["model.extra", "input_shape"]),
+        ({"overrides": "~trainer.loss"}, ["loss"]),
+        ({"framework": "tf2.1"}, ["portable", "2.8", "determinism=tf21"]),
+        ({"data": "npz"}, ["data.path"]),
+        ({"data": {"option": "npz", "path": "a", "sha256": "0" * 63}}, ["data.sha256"]),
+        ({"data": {"option": "npz", "path": "a", "sha256": "a" * 64}}, ["data.shape", "classes"]),
+        ({"model": "custom"}, ["model._target_"]),
+        ({"model": {"_target_": "absent.module.f"}}, ["absent.module", "source_path"]),
+        ({"model": {"_target_": "samebits.models.nil"}}, ["nil", "cnn, mlp"]),
+        ({"name": "../up"}, ["name"]),
+        ({"seed": -1}, ["seed"]),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_could(config: dict[str, Any], said: list[str]) -> None:
+    with pytest.raises(SamebitsError) as caught:
+        of(config)
+    for part in said:
+        assert part in str(caught.value)
+
+
+def test_all_unknown_names_are_reported_at_once() -> None:
+    with pytest.raises(SamebitsError) as caught:
+        of({"model": "cn", "framework": "tf3"})
+    assert "model=cn" in str(caught.value)
+    assert "framework=tf3" in str(caught.value)
+
+
+def test_a_users_model_is_found_on_the_source_path(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def net(width=3): ...\n")
+    config = {"model": {"_target_": "mine.net", "width": 5}, "source_path": str(tmp_path)}
+    experiment = of(config)
+    assert experiment.config["model"] == {"_target_": "mine.net", "option": "custom", "width": 5}
+    assert experiment.model_files == (str(tmp_path / "mine.py"),)
+    assert experiment.digest == of(config | {"source_path": str(tmp_path) + "/."}).digest
+
+
+def test_an_argument_that_a_users_model_does_not_take_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def net(width, *, depth): ...\n")
+    with pytest.raises(SamebitsError) as caught:
+        of({"model": {"_target_": "mine.net", "widht": 5}, "source_path": str(tmp_path)})
+    assert "did you mean width?" in str(caught.value)
+    assert "model.depth" in str(caught.value)
+
+
+@pytest.mark.parametrize("profile", ["none", "seeds", "tf21", "tf28", "portable"])
+def test_every_profile_says_what_the_hash_seed_is_before_the_interpreter_starts(
+    profile: str,
+) -> None:
+    (hash_seed,) = [
+        v for v in of({"determinism": profile}).variables() if v.startswith("PYTHONHASHSEED=")
+    ]
+    assert hash_seed == f"PYTHONHASHSEED={'random' if profile == 'none' else '0'}"

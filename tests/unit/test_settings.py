@@ -1,0 +1,66 @@
+"""Probing what is in force in this process, without TensorFlow."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samebits import settings
+from samebits.errors import SamebitsError
+from samebits.settings import Setting
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+def probed(profile: dict[str, Any], inside: str = "", **environment: str) -> dict[str, Any]:
+    """Setting name -> (holds, effective) as a new interpreter started so finds it."""
+    program = (
+        f"import sys, os, json; sys.path.insert(0, {str(SCRIPTS)!r}); {inside}\n"
+        "from samebits import settings\n"
+        f"found = settings.of_process({profile!r})\n"
+        "print(json.dumps({s.name: [s.holds(), s.effective] for s in found}))"
+    )
+    command = [sys.executable, "-c", program]
+    answer = subprocess.run(command, env=environment, capture_output=True, check=True)
+    return dict(__import__("json").loads(answer.stdout))
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_hash_seed_set_before_the_interpreter_starts_holds(seed: int) -> None:
+    profile = {"hash_seed": seed, "environment": {}}
+    assert probed(profile, PYTHONHASHSEED=str(seed))["hash seed"] == [True, seed]
+
+
+@pytest.mark.parametrize("environment", [{}, {"PYTHONHASHSEED": "8"}, {"PYTHONHASHSEED": "random"}])
+def test_another_hash_seed_is_found(environment: dict[str, str]) -> None:
+    profile = {"hash_seed": 7, "environment": {}}
+    assert probed(profile, **environment)["hash seed"] == [False, "another"]
+
+
+def test_a_hash_seed_set_inside_the_program_is_too_late_and_found() -> None:
+    profile = {"hash_seed": 7, "environment": {}}
+    found = probed(profile, inside="os.environ['PYTHONHASHSEED'] = '7'")
+    assert found["hash seed"][0] is False
+
+
+def test_a_variable_set_inside_the_program_is_found() -> None:
+    profile = {"hash_seed": None, "environment": {"TF_DETERMINISTIC_OPS": "1"}}
+    inside = "os.environ['TF_DETERMINISTIC_OPS'] = '1'"
+    assert probed(profile, inside)["TF_DETERMINISTIC_OPS"] == [False, None]
+    assert probed(profile, TF_DETERMINISTIC_OPS="1")["TF_DETERMINISTIC_OPS"] == [True, "1"]
+
+
+def test_a_variable_that_the_experiment_does_not_name_is_found() -> None:
+    profile = {"hash_seed": None, "environment": {}}
+    found = probed(profile, OMP_NUM_THREADS="1", LANG="C", PYTHONHASHSEED="3")
+    assert found["other variables"] == [False, {"OMP_NUM_THREADS": "1"}]
+
+
+def test_every_wrong_setting_is_reported() -> None:
+    wrong = [Setting("b", 1, 2, "probe"), Setting("a", "x", None, "probe"), Setting("c", None, 3, "")]
+    with pytest.raises(SamebitsError) as caught:
+        settings.refuse_wrong(wrong)
+    assert "a: expected 'x', got None (probe)\nb: expected 1, got 2 (probe)" in str(caught.value)
+    assert "c:" not in str(caught.value)
