@@ -1,17 +1,15 @@
+#!/usr/bin/env python3
 """Hold training runs against each other, bit for bit.
 
-INPUTS
-    --control DIR    folder of the run that the others are held against
-    --replica DIR    folder of another run of the same experiment; may be given several times
-OUTPUTS
-    --output FILE    comparison.json (samebits-compare-1)
-GUARANTEES
-    Measures and does not judge: exit 0 with "identical": false when runs differ.
-    "identical" is true only when history, weights and optimizer state of every run are there and
-    equal in every bit, dtype, shape, name and order. A NaN equals the same NaN only, 0.0 is not
-    -0.0. Digests are taken again from the stored elements; a damaged artefact, runs of different
-    experiments or the same run twice are errors (exit 1) and leave no output.
-    Memory stays bounded whatever the size of the weights.
+INPUTS      --control  folder of the run that the others are held against
+            --replica  folder of another run of the same experiment; once per run
+OUTPUTS     --output   comparison.json
+GUARANTEES  measures and does not judge: exit 0 with "identical": false when runs differ;
+            "identical" is true only when history, weights and optimizer state of every run are
+            there and equal in every bit, dtype, shape, name and order (a NaN equals the same NaN
+            only, 0.0 is not -0.0); digests are taken again from the stored elements; a damaged
+            artefact, runs of different experiments, or the same run twice are errors and leave no
+            output; memory stays bounded whatever the size of the weights
 """
 
 import argparse

@@ -93,16 +93,6 @@ def _shared_process(evidence: Evidence) -> Iterator[str]:
             yield f"{run.name} shares its process id with another run: were they one process?"
 
 
-def _framework(evidence: Evidence) -> Iterator[str]:
-    if evidence.config.content is None:
-        return
-    expected = evidence.config.content["framework"].get("tensorflow")
-    for run, record in _records(evidence):
-        got = record["framework"]["tensorflow"]
-        if got != expected:
-            yield f"{run.name} was trained with TensorFlow {got}, the experiment says {expected}"
-
-
 def _packages(evidence: Evidence) -> Iterator[str]:
     for name, wrong in evidence.lock.mismatches.items():
         yield f"{name}: the packages are not those of the lock: {wrong}"
@@ -137,20 +127,24 @@ def _unprobed(evidence: Evidence) -> Iterator[str]:
 
 def pins(config: Any) -> Iterator[tuple[str, Any]]:
     """What an experiment pins, by the names under which a run records its settings."""
+    yield "TensorFlow", config["framework"].get("tensorflow")
     determinism = config["determinism"]
     for key, name in PINS.items():
         if determinism.get(key) is not None:
             yield name, determinism[key]
-    for variable, value in determinism.get("environment", {}).items():
-        yield f"environment {variable}", value
+    if determinism.get("seeding") is not None:
+        for generator in ("Python", "NumPy", "TensorFlow"):
+            yield f"{generator} seed", config["seed"]
+    yield from determinism.get("environment", {}).items()
 
 
 PINS = {
     "hash_seed": "hash seed",
+    "op_determinism": "op determinism",
     "intra_op_threads": "intra-op threads",
     "inter_op_threads": "inter-op threads",
     "onednn": "oneDNN",
-    "isa": "ISA cap",
+    "isa": "oneDNN ISA",
 }
 
 
@@ -265,7 +259,6 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     _config_digest,
     _foreign_records,
     _shared_process,
-    _framework,
     _packages,
     _settings,
     _unprobed,
@@ -297,16 +290,18 @@ def _difference(control: str, replica: str, artefact: Any) -> str:
     names = list(dict.fromkeys(difference["name"] for difference in found))
     named = _list(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     counted = f"{len(names)} {what}{'s' if len(names) != 1 else ''}"
-    return f"The {TITLES[artefact['artefact']]} of {control} and {replica} differ in {counted}: {named}."
+    title = TITLES[artefact["artefact"]]
+    return f"The {title} of {control} and {replica} differ in {counted}: {named}."
 
 
 def _agreement(evidence: Evidence) -> Iterator[str]:
     count = len(evidence.runs)
     both = "both" if count == FEWEST_RUNS else f"all {count}"
-    yield f"The history is the same in {both} runs, bit for bit."
-    yield f"The final weights are the same in {both} runs, bit for bit."
-    yield f"The optimizer state is the same in {both} runs, bit for bit."
-    yield f"Each of the {count} runs was a process of its own, and every pinned setting was in effect."
+    for artefact in ARTEFACTS:
+        verb = "are" if artefact == "weights" else "is"
+        yield f"The {TITLES[artefact]} {verb} the same in {both} runs, bit for bit."
+    yield "Each run was a process of its own."
+    yield "Every pinned setting was in effect, and the packages were those of the lock."
 
 
 def _list(names: Any) -> str:

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Made by scripts/lock.py from certify.lock.txt; do not edit. Snakemake runs it in the conda prefix.
+set -euo pipefail
+unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}"
+export PYTHONNOUSERSITE=1
+python="$CONDA_PREFIX/bin/python"
+
+# Snakemake warns and goes on from the yaml when the pin file cannot be installed: refuse that.
+wrong=0
+while IFS= read -r line; do
+  case "$line" in
+    http*|file:*)
+      archive="${line%%#*}"; archive="${archive##*/}"
+      record="$CONDA_PREFIX/conda-meta/${archive%.conda}"
+      if ! grep -qs "\"${line##*#}\"" "${record%.tar.bz2}.json"; then
+        echo "error: expected $line (in certify.linux-64.pin.txt), got another package or none" >&2
+        wrong=1
+      fi ;;
+  esac
+done < "$CONDA_PREFIX.pin.txt"
+[ "$wrong" = 0 ] || { echo "check conda >= 24.9 and the channel, then start again" >&2; exit 1; }
+
+lock="$CONDA_PREFIX/certify.lock.txt"
+cat > "$lock" <<'LOCK'
+# Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
+# from: certify.in sha256:f019a7a3cc84e5bef400b0a3d7ff8b424db5b12b91e8d9be05df5d2f9c6fa05d
+--only-binary :all:
+attrs==26.1.0 --hash=sha256:c647aa4a12dfbad9333ca4e71fe62ddc36f4e63b2d260a37a8b83d2f043ac309
+jinja2==3.1.6 --hash=sha256:85ece4451f492d0c13c5dd7c13a64681a86afae63a5f347908daf103ce6d2f67
+jsonschema==4.26.0 --hash=sha256:d489f15263b8d200f8387e64b4c3a75f06629559fb73deb8fdfb525f2dab50ce
+jsonschema-specifications==2025.9.1 --hash=sha256:98802fee3a11ee76ecaca44429fda8a41bff98b00a0f2838151b113f210cc6fe
+markupsafe==3.0.4 --hash=sha256:6da83a088f8ef93b2d483a8232a4dbf4d69d3d8496b568a03c56becac43e1808
+numpy==2.4.6 --hash=sha256:89cd468399cfd2504718f0ba50e410dca55a170b61a02ad92bb18c8a65186e93
+referencing==0.37.0 --hash=sha256:381329a9f99628c9069361716891d34ad94af76e461dcb0335825aecc7692231
+rpds-py==2026.9.1 --hash=sha256:136a1c3fe4402b7008bc81cb62ee538481795b61a7e83df88dff3b3f02b726ff
+typing-extensions==4.16.0 --hash=sha256:481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8
+LOCK
+pip=("$python" -m pip install --quiet --no-input --no-deps --require-hashes)
+"${pip[@]}" --only-binary :all: -r "$lock"
+mkdir -p "$CONDA_PREFIX/etc/conda/activate.d"
+echo 'export PYTHONNOUSERSITE=1' > "$CONDA_PREFIX/etc/conda/activate.d/no-user-site.sh"

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Grade the evidence and issue the certificate.
+
+INPUTS      --config       the resolved config; its digest names the experiment
+            --name         the experiment's name, as a person calls it
+            --lock         the lock of the environment that the runs trained in
+            --load-record  what load.py recorded
+            --run          a folder that train.py wrote; once per run
+            --comparison   what compare.py measured
+            --started      when the whole command started, in seconds since the epoch (optional)
+            --checkout     the source tree that ran, asked for its commit (optional)
+            --repeat       a command that makes this certificate again; once per line (optional)
+OUTPUTS     --output       certificate.json, as scripts/samebits/certificate.schema.json says
+            --page         the same as one HTML page, rendered from the certificate alone
+GUARANTEES  REPRODUCIBLE only when nothing is missing or inconsistent: evidence that is absent,
+            damaged, or of another experiment, data set or process makes the verdict INCONCLUSIVE,
+            with every reason; evidence is named by digest; nothing half-written
+"""
+
+import argparse
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from samebits import canonical, certificate, checkout, errors, evidence, page
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Grade the evidence and issue the certificate.")
+    for name in ("config", "lock", "load-record", "comparison", "output", "page"):
+        parser.add_argument(f"--{name}", required=True, type=Path)
+    parser.add_argument("--run", required=True, type=Path, action="append")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--started", type=float)
+    parser.add_argument("--checkout", type=Path)
+    parser.add_argument("--repeat", action="append", default=[])
+    return parser.parse_args()
+
+
+def _issue(options: argparse.Namespace) -> certificate.Issue:
+    now = time.time()
+    return certificate.Issue(
+        name=options.name,
+        issued=datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        seconds=None if options.started is None else round(max(0.0, now - options.started), 1),
+        source=checkout.source(options.checkout),
+        how_to_repeat=tuple(options.repeat),
+    )
+
+
+def main() -> int:
+    """Read, grade, validate, write certificate and page."""
+    options = _arguments()
+    paths = evidence.Paths(
+        options.config, options.lock, options.load_record, options.run, options.comparison
+    )
+    issued = certificate.build(evidence.read(paths), _issue(options))
+    evidence.refuse_invalid(issued)
+    html = page.render(issued)  # before anything is written: both files or none
+    canonical.write_json(options.output, issued)
+    canonical.write_bytes(options.page, html.encode("utf-8"))
+    print(issued["verdict"])
+    return 0
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Build the environment of a stage from its lock, with uv, where there is no conda.
+
+INPUTS      --definition envs/X.yaml (which Python), --lock envs/X.lock.txt (which files)
+OUTPUTS     --output DIR: a virtual environment; DIR/environment.json says what is in it
+GUARANTEES  exactly the locked files are installed; DIR is there whole or not at all, however
+            many processes build it and wherever one is killed; a whole one is left as it is
+"""
+
+import argparse
+import os
+import platform
+import sys
+from pathlib import Path
+
+from samebits import definitions, embedded, interpreters, locks
+from samebits import uv as uv_tool
+from samebits.errors import SamebitsError, run
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Build an environment from its lock.")
+    parser.add_argument("--definition", type=Path, required=True)
+    parser.add_argument("--lock", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    return parser.parse_args()
+
+
+def _check_machine() -> None:
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        raise SamebitsError(
+            "expected Linux on x86_64, for which envs/*.lock.txt name the files; got "
+            f"{sys.platform} on {platform.machine()}"
+        )
+
+
+def _check_python(definition: Path, lock: Path) -> str:
+    """The Python minor version that the definition and the lock agree on."""
+    wanted, locked = definitions.python_minor(definition), locks.read(lock).python
+    if wanted != locked:
+        raise SamebitsError(
+            f"{lock}: expected a lock for Python {wanted}, as {definition} says; got {locked}; "
+            "run: make locks"
+        )
+    return wanted
+
+
+def main() -> int:
+    """Build the environment unless it is there."""
+    options = _arguments()
+    _check_machine()
+    minor = _check_python(options.definition, options.lock)
+    wanted = embedded.Wanted(options.lock, options.output.absolute())
+    with embedded.sole_builder(wanted.folder) as handle:
+        if embedded.is_whole(wanted):
+            print(f"{wanted.folder}: nothing to be done")
+            return 0
+        uv = uv_tool.beside_python()
+        python = interpreters.find(minor, os.environ, uv)
+        print(f"{wanted.folder}: building with {python.path} ({python.version})", flush=True)
+        embedded.build(wanted, python, uv, handle)
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

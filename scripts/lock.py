@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Make the locks of all environments, and what is made from them.
+
+INPUTS      envs/X.in (what is wanted), envs/X.no-deps.in (likewise, without dependencies),
+            envs/X.yaml (which Python), envs/X.linux-64.pin.txt
+OUTPUTS     envs/X.lock.txt, envs/X.post-deploy.sh
+GUARANTEES  versions that are locked stay while they fit; one digest per package; with --check
+            nothing is written and every file that would change is an error
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from samebits import canonical, definitions, locks, post_deploy, resolution
+from samebits import uv as uv_tool
+from samebits.errors import SamebitsError, all_problems, run
+from samebits.locks import Lock
+
+ENVS = Path(__file__).resolve().parents[1] / "envs"
+_DRIVER_PYTHON = "3.11"  # what `make` asks for; driver and dev have no yaml
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Make the locks of all environments.")
+    parser.add_argument("--envs", type=Path, default=ENVS)
+    parser.add_argument("--check", action="store_true", help="write nothing, refuse a difference")
+    parser.add_argument("--offline", action="store_true", help="do not resolve again")
+    parser.add_argument("--upgrade", action="store_true", help="forget the locked versions")
+    return parser.parse_args()
+
+
+def _names(envs: Path) -> list[str]:
+    """Every environment; the driver first, since dev is constrained by its lock."""
+    names = [p.name.removesuffix(".in") for p in envs.glob("*.in") if ".no-deps" not in p.name]
+    return sorted(names, key=lambda name: (name != "driver", name))
+
+
+def _sources(envs: Path, name: str) -> dict[str, str]:
+    """What a lock is made from, by digest."""
+    files = [envs / f"{name}.in", envs / f"{name}.no-deps.in"]
+    files += [envs / "driver.in", envs / "driver.lock.txt"] if name == "dev" else []
+    return {path.name: canonical.file_digest(path) for path in files if path.is_file()}
+
+
+def _python(envs: Path, name: str) -> str:
+    definition = envs / f"{name}{definitions.SUFFIX}"
+    return definitions.python_minor(definition) if definition.is_file() else _DRIVER_PYTHON
+
+
+def _resolve(envs: Path, name: str, preferred: Lock | None) -> Lock:
+    uv, python = uv_tool.beside_python(), _python(envs, name)
+    packages, from_sdist = resolution.resolve(uv, envs / f"{name}.in", python, preferred)
+    lone, alone = envs / f"{name}.no-deps.in", []
+    if lone.is_file():
+        alone, _ = resolution.resolve(uv, lone, python, preferred, alone=True)
+    return Lock(
+        python,
+        _sources(envs, name),
+        tuple(packages + alone),
+        tuple(from_sdist),
+        tuple(package.name for package in alone),
+    )
+
+
+def _old(path: Path) -> Lock | None:
+    return locks.read(path) if path.is_file() else None
+
+
+def _made(envs: Path, name: str, options: argparse.Namespace) -> Iterator[tuple[Path, str]]:
+    """The files of one environment and their content."""
+    path = envs / f"{name}{locks.SUFFIX}"
+    old = _old(path)
+    if options.offline:
+        if old is None or old.sources != _sources(envs, name) or old.python != _python(envs, name):
+            raise SamebitsError(f"{path} was made from other files; run: make locks")
+        lock = old
+    else:
+        lock = _resolve(envs, name, None if options.upgrade else old)
+    yield path, lock.text()
+    if (envs / f"{name}{definitions.SUFFIX}").is_file():
+        yield envs / f"{name}.post-deploy.sh", post_deploy.script(name, lock)
+
+
+def main() -> int:
+    """Write what differs, or with --check say what does."""
+    options = _arguments()
+    problems = []
+    for name in _names(options.envs):
+        for path, content in _made(options.envs, name, options):
+            if path.is_file() and path.read_text(encoding="utf-8") == content:
+                continue
+            if options.check:
+                problems.append(f"{path}: is not what scripts/lock.py makes; run: make locks")
+            else:
+                canonical.write_bytes(path, content.encode())
+                print(path, file=sys.stderr)
+    if problems:
+        raise SamebitsError(all_problems(problems))
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,204 @@
+"""The certificate: what was shown, under what, on which evidence. Pure functions over evidence."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from samebits import canonical
+from samebits.evidence import Evidence
+from samebits.grading import (
+    INCONCLUSIVE,
+    NOT_REPRODUCIBLE,
+    REPRODUCIBLE,
+    UNSUPPORTED,
+    Grade,
+    grade,
+)
+
+FORMAT = "samebits-certificate-1"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The checkout that ran: its commit, and whether files differed from it. None: not known."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+@dataclass(frozen=True)
+class Issue:
+    """What the certificate says beside the evidence."""
+
+    name: str
+    issued: str
+    seconds: float | None
+    source: Source
+    how_to_repeat: tuple[str, ...]
+
+
+def build(evidence: Evidence, issue: Issue) -> dict[str, Any]:
+    """The certificate as JSON."""
+    graded = grade(evidence)
+    records = {run.name: run.record.content for run in evidence.runs}
+    return {
+        "format": FORMAT,
+        "verdict": graded.verdict,
+        "reasons": list(graded.reasons),
+        "experiment": {
+            "name": issue.name,
+            "digest": evidence.config.sha256,
+            "config": evidence.config.content,
+        },
+        "scope": _scope(graded, [record for record in records.values() if record], records),
+        "evidence": [
+            {"name": document.name, "sha256": document.sha256}
+            for document in evidence.documents
+            if document.sha256 is not None
+        ],
+        "comparison": evidence.comparison.content,
+        "records": {"load": evidence.load.content, "runs": records},
+        "histories": {
+            run.name: run.history.content
+            for run in evidence.runs
+            if run.history is not None and run.history.content is not None
+        },
+        "issued": issue.issued,
+        "seconds": issue.seconds,
+        "source": {"commit": issue.source.commit, "dirty": issue.source.dirty},
+        "how_to_repeat": list(issue.how_to_repeat),
+    }
+
+
+# --- scope ---------------------------------------------------------------------------------
+
+
+def _scope(graded: Grade, records: Sequence[Any], by_run: dict[str, Any]) -> dict[str, Any]:
+    same, differed = _held_equal(by_run)
+    return {
+        "statement": _STATEMENTS[graded.verdict].format(runs=_count(len(by_run))),
+        "shows": list(_shows(graded.verdict)),
+        "limits": list(_limits(graded.verdict, same)),
+        "pinned": _pinned(records),
+        "same": same,
+        "differed": differed,
+    }
+
+
+_STATEMENTS = {
+    REPRODUCIBLE: "{runs} trainings of this experiment ended in the same bits.",
+    NOT_REPRODUCIBLE: "{runs} trainings of this experiment did not end in the same bits.",
+    UNSUPPORTED: "TensorFlow refuses to train this experiment deterministically.",
+    INCONCLUSIVE: "The evidence does not show whether this experiment is reproducible.",
+}
+
+
+def _count(number: int) -> str:
+    words = {1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five"}
+    return words.get(number, str(number))
+
+
+def _shows(verdict: str) -> Iterator[str]:
+    if verdict == REPRODUCIBLE:
+        yield (
+            "Every loss and metric of every epoch, every final weight and every value of the "
+            "optimizer is equal in all bits, not just close."
+        )
+        yield (
+            "The runs were separate processes that loaded the same data, and each confirmed from "
+            "inside that the pinned settings below were in effect."
+        )
+        yield "The packages were at exactly the versions that the lock file names."
+    if verdict == NOT_REPRODUCIBLE:
+        yield (
+            "Pinned as listed below, the same code on the same data gave different numbers. Which "
+            "ones, and how far apart, is in the table of differences."
+        )
+    if verdict == UNSUPPORTED:
+        yield (
+            "The model or its input uses an operation for which this version of TensorFlow has "
+            "no deterministic way, and it stopped instead of giving numbers that may change."
+        )
+
+
+def _limits(verdict: str, same: Sequence[Any]) -> Iterator[str]:
+    if verdict == INCONCLUSIVE:
+        yield "Anything about the experiment: some of the evidence is missing or contradicts itself."
+    if verdict == NOT_REPRODUCIBLE:
+        yield "Why the runs differ, or that they would differ in the same way next time."
+    if verdict == UNSUPPORTED:
+        yield "Whether the experiment repeats without op determinism: it was not tried."
+    if verdict == REPRODUCIBLE:
+        names = [fact["what"] for fact in same if fact["what"] in _SURROUNDINGS]
+        if names:
+            yield (
+                f"That the bits stay the same elsewhere: {_list(names)} "
+                f"{'were' if len(names) > 1 else 'was'} the same in all runs."
+            )
+        yield "That the runs would be equal every time: a rare race can stay unseen in a few runs."
+    yield "That the model is good, or the data right: equal bits say nothing about quality."
+    yield "Who made this certificate: it is not signed. Anyone can check it by repeating it."
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def _pinned(records: Sequence[Any]) -> list[dict[str, Any]]:
+    """What the first run was held to; grading has made sure that all were held to the same."""
+    settings = records[0]["settings"] if records else []
+    return [
+        {"what": setting["name"], "value": setting["expected"]}
+        for setting in settings
+        if setting["expected"] is not None
+    ]
+
+
+# What a person would call the surroundings of a run: where it ran, not what ran.
+_SURROUNDINGS = ("CPU", "CPUs", "GPU", "operating system", "C library")
+
+
+def facts(record: Any) -> dict[str, Any]:
+    """What a record says of the surroundings and the software of its run."""
+    machine, framework, python = record["machine"], record["framework"], record["python"]
+    wheel = framework.get("wheel") or {}
+    known = {
+        "CPU": machine.get("cpu"),
+        "CPU features": " ".join(machine.get("flags") or []) or None,
+        "CPUs": machine.get("cpus"),
+        "memory in bytes": machine.get("memory_bytes"),
+        "operating system": machine.get("os"),
+        "C library": machine.get("libc"),
+        "GPU": _described(machine.get("gpu")),
+        "Python": _joined(python.get("implementation"), python.get("version")),
+        "TensorFlow": framework["tensorflow"],
+        "TensorFlow build": framework.get("git_version"),
+        "TensorFlow wheel": _joined(wheel.get("name"), wheel.get("sha256")),
+        "Keras": framework.get("keras"),
+        "packages (lock file)": record["lock"],
+    }
+    return {what: value for what, value in known.items() if value is not None}
+
+
+def _joined(*parts: str | None) -> str | None:
+    return " ".join(part for part in parts if part) or None
+
+
+def _described(gpu: Any) -> str | None:
+    if not gpu:
+        return None
+    return ", ".join(f"{key} {gpu[key]}" for key in sorted(gpu) if gpu[key] is not None)
+
+
+def _held_equal(by_run: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Facts that are the same in all runs, and those that are not."""
+    known = {name: facts(record) for name, record in by_run.items() if record is not None}
+    whats = list(dict.fromkeys(what for run in known.values() for what in run))
+    same, differed = [], []
+    for what in whats:
+        values = {name: run.get(what) for name, run in known.items()}
+        if len(known) > 1 and len({canonical.digest(value) for value in values.values()}) > 1:
+            differed.append({"what": what, "values": values})
+        else:
+            same.append({"what": what, "value": next(iter(values.values()))})
+    return same, differed

@@ -1,0 +1,84 @@
+"""Resolve requirements with uv to one file per package, for Linux x86_64."""
+
+import re
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import parse_wheel_filename
+
+from samebits import uv as uv_tool
+from samebits.errors import SamebitsError
+from samebits.locks import Lock, LockedPackage
+
+_PLATFORM = "x86_64-manylinux_2_28"  # glibc 2.28: Debian 10, RHEL 8 and later
+_GLIBC_MINORS = range(28, 4, -1)
+_LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+_FLAGS = ("--no-config", "--quiet", "--no-header", "--no-annotate", "--emit-build-options")
+_NO_BINARY = re.compile(r"^--no-binary (\S+)$", re.MULTILINE)
+_HINT = "check envs/*.in and the network"
+
+
+def resolve(
+    uv: Path, requirements: Path, python: str, preferred: Lock | None, alone: bool = False
+) -> tuple[list[LockedPackage], list[str]]:
+    """The packages for a requirements file, and which of them are built from a source archive.
+
+    ``preferred``: versions to keep where they still fit. ``alone``: without dependencies.
+    Raises SamebitsError with uv's message when there is no solution.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        pins, files = Path(folder, "pins.txt"), Path(folder, "pylock.toml")
+        if preferred:  # uv prefers the versions that its output file names
+            pins.write_text("".join(f"{p.name}=={p.version}\n" for p in preferred.packages))
+        only = [f"--python-version={python}", f"--python-platform={_PLATFORM}"]
+        lone = ["--no-deps"] if alone else []
+        compile_ = ["pip", "compile", *_FLAGS, *only]
+        binary = ["--only-binary", ":all:"]
+        uv_tool.run(uv, [*compile_, *binary, *lone, str(requirements), "-o", str(pins)], _HINT)
+        form = ["--no-deps", "--format", "pylock.toml", "-o", str(files)]
+        uv_tool.run(uv, [*compile_, str(pins), *form], _HINT)
+        found = tomllib.loads(files.read_text())["packages"]
+        from_sdist = _NO_BINARY.findall(pins.read_text())
+    return [_locked(package, python, package["name"] in from_sdist) for package in found], [
+        name for name in from_sdist if name in {package["name"] for package in found}
+    ]
+
+
+def _locked(package: dict[str, Any], python: str, from_sdist: bool) -> LockedPackage:
+    file = package["sdist"] if from_sdist else _best(package["wheels"], _tags(python))
+    if file is None:
+        raise SamebitsError(
+            f"{package['name']}=={package['version']}: expected a wheel for CPython {python} on "
+            "Linux x86_64, got none; choose another version, or add --no-binary with the reason"
+        )
+    return LockedPackage(package["name"], package["version"], file["hashes"]["sha256"])
+
+
+def _best(wheels: Sequence[dict[str, Any]], tags: list[Tag]) -> dict[str, Any] | None:
+    """The wheel that an installer prefers: the most specific of its tags comes first."""
+    rank = {tag: position for position, tag in enumerate(tags)}
+
+    def position(wheel: dict[str, Any]) -> int:
+        name = wheel.get("name") or wheel["url"].rpartition("/")[2]
+        return min((rank.get(tag, len(rank)) for tag in parse_wheel_filename(name)[3]))
+
+    fitting = [wheel for wheel in wheels if position(wheel) < len(rank)]
+    return min(fitting, key=position) if fitting else None
+
+
+def _tags(python: str) -> list[Tag]:
+    """What CPython of a minor version takes on Linux x86_64, the most specific first."""
+    version = tuple(map(int, python.split(".")))
+    name = f"cp{version[0]}{version[1]}"
+    abi = name + ("m" if version < (3, 8) else "")  # the suffix ended with Python 3.8
+    platforms = []
+    for minor in _GLIBC_MINORS:
+        platforms.append(f"manylinux_2_{minor}_x86_64")
+        platforms += [f"{_LEGACY[minor]}_x86_64"] if minor in _LEGACY else []
+    platforms.append("linux_x86_64")
+    specific = list(cpython_tags(version, [abi], platforms))
+    return specific + list(compatible_tags(version, name, platforms))

@@ -1,0 +1,130 @@
+"""One virtual environment from one lock: whole, or not there.
+
+It is built in a folder beside and renamed, so a build that is killed leaves nothing that looks
+whole; a lock on the folder makes a second build of it wait for the first. The kernel gives the
+lock up when its process ends, however it ends.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from samebits import canonical, interpreters, locks, uv
+from samebits.errors import SamebitsError
+from samebits.locks import Lock
+
+RECORD = "environment.json"
+FORMAT = "samebits-environment-1"
+_BUILD_TOOLS = ("setuptools", "wheel")  # what packages without a wheel are built by
+_HINT = (
+    "check the network (or the index that UV_DEFAULT_INDEX names), the space on the disk, and "
+    "start again"
+)
+
+
+def build(folder: Path, lock_path: Path, python: str, tool: Path) -> bool:
+    """Make ``folder`` the environment that the lock describes; False when it already was.
+
+    ``python`` is the wanted minor version, ``tool`` is uv. Raises SamebitsError.
+    """
+    lock = locks.read(lock_path)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder):
+        if is_whole(folder, lock_path):
+            return False
+        _remove_leftovers(folder)
+        with canonical.whole_folder(folder) as beside:
+            record = _fill(beside, lock, lock_path, python, tool)
+            canonical.write_json(beside / RECORD, record)
+    return True
+
+
+def is_whole(folder: Path, lock_path: Path) -> bool:
+    """Whether the folder was built to its end from this lock and its Python still runs."""
+    record = folder / RECORD
+    if not record.is_file():
+        return False
+    content = canonical.read_json(record)
+    return bool(
+        content.get("format") == FORMAT
+        and content.get("lock") == canonical.file_digest(lock_path)
+        and _runs(folder / "bin" / "python")
+    )
+
+
+def _runs(python: Path) -> bool:
+    try:
+        interpreters.probe(python)
+    except interpreters.NotUsable:
+        return False  # the Python it was made from is gone: build again
+    return True
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """What killed builds of this folder left beside it; nobody builds while the lock is held."""
+    for leftover in folder.parent.glob(f".{folder.name}.*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+
+
+def _fill(folder: Path, lock: Lock, lock_path: Path, python: str, tool: Path) -> dict[str, Any]:
+    base = interpreters.find(python, os.environ, tool)
+    # --relocatable: it is renamed afterwards, and the paths in its scripts must stay right
+    flags = ["--relocatable", "--no-project", "--allow-existing", "--quiet"]
+    uv.run(tool, ["venv", *flags, "--python", str(base.path), str(folder)], _HINT)
+    interpreter = folder / "bin" / "python"
+    if lock.from_sdist:
+        _install(tool, interpreter, lock.only(_BUILD_TOOLS))
+    _install(tool, interpreter, lock)
+    _verify(interpreter, lock, lock_path)
+    if not lock.without_dependencies:  # a package without its dependencies never passes
+        uv.run(tool, ["pip", "check", "--python", str(interpreter)], "resolve again: make locks")
+    return {
+        "format": FORMAT,
+        "lock": canonical.file_digest(lock_path),
+        "python": {"version": base.version, "implementation": base.implementation},
+        "uv": uv.run(tool, ["--version"], _HINT).strip(),
+        "packages": [asdict(p) for p in sorted(lock.packages, key=lambda p: p.name)],
+    }
+
+
+def _install(tool: Path, interpreter: Path, lock: Lock) -> None:
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(lock.text())
+        file.flush()
+        exact = ["--require-hashes", "--no-deps", "--no-build-isolation", "--quiet"]
+        arguments = ["pip", "install", "--python", str(interpreter), *exact, "-r", file.name]
+        uv.run(tool, arguments, _HINT)
+
+
+def _verify(interpreter: Path, lock: Lock, lock_path: Path) -> None:
+    """The installed packages, as the interpreter itself sees them, are those of the lock."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "
+        "from samebits import environment_record as e; "
+        "e.check_lock(Path(sys.argv[2]), e.installed())"
+    )
+    scripts = Path(__file__).resolve().parents[1]
+    done = subprocess.run(
+        [str(interpreter), "-I", "-c", program, str(scripts), str(lock_path)],
+        capture_output=True,
+        text=True,
+        check=False,  # explained below
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["nothing"])[-10:]
+        raise SamebitsError("the new environment is not what its lock says:\n" + "\n".join(last))
