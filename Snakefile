@@ -191,12 +191,14 @@ rule certify:
         load=f"{DATA}/record.json",
         runs=expand(f"{RESULTS}/train/{{run}}", run=RUNS),
         comparison=f"{RESULTS}/compare/comparison.json",
+        lock=f"{ENVS}/{TRAIN}.lock.txt",
     output:
         certificate=f"{RESULTS}/certificate.json",
         page=f"{RESULTS}/certificate.html",
     params:
         python=python("certify"),
         name=experiment.name,
+        repeat=experiment.command(),
     log:
         f"{LOGS}/certify.log",
     conda:
@@ -204,12 +206,14 @@ rule certify:
     shell:
         "{params.python:q} {SCRIPTS:q}/launch.py --log {log:q} --"
         " {SCRIPTS:q}/certify.py --config {input.config:q} --name {params.name:q}"
-        " --load-record {input.load:q} --run {input.runs[0]:q} --run {input.runs[1]:q}"
-        " --comparison {input.comparison:q} --checkout {SCRIPTS.parent:q}"
+        " --lock {input.lock:q} --load-record {input.load:q}"
+        " --run {input.runs[0]:q} --run {input.runs[1]:q} --comparison {input.comparison:q}"
+        " --checkout {SCRIPTS.parent:q} --repeat {params.repeat:q}"
         " --output {output.certificate:q} --page {output.page:q}"
 
 
 onsuccess:
-    certificate = Path(RESULTS, "certificate.json")
-    if certificate.is_file():
-        print(summary.text(canonical.read_json(certificate), certificate, time.time() - started))
+    issued, page = Path(RESULTS, "certificate.json"), Path(RESULTS, "certificate.html")
+    if issued.is_file():
+        took = time.time() - started
+        print(summary.text(canonical.read_json(issued), issued, page, took, sys.stdout.isatty()))

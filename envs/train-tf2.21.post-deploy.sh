@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Made by scripts/lock.py from train-tf2.21.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
-unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}"
+# Of a user's own settings those stay that say where packages come from, not which or where to.
+unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
+  "${!PIP_TARGET@}" "${!PIP_PREFIX@}" "${!PIP_ROOT@}" "${!PIP_USER@}"
 export PYTHONNOUSERSITE=1
 python="$CONDA_PREFIX/bin/python"
 
@@ -60,5 +62,6 @@ wrapt==2.5.2 --hash=sha256:0743950d3dda9940e56f81f5334ba051c4fe2e1421e4e4a4ef8eb
 LOCK
 pip=("$python" -m pip install --quiet --no-input --no-deps --require-hashes)
 "${pip[@]}" --only-binary :all: -r "$lock"
+"$python" -m pip check --quiet
 mkdir -p "$CONDA_PREFIX/etc/conda/activate.d"
 echo 'export PYTHONNOUSERSITE=1' > "$CONDA_PREFIX/etc/conda/activate.d/no-user-site.sh"

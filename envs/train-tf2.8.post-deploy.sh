@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Made by scripts/lock.py from train-tf2.8.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
-unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}"
+# Of a user's own settings those stay that say where packages come from, not which or where to.
+unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
+  "${!PIP_TARGET@}" "${!PIP_PREFIX@}" "${!PIP_ROOT@}" "${!PIP_USER@}"
 export PYTHONNOUSERSITE=1
 python="$CONDA_PREFIX/bin/python"
 
@@ -71,5 +73,6 @@ zipp==3.15.0 --hash=sha256:48904fc76a60e542af151aded95726c1a5c34ed43ab4134b59766
 LOCK
 pip=("$python" -m pip install --quiet --no-input --no-deps --require-hashes)
 "${pip[@]}" --only-binary :all: -r "$lock"
+"$python" -m pip check --quiet
 mkdir -p "$CONDA_PREFIX/etc/conda/activate.d"
 echo 'export PYTHONNOUSERSITE=1' > "$CONDA_PREFIX/etc/conda/activate.d/no-user-site.sh"

@@ -8,13 +8,11 @@ GUARANTEES  exactly the locked files are installed; DIR is there whole or not at
 """
 
 import argparse
-import os
 import platform
 import sys
 from pathlib import Path
 
-from samebits import definitions, embedded, interpreters, locks
-from samebits import uv as uv_tool
+from samebits import definitions, locks, uv, virtual_environment
 from samebits.errors import SamebitsError, run
 
 
@@ -49,16 +47,11 @@ def main() -> int:
     """Build the environment unless it is there."""
     options = _arguments()
     _check_machine()
-    minor = _check_python(options.definition, options.lock)
-    wanted = embedded.Wanted(options.lock, options.output.absolute())
-    with embedded.sole_builder(wanted.folder) as handle:
-        if embedded.is_whole(wanted):
-            print(f"{wanted.folder}: nothing to be done")
-            return 0
-        uv = uv_tool.beside_python()
-        python = interpreters.find(minor, os.environ, uv)
-        print(f"{wanted.folder}: building with {python.path} ({python.version})", flush=True)
-        embedded.build(wanted, python, uv, handle)
+    python = _check_python(options.definition, options.lock)
+    built = virtual_environment.build(
+        options.output.absolute(), options.lock, python, uv.beside_python()
+    )
+    print(f"{options.output}: {'built' if built else 'nothing to be done'}")
     return 0
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from samebits import canonical, definitions, locks, post_deploy, resolution
 from samebits import uv as uv_tool
 from samebits.errors import SamebitsError, all_problems, run
-from samebits.locks import Lock
+from samebits.locks import Lock, LockedPackage
 
 ENVS = Path(__file__).resolve().parents[1] / "envs"
 _DRIVER_PYTHON = "3.11"  # what `make` asks for; driver and dev have no yaml
@@ -27,7 +27,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--envs", type=Path, default=ENVS)
     parser.add_argument("--check", action="store_true", help="write nothing, refuse a difference")
     parser.add_argument("--offline", action="store_true", help="do not resolve again")
-    parser.add_argument("--upgrade", action="store_true", help="forget the locked versions")
+    parser.add_argument(
+        "--upgrade",
+        nargs="*",
+        metavar="PACKAGE",
+        help="forget the locked versions of these packages; of all when none is named",
+    )
     return parser.parse_args()
 
 
@@ -52,7 +57,8 @@ def _python(envs: Path, name: str) -> str:
 def _resolve(envs: Path, name: str, preferred: Lock | None) -> Lock:
     uv, python = uv_tool.beside_python(), _python(envs, name)
     packages, from_sdist = resolution.resolve(uv, envs / f"{name}.in", python, preferred)
-    lone, alone = envs / f"{name}.no-deps.in", []
+    lone = envs / f"{name}.no-deps.in"
+    alone: list[LockedPackage] = []
     if lone.is_file():
         alone, _ = resolution.resolve(uv, lone, python, preferred, alone=True)
     return Lock(
@@ -64,38 +70,56 @@ def _resolve(envs: Path, name: str, preferred: Lock | None) -> Lock:
     )
 
 
-def _old(path: Path) -> Lock | None:
-    return locks.read(path) if path.is_file() else None
+def _preferred(old: Lock | None, upgrade: list[str] | None) -> Lock | None:
+    """The lock whose versions stay."""
+    if old is None or upgrade is None:
+        return old
+    return old.without(tuple(upgrade)) if upgrade else None
+
+
+def _lock(envs: Path, name: str, options: argparse.Namespace) -> Lock:
+    path = envs / f"{name}{locks.SUFFIX}"
+    old = locks.read(path) if path.is_file() else None
+    if not options.offline:
+        return _resolve(envs, name, _preferred(old, options.upgrade))
+    if old is None or (old.sources, old.python) != (_sources(envs, name), _python(envs, name)):
+        raise SamebitsError(f"{path} was made from other files; run: make locks")
+    return old
 
 
 def _made(envs: Path, name: str, options: argparse.Namespace) -> Iterator[tuple[Path, str]]:
     """The files of one environment and their content."""
-    path = envs / f"{name}{locks.SUFFIX}"
-    old = _old(path)
-    if options.offline:
-        if old is None or old.sources != _sources(envs, name) or old.python != _python(envs, name):
-            raise SamebitsError(f"{path} was made from other files; run: make locks")
-        lock = old
-    else:
-        lock = _resolve(envs, name, None if options.upgrade else old)
-    yield path, lock.text()
+    lock = _lock(envs, name, options)
+    yield envs / f"{name}{locks.SUFFIX}", lock.text()
     if (envs / f"{name}{definitions.SUFFIX}").is_file():
         yield envs / f"{name}.post-deploy.sh", post_deploy.script(name, lock)
 
 
+def _update(envs: Path, name: str, options: argparse.Namespace) -> list[str]:
+    """Write the files of one environment that differ; with --check, say which do."""
+    differing = []
+    for path, content in _made(envs, name, options):
+        if path.is_file() and path.read_text(encoding="utf-8") == content:
+            continue
+        if options.check:
+            differing.append(f"{path}: is not what scripts/lock.py makes; run: make locks")
+        else:
+            canonical.write_bytes(path, content.encode())
+            print(path, file=sys.stderr)
+    return differing
+
+
 def main() -> int:
-    """Write what differs, or with --check say what does."""
+    """Bring every environment up to date; report all that is wrong at the end."""
     options = _arguments()
     problems = []
     for name in _names(options.envs):
-        for path, content in _made(options.envs, name, options):
-            if path.is_file() and path.read_text(encoding="utf-8") == content:
-                continue
-            if options.check:
-                problems.append(f"{path}: is not what scripts/lock.py makes; run: make locks")
-            else:
-                canonical.write_bytes(path, content.encode())
-                print(path, file=sys.stderr)
+        definition = options.envs / f"{name}{definitions.SUFFIX}"
+        try:
+            problems += definitions.pin_problems(definition) if definition.is_file() else []
+            problems += _update(options.envs, name, options)
+        except SamebitsError as error:
+            problems.append(str(error))
     if problems:
         raise SamebitsError(all_problems(problems))
     return 0

@@ -155,7 +155,7 @@ def _pinned(records: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 # What a person would call the surroundings of a run: where it ran, not what ran.
-_SURROUNDINGS = ("CPU", "CPUs", "GPU", "operating system", "C library")
+_SURROUNDINGS = ("CPU model", "number of CPUs", "GPU", "operating system", "C library")
 
 
 def facts(record: Any) -> dict[str, Any]:
@@ -163,10 +163,10 @@ def facts(record: Any) -> dict[str, Any]:
     machine, framework, python = record["machine"], record["framework"], record["python"]
     wheel = framework.get("wheel") or {}
     known = {
-        "CPU": machine.get("cpu"),
+        "CPU model": machine.get("cpu"),
         "CPU features": " ".join(machine.get("flags") or []) or None,
-        "CPUs": machine.get("cpus"),
-        "memory in bytes": machine.get("memory_bytes"),
+        "number of CPUs": machine.get("cpus"),
+        "memory": _gibibytes(machine.get("memory_bytes")),
         "operating system": machine.get("os"),
         "C library": machine.get("libc"),
         "GPU": _described(machine.get("gpu")),
@@ -178,6 +178,10 @@ def facts(record: Any) -> dict[str, Any]:
         "packages (lock file)": record["lock"],
     }
     return {what: value for what, value in known.items() if value is not None}
+
+
+def _gibibytes(size: Any) -> str | None:
+    return f"{size / 2**30:.1f} GiB" if isinstance(size, int) else None
 
 
 def _joined(*parts: str | None) -> str | None:

@@ -10,6 +10,7 @@ GUARANTEES  an unknown key, group or option, a wrong type or an impossible pair 
 import difflib
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +43,18 @@ class Experiment:
     data_key: str  # the folder under data/; equal data configs share it
     source_path: str  # where the model's module is looked for
     model_files: tuple[str, ...]  # the user's module: an input of every training
+    overrides: tuple[str, ...]  # in Hydra's notation
 
     def part(self, *keys: str) -> dict[str, Any]:
         """The part of the config that one stage depends on."""
         return {"format": FORMAT} | {key: self.config[key] for key in keys}
+
+    def command(self) -> str:
+        """The command line that makes this experiment again."""
+        plain = "snakemake --cores all"
+        if not self.overrides:
+            return plain
+        return f"{plain} --config overrides={shlex.quote(' '.join(self.overrides))}"
 
     def variables(self) -> list[str]:
         """NAME=VALUE of what must be set before the interpreter starts."""
@@ -73,6 +82,7 @@ def configure(config: Mapping[str, Any], conf: Path) -> Experiment:
         data_key=f"{data[OPTION]}-{canonical.digest(data)[:12]}",
         source_path=resolved["source_path"],
         model_files=tuple(map(str, _model_files(resolved))),
+        overrides=tuple(override.hydra() for override in wanted),
     )
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple
 
-from samebits import canonical
+from samebits import canonical, locks
 from samebits.errors import SamebitsError, all_problems
 
 if sys.version_info >= (3, 8):
@@ -15,7 +15,6 @@ else:
 
 # What a conda prefix has beside the lock: they install packages and are not imported.
 _INSTALLERS = ("pip", "setuptools", "wheel", "packaging")
-_LOCKED = re.compile(r"([A-Za-z0-9._-]+)==([^ \\]+)(?:\s*\\?\s*--hash=sha256:([0-9a-f]{64}))?")
 
 
 def normal(name: str) -> str:
@@ -35,10 +34,7 @@ def installed() -> Dict[str, str]:
 
 def locked(lock: Path) -> Dict[str, Tuple[str, str]]:
     """Distribution name -> (version, SHA-256 of its file), of a lock file."""
-    text = Path(lock).read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith(("#", "--"))]
-    matches = [_LOCKED.match(line.strip()) for line in lines if line.strip()]
-    return {normal(m.group(1)): (m.group(2), m.group(3) or "") for m in matches if m}
+    return {p.name: (p.version, p.sha256) for p in locks.read(lock).packages}
 
 
 def check_lock(lock: Path, found: Mapping[str, str]) -> None:

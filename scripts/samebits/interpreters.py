@@ -44,7 +44,7 @@ class Interpreter:
         return ".".join(self.version.split(".")[:2])
 
 
-class NotUsable(Exception):
+class NotUsableError(Exception):
     """A candidate that is not the wanted Python, and why."""
 
 
@@ -54,7 +54,7 @@ def variable(minor: str) -> str:
 
 
 def probe(path: Path) -> Interpreter:
-    """Run an interpreter and ask what it is. Raises NotUsable."""
+    """Run an interpreter and ask what it is. Raises NotUsableError."""
     try:
         # -I: neither PYTHONPATH nor the user's site-packages may answer in its place
         done = subprocess.run(
@@ -67,20 +67,20 @@ def probe(path: Path) -> Interpreter:
         )
         version, implementation, machine = json.loads(done.stdout)
     except OSError as error:
-        raise NotUsable(error.strerror or str(error)) from error
+        raise NotUsableError(error.strerror or str(error)) from error
     except subprocess.TimeoutExpired as error:
-        raise NotUsable(f"no answer within {_PATIENCE} s") from error
+        raise NotUsableError(f"no answer within {_PATIENCE} s") from error
     except (ValueError, TypeError) as error:
         said = (done.stderr.strip().splitlines() or ["nothing"])[0]
-        raise NotUsable(f"did not tell its version; it said: {said}") from error
+        raise NotUsableError(f"did not tell its version; it said: {said}") from error
     return Interpreter(path, version, implementation, machine)
 
 
 def probe_for(minor: str, path: Path) -> Interpreter:
-    """Run an interpreter that should be CPython ``minor``. Raises NotUsable."""
+    """Run an interpreter that should be CPython ``minor``. Raises NotUsableError."""
     found = probe(path)
     if (found.minor, found.implementation) != (minor, "CPython"):
-        raise NotUsable(f"is {found.implementation} {found.version}")
+        raise NotUsableError(f"is {found.implementation} {found.version}")
     return found
 
 
@@ -114,14 +114,14 @@ def _candidates(minor: str, environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _from_uv(minor: str, uv: Path) -> Interpreter:
-    """A Python that uv has, or may download. Raises NotUsable."""
+    """A Python that uv has, or may download. Raises NotUsableError."""
     if tuple(map(int, minor.split("."))) < _OLDEST_OF_UV:
-        raise NotUsable("offers none older than 3.8")
+        raise NotUsableError("offers none older than 3.8")
     try:
         uv_tool.run(uv, ["python", "install", "--no-bin", minor], hint="")
         path = uv_tool.run(uv, ["python", "find", "--managed-python", minor], hint="").strip()
     except SamebitsError as error:
-        raise NotUsable(str(error).strip()) from error
+        raise NotUsableError(str(error).strip()) from error
     return probe_for(minor, Path(path))
 
 
@@ -129,7 +129,7 @@ def _named(minor: str, named: str) -> Interpreter:
     """The interpreter that the user's variable names. Raises SamebitsError."""
     try:
         return probe_for(minor, Path(named))
-    except NotUsable as why:
+    except NotUsableError as why:
         raise SamebitsError(
             f"{variable(minor)}: expected the path of CPython {minor}, got {named}: {why}; "
             "correct the variable or unset it"
@@ -144,11 +144,11 @@ def find(minor: str, environ: Mapping[str, str], uv: Path) -> Interpreter:
     for path in _candidates(minor, environ):
         try:
             return probe_for(minor, path)
-        except NotUsable as why:
+        except NotUsableError as why:
             refused.append(f"  {path}: {why}")
     try:
         return _from_uv(minor, uv)
-    except NotUsable as why:
+    except NotUsableError as why:
         refused.append(f"  uv: {why}")
     raise SamebitsError(
         f"expected CPython {minor}, found none. Looked at:\n"

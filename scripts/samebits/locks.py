@@ -15,7 +15,7 @@ Runs on Python 3.7 like scripts/train.py: a run holds what it finds installed ag
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Match, Optional, Tuple
+from typing import Dict, Iterator, List, Match, Pattern, Set, Tuple
 
 from samebits import canonical
 from samebits.errors import SamebitsError, all_problems
@@ -92,36 +92,39 @@ def name_of(path: Path) -> str:
 
 def parse(text: str, where: str) -> Lock:
     """A lock from its text. Raises SamebitsError that names every line that is wrong."""
-    python = _TITLE.match(text)
-    sources, packages, from_sdist, alone = {}, {}, [], []  # type: Dict[str, str], Dict[str, LockedPackage], List[str], List[str]  # noqa: E501
-    problems = []  # type: List[str]
-    if not python:
-        problems.append("{}:1: expected the title that scripts/lock.py writes".format(where))
-    for number, line in enumerate(text.splitlines(), 1):
-        source, package = _SOURCE.match(line), _PACKAGE.match(line)
-        if source:
-            sources[source.group(1)] = source.group(2)
-        elif package and package.group(1) not in packages:
-            packages[package.group(1)] = LockedPackage(*package.groups())
-        elif _collect(_ALONE.match(line), alone) or _collect(_FROM_SDIST.match(line), from_sdist):
-            continue
-        elif line != _WHEELS_ONLY and not line.startswith("#"):
-            problems.append(
-                "{}:{}: expected name==version with one sha256, once per package, got {!r}".format(
-                    where, number, line
-                )
-            )
-    if problems or not python:
-        raise SamebitsError(all_problems(problems) + "\nmake it again: python scripts/lock.py")
+    lines = text.splitlines()
+    title = _all(_TITLE, lines[:1])
+    packages = [LockedPackage(*match.groups()) for match in _all(_PACKAGE, lines)]
+    problems = list(_problems(lines, where))
+    if problems or not title:
+        problems += [] if title else ["{}:1: expected the title of a lock".format(where)]
+        raise SamebitsError(all_problems(problems) + "\nmake it again: make locks")
     return Lock(
-        python.group(1), sources, tuple(packages.values()), tuple(from_sdist), tuple(alone)
+        title[0].group(1),
+        {match.group(1): match.group(2) for match in _all(_SOURCE, lines)},
+        tuple(packages),
+        tuple(match.group(1) for match in _all(_FROM_SDIST, lines)),
+        tuple(match.group(1) for match in _all(_ALONE, lines)),
     )
 
 
-def _collect(match: Optional[Match], names: List[str]) -> bool:
-    if match:
-        names.append(match.group(1))
-    return bool(match)
+def _all(pattern: Pattern[str], lines: List[str]) -> List[Match[str]]:
+    return [match for match in map(pattern.match, lines) if match]
+
+
+def _problems(lines: List[str], where: str) -> Iterator[str]:
+    seen = set()  # type: Set[str]
+    for number, line in enumerate(lines, 1):
+        package = _PACKAGE.match(line)
+        known = line.startswith("#") or line == _WHEELS_ONLY or _FROM_SDIST.match(line)
+        if package and package.group(1) in seen:
+            yield "{}:{}: {} a second time".format(where, number, package.group(1))
+        elif package:
+            seen.add(package.group(1))
+        elif not known:
+            yield "{}:{}: expected name==version --hash=sha256:DIGEST, got {!r}".format(
+                where, number, line
+            )
 
 
 def read(path: Path) -> Lock:

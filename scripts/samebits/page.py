@@ -54,6 +54,7 @@ def _content(certificate: dict[str, Any]) -> dict[str, Any]:
         "style": style,
         "headline": headline,
         "runs": runs,
+        "drawn": list(histories),
         "rays": drawing.rays(certificate["experiment"]["digest"]),
         "summary": list(_summary(certificate)),
         "artefacts": list(_artefacts(certificate)),
@@ -62,7 +63,6 @@ def _content(certificate: dict[str, Any]) -> dict[str, Any]:
         "frame": drawing,
         "differences": list(_differences(certificate)),
         "settings": list(_settings(certificate, runs)),
-        "records": certificate["records"]["runs"],
         "timing": list(_timing(certificate, runs)),
     }
 

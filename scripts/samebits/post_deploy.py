@@ -12,7 +12,9 @@ _TEMPLATE = """\
 #!/usr/bin/env bash
 # Made by scripts/lock.py from {name}.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
-unset "${{!PYTHON@}}" "${{!PIP_CONSTRAINT@}}" "${{!PIP_REQUIRE@}}"
+# Of a user's own settings those stay that say where packages come from, not which or where to.
+unset "${{!PYTHON@}}" "${{!PIP_CONSTRAINT@}}" "${{!PIP_REQUIRE@}}" "${{!PIP_NO_BINARY@}}" \\
+  "${{!PIP_TARGET@}}" "${{!PIP_PREFIX@}}" "${{!PIP_ROOT@}}" "${{!PIP_USER@}}"
 export PYTHONNOUSERSITE=1
 python="$CONDA_PREFIX/bin/python"
 
@@ -36,11 +38,14 @@ cat > "$lock" <<'LOCK'
 {lock}LOCK
 pip=("$python" -m pip install --quiet --no-input --no-deps --require-hashes)
 {install}
+{check}
 mkdir -p "$CONDA_PREFIX/etc/conda/activate.d"
 echo 'export PYTHONNOUSERSITE=1' > "$CONDA_PREFIX/etc/conda/activate.d/no-user-site.sh"
 """
 
-_ONE_PASS = '"${pip[@]}" --only-binary :all: -r "$lock"'
+_CHECK = '"$python" -m pip check --quiet'
+_NO_CHECK = "# No pip check: the dependencies of {names} are left out on purpose."
+_ONE_PASS = '"${pip[@]}" --only-binary :all: -r "$lock"'  # noqa: S105 - a pass over the lock
 _TWO_PASSES = """\
 # {names}: released as source archives only, built by the pinned setuptools, which comes first.
 tools=$(mktemp)
@@ -54,4 +59,6 @@ def script(name: str, lock: Lock) -> str:
     """The text of ``envs/NAME.post-deploy.sh``."""
     names = ", ".join(lock.from_sdist)
     install = _TWO_PASSES.format(names=names) if names else _ONE_PASS
-    return _TEMPLATE.format(name=name, lock=lock.text(), install=install)
+    alone = ", ".join(lock.without_dependencies)
+    check = _NO_CHECK.format(names=alone) if alone else _CHECK
+    return _TEMPLATE.format(name=name, lock=lock.text(), install=install, check=check)

@@ -3,7 +3,7 @@
 import re
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,17 @@ def resolve(
         uv_tool.run(uv, [*compile_, str(pins), *form], _HINT)
         found = tomllib.loads(files.read_text())["packages"]
         from_sdist = _NO_BINARY.findall(pins.read_text())
-    return [_locked(package, python, package["name"] in from_sdist) for package in found], [
-        name for name in from_sdist if name in {package["name"] for package in found}
+    known = {package.sha256 for package in preferred.packages} if preferred else set()
+    names = [package["name"] for package in found]
+    return [_locked(package, python, package["name"] in from_sdist, known) for package in found], [
+        name for name in from_sdist if name in names
     ]
 
 
-def _locked(package: dict[str, Any], python: str, from_sdist: bool) -> LockedPackage:
-    file = package["sdist"] if from_sdist else _best(package["wheels"], _tags(python))
+def _locked(
+    package: dict[str, Any], python: str, from_sdist: bool, known: Set[str]
+) -> LockedPackage:
+    file = package["sdist"] if from_sdist else _best(package["wheels"], _tags(python), known)
     if file is None:
         raise SamebitsError(
             f"{package['name']}=={package['version']}: expected a wheel for CPython {python} on "
@@ -58,16 +62,22 @@ def _locked(package: dict[str, Any], python: str, from_sdist: bool) -> LockedPac
     return LockedPackage(package["name"], package["version"], file["hashes"]["sha256"])
 
 
-def _best(wheels: Sequence[dict[str, Any]], tags: list[Tag]) -> dict[str, Any] | None:
-    """The wheel that an installer prefers: the most specific of its tags comes first."""
+def _best(
+    wheels: Sequence[dict[str, Any]], tags: list[Tag], known: Set[str] = frozenset()
+) -> dict[str, Any] | None:
+    """The wheel that an installer prefers: the most specific of its tags comes first.
+
+    One that is ``known`` stays, even when a release got a better wheel afterwards.
+    """
     rank = {tag: position for position, tag in enumerate(tags)}
 
     def position(wheel: dict[str, Any]) -> int:
         name = wheel.get("name") or wheel["url"].rpartition("/")[2]
-        return min((rank.get(tag, len(rank)) for tag in parse_wheel_filename(name)[3]))
+        return min(rank.get(tag, len(rank)) for tag in parse_wheel_filename(name)[3])
 
     fitting = [wheel for wheel in wheels if position(wheel) < len(rank)]
-    return min(fitting, key=position) if fitting else None
+    locked = [wheel for wheel in fitting if wheel["hashes"]["sha256"] in known]
+    return min(locked or fitting, key=position, default=None)
 
 
 def _tags(python: str) -> list[Tag]:

@@ -2,7 +2,8 @@
 
 It is built in a folder beside and renamed, so a build that is killed leaves nothing that looks
 whole; a lock on the folder makes a second build of it wait for the first. The kernel gives the
-lock up when its process ends, however it ends.
+lock up when the last process that holds it ends, however it ends. uv holds it as well: when its
+parent is killed it works on for a while, and must not do so in what the next build removes.
 """
 
 import fcntl
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,25 @@ def build(folder: Path, lock_path: Path, python: str, tool: Path) -> bool:
     """
     lock = locks.read(lock_path)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder):
+    with _only_one(folder) as held:
         if is_whole(folder, lock_path):
             return False
-        _remove_leftovers(folder)
+        _discard(folder)
         with canonical.whole_folder(folder) as beside:
-            record = _fill(beside, lock, lock_path, python, tool)
+            record = _fill(beside, lock, lock_path, python, _Uv(tool, held))
             canonical.write_json(beside / RECORD, record)
     return True
+
+
+@dataclass(frozen=True)
+class _Uv:
+    """uv, started with the lock on the folder in its hands."""
+
+    tool: Path
+    held: int
+
+    def __call__(self, *arguments: str, hint: str = _HINT) -> str:
+        return uv.run(self.tool, arguments, hint, keep_open=[self.held])
 
 
 def is_whole(folder: Path, lock_path: Path) -> bool:
@@ -62,53 +74,63 @@ def is_whole(folder: Path, lock_path: Path) -> bool:
 def _runs(python: Path) -> bool:
     try:
         interpreters.probe(python)
-    except interpreters.NotUsable:
+    except interpreters.NotUsableError:
         return False  # the Python it was made from is gone: build again
     return True
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
+def _only_one(folder: Path) -> Iterator[int]:
+    """Wait until nobody else builds the folder; yields the descriptor that holds the lock."""
     with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{folder}: waiting for another process that builds it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """What killed builds of this folder left beside it; nobody builds while the lock is held."""
+def _discard(folder: Path) -> None:
+    """Remove the folder and what killed builds of it left; nobody builds while the lock is held.
+
+    The folder is renamed first: half removed it could still have its record, and look whole.
+    """
+    if folder.exists():
+        folder.rename(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     for leftover in folder.parent.glob(f".{folder.name}.*"):
         if leftover.is_dir():
             shutil.rmtree(leftover)
 
 
-def _fill(folder: Path, lock: Lock, lock_path: Path, python: str, tool: Path) -> dict[str, Any]:
-    base = interpreters.find(python, os.environ, tool)
+def _fill(folder: Path, lock: Lock, lock_path: Path, python: str, tool: _Uv) -> dict[str, Any]:
+    base = interpreters.find(python, os.environ, tool.tool)
+    print(f"{len(lock.packages)} packages for Python {base.version} ({base.path})", flush=True)
     # --relocatable: it is renamed afterwards, and the paths in its scripts must stay right
     flags = ["--relocatable", "--no-project", "--allow-existing", "--quiet"]
-    uv.run(tool, ["venv", *flags, "--python", str(base.path), str(folder)], _HINT)
+    tool("venv", *flags, "--python", str(base.path), str(folder))
     interpreter = folder / "bin" / "python"
     if lock.from_sdist:
         _install(tool, interpreter, lock.only(_BUILD_TOOLS))
     _install(tool, interpreter, lock)
     _verify(interpreter, lock, lock_path)
     if not lock.without_dependencies:  # a package without its dependencies never passes
-        uv.run(tool, ["pip", "check", "--python", str(interpreter)], "resolve again: make locks")
+        tool("pip", "check", "--python", str(interpreter), hint="resolve again: make locks")
     return {
         "format": FORMAT,
         "lock": canonical.file_digest(lock_path),
         "python": {"version": base.version, "implementation": base.implementation},
-        "uv": uv.run(tool, ["--version"], _HINT).strip(),
+        "uv": tool("--version").strip(),
         "packages": [asdict(p) for p in sorted(lock.packages, key=lambda p: p.name)],
     }
 
 
-def _install(tool: Path, interpreter: Path, lock: Lock) -> None:
+def _install(tool: _Uv, interpreter: Path, lock: Lock) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(lock.text())
         file.flush()
         exact = ["--require-hashes", "--no-deps", "--no-build-isolation", "--quiet"]
-        arguments = ["pip", "install", "--python", str(interpreter), *exact, "-r", file.name]
-        uv.run(tool, arguments, _HINT)
+        tool("pip", "install", "--python", str(interpreter), *exact, "-r", file.name)
 
 
 def _verify(interpreter: Path, lock: Lock, lock_path: Path) -> None:

@@ -13,9 +13,10 @@ def lock(tmp_path: Path) -> Path:
     path = tmp_path / "lock.txt"
     digest = "a" * 64
     path.write_text(
-        f"# made by hand\n--only-binary :all:\n"
-        f"Some_Package==1.2 --hash=sha256:{digest}\n"
-        f"other==3 \\\n    --hash=sha256:{digest}\n"
+        "# Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit\n"
+        "--only-binary :all:\n"
+        f"some-package==1.2 --hash=sha256:{digest}\n"
+        f"other==3 --hash=sha256:{digest}\n"
     )
     return path
 

