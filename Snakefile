@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
@@ -24,7 +25,7 @@ from samebits import canonical, code, summary
 from samebits.configure import configure
 from samebits.errors import SamebitsError
 
-started = time.time()
+started = psutil.Process().create_time()
 
 
 # ---- configure: the experiment, composed once ------------------------------------------------
@@ -70,6 +71,8 @@ localrules:
 
 
 rule all:
+    message:
+        "done"
     input:
         f"{RESULTS}/certificate.json",
         f"{RESULTS}/certificate.html",

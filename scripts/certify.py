@@ -41,7 +41,7 @@ def _issue(options: argparse.Namespace) -> certificate.Issue:
     now = time.time()
     return certificate.Issue(
         name=options.name,
-        issued=datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        issued=datetime.fromtimestamp(now, UTC).strftime(evidence.MOMENT),
         seconds=None if options.started is None else round(max(0.0, now - options.started), 1),
         source=checkout.source(options.checkout),
         how_to_repeat=tuple(options.repeat),
@@ -56,9 +56,9 @@ def main() -> int:
     )
     issued = certificate.build(evidence.read(paths), _issue(options))
     evidence.refuse_invalid(issued)
-    html = page.render(issued)  # before anything is written: both files or none
-    canonical.write_json(options.output, issued)
+    html = page.render(issued)
     canonical.write_bytes(options.page, html.encode("utf-8"))
+    canonical.write_json(options.output, issued)  # last: where it is, the page is too
     print(issued["verdict"])
     return 0
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Build the environment of a stage from its lock, with uv, where there is no conda.
+"""Build an environment from its lock, with uv, where there is no conda.
 
-INPUTS      --definition envs/X.yaml (which Python), --lock envs/X.lock.txt (which files)
+INPUTS      --lock envs/X.lock.txt (which files), --definition envs/X.yaml (which Python; where
+            there is none, as for the driver, the lock alone says it)
 OUTPUTS     --output DIR: a virtual environment; DIR/environment.json says what is in it
 GUARANTEES  exactly the locked files are installed; DIR is there whole or not at all, however
             many processes build it and wherever one is killed; a whole one is left as it is
@@ -12,13 +13,13 @@ import platform
 import sys
 from pathlib import Path
 
-from samebits import definitions, locks, uv, virtual_environment
+from samebits import locks, uv, virtual_environment
 from samebits.errors import SamebitsError, run
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Build an environment from its lock.")
-    parser.add_argument("--definition", type=Path, required=True)
+    parser.add_argument("--definition", type=Path)
     parser.add_argument("--lock", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     return parser.parse_args()
@@ -32,25 +33,26 @@ def _check_machine() -> None:
         )
 
 
-def _check_python(definition: Path, lock: Path) -> str:
-    """The Python minor version that the definition and the lock agree on."""
+def _check_python(definition: Path, lock: Path) -> None:
+    """Raise SamebitsError unless the definition asks for the Python of the lock."""
+    # Imported here: it needs PyYAML, which the driver has only once this script has built it.
+    from samebits import definitions
+
     wanted, locked = definitions.python_minor(definition), locks.read(lock).python
     if wanted != locked:
         raise SamebitsError(
             f"{lock}: expected a lock for Python {wanted}, as {definition} says; got {locked}; "
             "run: make locks"
         )
-    return wanted
 
 
 def main() -> int:
     """Build the environment unless it is there."""
     options = _arguments()
     _check_machine()
-    python = _check_python(options.definition, options.lock)
-    built = virtual_environment.build(
-        options.output.absolute(), options.lock, python, uv.beside_python()
-    )
+    if options.definition:
+        _check_python(options.definition, options.lock)
+    built = virtual_environment.build(options.output.absolute(), options.lock, uv.beside_python())
     print(f"{options.output}: {'built' if built else 'nothing to be done'}")
     return 0
 

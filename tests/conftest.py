@@ -7,10 +7,30 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from pipeline import Workspace
+import conda_standin
+from conda_standin import CondaStandin
+from pipeline import ROOT, Workspace
 
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """One folder for all tests that need an environment: each is built once."""
     return Workspace(tmp_path_factory.mktemp("workspace"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Golden files are written again only on demand; the diff is then reviewed."""
+    parser.addoption("--update-golden", action="store_true", help="write golden files again")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be written instead of compared."""
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(scope="session")
+def conda(tmp_path_factory: pytest.TempPathFactory) -> CondaStandin:
+    """The stand-in for conda with its channel, made once."""
+    pins = ROOT / "envs" / "compare.linux-64.pin.txt"
+    return conda_standin.make(tmp_path_factory.mktemp("conda"), pins)

@@ -1,6 +1,7 @@
 """Evidence as the stages write it, made with NumPy alone: no training, no TensorFlow."""
 
 import copy
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,7 @@ def write_run(
     experiment: str,
     dataset: str,
     *,
+    config: Any = None,
     metrics: dict[str, list[float]] | None = None,
     weights: Arrays | None = None,
     optimizer: Arrays | None = None,
@@ -102,20 +104,22 @@ def write_run(
             folder / "optimizer", _or(optimizer, globals()["optimizer"])
         ),
     }
-    record = _record(folder.name, experiment, dataset) | {"digests": digests}
+    record = _record(folder.name, experiment, dataset, config) | {"digests": digests}
     change(record)
     canonical.write_json(folder / "record.json", record)
     return folder
 
 
-def write_unsupported_run(folder: Path, experiment: str, dataset: str) -> Path:
+def write_unsupported_run(
+    folder: Path, experiment: str, dataset: str, *, config: Any = None
+) -> Path:
     """A run that TensorFlow refused to do deterministically: a record and nothing else."""
     refusal = {
         "op": "FakeQuantWithMinMaxVarsGradient",
         "message": "A deterministic implementation is not currently available.",
         "reason": "op without a deterministic version",
     }
-    record = _record(folder.name, experiment, dataset)
+    record = _record(folder.name, experiment, dataset, config)
     record |= {"status": "unsupported", "unsupported": refusal, "digests": {}}
     canonical.write_json(folder / "record.json", record)
     return folder
@@ -125,15 +129,15 @@ def _or(given: Arrays | None, make: Callable[[], Arrays]) -> Arrays:
     return make() if given is None else given
 
 
-def _record(name: str, experiment: str, dataset: str) -> dict[str, Any]:
+def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, Any]:
     return {
         "format": "samebits-train-1",
         "run": name,
         "status": "completed",
         "unsupported": None,
-        "process": {"id": f"{name}-0000-0000-0000-000000000000", "pid": 1},
+        "process": {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)), "pid": 1},
         "experiment": experiment,
-        "config": {},
+        "config": CONFIG if config is None else config,
         "dataset": dataset,
         "settings": settings(),
         "framework": {
@@ -148,6 +152,7 @@ def _record(name: str, experiment: str, dataset: str) -> dict[str, Any]:
             {"name": "pip", "version": "24.0"},
             {"name": "tensorflow-cpu", "version": "2.21.0"},
         ],
+        "source": [{"module": "samebits.models", "sha256": "c" * 64}],
         "lock": canonical.hashlib.sha256(LOCK.encode()).hexdigest(),
         "machine": {
             "cpu": "AMD EPYC 9R45",
@@ -209,8 +214,8 @@ def workspace(folder: Path, *, config: Any = None, load: Any = None, **replica: 
     lock = folder / "train-tf2.21.lock.txt"
     lock.write_text(LOCK)
     run = experiment, load["digest"]
-    runs = [write_run(folder / "train" / "control", *run)]
-    runs.append(write_run(folder / "train" / "replica", *run, **replica))
+    runs = [write_run(folder / "train" / "control", *run, config=config)]
+    runs.append(write_run(folder / "train" / "replica", *run, config=config, **replica))
     return Workspace(
         folder, folder / "config.json", lock, folder / "load" / "record.json", runs,
         folder / "compare" / "comparison.json",

@@ -64,7 +64,8 @@ class Workspace:
     def python(self, environment: str) -> Path:
         """The interpreter of an environment, built when it is not there yet."""
         record = f".samebits/environments/{environment}/environment.json"
-        self.snakemake(record)
+        if not (self.folder / record).is_file():
+            self.snakemake(record)
         return self.folder / Path(record).parent / "bin" / "python"
 
     def json(self, path: str) -> Any:

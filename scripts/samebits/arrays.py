@@ -43,8 +43,10 @@ class ArrayEntry:
 def _blocks(array: np.ndarray) -> Iterator[bytes]:
     """The elements in C order, little-endian, in blocks, however they lie in memory."""
     step = max(1, _BLOCK // max(1, array.itemsize))
-    flags = ["external_loop", "buffered", "zerosize_ok"]
-    for block in np.nditer(array, flags=flags, order="C", buffersize=step):
+    blocks = np.nditer(
+        array, flags=["external_loop", "buffered", "zerosize_ok"], order="C", buffersize=step
+    )
+    for block in blocks:
         yield block.astype(block.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
@@ -122,7 +124,8 @@ def open_array(folder: Path, position: int) -> np.ndarray:
     """One array, memory-mapped read-only. Raises SamebitsError when the file is damaged."""
     path = array_path(folder, position)
     try:
-        return np.load(str(path), mmap_mode="r", allow_pickle=False)
+        array = np.load(str(path), mmap_mode="r", allow_pickle=False)  # type: np.ndarray
+        return array
     except (ValueError, EOFError) as error:
         raise SamebitsError("{}: expected a whole .npy file, got: {}".format(path, error))
 

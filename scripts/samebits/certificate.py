@@ -123,7 +123,7 @@ def _shows(verdict: str) -> Iterator[str]:
 
 def _limits(verdict: str, same: Sequence[Any]) -> Iterator[str]:
     if verdict == INCONCLUSIVE:
-        yield "Anything about the experiment: some of the evidence is missing or contradicts itself."
+        yield "Anything about the experiment: evidence is missing or contradicts itself."
     if verdict == NOT_REPRODUCIBLE:
         yield "Why the runs differ, or that they would differ in the same way next time."
     if verdict == UNSUPPORTED:

@@ -73,10 +73,10 @@ class Scale:
 
 def panels(histories: Mapping[str, History]) -> tuple[Panel, ...]:
     """One panel per metric, loss first."""
-    metrics = {
-        name.removeprefix(_VALIDATION) for history in histories.values() for name in history
-    }
-    return tuple(_panel(name, histories) for name in sorted(metrics, key=lambda m: (m != "loss", m)))
+    metrics = {name.removeprefix(_VALIDATION) for history in histories.values() for name in history}
+    return tuple(
+        _panel(name, histories) for name in sorted(metrics, key=lambda m: (m != "loss", m))
+    )
 
 
 def _panel(metric: str, histories: Mapping[str, History]) -> Panel:

@@ -24,7 +24,7 @@ def normal(name: str) -> str:
 
 def installed() -> Dict[str, str]:
     """Distribution name (normal form) -> version, of everything that can be imported."""
-    found = {}
+    found = {}  # type: Dict[str, str]
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
         if name:
@@ -37,8 +37,8 @@ def locked(lock: Path) -> Dict[str, Tuple[str, str]]:
     return {p.name: (p.version, p.sha256) for p in locks.read(lock).packages}
 
 
-def check_lock(lock: Path, found: Mapping[str, str]) -> None:
-    """Raise SamebitsError that lists every package that is not as the lock says."""
+def mismatches(lock: Path, found: Mapping[str, str]) -> List[str]:
+    """Every package that is not as the lock says, in words, sorted."""
     expected = locked(lock)
     problems = [
         "{}: expected {}, got {}".format(name, version, found.get(name, "none"))
@@ -50,10 +50,16 @@ def check_lock(lock: Path, found: Mapping[str, str]) -> None:
         for name, version in found.items()
         if name not in expected and name not in _INSTALLERS
     ]
+    return sorted(problems)
+
+
+def check_lock(lock: Path, found: Mapping[str, str]) -> None:
+    """Raise SamebitsError that lists every package that is not as the lock says."""
+    problems = mismatches(lock, found)
     if problems:
         raise SamebitsError(
-            "{}: this environment is not what the lock says; delete it to have it built again\n"
-            "{}".format(lock, all_problems(problems))
+            "{}: this environment is not what the lock says\n{}\n"
+            "delete it to have it built again".format(lock, all_problems(problems))
         )
 
 

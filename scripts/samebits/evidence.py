@@ -7,16 +7,18 @@ becomes a document with a problem, and the certificate says so.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 
 from samebits import canonical, environment_record
 from samebits.errors import SamebitsError, all_problems, explain_os_error
 
 SCHEMA = Path(__file__).with_name("certificate.schema.json")
+MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # how a certificate writes a moment: UTC, to the second
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def read_json(path: Path, name: str, definition: str) -> Document:
         return Document(name, problem=f"{name}: {explain_os_error(_without_path(error))}")
     try:
         content = canonical.read_json(path)
-    except SamebitsError:
+        canonical.dumps(content)  # 1e999 and half a surrogate pair can be read, but not written
+    except (SamebitsError, ValueError):
         return Document(name, sha256, problem=f"{name} is not valid JSON")
     wrong = list(violations(content, definition))
     if wrong:
@@ -159,24 +162,31 @@ def _packages(lock: Path, run: RunEvidence) -> str:
         for package in run.record.content["packages"]
     }
     try:
-        environment_record.check_lock(lock, found)
-    except SamebitsError as error:
-        return "; ".join(str(error).splitlines()[1:])
-    return ""
+        return "; ".join(environment_record.mismatches(lock, found))
+    except SamebitsError:
+        return f"{lock.name} is not a lock file"
+
+
+_FORMATS = FormatChecker(["uuid"])
+
+
+@_FORMATS.checks("date-time", raises=ValueError)
+def _is_moment(value: object) -> bool:
+    """A moment in UTC, to the second; jsonschema itself would need one more package for dates."""
+    return not isinstance(value, str) or bool(datetime.strptime(value, MOMENT))
 
 
 @cache
-def _schema() -> dict[str, Any]:
+def _validator(definition: str | None) -> Draft202012Validator:
     schema: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    return schema
+    if definition:
+        schema = {"$defs": schema["$defs"], "$ref": f"#/$defs/{definition}"}
+    return Draft202012Validator(schema, format_checker=_FORMATS)
 
 
 def violations(content: Any, definition: str | None = None) -> Iterator[str]:
     """How a value breaks the schema, or one of its definitions; nothing when it does not."""
-    schema = _schema()
-    if definition:
-        schema = {"$defs": schema["$defs"], "$ref": f"#/$defs/{definition}"}
-    for error in sorted(Draft202012Validator(schema).iter_errors(content), key=_where):
+    for error in sorted(_validator(definition).iter_errors(content), key=_where):
         yield f"at {_where(error)}: {error.message[:300]}"
 
 

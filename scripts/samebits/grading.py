@@ -82,6 +82,8 @@ def _foreign_records(evidence: Evidence) -> Iterator[str]:
             yield f"{run.record.name} is the record of another run, {record['run']}"
         if record["experiment"] != evidence.config.sha256:
             yield f"{run.name} is a run of another experiment ({record['experiment'][:16]}…)"
+        if canonical.digest(record["config"]) != record["experiment"]:
+            yield f"{run.record.name}: the config is not that of its experiment"
         if load is not None and record["dataset"] != load["digest"]:
             yield f"{run.name} was trained on other data ({record['dataset'][:16]}…)"
 
@@ -99,6 +101,23 @@ def _packages(evidence: Evidence) -> Iterator[str]:
     for run, record in _records(evidence):
         if record["lock"] != evidence.lock.document.sha256:
             yield f"{run.name} was installed from another lock ({record['lock'][:16]}…)"
+
+
+def _software(evidence: Evidence) -> Iterator[str]:
+    """Runs of different code show nothing about one of them."""
+    records = [(run.name, record) for run, record in _records(evidence)]
+    for name, record in records[1:]:
+        first, expected = records[0]
+        for key, what in SOFTWARE.items():
+            if not _same(record[key], expected[key]):
+                yield f"{name} and {first} ran on different {what}"
+
+
+SOFTWARE = {
+    "source": "source code",
+    "python": "versions or builds of Python",
+    "framework": "versions or builds of TensorFlow",
+}
 
 
 # --- whether the settings were in effect ------------------------------------------------------
@@ -120,7 +139,7 @@ def _unprobed(evidence: Evidence) -> Iterator[str]:
         for run, record in _records(evidence):
             probed = {s["name"]: s["expected"] for s in record["settings"]}
             if name not in probed:
-                yield f"{run.name}: {name} is pinned, but was not probed"
+                yield f"{run.name}: pinned, but not probed: {name}"
             elif not _same(probed[name], value):
                 yield f"{run.name}: {name} was held against {probed[name]}, pinned is {value}"
 
@@ -135,7 +154,8 @@ def pins(config: Any) -> Iterator[tuple[str, Any]]:
     if determinism.get("seeding") is not None:
         for generator in ("Python", "NumPy", "TensorFlow"):
             yield f"{generator} seed", config["seed"]
-    yield from determinism.get("environment", {}).items()
+    yield from determinism["environment"].items()
+    yield "other variables", {}
 
 
 PINS = {
@@ -186,6 +206,27 @@ def _set_digest(entries: Any) -> str:
     )
 
 
+def _empty(evidence: Evidence) -> Iterator[str]:
+    """Nothing equals nothing: that shows nothing."""
+    for run in evidence.runs:
+        if run.history is not None and run.history.content is not None:
+            yield from _epochs(evidence, run.history)
+        weights = run.weights.content if run.weights is not None else None
+        if weights is not None and not weights["arrays"]:
+            yield f"train/{run.name}/weights lists no weights"
+
+
+def _epochs(evidence: Evidence, document: Document) -> Iterator[str]:
+    metrics = document.content["metrics"]
+    if not metrics:
+        yield f"{document.name} holds no metric"
+    if evidence.config.content is not None:
+        wanted = evidence.config.content["trainer"]["epochs"]
+        for metric, values in metrics.items():
+            if len(values) != wanted:
+                yield f"{document.name}: {metric} has {len(values)} epochs of {wanted}"
+
+
 # --- whether the comparison compared these runs -----------------------------------------------
 
 
@@ -202,17 +243,18 @@ def _comparison(evidence: Evidence) -> Iterator[str]:
 
 
 def _compared_inputs(evidence: Evidence, comparison: Any, where: str) -> Iterator[str]:
-    records = dict((run.name, record) for run, record in _records(evidence))
+    records = {run.name: record for run, record in _records(evidence)}
     compared = [comparison["control"], *(run["run"] for run in comparison["runs"])]
     if sorted(compared) != sorted(run.name for run in evidence.runs):
         yield f"{where} compares {_list(compared)}, the runs are {_list(sorted(records))}"
-    if comparison["status"] != {name: record["status"] for name, record in records.items()}:
+    stated = comparison["status"]
+    if any(stated.get(name) != record["status"] for name, record in records.items()):
         yield f"{where}: the status of a run is not what its record says"
     if comparison["experiment"] != evidence.config.sha256:
         yield f"{where} is about another experiment"
-    if evidence.load.content is not None:
-        if comparison["dataset"] != evidence.load.content["digest"]:
-            yield f"{where} is about other data"
+    load = evidence.load.content
+    if load is not None and comparison["dataset"] != load["digest"]:
+        yield f"{where} is about other data"
     control = records.get(comparison["control"])
     for run in comparison["runs"]:
         replica = records.get(run["run"])
@@ -260,10 +302,12 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     _foreign_records,
     _shared_process,
     _packages,
+    _software,
     _settings,
     _unprobed,
     _data_digest,
     _artefact_digests,
+    _empty,
     _comparison,
 )
 

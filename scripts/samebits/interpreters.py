@@ -97,32 +97,48 @@ def _natural(path: Path) -> list[int]:
     return [int(part) for part in path.parents[1].name.split(".") if part.isdigit()]
 
 
-def _of_pyenv(minor: str, environ: Mapping[str, str]) -> Iterator[Path]:
+def _pyenv_root(environ: Mapping[str, str]) -> Path:
     home = Path(environ.get("HOME") or "/nonexistent")
-    root = Path(environ.get("PYENV_ROOT") or home / ".pyenv")
+    return Path(environ.get("PYENV_ROOT") or home / ".pyenv")
+
+
+def _of_pyenv(minor: str, environ: Mapping[str, str]) -> Iterator[Path]:
+    root = _pyenv_root(environ)
     yield from sorted(root.glob(f"versions/{minor}.*/bin/python{minor}"), key=_natural)[::-1]
 
 
-def _candidates(minor: str, environ: Mapping[str, str]) -> Iterator[Path]:
-    """Every place but the variable and uv, in order, each once."""
-    seen = set()
-    places = [Path(sys.executable), *_on_path(minor, environ), *_of_pyenv(minor, environ)]
-    for path in places:
-        if path not in seen:
-            seen.add(path)
-            yield path
+def _places(minor: str, environ: Mapping[str, str]) -> dict[str, list[Path]]:
+    """Every place but the variable and uv, in order, with the candidates in it, each once."""
+    places = {
+        "the running Python": [Path(sys.executable)],
+        f"PATH (python{minor}, python3, python)": list(_on_path(minor, environ)),
+        f"pyenv ({_pyenv_root(environ)}/versions/{minor}.*)": list(_of_pyenv(minor, environ)),
+    }
+    seen: set[Path] = set()
+    for candidates in places.values():
+        candidates[:] = [path for path in dict.fromkeys(candidates) if path not in seen]
+        seen.update(candidates)
+    return places
 
 
 def _from_uv(minor: str, uv: Path) -> Interpreter:
     """A Python that uv has, or may download. Raises NotUsableError."""
     if tuple(map(int, minor.split("."))) < _OLDEST_OF_UV:
         raise NotUsableError("offers none older than 3.8")
+    here = ["python", "find", "--managed-python", "--no-python-downloads", minor]
+    try:
+        path = uv_tool.run(uv, here, hint="").strip()
+    except SamebitsError:
+        path = _downloaded(minor, uv, here)
+    return probe_for(minor, Path(path))
+
+
+def _downloaded(minor: str, uv: Path, here: list[str]) -> str:
     try:
         uv_tool.run(uv, ["python", "install", "--no-bin", minor], hint="")
-        path = uv_tool.run(uv, ["python", "find", "--managed-python", minor], hint="").strip()
+        return uv_tool.run(uv, here, hint="").strip()
     except SamebitsError as error:
         raise NotUsableError(str(error).strip()) from error
-    return probe_for(minor, Path(path))
 
 
 def _named(minor: str, named: str) -> Interpreter:
@@ -141,11 +157,13 @@ def find(minor: str, environ: Mapping[str, str], uv: Path) -> Interpreter:
     if environ.get(variable(minor)):
         return _named(minor, environ[variable(minor)])
     refused = []
-    for path in _candidates(minor, environ):
-        try:
-            return probe_for(minor, path)
-        except NotUsableError as why:
-            refused.append(f"  {path}: {why}")
+    for place, candidates in _places(minor, environ).items():
+        refused += [] if candidates else [f"  {place}: none"]
+        for path in candidates:
+            try:
+                return probe_for(minor, path)
+            except NotUsableError as why:
+                refused.append(f"  {path}: {why}")
     try:
         return _from_uv(minor, uv)
     except NotUsableError as why:

@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from samebits.errors import SamebitsError, all_problems
 
 OPTION = "option"  # inside a group's mapping: which option of the group
+_TEXT = ("name", "overrides")  # keys whose values are text, whatever they look like
 CUSTOM = "custom"  # the model group's option for a user's own _target_
 
 _PARSER = OverridesParser.create()
@@ -157,9 +158,11 @@ def from_config(config: Mapping[str, Any], groups: Iterable[str]) -> list[Overri
     """
     known, found, problems = set(groups), list[Override](), list[str]()
     for key, value in config.items():
-        value = typed(value) if key != "overrides" else value
+        value = typed(value) if key not in _TEXT else value
         try:
-            if key == "overrides":
+            if key == "name" and value is not None:
+                found.append(Override(key, str(value)))  # also a name that looks like a number
+            elif key == "overrides":
                 found += list(_from_text(value)) if value is not None else []
             elif key in known and isinstance(value, Mapping):
                 found += list(_from_group(key, value))

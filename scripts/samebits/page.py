@@ -142,7 +142,9 @@ def _settings(certificate: dict[str, Any], runs: list[str]) -> Iterator[dict[str
             "name": name,
             "pinned": first["expected"] is not None,
             "expected": said(first["expected"]),
-            "effective": values if len(set(values.values())) > 1 else {"": next(iter(values.values()))},
+            "effective": values
+            if len(set(values.values())) > 1
+            else {"": next(iter(values.values()))},
             "how": first["how"],
             "holds": all(
                 setting["expected"] is None
@@ -182,5 +184,3 @@ def said(value: Any) -> str:
 
 def _pretty(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
-
-

@@ -1,7 +1,9 @@
 """Running uv so that a user's settings say where packages come from, never which.
 
-Hashes protect what is installed, so a mirror, a proxy or a cache may be anywhere. What could
-change the result (configuration files, constraints, PYTHONPATH, pip's options) is kept out.
+Hashes protect what is installed, so a mirror, a proxy or a cache may be anywhere: uv's own
+configuration files and the index that pip was told of are heeded. Variables that could change
+the result (constraints, PYTHONPATH, targets) are kept out; what a configuration file might
+change all the same is found when the built environment is held against its lock.
 """
 
 import os
@@ -23,6 +25,20 @@ _KEPT = (
     "UV_REQUEST_TIMEOUT", "UV_CONCURRENT_DOWNLOADS", "UV_CONCURRENT_BUILDS",
     "UV_CONCURRENT_INSTALLS", "UV_CACHE_DIR", "UV_NO_CACHE", "UV_LINK_MODE",
 )  # fmt: skip
+# Where a person has told pip, and not uv, where packages are.
+_OF_PIP = {
+    "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
+    "PIP_EXTRA_INDEX_URL": "UV_INDEX",
+    "PIP_FIND_LINKS": "UV_FIND_LINKS",
+}
+_INDEX_OF_UV = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
+# The machine's own certificate authorities, where distributions keep them. A company's proxy is
+# known only there; uv alone trusts the authorities that it was built with.
+_AUTHORITIES = (
+    Path("/etc/ssl/certs/ca-certificates.crt"),
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),
+    Path("/etc/ssl/ca-bundle.pem"),
+)
 _TAIL = 20  # lines of uv's own words in an error
 
 
@@ -33,7 +49,17 @@ def hermetic(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in environ.items()
         if name in _KEPT or not name.startswith(_DROPPED_PREFIXES) or _is_credential(name)
     }
-    return {**kept, "UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+    defaults = _index_of_pip(environ)
+    if any(path.is_file() for path in _AUTHORITIES):
+        defaults["UV_SYSTEM_CERTS"] = "1"
+    return {**defaults, **kept, "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+
+
+def _index_of_pip(environ: Mapping[str, str]) -> dict[str, str]:
+    """pip's index in uv's words, unless uv was told of one itself."""
+    if not environ.get("PIP_INDEX_URL") or any(environ.get(name) for name in _INDEX_OF_UV):
+        return {}
+    return {theirs: environ[name] for name, theirs in _OF_PIP.items() if environ.get(name)}
 
 
 def _is_credential(name: str) -> bool:
@@ -47,7 +73,7 @@ def beside_python() -> Path:
     if not uv.is_file():
         raise SamebitsError(
             f"expected uv at {uv}, as envs/driver.lock.txt installs it; got nothing there. "
-            "Start this with the driver's Python (make driver)"
+            "Start this with the driver's Python (make certificate makes it)"
         )
     return uv
 

@@ -24,25 +24,27 @@ from samebits.locks import Lock
 RECORD = "environment.json"
 FORMAT = "samebits-environment-1"
 _BUILD_TOOLS = ("setuptools", "wheel")  # what packages without a wheel are built by
+_MARK = "pyvenv.cfg"  # every virtual environment has it
 _HINT = (
     "check the network (or the index that UV_DEFAULT_INDEX names), the space on the disk, and "
     "start again"
 )
 
 
-def build(folder: Path, lock_path: Path, python: str, tool: Path) -> bool:
+def build(folder: Path, lock_path: Path, tool: Path) -> bool:
     """Make ``folder`` the environment that the lock describes; False when it already was.
 
-    ``python`` is the wanted minor version, ``tool`` is uv. Raises SamebitsError.
+    ``tool`` is uv. Raises SamebitsError; then nothing of this build stays.
     """
     lock = locks.read(lock_path)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _only_one(folder) as held:
         if is_whole(folder, lock_path):
             return False
+        _check_place(folder)
         _discard(folder)
         with canonical.whole_folder(folder) as beside:
-            record = _fill(beside, lock, lock_path, python, _Uv(tool, held))
+            record = _fill(beside, lock, lock_path, _Uv(tool, held))
             canonical.write_json(beside / RECORD, record)
     return True
 
@@ -60,12 +62,13 @@ class _Uv:
 
 def is_whole(folder: Path, lock_path: Path) -> bool:
     """Whether the folder was built to its end from this lock and its Python still runs."""
-    record = folder / RECORD
-    if not record.is_file():
+    try:
+        content = canonical.read_json(folder / RECORD)
+    except (FileNotFoundError, NotADirectoryError, SamebitsError):
         return False
-    content = canonical.read_json(record)
     return bool(
-        content.get("format") == FORMAT
+        isinstance(content, dict)
+        and content.get("format") == FORMAT
         and content.get("lock") == canonical.file_digest(lock_path)
         and _runs(folder / "bin" / "python")
     )
@@ -91,6 +94,16 @@ def _only_one(folder: Path) -> Iterator[int]:
         yield lock.fileno()
 
 
+def _check_place(folder: Path) -> None:
+    """Raise SamebitsError when something is at the folder's place that was not made here."""
+    files = folder.is_dir() and any(folder.iterdir())  # Snakemake makes it, empty, beforehand
+    if (files and not (folder / _MARK).is_file()) or (folder.exists() and not folder.is_dir()):
+        raise SamebitsError(
+            f"{folder}: expected an environment or nothing there, got other files; move them away "
+            "or choose another --output"
+        )
+
+
 def _discard(folder: Path) -> None:
     """Remove the folder and what killed builds of it left; nobody builds while the lock is held.
 
@@ -103,8 +116,8 @@ def _discard(folder: Path) -> None:
             shutil.rmtree(leftover)
 
 
-def _fill(folder: Path, lock: Lock, lock_path: Path, python: str, tool: _Uv) -> dict[str, Any]:
-    base = interpreters.find(python, os.environ, tool.tool)
+def _fill(folder: Path, lock: Lock, lock_path: Path, tool: _Uv) -> dict[str, Any]:
+    base = interpreters.find(lock.python, os.environ, tool.tool)
     print(f"{len(lock.packages)} packages for Python {base.version} ({base.path})", flush=True)
     # --relocatable: it is renamed afterwards, and the paths in its scripts must stay right
     flags = ["--relocatable", "--no-project", "--allow-existing", "--quiet"]

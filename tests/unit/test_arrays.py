@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
 from samebits import arrays
 from samebits.errors import SamebitsError
 
@@ -16,21 +19,30 @@ def by_the_definition(dtype: str, shape: list[int], data: bytes) -> str:
     return hashlib.sha256(b"samebits-array-1\n" + head.encode() + b"\n" + data).hexdigest()
 
 
-def test_the_digest_is_the_documented_one():
+def test_the_digest_is_the_documented_one() -> None:
     data = bytes.fromhex("0000c03f000000800000807f00005040")
     assert arrays.array_digest(KERNEL) == by_the_definition("<f4", [2, 2], data)
 
 
 GOLDEN_DIGESTS = {
     "kernel": (KERNEL, "55db896c21b27f8ff7d8aabfcf39b7c7d39e3ed7580f29c6edab4477d15ee8e9"),
-    "scalar": (np.array(4500, "<i8"), "9a3a2fff4298fc76514ecf64c2d7f3002c9e74d6844ffacaac2ed138b81170e9"),
-    "bytes": (np.arange(6, dtype="|u1").reshape(2, 3), "31c22a8e4dd006f7ebc929f4ee821d0c8e1bf279fc62f21cbb13e015bf646d29"),
-    "empty": (np.zeros((0, 3), "<f8"), "c43f624f49683dd2ad507f66f871036cb8dae7a3b64d17887e16508cc5d3eb2a"),
+    "scalar": (
+        np.array(4500, "<i8"),
+        "9a3a2fff4298fc76514ecf64c2d7f3002c9e74d6844ffacaac2ed138b81170e9",
+    ),
+    "bytes": (
+        np.arange(6, dtype="|u1").reshape(2, 3),
+        "31c22a8e4dd006f7ebc929f4ee821d0c8e1bf279fc62f21cbb13e015bf646d29",
+    ),
+    "empty": (
+        np.zeros((0, 3), "<f8"),
+        "c43f624f49683dd2ad507f66f871036cb8dae7a3b64d17887e16508cc5d3eb2a",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", GOLDEN_DIGESTS)
-def test_digests_stay_what_they_were(name):
+def test_digests_stay_what_they_were(name: str) -> None:
     array, expected = GOLDEN_DIGESTS[name]
     assert arrays.array_digest(array) == expected
 
@@ -40,7 +52,7 @@ def test_digests_stay_what_they_were(name):
     [KERNEL.astype(">f4"), np.asfortranarray(KERNEL), np.repeat(KERNEL, 2, axis=1)[:, ::2]],
     ids=["big-endian", "Fortran order", "strided"],
 )
-def test_how_an_array_lies_in_memory_does_not_count(same):
+def test_how_an_array_lies_in_memory_does_not_count(same: Any) -> None:
     assert arrays.array_digest(same) == arrays.array_digest(KERNEL)
 
 
@@ -55,16 +67,18 @@ def test_how_an_array_lies_in_memory_does_not_count(same):
     ],
     ids=["shape", "dtype of equal bytes", "wider dtype", "transposed", "sign of zero"],
 )
-def test_whatever_an_array_means_counts(other):
+def test_whatever_an_array_means_counts(other: Any) -> None:
     assert arrays.array_digest(other) != arrays.array_digest(KERNEL)
 
 
-def test_the_payload_of_a_nan_counts():
+def test_the_payload_of_a_nan_counts() -> None:
     quiet, payload = (np.array([bits], "<u4").view("<f4") for bits in (0x7FC00000, 0x7FC00001))
     assert arrays.array_digest(quiet) != arrays.array_digest(payload)
 
 
-def test_an_array_longer_than_a_block_is_digested_as_a_whole(monkeypatch):
+def test_an_array_longer_than_a_block_is_digested_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     long = np.arange(1000, dtype="<f4").reshape(10, 100)
     expected = arrays.array_digest(long)
     monkeypatch.setattr(arrays, "_BLOCK", 12)
@@ -72,18 +86,18 @@ def test_an_array_longer_than_a_block_is_digested_as_a_whole(monkeypatch):
     assert arrays.array_digest(np.asfortranarray(long)) == expected
 
 
-def test_objects_are_refused_because_they_would_need_pickle():
+def test_objects_are_refused_because_they_would_need_pickle() -> None:
     with pytest.raises(SamebitsError, match="numbers"):
         arrays.array_digest(np.array([object()]))
 
 
-def test_arrays_read_back_with_all_their_bits(tmp_path):
+def test_arrays_read_back_with_all_their_bits(tmp_path: Path) -> None:
     digest = arrays.save_arrays(tmp_path / "a", [("kernel", KERNEL), ("step", np.array(7))])
     assert arrays.open_arrays(tmp_path / "a")["kernel"].tobytes() == KERNEL.tobytes()
     assert arrays.check_arrays(tmp_path / "a") == digest
 
 
-def test_order_and_names_count(tmp_path):
+def test_order_and_names_count(tmp_path: Path) -> None:
     one, two = ("one", KERNEL), ("two", KERNEL)
     digests = [
         arrays.save_arrays(tmp_path / str(i), pairs)
@@ -92,7 +106,7 @@ def test_order_and_names_count(tmp_path):
     assert len(set(digests)) == 4
 
 
-def test_a_flipped_bit_is_found_and_the_file_named(tmp_path):
+def test_a_flipped_bit_is_found_and_the_file_named(tmp_path: Path) -> None:
     arrays.save_arrays(tmp_path, [("kernel", KERNEL)])
     path = tmp_path / "00000.npy"
     data = bytearray(path.read_bytes())
@@ -102,7 +116,7 @@ def test_a_flipped_bit_is_found_and_the_file_named(tmp_path):
         arrays.check_arrays(tmp_path)
 
 
-def test_a_truncated_file_is_refused_and_named(tmp_path):
+def test_a_truncated_file_is_refused_and_named(tmp_path: Path) -> None:
     arrays.save_arrays(tmp_path, [("kernel", KERNEL)])
     path = tmp_path / "00000.npy"
     path.write_bytes(path.read_bytes()[:-1])
@@ -110,7 +124,7 @@ def test_a_truncated_file_is_refused_and_named(tmp_path):
         arrays.check_arrays(tmp_path)
 
 
-def test_two_arrays_of_one_name_are_refused(tmp_path):
+def test_two_arrays_of_one_name_are_refused(tmp_path: Path) -> None:
     arrays.save_arrays(tmp_path, [("kernel", KERNEL), ("kernel", KERNEL)])
     with pytest.raises(SamebitsError, match="the same name twice: kernel"):
         arrays.read_index(tmp_path)

@@ -55,6 +55,11 @@ def test_the_name_comes_from_the_overrides_and_is_not_part_of_the_digest() -> No
     assert of({"name": "mine"}).digest == of({}).digest
 
 
+@pytest.mark.parametrize(("given", "name"), [(7, "7"), (float("nan"), "nan"), ("1e3", "1e3")])
+def test_a_name_that_looks_like_a_number_stays_a_name(given: object, name: str) -> None:
+    assert of({"name": given}).name == name
+
+
 def test_overrides_that_make_no_file_name_give_a_safe_unique_one() -> None:
     names = {of({"data": {"option": "mnist", "file": f}}).name for f in ("/a b/{c}", "/a b/[c]")}
     assert len(names) == 2

@@ -26,7 +26,7 @@ def test_a_lock_reads_back_as_it_was_written() -> None:
     ["numpy", "numpy==2", "numpy>=2 --hash=sha256:" + "a" * 64, "numpy==2 --hash=md5:" + "a" * 32],
 )
 def test_a_line_that_does_not_name_one_file_is_refused(line: str) -> None:
-    with pytest.raises(SamebitsError, match=r"x\.lock\.txt:7: expected name==version"):
+    with pytest.raises(SamebitsError, match=r"x\.lock\.txt:8: expected name==version"):
         locks.parse(LOCK.text() + line + "\n", "x.lock.txt")
 
 

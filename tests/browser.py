@@ -1,0 +1,164 @@
+"""A headless Chromium, driven over a pipe by the DevTools protocol: no driver, no package.
+
+Messages are JSON, each ended by a zero byte; Chromium reads them from descriptor 3 and writes to
+descriptor 4.
+"""
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_SECONDS = 60  # for one answer: a cold start on two busy cores takes ten
+_FLAGS = (
+    "--headless=new",
+    "--remote-debugging-pipe",
+    "--no-sandbox",  # root, as in a container, has no other way
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+    "--disable-extensions",
+    "--disable-dev-shm-usage",  # a container's /dev/shm is small
+)
+
+# A test's own 3 and 4 are in use: a small program between moves the two ends of the pipes there,
+# by way of higher numbers, so that neither overwrites the other.
+_MOVE = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD_CLOEXEC, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)
+os.dup2(ends[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+def executable() -> str | None:
+    """The browser that is installed."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What a page did when it was opened."""
+
+    requests: list[str]
+    errors: list[str]
+    width: int  # of the window
+    scroll_width: int  # of the content: larger than the window when one has to scroll sideways
+    text: str
+
+
+class Browser:
+    """One running browser."""
+
+    def __init__(self, to_browser: int, from_browser: int) -> None:
+        self._out, self._in, self._rest = to_browser, from_browser, b""
+        self._number, self._events = 0, list[dict[str, Any]]()
+
+    def visit(self, page: Path, width: int, scheme: str = "light") -> Visit:
+        """Open a page in a new tab of some width, in the light or the dark."""
+        tab = self._call("Target.createTarget", url="about:blank")["targetId"]
+        session = self._call("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
+        for domain in ("Page", "Network", "Log", "Runtime"):
+            self._call(f"{domain}.enable", session)
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self._call("Emulation.setDeviceMetricsOverride", session, **metrics)
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self._call("Emulation.setEmulatedMedia", session, features=[feature])
+        self._events.clear()
+        self._call("Page.navigate", session, url=page.resolve().as_uri())
+        self._wait_for("Page.loadEventFired")
+        visit = Visit(
+            width=width,
+            scroll_width=self._evaluate(session, "document.documentElement.scrollWidth"),
+            text=self._evaluate(session, "document.body.innerText"),
+            requests=list(self._requests()),
+            errors=list(self._errors()),
+        )
+        self._call("Target.closeTarget", targetId=tab)
+        return visit
+
+    def _evaluate(self, session: str, expression: str) -> Any:
+        answer = self._call("Runtime.evaluate", session, expression=expression, returnByValue=True)
+        return answer["result"]["value"]
+
+    def _requests(self) -> Iterator[str]:
+        for event in self._events:
+            if event["method"] == "Network.requestWillBeSent":
+                yield event["params"]["request"]["url"]
+
+    def _errors(self) -> Iterator[str]:
+        """Errors and warnings of the browser, of the page's scripts, and exceptions."""
+        for event in self._events:
+            params = event["params"]
+            if event["method"] == "Log.entryAdded":
+                yield params["entry"]["text"]
+            elif event["method"] in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown"):
+                yield json.dumps(params)
+
+    def _call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
+        self._number += 1
+        message: dict[str, Any] = {"id": self._number, "method": method, "params": params}
+        if session:
+            message["sessionId"] = session
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._read()
+            if answer.get("id") == self._number:
+                assert "error" not in answer, f"{method}: {answer['error']}"
+                return dict(answer["result"])
+
+    def _wait_for(self, method: str) -> None:
+        while not any(event["method"] == method for event in self._events):
+            self._read()
+
+    def _read(self) -> dict[str, Any]:
+        """The next message; events are kept."""
+        deadline = time.monotonic() + _SECONDS
+        while b"\0" not in self._rest:
+            left = max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([self._in], [], [], left)
+            data = os.read(self._in, 1 << 16) if ready else b""
+            assert data, "the browser ended or did not answer"
+            self._rest += data
+        line, _, self._rest = self._rest.partition(b"\0")
+        message: dict[str, Any] = json.loads(line)
+        if "method" in message:
+            self._events.append(message)
+        return message
+
+
+@contextmanager
+def running(path: str, profile: Path) -> Iterator[Browser]:
+    """Start a browser with an empty profile, and end it."""
+    from_us, to_browser = os.pipe()
+    from_browser, to_us = os.pipe()
+    flags = [*_FLAGS, f"--user-data-dir={profile}"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _MOVE, str(from_us), str(to_us), path, *flags],
+        pass_fds=[from_us, to_us],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(from_us)
+    os.close(to_us)
+    try:
+        yield Browser(to_browser, from_browser)
+    finally:
+        os.close(to_browser)  # Chromium leaves when its pipe is closed
+        try:
+            process.wait(_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        os.close(from_browser)

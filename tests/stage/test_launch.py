@@ -1,0 +1,68 @@
+"""scripts/launch.py: a pinned start, a log, and the script's own exit code."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pipeline import SCRIPTS, command
+
+
+def script(folder: Path, text: str) -> Path:
+    path = folder / "script.py"
+    path.write_text(text)
+    return path
+
+
+def test_variables_are_set_before_the_interpreter_starts_and_strays_are_dropped(
+    tmp_path: Path,
+) -> None:
+    shown = script(
+        tmp_path,
+        "import os, sys\n"
+        "print(sys.flags.hash_randomization, 'TF_X' in os.environ, os.environ['MINE'])\n",
+    )
+    log = tmp_path / "logs" / "log.txt"
+    launch = [sys.executable, SCRIPTS / "launch.py", "--log", log, "PYTHONHASHSEED=0", "MINE=a b"]
+    command(*launch, "--", shown, cwd=tmp_path, PYTHONHASHSEED="9", TF_X="1")
+    assert log.read_text() == "0 False a b\n"
+
+
+def test_a_failure_shows_the_end_of_the_log_its_path_and_the_exit_code(tmp_path: Path) -> None:
+    failing = script(
+        tmp_path, "for i in range(99): print('line', i, flush=True)\nraise SystemExit(7)\n"
+    )
+    log = tmp_path / "log.txt"
+    done = command(
+        sys.executable, SCRIPTS / "launch.py", "--log", log, "--", failing,
+        cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert done.returncode == 7
+    assert "line 98" in done.stdout
+    assert "line 1\n" not in done.stdout
+    assert str(log) in done.stdout
+
+
+def test_a_signal_reaches_the_script(tmp_path: Path) -> None:
+    waiting = script(tmp_path, "import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    log = tmp_path / "log.txt"
+    launch = [sys.executable, SCRIPTS / "launch.py", "--log", log, "--", waiting]
+    with subprocess.Popen(launch, stderr=subprocess.DEVNULL) as running:
+        end = time.monotonic() + 30
+        while not (log.is_file() and log.read_bytes()) and time.monotonic() < end:
+            time.sleep(0.05)
+        os.kill(running.pid, signal.SIGTERM)
+        assert running.wait(30) == 128 + signal.SIGTERM
+
+
+def test_progress_reaches_the_terminal_and_the_log(tmp_path: Path) -> None:
+    text = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r})\n"
+    saying = script(tmp_path, text + "from samebits.progress import say\nsay('epoch 1')\n")
+    log = tmp_path / "log.txt"
+    done = command(
+        sys.executable, SCRIPTS / "launch.py", "--log", log, "--", saying, cwd=tmp_path
+    )
+    assert done.stdout == "epoch 1\n"
+    assert log.read_text() == "epoch 1\n"

@@ -1,0 +1,205 @@
+"""scripts/train.py by its flags, on every framework: the published bits, and what it refuses."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import ROOT, SCRIPTS, Workspace, command, skip_without
+from samebits import arrays, canonical, history
+from samebits.configure import configure
+
+RECIPES = [
+    ("tf2.21", "tf28", "3.11"),
+    ("tf2.21", "tf21", "3.11"),
+    ("tf2.8", "tf28", "3.7"),
+    ("tf2.8", "tf21", "3.7"),
+    ("tf2.1", "tf21", "3.7"),
+]
+_SAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A folder to train in, with 2 000 images as arrays and as one .npz file."""
+
+    folder: Path
+    data: Path
+    npz: Path
+    python: Callable[[str], Path]
+
+    def config(self, **changes: Any) -> dict[str, Any]:
+        """The article's experiment on these images."""
+        data = {"option": "npz", "path": str(self.npz), "sha256": canonical.file_digest(self.npz)}
+        shape = {"shape": [28, 28], "classes": 10, "scale": 255.0}
+        given = {"experiment": "article", "data": data | shape} | changes
+        return configure(given, ROOT / "conf").config
+
+    def train(
+        self, config: dict[str, Any], run: str = "control", lock: str = "", **shell: str
+    ) -> tuple[subprocess.CompletedProcess[str], Path]:
+        """Run the stage as the rule does; returns the process and the output folder."""
+        environment = config["framework"]["environment"]
+        path, output = self.folder / "config.json", self.folder / "train" / run
+        canonical.write_json(path, config)
+        profile = config["determinism"]
+        pinned = {"PYTHONHASHSEED": str(profile["hash_seed"])} | profile["environment"]
+        done = command(
+            self.python(environment), SCRIPTS / "launch.py", "--log", self.folder / "log.txt",
+            *[f"{k}={v}" for k, v in (pinned | shell).items()], "--", SCRIPTS / "train.py",
+            "--config", path, "--data", self.data,
+            "--lock", ROOT / f"envs/{lock or environment}.lock.txt",
+            "--source-path", self.folder, "--run", run, "--output", output,
+            cwd=self.folder, check=False,
+        )  # fmt: skip
+        return done, output
+
+
+@pytest.fixture
+def stage(tmp_path: Path, workspace: Workspace) -> Stage:
+    random = np.random.RandomState(0)
+    y = random.randint(0, 10, _SAMPLES).astype(np.uint8)
+    x = (random.randint(0, 64, (_SAMPLES, 28, 28)) + y[:, None, None] * 16).astype(np.uint8)
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    arrays.save_arrays(tmp_path / "arrays", [("x_train", x), ("y_train", y)])
+    return Stage(tmp_path, tmp_path / "arrays", tmp_path / "data.npz", workspace.python)
+
+
+def published(stage: Stage, python: Path, recipe: str) -> Any:
+    """History and weights of the published steps, typed into a file and run."""
+    variables = {"PYTHONHASHSEED": "0", "TF_DETERMINISTIC_OPS": "1" if recipe == "tf21" else "0"}
+    output = stage.folder / "plain.npz"
+    script = [ROOT / "bench/article.py", "--data", stage.npz, "--recipe", recipe]
+    said = command(python, *script, "--output", output, cwd=stage.folder, **variables)
+    assert "True" in said.stdout.splitlines()
+    return np.load(output)
+
+
+@pytest.mark.parametrize(("framework", "recipe", "python"), RECIPES)
+def test_the_article_gives_the_published_bits(
+    stage: Stage, framework: str, recipe: str, python: str
+) -> None:
+    skip_without(python)
+    config = stage.config(framework=framework, determinism=recipe)
+    done, output = stage.train(config)
+    assert done.returncode == 0, done.stdout
+    plain = published(stage, stage.python(f"train-{framework}"), recipe)
+    assert history.read(output / "history.json") == json.loads(str(plain["history"]))
+    names = sorted(name for name in plain.files if name.startswith("weight_"))
+    weights = [arrays.open_array(output / "weights", i) for i in range(len(names))]
+    assert [w.tobytes() for w in weights] == [plain[name].tobytes() for name in names]
+
+
+def test_many_steps_per_execution_give_the_same_bits(stage: Stage) -> None:
+    one, _ = stage.train(stage.config(), "one")
+    many, _ = stage.train(stage.config(trainer={"steps_per_execution": 100}), "many")
+    assert (one.returncode, many.returncode) == (0, 0), one.stdout + many.stdout
+    digests = [
+        json.loads((stage.folder / "train" / run / "record.json").read_bytes())["digests"]
+        for run in ("one", "many")
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_the_record_tells_settings_build_machine_and_packages(stage: Stage) -> None:
+    done, output = stage.train(stage.config(determinism="portable", trainer={"epochs": 1}))
+    assert done.returncode == 0, done.stdout
+    record = json.loads((output / "record.json").read_bytes())
+    effective = {s["name"]: s["effective"] for s in record["settings"]}
+    assert effective["oneDNN ISA"] == "AVX2"
+    assert effective["intra-op threads"] == 1
+    assert effective["op determinism"] is True
+    assert effective["hash seed"] == 0
+    assert record["framework"]["wheel"]["sha256"]
+    assert {"name": "numpy", "version": np.__version__} in record["packages"]
+    assert record["experiment"] == canonical.file_digest(stage.folder / "config.json")
+    assert record["digests"]["weights"] == arrays.check_arrays(output / "weights")
+
+
+@pytest.mark.parametrize(
+    ("shell", "said"),
+    [
+        ({"PYTHONHASHSEED": "5"}, "hash seed: expected 0, got 'another'"),
+        ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "TF_ENABLE_ONEDNN_OPTS: expected '1', got '0'"),
+        ({"OMP_NUM_THREADS": "2"}, "other variables: expected {}, got {'OMP_NUM_THREADS': '2'}"),
+    ],
+)
+def test_a_run_that_is_not_pinned_as_the_config_says_is_refused(
+    stage: Stage, shell: dict[str, str], said: str
+) -> None:
+    done, output = stage.train(stage.config(determinism="portable"), **shell)
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"isa": "SSE41"}, "oneDNN ISA: expected 'SSE41', got 'AVX2'"),
+        ({"onednn": False}, "oneDNN: expected False, got True"),
+        ({"op_determinism": False, "environment": {"TF_DETERMINISTIC_OPS": "1"}}, "op determinism"),
+    ],
+)
+def test_what_tensorflow_itself_says_is_held_against_the_config(
+    stage: Stage, wrong: dict[str, Any], said: str
+) -> None:
+    config = stage.config(determinism="portable")
+    environment = config["determinism"]["environment"] | wrong.pop("environment", {})
+    config["determinism"] |= wrong | {"environment": environment}
+    done, output = stage.train(config)
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert not output.exists()
+
+
+def test_damaged_data_is_refused_by_digest(stage: Stage) -> None:
+    path = arrays.array_path(stage.data, 0)
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
+    done, output = stage.train(stage.config())
+    assert done.returncode == 1
+    assert "00000.npy (x_train): expected" in done.stdout
+    assert not output.exists()
+
+
+def test_an_environment_that_is_not_the_locked_one_is_refused(stage: Stage) -> None:
+    done, output = stage.train(stage.config(), lock="train-tf2.8")
+    assert done.returncode == 1
+    assert "tensorflow-cpu: expected 2.8.0, got 2.21.0" in done.stdout
+    assert "delete it to have it built again" in done.stdout
+    assert not output.exists()
+
+
+def test_labels_beyond_the_models_outputs_are_refused(stage: Stage) -> None:
+    (stage.folder / "mine.py").write_text(
+        "import tensorflow as tf\n"
+        "def few():\n"
+        "    layers = tf.keras.layers\n"
+        "    return tf.keras.Sequential([layers.Flatten(input_shape=(28, 28)), layers.Dense(3)])\n"
+    )
+    config = stage.config(model={"_target_": "mine.few"}, source_path=str(stage.folder))
+    done, output = stage.train(config)
+    assert done.returncode == 1
+    assert "expected labels 0 to 2, as many as the model has outputs; got 0 to 9" in done.stdout
+    assert not output.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_two_runs_of_a_built_in_model_agree_on_every_framework(stage: Stage, model: str) -> None:
+    for framework, profile, python in RECIPES:
+        skip_without(python)
+        config = stage.config(framework=framework, determinism=profile, model=model)
+        digests = []
+        for run in ("control", "replica"):
+            done, output = stage.train(config, f"{framework}-{profile}-{run}")
+            assert done.returncode == 0, done.stdout
+            digests.append(json.loads((output / "record.json").read_bytes())["digests"])
+        assert digests[0] == digests[1]

@@ -1,0 +1,74 @@
+"""The real Snakefile under `--sdm conda`: every rule in the prefix that Snakemake made for it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conda_standin import CondaStandin
+from pipeline import ROOT, command
+
+SMOKE = "experiment=smoke"
+PREFIXES = ".snakemake/conda"
+
+
+def files_of_the_repository() -> list[str]:
+    """What a clone of the working tree as it is would have."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.check_output(listing, cwd=ROOT, text=True).split("\0")
+    return [name for name in names if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, conda: CondaStandin) -> Path:
+    """A copy of the repository whose pins name the archives of the channel on disk."""
+    folder = tmp_path_factory.mktemp("conda-clone")
+    for name in files_of_the_repository():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    conda.localize(folder / "envs")
+    return folder
+
+
+def snakemake(clone: Path, conda: CondaStandin, *arguments: str) -> str:
+    """Run the copy's workflow as the README says; returns what the terminal shows."""
+    before = [sys.executable, "-m", "snakemake", "--sdm", "conda", "--cores", "2"]
+    return command(*before, *arguments, cwd=clone, **conda.environ()).stdout
+
+
+def prefixes(clone: Path) -> list[Path]:
+    return [path for path in (clone / PREFIXES).iterdir() if path.is_dir()]
+
+
+def test_the_load_stage_runs_in_its_prefix_and_nothing_is_built_by_uv(
+    clone: Path, conda: CondaStandin
+) -> None:
+    snakemake(clone, conda, "--until", "load", "--config", SMOKE)
+    assert list(clone.glob("data/synthetic-*/arrays/*"))
+    (prefix,) = prefixes(clone)
+    assert (prefix / "load.lock.txt").read_bytes() == (clone / "envs/load.lock.txt").read_bytes()
+    assert not (clone / ".samebits" / "environments").exists()
+
+
+def test_the_smoke_experiment_is_certified_and_a_second_call_does_nothing(
+    clone: Path, conda: CondaStandin
+) -> None:
+    snakemake(clone, conda, "--config", SMOKE, "name=smoke")
+    certificate = json.loads((clone / "results/smoke/certificate.json").read_bytes())
+    assert certificate["verdict"] == "REPRODUCIBLE"
+    built = {path.name for prefix in prefixes(clone) for path in prefix.glob("*.lock.txt")}
+    stages = ("load", "train-tf2.21", "compare", "certify")
+    assert built == {f"{stage}.lock.txt" for stage in stages}
+    assert not (clone / ".samebits" / "environments").exists()
+    again = snakemake(clone, conda, "--config", SMOKE, "name=smoke")
+    assert "Nothing to be done" in again
+
+
+def test_the_post_deploy_scripts_leave_nothing_in_the_working_directory(clone: Path) -> None:
+    made = {path.name for path in clone.iterdir()}
+    expected = {name.split(os.sep)[0] for name in files_of_the_repository()}
+    assert made - expected <= {".snakemake", "data", "logs", "results"}
