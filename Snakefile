@@ -19,6 +19,7 @@ min_version("9.0")
 
 SCRIPTS = Path(workflow.basedir, "scripts")
 ENVS = Path(workflow.basedir, "envs")
+LAUNCH = SCRIPTS / "launch.py"
 sys.path.insert(0, str(SCRIPTS))
 
 from samebits import canonical, code, summary
@@ -71,29 +72,34 @@ localrules:
 
 
 rule all:
-    message:
-        "done"
     input:
         f"{RESULTS}/certificate.json",
         f"{RESULTS}/certificate.html",
+    message:
+        "done"
 
 
 rule environment:
-    message:
-        "build the environment {wildcards.environment} (once)"
     input:
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/environment.py",
         code=code.files(SCRIPTS / "environment.py"),
         definition=f"{ENVS}/{{environment}}.yaml",
         lock=f"{ENVS}/{{environment}}.lock.txt",
     output:
         record=".samebits/environments/{environment}/environment.json",
-    params:
-        folder=subpath(output.record, parent=True),
     log:
         "logs/environment/{environment}.log",
+    conda:
+        "envs/driver.yaml"
+    params:
+        python=sys.executable,
+        folder=subpath(output.record, parent=True),
+    message:
+        "build the environment {wildcards.environment} (once)"
     shell:
-        "{sys.executable:q} {SCRIPTS:q}/launch.py --log {log:q} --"
-        " {SCRIPTS:q}/environment.py --definition {input.definition:q} --lock {input.lock:q}"
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} --definition {input.definition:q} --lock {input.lock:q}"
         " --output {params.folder:q}"
 
 
@@ -101,25 +107,27 @@ rule environment:
 
 
 rule load:
-    message:
-        "load the data ({experiment.data_key})"
     input:
         environment("load"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/load.py",
         code=code.files(SCRIPTS / "load.py"),
         config=f"{DATA}/config.json",
         lock=f"{ENVS}/load.lock.txt",
     output:
         arrays=directory(f"{DATA}/arrays"),
         record=f"{DATA}/record.json",
-    params:
-        python=python("load"),
     log:
         f"logs/load/{experiment.data_key}.log",
     conda:
         "envs/load.yaml"
+    params:
+        python=python("load"),
+    message:
+        "load the data ({experiment.data_key})"
     shell:
-        "{params.python:q} {SCRIPTS:q}/launch.py --log {log:q} --"
-        " {SCRIPTS:q}/load.py --config {input.config:q} --lock {input.lock:q}"
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} --config {input.config:q} --lock {input.lock:q}"
         " --arrays {output.arrays:q} --record {output.record:q}"
 
 
@@ -127,10 +135,10 @@ rule load:
 
 
 rule train:
-    message:
-        "train {wildcards.run}"
     input:
         environment(TRAIN),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/train.py",
         code=code.files(SCRIPTS / "train.py"),
         model=experiment.model_files,
         config=f"{RESULTS}/config.json",
@@ -138,10 +146,6 @@ rule train:
         lock=f"{ENVS}/{TRAIN}.lock.txt",
     output:
         directory(f"{RESULTS}/train/{{run}}"),
-    params:
-        python=python(TRAIN),
-        pinned=experiment.variables(),
-        source_path=experiment.source_path,
     log:
         f"{LOGS}/train/{{run}}.log",
     conda:
@@ -149,9 +153,15 @@ rule train:
     threads: PROFILE["intra_op_threads"] or 1
     resources:
         gpu=experiment.config["framework"]["gpus"],
+    params:
+        python=python(TRAIN),
+        pinned=experiment.variables(),
+        source_path=lambda wildcards: experiment.source_path,
+    message:
+        "train {wildcards.run}"
     shell:
-        "{params.python:q} {SCRIPTS:q}/launch.py --log {log:q} {params.pinned:q} --"
-        " {SCRIPTS:q}/train.py --config {input.config:q} --data {input.data:q}"
+        "{params.python:q} {input.launch:q} --log {log:q} {params.pinned:q} --"
+        " {input.script:q} --config {input.config:q} --data {input.data:q}"
         " --lock {input.lock:q} --source-path {params.source_path:q} --run {wildcards.run:q}"
         " --output {output:q}"
 
@@ -160,24 +170,26 @@ rule train:
 
 
 rule compare:
-    message:
-        "compare the runs bit for bit"
     input:
         environment("compare"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/compare.py",
         code=code.files(SCRIPTS / "compare.py"),
         control=f"{RESULTS}/train/control",
         replica=f"{RESULTS}/train/replica",
     output:
         f"{RESULTS}/compare/comparison.json",
-    params:
-        python=python("compare"),
     log:
         f"{LOGS}/compare.log",
     conda:
         "envs/compare.yaml"
+    params:
+        python=python("compare"),
+    message:
+        "compare the runs bit for bit"
     shell:
-        "{params.python:q} {SCRIPTS:q}/launch.py --log {log:q} --"
-        " {SCRIPTS:q}/compare.py --control {input.control:q} --replica {input.replica:q}"
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} --control {input.control:q} --replica {input.replica:q}"
         " --output {output:q}"
 
 
@@ -185,10 +197,10 @@ rule compare:
 
 
 rule certify:
-    message:
-        "certify"
     input:
         environment("certify"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/certify.py",
         code=code.files(SCRIPTS / "certify.py"),
         config=f"{RESULTS}/config.json",
         load=f"{DATA}/record.json",
@@ -198,25 +210,34 @@ rule certify:
     output:
         certificate=f"{RESULTS}/certificate.json",
         page=f"{RESULTS}/certificate.html",
-    params:
-        python=python("certify"),
-        name=experiment.name,
-        repeat=experiment.command(),
     log:
         f"{LOGS}/certify.log",
     conda:
         "envs/certify.yaml"
+    params:
+        python=python("certify"),
+        name=experiment.name,
+        repeat=experiment.command(),
+        checkout=subpath(input.script, ancestor=2),
+    message:
+        "certify"
     shell:
-        "{params.python:q} {SCRIPTS:q}/launch.py --log {log:q} --"
-        " {SCRIPTS:q}/certify.py --config {input.config:q} --name {params.name:q}"
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} --config {input.config:q} --name {params.name:q}"
         " --lock {input.lock:q} --load-record {input.load:q}"
         " --run {input.runs[0]:q} --run {input.runs[1]:q} --comparison {input.comparison:q}"
-        " --checkout {SCRIPTS.parent:q} --repeat {params.repeat:q}"
+        " --checkout {params.checkout:q} --repeat {params.repeat:q}"
         " --output {output.certificate:q} --page {output.page:q}"
 
 
 onsuccess:
-    issued, page = Path(RESULTS, "certificate.json"), Path(RESULTS, "certificate.html")
+    issued, page = Path(RESULTS, "certificate.json"), Path(
+        RESULTS, "certificate.html"
+    )
     if issued.is_file():
         took = time.time() - started
-        print(summary.text(canonical.read_json(issued), issued, page, took, sys.stdout.isatty()))
+        print(
+            summary.text(
+                canonical.read_json(issued), issued, page, took, sys.stdout.isatty()
+            )
+        )

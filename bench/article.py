@@ -7,6 +7,7 @@ with the pipeline. `--recipe tf21` needs TF_DETERMINISTIC_OPS=1 and PYTHONHASHSE
 Source of the steps: the article of 2022 on reproducible results with Keras (its two recipes, its
 model, its call of fit), see the README.
 """
+
 import argparse
 import json
 import random

@@ -4,12 +4,12 @@ set -euo pipefail
 # Of a user's own settings those stay that say where packages come from, not which or where to.
 unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
   "${!PIP_TARGET@}" "${!PIP_PREFIX@}" "${!PIP_ROOT@}" "${!PIP_USER@}"
-export PYTHONNOUSERSITE=1
+export PYTHONNOUSERSITE=1 PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0
 python="$CONDA_PREFIX/bin/python"
 
 # Snakemake warns and goes on from the yaml when the pin file cannot be installed: refuse that.
 wrong=0
-while IFS= read -r line; do
+while IFS= read -r line || [ -n "$line" ]; do
   case "$line" in
     http*|file:*)
       archive="${line%%#*}"; archive="${archive##*/}"

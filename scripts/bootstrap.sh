@@ -10,8 +10,9 @@ scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tools=$folder.tools
 
 # A user's settings may say where packages come from, not which, nor where they go.
-unset "${!PYTHON@}" PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_CONSTRAINT PIP_REQUIREMENT \
-  PIP_NO_BINARY PIP_REQUIRE_VIRTUALENV PIP_DRY_RUN PIP_REPORT
+unset "${!PYTHON@}" PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_REQUIREMENT PIP_NO_BINARY \
+  PIP_DRY_RUN PIP_REPORT
+export PIP_USER=0 # as some set in pip's configuration file, which a variable overrides
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
   echo "error: expected Python 3.11 as '$python', got: $("$python" --version 2>&1 || true)" >&2
@@ -39,7 +40,7 @@ if ! "$python" -m venv "$tools"; then
   exit 1
 fi
 grep '^uv==' "$lock" >"$tools/uv.txt"
-install=(install --quiet --no-input --no-deps --no-user --require-hashes --only-binary :all:)
+install=(install --quiet --no-input --no-deps --require-hashes --only-binary :all:)
 if ! "$tools/bin/python" -m pip --disable-pip-version-check "${install[@]}" -r "$tools/uv.txt" ||
   ! [ -x "$tools/bin/uv" ]; then
   echo "error: expected pip to install $(cut -d' ' -f1 "$tools/uv.txt") into $tools; check the" >&2

@@ -13,6 +13,7 @@ GUARANTEES  variables that change what Python or TensorFlow compute are taken fr
 Runs on Python 3.7 to 3.13 with the standard library alone: it starts each stage with the
 interpreter of the stage's own environment.
 """
+
 import argparse
 import os
 import signal
@@ -20,6 +21,7 @@ import subprocess
 import sys
 from collections import deque
 from pathlib import Path
+from typing import Dict, List
 
 from samebits import strays
 from samebits.progress import VARIABLE
@@ -43,10 +45,12 @@ def _arguments() -> argparse.Namespace:
     return options
 
 
-def environment(shell: dict, variables: list) -> dict:
+def environment(shell: Dict[str, str], variables: List[str]) -> Dict[str, str]:
     """The shell's variables without those that change results, and the given ones."""
     kept = {name: value for name, value in shell.items() if not strays.is_stray(name)}
-    kept.update(variable.split("=", 1) for variable in variables)
+    for variable in variables:
+        name, _, value = variable.partition("=")
+        kept[name] = value
     return kept
 
 
@@ -65,7 +69,7 @@ def main() -> int:
     terminal = os.dup(sys.stderr.fileno())
     variables[VARIABLE] = str(terminal)
     # -s: packages in the user's home are not part of the environment
-    command = [sys.executable, "-s"] + options.script
+    command = [sys.executable, "-s", *options.script]
     with open(str(options.log), "wb") as log:
         child = subprocess.Popen(
             command, env=variables, stdout=log, stderr=subprocess.STDOUT, pass_fds=[terminal]

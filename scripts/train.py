@@ -14,6 +14,7 @@ GUARANTEES  the settings in force were probed and are what the config pins; the 
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
+
 import argparse
 import datetime
 import os
@@ -25,8 +26,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
-from samebits import arrays, canonical, environment_record, history, machine, settings
-from samebits import training, unsupported
+from samebits import (
+    arrays,
+    canonical,
+    environment_record,
+    history,
+    machine,
+    settings,
+    training,
+    unsupported,
+)
 from samebits.errors import SamebitsError, run
 from samebits.progress import say
 
@@ -93,7 +102,10 @@ def _train(tf: Any, config: Any, data: Path, source_path: Path, name: str) -> _T
         traceback.print_exc()
         result.refusal = unsupported.of_exception(tf, error)
         if result.refusal is None:
-            raise SamebitsError("training failed: {!r}".format(error))
+            kind = type(error).__name__
+            raise SamebitsError(
+                "training failed with {}; see its message above".format(kind)
+            ) from error
     result.seconds = round(time.monotonic() - started, 3)
     return result
 
@@ -128,11 +140,10 @@ def main() -> int:
     settings.apply_to_tensorflow(tf, profile)
     found += settings.refuse_wrong(settings.of_tensorflow(tf, framework, profile))
     machine.require_visible_gpu(tf, framework["gpus"])
-    found += settings.refuse_wrong(
-        settings.seed_everything(tf, profile["seeding"], config["seed"])
+    found += settings.refuse_wrong(settings.seed_everything(tf, profile["seeding"], config["seed"]))
+    say(
+        "{}: TensorFlow {} imported in {:.0f} s".format(options.run, tf.__version__, import_seconds)
     )
-    say("{}: TensorFlow {} imported in {:.0f} s".format(
-        options.run, tf.__version__, import_seconds))
     result = _train(tf, config, options.data, options.source_path, options.run)
     how = "passed to compile(); this TensorFlow or this model may lack it"
     found.append(settings.Setting("steps per execution", None, result.steps_per_execution, how))

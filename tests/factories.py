@@ -1,6 +1,7 @@
 """Evidence as the stages write it, made with NumPy alone: no training, no TensorFlow."""
 
 import copy
+import hashlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from samebits import arrays, canonical, comparison, history
 
 LOCK = """\
 # Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
 --only-binary :all:
-numpy==2.4.6 --hash=sha256:{0}
-tensorflow-cpu==2.21.0 --hash=sha256:{1}
+numpy==2.4.6 --hash=sha256:{}
+tensorflow-cpu==2.21.0 --hash=sha256:{}
 """.format("a" * 64, "b" * 64)
 
 CONFIG: dict[str, Any] = {
@@ -153,7 +155,7 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
             {"name": "tensorflow-cpu", "version": "2.21.0"},
         ],
         "source": [{"module": "samebits.models", "sha256": "c" * 64}],
-        "lock": canonical.hashlib.sha256(LOCK.encode()).hexdigest(),
+        "lock": hashlib.sha256(LOCK.encode()).hexdigest(),
         "machine": {
             "cpu": "AMD EPYC 9R45",
             "flags": ["avx", "avx2", "fma", "sse4_1"],

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,16 @@ _LONGEST = 600  # seconds for one command; a hung one must fail and not hang the
 
 
 def command(
-    *arguments: str | Path, cwd: Path, check: bool = True, **variables: str
+    *arguments: object,
+    cwd: Path,
+    check: bool = True,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command; its output, both streams joined, is shown when it fails unexpectedly."""
     done = subprocess.run(
         [str(a) for a in arguments],
         cwd=cwd,
-        env=dict(os.environ, **variables),
+        env=os.environ | dict(variables or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -43,20 +47,24 @@ class Workspace:
 
     folder: Path
 
-    def snakemake(self, *arguments: str, check: bool = True, **variables: str) -> str:
+    def snakemake(
+        self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None
+    ) -> str:
         """Run Snakemake as the README says, in this folder; returns what the terminal shows."""
         where = ["--snakefile", ROOT / "Snakefile", "--directory", self.folder, "--cores", "2"]
         profile = ["--workflow-profile", ROOT / "profiles" / "default"]
         done = command(
             sys.executable, "-m", "snakemake", *where, *profile, *arguments,
-            cwd=ROOT, check=check, **variables,
+            cwd=ROOT, check=check, variables=variables,
         )  # fmt: skip
         assert check or done.returncode != 0, f"expected a failure:\n{done.stdout}"
         return done.stdout
 
-    def certify(self, name: str, *config: str, **variables: str) -> dict[str, Any]:
+    def certify(
+        self, name: str, *config: str, variables: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """The certificate of the experiment with this name and config."""
-        self.snakemake("--config", f"name={name}", *config, **variables)
+        self.snakemake("--config", f"name={name}", *config, variables=variables)
         content = (self.folder / "results" / name / "certificate.json").read_bytes()
         certificate: dict[str, Any] = json.loads(content)
         return certificate

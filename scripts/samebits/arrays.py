@@ -10,6 +10,7 @@ Digest of a set of named arrays: SHA-256 of the canonical JSON of
 ``{"arrays":[{"dtype","name","sha256","shape"}, ...],"format":"samebits-arrays-1"}``; order and
 names count.
 """
+
 import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def _blocks(array: np.ndarray) -> Iterator[bytes]:
     blocks = np.nditer(
         array, flags=["external_loop", "buffered", "zerosize_ok"], order="C", buffersize=step
     )
-    for block in blocks:
+    for block in map(np.asarray, blocks):  # type: np.ndarray
         yield block.astype(block.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
@@ -117,7 +118,7 @@ def read_index(folder: Path) -> List[ArrayEntry]:
     except (KeyError, TypeError, ValueError) as error:
         raise SamebitsError(
             "{}: expected an index of arrays ({}), got: {}".format(path, FORMAT, error)
-        )
+        ) from error
 
 
 def open_array(folder: Path, position: int) -> np.ndarray:
@@ -127,7 +128,9 @@ def open_array(folder: Path, position: int) -> np.ndarray:
         array = np.load(str(path), mmap_mode="r", allow_pickle=False)  # type: np.ndarray
         return array
     except (ValueError, EOFError) as error:
-        raise SamebitsError("{}: expected a whole .npy file, got: {}".format(path, error))
+        raise SamebitsError(
+            "{}: expected a whole .npy file, got: {}".format(path, error)
+        ) from error
 
 
 def open_arrays(folder: Path) -> Dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ The canonical form is UTF-8, keys sorted by code point, no insignificant white s
 Python's shortest repr, no NaN or Infinity, one line feed at the end. The line feed is part of
 the digested bytes, so ``sha256sum FILE`` prints the digest that the records name.
 """
+
 import hashlib
 import json
 import os
@@ -65,7 +66,7 @@ def read_json(path: Path) -> Any:
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError, JSONDecodeError, depth
         raise SamebitsError(
             "{}: expected valid JSON, got: {}; delete it to have it made again".format(path, error)
-        )
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -115,7 +115,7 @@ def _resolve(wanted: list[Override], missing_ok: bool) -> dict[str, Any]:
     try:
         composed = compose("config", [o.hydra() for o in wanted], return_hydra_config=True)
         chosen = composed.hydra.runtime.choices
-        node = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+        node = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
         plain: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=not missing_ok)
     except (HydraException, OmegaConfBaseException) as error:
         raise SamebitsError(f"config: {_first_lines(error)}") from None

@@ -1,4 +1,5 @@
 """Which Python and which packages this process runs on. Runs on Python 3.7 to 3.13."""
+
 import platform
 import re
 import sys

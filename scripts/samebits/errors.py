@@ -3,6 +3,7 @@
 Exit codes of every script: 0 done, 1 an expected failure with an explanation,
 2 wrong usage (argparse), 130 interrupted.
 """
+
 import errno
 import sys
 from typing import Callable, Iterable

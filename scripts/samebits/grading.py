@@ -40,6 +40,9 @@ def grade(evidence: Evidence) -> Grade:
         return Grade(INCONCLUSIVE, tuple(sorted(problems)))
     refused = [run for run in evidence.runs if run.record.content["status"] == "unsupported"]
     if refused:
+        if len(refused) < len(evidence.runs):
+            names = ", ".join(run.name for run in refused)
+            return Grade(INCONCLUSIVE, (f"TensorFlow refused {names} and not the other runs",))
         return Grade(UNSUPPORTED, tuple(_unsupported(run) for run in refused))
     if not evidence.comparison.content["identical"]:
         return Grade(NOT_REPRODUCIBLE, tuple(_differences(evidence.comparison.content)))

@@ -4,6 +4,7 @@ Finite floats are JSON numbers: Python writes the shortest text that reads back 
 IEEE 754 double, the sign of zero included. What JSON lacks (NaN, infinities) is written as
 ``{"float64": "7ff8000000000000"}``, the 64 bits in hexadecimal, so a NaN keeps its payload.
 """
+
 import math
 import struct
 from pathlib import Path
@@ -50,7 +51,9 @@ def read(path: Path) -> History:
     try:
         return from_json(canonical.read_json(path))
     except (KeyError, TypeError, ValueError, struct.error) as error:
-        raise SamebitsError("{}: expected a {} file, got: {}".format(path, FORMAT, error))
+        raise SamebitsError(
+            "{}: expected a {} file, got: {}".format(path, FORMAT, error)
+        ) from error
 
 
 def digest(history: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ A lock is a requirements file that pip and uv both install::
 One hash per package, so a lock says which build was installed and not only which version.
 Runs on Python 3.7 like scripts/train.py: a run holds what it finds installed against its lock.
 """
+
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def _all(pattern: Pattern[str], lines: List[str]) -> List[Match[str]]:
 
 
 def _problems(lines: List[str], where: str) -> Iterator[str]:
-    seen = set()  # type: Set[str]
+    seen: Set[str] = set()
     for number, line in enumerate(lines, 1):
         package = _PACKAGE.match(line)
         known = line.startswith("#") or line == _WHEELS_ONLY or _FROM_SDIST.match(line)

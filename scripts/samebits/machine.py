@@ -1,4 +1,5 @@
 """The machine that a run sees: CPU, memory, system, GPU. Runs on Python 3.7 to 3.13."""
+
 import os
 import platform
 import re

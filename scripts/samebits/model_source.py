@@ -1,4 +1,4 @@
-"""Find the source of a model's ``_target_`` and hold its arguments against it, without running it."""
+"""Find a model's source and hold its arguments against it, without running it."""
 
 import ast
 import difflib
@@ -71,10 +71,12 @@ def _defines(tree: ast.Module, name: str) -> bool:
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return True
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            if any((alias.asname or alias.name) in (name, "*") for alias in node.names):
-                return True
-        if isinstance(node, ast.Assign):
-            if any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
-                return True
+        if isinstance(node, ast.Import | ast.ImportFrom) and any(
+            (alias.asname or alias.name) in (name, "*") for alias in node.names
+        ):
+            return True
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == name for target in node.targets
+        ):
+            return True
     return False

@@ -1,4 +1,5 @@
 """The built-in models. Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21."""
+
 from typing import List
 
 import tensorflow as tf
@@ -19,14 +20,16 @@ def mlp(input_shape: List[int], classes: int, units: int) -> tf.keras.Model:
     )
 
 
-def cnn(input_shape: List[int], classes: int, filters: int, units: int, dropout: float) -> tf.keras.Model:
+def cnn(
+    input_shape: List[int], classes: int, filters: int, units: int, dropout: float
+) -> tf.keras.Model:
     """Two convolutions (3x3, relu), pooling, dropout, two dense layers; gives logits.
 
     Input: float, (batch, height, width) or (batch, height, width, channels).
     Output: float32, (batch, classes).
     """
     layers = tf.keras.layers
-    height, width, channels = (list(input_shape) + [1])[:3]
+    height, width, channels = [*input_shape, 1][:3]
     return tf.keras.Sequential(
         [
             layers.Reshape((height, width, channels), input_shape=tuple(input_shape)),

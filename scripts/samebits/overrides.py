@@ -72,10 +72,10 @@ def split(text: str) -> list[str]:
         elif char in _OPEN or char in _CLOSE:
             depth += 1 if char in _OPEN else -1
         elif char.isspace() and depth == 0:
-            parts, current = parts + [current], ""
+            parts, current = [*parts, current], ""
             continue
         current += char
-    return [part for part in parts + [current] if part]
+    return [part for part in [*parts, current] if part]
 
 
 def _plain(value: Any) -> Any:

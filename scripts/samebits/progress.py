@@ -2,6 +2,7 @@
 
 ``scripts/launch.py`` passes the terminal as a file descriptor; without it stderr is used.
 """
+
 import os
 import sys
 

@@ -3,6 +3,7 @@
 A setting that is not what the config says stops the run, before any training. Runs on
 Python 3.7 to 3.13 and TensorFlow 2.1 to 2.21; TensorFlow is imported only where it is probed.
 """
+
 import os
 import random
 import re
@@ -34,7 +35,7 @@ _ISA_NAMES = {
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: what the experiment pins (None: nothing), what is in force, how that is known."""
+    """What the experiment pins (None: nothing), what is in force, and how that is known."""
 
     name: str
     expected: Any
@@ -111,7 +112,9 @@ def apply_to_tensorflow(tf: Any, profile: Mapping[str, Any]) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def of_tensorflow(tf: Any, framework: Mapping[str, Any], profile: Mapping[str, Any]) -> List[Setting]:
+def of_tensorflow(
+    tf: Any, framework: Mapping[str, Any], profile: Mapping[str, Any]
+) -> List[Setting]:
     """What TensorFlow itself says, after ``apply_to_tensorflow`` and before the first op."""
     threading = tf.config.threading
     onednn, isa = _onednn()
@@ -204,12 +207,14 @@ def seed_everything(tf: Any, seeding: Optional[str], seed: int) -> List[Setting]
 
 
 def _python_seed(seed: int) -> Optional[int]:
-    return seed if random.getstate() == random.Random(seed).getstate() else None
+    fresh = random.Random(seed)  # noqa: S311 - compared with, not used for secrets
+    return seed if random.getstate() == fresh.getstate() else None
 
 
 def _numpy_seed(seed: int) -> Optional[int]:
-    ours, fresh = np.random.get_state(), np.random.RandomState(seed).get_state()
-    same = ours[0] == fresh[0] and np.array_equal(ours[1], fresh[1]) and ours[2:] == fresh[2:]
+    ours = np.random.get_state(legacy=False)  # type: Any
+    fresh = np.random.RandomState(seed).get_state(legacy=False)  # type: Any
+    same = np.array_equal(ours["state"].pop("key"), fresh["state"].pop("key")) and ours == fresh
     return seed if same else None
 
 

@@ -3,6 +3,7 @@
 What a user's shell has of these must not reach a run: the launcher drops them and the training
 refuses to run when one is set that the experiment does not name. Runs on Python 3.7 to 3.13.
 """
+
 from typing import Dict, Mapping
 
 _PREFIXES = (

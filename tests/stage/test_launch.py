@@ -26,7 +26,7 @@ def test_variables_are_set_before_the_interpreter_starts_and_strays_are_dropped(
     )
     log = tmp_path / "logs" / "log.txt"
     launch = [sys.executable, SCRIPTS / "launch.py", "--log", log, "PYTHONHASHSEED=0", "MINE=a b"]
-    command(*launch, "--", shown, cwd=tmp_path, PYTHONHASHSEED="9", TF_X="1")
+    command(*launch, "--", shown, cwd=tmp_path, variables={"PYTHONHASHSEED": "9", "TF_X": "1"})
     assert log.read_text() == "0 False a b\n"
 
 
@@ -48,7 +48,7 @@ def test_a_failure_shows_the_end_of_the_log_its_path_and_the_exit_code(tmp_path:
 def test_a_signal_reaches_the_script(tmp_path: Path) -> None:
     waiting = script(tmp_path, "import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
     log = tmp_path / "log.txt"
-    launch = [sys.executable, SCRIPTS / "launch.py", "--log", log, "--", waiting]
+    launch = [sys.executable, str(SCRIPTS / "launch.py"), "--log", str(log), "--", str(waiting)]
     with subprocess.Popen(launch, stderr=subprocess.DEVNULL) as running:
         end = time.monotonic() + 30
         while not (log.is_file() and log.read_bytes()) and time.monotonic() < end:
@@ -61,8 +61,6 @@ def test_progress_reaches_the_terminal_and_the_log(tmp_path: Path) -> None:
     text = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r})\n"
     saying = script(tmp_path, text + "from samebits.progress import say\nsay('epoch 1')\n")
     log = tmp_path / "log.txt"
-    done = command(
-        sys.executable, SCRIPTS / "launch.py", "--log", log, "--", saying, cwd=tmp_path
-    )
+    done = command(sys.executable, SCRIPTS / "launch.py", "--log", log, "--", saying, cwd=tmp_path)
     assert done.stdout == "epoch 1\n"
     assert log.read_text() == "epoch 1\n"

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import browser
 import factories
-import pytest
 from browser import Browser
 from samebits import certificate, evidence, page
 

@@ -75,7 +75,7 @@ def published(stage: Stage, python: Path, recipe: str) -> Any:
     variables = {"PYTHONHASHSEED": "0", "TF_DETERMINISTIC_OPS": "1" if recipe == "tf21" else "0"}
     output = stage.folder / "plain.npz"
     script = [ROOT / "bench/article.py", "--data", stage.npz, "--recipe", recipe]
-    said = command(python, *script, "--output", output, cwd=stage.folder, **variables)
+    said = command(python, *script, "--output", output, cwd=stage.folder, variables=variables)
     assert "True" in said.stdout.splitlines()
     return np.load(output)
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import factories
 import numpy as np
 import pytest
+
+import factories
 from factories import Workspace
 from samebits import arrays, canonical, certificate, drawing, evidence, history, page
 from samebits.certificate import Issue, Source
@@ -73,17 +74,22 @@ def test_a_measured_difference_is_not_reproducible_and_named(tmp_path: Path) -> 
     ]
 
 
-@pytest.mark.parametrize("which", [(1,), (0, 1)], ids=["one run", "both runs"])
-def test_a_refusal_by_tensorflow_is_unsupported_with_the_op_named(
-    tmp_path: Path, which: Any
-) -> None:
+def test_a_refusal_by_tensorflow_is_unsupported_with_the_op_named(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
-    for position in which:
-        refuse(space, position)
+    refuse(space, 0)
+    refuse(space, 1)
     content = issued(space.compare())
     assert content["verdict"] == "UNSUPPORTED"
     assert all("FakeQuantWithMinMaxVarsGradient" in reason for reason in content["reasons"])
-    assert len(content["reasons"]) == len(which)
+    assert len(content["reasons"]) == 2
+
+
+def test_a_refusal_of_one_run_alone_is_inconclusive(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    refuse(space, 1)
+    content = issued(space.compare())
+    assert content["verdict"] == "INCONCLUSIVE"
+    assert content["reasons"] == ["TensorFlow refused replica and not the other runs"]
 
 
 def refuse(space: Workspace, position: int) -> None:
@@ -472,6 +478,15 @@ def test_whatever_a_certificate_quotes_is_escaped(tmp_path: Path) -> None:
 def test_the_page_names_the_certificate_that_it_was_made_from(tmp_path: Path) -> None:
     content = issued(factories.workspace(tmp_path))
     assert canonical.digest(content) in page.render(content)
+
+
+def test_the_page_says_how_to_repeat_it_from_the_commit_on(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    commands = f"git checkout {ISSUE.source.commit}\nmake certificate"
+    assert commands in page.render(issued(space))
+    unknown = page.render(issued(space, replace(ISSUE, source=Source(None, None))))
+    assert "git checkout" not in unknown
+    assert ">make certificate" in unknown
 
 
 def test_the_page_shows_where_runs_differ(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-import factories
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import factories
 from samebits import arrays, canonical, difference
 from samebits.comparison import compare
 from samebits.difference import measure, ulp_distance

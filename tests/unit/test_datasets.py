@@ -43,7 +43,7 @@ def test_a_missing_array_is_named_with_those_there_are(tmp_path: Path) -> None:
 
 def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
     config = npz(tmp_path / "a.npz", x=np.array([{}, {}]), y=np.arange(2))
-    with pytest.raises(SamebitsError, match="expected an .npz file of numbers"):
+    with pytest.raises(SamebitsError, match=r"expected an \.npz file of numbers"):
         load(config)
 
 

@@ -1,5 +1,6 @@
 """Locks: one line, one version, one digest; and nothing that drifts from what it is made from."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ def test_a_committed_lock_names_no_place_to_download_from(name: str) -> None:
 def test_every_environment_has_all_its_files(name: str) -> None:
     suffixes = [".in", ".lock.txt", ".linux-64.pin.txt", ".post-deploy.sh"]
     assert [s for s in suffixes if not (ENVS / (name + s)).is_file()] == []
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_every_pin_names_an_archive_with_its_digest(name: str) -> None:
+    lines = (ENVS / (name + definitions.PINS)).read_text().splitlines()
+    archives = lines[lines.index("@EXPLICIT") + 1 :]
+    form = re.compile(r"https://\S+/(linux-64|noarch)/\S+\.(conda|tar\.bz2)#[0-9a-f]{64}")
+    assert [line for line in archives if not form.fullmatch(line)] == []
+    assert len(archives) > 20  # Python, pip and all that they depend on
 
 
 def test_environments_of_one_python_pin_the_same_archives() -> None:

@@ -14,7 +14,7 @@ def wheel(name: str) -> dict[str, Any]:
 def best(names: list[str], python: str, *known: str) -> str | None:
     tags = resolution._tags(python)
     found = resolution._best([wheel(name) for name in names], tags, set(known))
-    return found and found["hashes"]["sha256"]
+    return str(found["hashes"]["sha256"]) if found else None
 
 
 PURE = "x-1-py3-none-any.whl"

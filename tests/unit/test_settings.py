@@ -1,5 +1,6 @@
 """Probing what is in force in this process, without TensorFlow."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ def probed(profile: dict[str, Any], inside: str = "", **environment: str) -> dic
     )
     command = [sys.executable, "-c", program]
     answer = subprocess.run(command, env=environment, capture_output=True, check=True)
-    return dict(__import__("json").loads(answer.stdout))
+    return dict(json.loads(answer.stdout))
 
 
 @pytest.mark.parametrize("seed", [0, 7])
@@ -53,13 +54,14 @@ def test_a_variable_set_inside_the_program_is_found() -> None:
 
 
 def test_a_variable_that_the_experiment_does_not_name_is_found() -> None:
-    profile = {"hash_seed": None, "environment": {}}
+    profile: dict[str, Any] = {"hash_seed": None, "environment": {}}
     found = probed(profile, OMP_NUM_THREADS="1", LANG="C", PYTHONHASHSEED="3")
     assert found["other variables"] == [False, {"OMP_NUM_THREADS": "1"}]
 
 
 def test_every_wrong_setting_is_reported() -> None:
-    wrong = [Setting("b", 1, 2, "probe"), Setting("a", "x", None, "probe"), Setting("c", None, 3, "")]
+    wrong = [Setting("b", 1, 2, "probe"), Setting("a", "x", None, "probe")]
+    wrong.append(Setting("c", None, 3, "not pinned"))
     with pytest.raises(SamebitsError) as caught:
         settings.refuse_wrong(wrong)
     assert "a: expected 'x', got None (probe)\nb: expected 1, got 2 (probe)" in str(caught.value)

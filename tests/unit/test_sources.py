@@ -31,7 +31,7 @@ def write(folder: Path, data: dict[str, bytes] = IDX, packed: bool = True) -> Pa
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    empty = {"file": None, "urls": [], "package": None, "debian": None}
+    empty: dict[str, Any] = {"file": None, "urls": [], "package": None, "debian": None}
     return empty | {"files": FILES, "sha256": PINS} | changes
 
 

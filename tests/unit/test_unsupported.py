@@ -30,13 +30,13 @@ GRAPH = """Graph execution error:
 Detected at node sequential/lambda/Timestamp defined at (most recent call last):
   File "model.py", line 3, in call
 Timestamp cannot be called when determinism is enabled
-	 [[{{node sequential/lambda/Timestamp}}]] [Op:__inference_function_11]"""
+  [[{{node sequential/lambda/Timestamp}}]] [Op:__inference_function_11]"""
 
 
 @pytest.mark.parametrize(
     ("error", "op"),
     [
-        (UnimplementedError("Determinism is not yet supported [Op:CropAndResize]"), "CropAndResize"),
+        (UnimplementedError("Determinism is not supported [Op:CropAndResize]"), "CropAndResize"),
         (UnimplementedError("not deterministic", SimpleNamespace(type="MaxPool")), "MaxPool"),
         (FailedPreconditionError(GRAPH), "sequential/lambda/Timestamp"),
     ],

@@ -58,26 +58,40 @@ def edit(path: Path, pattern: str, new: str) -> None:
 
 
 def prefixes(workflow: Path) -> list[Path]:
-    """The environments that Snakemake would use."""
-    return [p for p in (workflow / ".snakemake" / "conda").glob("*") if p.is_dir()]
+    """The environments that Snakemake would use: it marks the finished ones with a file beside."""
+    marks = (workflow / ".snakemake" / "conda").glob("*.env_setup_done")
+    return [mark.with_suffix("") for mark in marks]
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], workflow: Path, *parts: str) -> None:
     assert done.returncode != 0
-    assert [part for part in parts if part not in done.stderr] == []
+    assert [part for part in parts if part not in done.stderr] == [], done.stderr
     assert prefixes(workflow) == []
     assert not (workflow / "packages.json").exists()
+
+
+def hostile_user(workflow: Path) -> dict[str, str]:
+    """Settings of a user that would install, or find, packages elsewhere."""
+    settings = workflow / "pip.conf"
+    settings.write_text("[global]\nrequire-virtualenv = true\n[install]\nuser = true\n")
+    return {
+        "PIP_CONFIG_FILE": str(settings),
+        "PIP_TARGET": str(workflow / "target"),
+        "PYTHONPATH": "/nonexistent-of-the-user",
+        "PYTHONUSERBASE": str(workflow / "user"),
+    }
 
 
 def test_the_job_runs_in_a_prefix_with_the_locked_wheels(
     workflow: Path, conda: CondaStandin
 ) -> None:
-    done = snakemake(workflow, conda, PYTHONPATH="/nonexistent-of-the-user")
+    done = snakemake(workflow, conda, **hostile_user(workflow))
     assert done.returncode == 0, done.stderr
     seen = json.loads((workflow / "packages.json").read_text())
     assert [Path(seen["prefix"])] == prefixes(workflow)
     assert seen["numpy"] == LOCKED["numpy"]
     assert "Failed to install conda environment from pin file" not in done.stderr
+    assert not any((workflow / name).exists() for name in ("target", "user"))
 
 
 def test_a_wheel_with_another_digest_is_refused(workflow: Path, conda: CondaStandin) -> None:

@@ -1,7 +1,6 @@
 """The real Snakefile under `--sdm conda`: every rule in the prefix that Snakemake made for it."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,9 +10,6 @@ import pytest
 
 from conda_standin import CondaStandin
 from pipeline import ROOT, command
-
-SMOKE = "experiment=smoke"
-PREFIXES = ".snakemake/conda"
 
 
 def files_of_the_repository() -> list[str]:
@@ -37,38 +33,28 @@ def clone(tmp_path_factory: pytest.TempPathFactory, conda: CondaStandin) -> Path
 def snakemake(clone: Path, conda: CondaStandin, *arguments: str) -> str:
     """Run the copy's workflow as the README says; returns what the terminal shows."""
     before = [sys.executable, "-m", "snakemake", "--sdm", "conda", "--cores", "2"]
-    return command(*before, *arguments, cwd=clone, **conda.environ()).stdout
-
-
-def prefixes(clone: Path) -> list[Path]:
-    return [path for path in (clone / PREFIXES).iterdir() if path.is_dir()]
-
-
-def test_the_load_stage_runs_in_its_prefix_and_nothing_is_built_by_uv(
-    clone: Path, conda: CondaStandin
-) -> None:
-    snakemake(clone, conda, "--until", "load", "--config", SMOKE)
-    assert list(clone.glob("data/synthetic-*/arrays/*"))
-    (prefix,) = prefixes(clone)
-    assert (prefix / "load.lock.txt").read_bytes() == (clone / "envs/load.lock.txt").read_bytes()
-    assert not (clone / ".samebits" / "environments").exists()
+    return command(*before, *arguments, cwd=clone, variables=conda.environ()).stdout
 
 
 def test_the_smoke_experiment_is_certified_and_a_second_call_does_nothing(
     clone: Path, conda: CondaStandin
 ) -> None:
-    snakemake(clone, conda, "--config", SMOKE, "name=smoke")
+    smoke = ["--config", "experiment=smoke", "name=smoke"]
+    snakemake(clone, conda, *smoke)
     certificate = json.loads((clone / "results/smoke/certificate.json").read_bytes())
     assert certificate["verdict"] == "REPRODUCIBLE"
-    built = {path.name for prefix in prefixes(clone) for path in prefix.glob("*.lock.txt")}
-    stages = ("load", "train-tf2.21", "compare", "certify")
-    assert built == {f"{stage}.lock.txt" for stage in stages}
-    assert not (clone / ".samebits" / "environments").exists()
-    again = snakemake(clone, conda, "--config", SMOKE, "name=smoke")
-    assert "Nothing to be done" in again
+    assert "Nothing to be done" in snakemake(clone, conda, *smoke)
+
+
+def test_each_stage_ran_in_a_prefix_with_its_lock_and_uv_built_none(clone: Path) -> None:
+    prefixes = [path for path in (clone / ".snakemake" / "conda").iterdir() if path.is_dir()]
+    built = {file.name: file.read_bytes() for p in prefixes for file in p.glob("*.lock.txt")}
+    stages = [f"{stage}.lock.txt" for stage in ("load", "train-tf2.21", "compare", "certify")]
+    assert built == {name: (clone / "envs" / name).read_bytes() for name in stages}
+    assert not (clone / ".samebits").exists()
 
 
 def test_the_post_deploy_scripts_leave_nothing_in_the_working_directory(clone: Path) -> None:
     made = {path.name for path in clone.iterdir()}
-    expected = {name.split(os.sep)[0] for name in files_of_the_repository()}
+    expected = {Path(name).parts[0] for name in files_of_the_repository()}
     assert made - expected <= {".snakemake", "data", "logs", "results"}

@@ -1,5 +1,6 @@
 """The whole pipeline in the embedded deployment, as the README's commands run it."""
 
+import hashlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import ROOT, Workspace, skip_without
+from pipeline import ROOT, SCRIPTS, Workspace, command, skip_without
 
 SMOKE = "experiment=smoke"
 FRAMEWORKS = [
@@ -144,7 +145,8 @@ def broken(width):
 def exploding(width):
     model = tf.keras.Sequential([tf.keras.layers.Flatten(input_shape=(4,)),
                                  tf.keras.layers.Dense(3)])
-    model.compile(optimizer=tf.keras.optimizers.SGD(1e38), loss="mse")
+    model.compile(optimizer=tf.keras.optimizers.SGD(1e38),
+                  loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
 """
 
@@ -157,7 +159,7 @@ def mine(workspace: Workspace) -> list[str]:
     (source / "mine.py").write_text(MODEL)
     x = np.arange(240, dtype=np.float32).reshape(60, 4)
     np.savez(source / "mine.npz", features=x, labels=np.arange(60) % 3)
-    digest = subprocess.check_output(["/usr/bin/sha256sum", source / "mine.npz"], text=True).split()[0]
+    digest = hashlib.sha256((source / "mine.npz").read_bytes()).hexdigest()
     data = f"{{option: npz, path: src/mine.npz, sha256: {digest}, x: features, y: labels}}"
     return [f"data={data}", "source_path=src"]
 
@@ -211,10 +213,12 @@ def test_a_hostile_shell_does_not_reach_the_run(workspace: Workspace) -> None:
     certificate = workspace.certify(
         "hostile",
         SMOKE,
-        PYTHONHASHSEED="77",
-        TF_ENABLE_ONEDNN_OPTS="0",
-        OMP_NUM_THREADS="3",
-        TF_DETERMINISTIC_OPS="0",
+        variables={
+            "PYTHONHASHSEED": "77",
+            "TF_ENABLE_ONEDNN_OPTS": "0",
+            "OMP_NUM_THREADS": "3",
+            "TF_DETERMINISTIC_OPS": "0",
+        },
     )
     assert certificate["verdict"] == "REPRODUCIBLE"
     friendly = workspace.certify("friendly", SMOKE)
@@ -231,28 +235,26 @@ def test_a_gpu_experiment_stops_before_training_where_there_is_none(workspace: W
     path = workspace.folder / "results/gpu/gpu.json"
     path.write_text(json.dumps(config))
     (data,) = workspace.folder.glob("data/synthetic-*/arrays")
-    done = subprocess.run(
-        [
-            workspace.python("train-tf2.21"), ROOT / "scripts/launch.py", "--log", path.with_suffix(".log"),
-            "PYTHONHASHSEED=0", *[f"{k}={v}" for k, v in config["determinism"]["environment"].items()],
-            "--", ROOT / "scripts/train.py", "--config", path, "--data", data,
-            "--lock", ROOT / "envs/train-tf2.21.lock.txt", "--source-path", ".", "--run", "control",
-            "--output", path.with_suffix(""),
-        ],
-        capture_output=True, text=True, check=False,
+    pinned = [f"{k}={v}" for k, v in config["determinism"]["environment"].items()]
+    done = command(
+        workspace.python("train-tf2.21"), SCRIPTS / "launch.py", "--log", path.with_suffix(".log"),
+        "PYTHONHASHSEED=0", *pinned, "--", SCRIPTS / "train.py", "--config", path, "--data", data,
+        "--lock", ROOT / "envs/train-tf2.21.lock.txt", "--source-path", ".", "--run", "control",
+        "--output", path.with_suffix(""), cwd=workspace.folder, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "expected an NVIDIA GPU with its driver, got none" in done.stderr
+    assert "expected an NVIDIA GPU with its driver, got none" in done.stdout
     assert not path.with_suffix("").exists()
 
 
 def test_an_interrupted_pipeline_goes_on_at_the_second_start(workspace: Workspace) -> None:
     config = ["--config", "name=interrupted", SMOKE, "overrides=trainer.epochs=400"]
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
-    command += ["--workflow-profile", ROOT / "profiles/default", "--directory", workspace.folder]
+    start = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    start += ["--workflow-profile", str(ROOT / "profiles/default")]
+    start += ["--directory", str(workspace.folder), "--cores", "2"]
     log = workspace.folder / "logs/interrupted/train/control.log"
     with subprocess.Popen(
-        [*command, "--cores", "2", *config],
+        [*start, *config],
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
