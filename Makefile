@@ -29,6 +29,7 @@ lint: .venv-dev/ready ## ruff, mypy, snakefmt, snakemake --lint
 	@.venv-dev/bin/mypy
 	@.venv-dev/bin/snakefmt --check Snakefile
 	@.venv-dev/bin/snakemake --lint
+	@.venv-dev/bin/python scripts/lock.py --check --offline
 
 locks: .venv-dev/ready ## resolve envs/*.in again and write locks and post-deploy scripts
 	@.venv-dev/bin/python scripts/lock.py
@@ -36,7 +37,7 @@ locks: .venv-dev/ready ## resolve envs/*.in again and write locks and post-deplo
 clean: ## remove results, environments and logs; data stays
 	rm -rf results logs .samebits .snakemake
 
-# A virtual environment from a lock. `ready` is made last, so that one that was interrupted is
-# built again; the lock in /tmp keeps two makes from building it at once.
+# A virtual environment from a lock. `ready` is made last, so one that was interrupted is built
+# again.
 .venv/ready .venv-dev/ready: .venv%/ready: envs/driver.lock.txt envs/dev.lock.txt
 	@scripts/bootstrap.sh $(PYTHON) $(@D) envs/$(if $(filter .venv-dev,$(@D)),dev,driver).lock.txt

@@ -14,6 +14,8 @@ from typing import Any
 from conda_package_streaming.create import conda_builder
 from rattler.index import index_fs
 
+from samebits import uv
+
 _VERSION = "{}.{}.{}".format(*sys.version_info[:3])
 _MINOR = "python{}.{}".format(*sys.version_info[:2])
 # Not needed to run pip and the wheels that it installs, and half of the bytes.
@@ -57,10 +59,9 @@ def _wheel(channel: Path, name: str, version: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         packages = tree / "site-packages"
-        uv = f"{sys.prefix}/bin/uv"
-        install = [uv, "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        install = ["pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:"]
         target = ["--python", sys.executable, "--target", str(packages)]
-        subprocess.run([*install, *target, f"{name}=={version}"], check=True)
+        uv.run(uv.beside_python(), [*install, *target, f"{name}=={version}"], hint="")
         shutil.rmtree(packages / "bin", ignore_errors=True)
         (packages / ".lock").unlink(missing_ok=True)
         for record in packages.glob("*.dist-info/RECORD"):  # so that pip can replace the package

@@ -1,5 +1,6 @@
 """scripts/environment.py by its flags: an environment is there whole or not at all."""
 
+import fcntl
 import json
 import os
 import signal
@@ -56,6 +57,7 @@ def assert_whole(folder: Path, lock: Path = LOCK) -> None:
     command = [str(folder / "bin" / "python"), "-I", "-c", program, str(ROOT / "scripts")]
     found = json.loads(subprocess.check_output(command))
     environment_record.check_lock(lock, found)
+    subprocess.run([folder / "bin" / "numpy-config", "--version"], check=True)  # finds its Python
     assert json.loads((folder / "environment.json").read_text())["lock"] == locks.digest(lock)
     assert leftovers(folder) == []
 
@@ -115,6 +117,26 @@ def wait_for(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.001)
+
+
+def test_a_uv_whose_parent_was_killed_is_waited_for(folder: Path, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    tool = tmp_path / "uv"
+    tool.write_text(f'#!/bin/sh\necho $$ > "{pid}.new" && mv "{pid}.new" "{pid}"\nexec sleep 60\n')
+    tool.chmod(0o755)
+    program = (
+        "import sys; from pathlib import Path; from samebits import virtual_environment as v; "
+        "v.build(*map(Path, sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, str(folder), str(LOCK), str(tool)]
+    with subprocess.Popen(command, cwd=ROOT / "scripts") as parent:
+        wait_for(pid.exists)
+        parent.kill()
+    with open(folder.with_name(f".{folder.name}.lock")) as held:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+        fcntl.flock(held, fcntl.LOCK_EX)
 
 
 def test_two_builds_at_once_leave_one_whole(folder: Path) -> None:
