@@ -24,7 +24,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from samebits import canonical, code, summary
 from samebits.configure import configure
-from samebits.errors import SamebitsError
+from samebits.errors import SamebitsError, explain_os_error
 
 started = psutil.Process().create_time()
 
@@ -32,19 +32,20 @@ started = psutil.Process().create_time()
 # ---- configure: the experiment, composed once ------------------------------------------------
 try:
     experiment = configure(config, Path(workflow.basedir, "conf"))
+    DATA = f"data/{experiment.data_key}"
+    RESULTS = f"results/{experiment.name}"
+    # Written only when they differ: a change re-runs what depends on it and nothing else.
+    canonical.write_json_if_changed(f"{DATA}/config.json", experiment.part("data"))
+    canonical.write_json_if_changed(f"{RESULTS}/config.json", experiment.config)
 except SamebitsError as error:
     raise WorkflowError(str(error))
+except OSError as error:
+    raise WorkflowError(explain_os_error(error))
 
-DATA = f"data/{experiment.data_key}"
-RESULTS = f"results/{experiment.name}"
 LOGS = f"logs/{experiment.name}"
 RUNS = ["control", "replica"]
 TRAIN = experiment.config["framework"]["environment"]
 PROFILE = experiment.config["determinism"]
-
-# Written only when they differ: a change re-runs what depends on it and nothing else.
-canonical.write_json_if_changed(f"{DATA}/config.json", experiment.part("data"))
-canonical.write_json_if_changed(f"{RESULTS}/config.json", experiment.config)
 
 
 # ---- environment: the same lock, by conda or by uv -------------------------------------------

@@ -27,7 +27,7 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
-_SAMPLE_SECONDS = 0.05  # between two looks at the memory of a process tree
+_SAMPLE_SECONDS = 0.5  # between two looks at the memory of a process tree, which cost CPU
 EXPERIMENTS = {
     "make certificate (default: portable)": [],
     "the same, experiment=article (tf28)": ["--config", "experiment=article"],

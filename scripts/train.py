@@ -24,7 +24,7 @@ import traceback
 import uuid
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from samebits import (
     arrays,
@@ -38,6 +38,7 @@ from samebits import (
 )
 from samebits.errors import SamebitsError, run
 from samebits.progress import say
+from samebits.settings import Setting
 
 FORMAT = "samebits-train-1"
 
@@ -76,9 +77,9 @@ class _Training:
     """What a training leaves behind: completed with arrays, or refused by TensorFlow."""
 
     def __init__(self) -> None:
-        self.history = {}  # type: Dict[str, Any]
-        self.refusal = None  # type: Any
-        self.model = None  # type: Any
+        self.history: Dict[str, Any] = {}
+        self.refusal: Optional[unsupported.Unsupported] = None
+        self.model: Any = None
         self.seconds = 0.0
         self.steps_per_execution = 1
 
@@ -125,57 +126,66 @@ def _write(folder: Path, result: _Training) -> Dict[str, str]:
     }
 
 
+def _prepare(config: Any, options: argparse.Namespace) -> Tuple[Any, List[Setting], float]:
+    """TensorFlow, imported and pinned; every setting as probed; seconds that the import took."""
+    profile, framework = config["determinism"], config["framework"]
+    found = settings.refuse_wrong(settings.of_process(profile))
+    machine.require_gpu(framework["gpus"])
+    tf, seconds = _import_tensorflow()
+    settings.apply_to_tensorflow(tf, profile)
+    found += settings.refuse_wrong(settings.of_tensorflow(tf, framework, profile))
+    machine.require_visible_gpu(tf, framework["gpus"])
+    found += settings.refuse_wrong(settings.seed_everything(tf, profile["seeding"], config["seed"]))
+    say("{}: TensorFlow {} imported in {:.0f} s".format(options.run, tf.__version__, seconds))
+    return tf, found, seconds
+
+
+def _describe(tf: Any, result: _Training, options: argparse.Namespace) -> Dict[str, Any]:
+    """The part of the record that says what was trained, how it ended and on what machine."""
+    refusal = result.refusal
+    return {
+        "format": FORMAT,
+        "run": options.run,
+        "status": "unsupported" if refusal else "completed",
+        "unsupported": asdict(refusal) if refusal else None,
+        "process": {"id": str(uuid.uuid4()), "pid": os.getpid()},
+        "framework": _framework(tf, options.lock),
+        "machine": dict(machine.record(), gpu=machine.gpu(tf)),
+        "source": training.source_files(options.source_path),
+        "model": None if refusal else training.describe(result.model),
+    }
+
+
 def main() -> int:
     """Check, probe, train, record."""
     options = _arguments()
     started, clock = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
     config = canonical.read_json(options.config)
-    profile, framework = config["determinism"], config["framework"]
     environment = environment_record.record(options.lock)
-    found = settings.refuse_wrong(settings.of_process(profile))
-    machine.require_gpu(framework["gpus"])
     dataset = arrays.check_arrays(options.data)
-
-    tf, import_seconds = _import_tensorflow()
-    settings.apply_to_tensorflow(tf, profile)
-    found += settings.refuse_wrong(settings.of_tensorflow(tf, framework, profile))
-    machine.require_visible_gpu(tf, framework["gpus"])
-    found += settings.refuse_wrong(settings.seed_everything(tf, profile["seeding"], config["seed"]))
-    say(
-        "{}: TensorFlow {} imported in {:.0f} s".format(options.run, tf.__version__, import_seconds)
-    )
+    tf, found, import_seconds = _prepare(config, options)
     result = _train(tf, config, options.data, options.source_path, options.run)
     how = "passed to compile(); this TensorFlow or this model may lack it"
-    found.append(settings.Setting("steps per execution", None, result.steps_per_execution, how))
-
+    found.append(Setting("steps per execution", None, result.steps_per_execution, how))
     with canonical.whole_folder(options.output) as folder:
-        digests = _write(folder, result)
-        record = {
-            "format": FORMAT,
-            "run": options.run,
-            "status": "unsupported" if result.refusal else "completed",
-            "unsupported": asdict(result.refusal) if result.refusal else None,
-            "process": {"id": str(uuid.uuid4()), "pid": os.getpid()},
-            "experiment": canonical.file_digest(options.config),
-            "config": config,
-            "dataset": dataset,
-            "digests": digests,
-            "settings": settings.as_json(found),
-            "framework": _framework(tf, options.lock),
-            "machine": dict(machine.record(), gpu=machine.gpu(tf)),
-            "source": training.source_files(options.source_path),
-            "model": training.describe(result.model) if digests else None,
-            "timing": {
+        record = dict(
+            _describe(tf, result, options),
+            experiment=canonical.file_digest(options.config),
+            config=config,
+            dataset=dataset,
+            digests=_write(folder, result),
+            settings=settings.as_json(found),
+            timing={
                 "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "import_seconds": import_seconds,
                 "fit_seconds": result.seconds,
                 "seconds": round(time.monotonic() - clock, 3),
                 "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             },
-        }
-        record.update(environment)
+            **environment,
+        )
         canonical.write_json(folder / "record.json", record)
-    outcome = result.refusal.reason if result.refusal else digests["weights"][:16]
+    outcome = result.refusal.reason if result.refusal else record["digests"]["weights"][:16]
     say("{}: {}, {:.1f} s".format(options.run, outcome, result.seconds))
     return 0
 
