@@ -12,6 +12,7 @@ names count.
 """
 
 import hashlib
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
@@ -84,6 +85,21 @@ def array_path(folder: Path, position: int) -> Path:
     return Path(folder) / "{:05d}.npy".format(position)
 
 
+def _write(path: Path, array: np.ndarray) -> None:
+    """One ``.npy`` file, in C order and little-endian, on the disk when this returns.
+
+    NumPy's own writer leaves the reason out when the disk is full.
+    """
+    little = array.dtype.newbyteorder("<").str
+    header = {"descr": little, "fortran_order": False, "shape": array.shape}
+    with canonical.naming(path), open(str(path), "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in _blocks(array):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def save_arrays(folder: Path, arrays: Sequence[Tuple[str, np.ndarray]]) -> str:
     """Write named arrays as ``.npy`` files with an index; returns the set's digest."""
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -91,8 +107,7 @@ def save_arrays(folder: Path, arrays: Sequence[Tuple[str, np.ndarray]]) -> str:
     for position, (name, array) in enumerate(arrays):
         array = np.asarray(array)
         entries.append(entry_of(name, array))
-        with open(str(array_path(folder, position)), "wb") as file:
-            np.save(file, array, allow_pickle=False)
+        _write(array_path(folder, position), array)
     return canonical.write_json(Path(folder) / INDEX, _index(entries))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from samebits import arrays
-from samebits.errors import SamebitsError
+from samebits.errors import SamebitsError, explain_os_error
 
 KERNEL = np.array([[1.5, -0.0], [np.inf, 3.25]], "<f4")
 
@@ -128,3 +128,19 @@ def test_two_arrays_of_one_name_are_refused(tmp_path: Path) -> None:
     arrays.save_arrays(tmp_path, [("kernel", KERNEL), ("kernel", KERNEL)])
     with pytest.raises(SamebitsError, match="the same name twice: kernel"):
         arrays.read_index(tmp_path)
+
+
+def test_a_full_disk_is_named_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "00000.npy").symlink_to("/dev/full")  # every write there meets a full disk
+    with pytest.raises(OSError) as caught:
+        arrays.save_arrays(tmp_path, [("a", np.zeros(9))])
+    said = explain_os_error(caught.value)
+    assert said.startswith(f"No space left on device '{tmp_path}/00000.npy'; free some space")
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3)])
+def test_a_stored_array_is_what_numpy_would_store(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    array = np.arange(np.prod(shape, dtype=int), dtype=">f8").reshape(shape)
+    arrays.save_arrays(tmp_path, [("a", array)])
+    np.save(tmp_path / "numpy.npy", array.astype("<f8"))
+    assert (tmp_path / "00000.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
