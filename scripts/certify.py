@@ -7,7 +7,6 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --load-record  what load.py recorded
             --run          a folder that train.py wrote; once per run
             --comparison   what compare.py measured
-            --started      when the whole command started, in seconds since the epoch (optional)
             --checkout     the source tree that ran, asked for its commit (optional)
             --repeat       a command that makes this certificate again; once per line (optional)
 OUTPUTS     --output       certificate.json, as scripts/samebits/certificate.schema.json says
@@ -18,7 +17,6 @@ GUARANTEES  REPRODUCIBLE only when nothing is missing or inconsistent: evidence 
 """
 
 import argparse
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,18 +29,15 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", required=True, type=Path)
     parser.add_argument("--run", required=True, type=Path, action="append")
     parser.add_argument("--name", required=True)
-    parser.add_argument("--started", type=float)
     parser.add_argument("--checkout", type=Path)
     parser.add_argument("--repeat", action="append", default=[])
     return parser.parse_args()
 
 
 def _issue(options: argparse.Namespace) -> certificate.Issue:
-    now = time.time()
     return certificate.Issue(
         name=options.name,
-        issued=datetime.fromtimestamp(now, UTC).strftime(evidence.MOMENT),
-        seconds=None if options.started is None else round(max(0.0, now - options.started), 1),
+        issued=datetime.now(UTC).strftime(evidence.MOMENT),
         source=checkout.source(options.checkout),
         how_to_repeat=tuple(options.repeat),
     )

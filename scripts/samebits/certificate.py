@@ -32,7 +32,6 @@ class Issue:
 
     name: str
     issued: str
-    seconds: float | None
     source: Source
     how_to_repeat: tuple[str, ...]
 
@@ -64,7 +63,6 @@ def build(evidence: Evidence, issue: Issue) -> dict[str, Any]:
             if run.history is not None and run.history.content is not None
         },
         "issued": issue.issued,
-        "seconds": issue.seconds,
         "source": {"commit": issue.source.commit, "dirty": issue.source.dirty},
         "how_to_repeat": list(issue.how_to_repeat),
     }

@@ -22,7 +22,6 @@ DIFFERENT: dict[str, Any] = {"metrics": factories.HISTORY | {"loss": [0.1, math.
 ISSUE = certificate.Issue(
     name=HOSTILE[:200],
     issued="2026-11-23T12:00:00Z",
-    seconds=None,
     source=certificate.Source("c" * 40, True),
     how_to_repeat=(f"snakemake --cores all --config overrides={HOSTILE!r}",),
 )

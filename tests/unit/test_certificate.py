@@ -22,7 +22,6 @@ GOLDEN = Path(__file__).parent / "golden"
 ISSUE = Issue(
     name="default",
     issued="2026-11-23T12:00:00Z",
-    seconds=41.2,
     source=Source("0123456789abcdef0123456789abcdef01234567", False),
     how_to_repeat=("make certificate",),
 )
@@ -408,7 +407,6 @@ def test_evidence_names_every_input_by_its_digest(tmp_path: Path) -> None:
         set_item("experiment", "digest", value=None),
         set_item("issued", value="today"),
         set_item("issued", value="2026-02-30T12:00:00Z"),
-        set_item("seconds", value=-1),
         set_item("histories", "control", "metrics", "loss", 0, value={"float64": "3ff0"}),
         without("scope"),
         without("histories", "replica"),
