@@ -2,9 +2,10 @@
 """Measure the pipeline against the published experiment as a plain script, on this machine.
 
 Both train the article's model twice on MNIST with the same TensorFlow; with experiment=article
-they give the same history, which is checked here. A pair is one run of each, in turn, so that a drift of the machine's speed hits
-both; ratios are taken pair by pair and the median is quoted. Before the first pair the
-environments are built and the data is there; each run of the pipeline starts without results.
+they give the same history, which is checked here. A pair is one run of each, in turn, so that a
+drift of the machine's speed hits both; ratios are taken pair by pair and the median is quoted.
+Before the first pair the environments are built and the data is there; each run of the pipeline
+starts without results.
 
     bench.py [--pairs N]
 """
