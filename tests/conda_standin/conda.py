@@ -85,6 +85,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--prefix", type=Path, required=True)
     options = parser.parse_args(arguments[1 if explicit else 2 :])
     asyncio.run(_create(options.file, options.prefix.absolute(), explicit))
+    sys.stdout.flush()
+    # rattler's threads may still drop Python objects: while the interpreter ends, that crashes it.
+    os._exit(0)
 
 
 if __name__ == "__main__":
