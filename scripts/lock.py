@@ -19,7 +19,7 @@ from samebits.errors import SamebitsError, all_problems, run
 from samebits.locks import Lock, LockedPackage
 
 ENVS = Path(__file__).resolve().parents[1] / "envs"
-_DRIVER_PYTHON = "3.11"  # what `make` asks for; driver and dev have no yaml
+_DRIVER_PYTHON = "3.11"  # what `make` asks for; dev has no yaml
 
 
 def _arguments() -> argparse.Namespace:

@@ -23,7 +23,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from samebits import canonical, model_source, overrides
+from samebits import canonical, code, model_source, overrides
 from samebits.errors import SamebitsError, all_problems
 from samebits.overrides import OPTION, Override
 
@@ -42,7 +42,7 @@ class Experiment:
     digest: str
     data_key: str  # the folder under data/; equal data configs share it
     source_path: str  # where the model's module is looked for
-    model_files: tuple[str, ...]  # the user's module: an input of every training
+    model_files: tuple[str, ...]  # the user's modules: inputs of every training
     overrides: tuple[str, ...]  # in Hydra's notation
 
     def part(self, *keys: str) -> dict[str, Any]:
@@ -239,5 +239,11 @@ def _pair_problems(resolved: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _model_files(resolved: Mapping[str, Any]) -> list[Path]:
+    """The model's module and those beside it that it imports."""
     found = model_source.find(resolved["model"]["_target_"], resolved["source_path"])
-    return [found] if found else []
+    if found is None or model_source.BUILT_IN in found.parents:
+        return [found] if found else []
+    try:
+        return sorted(code.imported(found, Path(resolved["source_path"])))
+    except (SyntaxError, ValueError) as error:
+        raise SamebitsError(f"model._target_: a module that it imports: {error}") from None

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, Match, Pattern, Set, Tuple
 
-from samebits import canonical
 from samebits.errors import SamebitsError, all_problems
 
 SUFFIX = ".lock.txt"
@@ -85,12 +84,6 @@ class Lock:
         )
 
 
-def name_of(path: Path) -> str:
-    """The environment that a lock file is for: ``load`` for ``envs/load.lock.txt``."""
-    name = Path(path).name
-    return name[: -len(SUFFIX)] if name.endswith(SUFFIX) else name
-
-
 def parse(text: str, where: str) -> Lock:
     """A lock from its text. Raises SamebitsError that names every line that is wrong."""
     lines = text.splitlines()
@@ -131,8 +124,3 @@ def _problems(lines: List[str], where: str) -> Iterator[str]:
 def read(path: Path) -> Lock:
     """The lock in a file. Raises SamebitsError when it is not one."""
     return parse(Path(path).read_text(encoding="utf-8"), str(path))
-
-
-def digest(path: Path) -> str:
-    """SHA-256 (hex) of a lock file: what ``sha256sum`` prints."""
-    return canonical.file_digest(path)

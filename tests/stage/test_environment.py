@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from samebits import environment_record, locks
+from samebits import canonical, environment_record, locks
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "envs" / "compare.lock.txt"
@@ -58,7 +58,8 @@ def assert_whole(folder: Path, lock: Path = LOCK) -> None:
     found = json.loads(subprocess.check_output(command))
     environment_record.check_lock(lock, found)
     subprocess.run([folder / "bin" / "numpy-config", "--version"], check=True)  # finds its Python
-    assert json.loads((folder / "environment.json").read_text())["lock"] == locks.digest(lock)
+    record = json.loads((folder / "environment.json").read_text())
+    assert record["lock"] == canonical.file_digest(lock)
     assert leftovers(folder) == []
 
 

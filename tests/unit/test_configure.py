@@ -140,3 +140,16 @@ def test_every_profile_says_what_the_hash_seed_is_before_the_interpreter_starts(
         v for v in of({"determinism": profile}).variables() if v.startswith("PYTHONHASHSEED=")
     ]
     assert hash_seed == f"PYTHONHASHSEED={'random' if profile == 'none' else '0'}"
+
+
+def test_modules_that_a_users_model_imports_are_inputs_of_the_training(tmp_path: Path) -> None:
+    package = tmp_path / "mine"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "net.py").write_text("import json\nfrom .parts import block\ndef net(): ...\n")
+    (package / "parts.py").write_text("from shared import width\nblock = width\n")
+    (tmp_path / "shared.py").write_text("width = 3\n")
+    (tmp_path / "other.py").write_text("")
+    config = {"model": {"_target_": "mine.net.net"}, "source_path": str(tmp_path)}
+    files = {str(Path(file).relative_to(tmp_path)) for file in of(config).model_files}
+    assert files == {"mine/net.py", "mine/parts.py", "shared.py"}

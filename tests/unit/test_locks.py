@@ -10,7 +10,7 @@ from samebits.errors import SamebitsError
 from samebits.locks import Lock, LockedPackage
 
 ENVS = Path(__file__).resolve().parents[2] / "envs"
-NAMES = sorted(locks.name_of(path) for path in ENVS.glob("*" + locks.SUFFIX))
+NAMES = sorted(path.name.removesuffix(locks.SUFFIX) for path in ENVS.glob("*" + locks.SUFFIX))
 DEPLOYED = sorted(path.stem for path in ENVS.glob("*" + definitions.SUFFIX))
 
 NUMPY = LockedPackage("numpy", "2.4.6", "a" * 64)
