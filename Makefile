@@ -1,6 +1,6 @@
 # Thin faces of commands; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help certificate test test-slow bench lint locks clean
+.PHONY: help certificate claims zoo test test-slow bench lint locks clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -13,6 +13,12 @@ help: ## list the targets
 
 certificate: .venv/ready ## train twice, compare, certify; OVERRIDES='model=cnn seed=7' changes the experiment
 	@.venv/bin/snakemake --cores all $(CONFIG)
+
+claims: .venv/ready ## the article's sentences, tested: results/article/claims.html
+	@.venv/bin/snakemake --cores all results/article/claims.html
+
+zoo: .venv-dev/ready ## planted dependences that must be found, clean experiments that must pass
+	@.venv-dev/bin/python tests/zoo/zoo.py
 
 test: .venv-dev/ready ## unit, stage and workflow tests
 	@.venv-dev/bin/python -m pytest -m "not slow"

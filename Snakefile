@@ -1,12 +1,14 @@
 # From a resolved experiment to a certificate:
 #
 #   load ──┬──> train control ──┬──> compare ──> certify ──> certificate.json, certificate.html
-#          └──> train replica ──┘
+#          ├──> train replica ──┤       │
+#          └──> train with-… ───┘ <─────┘ they differ, or protocol=exhaustive: one run per variation
 #
 # Every rule runs scripts/<rule>.py in the environment envs/<rule>* and writes below <rule>/.
 # Rules use `shell:`, because a run must be pinned before its interpreter starts: launch.py does
 # that, and keeps the log.
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -22,7 +24,8 @@ ENVS = Path(workflow.basedir, "envs")
 LAUNCH = SCRIPTS / "launch.py"
 sys.path.insert(0, str(SCRIPTS))
 
-from samebits import canonical, code, summary
+from samebits import canonical, code, protocol, summary
+from samebits.claims import BY_KEY as CLAIMS
 from samebits.configure import configure
 from samebits.errors import SamebitsError, explain_os_error
 
@@ -43,7 +46,8 @@ except OSError as error:
     raise WorkflowError(explain_os_error(error))
 
 LOGS = f"logs/{experiment.name}"
-RUNS = ["control", "replica"]
+# The most there can be; which of these are made is known after the first comparison.
+RUNS = {run.name: run for run in protocol.runs(protocol.plan(experiment.config, None))}
 TRAIN = experiment.config["framework"]["environment"]
 PROFILE = experiment.config["determinism"]
 
@@ -53,18 +57,19 @@ PROFILE = experiment.config["determinism"]
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
-def environment(name):
+def environment(name, embedded=not CONDA):
     """The embedded environment as an input; nothing when Snakemake itself deploys."""
-    return [] if CONDA else f".samebits/environments/{name}/environment.json"
+    return f".samebits/environments/{name}/environment.json" if embedded else []
 
 
-def python(name):
-    return "python" if CONDA else f".samebits/environments/{name}/bin/python"
+def python(name, embedded=not CONDA):
+    return f".samebits/environments/{name}/bin/python" if embedded else "python"
 
 
 wildcard_constraints:
     environment=r"[a-z][a-z0-9.-]*",
     run="|".join(RUNS),
+    comparison="replica|each|cpu",
 
 
 localrules:
@@ -132,15 +137,20 @@ rule load:
         " --arrays {output.arrays:q} --record {output.record:q}"
 
 
-# ---- train: twice, in separate processes, pinned before the interpreter starts ---------------
+# ---- train: in separate processes, pinned and varied before the interpreter starts ------------
+
+
+def by_uv(run):
+    """Whether a run's environment is the embedded one; the variation `deployment` asks for it."""
+    return not CONDA or "deployment" in RUNS[run].variations
 
 
 rule train:
     input:
-        environment(TRAIN),
+        lambda wildcards: environment(TRAIN, by_uv(wildcards.run)),
         launch=LAUNCH,
         script=f"{SCRIPTS}/train.py",
-        code=code.files(SCRIPTS / "train.py"),
+        code=sorted({*code.files(SCRIPTS / "train.py"), *code.files(LAUNCH)}),
         model=experiment.model_files,
         config=f"{RESULTS}/config.json",
         data=f"{DATA}/arrays",
@@ -155,43 +165,62 @@ rule train:
     resources:
         gpu=experiment.config["framework"]["gpus"],
     params:
-        python=python(TRAIN),
-        pinned=experiment.variables(),
+        python=lambda wildcards: python(TRAIN, by_uv(wildcards.run)),
+        pinned=lambda wildcards: experiment.variables(RUNS[wildcards.run].lift),
+        varied=lambda wildcards: RUNS[wildcards.run].launch_flags(),
+        changed=lambda wildcards: RUNS[wildcards.run].train_flags(),
         source_path=lambda wildcards: experiment.source_path,
     message:
         "train {wildcards.run}"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} {params.pinned:q} --"
+        "{params.python:q} {input.launch:q} --log {log:q} {params.varied:q} {params.pinned:q} --"
         " {input.script:q} --config {input.config:q} --data {input.data:q}"
         " --lock {input.lock:q} --source-path {params.source_path:q} --run {wildcards.run:q}"
-        " --output {output:q}"
+        " {params.changed:q} --output {output:q}"
 
 
-# ---- compare: measured, not judged -----------------------------------------------------------
+# ---- compare: measured, not judged; what it finds decides which runs are still wanted ---------
 
 
-rule compare:
+def planned():
+    """All comparisons of this experiment. Waits for the first one."""
+    first = checkpoints.compare.get(comparison=protocol.FIRST).output[0]
+    return protocol.plan(experiment.config, canonical.read_json(first))
+
+
+def folders(name):
+    """The runs of one comparison, its control first."""
+    known = [protocol.first(experiment.config)] if name == protocol.FIRST else planned()
+    wanted = next(comparison for comparison in known if comparison.name == name)
+    return [f"{RESULTS}/train/{run.name}" for run in (wanted.control, *wanted.runs)]
+
+
+def flags(name, values):
+    return [word for value in values for word in (name, value)]
+
+
+checkpoint compare:
     input:
         environment("compare"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/compare.py",
         code=code.files(SCRIPTS / "compare.py"),
-        control=f"{RESULTS}/train/control",
-        replica=f"{RESULTS}/train/replica",
+        control=lambda wildcards: folders(wildcards.comparison)[0],
+        replicas=lambda wildcards: folders(wildcards.comparison)[1:],
     output:
-        f"{RESULTS}/compare/comparison.json",
+        f"{RESULTS}/compare/{{comparison}}.json",
     log:
-        f"{LOGS}/compare.log",
+        f"{LOGS}/compare/{{comparison}}.log",
     conda:
         "envs/compare.yaml"
     params:
         python=python("compare"),
+        replicas=lambda wildcards, input: flags("--replica", input.replicas),
     message:
-        "compare the runs bit for bit"
+        "compare the runs bit for bit ({wildcards.comparison})"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --"
-        " {input.script:q} --control {input.control:q} --replica {input.replica:q}"
-        " --output {output:q}"
+        " {input.script:q} --control {input.control:q} {params.replicas:q} --output {output:q}"
 
 
 # ---- certify: graded, for people and for programs --------------------------------------------
@@ -205,8 +234,10 @@ rule certify:
         code=code.files(SCRIPTS / "certify.py"),
         config=f"{RESULTS}/config.json",
         load=f"{DATA}/record.json",
-        runs=expand(f"{RESULTS}/train/{{run}}", run=RUNS),
-        comparison=f"{RESULTS}/compare/comparison.json",
+        runs=lambda _: [
+            f"{RESULTS}/train/{run.name}" for run in protocol.runs(planned())
+        ],
+        comparisons=lambda _: [f"{RESULTS}/compare/{c.name}.json" for c in planned()],
         lock=f"{ENVS}/{TRAIN}.lock.txt",
     output:
         certificate=f"{RESULTS}/certificate.json",
@@ -217,6 +248,8 @@ rule certify:
         "envs/certify.yaml"
     params:
         python=python("certify"),
+        runs=lambda wildcards, input: flags("--run", input.runs),
+        comparisons=lambda wildcards, input: flags("--comparison", input.comparisons),
         name=experiment.name,
         repeat=experiment.command(),
         checkout=subpath(input.script, ancestor=2),
@@ -226,16 +259,105 @@ rule certify:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --config {input.config:q} --name {params.name:q}"
         " --lock {input.lock:q} --load-record {input.load:q}"
-        " --run {input.runs[0]:q} --run {input.runs[1]:q} --comparison {input.comparison:q}"
+        " {params.runs:q} {params.comparisons:q}"
         " --checkout {params.checkout:q} --repeat {params.repeat:q}"
         " --output {output.certificate:q} --page {output.page:q}"
+
+
+# ---- claims: the sentences of the article, each run on three frameworks -----------------------
+# Not part of `all`: `make claims` asks for results/article/claims.html.
+
+CLAIMED = "results/article/claims"
+CLAIMED_FRAMEWORKS = ["tf2.1", "tf2.8", "tf2.21"]
+
+
+def mnist(wildcards):
+    """The data that the article is about; the rule load makes the configured data only."""
+    option = experiment.config["data"]["option"]
+    if option != "mnist":
+        raise WorkflowError(
+            f"claims: expected data=mnist, got data={option}; leave data out of --config"
+        )
+    return f"{DATA}/arrays"
+
+
+rule claim:
+    input:
+        lambda wildcards: environment(f"train-{wildcards.framework}"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/claim.py",
+        code=code.files(SCRIPTS / "claim.py"),
+        data=mnist,
+        lock=f"{ENVS}/train-{{framework}}.lock.txt",
+    output:
+        f"{CLAIMED}/{{framework}}/{{claim}}.json",
+    log:
+        "logs/article/claim/{framework}/{claim}.log",
+    wildcard_constraints:
+        framework="|".join(CLAIMED_FRAMEWORKS),
+        claim="|".join(CLAIMS),
+    conda:
+        "envs/train-{framework}.yaml"
+    params:
+        python=lambda wildcards: python(f"train-{wildcards.framework}"),
+    message:
+        "test the claim {wildcards.claim} on {wildcards.framework}"
+    shell:
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} --claim {wildcards.claim:q} --data {input.data:q}"
+        " --lock {input.lock:q} --output {output:q}"
+
+
+rule claims:
+    input:
+        environment("certify"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/claims.py",
+        code=code.files(SCRIPTS / "claims.py"),
+        tested=expand(
+            f"{CLAIMED}/{{framework}}/{{claim}}.json",
+            framework=CLAIMED_FRAMEWORKS,
+            claim=CLAIMS,
+        ),
+    output:
+        collected="results/article/claims.json",
+        page="results/article/claims.html",
+    log:
+        "logs/article/claims.log",
+    conda:
+        "envs/certify.yaml"
+    params:
+        python=python("certify"),
+    message:
+        "put the claims on one page"
+    shell:
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} --claim {input.tested:q}"
+        " --output {output.collected:q} --page {output.page:q}"
+
+
+onstart:
+    wanted = protocol.plan(experiment.config, None)
+    # A protocol that explains differences only makes these runs when there are some.
+    if (
+        experiment.config["protocol"]["alone"]
+        or experiment.config["protocol"]["lift"]
+    ):
+        print(summary.cost(wanted, workflow.cores or 1))
+
+
+onerror:
+    # A run that failed where the control failed as well shows nothing: it is made again.
+    for record in Path(RESULTS, "train").glob("*/record.json"):
+        if canonical.read_json(record)["status"] == "failed":
+            shutil.rmtree(record.parent)
 
 
 onsuccess:
     issued, page = Path(RESULTS, "certificate.json"), Path(
         RESULTS, "certificate.html"
     )
-    if issued.is_file():
+    if issued.is_file() and issued.stat().st_mtime >= started:
         took = time.time() - started
         print(
             summary.text(

@@ -5,7 +5,7 @@ Both train the article's model twice on MNIST with the same TensorFlow; with exp
 they give the same history, which is checked here. A pair is one run of each, in turn, so that a
 drift of the machine's speed hits both; ratios are taken pair by pair and the median is quoted.
 Before the first pair the environments are built and the data is there; each run of the pipeline
-starts without results.
+starts without results. The cost of the trace is that of the fit alone, with and without it.
 
     bench.py [--pairs N]
 """
@@ -116,6 +116,27 @@ class Bench:
         command = [str(python), str(ROOT / "bench/article.py"), "--data", str(self.arrays)]
         return measure([*command, "--recipe", "tf28", "--output", str(output)], cwd=self.folder)
 
+    def fit(self, trace: str) -> float:
+        """Seconds of one fit of the default experiment, as the run records them."""
+        config = json.loads((self.folder / "results/default/config.json").read_bytes())
+        path, output = self.folder / "trace.json", self.folder / "traced"
+        path.write_text(json.dumps(config | {"trace": trace}))
+        shutil.rmtree(output, ignore_errors=True)
+        environment = config["framework"]["environment"]
+        (arrays,) = self.folder.glob("data/mnist-*/arrays")
+        pinned = {"PYTHONHASHSEED": "0"} | config["determinism"]["environment"]
+        command = [
+            self.folder / f".samebits/environments/{environment}/bin/python",
+            ROOT / "scripts/launch.py", "--log", self.folder / "trace.log",
+            *[f"{name}={value}" for name, value in pinned.items()], "--",
+            ROOT / "scripts/train.py", "--config", path, "--data", arrays,
+            "--lock", ROOT / f"envs/{environment}.lock.txt", "--source-path", self.folder,
+            "--run", "control", "--output", output,
+        ]  # fmt: skip
+        subprocess.run(list(map(str, command)), cwd=self.folder, check=True, capture_output=True)
+        record = json.loads((output / "record.json").read_bytes())
+        return float(record["timing"]["fit_seconds"])
+
     def same_bits(self, config: list[str]) -> bool:
         """Whether pipeline and plain script gave the same history, float for float."""
         self.pipeline(config)
@@ -153,6 +174,10 @@ def main() -> None:
                 pipeline.append(bench.pipeline(config))
             print(_row("plain script, two fits", plain, plain))
             print(_row(label, pipeline, plain), flush=True)
+        bench.pipeline([])
+        pairs_of_fits = [(bench.fit("step"), bench.fit("off")) for _ in range(3 * pairs)]
+        cost = statistics.median(traced / plain for traced, plain in pairs_of_fits)
+        print(f"trace: step, against off: {cost:.3f} of the fit's wall time ({3 * pairs} pairs)")
         same = bench.same_bits(EXPERIMENTS["the same, experiment=article (tf28)"])
         print(f"article: the same history as the plain script, bit for bit: {same}")
 

@@ -6,7 +6,7 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --lock         the lock of the environment that the runs trained in
             --load-record  what load.py recorded
             --run          a folder that train.py wrote; once per run
-            --comparison   what compare.py measured
+            --comparison   what compare.py measured; once per comparison
             --checkout     the source tree that ran, asked for its commit (optional)
             --repeat       a command that makes this certificate again; once per line (optional)
 OUTPUTS     --output       certificate.json, as scripts/samebits/certificate.schema.json says
@@ -25,9 +25,10 @@ from samebits import canonical, certificate, checkout, errors, evidence, page
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Grade the evidence and issue the certificate.")
-    for name in ("config", "lock", "load-record", "comparison", "output", "page"):
+    for name in ("config", "lock", "load-record", "output", "page"):
         parser.add_argument(f"--{name}", required=True, type=Path)
-    parser.add_argument("--run", required=True, type=Path, action="append")
+    for name in ("run", "comparison"):
+        parser.add_argument(f"--{name}", required=True, type=Path, action="append")
     parser.add_argument("--name", required=True)
     parser.add_argument("--checkout", type=Path)
     parser.add_argument("--repeat", action="append", default=[])

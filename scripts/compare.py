@@ -5,10 +5,12 @@ INPUTS      --control  folder of the run that the others are held against
             --replica  folder of another run of the same experiment; once per run
 OUTPUTS     --output   comparison.json
 GUARANTEES  measures and does not judge: exit 0 with "identical": false when runs differ;
-            "identical" is true only when history, weights and optimizer state of every run are
-            there and equal in every bit, dtype, shape, name and order (a NaN equals the same NaN
-            only, 0.0 is not -0.0); digests are taken again from the stored elements; a damaged
-            artefact, runs of different experiments, or the same run twice are errors and leave no
+            "identical" is true only when history, weights, optimizer state and trace of every run
+            are there and equal in every bit, dtype, shape, name and order (a NaN equals the same
+            NaN only, 0.0 is not -0.0); of a run that differs, the first step and the tensors that
+            do; bits planted in a copy of the control's data tell whether the comparison sees
+            them; digests are taken again from the stored elements; a damaged artefact, runs of
+            different experiments or parts of one, or the same run twice are errors and leave no
             output; memory stays bounded whatever the size of the weights
 """
 

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Start a stage's script in a pinned environment, with a log, and stand by it until it ends.
 
-    launch.py --log FILE [--run NAME] [NAME=VALUE ...] -- SCRIPT [FLAG ...]
+    launch.py --log FILE [--vary NAME[=VALUE]]... [NAME=VALUE ...] -- SCRIPT [FLAG ...]
 
 INPUTS      variables to set before the interpreter starts, the script and its flags
+            --vary: what to change about the process that must not matter (samebits.variations)
 OUTPUTS     --log: everything that the script and the libraries below it print
 GUARANTEES  variables that change what Python or TensorFlow compute are taken from the command
             line and never from the user's shell; progress goes to the terminal, the end of the
             log too when the script fails; the exit code is the script's; a signal to this
-            process reaches the script
+            process reaches the script; the script is told in SAMEBITS_VARIATIONS what was varied
+            and what could not be and why; nothing that a variation made outlives the script
 
 Runs on Python 3.7 to 3.13 with the standard library alone: it starts each stage with the
 interpreter of the stage's own environment.
@@ -20,10 +22,11 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, BinaryIO, Dict, List, Optional
 
-from samebits import strays
+from samebits import strays, variations
 from samebits.progress import VARIABLE
 
 _TAIL = 20  # lines of a failed script's log that the terminal shows
@@ -32,6 +35,7 @@ _TAIL = 20  # lines of a failed script's log that the terminal shows
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Start a script in a pinned environment.")
     parser.add_argument("--log", required=True, type=Path)
+    parser.add_argument("--vary", action="append", default=[], metavar="NAME[=VALUE]")
     parser.add_argument("variables", nargs="*", metavar="NAME=VALUE")
     own, script = sys.argv[1:], []
     if "--" in own:
@@ -42,6 +46,10 @@ def _arguments() -> argparse.Namespace:
     wrong = [v for v in options.variables if "=" not in v]
     if wrong or not script:
         parser.error("expected NAME=VALUE ... -- SCRIPT, got {}".format(" ".join(wrong) or "none"))
+    try:
+        options.vary = variations.parse(options.vary)
+    except ValueError as error:
+        parser.error("--vary: {}".format(error))
     return options
 
 
@@ -61,22 +69,68 @@ def _show_end(log: Path) -> None:
     sys.stderr.write("    (the end of {})\n".format(log))
 
 
+class _Script:
+    """The script's process, and the signals that are meant for it."""
+
+    def __init__(self) -> None:
+        self.process: "Optional[subprocess.Popen[bytes]]" = None
+        self.early = 0  # a signal that came before the process was there
+        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        self.numbers = [n for n in wanted if signal.getsignal(n) is not signal.SIG_IGN]
+        for number in self.numbers:
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, _: Any) -> None:
+        if self.process is None:
+            self.early = number
+        else:
+            self.process.send_signal(number)
+
+    def run(self, start: variations.Start, log: BinaryIO, terminal: int) -> int:
+        """Start it and wait for its end; its exit code, negative: the signal that ended it."""
+        # A signal between the start and the assignment would miss it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.numbers)
+        if self.early:
+            return -self.early
+        try:
+            self.process = subprocess.Popen(
+                start.command,
+                env=start.environ,
+                cwd=start.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[terminal],
+                preexec_fn=lambda: self._in_child(start),
+            )
+        except subprocess.SubprocessError:
+            sys.exit(
+                "error: expected the kernel to permit these variations together as it does one "
+                "by one, got a refusal; start with fewer of them"
+            )
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self.numbers)
+        return self.process.wait()
+
+    def _in_child(self, start: variations.Start) -> None:
+        for number in self.numbers:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self.numbers)
+        for action in start.in_child:
+            action()
+
+
 def main() -> int:
     """Run the script; returns its exit code, or 128 + the signal that ended it."""
-    options = _arguments()
-    variables = environment(dict(os.environ), options.variables)
+    options, script = _arguments(), _Script()
+    shell = environment(dict(os.environ), options.variables)
     options.log.parent.mkdir(parents=True, exist_ok=True)
     terminal = os.dup(sys.stderr.fileno())
-    variables[VARIABLE] = str(terminal)
+    shell[VARIABLE] = str(terminal)
     # -s: packages in the user's home are not part of the environment
     command = [sys.executable, "-s", *options.script]
-    with open(str(options.log), "wb") as log:
-        child = subprocess.Popen(
-            command, env=variables, stdout=log, stderr=subprocess.STDOUT, pass_fds=[terminal]
-        )
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda received, _: child.send_signal(received))
-        code = child.wait()
+    with open(str(options.log), "wb") as log, ExitStack() as ends:
+        start = variations.Start(command, shell, ends)
+        variations.apply(start, options.vary)
+        code = script.run(start, log, terminal)
     if code:
         _show_end(options.log)
     return code if code >= 0 else 128 - code

@@ -6,41 +6,46 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --lock         the lock of the environment that this runs in
             --source-path  where the model's module is looked for
             --run          this run's name: control, replica, …
-OUTPUTS     --output       a folder: history.json, weights/, optimizer/, record.json
-GUARANTEES  the settings in force were probed and are what the config pins; the steps are the
-            published ones and no random number is drawn beyond them; floats are stored with all
-            their bits; what TensorFlow refuses to do deterministically is a result with the op
-            named; the folder is there whole or not at all
+            --lift         a pin to set to another value; may be repeated
+            --samples, --epochs  train on the first samples alone, that many epochs
+            --canary       train a few steps with another seed after everything is saved
+OUTPUTS     --output       a folder: record.json, history.json, weights/, optimizer/, trace/,
+                           canary/
+GUARANTEES  the settings in force were probed and are what the config pins, but for what is lifted
+            or varied on purpose; the steps are the published ones and no random number is drawn
+            beyond them; floats are stored with all their bits; what TensorFlow refuses to do
+            deterministically is a result with the op named; a model that fails is a result too,
+            except in the control; the folder is there whole or not at all
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
 
 import argparse
-import datetime
-import os
-import resource
 import time
 import traceback
-import uuid
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from samebits import (
     arrays,
+    canary,
     canonical,
-    environment_record,
     history,
     machine,
+    pins,
+    run_record,
     settings,
     training,
     unsupported,
+    variations,
 )
 from samebits.errors import SamebitsError, run
 from samebits.progress import say
 from samebits.settings import Setting
+from samebits.trace import Trace
 
-FORMAT = "samebits-train-1"
+CONTROL = "control"
 
 
 def _arguments() -> argparse.Namespace:
@@ -48,7 +53,14 @@ def _arguments() -> argparse.Namespace:
     for name in ("config", "data", "lock", "source-path", "output"):
         parser.add_argument("--" + name, required=True, type=Path)
     parser.add_argument("--run", required=True, help="control, replica, …")
-    return parser.parse_args()
+    parser.add_argument("--lift", action="append", default=[], choices=list(pins.TITLES))
+    parser.add_argument("--samples", type=int, help="train on the first ones alone")
+    parser.add_argument("--epochs", type=int, help="with --samples: instead of the config's")
+    parser.add_argument("--canary", action="store_true", help="train with another seed, too")
+    options = parser.parse_args()
+    if (options.samples is None) != (options.epochs is None):
+        parser.error("expected --samples and --epochs together")
+    return options
 
 
 def _import_tensorflow() -> Tuple[Any, float]:
@@ -58,135 +70,168 @@ def _import_tensorflow() -> Tuple[Any, float]:
     return tf, round(time.monotonic() - started, 3)
 
 
-def _framework(tf: Any, lock: Path) -> Dict[str, Any]:
-    """The TensorFlow build, by version, compiler and the digest of its wheel."""
-    wheels = environment_record.locked(lock)
-    name = next(n for n in ("tensorflow-cpu", "tensorflow") if n in wheels)
-    build = tf.sysconfig.get_build_info() if hasattr(tf.sysconfig, "get_build_info") else {}
-    return {
-        "tensorflow": tf.__version__,
-        "keras": tf.keras.__version__,
-        "git_version": tf.version.GIT_VERSION,
-        "compiler": tf.version.COMPILER_VERSION,
-        "build_info": {str(key): build[key] for key in sorted(build)},
-        "wheel": {"name": name, "version": wheels[name][0], "sha256": wheels[name][1]},
-    }
-
-
 class _Training:
-    """What a training leaves behind: completed with arrays, or refused by TensorFlow."""
+    """What a training leaves behind: completed with arrays, refused by TensorFlow, or failed."""
 
     def __init__(self) -> None:
         self.history: Dict[str, Any] = {}
         self.refusal: Optional[unsupported.Unsupported] = None
+        self.failure: Optional[Dict[str, str]] = None
         self.model: Any = None
+        self.trace: Any = None
         self.seconds = 0.0
         self.steps_per_execution = 1
 
+    @property
+    def status(self) -> str:
+        """How the training ended, as the record has it."""
+        if self.failure is not None:
+            return run_record.FAILED
+        return run_record.COMPLETED if self.refusal is None else run_record.UNSUPPORTED
 
-def _train(tf: Any, config: Any, data: Path, source_path: Path, name: str) -> _Training:
-    """Build, compile, fit. A refusal by TensorFlow is kept; every other failure is raised."""
-    result, trainer, started = _Training(), config["trainer"], time.monotonic()
-    stored = arrays.open_arrays(data)
-    y = stored["y_train"]
-    x = training.scaled(stored["x_train"], config["data"]["scale"])
+
+def _task(tf: Any, config: Any, options: argparse.Namespace) -> training.Task:
+    """The experiment on its data, or on the first samples of it."""
+    stored, trainer = arrays.open_arrays(options.data), config["trainer"]
+    x, y = stored["x_train"], stored["y_train"]
+    if options.samples is not None:
+        if options.samples > len(x):
+            raise SamebitsError(
+                "--samples: expected at most {}, as many as there are, got {}".format(
+                    len(x), options.samples
+                )
+            )
+        x, y = x[: options.samples], y[: options.samples]
+        trainer = dict(trainer, epochs=options.epochs)
+    x = training.scaled(x, config["data"]["scale"])
+    return training.Task(tf, config["model"], trainer, x, y, options.source_path)
+
+
+def _train(task: training.Task, every: str, options: argparse.Namespace) -> _Training:
+    """Build, compile, fit. A refusal by TensorFlow is kept; so is a failure but in the control."""
+    result, started = _Training(), time.monotonic()
     try:
-        result.model = training.build(tf, config["model"], source_path)
-        training.check_labels(result.model, trainer, y)
-        result.steps_per_execution = training.compile_model(tf, result.model, trainer)
-        result.history = training.fit(tf, result.model, trainer, x, y, name)
-    except SamebitsError as error:
-        result.refusal = unsupported.of_exception(tf, error.__context__ or error)
-        if result.refusal is None:
-            raise
+        result.model = task.compiled_model()
+        result.steps_per_execution = training.steps_per_execution(result.model)
+        result.trace = Trace(task, result.model, every, options.output.parent)
+        progress = training.progress(task.tf, options.run, task.trainer["epochs"])
+        result.history = task.fit(result.model, [result.trace.callback(), progress])
+    except training.NotBuiltError as error:
+        _keep(result, task.tf, error.__cause__ or error, error, options.run)
+    except SamebitsError:
+        raise
     except Exception as error:
         traceback.print_exc()
-        result.refusal = unsupported.of_exception(tf, error)
-        if result.refusal is None:
-            kind = type(error).__name__
-            raise SamebitsError(
-                "training failed with {}; see its message above".format(kind)
-            ) from error
+        kind = type(error).__name__
+        said = SamebitsError("training failed with {}; see its message above".format(kind))
+        _keep(result, task.tf, error, said, options.run)
     result.seconds = round(time.monotonic() - started, 3)
     return result
 
 
+def _keep(result: _Training, tf: Any, error: BaseException, said: SamebitsError, name: str) -> None:
+    """How the training ended. Raises ``said`` when that is a failure of the control."""
+    result.refusal = unsupported.of_exception(tf, error)
+    if result.refusal is None:
+        if name == CONTROL:
+            raise said from error
+        result.failure = {"error": type(error).__name__, "message": str(error)}
+
+
 def _write(folder: Path, result: _Training) -> Dict[str, str]:
     """The artefacts of a completed training; returns their digests."""
-    if result.refusal is not None:
+    if result.status != run_record.COMPLETED:
         return {}
     content = history.to_json(result.history)
     canonical.write_json(folder / "history.json", content)
+    optimizer = training.optimizer_state(result.model)
     return {
         "history": history.digest(history.from_json(content)),
         "weights": arrays.save_arrays(folder / "weights", training.weights(result.model)),
-        "optimizer": arrays.save_arrays(
-            folder / "optimizer", training.optimizer_state(result.model)
-        ),
+        "optimizer": arrays.save_arrays(folder / "optimizer", optimizer),
+        "trace": result.trace.save(folder / "trace"),
     }
 
 
-def _prepare(config: Any, options: argparse.Namespace) -> Tuple[Any, List[Setting], float]:
+def _refuse_unpinned(profile: Mapping[str, Any], lifted: List[str]) -> None:
+    free = sorted(set(lifted) - set(pins.pinned(profile)))
+    if free:
+        raise SamebitsError(
+            "--lift {}: expected what the determinism profile pins, got what it leaves free; "
+            "lift one of: {}".format(", ".join(free), ", ".join(pins.pinned(profile)) or "none")
+        )
+
+
+def _prepare(
+    config: Any, lifted: List[str], applied: Mapping[str, str], name: str
+) -> Tuple[Any, List[Setting], float]:
     """TensorFlow, imported and pinned; every setting as probed; seconds that the import took."""
-    profile, framework = config["determinism"], config["framework"]
-    found = settings.refuse_wrong(settings.of_process(profile))
+    _refuse_unpinned(config["determinism"], lifted)
+    profile, framework = pins.lift(config["determinism"], lifted), config["framework"]
+    found = settings.refuse_wrong(settings.of_process(profile, variations.variables(applied)))
     machine.require_gpu(framework["gpus"])
     tf, seconds = _import_tensorflow()
     settings.apply_to_tensorflow(tf, profile)
     found += settings.refuse_wrong(settings.of_tensorflow(tf, framework, profile))
     machine.require_visible_gpu(tf, framework["gpus"])
-    found += settings.refuse_wrong(settings.seed_everything(tf, profile["seeding"], config["seed"]))
-    say("{}: TensorFlow {} imported in {:.0f} s".format(options.run, tf.__version__, seconds))
+    seeds = settings.seed_everything(tf, profile["seeding"], config["seed"], lifted)
+    found += settings.refuse_wrong(seeds)
+    say("{}: TensorFlow {} imported in {:.0f} s".format(name, tf.__version__, seconds))
     return tf, found, seconds
 
 
 def _describe(tf: Any, result: _Training, options: argparse.Namespace) -> Dict[str, Any]:
-    """The part of the record that says what was trained, how it ended and on what machine."""
-    refusal = result.refusal
+    """The part of the record that says how the training ended, and with what it was done."""
+    completed = result.status == run_record.COMPLETED
     return {
-        "format": FORMAT,
-        "run": options.run,
-        "status": "unsupported" if refusal else "completed",
-        "unsupported": asdict(refusal) if refusal else None,
-        "process": {"id": str(uuid.uuid4()), "pid": os.getpid()},
-        "framework": _framework(tf, options.lock),
+        "status": result.status,
+        "unsupported": asdict(result.refusal) if result.refusal else None,
+        "failure": result.failure,
+        "framework": run_record.framework(tf, options.lock),
         "machine": dict(machine.record(), gpu=machine.gpu(tf)),
         "source": training.source_files(options.source_path),
-        "model": None if refusal else training.describe(result.model),
+        "model": training.describe(result.model) if completed else None,
+        "trace": result.trace.describe() if completed else None,
     }
+
+
+def _run(record: Dict[str, Any], options: argparse.Namespace, clock: run_record.Clock) -> str:
+    """Train and write the folder; returns how it ended, for the user."""
+    config, lifted = record["config"], options.lift
+    applied = record["variations"]["applied"]
+    tf, found, import_seconds = _prepare(config, lifted, applied, options.run)
+    task = _task(tf, config, options)
+    result = _train(task, config["trace"], options)
+    how = "passed to compile(); this TensorFlow or this model may lack it"
+    found.append(Setting("steps per execution", None, result.steps_per_execution, how))
+    with canonical.whole_folder(options.output) as folder:
+        record.update(_describe(tf, result, options), settings=settings.as_json(found))
+        record["digests"] = _write(folder, result)
+        if options.canary and result.status == run_record.COMPLETED:
+            seed, seeding = canary.seed_of(config["seed"]), config["determinism"]["seeding"]
+            record["canary"] = canary.train(task, seeding, seed, folder / "canary")
+        record["timing"] = clock.timing(import_seconds, result.seconds)
+        canonical.write_json(folder / "record.json", record)
+    outcome = record["digests"].get("weights", result.status)[:16]
+    return "{}, {:.1f} s".format(
+        result.refusal.reason if result.refusal else outcome, result.seconds
+    )
 
 
 def main() -> int:
     """Check, probe, train, record."""
-    options = _arguments()
-    started, clock = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
-    config = canonical.read_json(options.config)
-    environment = environment_record.record(options.lock)
-    dataset = arrays.check_arrays(options.data)
-    tf, found, import_seconds = _prepare(config, options)
-    result = _train(tf, config, options.data, options.source_path, options.run)
-    how = "passed to compile(); this TensorFlow or this model may lack it"
-    found.append(Setting("steps per execution", None, result.steps_per_execution, how))
-    with canonical.whole_folder(options.output) as folder:
-        record = dict(
-            _describe(tf, result, options),
-            experiment=canonical.file_digest(options.config),
-            config=config,
-            dataset=dataset,
-            digests=_write(folder, result),
-            settings=settings.as_json(found),
-            timing={
-                "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "import_seconds": import_seconds,
-                "fit_seconds": result.seconds,
-                "seconds": round(time.monotonic() - clock, 3),
-                "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            },
-            **environment,
-        )
-        canonical.write_json(folder / "record.json", record)
-    outcome = result.refusal.reason if result.refusal else record["digests"]["weights"][:16]
-    say("{}: {}, {:.1f} s".format(options.run, outcome, result.seconds))
+    options, clock = _arguments(), run_record.Clock()
+    record = run_record.beginning(options)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    if run_record.could_not_vary(record):
+        record["timing"] = clock.timing(0.0, 0.0)
+        with canonical.whole_folder(options.output) as folder:
+            canonical.write_json(folder / "record.json", record)
+        (reason,) = record["variations"]["not_tried"].values()
+        outcome = "not tried: {}".format(reason)
+    else:
+        outcome = _run(record, options, clock)
+    say("{}: {}".format(options.run, outcome))
     return 0
 
 

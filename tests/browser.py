@@ -56,6 +56,7 @@ class Visit:
     width: int  # of the window
     scroll_width: int  # of the content: larger than the window when one has to scroll sideways
     text: str
+    answer: Any  # to the expression that was asked
 
 
 class Browser:
@@ -65,8 +66,18 @@ class Browser:
         self._out, self._in, self._rest = to_browser, from_browser, b""
         self._number, self._events = 0, list[dict[str, Any]]()
 
-    def visit(self, page: Path, width: int, scheme: str = "light") -> Visit:
-        """Open a page in a new tab of some width, in the light or the dark."""
+    def visit(
+        self,
+        page: Path,
+        width: int,
+        scheme: str = "light",
+        media: str = "screen",
+        ask: str = "null",
+    ) -> Visit:
+        """Open a page in a new tab of some width, in the light or the dark, or as printed.
+
+        What the expression ``ask`` is in the page comes back as JSON has it.
+        """
         tab = self._call("Target.createTarget", url="about:blank")["targetId"]
         session = self._call("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):
@@ -74,7 +85,7 @@ class Browser:
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self._call("Emulation.setDeviceMetricsOverride", session, **metrics)
         feature = {"name": "prefers-color-scheme", "value": scheme}
-        self._call("Emulation.setEmulatedMedia", session, features=[feature])
+        self._call("Emulation.setEmulatedMedia", session, media=media, features=[feature])
         self._events.clear()
         self._call("Page.navigate", session, url=page.resolve().as_uri())
         self._wait_for("Page.loadEventFired")
@@ -82,6 +93,7 @@ class Browser:
             width=width,
             scroll_width=self._evaluate(session, "document.documentElement.scrollWidth"),
             text=self._evaluate(session, "document.body.innerText"),
+            answer=self._evaluate(session, ask),
             requests=list(self._requests()),
             errors=list(self._errors()),
         )

@@ -37,6 +37,74 @@ CONFIG: dict[str, Any] = {
         "environment": {"TF_ENABLE_ONEDNN_OPTS": "1"},
     },
     "seed": 1,
+    "trace": "step",
+    "protocol": {
+        "option": "varied",
+        "replica": [
+            "time_zone",
+            "locale",
+            "home",
+            "folder",
+            "umask",
+            "variables",
+            "host_name",
+            "aslr",
+            "cpus",
+            "clock",
+            "directory_order",
+        ],
+        "alone": [],
+        "explain": [],
+        "lift": False,
+        "cpu": {"models": [], "samples": 640, "epochs": 1},
+        "tolerance": None,
+    },
+}
+
+# What a control's process sees around it, as surroundings.py observes it.
+SURROUNDINGS: dict[str, Any] = {
+    "time_zone": "UTC UTC+0.00, UTC UTC+0.00",
+    "locale": "C.UTF-8",
+    "home": "0a1b2c3d4e5f",
+    "folder": "1a1b2c3d4e5f",
+    "umask": "022",
+    "variables": 20,
+    "host_name": "2a1b2c3d4e5f",
+    "aslr": "on",
+    "cpus": 2,
+    "clock": "not shifted",
+    "contention": 0,
+    "directory_order": "file system",
+    "hash_seed": "0",
+    "cpu": "AMD EPYC 9R45",
+    "deployment": "conda",
+}
+# What is varied around a replica, and what its process then sees of that.
+APPLIED = {
+    "time_zone": "Pacific/Kiritimati",
+    "locale": "C",
+    "home": "another",
+    "folder": "another",
+    "umask": "077",
+    "variables": "100 more",
+    "host_name": "another",
+    "aslr": "off",
+    "cpus": "1",
+    "clock": "+1000 days",
+    "directory_order": "reversed",
+}
+VARIED: dict[str, Any] = {
+    "time_zone": "+14 UTC+14.00, +14 UTC+14.00",
+    "locale": "C",
+    "home": "0f1b2c3d4e5f",
+    "folder": "1f1b2c3d4e5f",
+    "umask": "077",
+    "variables": 120,
+    "host_name": "2f1b2c3d4e5f",
+    "aslr": "off",
+    "cpus": 1,
+    "clock": "+1000 days",
+    "directory_order": "disorderfs",
 }
 
 HISTORY = {
@@ -61,6 +129,29 @@ def optimizer() -> Arrays:
         ("iteration", np.array(4500, "<i8")),
         ("dense_kernel_momentum", np.linspace(0, 1e-3, 24, dtype="<f4").reshape(6, 4)),
     ]
+
+
+def trace(seed: int = 1, steps: int = 12) -> Arrays:
+    """A trace of the weights above; the same numbers at every call with the same seed."""
+    random, rows = np.random.RandomState(seed), steps + 1
+    loss = np.linspace(2.3, 0.1, rows, dtype="<f4") + random.random_sample(rows).astype("<f4")
+    loss[0] = 0  # before the first step there is none
+    every = np.arange(0, rows, 2)
+    named: Arrays = [("step", np.arange(rows, dtype="<i8")), ("loss", loss.view("<u4"))]
+    for name, _ in weights():
+        fingerprints = random.randint(-(1 << 31), 1 << 31, rows, dtype=np.int64).astype("<i4")
+        named.append((f"fingerprint/{name}", fingerprints))
+    named.append(("sample step", every.astype("<i8")))
+    for name, values in weights():
+        samples = random.standard_normal((every.size, values.size)).astype("<f4")
+        named.append((f"sample/{name}", samples))
+    return named
+
+
+def canary(seed: int = 2, steps: int = 5) -> Arrays:
+    """The trace of a canary: another seed, a few steps, no samples, Keras' counters in names."""
+    named = trace(seed)[: 2 + len(weights())]
+    return [(name.replace("dense/", "dense_1/"), rows[: steps + 1]) for name, rows in named]
 
 
 def settings() -> list[dict[str, Any]]:
@@ -94,9 +185,14 @@ def write_run(
     metrics: dict[str, list[float]] | None = None,
     weights: Arrays | None = None,
     optimizer: Arrays | None = None,
+    trace: Arrays | None = None,
+    canary: Arrays | None = None,
     change: Callable[[dict[str, Any]], None] = lambda record: None,
 ) -> Path:
-    """A completed run's folder, named as the run; ``change`` edits the record at the end."""
+    """A completed run's folder, named as the run; ``change`` edits the record at the end.
+
+    The artefacts are this module's unless given; a canary is there only when given.
+    """
     metrics = HISTORY if metrics is None else metrics
     canonical.write_json(folder / "history.json", history.to_json(metrics))
     digests = {
@@ -105,8 +201,12 @@ def write_run(
         "optimizer": arrays.save_arrays(
             folder / "optimizer", _or(optimizer, globals()["optimizer"])
         ),
+        "trace": arrays.save_arrays(folder / "trace", _or(trace, globals()["trace"])),
     }
     record = _record(folder.name, experiment, dataset, config) | {"digests": digests}
+    if canary is not None:
+        digest = arrays.save_arrays(folder / "canary", canary)
+        record["canary"] = {"seed": 2, "steps": len(canary[0][1]) - 1, "digest": digest}
     change(record)
     canonical.write_json(folder / "record.json", record)
     return folder
@@ -127,6 +227,23 @@ def write_unsupported_run(
     return folder
 
 
+def write_run_without_result(
+    folder: Path, experiment: str, dataset: str, status: str, *, config: Any = None
+) -> Path:
+    """A run whose status is ``failed`` or ``not tried``: a record and nothing else."""
+    record = _record(folder.name, experiment, dataset, config) | {"status": status, "digests": {}}
+    if status == "failed":
+        record["failure"] = {"error": "ValueError", "message": "the user's model raised this"}
+    canonical.write_json(folder / "record.json", record)
+    return folder
+
+
+def vary(record: dict[str, Any]) -> None:
+    """Have a record say that everything around the process was varied, and took effect."""
+    record["variations"] = {"applied": dict(APPLIED), "not_tried": {}}
+    record["surroundings"] = SURROUNDINGS | VARIED
+
+
 def _or(given: Arrays | None, make: Callable[[], Arrays]) -> Arrays:
     return make() if given is None else given
 
@@ -137,6 +254,13 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
         "run": name,
         "status": "completed",
         "unsupported": None,
+        "failure": None,
+        "variations": {"applied": {}, "not_tried": {}},
+        "lifted": [],
+        "subset": None,
+        "surroundings": dict(SURROUNDINGS),
+        "trace": {"every": "step", "source": "train_step", "loss": "batch", "steps": 12},
+        "canary": None,
         "process": {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)), "pid": 1},
         "experiment": experiment,
         "config": CONFIG if config is None else config,
@@ -209,7 +333,10 @@ class Workspace:
 
 
 def workspace(folder: Path, *, config: Any = None, load: Any = None, **replica: Any) -> Workspace:
-    """Two runs of one experiment and their comparison; ``replica`` goes to its ``write_run``."""
+    """Two runs of one experiment and their comparison; ``replica`` goes to its ``write_run``.
+
+    The replica ran in other surroundings and carries a canary that differs.
+    """
     config, load = config or copy.deepcopy(CONFIG), load or load_record()
     experiment = canonical.write_json(folder / "config.json", config)
     canonical.write_json(folder / "load" / "record.json", load)
@@ -217,8 +344,18 @@ def workspace(folder: Path, *, config: Any = None, load: Any = None, **replica: 
     lock.write_text(LOCK)
     run = experiment, load["digest"]
     runs = [write_run(folder / "train" / "control", *run, config=config)]
-    runs.append(write_run(folder / "train" / "replica", *run, config=config, **replica))
+    given = {"config": config, "canary": canary()} | replica
+    given["change"] = _varied_then(replica.get("change", lambda record: None))
+    runs.append(write_run(folder / "train" / "replica", *run, **given))
     return Workspace(
         folder, folder / "config.json", lock, folder / "load" / "record.json", runs,
-        folder / "compare" / "comparison.json",
+        folder / "compare" / "replica.json",
     ).compare()  # fmt: skip
+
+
+def _varied_then(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    def both(record: dict[str, Any]) -> None:
+        vary(record)
+        change(record)
+
+    return both

@@ -1,16 +1,19 @@
 """The certificate: what was shown, under what, on which evidence. Pure functions over evidence."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from samebits import canonical
+from samebits.checks import NOT_TRIED
 from samebits.evidence import Evidence
+from samebits.findings import NEEDED, SAME, Findings
 from samebits.grading import (
     INCONCLUSIVE,
     NOT_REPRODUCIBLE,
     REPRODUCIBLE,
     UNSUPPORTED,
+    WITHIN_TOLERANCE,
     Grade,
     grade,
 )
@@ -49,13 +52,13 @@ def build(evidence: Evidence, issue: Issue) -> dict[str, Any]:
             "digest": evidence.config.sha256,
             "config": evidence.config.content,
         },
-        "scope": _scope(graded, [record for record in records.values() if record], records),
+        "scope": _scope(graded, {name: r for name, r in records.items() if _trained(r)}),
         "evidence": [
             {"name": document.name, "sha256": document.sha256}
             for document in evidence.documents
             if document.sha256 is not None
         ],
-        "comparison": evidence.comparison.content,
+        "comparisons": [c.content for c in evidence.comparisons if c.content is not None],
         "records": {"load": evidence.load.content, "runs": records},
         "histories": {
             run.name: run.history.content
@@ -71,20 +74,36 @@ def build(evidence: Evidence, issue: Issue) -> dict[str, Any]:
 # --- scope ---------------------------------------------------------------------------------
 
 
-def _scope(graded: Grade, records: Sequence[Any], by_run: dict[str, Any]) -> dict[str, Any]:
+def _trained(record: Any) -> bool:
+    """Whether a run at least began to train, so that its record says on what and in what."""
+    return record is not None and record["status"] != NOT_TRIED
+
+
+def _scope(graded: Grade, by_run: dict[str, Any]) -> dict[str, Any]:
+    """The conditions, from the records of the runs that were trained."""
+    records = list(by_run.values())
+    whole = [record for record in records if not record["lifted"] and not record["subset"]]
     same, differed = _held_equal(by_run)
+    found = graded.findings or Findings((), (), None, (), ())
     return {
-        "statement": _STATEMENTS[graded.verdict].format(runs=_count(len(by_run))),
-        "shows": list(_shows(graded.verdict)),
-        "limits": list(_limits(graded.verdict, same)),
+        "statement": _STATEMENTS[graded.verdict].format(runs=_count(len(whole))),
+        "shows": list(_shows(graded.verdict, found)),
+        "limits": list(_limits(graded.verdict, found, same)),
         "pinned": _pinned(records),
         "same": same,
         "differed": differed,
+        "variations": [asdict(variation) for variation in found.variations],
+        "pins": [asdict(pin) for pin in found.pins],
+        "conditions": [pin.what for pin in found.pins if pin.outcome == NEEDED],
+        "depends_on": list(found.depends_on),
+        "repeatable": found.repeatable,
+        "within": asdict(graded.within) if graded.within else None,
     }
 
 
 _STATEMENTS = {
     REPRODUCIBLE: "{runs} trainings of this experiment ended in the same bits.",
+    WITHIN_TOLERANCE: "{runs} trainings of this experiment ended close together, in other bits.",
     NOT_REPRODUCIBLE: "{runs} trainings of this experiment did not end in the same bits.",
     UNSUPPORTED: "TensorFlow refuses to train this experiment deterministically.",
     INCONCLUSIVE: "The evidence does not show whether this experiment is reproducible.",
@@ -96,22 +115,37 @@ def _count(number: int) -> str:
     return words.get(number, str(number))
 
 
-def _shows(verdict: str) -> Iterator[str]:
+def _survived(found: Findings) -> list[str]:
+    """Titles of what was varied while the bits stayed the same, each once."""
+    return list(dict.fromkeys(v.what for v in found.variations if v.outcome == SAME))
+
+
+def _shows(verdict: str, found: Findings) -> Iterator[str]:
+    survived = _survived(found)
     if verdict == REPRODUCIBLE:
         yield (
-            "Every loss and metric of every epoch, every final weight and every value of the "
-            "optimizer is equal in all bits, not just close."
+            "Every loss and metric of every epoch, every fingerprint of the weights on the way, "
+            "every final weight and every value of the optimizer is equal in all bits, not just "
+            "close."
         )
         yield (
             "The runs were separate processes that loaded the same data, and each confirmed from "
             "inside that the pinned settings below were in effect."
         )
         yield "The packages were at exactly the versions that the lock file names."
+    if survived and verdict in (REPRODUCIBLE, NOT_REPRODUCIBLE, WITHIN_TOLERANCE):
+        yield f"The bits stayed the same under another {_list(survived)}."
+    if verdict == WITHIN_TOLERANCE:
+        yield "No number differs by more than the experiment's own tolerance. The bits do differ."
     if verdict == NOT_REPRODUCIBLE:
         yield (
             "Pinned as listed below, the same code on the same data gave different numbers. Which "
             "ones, and how far apart, is in the table of differences."
         )
+    conditions = [pin.what for pin in found.pins if pin.outcome == NEEDED]
+    if conditions:
+        needed = _list(conditions)
+        yield f"They hold only with these pinned, since lifting any gave other bits: {needed}."
     if verdict == UNSUPPORTED:
         yield (
             "The model or its input uses an operation for which this version of TensorFlow has "
@@ -119,14 +153,14 @@ def _shows(verdict: str) -> Iterator[str]:
         )
 
 
-def _limits(verdict: str, same: Sequence[Any]) -> Iterator[str]:
+def _limits(verdict: str, found: Findings, same: Sequence[Any]) -> Iterator[str]:
     if verdict == INCONCLUSIVE:
         yield "Anything about the experiment: evidence is missing or contradicts itself."
-    if verdict == NOT_REPRODUCIBLE:
+    if verdict == NOT_REPRODUCIBLE and not found.depends_on:
         yield "Why the runs differ, or that they would differ in the same way next time."
     if verdict == UNSUPPORTED:
         yield "Whether the experiment repeats without op determinism: it was not tried."
-    if verdict == REPRODUCIBLE:
+    if verdict in (REPRODUCIBLE, WITHIN_TOLERANCE):
         names = [fact["what"] for fact in same if fact["what"] in _SURROUNDINGS]
         if names:
             yield (
@@ -134,8 +168,18 @@ def _limits(verdict: str, same: Sequence[Any]) -> Iterator[str]:
                 f"{'were' if len(names) > 1 else 'was'} the same in all runs."
             )
         yield "That the runs would be equal every time: a rare race can stay unseen in a few runs."
+    if any(variation.key == "cpu" for variation in found.variations):
+        yield _EMULATION
     yield "That the model is good, or the data right: equal bits say nothing about quality."
     yield "Who made this certificate: it is not signed. Anyone can check it by repeating it."
+
+
+_EMULATION = (
+    "What a real chip of another model would do in every case. The emulator offers the model's "
+    "instruction sets, so other code paths are taken, and it computes approximate instructions "
+    "(reciprocal square root) exactly, so a dependence on these is found; it shows nothing about "
+    "speed, caches or errors of a real chip, and only the first samples were trained on."
+)
 
 
 def _list(names: Sequence[str]) -> str:
@@ -194,7 +238,7 @@ def _described(gpu: Any) -> str | None:
 
 def _held_equal(by_run: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Facts that are the same in all runs, and those that are not."""
-    known = {name: facts(record) for name, record in by_run.items() if record is not None}
+    known = {name: facts(record) for name, record in by_run.items()}
     whats = list(dict.fromkeys(what for run in known.values() for what in run))
     same, differed = [], []
     for what in whats:

@@ -1,26 +1,30 @@
-"""All replicas held against the control: which bits differ, where, and by how much.
+"""All replicas held against the control: which bits differ, where, since when, by how much.
 
 Nothing stored is believed: the digest of every array is taken again from its elements and held
 against the run's own index and record. A damaged artefact is an error, never a difference.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from samebits import arrays, canonical, history
-from samebits.arrays import ArrayEntry
-from samebits.difference import Array, Measure, measure
+from samebits import arrays, canonical, divergence, history
+from samebits.difference import Tensors, compare_artefact
+from samebits.divergence import LOSS, SAMPLE_STEP, STEP, Traced
 from samebits.errors import SamebitsError, all_problems, explain_os_error
+from samebits.self_check import self_check
 
 FORMAT = "samebits-compare-1"
 RECORD = "record.json"
 RECORD_FORMAT = "samebits-train-1"
-ARTEFACTS = ("history", "weights", "optimizer")
+ARTEFACTS = ("history", "weights", "optimizer", "trace")
+CANARY = "canary"
 COMPLETED = "completed"
+
+Opened = dict[tuple[str, str], Tensors]  # by the names of run and artefact
 
 
 @dataclass(frozen=True)
@@ -32,20 +36,18 @@ class Run:
     status: str
     experiment: str
     dataset: str
-    digests: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Tensors:
-    """Named arrays with their digests; an array is opened only when it has to be measured."""
-
-    entries: tuple[ArrayEntry, ...]
-    open: Callable[[int], Array]
+    subset: str
+    digests: dict[str, str]  # of the canary too, where there is one
+    every: str  # how often the trace has a row
+    steps: int
+    canary_seed: int | None
 
     @property
-    def digest(self) -> str:
-        """The digest of the whole set."""
-        return arrays.set_digest(self.entries)
+    def artefacts(self) -> tuple[str, ...]:
+        """What its folder holds. A run that did not complete holds nothing."""
+        if self.status != COMPLETED:
+            return ()
+        return ARTEFACTS if self.canary_seed is None else (*ARTEFACTS, CANARY)
 
 
 # --- reading -------------------------------------------------------------------------------
@@ -58,10 +60,7 @@ def read_run(folder: Path) -> Run:
     try:
         if record["format"] != RECORD_FORMAT:
             raise ValueError(f"format {record['format']!r}")
-        run = Run(
-            str(record["run"]), folder, str(record["status"]), str(record["experiment"]),
-            str(record["dataset"]), dict(record["digests"]),
-        )  # fmt: skip
+        run = _run(folder, record)
         _refuse_missing_digests(run)
     except (KeyError, TypeError, ValueError) as error:
         raise SamebitsError(
@@ -69,6 +68,41 @@ def read_run(folder: Path) -> Run:
             "delete the folder to have the run made again"
         ) from error
     return run
+
+
+def _run(folder: Path, record: Mapping[str, Any]) -> Run:
+    completed, digests = record["status"] == COMPLETED, dict(record["digests"])
+    trace: Mapping[str, Any] = record["trace"] if completed else {"every": "off", "steps": 0}
+    canary = record["canary"] if completed else None
+    if canary is not None and canary["digest"] is None:  # it failed, and left nothing
+        canary = None
+    if canary is not None:
+        digests[CANARY] = str(canary["digest"])
+    return Run(
+        name=str(record["run"]),
+        folder=folder,
+        status=str(record["status"]),
+        experiment=str(record["experiment"]),
+        dataset=str(record["dataset"]),
+        subset=_subset(record["subset"]),
+        digests=digests,
+        every=_resolution(trace["every"]),
+        steps=int(trace["steps"]),
+        canary_seed=None if canary is None else int(canary["seed"]),
+    )
+
+
+def _resolution(every: str) -> str:
+    if every not in divergence.RESOLUTIONS:
+        raise ValueError(f"trace every {every!r}")
+    return every
+
+
+def _subset(subset: Mapping[str, int] | None) -> str:
+    """The part of the experiment that a run trains, in words."""
+    if subset is None:
+        return "(all samples, all epochs)"
+    return f"({subset['samples']} samples, {subset['epochs']} epochs)"
 
 
 def _refuse_missing_digests(run: Run) -> None:
@@ -88,6 +122,9 @@ def open_tensors(run: Run, artefact: str) -> Tensors:
             f"{run.folder}: expected {artefact} with digest {run.digests[artefact]} as "
             f"{RECORD} says, got {tensors.digest}; delete the folder to have the run made again"
         )
+    if artefact in ("trace", CANARY):
+        samples = (SAMPLE_STEP,) if artefact == "trace" else ()
+        divergence.refuse_malformed(tensors, run.folder / artefact, (STEP, LOSS, *samples))
     return tensors
 
 
@@ -113,7 +150,7 @@ def _refuse_unfit(runs: Sequence[Run]) -> None:
     for position, run in enumerate(runs[1:], start=1):
         for earlier in runs[:position]:
             problems += _twice(earlier, run)
-        for what in ("experiment", "dataset"):
+        for what in ("experiment", "dataset", "subset"):
             expected, got = getattr(control, what), getattr(run, what)
             if expected != got:
                 problems.append(
@@ -138,11 +175,11 @@ def _twice(earlier: Run, run: Run) -> list[str]:
     return []
 
 
-def _checked(runs: Sequence[Run]) -> dict[tuple[str, str], Tensors]:
+def _checked(runs: Sequence[Run]) -> Opened:
     """Every artefact of every completed run, opened and checked; all damage reported at once."""
     tensors, problems = {}, []
     for run in runs:
-        for artefact in ARTEFACTS if run.status == COMPLETED else ():
+        for artefact in run.artefacts:
             try:
                 tensors[run.name, artefact] = open_tensors(run, artefact)
             except SamebitsError as error:
@@ -171,109 +208,48 @@ def compare(control: Path, replicas: Sequence[Path]) -> dict[str, Any]:
         "control": runs[0].name,
         "runs": compared,
         "status": {run.name: run.status for run in runs},
+        "canary": _canary(runs, tensors),
+        "self_check": _self_check(runs[0], tensors),
     }
 
 
-def _compare_run(
-    control: Run, replica: Run, tensors: dict[tuple[str, str], Tensors]
-) -> dict[str, Any]:
+def _compare_run(control: Run, replica: Run, tensors: Opened) -> dict[str, Any]:
     compared = [
-        _compare_artefact(
-            name, tensors.get((control.name, name)), tensors.get((replica.name, name))
-        )
+        compare_artefact(name, tensors.get((control.name, name)), tensors.get((replica.name, name)))
         for name in ARTEFACTS
     ]
     identical = all(artefact["identical"] for artefact in compared)
-    return {"run": replica.name, "identical": identical, "artefacts": compared}
-
-
-def _compare_artefact(
-    name: str, control: Tensors | None, replica: Tensors | None
-) -> dict[str, Any]:
-    """Absent on either side (a run that did not complete) is never identical."""
-    digests = [tensors.digest if tensors else None for tensors in (control, replica)]
-    identical = digests[0] is not None and digests[0] == digests[1]
-    known = control is not None and replica is not None and not identical
+    parted = None
+    if not identical and control.artefacts and replica.artefacts:
+        parted = divergence.divergence(_traced(control, tensors), _traced(replica, tensors))
     return {
-        "artefact": name,
+        "run": replica.name,
         "identical": identical,
-        "digests": digests,
-        "differences": list(differences(control, replica)) if known else [],  # type: ignore[arg-type]
+        "artefacts": compared,
+        "divergence": parted,
     }
 
 
-def differences(control: Tensors, replica: Tensors) -> Iterator[dict[str, Any]]:
-    """Every tensor that differs: in the control's order, then what only the replica has."""
-    theirs = {entry.name: position for position, entry in enumerate(replica.entries)}
-    ours = {entry.name for entry in control.entries}
-    for position, entry in enumerate(control.entries):
-        if entry.name not in theirs:
-            yield _difference(entry, "missing", control="present", replica="absent")
-            continue
-        there = theirs[entry.name]
-        yield from _compare_tensor(control, position, replica, there)
-    yield from _order(control, replica)
-    for entry in replica.entries:
-        if entry.name not in ours:
-            yield _difference(entry, "extra", control="absent", replica="present")
+def _traced(run: Run, tensors: Opened) -> Traced:
+    """A completed run. The history has one value per epoch that was trained."""
+    epochs = max((entry.shape[0] for entry in tensors[run.name, "history"].entries), default=0)
+    trace, weights = tensors[run.name, "trace"], tensors[run.name, "weights"]
+    return Traced(trace, weights, run.every, run.steps, epochs)
 
 
-def _compare_tensor(
-    control: Tensors, here: int, replica: Tensors, there: int
-) -> Iterator[dict[str, Any]]:
-    left, right = control.entries[here], replica.entries[there]
-    if left.sha256 == right.sha256:
-        return
-    if left.dtype != right.dtype:
-        yield _difference(left, "dtype", control=left.dtype, replica=right.dtype)
-    elif left.shape != right.shape:
-        shapes = [str(list(entry.shape)) for entry in (left, right)]
-        yield _difference(left, "shape", control=shapes[0], replica=shapes[1])
-    else:
-        yield _values(left, measure(control.open(here), replica.open(there)))
+def _canary(runs: Sequence[Run], tensors: Opened) -> dict[str, Any] | None:
+    """The first canary that any run carries, held against the control's trace."""
+    control = tensors.get((runs[0].name, "trace"))
+    for run in runs:
+        canary = tensors.get((run.name, CANARY))
+        if control is not None and canary is not None:
+            found = divergence.canary(control, canary)
+            return {"run": run.name, "seed": run.canary_seed} | found
+    return None
 
 
-def _order(control: Tensors, replica: Tensors) -> Iterator[dict[str, Any]]:
-    """Tensors that both have, but in another order: only these are counted for a position."""
-    common = {e.name for e in control.entries} & {e.name for e in replica.entries}
-    ours = [entry for entry in control.entries if entry.name in common]
-    theirs = {
-        entry.name: position
-        for position, entry in enumerate(e for e in replica.entries if e.name in common)
-    }
-    for position, entry in enumerate(ours):
-        if theirs[entry.name] != position:
-            places = f"position {position}", f"position {theirs[entry.name]}"
-            yield _difference(entry, "order", control=places[0], replica=places[1])
-
-
-def _difference(entry: ArrayEntry, kind: str, control: Any, replica: Any) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "dtype": entry.dtype,
-        "shape": list(entry.shape),
-        "kind": kind,
-        "elements": int(np.prod(entry.shape, dtype=np.int64)),
-        "different": None,
-        "first": None,
-        "largest_absolute": None,
-        "largest_ulp": None,
-        "not_finite": None,
-        "control": control,
-        "replica": replica,
-    }
-
-
-def _values(entry: ArrayEntry, found: Measure | None) -> dict[str, Any]:
-    if found is None:  # the digests differ, so the files changed while they were compared
-        raise SamebitsError(
-            f"{entry.name}: expected the elements that were digested, got others; "
-            "something writes to the runs' folders: stop it and compare again"
-        )
-    return _difference(entry, "values", asdict(found.control), asdict(found.replica)) | {
-        "different": found.different,
-        "first": list(found.first),
-        "largest_absolute": found.largest_absolute,
-        "largest_ulp": found.largest_ulp,
-        "not_finite": found.not_finite,
-    }
+def _self_check(control: Run, tensors: Opened) -> list[dict[str, Any]]:
+    """What the comparison finds of bits planted in the control; nothing where there is none."""
+    if not control.artefacts:
+        return []
+    return self_check(_traced(control, tensors), tensors[control.name, "history"])

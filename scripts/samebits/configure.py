@@ -11,7 +11,7 @@ import difflib
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,12 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from samebits import canonical, code, model_source, overrides
+from samebits import canonical, code, model_source, overrides, pins
 from samebits.errors import SamebitsError, all_problems
 from samebits.overrides import OPTION, Override
 
 FORMAT = "samebits-config-1"
-GROUPS = ("data", "model", "trainer", "framework", "determinism", "experiment")
+GROUPS = ("data", "model", "trainer", "framework", "determinism", "protocol", "experiment")
 _NOT_IDENTITY = ("name", "source_path")  # where things lie, not what is trained
 _NAME_LENGTH = 100  # of 255 bytes that file systems allow for one name
 
@@ -56,11 +56,13 @@ class Experiment:
             return plain
         return f"{plain} --config overrides={shlex.quote(' '.join(self.overrides))}"
 
-    def variables(self) -> list[str]:
-        """NAME=VALUE of what must be set before the interpreter starts."""
-        profile = self.config["determinism"]
-        seed = profile["hash_seed"]
-        pinned = {"PYTHONHASHSEED": "random" if seed is None else str(seed)}
+    def variables(self, lifted: Sequence[str] = ()) -> list[str]:
+        """NAME=VALUE of what must be set before the interpreter starts.
+
+        A hash seed that is not pinned is varied: 0 is where that starts.
+        """
+        profile = pins.lift(self.config["determinism"], lifted)
+        pinned = {"PYTHONHASHSEED": str(profile["hash_seed"] or 0)}
         return [f"{name}={value}" for name, value in (pinned | profile["environment"]).items()]
 
 

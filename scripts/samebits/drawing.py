@@ -36,7 +36,7 @@ class Line:
 
     run: str
     part: str  # train or validation
-    first: bool  # the control is drawn wide and pale, the others dashed on top of it
+    position: int  # the control, 0, is drawn wide and pale, the others dashed on top of it
     segments: tuple[str, ...]
     dots: tuple[Point, ...]
     gaps: tuple[Gap, ...]
@@ -87,10 +87,10 @@ def _panel(metric: str, histories: Mapping[str, History]) -> Panel:
         if prefix + metric in history
     ]
     ticks, scale = _scale([values for _, _, values in drawn])
-    first = next(iter(histories))
+    positions = {run: position for position, run in enumerate(histories)}
     return Panel(
         metric,
-        tuple(_line(run, part, run == first, values, scale) for run, part, values in drawn),
+        tuple(_line(run, part, positions[run], values, scale) for run, part, values in drawn),
         tuple(Tick(scale.x(epoch), str(epoch + 1)) for epoch in _epochs(scale.epochs)),
         tuple(Tick(scale.y(value), _short(value)) for value in ticks),
     )
@@ -103,11 +103,12 @@ def _scale(series: Sequence[Sequence[float]]) -> tuple[list[float], Scale]:
     margin = max(abs(low), abs(high), 1e-300) * 1e-6
     if high / 2 - low / 2 < margin:  # a flat line is in the middle
         low, high = low - margin * 1e5, high + margin * 1e5
-    ticks = _ticks(low, high)
-    return ticks, Scale(max((len(values) for values in series), default=1), ticks[0], ticks[-1])
+    values = ticks(low, high)
+    return values, Scale(max(map(len, series), default=1), values[0], values[-1])
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
+    """Round values, evenly apart, the first and last of which enclose both."""
     span = high / 5 - low / 5
     if not math.isfinite(span * 6) or span < 1e-290:
         return [low, high]
@@ -126,7 +127,7 @@ def _epochs(count: int) -> range:
     return range(0, count, max(1, math.ceil(count / 9)))
 
 
-def _line(run: str, part: str, first: bool, values: Sequence[float], scale: Scale) -> Line:
+def _line(run: str, part: str, position: int, values: Sequence[float], scale: Scale) -> Line:
     points = [
         (scale.x(i), scale.y(value)) if math.isfinite(value) else None
         for i, value in enumerate(values)
@@ -137,10 +138,11 @@ def _line(run: str, part: str, first: bool, values: Sequence[float], scale: Scal
         if not math.isfinite(value)
     )
     dots = tuple(point for point in points if point) if len(values) <= _MOST_DOTS else ()
-    return Line(run, part, first, tuple(_segments(points)), dots, gaps)
+    return Line(run, part, position, tuple(segments(points)), dots, gaps)
 
 
-def _segments(points: Sequence[Point | None]) -> Iterator[str]:
+def segments(points: Sequence[Point | None]) -> Iterator[str]:
+    """The stretches of two and more points, as an SVG polyline has them."""
     segment: list[str] = []
     for point in [*points, None]:
         if point is not None:

@@ -40,11 +40,14 @@ class RunEvidence:
     history: Document | None
     weights: Document | None
     optimizer: Document | None
+    trace: Document | None
+    canary: Document | None
 
     @property
     def documents(self) -> Iterator[Document]:
         """All files of the run that should be there."""
-        for document in (self.record, self.history, self.weights, self.optimizer):
+        results = self.history, self.weights, self.optimizer, self.trace, self.canary
+        for document in (self.record, *results):
             if document is not None:
                 yield document
 
@@ -63,7 +66,7 @@ class Evidence:
 
     config: Document
     load: Document
-    comparison: Document
+    comparisons: tuple[Document, ...]
     runs: tuple[RunEvidence, ...]
     lock: Lock
 
@@ -73,7 +76,21 @@ class Evidence:
         yield from (self.config, self.lock.document, self.load)
         for run in self.runs:
             yield from run.documents
-        yield self.comparison
+        yield from self.comparisons
+
+    def comparison(self, name: str) -> Any:
+        """The content of the comparison with this name; None when it is not there."""
+        wanted = comparison_name(name)
+        return next((c.content for c in self.comparisons if c.name == wanted), None)
+
+    def record(self, run: str) -> Any:
+        """The record of a run; None when it is not there."""
+        return next((r.record.content for r in self.runs if r.name == run), None)
+
+
+def comparison_name(name: str) -> str:
+    """What a certificate calls the file of a comparison."""
+    return f"compare/{name}.json"
 
 
 @dataclass(frozen=True)
@@ -84,7 +101,7 @@ class Paths:
     lock: Path
     load_record: Path
     runs: Sequence[Path]
-    comparison: Path
+    comparisons: Sequence[Path]
 
 
 def read(paths: Paths) -> Evidence:
@@ -99,7 +116,9 @@ def read(paths: Paths) -> Evidence:
     return Evidence(
         config=read_json(paths.config, "config.json", "config"),
         load=read_json(paths.load_record, "load/record.json", "loadRecord"),
-        comparison=read_json(paths.comparison, "compare/comparison.json", "comparison"),
+        comparisons=tuple(
+            read_json(path, comparison_name(path.stem), "comparison") for path in paths.comparisons
+        ),
         runs=runs,
         lock=_read_lock(paths.lock, runs),
     )
@@ -109,16 +128,19 @@ def _read_run(folder: Path) -> RunEvidence:
     name = f"train/{folder.name}"
     record = read_json(folder / "record.json", f"{name}/record.json", "trainRecord")
     if record.content is None or record.content["status"] != "completed":
-        return RunEvidence(folder.name, record, None, None, None)
-    history, weights, optimizer = (
-        read_json(folder / path, f"{name}/{path}", definition)
-        for path, definition in (
-            ("history.json", "history"),
-            ("weights/index.json", "arrayIndex"),
-            ("optimizer/index.json", "arrayIndex"),
+        return RunEvidence(folder.name, record, None, None, None, None, None)
+    canary = (record.content["canary"] or {}).get("digest") is not None
+    files = [
+        read_json(folder / path, f"{name}/{path}", definition) if there else None
+        for path, definition, there in (
+            ("history.json", "history", True),
+            ("weights/index.json", "arrayIndex", True),
+            ("optimizer/index.json", "arrayIndex", True),
+            ("trace/index.json", "arrayIndex", True),
+            ("canary/index.json", "arrayIndex", canary),
         )
-    )
-    return RunEvidence(folder.name, record, history, weights, optimizer)
+    ]
+    return RunEvidence(folder.name, record, *files)
 
 
 def read_json(path: Path, name: str, definition: str) -> Document:

@@ -6,6 +6,7 @@ override grammar, so that ``--config``, a config file and Hydra's own notation a
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,10 @@ class Override:
         return self.prefix + self.key + ("" if self.prefix == "~" else "=" + literal(self.value))
 
 
+# Hydra's grammar halves backslashes that stand before a quote, the closing one too.
+_BEFORE_QUOTE = re.compile(r"(\\+)(?='|\Z)")
+
+
 def literal(value: Any) -> str:
     """A JSON value in Hydra's override grammar. Raises SamebitsError for anything else."""
     match value:
@@ -49,7 +54,7 @@ def literal(value: Any) -> str:
         case float() if math.isfinite(value):
             return repr(value)
         case str():
-            return "'" + value.replace("\\'", "\\\\'").replace("'", "\\'") + "'"
+            return "'" + _BEFORE_QUOTE.sub(r"\1\1", value).replace("'", "\\'") + "'"
         case list():
             return "[" + ",".join(map(literal, value)) + "]"
         case dict():

@@ -1,30 +1,35 @@
 """The certificate as one HTML page. It knows the certificate's JSON and nothing else."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from samebits import canonical, drawing, history
-from samebits.grading import ARTEFACTS, INCONCLUSIVE, NOT_REPRODUCIBLE, REPRODUCIBLE, UNSUPPORTED
+from samebits import canonical, compared, divergence_drawing, drawing, history
+from samebits.compared import Compared
+from samebits.grading import (
+    INCONCLUSIVE,
+    NOT_REPRODUCIBLE,
+    REPRODUCIBLE,
+    UNSUPPORTED,
+    WITHIN_TOLERANCE,
+)
 
 TEMPLATE = Path(__file__).with_name("certificate.html.j2")
 
 # Verdict: its style, and the headline. The sign beside it is in the template.
 _FACES = {
     REPRODUCIBLE: ("good", "Reproducible"),
+    WITHIN_TOLERANCE: ("near", "Equal within tolerance"),
     NOT_REPRODUCIBLE: ("bad", "Not reproducible"),
     UNSUPPORTED: ("unsupported", "Unsupported"),
     INCONCLUSIVE: ("open", "Inconclusive"),
 }
-_TITLES = {"history": "History", "weights": "Final weights", "optimizer": "Optimizer state"}
-_MEANINGS = {
-    "history": "loss and metrics of every epoch",
-    "weights": "every number that the model learned",
-    "optimizer": "its step count and moments: what training on would start from",
-}
+_MOST_CURVES = 4  # runs
+_NOT_TRIED, _COMPLETED = "not tried", "completed"
+_OUTCOMES = ("different bits", "same bits", _NOT_TRIED)  # in the order of their interest
 
 
 def render(certificate: dict[str, Any]) -> str:
@@ -36,49 +41,114 @@ def render(certificate: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"said": said, "exact": drawing.number, "pretty": _pretty}
+    environment.filters |= {
+        "said": said,
+        "seen": seen,
+        "few": compared.few,
+        "exact": drawing.number,
+        "pretty": _pretty,
+    }
     return environment.get_template(TEMPLATE.name).render(_content(certificate))
 
 
 def _content(certificate: dict[str, Any]) -> dict[str, Any]:
     style, headline = _FACES[certificate["verdict"]]
-    runs = _runs(certificate)
-    histories = {
-        name: history.from_json(certificate["histories"][name])
-        for name in runs
-        if name in certificate["histories"]
-    }
+    runs = compared.compared(certificate)
+    names = _names(certificate, runs)
+    histories = _histories(certificate, runs)
+    differences, more = compared.differences(runs)
+    drawn, listed = compared.partings(runs)
     return {
         "certificate": certificate,
         "digest": canonical.digest(certificate),
         "style": style,
         "headline": headline,
-        "runs": runs,
         "drawn": list(histories),
         "rays": drawing.rays(certificate["experiment"]["digest"]),
+        "standing": list(_standing(certificate)),
         "summary": list(_summary(certificate)),
-        "artefacts": list(_artefacts(certificate)),
+        "artefacts": list(compared.artefacts(runs)),
+        "counted": compared.counted(runs),
+        "varied": list(_varied(certificate, runs)),
+        "pins": list(_pins(certificate)),
+        "partings": drawn,
+        "more_partings": listed,
+        "differences": differences,
+        "more_differences": more,
+        "self_checks": compared.self_checks(certificate),
+        "canaries": compared.canaries(certificate),
         "panels": drawing.panels(histories) if histories else (),
         "last": list(_last_epoch(histories)),
         "frame": drawing,
-        "differences": list(_differences(certificate)),
-        "settings": list(_settings(certificate, runs)),
-        "timing": list(_timing(certificate, runs)),
+        "part_frame": divergence_drawing,
+        "settings": list(_settings(certificate, names)),
+        "differed": [
+            {"what": fact["what"], "values": _grouped(fact["values"], names)}
+            for fact in certificate["scope"]["differed"]
+        ],
+        "timing": list(_timing(certificate, names)),
     }
 
 
-def _runs(certificate: dict[str, Any]) -> list[str]:
-    """The control first, then the others as compared; without a comparison by name."""
-    names = sorted(certificate["records"]["runs"])
-    comparison = certificate["comparison"]
-    if comparison is None:
-        return names
-    compared = [comparison["control"], *(run["run"] for run in comparison["runs"])]
-    return [name for name in compared if name in names] + [n for n in names if n not in compared]
+def _names(certificate: dict[str, Any], runs: Sequence[Compared]) -> list[str]:
+    """All runs, as they were compared, whatever the order in which the certificate has them."""
+    known = sorted(certificate["records"]["runs"])
+    order = dict.fromkeys(name for run in runs for name in (run.control, run.run))
+    return [name for name in order if name in known] + [n for n in known if n not in order]
+
+
+# --- the first screen ------------------------------------------------------------------------
+
+
+def _standing(certificate: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Under what the verdict holds, in a few words each, the most important first."""
+    verdict, scope = certificate["verdict"], certificate["scope"]
+    if scope["within"]:
+        yield from _distances(certificate)
+    if verdict in (NOT_REPRODUCIBLE, WITHIN_TOLERANCE):
+        yield "Depends on", ", ".join(scope["depends_on"]) or _UNKNOWN[scope["repeatable"]]
+        yield "Repeatable", _REPEATABLE[scope["repeatable"]]
+    elif scope["conditions"]:
+        yield "Only with these pinned", ", ".join(scope["conditions"])
+    names: dict[str, dict[str, None]] = {outcome: {} for outcome in _OUTCOMES}
+    for variation in scope["variations"]:
+        names[variation["outcome"]][variation["what"]] = None
+    if names["same bits"]:
+        yield "Did not matter", ", ".join(names["same bits"])
+    elif verdict == REPRODUCIBLE:
+        yield "Varied", "nothing: the runs were started under the same conditions"
+    missed = [what for what in names[_NOT_TRIED] if what not in names["same bits"]]
+    if missed:
+        yield "Not tried", ", ".join(missed)
+
+
+# What the bits depend on when nothing that was varied alone changes them.
+_UNKNOWN = {
+    True: "nothing that was varied alone",
+    False: "something that changes by itself from run to run",
+    None: "not known",
+}
+_REPEATABLE = {
+    True: "yes, under identical conditions",
+    False: "no, not even under identical conditions",
+    None: "not tried",
+}
+
+
+def _distances(certificate: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    within = certificate["scope"]["within"]
+    yield (
+        "Largest difference",
+        f"{within['absolute']:.3g}; {within['ulp']:,} ULP in weights and optimizer state",
+    )
+    asked = (certificate["experiment"]["config"] or {}).get("protocol", {}).get("tolerance")
+    if asked:
+        ulp = "" if asked.get("ulp") is None else f" and {asked['ulp']:,} ULP"
+        yield "Asked for", f"at most {asked['absolute']:.3g}{ulp}"
 
 
 def _summary(certificate: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a reader wants to know first, in a few words each."""
+    """What a reader wants to know next."""
     config, load = certificate["experiment"]["config"], certificate["records"]["load"]
     yield "Experiment", certificate["experiment"]["name"]
     if config is not None:
@@ -88,31 +158,76 @@ def _summary(certificate: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Seed", said(config["seed"])
     if load is not None:
         yield "Data", load["dataset"]
-    yield "Runs", str(len(certificate["records"]["runs"]))
+    yield "Runs", _counted(certificate["records"]["runs"], config)
     yield "Issued", certificate["issued"].replace("T", " ").replace("Z", " UTC")
 
 
-def _artefacts(certificate: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Artefact by artefact, each replica beside the control."""
-    comparison = certificate["comparison"] or {"runs": [], "control": ""}
-    for name in ARTEFACTS:
-        for run in comparison["runs"]:
-            for artefact in run["artefacts"]:
-                if artefact["artefact"] == name:
-                    yield {
-                        "title": _TITLES[name],
-                        "meaning": _MEANINGS[name],
-                        "identical": artefact["identical"],
-                        "absent": None in artefact["digests"],
-                        "runs": list(
-                            zip(
-                                (comparison["control"], run["run"]),
-                                artefact["digests"],
-                                map(drawing.bars, artefact["digests"]),
-                                strict=True,
-                            )
-                        ),
-                    }
+def _counted(records: Mapping[str, Any], config: Any) -> str:
+    """How many runs, by which protocol, and how many of them ended otherwise."""
+    status = [record["status"] if record else "without a record" for record in records.values()]
+    notes = [str(config["protocol"]["option"])] if config and "option" in config["protocol"] else []
+    for other in sorted(set(status)):
+        if other != _COMPLETED:
+            notes.append(f"{status.count(other)} {other}")
+    return f"{len(records)} ({', '.join(notes)})" if notes else str(len(records))
+
+
+# --- what was varied and lifted ----------------------------------------------------------------
+
+
+def _varied(certificate: dict[str, Any], runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
+    """What was varied together in one run, then what was varied alone."""
+    variations = certificate["scope"]["variations"]
+    alone, unvaried = list[dict[str, Any]](), list[dict[str, Any]]()
+    for run in runs if variations else ():
+        rows = [variation for variation in variations if variation["run"] == run.run]
+        if len(rows) > 1:
+            outcome = "different bits" if run.differs else "same bits"
+            yield {"run": run.run, "outcome": outcome if run.changed else _NOT_TRIED, "rows": rows}
+        elif rows:
+            alone += rows
+        elif not run.lifted:
+            unvaried.append(_unvaried(run))
+    alone.sort(key=lambda row: _OUTCOMES.index(row["outcome"]))
+    if alone or unvaried:
+        yield {"run": None, "outcome": None, "rows": [*unvaried, *alone]}
+
+
+def _unvaried(run: Compared) -> dict[str, Any]:
+    """A run under identical conditions, as a row among the variations."""
+    outcome = "different bits" if run.differs else "same bits" if run.tried else _NOT_TRIED
+    what = "nothing: identical conditions"
+    row = {"run": run.run, "what": what, "control": "", "value": "", "why": None}
+    return row | {"outcome": outcome}
+
+
+def _pins(certificate: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Each pin that was lifted: what it is pinned to, what it was instead, and what that did."""
+    pinned = {fact["what"]: fact["value"] for fact in certificate["scope"]["pinned"]}
+    for pin in certificate["scope"]["pins"]:
+        record = certificate["records"]["runs"].get(pin["run"]) or {}
+        settings = {s["name"]: s["effective"] for s in record.get("settings", ())}
+        yield pin | {
+            "pinned": seen(pinned.get(pin["what"])),
+            "lifted": seen(settings.get(pin["what"])),
+        }
+
+
+# --- curves ------------------------------------------------------------------------------------
+
+
+def _histories(certificate: dict[str, Any], runs: Sequence[Compared]) -> dict[str, history.History]:
+    """The curves of control and replica, and of the runs that are shown because they differ."""
+    names = sorted(certificate["histories"])
+    if runs:
+        control = runs[0].control
+        shown = [run.run for run in compared.shown(runs) if run.control == control]
+        names = list(dict.fromkeys([control, runs[0].run, *shown]))
+    return {
+        name: history.from_json(certificate["histories"][name])
+        for name in names[:_MOST_CURVES]
+        if name in certificate["histories"]
+    }
 
 
 def _last_epoch(histories: dict[str, history.History]) -> Iterator[dict[str, Any]]:
@@ -122,51 +237,66 @@ def _last_epoch(histories: dict[str, history.History]) -> Iterator[dict[str, Any
         yield {"name": name, "values": {run: v[0] for run, v in values.items() if v}}
 
 
-def _differences(certificate: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    comparison = certificate["comparison"]
-    for run in comparison["runs"] if comparison else ():
-        for artefact in run["artefacts"]:
-            for difference in artefact["differences"]:
-                yield difference | {"run": run["run"], "where": _TITLES[artefact["artefact"]]}
+# --- settings and surroundings -----------------------------------------------------------------
 
 
-def _settings(certificate: dict[str, Any], runs: list[str]) -> Iterator[dict[str, Any]]:
-    """Each probed setting once, with what every run found."""
+def _settings(certificate: dict[str, Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Each probed setting once, with what the runs found."""
     records = certificate["records"]["runs"]
-    known = {run: {s["name"]: s for s in records[run]["settings"]} for run in runs if records[run]}
+    known = {
+        run: {setting["name"]: setting for setting in (records[run] or {}).get("settings", ())}
+        for run in names
+    }
     for name in dict.fromkeys(name for settings in known.values() for name in settings):
         found = {run: settings[name] for run, settings in known.items() if name in settings}
         first = next(iter(found.values()))
-        values = {run: said(setting["effective"]) for run, setting in found.items()}
         yield {
             "name": name,
             "pinned": first["expected"] is not None,
             "expected": said(first["expected"]),
-            "effective": values
-            if len(set(values.values())) > 1
-            else {"": next(iter(values.values()))},
+            "effective": _grouped({run: s["effective"] for run, s in found.items()}, names),
             "how": first["how"],
-            "holds": all(
-                setting["expected"] is None
-                or canonical.digest(setting["expected"]) == canonical.digest(setting["effective"])
-                for setting in found.values()
-            ),
+            "broken": compared.few([run for run, setting in found.items() if not _holds(setting)]),
         }
 
 
-def _timing(certificate: dict[str, Any], runs: list[str]) -> Iterator[tuple[str, str]]:
-    for run in runs:
-        timing = (certificate["records"]["runs"][run] or {}).get("timing") or {}
+def _holds(setting: dict[str, Any]) -> bool:
+    expected, effective = setting["expected"], setting["effective"]
+    return expected is None or canonical.digest(expected) == canonical.digest(effective)
+
+
+def _grouped(values: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str]]:
+    """Each value once, with the runs that have it; no run is named when all have the same."""
+    runs: dict[str, list[str]] = {}
+    for run in (name for name in names if name in values):
+        runs.setdefault(seen(values[run]), []).append(run)
+    if len(runs) == 1:
+        return [(value, "") for value in runs]
+    return [(value, compared.few(names)) for value, names in runs.items()]
+
+
+def _timing(certificate: dict[str, Any], names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Time and memory of the first two runs, and the time of all others together."""
+    records = certificate["records"]["runs"]
+    timings = {run: (records[run] or {}).get("timing") or {} for run in names}
+    for run, timing in list(timings.items())[:2]:
         parts = [
             f"{timing[key]:.1f} s {words}"
             for key, words in (("fit_seconds", "training"), ("seconds", "in all"))
-            if isinstance(timing.get(key), int | float)
+            if _is_number(timing.get(key))
         ]
         peak = timing.get("peak_memory_bytes")
         if isinstance(peak, int):
             parts.append(f"at most {peak / 2**30:.2f} GiB of memory")
         if parts:
-            yield run, ", ".join(parts)
+            yield f"time and memory, {run}", ", ".join(parts)
+    others = [t["seconds"] for t in list(timings.values())[2:] if _is_number(t.get("seconds"))]
+    if others:
+        yield f"time, {len(others)} other runs", f"{sum(others):.1f} s in all"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
 def said(value: Any) -> str:
@@ -180,6 +310,11 @@ def said(value: Any) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
+
+
+def seen(value: Any) -> str:
+    """What a run saw of its surroundings."""
+    return "–" if value is None else said(value)
 
 
 def _pretty(value: Any) -> str:

@@ -11,14 +11,14 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import AbstractSet, Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from samebits import strays
+from samebits import pins, strays, surroundings
 from samebits.errors import SamebitsError, all_problems
 
+_HASH_SEED = "PYTHONHASHSEED"
 _PROBE_SECONDS = 30  # a forked probe takes 0.1 s; a hung one must not hang the run
 # What oneDNN calls the caps that ONEDNN_MAX_CPU_ISA takes (its documentation, "CPU Dispatcher
 # Control"); versions write the same ISA a little differently.
@@ -67,25 +67,21 @@ def as_json(settings: List[Setting]) -> List[Dict[str, Any]]:
     return [asdict(setting) for setting in settings]
 
 
-def of_process(profile: Mapping[str, Any]) -> List[Setting]:
-    """What must be in force before Python starts: hash seed and environment variables."""
-    at_start = _environment_at_start()
-    found = [_hash_seed(profile["hash_seed"])]
+def of_process(profile: Mapping[str, Any], varied: AbstractSet[str] = frozenset()) -> List[Setting]:
+    """What must be in force before Python starts: hash seed and environment variables.
+
+    ``varied``: variables that a variation of this run sets on purpose.
+    """
+    at_start = surroundings.at_start()
+    found = [_hash_seed(None if _HASH_SEED in varied else profile["hash_seed"])]
     for name, value in sorted(profile["environment"].items()):
         how = "the environment this process was started with"
         found.append(Setting(name, value, at_start.get(name), how))
-    known = set(profile["environment"]) | {"PYTHONHASHSEED"}
+    known = set(profile["environment"]) | {_HASH_SEED} | varied
     unnamed = {k: v for k, v in strays.present(at_start).items() if k not in known}
     how = "variables that change results and that the experiment does not name"
     found.append(Setting("other variables", {}, unnamed, how))
     return found
-
-
-def _environment_at_start() -> Dict[str, str]:
-    """The variables at process start: what the program sets later is too late, and not in it."""
-    pairs = Path("/proc/self/environ").read_bytes().split(b"\0")
-    named = (pair.decode("utf-8", "surrogateescape").partition("=") for pair in pairs if pair)
-    return {name: value for name, _, value in named}
 
 
 def _hash_seed(expected: Optional[int]) -> Setting:
@@ -93,7 +89,7 @@ def _hash_seed(expected: Optional[int]) -> Setting:
     if not sys.flags.hash_randomization:
         return Setting(name, expected, 0, "sys.flags.hash_randomization")
     if expected is None:
-        return Setting(name, None, os.environ.get("PYTHONHASHSEED", "random"), "PYTHONHASHSEED")
+        return Setting(name, None, os.environ.get(_HASH_SEED, "random"), _HASH_SEED)
     reference = subprocess.check_output(
         [sys.executable, "-S", "-c", "print(hash('samebits'))"],
         env=dict(os.environ, PYTHONHASHSEED=str(expected)),
@@ -190,20 +186,43 @@ def _report_isa(descriptor: int) -> None:
         os._exit(0)  # an op that fails reports nothing, which the parent then says
 
 
-def seed_everything(tf: Any, seeding: Optional[str], seed: int) -> List[Setting]:
-    """Seed as the profile says and probe each generator without drawing from it."""
+def seed_everything(
+    tf: Any, seeding: Optional[str], seed: int, lifted: Iterable[str] = ()
+) -> List[Setting]:
+    """Seed as the profile says and probe each generator without drawing from it.
+
+    The generators whose pins are lifted are seeded by the system afterwards.
+    """
     if seeding == "keras":
         tf.keras.utils.set_random_seed(seed)
     elif seeding == "separate":
         np.random.seed(seed)
         random.seed(seed)
         tf.random.set_seed(seed)
-    expected = None if seeding is None else seed
+    for pin in lifted:
+        _seed_by_system(tf, pin)
+    pinned = None if seeding is None else seed
+    expected = {pin: None if pin in lifted else pinned for pin in pins.SEEDS}
     return [
-        Setting("Python seed", expected, _python_seed(seed), "state of random"),
-        Setting("NumPy seed", expected, _numpy_seed(seed), "state of numpy.random"),
-        Setting("TensorFlow seed", expected, _tensorflow_seed(), "TensorFlow's global seed"),
+        Setting("Python seed", expected["python_seed"], _python_seed(seed), "state of random"),
+        Setting("NumPy seed", expected["numpy_seed"], _numpy_seed(seed), "state of numpy.random"),
+        Setting(
+            "TensorFlow seed",
+            expected["tensorflow_seed"],
+            _tensorflow_seed(),
+            "TensorFlow's global seed",
+        ),
     ]
+
+
+def _seed_by_system(tf: Any, pin: str) -> None:
+    """Keras 3 takes its seeds from Python's generator, not from the one seed it also keeps."""
+    if pin == "python_seed":
+        random.seed()
+    elif pin == "numpy_seed":
+        np.random.seed()
+    elif pin == "tensorflow_seed":
+        tf.random.set_seed(random.SystemRandom().randrange(2**31))
 
 
 def _python_seed(seed: int) -> Optional[int]:

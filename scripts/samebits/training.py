@@ -5,10 +5,12 @@ on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
 
 import importlib
+import math
 import sys
 import time
 import traceback
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -39,8 +41,49 @@ def scaled(x: np.ndarray, scale: float) -> np.ndarray:
     return result
 
 
+class NotBuiltError(SamebitsError):
+    """The model's function raised; what it raised is the cause."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, on what, and how: the same for every training of a process."""
+
+    tf: Any
+    model: Mapping[str, Any]
+    trainer: Mapping[str, Any]
+    x: np.ndarray
+    y: np.ndarray
+    source_path: Path
+
+    def compiled_model(self) -> Any:
+        """The model, built and compiled."""
+        model = build(self.tf, self.model, self.source_path)
+        check_labels(model, self.trainer, self.y)
+        compile_model(self.tf, model, self.trainer)
+        return model
+
+    def steps_per_epoch(self) -> int:
+        """How many batches Keras makes of what the validation leaves."""
+        kept = math.floor(len(self.x) * (1.0 - self.trainer["validation_split"]))
+        return int(-(-kept // self.trainer["batch_size"]))
+
+    def fit(self, model: Any, callbacks: List[Any]) -> Any:
+        """``model.fit`` as the article calls it; returns Keras' history."""
+        return model.fit(
+            self.x,
+            self.y,
+            epochs=self.trainer["epochs"],
+            batch_size=self.trainer["batch_size"],
+            validation_split=self.trainer["validation_split"],
+            shuffle=self.trainer["shuffle"],
+            verbose=0,
+            callbacks=callbacks,
+        ).history
+
+
 def build(tf: Any, config: Mapping[str, Any], source_path: Path) -> Any:
-    """Call the model's function. Raises SamebitsError; its traceback is printed first."""
+    """Call the model's function. Raises NotBuiltError; the traceback is printed first."""
     target = config["_target_"]
     module_name, _, function = target.rpartition(".")
     arguments = {k: v for k, v in config.items() if k not in _NOT_ARGUMENTS}
@@ -50,7 +93,7 @@ def build(tf: Any, config: Mapping[str, Any], source_path: Path) -> Any:
         model = getattr(module, function)(**arguments)
     except Exception as error:
         traceback.print_exc()
-        raise SamebitsError(
+        raise NotBuiltError(
             "model._target_={}: could not be built: {!r}".format(target, error)
         ) from error
     if not isinstance(model, tf.keras.Model):
@@ -68,19 +111,25 @@ def _keras_object(spec: Any) -> Any:
     return spec
 
 
-def compile_model(tf: Any, model: Any, trainer: Mapping[str, Any]) -> int:
-    """Compile unless the model's function did; returns the steps per execution in force."""
+def compile_model(tf: Any, model: Any, trainer: Mapping[str, Any]) -> None:
+    """Compile unless the model's function did."""
     if getattr(model, "optimizer", None) is not None:
-        return 1
+        return
     keras, extra = tf.keras, {}
-    steps = trainer["steps_per_execution"]
     if _has_steps_per_execution(tf):
-        extra["steps_per_execution"] = steps
+        extra["steps_per_execution"] = trainer["steps_per_execution"]
     loss = keras.losses.get(_keras_object(trainer["loss"]))
     optimizer = keras.optimizers.get(_keras_object(trainer["optimizer"]))
     metrics = [_metric(keras, m) for m in trainer["metrics"]]
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics, **extra)
-    return int(steps) if extra else 1
+
+
+def steps_per_execution(model: Any) -> int:
+    """As compiled: a number in Keras 3, a variable in Keras 2, nothing in TensorFlow 2.1."""
+    steps = getattr(model, "steps_per_execution", None)
+    if steps is None:
+        steps = getattr(model, "_steps_per_execution", None)
+    return 1 if steps is None else int(steps)
 
 
 def _metric(keras: Any, spec: Any) -> Any:
@@ -107,21 +156,7 @@ def check_labels(model: Any, trainer: Mapping[str, Any], y: np.ndarray) -> None:
         )
 
 
-def fit(tf: Any, model: Any, trainer: Mapping[str, Any], x: Any, y: Any, run: str) -> Any:
-    """``model.fit`` as the article calls it; returns Keras' history."""
-    return model.fit(
-        x,
-        y,
-        epochs=trainer["epochs"],
-        batch_size=trainer["batch_size"],
-        validation_split=trainer["validation_split"],
-        shuffle=trainer["shuffle"],
-        verbose=0,
-        callbacks=[_progress(tf, run, trainer["epochs"])],
-    ).history
-
-
-def _progress(tf: Any, run: str, epochs: int) -> Any:
+def progress(tf: Any, run: str, epochs: int) -> Any:
     """A callback that tells epochs and the time left; it reads, and changes nothing."""
 
     class Progress(tf.keras.callbacks.Callback):  # type: ignore[misc]
@@ -151,6 +186,11 @@ def _progress(tf: Any, run: str, epochs: int) -> Any:
 def weights(model: Any) -> Named:
     """Every weight in the model's own order, as (name, array)."""
     return _named(model.weights)
+
+
+def trainable(model: Any) -> Named:
+    """Every weight that is trained, in the model's own order, as (name, array)."""
+    return _named(model.trainable_variables)
 
 
 def optimizer_state(model: Any) -> Named:

@@ -4,13 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import test_train
 
 import factories
+from samebits import arrays, canonical
+
+stage = test_train.stage  # the fixture: a folder to train in
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "compare.py"
 EXPERIMENT, DATASET = "e" * 64, "d" * 64
@@ -85,7 +90,7 @@ def test_memory_stays_bounded_whatever_the_size_of_the_weights(tmp_path: Path) -
     """256 MiB of weights in each run, compared with 200 MiB of memory of its own."""
     large = np.zeros(1 << 26, "<f4")
     other = large.copy()
-    other[-1] = 1
+    other[1:] = 1
     flags = pair(tmp_path, weights=[("large", other)])
     factories.write_run(tmp_path / "control", EXPERIMENT, DATASET, weights=[("large", large)])
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # its threads' buffers count as well
@@ -94,5 +99,100 @@ def test_memory_stays_bounded_whatever_the_size_of_the_weights(tmp_path: Path) -
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    found = json.loads((tmp_path / "out" / "c.json").read_text())["runs"][0]["artefacts"][1]
-    assert found["differences"][0]["first"] == [(1 << 26) - 1]
+    comparison = json.loads((tmp_path / "out" / "c.json").read_text())
+    (run,) = comparison["runs"]
+    assert run["artefacts"][1]["differences"][0]["different"] == (1 << 26) - 1
+    assert run["divergence"]["histograms"][0]["counts"] == [1] + [0] * 29 + [(1 << 26) - 1]
+    assert all(check["found"] for check in comparison["self_check"])
+
+
+# --- on TensorFlow -----------------------------------------------------------------------------
+
+FLIPPING = '''
+"""The article's model; at the step in the file `flip` it flips the lowest bit of one weight."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+AT = int(Path(__file__).with_name("flip").read_text())
+
+
+class Flipping(tf.keras.Sequential):
+    def train_step(self, data):
+        told = super().train_step(data)
+        kernel = self.trainable_variables[2]
+        now = tf.cast(tf.equal(tf.cast(self.optimizer.iterations, tf.int32), AT), tf.int32)
+        mask = tf.scatter_nd([[3, 2]], [now], kernel.shape)
+        bits = tf.bitcast(tf.convert_to_tensor(kernel), tf.int32)
+        kernel.assign(tf.bitcast(tf.bitwise.bitwise_xor(bits, mask), tf.float32))
+        return told
+
+
+def model():
+    layers = tf.keras.layers
+    return Flipping(
+        [
+            tf.keras.Input((28, 28)),
+            layers.Flatten(),
+            layers.Dense(16, activation="relu"),
+            layers.Dense(10),
+        ]
+    )
+'''
+
+
+class Trained:
+    """Trainings of one experiment, each with a fault of its own that its record does not tell."""
+
+    def __init__(self, stage: test_train.Stage) -> None:
+        self._stage = stage
+        (stage.folder / "flipping.py").write_text(FLIPPING)
+        self._config = stage.config(
+            model={"_target_": "flipping.model"},
+            trainer={"epochs": 2},
+            trace="step",
+            source_path=str(stage.folder),
+        )
+
+    def run(self, name: str, *, flip: int = -1, seed: int = 1, data: Path | None = None) -> Path:
+        """Train; have the record say that it is the control's experiment."""
+        (self._stage.folder / "flip").write_text(str(flip))
+        stage = replace(self._stage, data=data or self._stage.data)
+        done, output = stage.train(self._config | {"seed": seed}, name)
+        assert done.returncode == 0, done.stdout
+        record = json.loads((output / "record.json").read_bytes())
+        control = output.with_name("control") / "record.json"
+        told = json.loads(control.read_bytes())
+        same = {key: told[key] for key in ("experiment", "dataset")}
+        canonical.write_json(output / "record.json", record | same)
+        return output
+
+
+def test_planted_faults_of_trainings_come_back_as_step_and_tensor(
+    stage: test_train.Stage,
+) -> None:
+    trained, folder = Trained(stage), stage.folder
+    shuffled = [(n, a[::-1]) for n, a in arrays.open_arrays(stage.data).items()]
+    arrays.save_arrays(folder / "reversed", shuffled)
+    control = trained.run("control")
+    runs = [
+        trained.run("again"),
+        trained.run("seed", seed=2),
+        trained.run("order", data=folder / "reversed"),
+        trained.run("flip-17", flip=17),
+        trained.run("flip-60", flip=60),
+    ]
+    flags = [flag for run in runs for flag in ("--replica", run)]
+    done = compare("--control", control, *flags, "--output", folder / "c.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    runs_told = json.loads((folder / "c.json").read_text())["runs"]
+    found = {run["run"]: run["divergence"] for run in runs_told}
+    names = [e.name for e in arrays.read_index(control / "weights")]
+    assert found["again"] is None
+    assert (found["seed"]["step"], found["seed"]["tensors"]) == (0, names[::2])  # biases are 0
+    assert (found["order"]["step"], found["order"]["loss_step"]) == (1, 1)
+    assert found["order"]["tensors"] == names
+    assert (found["flip-17"]["step"], found["flip-17"]["tensors"]) == (17, [names[2]])
+    assert (found["flip-17"]["epoch"], found["flip-17"]["loss_first"]) == (1, False)
+    assert (found["flip-60"]["step"], found["flip-60"]["epoch"]) == (60, 2)

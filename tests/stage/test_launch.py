@@ -64,3 +64,19 @@ def test_progress_reaches_the_terminal_and_the_log(tmp_path: Path) -> None:
     done = command(sys.executable, SCRIPTS / "launch.py", "--log", log, "--", saying, cwd=tmp_path)
     assert done.stdout == "epoch 1\n"
     assert log.read_text() == "epoch 1\n"
+
+
+def test_the_script_is_told_that_nothing_was_varied_whatever_the_shell_says(tmp_path: Path) -> None:
+    shown = script(tmp_path, "import os\nprint(os.environ['SAMEBITS_VARIATIONS'])\n")
+    log = tmp_path / "log.txt"
+    shell = {"SAMEBITS_VARIATIONS": '{"applied": {"clock": "forged"}, "not_tried": {}}'}
+    launch = [sys.executable, SCRIPTS / "launch.py", "--log", log, "--", shown]
+    command(*launch, cwd=tmp_path, variables=shell)
+    assert log.read_text() == '{"applied": {}, "not_tried": {}}\n'
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    shown = script(tmp_path, "import os\nos.kill(os.getppid(), 1); os.kill(os.getpid(), 1)\n")
+    log = tmp_path / "log.txt"
+    launch = [sys.executable, SCRIPTS / "launch.py", "--log", log, "--", shown]
+    command("sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *launch, cwd=tmp_path)

@@ -1,62 +1,47 @@
 """The certificate's page in a real browser: it loads nothing, complains of nothing, and fits."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import browser
-import factories
+import certificates
 from browser import Browser
-from samebits import certificate, evidence, page
+from samebits import page
 
 pytestmark = pytest.mark.skipif(
     browser.executable() is None, reason=f"none of {', '.join(browser.NAMES)} is installed"
 )
 NARROW, WIDE = 400, 1200
+PAPER = 182 / 25.4 * 96, 269 / 25.4 * 96  # A4 without its margins, in CSS pixels
 HOSTILE = "<img src=http://example.invalid/x onerror=alert(1)>" + "W" * 300
 
-DIFFERENT: dict[str, Any] = {"metrics": factories.HISTORY | {"loss": [0.1, math.nan, math.inf]}}
-ISSUE = certificate.Issue(
-    name=HOSTILE[:200],
-    issued="2026-11-23T12:00:00Z",
-    source=certificate.Source("c" * 40, True),
-    how_to_repeat=(f"snakemake --cores all --config overrides={HOSTILE!r}",),
-)
+# What sticks out of the page, or in a picture out of the picture.
+CUT_OFF = """
+[...document.querySelectorAll("svg, svg text, table, pre, dl")].filter(element => {
+  const own = element.getBoundingClientRect(), picture = element.ownerSVGElement
+  const box = (picture || document.documentElement).getBoundingClientRect()
+  return own.left < box.left - 1 || own.right > box.right + 1
+    || picture && (own.top < box.top - 1 || own.bottom > box.bottom + 1)
+}).map(element => element.outerHTML.slice(0, 300))
+"""
+# Pictures that a page break may go through.
+TORN = f"""
+[...document.querySelectorAll("figure, .artefact")].filter(element =>
+  getComputedStyle(element).breakInside != "avoid"
+  || element.getBoundingClientRect().height > {PAPER[1]}
+).map(element => element.innerText)
+"""
 
 
-def issue(
-    folder: Path, *, unsupported: bool = False, missing: bool = False, **replica: Any
-) -> Path:
-    """The page of a certificate over made-up evidence."""
-    space = factories.workspace(folder, **replica)
-    if unsupported:
-        _refuse_both(space)
-    if missing:
-        (space.runs[1] / "history.json").unlink()
-    paths = evidence.Paths(
-        space.config, space.lock, space.load_record, space.runs, space.comparison
-    )
+def issue(folder: Path, kind: str, text: str = "") -> Path:
+    """The page of a certificate of some kind, which may quote a text throughout."""
+    content = certificates.KINDS[kind]()
     path = folder / "certificate.html"
-    path.write_text(page.render(certificate.build(evidence.read(paths), ISSUE)), encoding="utf-8")
+    html = page.render(certificates.quoting(text, content) if text else content)
+    path.write_text(html, encoding="utf-8")
     return path
-
-
-def _refuse_both(space: factories.Workspace) -> None:
-    record = evidence.read_json(space.runs[0] / "record.json", "record", "trainRecord").content
-    for run in space.runs:
-        factories.write_unsupported_run(run, record["experiment"], record["dataset"])
-    space.compare()
-
-
-CASES: dict[str, dict[str, Any]] = {
-    "Reproducible": {},
-    "Not reproducible": DIFFERENT,
-    "Unsupported": {"unsupported": True},
-    "Inconclusive": {"missing": True},
-}
 
 
 @pytest.fixture(scope="module")
@@ -67,23 +52,34 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield running
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("text", ["", HOSTILE], ids=["sound", "hostile"])
 @pytest.mark.parametrize("width", [NARROW, WIDE])
-@pytest.mark.parametrize("headline", CASES)
+@pytest.mark.parametrize("kind", certificates.KINDS)
 def test_the_page_loads_nothing_and_fits(
-    chromium: Browser, tmp_path: Path, headline: str, width: int, scheme: str
+    chromium: Browser, tmp_path: Path, kind: str, width: int, text: str
 ) -> None:
-    path = issue(tmp_path, **CASES[headline])
-    visit = chromium.visit(path, width, scheme)
+    path = issue(tmp_path, kind, text)
+    scheme = "dark" if text else "light"
+    visit = chromium.visit(path, width, scheme, ask=CUT_OFF)
     assert visit.requests == [path.as_uri()]
     assert visit.errors == []
     assert visit.scroll_width <= width
-    assert headline in visit.text
-    assert HOSTILE[:40] in visit.text  # shown as text
+    assert visit.answer == []
+    assert kind.partition(",")[0] in visit.text
+    assert text in visit.text  # shown as text
+
+
+@pytest.mark.parametrize("kind", certificates.KINDS)
+def test_nothing_is_cut_off_on_paper(chromium: Browser, tmp_path: Path, kind: str) -> None:
+    path = issue(tmp_path, kind)
+    width = round(PAPER[0])
+    visit = chromium.visit(path, width, media="print", ask=f"[...{CUT_OFF.strip()}, ...{TORN}]")
+    assert visit.scroll_width <= width
+    assert visit.answer == []
 
 
 def _spoilt(folder: Path, markup: str) -> Path:
-    path = issue(folder)
+    path = issue(folder, "Reproducible")
     path.write_text(path.read_text(encoding="utf-8").replace("</footer>", markup + "</footer>"))
     return path
 
@@ -103,3 +99,10 @@ def test_a_script_is_refused_by_the_policy(chromium: Browser, tmp_path: Path) ->
 def test_a_page_that_does_not_fit_is_seen(chromium: Browser, tmp_path: Path) -> None:
     path = _spoilt(tmp_path, f'<div style="width: {2 * NARROW}px">wide</div>')
     assert chromium.visit(path, NARROW).scroll_width > NARROW
+
+
+def test_what_is_cut_off_or_torn_is_seen(chromium: Browser, tmp_path: Path) -> None:
+    picture = '<svg viewBox="0 0 9 9" width="9"><text x="8" y="8">cut off</text></svg>'
+    path = _spoilt(tmp_path, f'{picture}<figure style="height: 2000px">torn</figure>')
+    assert len(chromium.visit(path, WIDE, ask=CUT_OFF).answer) == 1
+    assert chromium.visit(path, WIDE, media="print", ask=TORN).answer == ["torn"]

@@ -2,16 +2,17 @@
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline import ROOT, SCRIPTS, Workspace, command, skip_without
-from samebits import arrays, canonical, history
+from samebits import arrays, canonical, history, pins
 from samebits.configure import configure
 
 RECIPES = [
@@ -22,6 +23,23 @@ RECIPES = [
     ("tf2.1", "tf21", "3.7"),
 ]
 _SAMPLES = 2000
+
+
+# A user's model that can be made once in a process.
+ONCE = """
+import tensorflow as tf
+
+calls = 0
+
+
+def once():
+    global calls
+    if calls:
+        raise KeyError("used up")
+    calls += 1
+    layers = tf.keras.layers
+    return tf.keras.Sequential([layers.Flatten(input_shape=(28, 28)), layers.Dense(10)])
+"""
 
 
 @dataclass(frozen=True)
@@ -41,23 +59,43 @@ class Stage:
         return configure(given, ROOT / "conf").config
 
     def train(
-        self, config: dict[str, Any], run: str = "control", lock: str = "", **shell: str
+        self,
+        config: dict[str, Any],
+        run: str = "control",
+        lock: str = "",
+        flags: Sequence[object] = (),
+        vary: Sequence[str] = (),
+        shell: Mapping[str, str] = MappingProxyType({}),
+        tools: Mapping[str, str] | None = None,
     ) -> tuple[subprocess.CompletedProcess[str], Path]:
-        """Run the stage as the rule does; returns the process and the output folder."""
+        """Run the stage as the rule does; returns the process and the output folder.
+
+        ``shell``: variables for the script; ``tools``: for the launcher.
+        """
         environment = config["framework"]["environment"]
         path, output = self.folder / "config.json", self.folder / "train" / run
         canonical.write_json(path, config)
-        profile = config["determinism"]
+        profile = pins.lift(config["determinism"], lifted(flags))
         pinned = {"PYTHONHASHSEED": str(profile["hash_seed"])} | profile["environment"]
         done = command(
             self.python(environment), SCRIPTS / "launch.py", "--log", self.folder / "log.txt",
-            *[f"{k}={v}" for k, v in (pinned | shell).items()], "--", SCRIPTS / "train.py",
+            *[word for name in vary for word in ("--vary", name)],
+            *[f"{k}={v}" for k, v in (pinned | dict(shell)).items()], "--", SCRIPTS / "train.py",
             "--config", path, "--data", self.data,
             "--lock", ROOT / f"envs/{lock or environment}.lock.txt",
-            "--source-path", self.folder, "--run", run, "--output", output,
-            cwd=self.folder, check=False,
+            "--source-path", self.folder, "--run", run, "--output", output, *flags,
+            cwd=self.folder, check=False, variables=tools,
         )  # fmt: skip
         return done, output
+
+
+def lifted(flags: Sequence[object]) -> list[str]:
+    """The pins that these flags lift."""
+    return [str(flags[i + 1]) for i, flag in enumerate(flags) if flag == "--lift"]
+
+
+def record_of(output: Path) -> Any:
+    return json.loads((output / "record.json").read_bytes())
 
 
 @pytest.fixture
@@ -99,11 +137,15 @@ def test_many_steps_per_execution_give_the_same_bits(stage: Stage) -> None:
     one, _ = stage.train(stage.config(), "one")
     many, _ = stage.train(stage.config(trainer={"steps_per_execution": 100}), "many")
     assert (one.returncode, many.returncode) == (0, 0), one.stdout + many.stdout
-    digests = [
-        json.loads((stage.folder / "train" / run / "record.json").read_bytes())["digests"]
-        for run in ("one", "many")
-    ]
+    folders = [stage.folder / "train" / run for run in ("one", "many")]
+    digests = [dict(record_of(folder)["digests"], trace=None) for folder in folders]
     assert digests[0] == digests[1]
+    # Snapshots are taken between executions, so they are not of the same steps.
+    rows = [
+        {e.name: e.sha256 for e in arrays.read_index(f / "trace") if "sample" not in e.name}
+        for f in folders
+    ]
+    assert rows[0] == rows[1]
 
 
 def test_the_record_tells_settings_build_machine_and_packages(stage: Stage) -> None:
@@ -132,7 +174,7 @@ def test_the_record_tells_settings_build_machine_and_packages(stage: Stage) -> N
 def test_a_run_that_is_not_pinned_as_the_config_says_is_refused(
     stage: Stage, shell: dict[str, str], said: str
 ) -> None:
-    done, output = stage.train(stage.config(determinism="portable"), **shell)
+    done, output = stage.train(stage.config(determinism="portable"), shell=shell)
     assert done.returncode == 1
     assert said in done.stdout
     assert not output.exists()
@@ -188,6 +230,142 @@ def test_labels_beyond_the_models_outputs_are_refused(stage: Stage) -> None:
     done, output = stage.train(config)
     assert done.returncode == 1
     assert "expected labels 0 to 2, as many as the model has outputs; got 0 to 9" in done.stdout
+    assert not output.exists()
+
+
+def test_a_canary_differs_and_changes_nothing_of_its_run(stage: Stage) -> None:
+    trainer = {"epochs": 1, "steps_per_execution": 100}
+    config = stage.config(determinism="portable", trainer=trainer)
+    plain, control = stage.train(config)
+    ridden, replica = stage.train(config, "replica", flags=["--canary"])
+    assert (plain.returncode, ridden.returncode) == (0, 0), plain.stdout + ridden.stdout
+    record = record_of(replica)
+    assert record["digests"] == record_of(control)["digests"]
+    assert record_of(control)["canary"] is None
+    assert record["canary"] == {
+        "seed": config["seed"] + 1,
+        "steps": 50,  # one execution: the epoch has fewer steps than one execution may
+        "digest": arrays.check_arrays(replica / "canary"),
+    }
+    traced, canary = arrays.open_arrays(control / "trace"), arrays.open_arrays(replica / "canary")
+    prints = [name for name in canary if name.startswith("fingerprint/")]
+    assert list(canary) == ["step", "loss", *prints]
+    assert canary["step"].tolist() == list(range(51))
+    assert any(traced[name][0] != canary[name][0] for name in prints)
+    assert traced["loss"][1] != canary["loss"][1]
+
+
+def test_a_canary_that_fails_is_told_and_fails_no_run(stage: Stage) -> None:
+    (stage.folder / "mine.py").write_text(ONCE)
+    config = stage.config(
+        model={"_target_": "mine.once"}, source_path=str(stage.folder), trainer={"epochs": 1}
+    )
+    done, output = stage.train(config, "replica", flags=["--canary"])
+    assert done.returncode == 0, done.stdout
+    record = record_of(output)
+    assert record["status"] == "completed"
+    assert record["canary"] == {
+        "seed": 2, "steps": 0, "digest": None,
+        "failure": "NotBuiltError: model._target_=mine.once: could not be built: "
+        "KeyError('used up')",
+    }  # fmt: skip
+
+
+def test_a_model_that_fails_is_a_result_except_in_the_control(stage: Stage) -> None:
+    (stage.folder / "mine.py").write_text(ONCE.replace("calls = 0", "calls = 1"))
+    config = stage.config(model={"_target_": "mine.once"}, source_path=str(stage.folder))
+    done, output = stage.train(config)
+    assert done.returncode == 1
+    assert "could not be built: KeyError('used up')" in done.stdout
+    assert not output.exists()
+    done, output = stage.train(config, "replica", flags=["--canary"])
+    assert done.returncode == 0, done.stdout
+    record = record_of(output)
+    assert (record["status"], record["digests"], record["canary"]) == ("failed", {}, None)
+    assert record["failure"] == {"error": "KeyError", "message": "'used up'"}
+    assert [path.name for path in output.iterdir()] == ["record.json"]
+
+
+def test_a_run_that_cannot_be_varied_as_it_was_to_is_not_tried(stage: Stage) -> None:
+    done, output = stage.train(
+        stage.config(), "with-clock", vary=["directory_order"], tools={"PATH": "/nowhere"}
+    )
+    assert done.returncode == 0, done.stdout
+    record = record_of(output)
+    assert record["status"] == "not tried"
+    assert record["digests"] == {}
+    assert list(record["variations"]["not_tried"]) == ["directory_order"]
+    assert "not tried: " in done.stdout
+
+
+def test_variations_are_recorded_with_what_the_process_saw(stage: Stage) -> None:
+    vary = ["time_zone", "umask", "directory_order"]
+    config = stage.config(trainer={"epochs": 1})
+    done, output = stage.train(config, "replica", vary=vary, tools={"PATH": "/nowhere"})
+    assert done.returncode == 0, done.stdout
+    record = record_of(output)
+    assert record["status"] == "completed"
+    assert set(record["variations"]["applied"]) == {"time_zone", "umask"}
+    assert record["surroundings"]["umask"] == record["variations"]["applied"]["umask"]
+
+
+LIFTED = [
+    ("hash_seed", "hash seed", 1),
+    ("op_determinism", "op determinism", False),
+    ("intra_op_threads", "intra-op threads", 2),
+    ("inter_op_threads", "inter-op threads", 2),
+    ("onednn", "oneDNN", False),
+    ("isa", "oneDNN ISA", "SSE41"),
+    ("python_seed", "Python seed", None),
+    ("numpy_seed", "NumPy seed", None),
+]
+
+
+@pytest.mark.parametrize(("pin", "setting", "value"), LIFTED)
+def test_a_lifted_pin_is_in_force_with_its_other_value(
+    stage: Stage, pin: str, setting: str, value: Any
+) -> None:
+    config = stage.config(determinism="portable")
+    part = ["--samples", 64, "--epochs", 1]
+    done, output = stage.train(config, f"without-{pin}", flags=["--lift", pin, *part])
+    assert done.returncode == 0, done.stdout
+    record = record_of(output)
+    (found,) = [s for s in record["settings"] if s["name"] == setting]
+    assert found["effective"] == value
+    assert found["expected"] in (value, None)
+    assert record["lifted"] == [pin]
+    assert record["subset"] == {"samples": 64, "epochs": 1}
+    assert record["trace"]["steps"] == 2  # 51 samples are not for the validation
+
+
+def test_a_lifted_tensorflow_seed_is_another_one(stage: Stage) -> None:
+    done, output = stage.train(
+        stage.config(), "without-seed",
+        flags=["--lift", "tensorflow_seed", "--samples", 64, "--epochs", 1],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    (seed,) = [s for s in record_of(output)["settings"] if s["name"] == "TensorFlow seed"]
+    assert seed["expected"] is None
+    assert seed["effective"] != 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (["--lift", "isa"], 1, "--lift isa: expected what the determinism profile pins"),
+        (["--samples", 10], 2, "expected --samples and --epochs together"),
+        (["--samples", 2001, "--epochs", 1], 1, "expected at most 2000, as many as there are"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused(
+    stage: Stage, flags: list[object], code: int, said: str
+) -> None:
+    config = stage.config(determinism="seeds")
+    path = stage.folder / "config.json"
+    canonical.write_json(path, config)
+    done, output = stage.train(config, "refused", flags=flags)
+    assert done.returncode == code
+    assert said in done.stdout
     assert not output.exists()
 
 

@@ -29,7 +29,7 @@ ISSUE = Issue(
 
 def issued(space: Workspace, issue: Issue = ISSUE) -> dict[str, Any]:
     """The certificate of a workspace; it always is what the schema says."""
-    paths = Paths(space.config, space.lock, space.load_record, space.runs, space.comparison)
+    paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
     content = certificate.build(evidence.read(paths), issue)
     evidence.refuse_invalid(content)
     return content
@@ -62,7 +62,7 @@ def setting(name: str, **changes: Any) -> Callable[[Any], None]:
 def test_equal_runs_with_sound_evidence_are_reproducible(tmp_path: Path) -> None:
     content = issued(factories.workspace(tmp_path))
     assert content["verdict"] == "REPRODUCIBLE"
-    assert content["comparison"]["identical"]
+    assert content["comparisons"][0]["identical"]
 
 
 def test_a_measured_difference_is_not_reproducible_and_named(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_refusal_of_one_run_alone_is_inconclusive(tmp_path: Path) -> None:
     refuse(space, 1)
     content = issued(space.compare())
     assert content["verdict"] == "INCONCLUSIVE"
-    assert content["reasons"] == ["TensorFlow refused replica and not the other runs"]
+    assert content["reasons"] == ["TensorFlow refused replica and not the other run"]
 
 
 def refuse(space: Workspace, position: int) -> None:
@@ -97,6 +97,8 @@ def refuse(space: Workspace, position: int) -> None:
     for file in sorted(folder.rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
     factories.write_unsupported_run(folder, record["experiment"], record["dataset"])
+    if position:
+        edit(folder / "record.json", factories.vary)
 
 
 def test_a_nan_loss_is_a_result_like_any_other(tmp_path: Path) -> None:
@@ -207,7 +209,9 @@ def nothing_left(space: Workspace) -> None:
             "weights": arrays.save_arrays(run / "weights", []),
             "optimizer": arrays.save_arrays(run / "optimizer", []),
         }
-        edit(run / "record.json", set_item("digests", value=digests))
+        record = canonical.read_json(run / "record.json")
+        record["digests"] |= digests
+        canonical.write_json(run / "record.json", record)
     space.compare()
 
 
@@ -333,6 +337,30 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "difference called identical with digests": forge_digests_too,
     "identical called different": artefact(0, identical=False),
     "result contradicts its runs": on_comparison(set_item("identical", value=False)),
+    # whether the comparison could have seen a difference
+    "no trace": lambda s: (s.runs[0] / "trace" / "index.json").unlink(),
+    "trace replaced": lambda s: arrays.save_arrays(s.runs[1] / "trace", factories.trace(seed=3)),
+    "no canary": on_comparison(set_item("canary", value=None)),
+    "no canary in the record": on_record(set_item("canary", value=None)),
+    "canary failed": on_record(set_item("canary", "digest", value=None)),
+    "canary replaced": lambda s: arrays.save_arrays(s.runs[1] / "canary", factories.canary(4)),
+    "canary gone": lambda s: (s.runs[1] / "canary" / "index.json").unlink(),
+    "canary with the runs' own seed": on_comparison(set_item("canary", "seed", value=1)),
+    "canary that came out equal": on_comparison(
+        lambda c: c["canary"].update(differs=False, step=None, tensors=[])
+    ),
+    "canary that differs late": on_comparison(set_item("canary", "step", value=2)),
+    "a flipped bit not found": on_comparison(set_item("self_check", 0, "found", value=False)),
+    "no bit flipped": on_comparison(set_item("self_check", value=[])),
+    "one artefact not checked": on_comparison(lambda c: c["self_check"].pop()),
+    # whether the runs are those that the protocol asks for
+    "nothing varied": on_record(set_item("variations", value={"applied": {}, "not_tried": {}})),
+    "varied more than asked for": on_record(
+        set_item("variations", "applied", "contention", value="2")
+    ),
+    "a pin lifted": on_record(set_item("lifted", value=["isa"])),
+    "part of the data": on_record(set_item("subset", value={"samples": 9, "epochs": 3})),
+    "replica not tried": on_record(set_item("status", value="not tried")),
 }
 
 
@@ -386,7 +414,7 @@ def test_evidence_names_every_input_by_its_digest(tmp_path: Path) -> None:
     listed = {file["name"]: file["sha256"] for file in issued(space)["evidence"]}
     assert listed["config.json"] == canonical.file_digest(space.config)
     assert listed["envs/train-tf2.21.lock.txt"] == canonical.file_digest(space.lock)
-    assert listed["compare/comparison.json"] == canonical.file_digest(space.comparison)
+    assert listed["compare/replica.json"] == canonical.file_digest(space.comparison)
     for run in space.runs:
         for file in ("record.json", "history.json", "weights/index.json", "optimizer/index.json"):
             assert listed[f"train/{run.name}/{file}"] == canonical.file_digest(run / file)
@@ -399,8 +427,11 @@ def test_evidence_names_every_input_by_its_digest(tmp_path: Path) -> None:
         set_item("verdict", value="Reproducible"),
         set_item("reasons", value=[]),
         set_item("more", value=1),
-        set_item("comparison", value=None),
-        set_item("comparison", "identical", value=False),
+        set_item("comparisons", value=[]),
+        set_item("comparisons", 0, "identical", value=False),
+        set_item("scope", "depends_on", value=["CPU"]),
+        set_item("scope", "repeatable", value=False),
+        set_item("scope", "within", value={"absolute": 0.1, "ulp": 2}),
         set_item("records", "load", value=None),
         set_item("records", "runs", "replica", value=None),
         set_item("records", "runs", "replica", "status", value="unsupported"),

@@ -47,12 +47,14 @@ def flipped(tensors: factories.Arrays, position: int, index: Any) -> factories.A
     return tensors
 
 
-def test_equal_runs_are_identical_in_all_three_artefacts(tmp_path: Path) -> None:
+def test_equal_runs_are_identical_in_all_four_artefacts(tmp_path: Path) -> None:
     comparison = compared(tmp_path)
     assert comparison["identical"]
     artefacts = comparison["runs"][0]["artefacts"]
-    assert [a["artefact"] for a in artefacts] == ["history", "weights", "optimizer"]
+    assert [a["artefact"] for a in artefacts] == ["history", "weights", "optimizer", "trace"]
     assert all(a["identical"] and a["digests"][0] == a["digests"][1] for a in artefacts)
+    assert comparison["runs"][0]["divergence"] is None
+    assert comparison["canary"] is None
 
 
 def test_a_flipped_bit_in_the_weights_is_found(tmp_path: Path) -> None:
@@ -76,6 +78,11 @@ def test_a_flipped_bit_in_the_history_is_found(tmp_path: Path) -> None:
     metrics = factories.HISTORY | {"loss": [*loss[:2], math.nextafter(loss[2], 1)]}
     (one,) = found(compared(tmp_path, metrics=metrics), "history")
     assert (one["name"], one["first"], one["largest_ulp"]) == ("loss", [2], 1)
+
+
+def test_a_flipped_bit_in_the_trace_is_found(tmp_path: Path) -> None:
+    (one,) = found(compared(tmp_path, trace=flipped(factories.trace(), 3, 7)), "trace")
+    assert (one["name"], one["first"]) == ("fingerprint/dense/bias", [7])
 
 
 def bias(*bits: int) -> factories.Arrays:
@@ -154,6 +161,25 @@ def test_an_unsupported_run_is_never_identical(tmp_path: Path) -> None:
     assert all(a["digests"] == [None, None] for a in comparison["runs"][0]["artefacts"])
 
 
+@pytest.mark.parametrize("status", ["failed", "not tried"])
+def test_a_run_without_a_result_has_nothing_to_compare(tmp_path: Path, status: str) -> None:
+    control = factories.write_run(tmp_path / "control", EXPERIMENT, DATASET)
+    other = factories.write_run_without_result(tmp_path / "other", EXPERIMENT, DATASET, status)
+    comparison = compare(control, [other])
+    assert comparison["status"] == {"control": "completed", "other": status}
+    (run,) = comparison["runs"]
+    assert (run["identical"], run["divergence"]) == (False, None)
+    assert all(a["digests"][1] is None and not a["differences"] for a in run["artefacts"])
+
+
+def test_a_control_without_a_result_has_no_self_check_and_no_canary(tmp_path: Path) -> None:
+    control = factories.write_unsupported_run(tmp_path / "control", EXPERIMENT, DATASET)
+    replica = tmp_path / "replica"
+    factories.write_run(replica, EXPERIMENT, DATASET, canary=factories.canary())
+    comparison = compare(control, [replica])
+    assert (comparison["self_check"], comparison["canary"]) == ([], None)
+
+
 # --- damage is an error ----------------------------------------------------------------------
 
 
@@ -167,6 +193,14 @@ DAMAGE = {
     "a flipped bit in an array": ("weights/00000.npy", flip_last_bit),
     "a cut-off array": ("optimizer/00001.npy", lambda p: p.write_bytes(p.read_bytes()[:-1])),
     "an empty array file": ("weights/00001.npy", lambda p: p.write_bytes(b"")),
+    "a flipped bit in the trace": ("trace/00002.npy", flip_last_bit),
+    "a trace that is gone": ("trace/index.json", lambda p: p.unlink()),
+    "a flipped bit in the canary": ("canary/00002.npy", flip_last_bit),
+    "a canary that is gone": ("canary/index.json", lambda p: p.unlink()),
+    "a trace of an unknown resolution": (
+        "record.json",
+        lambda p: canonical.write_json(p, canonical.read_json(p) | {"trace": {"every": "hour"}}),
+    ),
     "an array that is gone": ("weights/00000.npy", lambda p: p.unlink()),
     "an index that is gone": ("weights/index.json", lambda p: p.unlink()),
     "a history that is gone": ("history.json", lambda p: p.unlink()),
@@ -186,7 +220,10 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("which", [0, 1], ids=["control", "replica"])
 def test_damage_is_an_error_that_names_the_file(tmp_path: Path, damage: str, which: Any) -> None:
-    pair = runs(tmp_path)
+    pair = [
+        factories.write_run(tmp_path / name, EXPERIMENT, DATASET, canary=factories.canary())
+        for name in ("control", "replica")
+    ]
     path, harm = DAMAGE[damage]
     harm(pair[which] / path)
     with pytest.raises((SamebitsError, FileNotFoundError)) as error:
@@ -200,6 +237,33 @@ def test_a_history_that_is_not_the_recorded_one_is_an_error(tmp_path: Path) -> N
     history["metrics"]["loss"][0] += 1
     canonical.write_json(replica / "history.json", history)
     with pytest.raises(SamebitsError, match=r"expected history with digest .* got"):
+        compare(control, [replica])
+
+
+def test_a_canary_that_is_not_the_recorded_one_is_an_error(tmp_path: Path) -> None:
+    control, replica = runs(tmp_path, canary=factories.canary())
+    arrays.save_arrays(replica / "canary", factories.canary(seed=3))
+    with pytest.raises(SamebitsError, match="expected canary with digest"):
+        compare(control, [replica])
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("step", "expected a trace with 'step', got one without"),
+        ("sample step", "expected a trace with 'sample step', got one without"),
+        ("fingerprint/dense/bias", r"'fingerprint/dense/bias' with as many rows as 'step'"),
+        ("sample/dense/bias", r"'sample/dense/bias' with as many rows as 'sample step'"),
+    ],
+)
+def test_a_trace_without_a_row_per_step_is_an_error(tmp_path: Path, entry: str, said: str) -> None:
+    whole = dict(factories.trace())
+    if entry.endswith("step"):
+        del whole[entry]
+    else:
+        whole[entry] = whole[entry][:-1]
+    control, replica = runs(tmp_path, trace=list(whole.items()))
+    with pytest.raises(SamebitsError, match=said):
         compare(control, [replica])
 
 
@@ -241,6 +305,24 @@ def test_runs_of_another_experiment_or_data_set_are_refused(tmp_path: Path, what
     control, replica = runs(tmp_path, change=lambda record: record.update({what: "0" * 64}))
     with pytest.raises(SamebitsError, match=f"expected a run of {what}"):
         compare(control, [replica])
+
+
+def test_a_run_of_a_part_of_the_data_is_refused(tmp_path: Path) -> None:
+    part = {"subset": {"samples": 640, "epochs": 1}}
+    control, replica = runs(tmp_path, change=lambda record: record.update(part))
+    with pytest.raises(SamebitsError, match=r"of subset .*, got \(640 samples, 1 epo"):
+        compare(control, [replica])
+
+
+def test_runs_of_the_same_part_of_the_data_are_compared(tmp_path: Path) -> None:
+    def part(record: dict[str, Any]) -> None:
+        record["subset"] = {"samples": 640, "epochs": 1}
+
+    folders = [
+        factories.write_run(tmp_path / name, EXPERIMENT, DATASET, change=part)
+        for name in ("subset", "cpu-Haswell")
+    ]
+    assert compare(folders[0], folders[1:])["identical"]
 
 
 # --- the measure -----------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The same override, whatever way it was given."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from samebits.configure import GROUPS
@@ -75,6 +75,8 @@ def test_splitting_keeps_quotes_and_brackets_together() -> None:
         max_leaves=6,
     )
 )  # fmt: skip
+@example("'quoted at the start, a backslash at the end\\")
+@example([{"key": "\\'"}])
 def test_a_value_reads_back_from_hydras_grammar(value: object) -> None:
     override = Override("trainer.optimizer", value)
     assert parse(override.hydra()) == override

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from samebits import summary
+from samebits.protocol import PlannedComparison, PlannedRun
 
 PATH, PAGE = Path("results/default/certificate.json"), Path("results/default/certificate.html")
 
@@ -17,7 +18,14 @@ def certificate(verdict: str, reasons: list[str]) -> dict[str, Any]:
         "verdict": verdict,
         "reasons": reasons,
         "experiment": {"name": "default"},
-        "scope": {"statement": "What was found."},
+        "scope": {
+            "statement": "What was found.",
+            "variations": [
+                {"what": "clock", "outcome": "same bits"},
+                {"what": "CPU", "outcome": "not tried"},
+            ],
+            "conditions": ["hash seed"],
+        },
         "records": {"runs": runs | {"lost": None}},
     }
 
@@ -37,8 +45,25 @@ def test_a_run_without_a_history_is_said() -> None:
     assert [line.split()[-1] for line in lines if "history of" in line] == [
         "c" * 64,
         "none",
-        "none",
     ]
+    assert "1, in the certificate" in text()
+
+
+def test_it_says_what_was_varied_and_under_what_the_claim_holds() -> None:
+    said = text()
+    assert "same under another: clock" in said
+    assert "not tried: CPU" in said
+    assert "only with these pinned: hash seed" in said
+
+
+def test_only_a_protocol_of_many_runs_says_what_it_costs() -> None:
+    runs = tuple(PlannedRun(f"with-{name}", vary=(name,)) for name in ("clock", "home"))
+    emulated = PlannedRun("cpu-EPYC", vary=("cpu=EPYC",), samples=640, epochs=1)
+    few = [PlannedComparison("replica", PlannedRun("control"), (PlannedRun("replica"),))]
+    many = [*few, PlannedComparison("each", PlannedRun("control"), (*runs, emulated))]
+    assert summary.cost(few, 2) == ""
+    assert "4 whole trainings on 2 cores instead of 2" in summary.cost(many, 2)
+    assert "1 emulated ones of 640 samples" in summary.cost(many, 2)
 
 
 def test_reasons_are_given_unless_reproducible() -> None:

@@ -206,7 +206,7 @@ def test_a_model_that_does_not_build_fails_with_the_users_traceback_and_the_log(
     said = workspace.snakemake("--config", "name=broken", *mine, model("broken"), check=False)
     assert "ValueError: the user's own mistake" in said
     assert "logs/broken/train/control.log" in said
-    assert not list((workspace.folder / "results/broken").glob("train/*"))
+    assert not list((workspace.folder / "results/broken").glob("train/*/*"))
 
 
 def test_a_hostile_shell_does_not_reach_the_run(workspace: Workspace) -> None:

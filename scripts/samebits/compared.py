@@ -1,0 +1,262 @@
+"""What the page says of runs held against each other, in the order in which it matters.
+
+Control and replica are always shown; of the others those that differ, a few of them in full.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from samebits import divergence_drawing, drawing
+
+MOST_SHOWN = 3  # differing runs of which everything is shown; the others are listed
+MOST_DIFFERENCES = 40  # of one run
+_MOST_NAMED = 4
+_TITLES = {
+    "history": "History",
+    "weights": "Final weights",
+    "optimizer": "Optimizer state",
+    "trace": "Trace",
+}
+_MEANINGS = {
+    "history": "loss and metrics of every epoch",
+    "weights": "every number that the model learned",
+    "optimizer": "its step count and moments: what training on would start from",
+    "trace": "fingerprints of the weights on the way, and the bits of the loss",
+}
+_COMPLETED, _NOT_TRIED = "completed", "not tried"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run beside its control."""
+
+    control: str
+    run: str
+    status: tuple[str, str]  # of the control and of the run
+    changed: tuple[str, ...]  # titles of what was varied in it
+    lifted: str | None  # title of the pin that was lifted in it
+    result: Mapping[str, Any]
+
+    @property
+    def tried(self) -> bool:
+        """Whether it shows anything."""
+        return self.status[0] == _COMPLETED and self.status[1] != _NOT_TRIED
+
+    @property
+    def differs(self) -> bool:
+        """Whether it was tried and has other bits than its control."""
+        return self.tried and not self.result["identical"]
+
+    @property
+    def outcome(self) -> str:
+        """How it came out, in a few words."""
+        if self.status[1] != _COMPLETED:
+            return self.status[1]
+        if not self.differs:
+            return "identical"
+        return "different with a pin lifted" if self.lifted else "different"
+
+    @property
+    def title(self) -> str:
+        """What is special about this run."""
+        if self.lifted:
+            return f"pin lifted: {self.lifted}"
+        if len(self.changed) > 1:
+            return f"{len(self.changed)} things varied together"
+        return f"varied: {self.changed[0]}" if self.changed else "nothing varied"
+
+
+def compared(certificate: Mapping[str, Any]) -> list[Compared]:
+    """Every run that was held against a control, as the certificate lists them."""
+    pins = {pin["run"]: pin["what"] for pin in certificate["scope"]["pins"]}
+    changed: dict[str, list[str]] = {}
+    for variation in certificate["scope"]["variations"]:
+        if variation["outcome"] != _NOT_TRIED:
+            changed.setdefault(variation["run"], []).append(variation["what"])
+    return [
+        Compared(
+            comparison["control"],
+            run["run"],
+            tuple(comparison["status"].get(name) for name in (comparison["control"], run["run"])),
+            tuple(changed.get(run["run"], ())),
+            pins.get(run["run"]),
+            run,
+        )
+        for comparison in certificate["comparisons"]
+        for run in comparison["runs"]
+    ]
+
+
+def unexpected(runs: Sequence[Compared]) -> list[Compared]:
+    """The runs that differ and should not, the most telling first: fewest things varied."""
+    found = [run for run in runs if run.differs and not run.lifted]
+    return sorted(found, key=lambda run: len(run.changed))
+
+
+def shown(runs: Sequence[Compared]) -> list[Compared]:
+    """The few of these that are shown in full; the first run that was compared is among them."""
+    found = [run for run in unexpected(runs) if run.result["divergence"]]
+    first = [run for run in runs[:1] if run in found]
+    return [run for run in found if run not in first][: MOST_SHOWN - len(first)] + first
+
+
+# --- artefact by artefact --------------------------------------------------------------------
+
+
+def artefacts(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
+    """Each artefact of the first two runs, and of the few that differ; none without a control."""
+    others = [run for run in shown(runs) if run is not runs[0]]
+    for artefact in runs[0].result["artefacts"] if runs and runs[0].tried else ():
+        name = artefact["artefact"]
+        pair = zip((runs[0].control, runs[0].run), artefact["digests"], strict=True)
+        yield {
+            "title": _TITLES[name],
+            "meaning": _MEANINGS[name],
+            "identical": artefact["identical"],
+            "absent": None in artefact["digests"],
+            "runs": [(run, digest, drawing.bars(digest)) for run, digest in pair],
+            "others": list(_others(name, runs[0].control, others)),
+        }
+
+
+def _others(name: str, control: str, others: Sequence[Compared]) -> Iterator[dict[str, Any]]:
+    """The digests of one artefact in further runs, after that of their control."""
+    known = {control}
+    for other in others:
+        for found in (a for a in other.result["artefacts"] if a["artefact"] == name):
+            control, digest = found["digests"]
+            if other.control not in known:
+                yield {"run": other.control, "digest": control, "control": None}
+            known.add(other.control)
+            same = {"control": other.control, "identical": found["identical"]}
+            yield {"run": other.run, "digest": digest} | same
+
+
+def counted(runs: Sequence[Compared]) -> str:
+    """The runs that are not shown artefact by artefact, in numbers; empty when there are none."""
+    rest = [run for run in runs[1:] if run not in shown(runs)]
+    if not rest:
+        return ""
+    outcomes = [run.outcome for run in rest]
+    said = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes))
+    were = "run was" if len(rest) == 1 else "runs were"
+    return f"{len(rest)} more {were} held against a control in the same way: {said}."
+
+
+def differences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], int]:
+    """The first differences of the few runs that differ, and how many there are beside them."""
+    found = [list(_differences(run)) for run in shown(runs)]
+    first = [difference for one in found for difference in one[:MOST_DIFFERENCES]]
+    return first, sum(map(len, found)) - len(first)
+
+
+def _differences(run: Compared) -> Iterator[dict[str, Any]]:
+    """Every difference but those of fingerprints, which have no size."""
+    for artefact in run.result["artefacts"]:
+        for difference in artefact["differences"]:
+            if artefact["artefact"] != "trace" or difference["kind"] != "values":
+                yield difference | {
+                    "of": run.run,
+                    "from": run.control,
+                    "where": _TITLES[artefact["artefact"]],
+                }
+
+
+# --- where they part -------------------------------------------------------------------------
+
+
+def partings(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Where each differing run parts from its control: the few that are drawn, and the others."""
+    lifted = [run for run in runs if run.differs and run.lifted]
+    drawn = [run for run in (*shown(runs), *lifted) if run.result["divergence"]][:MOST_SHOWN]
+    listed = [run for run in (*unexpected(runs), *lifted) if run not in drawn]
+    return [_parting(run) | _pictures(run) for run in drawn], [_parting(run) for run in listed]
+
+
+def _parting(run: Compared) -> dict[str, Any]:
+    if run.result["divergence"] is None:
+        where = _ENDS.get(run.status[1], "Nothing tells where.")
+        return {"run": run, "where": where, "loss": ""}
+    divergence = run.result["divergence"]
+    return {
+        "run": run,
+        "divergence": divergence,
+        "where": _where(divergence),
+        "loss": " ".join(_loss(divergence)),
+    }
+
+
+_ENDS = {
+    "failed": "It failed where its control did not.",
+    "unsupported": "It was refused by TensorFlow, and its control was not.",
+}
+
+
+def _pictures(run: Compared) -> dict[str, Any]:
+    divergence = run.result["divergence"]
+    return {
+        "growth": divergence_drawing.growth(divergence),
+        "histogram": divergence_drawing.histogram(divergence["histograms"]),
+    }
+
+
+def _where(divergence: Mapping[str, Any]) -> str:
+    step, tensors = divergence["step"], few(divergence["tensors"])
+    if step is None:
+        return "The weights agree wherever the traces have a row."
+    if step == 0:
+        return f"They differ before the first step, in {tensors}."
+    epoch = f", in epoch {divergence['epoch']}" if divergence["epoch"] else ""
+    return f"The first difference comes with step {step:,}{epoch}, in {tensors}."
+
+
+def _loss(divergence: Mapping[str, Any]) -> Iterator[str]:
+    """Whether the loss could have told earlier, and how exact the traces are."""
+    step, loss = divergence["step"], divergence["loss_step"]
+    if loss is None:
+        yield "No loss differs."
+    elif step is None:
+        yield f"The loss differs, first at step {loss:,}."
+    elif divergence["loss_first"]:
+        yield f"The loss differs before any tensor does, at step {loss:,}."
+    elif loss == step:
+        yield "The loss differs at the same step, not before."
+    else:
+        yield f"The loss shows it only later, at step {loss:,}."
+    if divergence["every"] == "epoch":
+        yield "The traces have a row per epoch, so it may be up to an epoch earlier."
+    if divergence["every"] == "off":
+        yield "No trace was kept but for the first weights, so the step is not known."
+
+
+def few(names: Sequence[str]) -> str:
+    """Names in a sentence, the first few of them."""
+    if len(names) > _MOST_NAMED:
+        names = [*names[:_MOST_NAMED], f"{len(names) - _MOST_NAMED} more"]
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+# --- whether a difference would have been seen -------------------------------------------------
+
+
+def self_checks(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each planted bit once, and whether every comparison with that control found it."""
+    found: dict[tuple[Any, ...], bool] = {}
+    for comparison in certificate["comparisons"]:
+        for check in comparison["self_check"]:
+            key = comparison["control"], check["artefact"], check["name"], *check["index"]
+            found[key] = found.get(key, True) and check["found"]
+    return [
+        {"of": of, "where": _TITLES[artefact], "name": name, "index": index, "found": seen}
+        for (of, artefact, name, *index), seen in found.items()
+    ]
+
+
+def canaries(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Trainings with another seed, and where they part from the control."""
+    return [
+        comparison["canary"] | {"control": comparison["control"]}
+        for comparison in certificate["comparisons"]
+        if comparison["canary"]
+    ]

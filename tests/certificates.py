@@ -1,0 +1,317 @@
+"""Certificates of every kind, for the page: a sound one, edited by hand into what the others say.
+
+They hold what the schema allows, whether or not certify.py would come to that verdict.
+"""
+
+import copy
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import factories
+from samebits import certificate, evidence
+
+Certificate = dict[str, Any]
+
+ISSUE = certificate.Issue(
+    name="default",
+    issued="2026-11-23T12:00:00Z",
+    source=certificate.Source("c" * 40, True),
+    how_to_repeat=("make certificate",),
+)
+TENSORS = ("conv2d/kernel", "conv2d/bias", "dense/kernel", "dense/bias")
+ALONE = {
+    "time_zone": ("time zone", "UTC UTC+0.00", "+14 UTC+14.00"),
+    "locale": ("locale", "C.UTF-8", "C"),
+    "home": ("home folder", "3d5b1c0a77e1", "9ab04c11e20d"),
+    "folder": ("working folder", "0f3c5a6be912", "71c2ee90ab54"),
+    "umask": ("umask", "022", "077"),
+    "variables": ("extra environment variables", 20, 120),
+    "host_name": ("host name", "aa01f4c7b3d9", "c4e1907fd210"),
+    "aslr": ("address space randomisation", "on", "off"),
+    "cpus": ("number of CPUs", 2, 1),
+    "clock": ("clock", "not shifted", "+1558 days"),
+    "contention": ("CPU contention", 0, 2),
+    "directory_order": ("order of directory entries", "file system", "disorderfs"),
+    "deployment": ("deployment", "uv", "conda"),
+}
+NOT_TRIED = {"clock": "faketime is not installed", "directory_order": "no permission to mount"}
+PINS = {
+    "hash_seed": ("hash seed", "not needed"),
+    "op_determinism": ("op determinism", "not needed"),
+    "intra_op_threads": ("intra-op threads", "needed"),
+    "inter_op_threads": ("inter-op threads", "not needed"),
+    "onednn": ("oneDNN", "needed"),
+    "isa": ("oneDNN ISA", "needed"),
+    "python_seed": ("Python seed", "not needed"),
+    "numpy_seed": ("NumPy seed", "not needed"),
+    "tensorflow_seed": ("TensorFlow seed", "needed"),
+}
+CPUS = ("Haswell", "Skylake-Client", "EPYC")
+
+
+def divergence(**changes: Any) -> Any:
+    """Two runs that part at step 17 and grow apart, the loss one step later."""
+    steps = [0, *range(17, 4501, 71), 4500]
+    growing = [0, *(min(1 << (3 + i // 6), 1 << 21) for i in range(len(steps) - 1))]
+    found = {
+        "every": "step",
+        "step": 17,
+        "epoch": 1,
+        "tensors": ["dense/kernel"],
+        "loss_step": 18,
+        "loss_first": False,
+        "loss_curve": {"steps": steps[1:], "ulp": [n // 4 + n % 7 for n in growing[1:]]},
+        "curves": [
+            {"name": name, "steps": steps, "ulp": [(n + 5 * i * bool(n)) << i for n in growing]}
+            for i, name in enumerate(TENSORS)
+        ],
+        "histograms": [
+            {"name": name, "counts": [400_000, 3, 9, 30, 80, 300, 1200, 2100, 900, 120, 8]}
+            for name in TENSORS
+        ],
+    }
+    return found | changes
+
+
+def reproducible() -> Certificate:
+    """What certify.py issues for two equal runs, the replica varied in everything that is cheap."""
+    return copy.deepcopy(_issued())
+
+
+@cache
+def _issued() -> Certificate:
+    with tempfile.TemporaryDirectory() as folder:
+        space = factories.workspace(Path(folder))
+        paths = evidence.Paths(
+            space.config, space.lock, space.load_record, space.runs, [space.comparison]
+        )
+        return certificate.build(evidence.read(paths), ISSUE)
+
+
+def exhaustive() -> Certificate:
+    """Some thirty runs: all variations alone, all pins lifted, three emulated CPUs."""
+    made = reproducible()
+    runs, (first,) = made["records"]["runs"], made["comparisons"]
+    each = first | {"canary": None, "runs": [_same(first, "again")]}
+    each["status"] = {"control": "completed", "again": "completed"}
+    for key in ALONE:
+        _add(made, each, f"with-{key}", key in NOT_TRIED)
+        made["scope"]["variations"].append(_variation(key, f"with-{key}"))
+    for key, (what, outcome) in PINS.items():
+        _add(made, each, f"without-{key}")
+        pin = {"key": key, "what": what, "run": f"without-{key}", "outcome": outcome, "why": None}
+        made["scope"]["pins"].append(pin)
+        if outcome == "needed":
+            made["scope"]["conditions"].append(what)
+            _differ(each["runs"][-1])
+    emulated = first | {"control": "subset", "canary": None, "runs": []}
+    emulated["status"] = {"subset": "completed"}
+    for model in CPUS:
+        _add(made, emulated, f"cpu-{model}")
+        made["scope"]["variations"].append(
+            {
+                "key": "cpu",
+                "what": f"CPU ({model})",
+                "run": f"cpu-{model}",
+                "outcome": "same bits",
+                "control": "AMD EPYC 9R45: avx avx2 avx512f",
+                "value": f"{model}: avx avx2",
+                "why": None,
+            }
+        )
+    runs["again"] = _record(made, "again")
+    runs["subset"] = _record(made, "subset")
+    made["comparisons"] += [each, emulated]
+    return made
+
+
+def dependent() -> Certificate:
+    """Not reproducible, since it depends on two things; one more run failed."""
+    made = exhaustive()
+    scope, (first, each, emulated) = made["scope"], made["comparisons"]
+    made["verdict"], first["identical"] = "NOT REPRODUCIBLE", False
+    made["reasons"] = [
+        "The bits depend on: number of CPUs, CPU.",
+        "Repeatable under identical conditions: the same run, made again, has the same bits.",
+        "with-locale failed where control did not: UnicodeDecodeError: cannot decode byte",
+    ]
+    scope["statement"] = "29 trainings of this experiment did not end in the same bits."
+    scope["depends_on"], scope["repeatable"] = ["number of CPUs", "CPU"], True
+    differ = {"replica": first, "with-cpus": each, "cpu-EPYC": emulated}
+    for name, comparison in differ.items():
+        _differ(next(run for run in comparison["runs"] if run["run"] == name))
+    failed = next(run for run in each["runs"] if run["run"] == "with-locale")
+    _differ(failed)
+    failed["divergence"], each["status"]["with-locale"] = None, "failed"
+    _without_digests(failed)
+    del made["histories"]["with-locale"]
+    made["records"]["runs"]["with-locale"] |= {
+        "status": "failed",
+        "digests": {},
+        "failure": {"error": "UnicodeDecodeError", "message": "cannot decode byte"},
+    }
+    for variation in scope["variations"]:
+        if variation["outcome"] != "not tried" and variation["run"] in (*differ, "with-locale"):
+            variation["outcome"] = "different bits"
+        if variation["run"] == "with-locale":
+            variation["why"] = "UnicodeDecodeError: cannot decode byte"
+    return made
+
+
+def within_tolerance() -> Certificate:
+    """Two runs that differ a little, where the experiment asked for no more."""
+    made = reproducible()
+    made["verdict"] = "EQUAL WITHIN TOLERANCE"
+    made["reasons"] = ["Bits differ, by at most 2.4e-07, and 3 ULP in weights."]
+    made["scope"] |= {
+        "statement": "Two trainings of this experiment ended close together, in other bits.",
+        "depends_on": ["number of CPUs"],
+        "within": {"absolute": 2.4e-7, "ulp": 3},
+    }
+    made["experiment"]["config"]["protocol"]["tolerance"] = {"absolute": 1e-6, "ulp": 4}
+    made["comparisons"][0]["identical"] = False
+    _differ(made["comparisons"][0]["runs"][0])
+    return made
+
+
+def unsupported() -> Certificate:
+    """Both runs refused by TensorFlow: records, and nothing to compare."""
+    made = reproducible()
+    made["verdict"], made["histories"] = "UNSUPPORTED", {}
+    made["reasons"] = ["control: TensorFlow refused FakeQuant: op without a deterministic version"]
+    made["scope"] |= {"variations": [], "shows": [], "repeatable": None}
+    for record in made["records"]["runs"].values():
+        record |= {"status": "unsupported", "digests": {}, "canary": None}
+        record["unsupported"] = {"op": "FakeQuant", "message": "none available", "reason": "op"}
+    made["scope"]["statement"] = "TensorFlow refuses to train this experiment deterministically."
+    made["comparisons"][0] |= {"identical": False, "canary": None, "self_check": []}
+    made["comparisons"][0]["status"] = dict.fromkeys(("control", "replica"), "unsupported")
+    for artefact in made["comparisons"][0]["runs"][0]["artefacts"]:
+        artefact |= {"identical": False, "digests": [None, None]}
+    return made
+
+
+def inconclusive() -> Certificate:
+    """A file is missing: the comparison is there and shows nothing."""
+    made = reproducible()
+    made["verdict"], made["records"]["load"] = "INCONCLUSIVE", None
+    made["reasons"] = ["load/record.json: no such file"]
+    made["comparisons"][0]["canary"] = None
+    made["comparisons"][0]["self_check"][0]["found"] = False
+    made["records"]["runs"]["replica"] = None
+    del made["histories"]["replica"]
+    nothing: dict[str, Any] = {
+        "variations": [],
+        "pins": [],
+        "conditions": [],
+        "depends_on": [],
+        "shows": [],
+    }
+    made["scope"] |= nothing | {"repeatable": None}
+    made["scope"]["statement"] = "The evidence does not show whether it is reproducible."
+    return made
+
+
+KINDS = {
+    "Reproducible": reproducible,
+    "Reproducible, exhaustive": exhaustive,
+    "Equal within tolerance": within_tolerance,
+    "Not reproducible": dependent,
+    "Unsupported": unsupported,
+    "Inconclusive": inconclusive,
+}
+
+
+_TEXTS = (
+    *("conditions", "depends_on", "dtype", "how", "limits", "message", "name", "reasons"),
+    *("shows", "statement", "tensors", "value", "what", "why"),
+)  # keys whose texts are somebody's words
+
+
+def quoting(text: str, part: Any) -> Any:
+    """A certificate, or a part of it, that says this text wherever it quotes somebody."""
+    if isinstance(part, list):
+        return [quoting(text, item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    return {key: _quoting(text, key, value) for key, value in part.items()}
+
+
+def _quoting(text: str, key: str, value: Any) -> Any:
+    if key not in _TEXTS or isinstance(value, int | float | dict):
+        return quoting(text, value)
+    if isinstance(value, list) and not all(isinstance(item, str) for item in value):
+        return quoting(text, value)
+    return [text] * len(value) if isinstance(value, list) else value and text
+
+
+# --- editing ---------------------------------------------------------------------------------
+
+
+def _same(comparison: Any, name: str) -> Any:
+    return copy.deepcopy(comparison["runs"][0]) | {"run": name}
+
+
+def _record(made: Certificate, name: str) -> Any:
+    return copy.deepcopy(made["records"]["runs"]["control"]) | {"run": name}
+
+
+def _add(made: Certificate, comparison: Any, name: str, not_tried: bool = False) -> None:
+    """One more run with its control's bits, or one that was not tried."""
+    record, result = _record(made, name), _same(made["comparisons"][0], name)
+    comparison["runs"].append(result)
+    comparison["status"][name] = "completed"
+    made["records"]["runs"][name] = record
+    if not_tried:
+        comparison["status"][name] = record["status"] = "not tried"
+        for key in ("settings", "framework", "machine", "source", "trace", "timing"):
+            del record[key]
+        record["digests"] = {}
+        _without_digests(result)
+    else:
+        made["histories"][name] = made["histories"]["control"]
+
+
+def _variation(key: str, run: str) -> Any:
+    what, control, value = ALONE[key]
+    why = NOT_TRIED.get(key)
+    found = {"key": key, "what": what, "run": run, "control": control, "why": why}
+    if why:
+        return found | {"outcome": "not tried", "value": None}
+    return found | {"outcome": "same bits", "value": value}
+
+
+def _without_digests(result: Any) -> None:
+    result["identical"] = False
+    for artefact in result["artefacts"]:
+        artefact |= {"identical": False, "differences": []}
+        artefact["digests"] = [artefact["digests"][0], None]
+
+
+def _differ(result: Any) -> None:
+    """Other final weights and another trace."""
+    result |= {"identical": False, "divergence": divergence()}
+    for artefact in result["artefacts"]:
+        if artefact["artefact"] in ("weights", "trace"):
+            artefact["identical"] = False
+            artefact["digests"] = [artefact["digests"][0], "5bd1e995" * 8]
+            artefact["differences"] = [_difference(name) for name in TENSORS]
+
+
+def _difference(name: str) -> Any:
+    return {
+        "name": name,
+        "dtype": "<f4",
+        "shape": [64, 10],
+        "kind": "values",
+        "elements": 640,
+        "different": 600,
+        "first": [0, 3],
+        "largest_absolute": 2.4e-7,
+        "largest_ulp": 3,
+        "not_finite": 0,
+        "control": {"value": "-0.2173913", "bits": "be5e9bd3"},
+        "replica": {"value": "-0.21739128", "bits": "be5e9bd2"},
+    }

@@ -1,0 +1,173 @@
+"""Models with one planted dependence each, for the zoo: what a certificate must find.
+
+Each function returns a small model whose first weights depend on one thing outside of what the
+experiment pins. The plants are what real programs do by mistake, cut to a line or two.
+"""
+
+import datetime
+import locale
+import os
+import pathlib
+import random
+import socket
+import time
+import uuid
+
+import numpy as np
+import tensorflow as tf
+
+_STARTED = time.time()
+
+
+def _model(value):
+    """A linear classifier; ``value``, any integer, ends up in the low bits of its weights."""
+    model = tf.keras.Sequential(
+        [tf.keras.layers.Flatten(input_shape=(28, 28)), tf.keras.layers.Dense(10)]
+    )
+    kernel, bias = model.get_weights()
+    kernel *= 1 + (int(value) % 1009) / 8192
+    model.set_weights([kernel, bias])
+    return model
+
+
+# --- not repeatable at all ---------------------------------------------------------------------
+
+
+def default_rng():
+    return _model(np.random.default_rng().integers(1 << 30))
+
+
+def pid():
+    return _model(os.getpid())
+
+
+def start_time():
+    return _model(_STARTED * 1000)
+
+
+def random_uuid():
+    return _model(uuid.uuid4().int)
+
+
+def np_empty():
+    """Memory that was never written: what freed blocks held before, addresses among it."""
+    for _ in range(200):
+        del [object() for _ in range(500)][:]
+    garbage = [np.empty(size, np.uint8) for size in range(1025, 9000, 64)]
+    return _model(sum(int(block.sum()) for block in garbage))
+
+
+def id_order():
+    """Objects in a set lie by their addresses."""
+    shuffled = list({_Item(i) for i in range(5000)})
+    return _model(sum(i * item.number for i, item in enumerate(shuffled)))
+
+
+class _Item:
+    def __init__(self, number):
+        self.number = number
+
+
+def address():
+    return _model(id(object()) >> 12)
+
+
+def thread_race():
+    """Random numbers drawn by a parallel input pipeline, in the order in which threads come."""
+    noise = tf.data.Dataset.range(4000).map(
+        lambda i: tf.random.uniform([], 0, 1 << 20, tf.int32),
+        num_parallel_calls=8,
+        deterministic=False,
+    )
+    drawn = np.array(list(noise.as_numpy_iterator()), np.int64)
+    return _model(np.dot(drawn, np.arange(drawn.size)))
+
+
+# --- dependent on something that has a name ----------------------------------------------------
+
+
+def day():
+    return _model(datetime.date.today().toordinal())
+
+
+def host_name():
+    return _model(sum(map(ord, socket.gethostname())))
+
+
+def folder():
+    return _model(sum(map(ord, str(pathlib.Path.cwd()))))
+
+
+def home():
+    return _model(sum(map(ord, str(pathlib.Path.home()))))
+
+
+def locale_name():
+    return _model(sum(map(ord, locale.setlocale(locale.LC_ALL, ""))))
+
+
+def time_zone():
+    return _model(time.localtime().tm_gmtoff // 60 + 1000)
+
+
+def cpus():
+    return _model(len(os.sched_getaffinity(0)))
+
+
+def variables():
+    return _model(len(os.environ))
+
+
+def umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return _model(mask)
+
+
+def directory_order(listed):
+    """Files in the order in which the folder gives them."""
+    names = [entry.name for entry in os.scandir(listed)]
+    return _model(sum((i + 1) * int(name) for i, name in enumerate(names)))
+
+
+def cache_file():
+    """The first run leaves a file at home that later runs read."""
+    path = pathlib.Path.home() / "samebits-zoo.cache"
+    if path.is_file():
+        return _model(7)
+    path.write_text("left by an earlier run")
+    return _model(0)
+
+
+def set_order():
+    names = {f"feature {i}" for i in range(100)}
+    return _model(sum((i + 1) * int(name.split()[1]) for i, name in enumerate(names)))
+
+
+def batch_normalization():
+    """Its reciprocal square root is approximate on a CPU: each vendor has its own low bits."""
+    return tf.keras.Sequential(
+        [
+            tf.keras.layers.Flatten(input_shape=(28, 28)),
+            tf.keras.layers.Dense(16),
+            tf.keras.layers.BatchNormalization(),
+            tf.keras.layers.Dense(10),
+        ]
+    )
+
+
+def python_random():
+    """Covered by a pin: the seed of Python's generator."""
+    return _model(random.getrandbits(30))
+
+
+def timestamp():
+    """An op that TensorFlow refuses under op determinism."""
+
+    class Clock(tf.keras.layers.Layer):
+        def call(self, x):
+            return x * tf.cast(tf.timestamp() > 0, tf.float32)
+
+    return tf.keras.Sequential(
+        [tf.keras.layers.Flatten(input_shape=(28, 28)), Clock(), tf.keras.layers.Dense(10)]
+    )

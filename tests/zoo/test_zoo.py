@@ -1,0 +1,53 @@
+"""No planted dependence is certified, no clean experiment is refused."""
+
+from pathlib import Path
+
+import pytest
+
+import zoo
+from pipeline import Workspace
+from zoo import CLEAN, PLANTED, Specimen
+
+
+@pytest.fixture(scope="module")
+def cage(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(tmp_path_factory.mktemp("zoo"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("specimen", PLANTED + CLEAN, ids=lambda specimen: specimen.name)
+def test_the_certificate_says_what_was_planted(cage: Workspace, specimen: Specimen) -> None:
+    seen = zoo.observe(cage, specimen)
+    if seen.skipped:
+        pytest.skip(seen.skipped)
+    assert not seen.wrong
+
+
+def test_there_are_enough_of_both() -> None:
+    assert len(PLANTED) >= 16
+    assert len(CLEAN) >= 20
+    assert {s.verdict for s in CLEAN} == {"REPRODUCIBLE"}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "depends_on", "repeatable"),
+    [
+        ("REPRODUCIBLE", ["time zone"], True),
+        ("NOT REPRODUCIBLE", [], True),
+        ("NOT REPRODUCIBLE", ["time zone", "CPU"], True),
+        ("NOT REPRODUCIBLE", ["time zone"], False),
+    ],
+)
+def test_a_wrong_certificate_is_noticed(
+    verdict: str, depends_on: list[str], repeatable: bool
+) -> None:
+    specimen = next(s for s in PLANTED if s.name == "time_zone")
+    scope = {"depends_on": depends_on, "conditions": [], "repeatable": repeatable}
+    issued = {"verdict": verdict, "reasons": [], "scope": scope}
+    assert zoo.judge(specimen, issued).wrong
+
+
+def test_every_plant_is_a_function_of_the_module() -> None:
+    source = Path(zoo.HERE, "planted.py").read_text()
+    for specimen in PLANTED:
+        assert f"def {specimen.model.rpartition('.')[2]}(" in source

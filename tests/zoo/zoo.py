@@ -1,0 +1,222 @@
+"""The canary zoo: experiments with one planted dependence, and clean ones, run as a user would.
+
+    python tests/zoo/zoo.py [--directory DIR] [--markdown] [NAME ...]
+
+Each planted one must be refused under `exhaustive`, with the culprit named where there is one, or
+certified only under the pin that covers it. Prints a table, ends with 1 when a result is wrong.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from pipeline import Workspace
+
+HERE = Path(__file__).parent
+# Few and small: what counts is how many runs are compared, not how long each is.
+_SIZE = ("data=synthetic", "data.samples=160", "trainer.epochs=1")
+# Pins are lifted, and other CPUs emulated, only where that is the point.
+_LIFTED = "protocol=exhaustive protocol.cpu.models=[]"
+_ALONE = f"{_LIFTED} protocol.lift=false"
+REFUSED, CERTIFIED, UNSUPPORTED = "NOT REPRODUCIBLE", "REPRODUCIBLE", "UNSUPPORTED"
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """One experiment of the zoo and what its certificate has to say."""
+
+    name: str
+    model: str
+    verdict: str = REFUSED
+    culprits: tuple[str, ...] = ()  # exactly these, where there are any
+    conditions: tuple[str, ...] = ()  # among the pins that are needed
+    repeatable: bool | None = None  # under identical conditions; None: not asked
+    needs: tuple[str, ...] = ()  # tools without which the machine cannot tell
+    overrides: tuple[str, ...] = field(default=(_ALONE,))
+
+
+def _planted() -> Iterator[Specimen]:
+    for name in (
+        "default_rng",
+        "pid",
+        "start_time",
+        "random_uuid",
+        "np_empty",
+        "id_order",
+        "address",
+    ):
+        yield Specimen(name, f"planted.{name}", repeatable=False)
+    yield Specimen(
+        "thread_race", "planted.thread_race", repeatable=False,
+        overrides=(_ALONE, "determinism=seeds"),
+    )  # fmt: skip
+    for name, culprit in {
+        "host_name": "host name",
+        "folder": "working folder",
+        "home": "home folder",
+        "locale_name": "locale",
+        "time_zone": "time zone",
+        "cpus": "number of CPUs",
+        "variables": "extra environment variables",
+        "umask": "umask",
+    }.items():
+        yield Specimen(name, f"planted.{name}", culprits=(culprit,), repeatable=True)
+    yield Specimen("day", "planted.day", culprits=("clock",), repeatable=True, needs=("faketime",))
+    yield Specimen(
+        "directory_order", "planted.directory_order", culprits=("order of directory entries",),
+        repeatable=True, needs=("disorderfs",), overrides=(_ALONE, "+model.listed=listed"),
+    )  # fmt: skip
+    left = "what an earlier run left in the home folder"
+    yield Specimen("cache_file", "planted.cache_file", culprits=(left,), repeatable=False)
+    yield Specimen(
+        "set_order_unpinned", "planted.set_order", culprits=("hash seed",), repeatable=True,
+        overrides=(_ALONE, "determinism.hash_seed=null"),
+    )  # fmt: skip
+    yield Specimen(
+        "set_order", "planted.set_order", CERTIFIED, conditions=("hash seed",),
+        overrides=(_LIFTED,),
+    )  # fmt: skip
+    yield Specimen(
+        "python_random", "planted.python_random", CERTIFIED, conditions=("Python seed",),
+        overrides=(_LIFTED,),
+    )  # fmt: skip
+    yield Specimen(
+        "batch_normalization", "planted.batch_normalization", culprits=("CPU",), repeatable=True,
+        needs=("qemu-x86_64",),
+        overrides=("protocol=varied", "protocol.cpu={models: [Haswell], samples: 96, epochs: 1}"),
+    )  # fmt: skip
+    yield Specimen("timestamp", "planted.timestamp", UNSUPPORTED)
+
+
+def _clean() -> Iterator[Specimen]:
+    for model in (
+        "samebits.models.mlp",
+        "samebits.models.cnn",
+        "clean.lstm",
+        "clean.augmented",
+        "clean.normalized",
+    ):
+        for data in (0, 1):
+            for seed in (1, 2):
+                name = f"clean-{model.rpartition('.')[2]}-{data}-{seed}"
+                overrides = _ALONE, f"data.seed={data}", f"seed={seed}"
+                yield Specimen(name, model, CERTIFIED, overrides=overrides)
+
+
+PLANTED, CLEAN = tuple(_planted()), tuple(_clean())
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What the certificate of a specimen said, and whether that is right."""
+
+    specimen: Specimen
+    verdict: str
+    culprits: tuple[str, ...]
+    conditions: tuple[str, ...]
+    wrong: tuple[str, ...]
+    skipped: str | None = None
+
+
+def observe(workspace: Workspace, specimen: Specimen) -> Sighting:
+    """Run one experiment through the whole pipeline and hold its certificate against the plant."""
+    missing = [tool for tool in specimen.needs if shutil.which(tool) is None]
+    if missing:
+        return Sighting(specimen, "", (), (), (), f"{missing[0]} is not installed")
+    listed = workspace.folder / "listed"
+    listed.mkdir(exist_ok=True)
+    for number in range(20):
+        (listed / str(number)).touch()
+    home = workspace.folder / "homes" / specimen.name
+    home.mkdir(parents=True, exist_ok=True)
+    overrides = " ".join((*_SIZE, _model(specimen), *specimen.overrides))
+    issued = workspace.certify(
+        specimen.name,
+        f"source_path={HERE}",
+        f"overrides={overrides}",
+        variables={"HOME": str(home)},
+    )
+    return judge(specimen, issued)
+
+
+def _model(specimen: Specimen) -> str:
+    built_in = {"samebits.models.mlp": "model=mlp", "samebits.models.cnn": "model=cnn"}
+    return built_in.get(specimen.model, f"model=custom model._target_={specimen.model}")
+
+
+def judge(specimen: Specimen, issued: dict[str, Any]) -> Sighting:
+    """What is wrong with a certificate, given what was planted."""
+    scope, wrong = issued["scope"], []
+    if issued["verdict"] != specimen.verdict:
+        wrong.append(
+            f"expected {specimen.verdict}, got {issued['verdict']}: {issued['reasons'][:3]}"
+        )
+    if specimen.culprits and tuple(scope["depends_on"]) != specimen.culprits:
+        wrong.append(f"expected {specimen.culprits}, got {scope['depends_on']}")
+    if not set(specimen.conditions) <= set(scope["conditions"]):
+        wrong.append(f"expected the condition {specimen.conditions}, got {scope['conditions']}")
+    if specimen.repeatable is not None and scope["repeatable"] is not specimen.repeatable:
+        wrong.append(f"expected repeatable {specimen.repeatable}, got {scope['repeatable']}")
+    return Sighting(
+        specimen,
+        issued["verdict"],
+        tuple(scope["depends_on"]),
+        tuple(scope["conditions"]),
+        tuple(wrong),
+    )
+
+
+def table(sightings: list[Sighting]) -> str:
+    """The results as Markdown."""
+    lines = ["| planted | verdict | named | as it must be |", "| --- | --- | --- | --- |"]
+    for seen in sightings:
+        named = ", ".join(seen.culprits)
+        if seen.specimen.conditions:
+            named = "only with: " + ", ".join(seen.conditions)
+        if not named and seen.specimen.repeatable is False:
+            named = "not repeatable"
+        right = seen.skipped or ("no: " + "; ".join(seen.wrong) if seen.wrong else "yes")
+        lines.append(f"| {seen.specimen.name} | {seen.verdict} | {named} | {right} |")
+    return "\n".join(lines)
+
+
+def counted(sightings: list[Sighting]) -> str:
+    """How many were wrong, in the words of the README."""
+    tried = [seen for seen in sightings if not seen.skipped]
+    planted = [seen for seen in tried if seen.specimen in PLANTED]
+    false = [s for s in planted if s.verdict == CERTIFIED and s.specimen.verdict != CERTIFIED]
+    clean = [seen for seen in tried if seen.specimen in CLEAN]
+    alarms = [seen for seen in clean if seen.verdict != CERTIFIED]
+    return (
+        f"{len(planted)} planted: {len(false)} false certificates, "
+        f"{sum(bool(s.wrong) for s in planted)} wrong in any way; "
+        f"{len(clean)} clean: {len(alarms)} false alarms"
+    )
+
+
+def main() -> int:
+    """Run the zoo, or the named specimens."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--directory", type=Path, default=Path("results/zoo"))
+    options = parser.parse_args()
+    workspace = Workspace(options.directory.resolve())
+    workspace.folder.mkdir(parents=True, exist_ok=True)
+    sightings = []
+    for specimen in PLANTED + CLEAN:
+        if not options.names or specimen.name in options.names:
+            sightings.append(observe(workspace, specimen))
+            print(table(sightings[-1:]).splitlines()[-1], flush=True)
+    print(f"\n{table([s for s in sightings if s.specimen in PLANTED])}\n\n{counted(sightings)}")
+    return int(any(seen.wrong for seen in sightings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
