@@ -120,6 +120,6 @@ class GraphTrace:
         """The rows since the last call, int32 [n, 1 + tensors]: loss, fingerprints."""
         if self._table is None:
             return np.zeros((0, 1), np.int32)
-        rows: np.ndarray = self._table[: int(self._position.numpy())].numpy()
+        rows: np.ndarray = self._table.numpy()[: int(self._position.numpy())]
         self._position.assign(0)
         return rows

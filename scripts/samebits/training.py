@@ -6,6 +6,7 @@ on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 
 import importlib
 import math
+import os
 import sys
 import time
 import traceback
@@ -87,7 +88,8 @@ def build(tf: Any, config: Mapping[str, Any], source_path: Path) -> Any:
     target = config["_target_"]
     module_name, _, function = target.rpartition(".")
     arguments = {k: v for k, v in config.items() if k not in _NOT_ARGUMENTS}
-    sys.path.append(str(source_path.resolve()))  # last: a user's file shadows no library
+    # Last: a user's file shadows no library.
+    sys.path.append(str(_as_named(source_path)))
     try:
         module = importlib.import_module(module_name)
         model = getattr(module, function)(**arguments)
@@ -222,16 +224,21 @@ def describe(model: Any) -> Dict[str, Any]:
 
 def source_files(source_path: Path) -> List[Dict[str, str]]:
     """Every imported module of the user's and of this project, with its file's digest."""
-    roots = [source_path.resolve(), Path(__file__).resolve().parents[1]]
+    roots = [_as_named(source_path), _as_named(__file__).parents[1]]
     found = {}
     for name, module in sorted(sys.modules.items()):
         if name == "__mp_main__":  # multiprocessing's second name for __main__
             continue
         file = getattr(module, "__file__", None)
-        path = Path(file).resolve() if file else None
-        if path and _is_below(path, roots) and not _is_below(path, [Path(sys.prefix).resolve()]):
+        path = _as_named(file) if file else None
+        if path and _is_below(path, roots) and not _is_below(path, [Path(sys.prefix)]):
             found[name] = canonical.file_digest(path)
     return [{"module": name, "sha256": found[name]} for name in sorted(found)]
+
+
+def _as_named(path: Any) -> Path:
+    """Absolute, links kept: modules are found below the folder by the name it was given."""
+    return Path(os.path.abspath(str(path)))
 
 
 def _is_below(path: Path, roots: List[Path]) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline import ROOT, SCRIPTS, Workspace, command, skip_without
-from samebits import arrays, canonical, history, pins
+from samebits import arrays, canonical, fingerprint, history, pins
 from samebits.configure import configure
 
 RECIPES = [
@@ -231,6 +231,21 @@ def test_labels_beyond_the_models_outputs_are_refused(stage: Stage) -> None:
     assert done.returncode == 1
     assert "expected labels 0 to 2, as many as the model has outputs; got 0 to 9" in done.stdout
     assert not output.exists()
+
+
+def test_a_trace_longer_than_the_table_in_the_graph_is_whole(stage: Stage) -> None:
+    trainer = {"epochs": 2, "batch_size": 1, "steps_per_execution": 100}
+    done, output = stage.train(stage.config(trainer=trainer))
+    assert done.returncode == 0, done.stdout
+    trace, weights = (arrays.open_arrays(output / name) for name in ("trace", "weights"))
+    assert record_of(output)["trace"]["steps"] == 3200
+    assert trace["step"].tolist() == list(range(3201))
+    assert len(trace["sample step"]) <= 64
+    for name in weights:
+        prints = trace[f"fingerprint/{name}"]
+        assert prints[-1] == fingerprint.of_array(np.array(weights[name]))
+        assert len(set(prints.tolist())) > 3000  # no row of the table is written twice
+        assert trace[f"sample/{name}"].shape[1] <= 256
 
 
 def test_a_canary_differs_and_changes_nothing_of_its_run(stage: Stage) -> None:

@@ -79,6 +79,8 @@ def test_an_op_is_silently_nondeterministic_when_its_values_differ_without_an_er
     one, two = program(values=(value("1"),)), program(values=(value("2"),))
     assert judged("silent-op-exists", one, two) == YES
     assert judged("silent-op-exists", one, one) == NOT_SHOWN
+    twice = [program(values=(value("0"), value(last))) for last in ("1", "2")]
+    assert judged("silent-op-exists", *twice) == YES
     assert judged("silent-op-exists", one, program(values=(value("", error()),))) == NOT_SHOWN
 
 

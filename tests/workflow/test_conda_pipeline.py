@@ -58,3 +58,16 @@ def test_the_post_deploy_scripts_leave_nothing_in_the_working_directory(clone: P
     made = {path.name for path in clone.iterdir()}
     expected = {Path(name).parts[0] for name in files_of_the_repository()}
     assert made - expected <= {".snakemake", "data", "logs", "results"}
+
+
+def test_another_deployment_of_the_same_lock_gives_the_same_bits(
+    clone: Path, conda: CondaStandin
+) -> None:
+    """Last in this file: it is the one that has uv build an environment beside conda's."""
+    alone = "overrides=protocol.alone=[deployment] protocol.explain=[]"
+    snakemake(clone, conda, "--config", "experiment=smoke", "name=deployed", alone)
+    certificate = json.loads((clone / "results/deployed/certificate.json").read_bytes())
+    assert certificate["verdict"] == "REPRODUCIBLE"
+    rows = {row["run"]: row for row in certificate["scope"]["variations"]}
+    seen = rows["with-deployment"]
+    assert (seen["outcome"], seen["control"], seen["value"]) == ("same bits", "conda", "uv")

@@ -146,11 +146,19 @@ def set_order():
 
 def batch_normalization():
     """Its reciprocal square root is approximate on a CPU: each vendor has its own low bits."""
+    return _normalized(tf.keras.layers.BatchNormalization())
+
+
+def layer_normalization():
+    return _normalized(tf.keras.layers.LayerNormalization())
+
+
+def _normalized(layer):
     return tf.keras.Sequential(
         [
             tf.keras.layers.Flatten(input_shape=(28, 28)),
             tf.keras.layers.Dense(16),
-            tf.keras.layers.BatchNormalization(),
+            layer,
             tf.keras.layers.Dense(10),
         ]
     )

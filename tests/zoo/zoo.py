@@ -87,11 +87,11 @@ def _planted() -> Iterator[Specimen]:
         "python_random", "planted.python_random", CERTIFIED, conditions=("Python seed",),
         overrides=(_LIFTED,),
     )  # fmt: skip
-    yield Specimen(
-        "batch_normalization", "planted.batch_normalization", culprits=("CPU",), repeatable=True,
-        needs=("qemu-x86_64",),
-        overrides=("protocol=varied", "protocol.cpu={models: [Haswell], samples: 96, epochs: 1}"),
-    )  # fmt: skip
+    for name in ("batch_normalization", "layer_normalization"):
+        yield Specimen(
+            name, f"planted.{name}", culprits=("CPU",), repeatable=True, needs=("qemu-x86_64",),
+            overrides=("protocol.cpu={models: [Haswell], samples: 96, epochs: 1}",),
+        )  # fmt: skip
     yield Specimen("timestamp", "planted.timestamp", UNSUPPORTED)
 
 
