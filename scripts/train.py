@@ -223,7 +223,8 @@ def main() -> int:
     options, clock = _arguments(), run_record.Clock()
     record = run_record.beginning(options)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    if run_record.could_not_vary(record):
+    # A replica is needed even where nothing can be varied: that is what `twice` makes.
+    if run_record.could_not_vary(record) and not options.canary:
         record["timing"] = clock.timing(0.0, 0.0)
         with canonical.whole_folder(options.output) as folder:
             canonical.write_json(folder / "record.json", record)

@@ -51,8 +51,9 @@ def _as_planned(name: str, record: Any, wanted: PlannedRun) -> Iterator[str]:
     ):
         if not same(got, sorted(asked) if isinstance(asked, tuple) else asked):
             yield f"{name}: expected {what} {_said(asked)}, got {_said(got)}"
-    if record["status"] == NOT_TRIED and (variations["applied"] or not wanted.vary):
-        yield f"{name} was not tried, without a reason"
+    alone = len(wanted.vary) == 1 and not variations["applied"] and not wanted.canary
+    if record["status"] == NOT_TRIED and not alone:
+        yield f"{name} was not trained, and not because it could not vary its one thing"
     canary = record["canary"] or {}
     if record["status"] == COMPLETED and wanted.canary and canary.get("digest") is None:
         yield f"{name} has no canary: {canary.get('failure', 'none was trained')}"

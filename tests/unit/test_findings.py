@@ -141,6 +141,12 @@ def test_what_could_not_be_tried_alone_is_listed_with_its_reason(tmp_path: Path)
     assert (row["outcome"], row["why"]) == ("not tried", "no tool")
 
 
+def test_a_replica_that_was_not_trained_shows_nothing(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(replica=["clock"], explain=[]), replica="not tried")
+    assert issued["verdict"] == "INCONCLUSIVE"
+    assert any("replica was not trained" in reason for reason in issued["reasons"])
+
+
 # --- culprits ----------------------------------------------------------------------------------
 
 
