@@ -1,5 +1,6 @@
 """Tests import `samebits` as the stage scripts do: scripts/ is on the path."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 import conda_standin
 from conda_standin import CondaStandin
 from pipeline import ROOT, Workspace
+
+# A shell that starts the tests in the background has them, and what they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

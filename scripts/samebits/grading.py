@@ -137,8 +137,8 @@ def _first(compared: Sequence[Any]) -> Iterator[str]:
         yield f"{run} differs before the first step, in {_shortened(names)}."
     elif step is not None:
         epoch = f" (epoch {divergence['epoch']})" if divergence["epoch"] else ""
-        loss = "the loss before that" if divergence["loss_first"] else "no loss before that"
-        yield f"{run} differs first after step {step}{epoch}, in {_shortened(names)}; {loss}."
+        loss = "; the loss differed earlier" if divergence["loss_first"] else ""
+        yield f"{run} differs first after step {step}{epoch}, in {_shortened(names)}{loss}."
 
 
 def _differences(evidence: Evidence, found: Findings) -> Iterator[str]:

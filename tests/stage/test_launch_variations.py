@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -272,8 +273,9 @@ while os.getppid() == parent:
 """
 
 
-def waiting(place: Place) -> "subprocess.Popen[bytes]":
-    """The launcher with every variation, when its script runs."""
+@contextmanager
+def waiting(place: Place) -> Iterator["subprocess.Popen[bytes]"]:
+    """The launcher with every variation, when its script runs; killed if it does not end."""
     vary = [word for name in CHEAP for word in ("--vary", name)]
     script, log = place.script("wait.py", WAIT), place.folder / "log.txt"
     running = subprocess.Popen(
@@ -285,7 +287,12 @@ def waiting(place: Place) -> "subprocess.Popen[bytes]":
     end = time.monotonic() + 60
     while not (log.is_file() and log.read_bytes()) and time.monotonic() < end:
         time.sleep(0.05)
-    return running
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.kill()
+        running.wait()
 
 
 def orphaned() -> set[Path]:

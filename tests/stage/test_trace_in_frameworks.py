@@ -14,16 +14,21 @@ PROGRAM = ROOT / "tests/stage/trace_program.py"
 STEPS, PER_EPOCH = 16, 8
 CASES = [
     ("tf2.21", "portable", "noisy", (7, 1, 100)),
+    ("tf2.8", "tf28", "noisy", (7, 100)),
+    ("tf2.1", "tf21", "noisy", (1,)),
+]
+SLOW = [
     ("tf2.21", "tf28", "noisy", (7,)),
     ("tf2.21", "seeds", "noisy", (100,)),
     ("tf2.21", "seeds", "compiled_by_xla", (7,)),
-    ("tf2.8", "tf28", "noisy", (7, 1, 100)),
-    ("tf2.8", "seeds", "noisy", (7,)),
-    ("tf2.1", "tf21", "noisy", (1,)),
+    ("tf2.8", "seeds", "noisy", (7, 1)),
 ]
 
 
-@pytest.fixture(params=CASES, ids=lambda case: "-".join(map(str, case[:3])))
+@pytest.fixture(
+    params=[*CASES, *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)],
+    ids=lambda case: "-".join(map(str, case[:3])),
+)
 def trained(request: pytest.FixtureRequest, workspace: Workspace, tmp_path: Path) -> Any:
     """The case, and by ``trace:`` what its trainings told, in turn."""
     framework, profile, model, steps = request.param
@@ -31,13 +36,13 @@ def trained(request: pytest.FixtureRequest, workspace: Workspace, tmp_path: Path
     given = {"framework": framework, "determinism": profile}
     experiment = configure(given, ROOT / "conf")
     canonical.write_json(tmp_path / "config.json", experiment.config)
-    done = command(
+    command(
         workspace.python(f"train-{framework}"),
         PROGRAM, tmp_path / "config.json", model, tmp_path, *steps,
         cwd=tmp_path, variables=dict(v.split("=", 1) for v in experiment.variables()),
     )  # fmt: skip
-    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    return request.param, [json.loads(line[len("RESULT ") :]) for line in lines]
+    told = (tmp_path / "results.jsonl").read_text().splitlines()
+    return request.param, [json.loads(line) for line in told]
 
 
 def _unbuilt(case: Any) -> bool:

@@ -326,17 +326,22 @@ def test_variations_are_recorded_with_what_the_process_saw(stage: Stage) -> None
 
 LIFTED = [
     ("hash_seed", "hash seed", 1),
+    ("isa", "oneDNN ISA", "SSE41"),
+    ("python_seed", "Python seed", None),
+]
+LIFTED_TOO = [
     ("op_determinism", "op determinism", False),
     ("intra_op_threads", "intra-op threads", 2),
     ("inter_op_threads", "inter-op threads", 2),
     ("onednn", "oneDNN", False),
-    ("isa", "oneDNN ISA", "SSE41"),
-    ("python_seed", "Python seed", None),
     ("numpy_seed", "NumPy seed", None),
 ]
 
 
-@pytest.mark.parametrize(("pin", "setting", "value"), LIFTED)
+@pytest.mark.parametrize(
+    ("pin", "setting", "value"),
+    [*LIFTED, *(pytest.param(*case, marks=pytest.mark.slow) for case in LIFTED_TOO)],
+)
 def test_a_lifted_pin_is_in_force_with_its_other_value(
     stage: Stage, pin: str, setting: str, value: Any
 ) -> None:

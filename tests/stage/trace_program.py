@@ -84,10 +84,11 @@ def main() -> None:
     """Every way to trace beside none, at each number of steps per execution."""
     config, model, folder = canonical.read_json(Path(sys.argv[1])), sys.argv[2], Path(sys.argv[3])
     settings.apply_to_tensorflow(tf, config["determinism"])
-    for position, steps in enumerate(map(int, sys.argv[4:])):
-        it = task(config, model, steps)
-        for every in (None, "step") if position else (None, "step", "epoch", "off"):
-            print("RESULT", json.dumps(train(config, every, it, folder)))
+    with open(folder / "results.jsonl", "w") as told:
+        for position, steps in enumerate(map(int, sys.argv[4:])):
+            it = task(config, model, steps)
+            for every in (None, "step") if position else (None, "step", "epoch", "off"):
+                told.write(json.dumps(train(config, every, it, folder)) + "\n")
 
 
 if __name__ == "__main__":

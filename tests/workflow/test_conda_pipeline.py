@@ -60,6 +60,7 @@ def test_the_post_deploy_scripts_leave_nothing_in_the_working_directory(clone: P
     assert made - expected <= {".snakemake", "data", "logs", "results"}
 
 
+@pytest.mark.slow
 def test_another_deployment_of_the_same_lock_gives_the_same_bits(
     clone: Path, conda: CondaStandin
 ) -> None:

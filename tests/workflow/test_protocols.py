@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT, Workspace
+from pipeline import ROOT, Workspace, skip_without
 
 SMOKE = "experiment=smoke"
 ZOO = f"source_path={ROOT / 'tests' / 'zoo'}"
@@ -54,6 +54,7 @@ def test_a_difference_is_explained_by_the_same_command(workspace: Workspace) -> 
     assert "Nothing to be done" in said
 
 
+@pytest.mark.slow
 def test_a_model_that_breaks_under_a_variation_depends_on_it(
     workspace: Workspace, tmp_path: Path
 ) -> None:
@@ -83,8 +84,9 @@ def test_close_is_a_verdict_of_its_own_and_only_where_it_is_asked_for(workspace:
 
 def test_a_protocol_says_what_it_costs_before_it_starts(workspace: Workspace) -> None:
     said = workspace.snakemake(
-        "--config", "name=costly", "--until", "load", f"overrides={SMALL} protocol=exhaustive"
-    )
+        "--config", "name=costly", "overrides=protocol=exhaustive data=synthetic data.samples=161",
+        "--until", "load",
+    )  # fmt: skip
     assert "whole trainings on 2 cores instead of 2" in said
     assert said.index("whole trainings") < said.index("load the data")
 
@@ -114,6 +116,19 @@ def test_the_portable_profile_gives_the_same_bits_on_other_cpus(
     for cpu in ("Haswell", "Skylake-Client", "EPYC"):
         assert outcomes(certificate, f"cpu-{cpu}") == {"cpu": "same bits"}
     assert any("emulator" in limit for limit in certificate["scope"]["limits"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is only one CPU")
+def test_where_threads_are_not_pinned_an_older_tensorflow_depends_on_the_number_of_cpus(
+    workspace: Workspace,
+) -> None:
+    skip_without("3.7")
+    older = ("framework=tf2.8", "determinism=tf21")
+    certificate = workspace.certify("older", SMOKE, *older)
+    assert certificate["verdict"] == "NOT REPRODUCIBLE"
+    assert certificate["scope"]["depends_on"] == ["number of CPUs"]
+    assert certificate["scope"]["repeatable"] is True
 
 
 @pytest.mark.slow
