@@ -337,13 +337,13 @@ rule claims:
 
 
 onstart:
-    wanted = protocol.plan(experiment.config, None)
-    # A protocol that explains differences only makes these runs when there are some.
-    if (
-        experiment.config["protocol"]["alone"]
-        or experiment.config["protocol"]["lift"]
-    ):
-        print(summary.cost(wanted, workflow.cores or 1))
+    # A protocol that only explains differences makes its further runs when there are some.
+    chosen = experiment.config["protocol"]
+    if chosen["alone"] or chosen["lift"]:
+        wanted = protocol.plan(experiment.config, None)
+        print(
+            summary.cost(wanted, workflow.cores or 1), file=sys.stderr, flush=True
+        )
 
 
 onerror:

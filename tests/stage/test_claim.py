@@ -31,7 +31,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "key",
-    ["recipe-2.8", "seed-required", "hash-seed-inside-too-late", "nothing-pinned-differs"],
+    [
+        "seed-required",
+        "hash-seed-inside-too-late",
+        pytest.param("recipe-2.8", marks=pytest.mark.slow),
+        pytest.param("nothing-pinned-differs", marks=pytest.mark.slow),
+    ],
 )
 def test_a_claim_that_must_hold_is_measured_to_hold(
     workspace: Workspace, data: Path, tmp_path: Path, key: str

@@ -17,10 +17,10 @@ from samebits.configure import configure
 
 RECIPES = [
     ("tf2.21", "tf28", "3.11"),
-    ("tf2.21", "tf21", "3.11"),
     ("tf2.8", "tf28", "3.7"),
-    ("tf2.8", "tf21", "3.7"),
     ("tf2.1", "tf21", "3.7"),
+    pytest.param("tf2.21", "tf21", "3.11", marks=pytest.mark.slow),
+    pytest.param("tf2.8", "tf21", "3.7", marks=pytest.mark.slow),
 ]
 _SAMPLES = 2000
 
@@ -233,6 +233,7 @@ def test_labels_beyond_the_models_outputs_are_refused(stage: Stage) -> None:
     assert not output.exists()
 
 
+@pytest.mark.slow
 def test_a_trace_longer_than_the_table_in_the_graph_is_whole(stage: Stage) -> None:
     trainer = {"epochs": 2, "batch_size": 1, "steps_per_execution": 100}
     done, output = stage.train(stage.config(trainer=trainer))
