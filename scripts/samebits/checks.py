@@ -143,7 +143,7 @@ def pins(config: Any, lifted: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
     """What a run is held to, by the names under which it records its settings."""
     yield "TensorFlow", config["framework"].get("tensorflow")
     determinism = pinning.lift(config["determinism"], lifted)
-    for key, name in PINS.items():
+    for key, name in pinning.TITLES.items():
         if determinism.get(key) is not None:
             yield name, determinism[key]
     if determinism.get("seeding") is not None:
@@ -152,16 +152,6 @@ def pins(config: Any, lifted: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
                 yield f"{generator} seed", config["seed"]
     yield from determinism["environment"].items()
     yield "other variables", {}
-
-
-PINS = {
-    "hash_seed": "hash seed",
-    "op_determinism": "op determinism",
-    "intra_op_threads": "intra-op threads",
-    "inter_op_threads": "inter-op threads",
-    "onednn": "oneDNN",
-    "isa": "oneDNN ISA",
-}
 
 
 def same(left: Any, right: Any) -> bool:
