@@ -6,9 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from samebits import certificate, claims
+from samebits import certificate, claims, templates
 from samebits.errors import SamebitsError
 
 TEMPLATE = Path(__file__).with_name("claims_page.html.j2")
@@ -62,13 +60,7 @@ def _numbers(version: str) -> list[int]:
 
 def render(collected: dict[str, Any]) -> str:
     """The page. Whatever was measured is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment()
     environment.filters |= {"short": _short, "digest": lambda digest: digest[:12]}
     return environment.get_template(TEMPLATE.name).render(
         style=STYLE.name,

@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from samebits import canonical, compared, divergence_drawing, drawing, history
+from samebits import canonical, compared, divergence_drawing, drawing, history, templates
 from samebits.compared import Compared
 from samebits.grading import (
     INCONCLUSIVE,
@@ -34,13 +32,7 @@ _OUTCOMES = ("different bits", "same bits", _NOT_TRIED)  # in the order of their
 
 def render(certificate: dict[str, Any]) -> str:
     """The page. Whatever the certificate quotes is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment()
     environment.filters |= {
         "said": said,
         "seen": seen,
