@@ -1,6 +1,6 @@
 # Thin faces of commands; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help certificate claims zoo test test-slow bench lint locks clean
+.PHONY: help certificate verify bundle replay claims zoo test test-slow bench lint locks clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -13,6 +13,15 @@ help: ## list the targets
 
 certificate: .venv/ready ## train twice, compare, certify; OVERRIDES='model=cnn seed=7' changes the experiment
 	@.venv/bin/snakemake --cores all $(CONFIG)
+
+verify: .venv-verify/ready ## check CERTIFICATE=certificate.json or .zip; FLAGS='--key PUB --artifacts DIR --json'
+	@.venv-verify/bin/python scripts/verify.py '$(CERTIFICATE)' $(FLAGS)
+
+bundle: .venv/ready ## the certificate with all its evidence in one file, SBOMs and an RO-Crate
+	@.venv/bin/snakemake --cores all bundle crate $(CONFIG)
+
+replay: .venv/ready ## make the experiment of CERTIFICATE=certificate.json or .zip again, and sign what came out
+	@.venv/bin/snakemake --cores all replay --config certificate='$(CERTIFICATE)'
 
 claims: .venv/ready ## the article's sentences, tested: results/article/claims.html
 	@.venv/bin/snakemake --cores all results/article/claims.html
@@ -45,5 +54,8 @@ clean: ## remove results, environments and logs; data stays
 
 # A virtual environment from a lock. `ready` is made last, so one that was interrupted is built
 # again.
-.venv/ready .venv-dev/ready: .venv%/ready: envs/driver.lock.txt envs/dev.lock.txt
-	@scripts/bootstrap.sh $(PYTHON) $(@D) envs/$(if $(filter .venv-dev,$(@D)),dev,driver).lock.txt
+.venv/ready: envs/driver.lock.txt
+.venv-dev/ready: envs/dev.lock.txt
+.venv-verify/ready: envs/certify.lock.txt
+.venv/ready .venv-dev/ready .venv-verify/ready:
+	@scripts/bootstrap.sh $(PYTHON) $(@D) $<

@@ -1,13 +1,16 @@
 # From a resolved experiment to a certificate:
 #
-#   load ──┬──> train control ──┬──> compare ──> certify ──> certificate.json, certificate.html
+#   load ──┬──> train control ──┬──> compare ──> certify ──> certificate.json, .html, badge.svg
 #          ├──> train replica ──┤       │
 #          └──> train with-… ───┘ <─────┘ they differ, or protocol=exhaustive: one run per variation
+#
+#   admit ──> train replay ──> replay ──> the certificate with one more signed statement
 #
 # Every rule runs scripts/<rule>.py in the environment envs/<rule>* and writes below <rule>/.
 # Rules use `shell:`, because a run must be pinned before its interpreter starts: launch.py does
 # that, and keeps the log.
 
+import os
 import shutil
 import sys
 import time
@@ -45,9 +48,14 @@ except SamebitsError as error:
 except OSError as error:
     raise WorkflowError(explain_os_error(error))
 
+# Who signs reaches the jobs that sign by their environment: params and logs don't show it.
+if experiment.signing.variable:
+    os.environ["SAMEBITS_SIGNING_KEY"] = experiment.signing.variable
+
 LOGS = f"logs/{experiment.name}"
 # The most there can be; which of these are made is known after the first comparison.
 RUNS = {run.name: run for run in protocol.runs(protocol.plan(experiment.config, None))}
+RUNS["replay"] = protocol.PlannedRun("replay")
 TRAIN = experiment.config["framework"]["environment"]
 PROFILE = experiment.config["determinism"]
 
@@ -75,12 +83,15 @@ wildcard_constraints:
 localrules:
     all,
     environment,
+    certify,  # the signing key stays on the user's machine
+    replay,
 
 
 rule all:
     input:
         f"{RESULTS}/certificate.json",
         f"{RESULTS}/certificate.html",
+        f"{RESULTS}/badge.svg",
     message:
         "done"
 
@@ -155,6 +166,7 @@ rule train:
         config=f"{RESULTS}/config.json",
         data=f"{DATA}/arrays",
         lock=f"{ENVS}/{TRAIN}.lock.txt",
+        admitted=f"{RESULTS}/admitted.json" if experiment.replay else [],
     output:
         directory(f"{RESULTS}/train/{{run}}"),
     log:
@@ -223,7 +235,14 @@ checkpoint compare:
         " {input.script:q} --control {input.control:q} {params.replicas:q} --output {output:q}"
 
 
-# ---- certify: graded, for people and for programs --------------------------------------------
+# ---- certify: graded, signed, for people and for programs --------------------------------------
+
+STAGES = ["load", TRAIN, "compare", "certify"]
+DEPENDENCIES = [
+    str(ENVS / f"{stage}.{kind}.txt")
+    for stage in STAGES
+    for kind in ("lock", "linux-64.pin")
+]
 
 
 rule certify:
@@ -239,9 +258,11 @@ rule certify:
         ],
         comparisons=lambda _: [f"{RESULTS}/compare/{c.name}.json" for c in planned()],
         lock=f"{ENVS}/{TRAIN}.lock.txt",
+        dependencies=DEPENDENCIES,
     output:
         certificate=f"{RESULTS}/certificate.json",
         page=f"{RESULTS}/certificate.html",
+        badge=f"{RESULTS}/badge.svg",
     log:
         f"{LOGS}/certify.log",
     conda:
@@ -250,18 +271,144 @@ rule certify:
         python=python("certify"),
         runs=lambda wildcards, input: flags("--run", input.runs),
         comparisons=lambda wildcards, input: flags("--comparison", input.comparisons),
+        dependencies=flags("--dependency", DEPENDENCIES),
+        overridden=flags("--overridden", experiment.overridden),
         name=experiment.name,
         repeat=experiment.command(),
         checkout=subpath(input.script, ancestor=2),
     message:
         "certify"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --"
+        "{params.python:q} {input.launch:q} --signing --log {log:q} --"
         " {input.script:q} --config {input.config:q} --name {params.name:q}"
         " --lock {input.lock:q} --load-record {input.load:q}"
-        " {params.runs:q} {params.comparisons:q}"
+        " {params.runs:q} {params.comparisons:q} {params.dependencies:q} {params.overridden:q}"
         " --checkout {params.checkout:q} --repeat {params.repeat:q}"
-        " --output {output.certificate:q} --page {output.page:q}"
+        " --output {output.certificate:q} --page {output.page:q} --badge {output.badge:q}"
+
+
+# ---- bundle and crate: what is handed on. Not part of `all`; `make bundle` asks for both -------
+
+
+rule bundle:
+    input:
+        environment("certify"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/bundle.py",
+        code=code.files(SCRIPTS / "bundle.py"),
+        certificate=f"{RESULTS}/certificate.json",
+        config=f"{RESULTS}/config.json",
+        load=f"{DATA}/record.json",
+        runs=lambda _: [
+            f"{RESULTS}/train/{run.name}" for run in protocol.runs(planned())
+        ],
+        comparisons=lambda _: [f"{RESULTS}/compare/{c.name}.json" for c in planned()],
+        lock=f"{ENVS}/{TRAIN}.lock.txt",
+    output:
+        f"{RESULTS}/certificate.zip",
+    log:
+        f"{LOGS}/bundle.log",
+    conda:
+        "envs/certify.yaml"
+    params:
+        python=python("certify"),
+        runs=lambda wildcards, input: flags("--run", input.runs),
+        comparisons=lambda wildcards, input: flags("--comparison", input.comparisons),
+    message:
+        "put the certificate and its evidence in one file"
+    shell:
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} --certificate {input.certificate:q} --config {input.config:q}"
+        " --lock {input.lock:q} --load-record {input.load:q}"
+        " {params.runs:q} {params.comparisons:q} --output {output:q}"
+
+
+rule crate:
+    input:
+        environment("crate"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/crate.py",
+        code=code.files(SCRIPTS / "crate.py"),
+        certificate=f"{RESULTS}/certificate.json",
+        page=f"{RESULTS}/certificate.html",
+        badge=f"{RESULTS}/badge.svg",
+        bundle=f"{RESULTS}/certificate.zip",
+        locks=[str(ENVS / f"{stage}.lock.txt") for stage in STAGES],
+    output:
+        crate=f"{RESULTS}/ro-crate-metadata.json",
+        sbom=directory(f"{RESULTS}/sbom"),
+    log:
+        f"{LOGS}/crate.log",
+    conda:
+        "envs/crate.yaml"
+    params:
+        python=python("crate"),
+        locks=flags("--lock", [str(ENVS / f"{stage}.lock.txt") for stage in STAGES]),
+        folder=subpath(output.crate, parent=True),
+    message:
+        "describe the results for other programs"
+    shell:
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} --certificate {input.certificate:q} --page {input.page:q}"
+        " --badge {input.badge:q} --bundle {input.bundle:q} {params.locks:q}"
+        " --folder {params.folder:q} --sbom {output.sbom:q} --output {output.crate:q}"
+
+
+# ---- replay: somebody's certificate, made again here --------------------------------------------
+# snakemake --cores 2 replay --config certificate=PATH
+
+REPLAYED = experiment.replay.path if experiment.replay else "certificate=PATH"
+
+
+rule admit:
+    input:
+        environment("certify"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/admit.py",
+        code=code.files(SCRIPTS / "admit.py"),
+        certificate=REPLAYED,
+    output:
+        f"{RESULTS}/admitted.json",
+    log:
+        f"{LOGS}/admit.log",
+    conda:
+        "envs/certify.yaml"
+    params:
+        python=python("certify"),
+    message:
+        "check the certificate, and whether this machine is inside of its scope"
+    shell:
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} --certificate {input.certificate:q} --output {output:q}"
+
+
+rule replay:
+    input:
+        environment("certify"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/replay.py",
+        code=code.files(SCRIPTS / "replay.py"),
+        certificate=REPLAYED,
+        admitted=f"{RESULTS}/admitted.json",
+        run=f"{RESULTS}/train/replay",
+    output:
+        certificate=f"{RESULTS}/replay/certificate.json",
+        page=f"{RESULTS}/replay/certificate.html",
+        badge=f"{RESULTS}/replay/badge.svg",
+    log:
+        f"{LOGS}/replay.log",
+    conda:
+        "envs/certify.yaml"
+    params:
+        python=python("certify"),
+        checkout=subpath(input.script, ancestor=2),
+    message:
+        "hold the run against the certificate"
+    shell:
+        "{params.python:q} {input.launch:q} --signing --log {log:q} --"
+        " {input.script:q} --certificate {input.certificate:q} --run {input.run:q}"
+        " --checkout {params.checkout:q}"
+        " --output {output.certificate:q} --page {output.page:q} --badge {output.badge:q}"
 
 
 # ---- claims: the sentences of the article, each run on three frameworks -----------------------
@@ -354,13 +501,13 @@ onerror:
 
 
 onsuccess:
-    issued, page = Path(RESULTS, "certificate.json"), Path(
-        RESULTS, "certificate.html"
-    )
-    if issued.is_file() and issued.stat().st_mtime >= started:
-        took = time.time() - started
-        print(
-            summary.text(
-                canonical.read_json(issued), issued, page, took, sys.stdout.isatty()
-            )
+    for folder, tell in (
+        (RESULTS, summary.text),
+        (f"{RESULTS}/replay", summary.replay),
+    ):
+        issued, page = Path(folder, "certificate.json"), Path(
+            folder, "certificate.html"
         )
+        if issued.is_file() and issued.stat().st_mtime >= started:
+            took, colour = time.time() - started, sys.stdout.isatty()
+            print(tell(canonical.read_json(issued), issued, page, took, colour))

@@ -39,7 +39,8 @@ if ! "$python" -m venv "$tools"; then
   echo "package of its own: apt-get install python3.11-venv" >&2
   exit 1
 fi
-grep '^uv==' "$lock" >"$tools/uv.txt"
+# Its own uv, or, where it has none, the driver's.
+grep -hs '^uv==' "$lock" "$(dirname "$lock")/driver.lock.txt" | head -n 1 >"$tools/uv.txt"
 install=(install --quiet --no-input --no-deps --require-hashes --only-binary :all:)
 if ! "$tools/bin/python" -m pip --disable-pip-version-check "${install[@]}" -r "$tools/uv.txt" ||
   ! [ -x "$tools/bin/uv" ]; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Grade the evidence and issue the certificate.
+"""Grade the evidence, sign what was found, issue the certificate.
 
 INPUTS      --config       the resolved config; its digest names the experiment
             --name         the experiment's name, as a person calls it
@@ -8,54 +8,78 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --run          a folder that train.py wrote; once per run
             --comparison   what compare.py measured; once per comparison
             --checkout     the source tree that ran, asked for its commit (optional)
+            --dependency   a lock or pin file that the stages were installed from; repeatable
+            --overridden   a key of the config that the user set; repeatable
             --repeat       a command that makes this certificate again; once per line (optional)
+            the variables SAMEBITS_SIGNING_KEY and SAMEBITS_SIGNING_PASSPHRASE, see keys.py
 OUTPUTS     --output       certificate.json, as scripts/samebits/certificate.schema.json says
             --page         the same as one HTML page, rendered from the certificate alone
+            --badge        verdict, runs and date as one SVG, likewise
 GUARANTEES  REPRODUCIBLE only when nothing is missing or inconsistent: evidence that is absent,
             damaged, or of another experiment, data set or process makes the verdict INCONCLUSIVE,
-            with every reason; evidence is named by digest; nothing half-written
+            with every reason; evidence is named by digest; what is written was verified as a
+            stranger would; without a key every output says UNSIGNED; nothing half-written
 """
 
 import argparse
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from samebits import canonical, certificate, checkout, errors, evidence, page
+from samebits import (
+    badge,
+    canonical,
+    certificate,
+    checkout,
+    errors,
+    evidence,
+    issuing,
+    page,
+    report,
+)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Grade the evidence and issue the certificate.")
-    for name in ("config", "lock", "load-record", "output", "page"):
+    for name in ("config", "lock", "load-record", "output", "page", "badge"):
         parser.add_argument(f"--{name}", required=True, type=Path)
     for name in ("run", "comparison"):
         parser.add_argument(f"--{name}", required=True, type=Path, action="append")
     parser.add_argument("--name", required=True)
     parser.add_argument("--checkout", type=Path)
+    parser.add_argument("--dependency", type=Path, action="append", default=[])
+    parser.add_argument("--overridden", action="append", default=[])
     parser.add_argument("--repeat", action="append", default=[])
     return parser.parse_args()
 
 
-def _issue(options: argparse.Namespace) -> certificate.Issue:
-    return certificate.Issue(
+def _issue(options: argparse.Namespace, keyid: str | None) -> report.Issue:
+    return report.Issue(
         name=options.name,
         issued=datetime.now(UTC).strftime(evidence.MOMENT),
         source=checkout.source(options.checkout),
         how_to_repeat=tuple(options.repeat),
+        overridden=tuple(options.overridden),
+        dependencies={f"envs/{p.name}": canonical.file_digest(p) for p in options.dependency},
+        keyid=keyid,
     )
 
 
 def main() -> int:
-    """Read, grade, validate, write certificate and page."""
+    """Read, grade, sign, verify, write certificate and faces."""
     options = _arguments()
     paths = evidence.Paths(
         options.config, options.lock, options.load_record, options.run, options.comparison
     )
-    issued = certificate.build(evidence.read(paths), _issue(options))
-    evidence.refuse_invalid(issued)
-    html = page.render(issued)
-    canonical.write_bytes(options.page, html.encode("utf-8"))
-    canonical.write_json(options.output, issued)  # last: where it is, the page is too
-    print(issued["verdict"])
+    signer = issuing.signer(os.environ)
+    found = report.build(evidence.read(paths), _issue(options, signer.keyid if signer else None))
+    evidence.refuse_invalid(found)
+    issued = certificate.issue(found, signer)
+    issuing.refuse_unverifiable(issued)
+    canonical.write_bytes(options.page, page.render(issued).encode("utf-8"))
+    canonical.write_bytes(options.badge, badge.render(issued).encode("utf-8"))
+    canonical.write_json(options.output, issued)  # last: where it is, its faces are too
+    print(found["verdict"])
     return 0
 
 

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Start a stage's script in a pinned environment, with a log, and stand by it until it ends.
 
-    launch.py --log FILE [--vary NAME[=VALUE]]... [NAME=VALUE ...] -- SCRIPT [FLAG ...]
+    launch.py --log FILE [--signing] [--vary NAME[=VALUE]]... [NAME=VALUE ...] -- SCRIPT [FLAG ...]
 
 INPUTS      variables to set before the interpreter starts, the script and its flags
+            --signing: leave the variables that name the signing key to the script
             --vary: what to change about the process that must not matter (samebits.variations)
 OUTPUTS     --log: everything that the script and the libraries below it print
 GUARANTEES  variables that change what Python or TensorFlow compute are taken from the command
-            line and never from the user's shell; progress goes to the terminal, the end of the
+            line and never from the user's shell; a script that does not sign, a user's model above
+            all, is not told of the signing key; progress goes to the terminal, the end of the
             log too when the script fails; the exit code is the script's; a signal to this
             process reaches the script; the script is told in SAMEBITS_VARIATIONS what was varied
             and what could not be and why; nothing that a variation made outlives the script
@@ -29,12 +31,14 @@ from typing import Any, BinaryIO, Dict, List, Optional
 from samebits import strays, variations
 from samebits.progress import VARIABLE
 
+_SECRETS = "SAMEBITS_SIGNING_"  # where the signing key is, and its passphrase
 _TAIL = 20  # lines of a failed script's log that the terminal shows
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Start a script in a pinned environment.")
     parser.add_argument("--log", required=True, type=Path)
+    parser.add_argument("--signing", action="store_true")
     parser.add_argument("--vary", action="append", default=[], metavar="NAME[=VALUE]")
     parser.add_argument("variables", nargs="*", metavar="NAME=VALUE")
     own, script = sys.argv[1:], []
@@ -53,9 +57,13 @@ def _arguments() -> argparse.Namespace:
     return options
 
 
-def environment(shell: Dict[str, str], variables: List[str]) -> Dict[str, str]:
+def environment(
+    shell: Dict[str, str], variables: List[str], signing: bool = False
+) -> Dict[str, str]:
     """The shell's variables without those that change results, and the given ones."""
     kept = {name: value for name, value in shell.items() if not strays.is_stray(name)}
+    if not signing:
+        kept = {name: value for name, value in kept.items() if not name.startswith(_SECRETS)}
     for variable in variables:
         name, _, value = variable.partition("=")
         kept[name] = value
@@ -121,7 +129,7 @@ class _Script:
 def main() -> int:
     """Run the script; returns its exit code, or 128 + the signal that ended it."""
     options, script = _arguments(), _Script()
-    shell = environment(dict(os.environ), options.variables)
+    shell = environment(dict(os.environ), options.variables, options.signing)
     options.log.parent.mkdir(parents=True, exist_ok=True)
     terminal = os.dup(sys.stderr.fileno())
     shell[VARIABLE] = str(terminal)

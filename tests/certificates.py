@@ -1,23 +1,29 @@
-"""Certificates of every kind, for the page: a sound one, edited by hand into what the others say.
+"""Reports of every kind, for the page: a sound one, edited by hand into what the others say.
 
 They hold what the schema allows, whether or not certify.py would come to that verdict.
+``certificate`` makes the certificate of one: keys, signatures and replays are made up, and look as
+true ones do.
 """
 
+import base64
 import copy
+import hashlib
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import factories
-from samebits import certificate, evidence
+from samebits import evidence, report
 
+Report = dict[str, Any]
 Certificate = dict[str, Any]
 
-ISSUE = certificate.Issue(
+ISSUE = report.Issue(
     name="default",
     issued="2026-11-23T12:00:00Z",
-    source=certificate.Source("c" * 40, True),
+    source=report.Source("c" * 40, True),
     how_to_repeat=("make certificate",),
 )
 TENSORS = ("conv2d/kernel", "conv2d/bias", "dense/kernel", "dense/bias")
@@ -75,22 +81,22 @@ def divergence(**changes: Any) -> Any:
     return found | changes
 
 
-def reproducible() -> Certificate:
+def reproducible() -> Report:
     """What certify.py issues for two equal runs, the replica varied in everything that is cheap."""
     return copy.deepcopy(_issued())
 
 
 @cache
-def _issued() -> Certificate:
+def _issued() -> Report:
     with tempfile.TemporaryDirectory() as folder:
         space = factories.workspace(Path(folder))
         paths = evidence.Paths(
             space.config, space.lock, space.load_record, space.runs, [space.comparison]
         )
-        return certificate.build(evidence.read(paths), ISSUE)
+        return report.build(evidence.read(paths), ISSUE)
 
 
-def exhaustive() -> Certificate:
+def exhaustive() -> Report:
     """Some thirty runs: all variations alone, all pins lifted, three emulated CPUs."""
     made = reproducible()
     runs, (first,) = made["records"]["runs"], made["comparisons"]
@@ -127,7 +133,7 @@ def exhaustive() -> Certificate:
     return made
 
 
-def dependent() -> Certificate:
+def dependent() -> Report:
     """Not reproducible, since it depends on two things; one more run failed."""
     made = exhaustive()
     scope, (first, each, emulated) = made["scope"], made["comparisons"]
@@ -137,7 +143,6 @@ def dependent() -> Certificate:
         "Repeatable under identical conditions: the same run, made again, has the same bits.",
         "with-locale failed where control did not: UnicodeDecodeError: cannot decode byte",
     ]
-    scope["statement"] = "29 trainings of this experiment did not end in the same bits."
     scope["depends_on"], scope["repeatable"] = ["number of CPUs", "CPU"], True
     differ = {"replica": first, "with-cpus": each, "cpu-EPYC": emulated}
     for name, comparison in differ.items():
@@ -160,13 +165,12 @@ def dependent() -> Certificate:
     return made
 
 
-def within_tolerance() -> Certificate:
+def within_tolerance() -> Report:
     """Two runs that differ a little, where the experiment asked for no more."""
     made = reproducible()
     made["verdict"] = "EQUAL WITHIN TOLERANCE"
     made["reasons"] = ["Bits differ, by at most 2.4e-07, and 3 ULP in weights."]
     made["scope"] |= {
-        "statement": "Two trainings of this experiment ended close together, in other bits.",
         "depends_on": ["number of CPUs"],
         "within": {"absolute": 2.4e-7, "ulp": 3},
     }
@@ -176,16 +180,15 @@ def within_tolerance() -> Certificate:
     return made
 
 
-def unsupported() -> Certificate:
+def unsupported() -> Report:
     """Both runs refused by TensorFlow: records, and nothing to compare."""
     made = reproducible()
     made["verdict"], made["histories"] = "UNSUPPORTED", {}
     made["reasons"] = ["control: TensorFlow refused FakeQuant: op without a deterministic version"]
-    made["scope"] |= {"variations": [], "shows": [], "repeatable": None}
+    made["scope"] |= {"variations": [], "repeatable": None}
     for record in made["records"]["runs"].values():
         record |= {"status": "unsupported", "digests": {}, "canary": None}
         record["unsupported"] = {"op": "FakeQuant", "message": "none available", "reason": "op"}
-    made["scope"]["statement"] = "TensorFlow refuses to train this experiment deterministically."
     made["comparisons"][0] |= {"identical": False, "canary": None, "self_check": []}
     made["comparisons"][0]["status"] = dict.fromkeys(("control", "replica"), "unsupported")
     for artefact in made["comparisons"][0]["runs"][0]["artefacts"]:
@@ -193,7 +196,7 @@ def unsupported() -> Certificate:
     return made
 
 
-def inconclusive() -> Certificate:
+def inconclusive() -> Report:
     """A file is missing: the comparison is there and shows nothing."""
     made = reproducible()
     made["verdict"], made["records"]["load"] = "INCONCLUSIVE", None
@@ -207,10 +210,8 @@ def inconclusive() -> Certificate:
         "pins": [],
         "conditions": [],
         "depends_on": [],
-        "shows": [],
     }
     made["scope"] |= nothing | {"repeatable": None}
-    made["scope"]["statement"] = "The evidence does not show whether it is reproducible."
     return made
 
 
@@ -224,14 +225,99 @@ KINDS = {
 }
 
 
+# --- certificates ----------------------------------------------------------------------------
+
+_SPKI = bytes.fromhex("302a300506032b6570032100")  # what DER has before an Ed25519 key, RFC 8410
+_MACHINES = (
+    ("AMD EPYC 9R45", "Linux 6.1.0 Debian GNU/Linux 12 (bookworm)"),
+    ("Intel(R) Xeon(R) Platinum 8488C", "Linux 6.8.0-1021-aws Ubuntu 24.04.1 LTS"),
+    ("Intel(R) Core(TM) i7-4790 CPU @ 3.60GHz", "Linux 5.15.0 Rocky Linux 9.4 (Blue Onyx)"),
+)
+OUTSIDE = (
+    "CPU features: avx512f was there in all runs, and is not here",
+    "C library: glibc 2.36 in all runs, glibc 2.34 here",
+)
+
+
+def key(name: str) -> tuple[str, str]:
+    """Id and public half of a key that nobody has."""
+    raw = hashlib.sha256(name.encode()).digest()
+    return hashlib.sha256(_SPKI + raw).hexdigest(), base64.b64encode(raw).decode()
+
+
+def certificate(report: Report, signed: bool = True, replays: Sequence[Report] = ()) -> Certificate:
+    """The certificate of a report, with what those who repeated it reported."""
+    keyid = key("issuer")[0] if signed else None
+    report = copy.deepcopy(report) | {"issuer": {"keyid": keyid}}
+    known = dict(key(name) for name in ("issuer", *_NAMES))
+    used = [keyid, *(replay["issuer"]["keyid"] for replay in replays)]
+    return {
+        "format": "samebits-certificate-1",
+        "signature": "SIGNED" if signed else "UNSIGNED",
+        "keys": {keyid: known[keyid] for keyid in used if keyid},
+        "report": report,
+        "statements": [_envelope(keyid), _envelope(keyid)],
+        "replays": [
+            {"report": replay, "statement": _envelope(replay["issuer"]["keyid"])}
+            for replay in replays
+        ],
+    }
+
+
+def _envelope(keyid: str | None) -> Any:
+    signatures = [{"keyid": keyid, "sig": base64.b64encode(bytes(64)).decode()}] if keyid else []
+    made = {"payload": "e30=", "payloadType": "application/vnd.in-toto+json"}
+    return made | {"signatures": signatures}
+
+
+def replay(number: int = 0, **changes: Any) -> Report:
+    """What somebody reported who repeated it: 0 is inside the scope, 1 outside, 2 differs."""
+    cpu, system = _MACHINES[number % len(_MACHINES)]
+    record = copy.deepcopy(_issued()["records"]["runs"]["control"])
+    record["machine"] |= {"cpu": cpu, "os": system}
+    artefacts = [
+        {"artefact": name, "expected": digit * 64, "got": digit * 64, "identical": True}
+        for name, digit in zip(("history", "weights", "optimizer", "trace"), "123e", strict=True)
+    ]
+    made = {
+        "format": "samebits-replay-1",
+        "of": "0" * 64,
+        "outcome": "REPRODUCED",
+        "outside_scope": [],
+        "artefacts": artefacts,
+        "divergence": None,
+        "record": record,
+        "source": {"commit": "d" * 40, "dirty": False},
+        "issued": f"2026-11-{24 + number}T09:30:00Z",
+        "issuer": {"keyid": key(_NAMES[number % len(_NAMES)])[0]},
+    }
+    if number % len(_MACHINES):
+        made["outside_scope"] = list(OUTSIDE[: number % len(_MACHINES)])
+    if number % len(_MACHINES) == 2:
+        for artefact in artefacts[1:]:
+            artefact |= {"got": "5bd1e995" * 8, "identical": False}
+        made |= {"outcome": "NOT REPRODUCED", "divergence": divergence()}
+    return made | changes
+
+
+_NAMES = ("issuer", "laboratory", "reviewer")
+
+
+def replays(number: int) -> list[Report]:
+    """As many as are asked for, each of another machine."""
+    return [replay(i) for i in range(number)]
+
+
 _TEXTS = (
-    *("conditions", "depends_on", "dtype", "how", "limits", "message", "name", "reasons"),
-    *("shows", "statement", "tensors", "value", "what", "why"),
+    *("conditions", "cpu", "depends_on", "dtype", "how", "keyid", "message", "name", "os"),
+    *("outside_scope", "reasons", "tensors", "value", "what", "why"),
 )  # keys whose texts are somebody's words
 
 
 def quoting(text: str, part: Any) -> Any:
     """A certificate, or a part of it, that says this text wherever it quotes somebody."""
+    if isinstance(part, dict) and "keys" in part:
+        part = part | {"keys": dict.fromkeys([text], text) if part["keys"] else {}}
     if isinstance(part, list):
         return [quoting(text, item) for item in part]
     if not isinstance(part, dict):
@@ -254,11 +340,11 @@ def _same(comparison: Any, name: str) -> Any:
     return copy.deepcopy(comparison["runs"][0]) | {"run": name}
 
 
-def _record(made: Certificate, name: str) -> Any:
+def _record(made: Report, name: str) -> Any:
     return copy.deepcopy(made["records"]["runs"]["control"]) | {"run": name}
 
 
-def _add(made: Certificate, comparison: Any, name: str, not_tried: bool = False) -> None:
+def _add(made: Report, comparison: Any, name: str, not_tried: bool = False) -> None:
     """One more run with its control's bits, or one that was not tried."""
     record, result = _record(made, name), _same(made["comparisons"][0], name)
     comparison["runs"].append(result)

@@ -63,11 +63,11 @@ class Workspace:
     def certify(
         self, name: str, *config: str, variables: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """The certificate of the experiment with this name and config."""
+        """The report in the certificate of the experiment with this name and config."""
         self.snakemake("--config", f"name={name}", *config, variables=variables)
         content = (self.folder / "results" / name / "certificate.json").read_bytes()
-        certificate: dict[str, Any] = json.loads(content)
-        return certificate
+        report: dict[str, Any] = json.loads(content)["report"]
+        return report
 
     def python(self, environment: str) -> Path:
         """The interpreter of an environment, built when it is not there yet."""

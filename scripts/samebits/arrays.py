@@ -8,24 +8,44 @@ Digest of one array: SHA-256 of the line ``samebits-array-1``, a line with the c
 ``dtype.str`` of the little-endian type (``<f4``, ``|u1``).
 Digest of a set of named arrays: SHA-256 of the canonical JSON of
 ``{"arrays":[{"dtype","name","sha256","shape"}, ...],"format":"samebits-arrays-1"}``; order and
-names count.
+names count. docs/digests.md says it byte by byte.
+
+Stored arrays are read as streams, in blocks and on all CPUs, so memory stays bounded.
 """
 
 import hashlib
 import os
+import re
+import threading
+import zipfile
+import zlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from samebits import canonical
-from samebits.errors import SamebitsError
+from samebits.errors import SamebitsError, explain_os_error
 
 INDEX = "index.json"
 FORMAT = "samebits-arrays-1"
-_BLOCK = 1 << 24  # bytes digested at a time, so that memory stays bounded whatever the size
+_BLOCK = 1 << 18  # bytes digested at a time: they fit into a core's cache, and memory is bounded
 _KINDS = "biufc"  # bool, integers, floats, complex: never objects, which would need pickle
+# All dtypes of these kinds, as files and indices name them.
+_DTYPE = re.compile(r"\|[biu]1|<[iu][248]|<f(?:2|4|8|16)|<c(?:8|16|32)")
+_DIMENSIONS = 64  # NumPy 2 allows no more
+_MAX_HEADER = 10000  # bytes; NumPy's own limit
+# The text as NumPy writes it; not whatever else Python would evaluate to the same.
+_HEADER = re.compile(
+    rb"\{'descr': '([<>=|][A-Za-z][0-9]{0,9})', 'fortran_order': (True|False), "
+    rb"'shape': \((|[0-9]{1,19},|[0-9]{1,19}(?:, [0-9]{1,19}){1,63})\), \} *\n"
+)
+_SHA256 = re.compile("[0-9a-f]{64}")
+_Shape = Tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -34,7 +54,7 @@ class ArrayEntry:
 
     name: str
     dtype: str
-    shape: Tuple[int, ...]
+    shape: _Shape
     sha256: str
 
     def as_json(self) -> Dict[str, Any]:
@@ -42,8 +62,24 @@ class ArrayEntry:
         return dict(asdict(self), shape=list(self.shape))
 
 
-def _blocks(array: np.ndarray) -> Iterator[bytes]:
+# --- arrays in memory ------------------------------------------------------------------------
+
+
+def _blocks(array: np.ndarray) -> Iterator[Union[bytes, memoryview]]:
     """The elements in C order, little-endian, in blocks, however they lie in memory."""
+    if array.flags.c_contiguous and array.dtype.str[0] in "<|":
+        return _views(array)
+    return _copies(array)
+
+
+def _views(array: np.ndarray) -> Iterator[memoryview]:
+    """Of an array that lies in memory just as it is digested: nothing is copied."""
+    data = np.asarray(array).reshape(-1).view(np.uint8).data
+    for start in range(0, len(data), _BLOCK):
+        yield data[start : start + _BLOCK]
+
+
+def _copies(array: np.ndarray) -> Iterator[bytes]:
     step = max(1, _BLOCK // max(1, array.itemsize))
     blocks = np.nditer(
         array, flags=["external_loop", "buffered", "zerosize_ok"], order="C", buffersize=step
@@ -52,23 +88,113 @@ def _blocks(array: np.ndarray) -> Iterator[bytes]:
         yield block.astype(block.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
+def _begin(dtype: str, shape: Sequence[int]) -> Any:
+    """The digest of what comes before the elements, to be updated with them."""
+    head = {"dtype": dtype, "shape": list(shape)}
+    return hashlib.sha256(b"samebits-array-1\n" + canonical.dumps(head))
+
+
 def array_digest(array: np.ndarray) -> str:
     """SHA-256 (hex) of one array, as the module's docstring defines it."""
     if array.dtype.kind not in _KINDS:
         raise SamebitsError(
             "expected an array of numbers, got dtype {}; store numbers only".format(array.dtype)
         )
-    head = {"dtype": array.dtype.newbyteorder("<").str, "shape": list(array.shape)}
-    sha = hashlib.sha256(b"samebits-array-1\n" + canonical.dumps(head))
+    sha = _begin(array.dtype.newbyteorder("<").str, array.shape)
     for block in _blocks(array):
         sha.update(block)
-    return sha.hexdigest()
+    return str(sha.hexdigest())
 
 
 def entry_of(name: str, array: np.ndarray) -> ArrayEntry:
     """Name, dtype, shape and digest of an array."""
     dtype = array.dtype.newbyteorder("<").str
     return ArrayEntry(name, dtype, tuple(array.shape), array_digest(array))
+
+
+# --- arrays as streams -----------------------------------------------------------------------
+
+
+def entry_of_stream(name: str, file: BinaryIO) -> ArrayEntry:
+    """Name, dtype, shape and digest of the array in a ``.npy`` stream, which is read to its end.
+
+    Raises SamebitsError when it is not a whole ``.npy`` file of numbers, in C order and
+    little-endian; OSError when it cannot be read.
+    """
+    try:
+        dtype, shape = _read_header(file)
+        sha = _begin(dtype, shape)
+        _update(sha, file, _elements(shape) * int(dtype[2:]))
+    except (EOFError, zipfile.BadZipFile, zlib.error) as error:  # the last two: out of an archive
+        raise SamebitsError("expected a whole .npy file, got: {}".format(error)) from error
+    return ArrayEntry(name, dtype, shape, sha.hexdigest())
+
+
+def _read_header(file: BinaryIO) -> Tuple[str, _Shape]:
+    """Dtype and shape. The format's versions 1.0, 2.0 and 3.0 differ in the length of a length."""
+    magic = _read(file, 8)
+    if magic[:6] != b"\x93NUMPY" or magic[6:] not in (b"\1\0", b"\2\0", b"\3\0"):
+        raise SamebitsError("expected a .npy file, got one that begins with {!r}".format(magic))
+    size = int.from_bytes(_read(file, 2 if magic[6] == 1 else 4), "little")
+    if size > _MAX_HEADER:
+        raise SamebitsError(
+            "expected a .npy header of at most {} bytes, got {}".format(_MAX_HEADER, size)
+        )
+    return _parse_header(_read(file, size))
+
+
+def _parse_header(header: bytes) -> Tuple[str, _Shape]:
+    found = _HEADER.fullmatch(header)
+    if found is None:
+        raise SamebitsError(
+            "expected a .npy header as NumPy writes it for numbers, got {!r}".format(header[:80])
+        )
+    dtype, fortran_order, shape = (group.decode("ascii") for group in found.groups())
+    if fortran_order == "True" or dtype[0] == ">":
+        raise SamebitsError(
+            "expected elements in C order, little-endian, got {!r}; store in C order, "
+            "little-endian".format(header.decode("ascii").strip())
+        )
+    if not _DTYPE.fullmatch(dtype):
+        raise SamebitsError(
+            "expected an array of numbers, got dtype {}; store numbers only".format(dtype)
+        )
+    return dtype, tuple(int(size) for size in shape.split(",") if size)
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    """This many bytes; a stream may give fewer at a time."""
+    data = b""
+    while len(data) < size:
+        more = file.read(size - len(data))
+        if not more:
+            raise EOFError("an end within the header")
+        data += more
+    return data
+
+
+def _update(sha: Any, file: Any, size: int) -> None:
+    """Digest the rest of a stream, which must be this many bytes, in one reused block."""
+    block, left = memoryview(bytearray(min(_BLOCK, size))), size
+    while left:
+        count = file.readinto(block[:left])
+        if not count:
+            raise EOFError("{} of {} bytes of elements".format(size - left, size))
+        sha.update(block[:count])
+        left -= count
+    if file.read(1):
+        raise EOFError("more than {} bytes of elements".format(size))
+
+
+def _elements(shape: Sequence[int]) -> int:
+    """How many elements an array of this shape has: an integer that does not overflow."""
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+# --- sets of arrays --------------------------------------------------------------------------
 
 
 def set_digest(entries: Sequence[ArrayEntry]) -> str:
@@ -80,9 +206,111 @@ def _index(entries: Sequence[ArrayEntry]) -> Dict[str, Any]:
     return {"format": FORMAT, "arrays": [entry.as_json() for entry in entries]}
 
 
+def parse_index(content: Any) -> List[ArrayEntry]:
+    """The entries of an index. Raises ValueError when the JSON is anything but an index."""
+    if not isinstance(content, dict) or set(content) != {"arrays", "format"}:
+        raise ValueError("not an object with arrays and format")
+    if content["format"] != FORMAT:
+        raise ValueError("format {!r}".format(content["format"]))
+    if not isinstance(content["arrays"], list):
+        raise ValueError("arrays: not a list")
+    entries = [_parse_entry(position, a) for position, a in enumerate(content["arrays"])]
+    _refuse_equal_names([entry.name for entry in entries])
+    return entries
+
+
+def _parse_entry(position: int, content: Any) -> ArrayEntry:
+    where = "arrays[{}]".format(position)
+    if not isinstance(content, dict) or set(content) != {"dtype", "name", "sha256", "shape"}:
+        raise ValueError("{}: not an object with dtype, name, sha256 and shape".format(where))
+    name, dtype, shape, sha256 = (content[key] for key in ("name", "dtype", "shape", "sha256"))
+    if not isinstance(name, str):
+        raise ValueError("{}: name: not a text".format(where))
+    name.encode("utf-8")  # UnicodeEncodeError is a ValueError: half of a surrogate pair
+    if not isinstance(dtype, str) or not _DTYPE.fullmatch(dtype):
+        raise ValueError("{}: dtype: not one of numbers".format(where))
+    if not isinstance(shape, list) or len(shape) > _DIMENSIONS or not all(map(_is_size, shape)):
+        raise ValueError("{}: shape: not a list of sizes".format(where))
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        raise ValueError("{}: sha256: not 64 hexadecimal digits".format(where))
+    return ArrayEntry(name, dtype, tuple(shape), sha256)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63  # a bool is an int to Python
+
+
+def _refuse_equal_names(names: Sequence[str]) -> None:
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise ValueError("the same name twice: {}".format(", ".join(twice)))
+
+
+def check_set(
+    entries: Sequence[ArrayEntry], open_array_stream: Callable[[int], BinaryIO]
+) -> List[str]:
+    """Digest the arrays of a set on all CPUs; returns what is not as the entries say, sorted.
+
+    ``open_array_stream`` gives the ``.npy`` stream of a position. It is called by other threads,
+    by one at a time, and may raise SamebitsError or OSError. One stream per CPU is open at once.
+    """
+    lock = threading.Lock()
+
+    def problem(position: int) -> Optional[str]:
+        entry = entries[position]
+        expected = _in_words(entry)
+        try:
+            with _opened(open_array_stream, position, lock) as stream:
+                got = _in_words(entry_of_stream(entry.name, stream))
+        except SamebitsError as error:
+            got = str(error)
+        except OSError as error:
+            got = explain_os_error(error)
+        if got == expected:
+            return None
+        return "{} ({}): expected {}, got {}".format(_file(position), entry.name, expected, got)
+
+    # The largest first: begun last, it would keep one CPU busy while the others are idle.
+    order = sorted(range(len(entries)), key=lambda i: _elements(entries[i].shape), reverse=True)
+    with ThreadPoolExecutor(_cpus()) as pool:
+        return sorted(filter(None, pool.map(problem, order)))
+
+
+@contextmanager
+def _opened(
+    open_array_stream: Callable[[int], BinaryIO], position: int, lock: Any
+) -> Iterator[BinaryIO]:
+    """A stream; a ``zipfile.ZipFile`` counts its open ones and needs the lock for that."""
+    with lock:
+        stream = open_array_stream(position)
+    try:
+        yield stream
+    finally:
+        with lock:
+            stream.close()
+
+
+def _in_words(entry: ArrayEntry) -> str:
+    return "{} {} {}".format(entry.dtype, list(entry.shape), entry.sha256)
+
+
+def _cpus() -> int:
+    """How many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+# --- arrays as files -------------------------------------------------------------------------
+
+
+def _file(position: int) -> str:
+    return "{:05d}.npy".format(position)
+
+
 def array_path(folder: Path, position: int) -> Path:
     """Where the array at a position of the index lies. Names never become paths."""
-    return Path(folder) / "{:05d}.npy".format(position)
+    return Path(folder) / _file(position)
 
 
 def _write(path: Path, array: np.ndarray) -> None:
@@ -111,26 +339,12 @@ def save_arrays(folder: Path, arrays: Sequence[Tuple[str, np.ndarray]]) -> str:
     return canonical.write_json(Path(folder) / INDEX, _index(entries))
 
 
-def _refuse_equal_names(names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError("the same name twice: {}".format(", ".join(twice)))
-
-
 def read_index(folder: Path) -> List[ArrayEntry]:
     """The entries of a folder of arrays. Raises SamebitsError when the index is not one."""
     path = Path(folder) / INDEX
     try:
-        content = canonical.read_json(path)
-        if content["format"] != FORMAT:
-            raise ValueError("format {!r}".format(content["format"]))
-        entries = [
-            ArrayEntry(str(a["name"]), str(a["dtype"]), tuple(a["shape"]), str(a["sha256"]))
-            for a in content["arrays"]
-        ]
-        _refuse_equal_names([entry.name for entry in entries])
-        return entries
-    except (KeyError, TypeError, ValueError) as error:
+        return parse_index(canonical.read_json(path))
+    except ValueError as error:
         raise SamebitsError(
             "{}: expected an index of arrays ({}), got: {}".format(path, FORMAT, error)
         ) from error
@@ -160,18 +374,13 @@ def check_arrays(folder: Path) -> str:
     Raises SamebitsError naming every array that is not what the index says.
     """
     entries = read_index(folder)
-    wrong = []
-    for position, entry in enumerate(entries):
-        got = entry_of(entry.name, open_array(folder, position))
-        if got != entry:
-            wrong.append(
-                "{} ({}): expected {} {} {}, got {} {} {}; delete the folder to have it made "
-                "again".format(
-                    array_path(folder, position), entry.name,
-                    entry.dtype, list(entry.shape), entry.sha256,
-                    got.dtype, list(got.shape), got.sha256,
-                )
-            )  # fmt: skip
-    if wrong:
-        raise SamebitsError("\n".join(wrong))
+
+    def open_stream(position: int) -> BinaryIO:
+        return open(str(array_path(folder, position)), "rb", buffering=0)
+
+    problems = check_set(entries, open_stream)
+    if problems:
+        again = "{}; delete the folder to have it made again"
+        where = [os.path.join(str(folder), problem) for problem in problems]
+        raise SamebitsError("\n".join(map(again.format, where)))
     return set_digest(entries)

@@ -52,11 +52,28 @@ def _no_constants(name: str) -> Any:
     raise ValueError("{} is not JSON".format(name))
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError("{} is too large".format(text[:20]))
+    return value
+
+
 def loads(data: bytes) -> Any:
-    """Parse JSON strictly: duplicate keys, NaN and Infinity are refused with ValueError."""
-    return json.loads(
-        data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants
+    """Parse JSON strictly. What ``dumps`` could not write is refused with ValueError.
+
+    That is: duplicate keys, NaN, infinities, numbers too large for a double, half a surrogate pair,
+    a byte order mark. Nesting that is too deep raises RecursionError, as Python's parser does.
+    """
+    value = json.loads(
+        data.decode("utf-8"),
+        object_pairs_hook=_no_duplicates,
+        parse_constant=_no_constants,
+        parse_float=_finite,
     )
+    if b"\\u" in data:
+        dumps(value)  # only an escape can hold half a surrogate pair
+    return value
 
 
 def read_json(path: Path) -> Any:

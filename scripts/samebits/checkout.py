@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from samebits.certificate import Source
+from samebits.report import Source
 
 # git status would otherwise refresh the index, a write that races with a person's own git
 _ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0"}

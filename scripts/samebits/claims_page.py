@@ -6,11 +6,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from samebits import certificate, claims, templates
+from samebits import claims, templates
 from samebits.errors import SamebitsError
 
 TEMPLATE = Path(__file__).with_name("claims_page.html.j2")
-STYLE = Path(certificate.__file__).with_suffix(".css")  # both pages look alike
+STYLE = Path(__file__).with_name("certificate.css")  # both pages look alike
 FORMAT = "samebits-claims-1"
 
 # Outcome: its style and its sign.

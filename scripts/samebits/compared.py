@@ -7,17 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samebits import divergence_drawing, drawing
+from samebits import divergence_drawing, drawing, wording
 
 MOST_SHOWN = 3  # differing runs of which everything is shown; the others are listed
 MOST_DIFFERENCES = 40  # of one run
-_MOST_NAMED = 4
-_TITLES = {
-    "history": "History",
-    "weights": "Final weights",
-    "optimizer": "Optimizer state",
-    "trace": "Trace",
-}
 _MEANINGS = {
     "history": "loss and metrics of every epoch",
     "weights": "every number that the model learned",
@@ -67,11 +60,11 @@ class Compared:
         return f"varied: {self.changed[0]}" if self.changed else "nothing varied"
 
 
-def compared(certificate: Mapping[str, Any]) -> list[Compared]:
+def compared(report: Mapping[str, Any]) -> list[Compared]:
     """Every run that was held against a control, as the certificate lists them."""
-    pins = {pin["run"]: pin["what"] for pin in certificate["scope"]["pins"]}
+    pins = {pin["run"]: pin["what"] for pin in report["scope"]["pins"]}
     changed: dict[str, list[str]] = {}
-    for variation in certificate["scope"]["variations"]:
+    for variation in report["scope"]["variations"]:
         if variation["outcome"] != _NOT_TRIED:
             changed.setdefault(variation["run"], []).append(variation["what"])
     return [
@@ -83,7 +76,7 @@ def compared(certificate: Mapping[str, Any]) -> list[Compared]:
             pins.get(run["run"]),
             run,
         )
-        for comparison in certificate["comparisons"]
+        for comparison in report["comparisons"]
         for run in comparison["runs"]
     ]
 
@@ -111,7 +104,7 @@ def artefacts(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
         name = artefact["artefact"]
         pair = zip((runs[0].control, runs[0].run), artefact["digests"], strict=True)
         yield {
-            "title": _TITLES[name],
+            "title": wording.TITLES[name],
             "meaning": _MEANINGS[name],
             "identical": artefact["identical"],
             "absent": None in artefact["digests"],
@@ -159,7 +152,7 @@ def _differences(run: Compared) -> Iterator[dict[str, Any]]:
                 yield difference | {
                     "of": run.run,
                     "from": run.control,
-                    "where": _TITLES[artefact["artefact"]],
+                    "where": wording.TITLES[artefact["artefact"]],
                 }
 
 
@@ -171,19 +164,23 @@ def partings(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], list[dict[
     lifted = [run for run in runs if run.differs and run.lifted]
     drawn = [run for run in (*shown(runs), *lifted) if run.result["divergence"]][:MOST_SHOWN]
     listed = [run for run in (*unexpected(runs), *lifted) if run not in drawn]
-    return [_parting(run) | _pictures(run) for run in drawn], [_parting(run) for run in listed]
+    pictured = [_parting(run) | pictures(run.result["divergence"]) for run in drawn]
+    return pictured, [_parting(run) for run in listed]
 
 
 def _parting(run: Compared) -> dict[str, Any]:
     if run.result["divergence"] is None:
         where = _ENDS.get(run.status[1], "Nothing tells where.")
         return {"run": run, "where": where, "loss": ""}
-    divergence = run.result["divergence"]
+    return {"run": run} | told(run.result["divergence"])
+
+
+def told(divergence: Mapping[str, Any]) -> dict[str, Any]:
+    """Where two runs part, in words."""
     return {
-        "run": run,
         "divergence": divergence,
-        "where": _where(divergence),
-        "loss": " ".join(_loss(divergence)),
+        "where": wording.where(divergence),
+        "loss": " ".join(wording.loss(divergence)),
     }
 
 
@@ -193,70 +190,34 @@ _ENDS = {
 }
 
 
-def _pictures(run: Compared) -> dict[str, Any]:
-    divergence = run.result["divergence"]
+def pictures(divergence: Mapping[str, Any]) -> dict[str, Any]:
+    """How a difference grows, and how large it is at the end."""
     return {
         "growth": divergence_drawing.growth(divergence),
         "histogram": divergence_drawing.histogram(divergence["histograms"]),
     }
 
 
-def _where(divergence: Mapping[str, Any]) -> str:
-    step, tensors = divergence["step"], few(divergence["tensors"])
-    if step is None:
-        return "The weights agree wherever the traces have a row."
-    if step == 0:
-        return f"They differ before the first step, in {tensors}."
-    epoch = f", in epoch {divergence['epoch']}" if divergence["epoch"] else ""
-    return f"The first difference comes with step {step:,}{epoch}, in {tensors}."
-
-
-def _loss(divergence: Mapping[str, Any]) -> Iterator[str]:
-    """Whether the loss could have told earlier, and how exact the traces are."""
-    step, loss = divergence["step"], divergence["loss_step"]
-    if loss is None:
-        yield "No loss differs."
-    elif step is None:
-        yield f"The loss differs, first at step {loss:,}."
-    elif divergence["loss_first"]:
-        yield f"The loss differs before any tensor does, at step {loss:,}."
-    elif loss == step:
-        yield "The loss differs at the same step, not before."
-    else:
-        yield f"The loss shows it only later, at step {loss:,}."
-    if divergence["every"] == "epoch":
-        yield "The traces have a row per epoch, so it may be up to an epoch earlier."
-    if divergence["every"] == "off":
-        yield "No trace was kept but for the first weights, so the step is not known."
-
-
-def few(names: Sequence[str]) -> str:
-    """Names in a sentence, the first few of them."""
-    if len(names) > _MOST_NAMED:
-        names = [*names[:_MOST_NAMED], f"{len(names) - _MOST_NAMED} more"]
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
-
-
 # --- whether a difference would have been seen -------------------------------------------------
 
 
-def self_checks(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
+def self_checks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Each planted bit once, and whether every comparison with that control found it."""
     found: dict[tuple[Any, ...], bool] = {}
-    for comparison in certificate["comparisons"]:
+    for comparison in report["comparisons"]:
         for check in comparison["self_check"]:
             key = comparison["control"], check["artefact"], check["name"], *check["index"]
             found[key] = found.get(key, True) and check["found"]
     return [
-        {"of": of, "where": _TITLES[artefact], "name": name, "index": index, "found": seen}
+        {"of": of, "where": wording.TITLES[artefact], "name": name, "index": index, "found": seen}
         for (of, artefact, name, *index), seen in found.items()
     ]
 
 
-def canaries(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
+def canaries(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Trainings with another seed, and where they part from the control."""
     return [
         comparison["canary"] | {"control": comparison["control"]}
-        for comparison in certificate["comparisons"]
+        for comparison in report["comparisons"]
         if comparison["canary"]
     ]

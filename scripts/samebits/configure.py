@@ -23,13 +23,26 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from samebits import canonical, code, model_source, overrides, pins
+from samebits import (
+    canonical,
+    certified_config,
+    code,
+    model_source,
+    overrides,
+    pins,
+    replaying,
+    signing_choice,
+)
 from samebits.errors import SamebitsError, all_problems
 from samebits.overrides import OPTION, Override
+from samebits.replaying import Replay
+from samebits.signing_choice import Signing
 
 FORMAT = "samebits-config-1"
-GROUPS = ("data", "model", "trainer", "framework", "determinism", "protocol", "experiment")
-_NOT_IDENTITY = ("name", "source_path")  # where things lie, not what is trained
+PARTS = ("data", "model", "trainer", "framework", "determinism", "protocol")  # of the identity
+GROUPS = (*PARTS, signing_choice.GROUP, "experiment")
+# Where things lie and who signs, not what is trained.
+_NOT_IDENTITY = ("name", "source_path", signing_choice.GROUP)
 _NAME_LENGTH = 100  # of 255 bytes that file systems allow for one name
 
 
@@ -44,6 +57,9 @@ class Experiment:
     source_path: str  # where the model's module is looked for
     model_files: tuple[str, ...]  # the user's modules: inputs of every training
     overrides: tuple[str, ...]  # in Hydra's notation
+    overridden: tuple[str, ...]  # the keys of the config that these set, sorted; no groups
+    signing: Signing  # for the environment of the job that signs; in nothing else
+    replay: Replay | None = None  # None: the experiment is the user's own
 
     def part(self, *keys: str) -> dict[str, Any]:
         """The part of the config that one stage depends on."""
@@ -71,21 +87,39 @@ def configure(config: Mapping[str, Any], conf: Path) -> Experiment:
 
     Raises SamebitsError that lists every problem with the valid choices and the nearest name.
     """
-    wanted = overrides.from_config(config, GROUPS)
-    resolved = _compose(wanted, conf)
+    asked = replaying.asked(config)
+    given = signing_choice.read(replaying.without(config), GROUPS)
+    wanted, replay = given.experiment, None
+    if asked:
+        wanted, replay = replaying.plan(asked, wanted, conf, PARTS, lambda w: _local(w, conf))
+    resolved, overridden = _compose([*wanted, *given.choice], conf)
+    resolved[signing_choice.GROUP] = given.signing(resolved[signing_choice.GROUP])
     _check(resolved, conf)
-    identity = {key: value for key, value in resolved.items() if key not in _NOT_IDENTITY}
-    identity["format"] = FORMAT
-    data = identity["data"]
+    identity = _identity(resolved)
+    data, signing = identity["data"], resolved[signing_choice.GROUP]
     return Experiment(
-        name=resolved["name"] or default_name(wanted),
+        name=resolved["name"] or (replay.name if replay else default_name(wanted)),
         config=identity,
         digest=canonical.digest(identity),
         data_key=f"{data[OPTION]}-{canonical.digest(data)[:12]}",
         source_path=resolved["source_path"],
         model_files=tuple(map(str, _model_files(resolved))),
         overrides=tuple(override.hydra() for override in wanted),
+        overridden=overridden,
+        signing=Signing(signing[OPTION], signing["key"]),
+        replay=replay,
     )
+
+
+def _identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """What is trained, of a resolved config."""
+    return {key: resolved[key] for key in resolved if key not in _NOT_IDENTITY} | {"format": FORMAT}
+
+
+def _local(wanted: list[Override], conf: Path) -> replaying.Local:
+    """What the checkout makes of these overrides, which need not be all that are needed."""
+    resolved, _ = _compose(wanted, conf, missing_ok=True)
+    return replaying.Local(_identity(resolved), resolved["source_path"])
 
 
 def default_name(wanted: Iterable[Override]) -> str:
@@ -104,12 +138,34 @@ def _short(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def _compose(wanted: list[Override], conf: Path) -> dict[str, Any]:
+def _compose(
+    wanted: list[Override], conf: Path, missing_ok: bool = False
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The resolved config, and which keys of its identity the overrides set."""
     with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
         _refuse_unknown_options(wanted)
         choices = [o for o in wanted if o.key in GROUPS and not isinstance(o.value, dict)]
-        _refuse_unknown_keys(wanted, _resolve(choices, missing_ok=True))
-        return _resolve(wanted, missing_ok=False)
+        base = _resolve(choices, missing_ok=True)
+        _refuse_unknown_keys(wanted, base)
+        return _resolve(wanted, missing_ok), _overridden(wanted, base)
+
+
+def _overridden(wanted: list[Override], base: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys that overrides set: directly, or by an option of ``experiment``."""
+    keys = {key for override in wanted for key in _set_by(override)}
+    if any(override.key == "experiment" for override in wanted):
+        options = [Override(group, base[group][OPTION]) for group in PARTS if group in base]
+        plain = _resolve(options, missing_ok=True)
+        found = certified_config.differences(_identity(plain), _identity(base))
+        keys |= {difference.key for difference in found}
+    return tuple(sorted(key for key in keys if key.partition(".")[0] not in _NOT_IDENTITY))
+
+
+def _set_by(override: Override) -> Iterable[str]:
+    """The keys that an override sets, none for an option of a group."""
+    if override.key in GROUPS and not isinstance(override.value, Mapping):
+        return []
+    return certified_config.units(override.key.split("."), override.value)
 
 
 def _resolve(wanted: list[Override], missing_ok: bool) -> dict[str, Any]:
@@ -143,7 +199,7 @@ def _refuse_unknown_options(wanted: Iterable[Override]) -> None:
     loader = GlobalHydra.instance().config_loader()
     problems = []
     for override in wanted:
-        if override.key in GROUPS and isinstance(override.value, (str, int, float)):
+        if override.key in GROUPS and isinstance(override.value, str | int | float | None):
             valid = loader.get_group_options(override.key)
             if override.value not in valid:
                 hint = _nearest(str(override.value), valid)
@@ -211,7 +267,10 @@ def _causes(error: Any, resolved: Mapping[str, Any]) -> list[Any]:
 
 
 def _describe(error: Any) -> str:
-    where = ".".join(map(str, error.absolute_path)) or "config"
+    path = list(error.absolute_path)
+    if path[:1] == [signing_choice.GROUP]:
+        return signing_choice.schema_problem(path)
+    where = ".".join(map(str, path)) or "config"
     return f"{where}: {error.message}"
 
 
@@ -238,6 +297,7 @@ def _pair_problems(resolved: Mapping[str, Any]) -> Iterable[str]:
                 f" set data.{source} or use a model of your own"
             )
     yield from model_source.problems(model, resolved["source_path"])
+    yield from signing_choice.pair_problem(resolved[signing_choice.GROUP])
 
 
 def _model_files(resolved: Mapping[str, Any]) -> list[Path]:

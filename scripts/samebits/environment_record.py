@@ -38,12 +38,12 @@ def locked(lock: Path) -> Dict[str, Tuple[str, str]]:
     return {p.name: (p.version, p.sha256) for p in locks.read(lock).packages}
 
 
-def mismatches(lock: Path, found: Mapping[str, str]) -> List[str]:
+def mismatches(lock: locks.Lock, found: Mapping[str, str]) -> List[str]:
     """Every package that is not as the lock says, in words, sorted."""
-    expected = locked(lock)
+    expected = {p.name: p.version for p in lock.packages}
     problems = [
         "{}: expected {}, got {}".format(name, version, found.get(name, "none"))
-        for name, (version, _) in expected.items()
+        for name, version in expected.items()
         if found.get(name) != version
     ]
     problems += [
@@ -56,7 +56,7 @@ def mismatches(lock: Path, found: Mapping[str, str]) -> List[str]:
 
 def check_lock(lock: Path, found: Mapping[str, str]) -> None:
     """Raise SamebitsError that lists every package that is not as the lock says."""
-    problems = mismatches(lock, found)
+    problems = mismatches(locks.read(lock), found)
     if problems:
         raise SamebitsError(
             "{}: this environment is not what the lock says\n{}\n"

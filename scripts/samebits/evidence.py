@@ -4,8 +4,9 @@ A file that is missing, is not JSON or is not what its format says does not stop
 becomes a document with a problem, and the certificate says so.
 """
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -14,16 +15,16 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
-from samebits import canonical, environment_record
+from samebits import canonical, environment_record, locks
 from samebits.errors import SamebitsError, all_problems, explain_os_error
 
-SCHEMA = Path(__file__).with_name("certificate.schema.json")
+SCHEMA = Path(__file__).with_name("report.schema.json")
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # how a certificate writes a moment: UTC, to the second
 
 
 @dataclass(frozen=True)
 class Document:
-    """One file: ``content`` is None exactly when ``problem`` says why."""
+    """One file: ``content`` is None exactly when ``problem`` says why. Of a lock it is the text."""
 
     name: str
     sha256: str | None = None
@@ -48,6 +49,13 @@ class RunEvidence:
         """All files of the run that should be there."""
         results = self.history, self.weights, self.optimizer, self.trace, self.canary
         for document in (self.record, *results):
+            if document is not None:
+                yield document
+
+    @property
+    def indices(self) -> Iterator[Document]:
+        """Those of them that list arrays."""
+        for document in (self.weights, self.optimizer, self.trace, self.canary):
             if document is not None:
                 yield document
 
@@ -113,6 +121,7 @@ def read(paths: Paths) -> Evidence:
             "give each run once"
         )
     runs = tuple(_read_run(folder) for folder in paths.runs)
+    document = _read_text(paths.lock, f"envs/{paths.lock.name}")
     return Evidence(
         config=read_json(paths.config, "config.json", "config"),
         load=read_json(paths.load_record, "load/record.json", "loadRecord"),
@@ -120,27 +129,32 @@ def read(paths: Paths) -> Evidence:
             read_json(path, comparison_name(path.stem), "comparison") for path in paths.comparisons
         ),
         runs=runs,
-        lock=_read_lock(paths.lock, runs),
+        lock=lock_of(document, runs),
     )
 
 
 def _read_run(folder: Path) -> RunEvidence:
     name = f"train/{folder.name}"
     record = read_json(folder / "record.json", f"{name}/record.json", "trainRecord")
+    return run_of(
+        folder.name,
+        record,
+        lambda path, definition: read_json(folder / path, f"{name}/{path}", definition),
+    )
+
+
+def run_of(name: str, record: Document, read: Callable[[str, str], Document]) -> RunEvidence:
+    """A run by its record, which says what else there is. ``read``: a file, by its definition."""
     if record.content is None or record.content["status"] != "completed":
-        return RunEvidence(folder.name, record, None, None, None, None, None)
+        return RunEvidence(name, record, None, None, None, None, None)
     canary = (record.content["canary"] or {}).get("digest") is not None
-    files = [
-        read_json(folder / path, f"{name}/{path}", definition) if there else None
-        for path, definition, there in (
-            ("history.json", "history", True),
-            ("weights/index.json", "arrayIndex", True),
-            ("optimizer/index.json", "arrayIndex", True),
-            ("trace/index.json", "arrayIndex", True),
-            ("canary/index.json", "arrayIndex", canary),
-        )
+    indices = [
+        read(f"{what}/index.json", "arrayIndex")
+        for what in ("weights", "optimizer", "trace", *(["canary"] if canary else []))
     ]
-    return RunEvidence(folder.name, record, *files)
+    weights, optimizer, trace, *rest = indices
+    history = read("history.json", "history")
+    return RunEvidence(name, record, history, weights, optimizer, trace, rest[0] if rest else None)
 
 
 def read_json(path: Path, name: str, definition: str) -> Document:
@@ -151,9 +165,10 @@ def read_json(path: Path, name: str, definition: str) -> Document:
         return Document(name, problem=f"{name}: {explain_os_error(_without_path(error))}")
     try:
         content = canonical.read_json(path)
-        canonical.dumps(content)  # 1e999 and half a surrogate pair can be read, but not written
-    except (SamebitsError, ValueError):
+    except SamebitsError:
         return Document(name, sha256, problem=f"{name} is not valid JSON")
+    if canonical.digest(content) != sha256:
+        return Document(name, sha256, problem=f"{name} is not in canonical form")
     wrong = list(violations(content, definition))
     if wrong:
         return Document(name, sha256, problem=f"{name} is not what its format says: {wrong[0]}")
@@ -165,17 +180,29 @@ def _without_path(error: OSError) -> OSError:
     return OSError(error.errno, error.strerror)
 
 
-def _read_lock(path: Path, runs: Sequence[RunEvidence]) -> Lock:
-    name = f"envs/{path.name}"
+def _read_text(path: Path, name: str) -> Document:
     try:
-        document = Document(name, canonical.file_digest(path), content=path.name)
+        data = path.read_bytes()
+        return Document(name, hashlib.sha256(data).hexdigest(), data.decode("utf-8"))
     except OSError as error:
-        problem = f"{name}: {explain_os_error(_without_path(error))}"
-        return Lock(Document(name, problem=problem), {})
-    return Lock(document, {run.name: wrong for run in runs if (wrong := _packages(path, run))})
+        return Document(name, problem=f"{name}: {explain_os_error(_without_path(error))}")
+    except UnicodeDecodeError:
+        sha256 = hashlib.sha256(data).hexdigest()
+        return Document(name, sha256, problem=f"{name} is not UTF-8")
 
 
-def _packages(lock: Path, run: RunEvidence) -> str:
+def lock_of(document: Document, runs: Sequence[RunEvidence]) -> Lock:
+    """A lock, and what each run's packages lack of it."""
+    if document.content is None:
+        return Lock(document, {})
+    try:
+        lock = locks.parse(document.content, document.name)
+    except SamebitsError:
+        return Lock(document, {run.name: f"{document.name} is not a lock file" for run in runs})
+    return Lock(document, {run.name: wrong for run in runs if (wrong := _packages(lock, run))})
+
+
+def _packages(lock: locks.Lock, run: RunEvidence) -> str:
     """What a run's packages lack of the lock, in words; empty when they are as locked."""
     if run.record.content is None:
         return ""
@@ -183,10 +210,7 @@ def _packages(lock: Path, run: RunEvidence) -> str:
         environment_record.normal(package["name"]): package["version"]
         for package in run.record.content["packages"]
     }
-    try:
-        return "; ".join(environment_record.mismatches(lock, found))
-    except SamebitsError:
-        return f"{lock.name} is not a lock file"
+    return "; ".join(environment_record.mismatches(lock, found))
 
 
 _FORMATS = FormatChecker(["uuid"])
@@ -216,11 +240,11 @@ def _where(error: Any) -> str:
     return str(error.json_path)
 
 
-def refuse_invalid(certificate: Any) -> None:
-    """Raise SamebitsError with everything in which a certificate breaks the schema."""
-    wrong = list(violations(certificate))
+def refuse_invalid(report: Any) -> None:
+    """Raise SamebitsError with everything in which a report breaks the schema."""
+    wrong = list(violations(report))
     if wrong:
         raise SamebitsError(
-            f"expected a certificate as {SCHEMA.name} says, got one that breaks it; nothing was "
+            f"expected a report as {SCHEMA.name} says, got one that breaks it; nothing was "
             f"written, please report this\n{all_problems(wrong)}"
         )

@@ -5,7 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from samebits import canonical, compared, divergence_drawing, drawing, history, templates
+from samebits import (
+    canonical,
+    compared,
+    divergence_drawing,
+    drawing,
+    history,
+    page_facts,
+    page_trust,
+    templates,
+    wording,
+)
 from samebits.compared import Compared
 from samebits.grading import (
     INCONCLUSIVE,
@@ -14,6 +24,8 @@ from samebits.grading import (
     UNSUPPORTED,
     WITHIN_TOLERANCE,
 )
+
+Report = Mapping[str, Any]
 
 TEMPLATE = Path(__file__).with_name("certificate.html.j2")
 
@@ -30,61 +42,63 @@ _NOT_TRIED, _COMPLETED = "not tried", "completed"
 _OUTCOMES = ("different bits", "same bits", _NOT_TRIED)  # in the order of their interest
 
 
-def render(certificate: dict[str, Any]) -> str:
+def render(certificate: Mapping[str, Any]) -> str:
     """The page. Whatever the certificate quotes is escaped."""
     environment = templates.environment()
     environment.filters |= {
-        "said": said,
-        "seen": seen,
-        "few": compared.few,
+        "said": page_facts.said,
+        "seen": page_facts.seen,
+        "few": wording.few,
         "exact": drawing.number,
         "pretty": _pretty,
     }
-    return environment.get_template(TEMPLATE.name).render(_content(certificate))
+    content = _of_report(certificate["report"]) | page_trust.content(certificate)
+    return environment.get_template(TEMPLATE.name).render(
+        content | {"certificate": certificate, "digest": canonical.digest(certificate)}
+    )
 
 
-def _content(certificate: dict[str, Any]) -> dict[str, Any]:
-    style, headline = _FACES[certificate["verdict"]]
-    runs = compared.compared(certificate)
-    names = _names(certificate, runs)
-    histories = _histories(certificate, runs)
+def _of_report(report: Report) -> dict[str, Any]:
+    style, headline = _FACES[report["verdict"]]
+    runs = compared.compared(report)
+    names = _names(report, runs)
+    histories = _histories(report, runs)
     differences, more = compared.differences(runs)
     drawn, listed = compared.partings(runs)
     return {
-        "certificate": certificate,
-        "digest": canonical.digest(certificate),
+        "report": report,
         "style": style,
         "headline": headline,
+        "statement": wording.statement(report),
+        "shows": list(wording.shows(report)),
+        "limits": list(wording.limits(report)),
         "drawn": list(histories),
-        "rays": drawing.rays(certificate["experiment"]["digest"]),
-        "standing": list(_standing(certificate)),
-        "summary": list(_summary(certificate)),
+        "rays": drawing.rays(report["experiment"]["digest"]),
+        "standing": list(_standing(report)),
+        "summary": list(_summary(report)),
         "artefacts": list(compared.artefacts(runs)),
         "counted": compared.counted(runs),
-        "varied": list(_varied(certificate, runs)),
-        "pins": list(_pins(certificate)),
+        "varied": list(_varied(report, runs)),
+        "pins": list(_pins(report)),
         "partings": drawn,
         "more_partings": listed,
         "differences": differences,
         "more_differences": more,
-        "self_checks": compared.self_checks(certificate),
-        "canaries": compared.canaries(certificate),
+        "self_checks": compared.self_checks(report),
+        "canaries": compared.canaries(report),
         "panels": drawing.panels(histories) if histories else (),
         "last": list(_last_epoch(histories)),
         "frame": drawing,
         "part_frame": divergence_drawing,
-        "settings": list(_settings(certificate, names)),
-        "differed": [
-            {"what": fact["what"], "values": _grouped(fact["values"], names)}
-            for fact in certificate["scope"]["differed"]
-        ],
-        "timing": list(_timing(certificate, names)),
+        "settings": list(page_facts.settings(report, names)),
+        "differed": list(page_facts.differed(report, names)),
+        "timing": list(page_facts.timing(report, names)),
     }
 
 
-def _names(certificate: dict[str, Any], runs: Sequence[Compared]) -> list[str]:
+def _names(report: Report, runs: Sequence[Compared]) -> list[str]:
     """All runs, as they were compared, whatever the order in which the certificate has them."""
-    known = sorted(certificate["records"]["runs"])
+    known = sorted(report["records"]["runs"])
     order = dict.fromkeys(name for run in runs for name in (run.control, run.run))
     return [name for name in order if name in known] + [n for n in known if n not in order]
 
@@ -92,11 +106,11 @@ def _names(certificate: dict[str, Any], runs: Sequence[Compared]) -> list[str]:
 # --- the first screen ------------------------------------------------------------------------
 
 
-def _standing(certificate: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _standing(report: Report) -> Iterator[tuple[str, str]]:
     """Under what the verdict holds, in a few words each, the most important first."""
-    verdict, scope = certificate["verdict"], certificate["scope"]
+    verdict, scope = report["verdict"], report["scope"]
     if scope["within"]:
-        yield from _distances(certificate)
+        yield from _distances(report)
     if verdict in (NOT_REPRODUCIBLE, WITHIN_TOLERANCE):
         yield "Depends on", ", ".join(scope["depends_on"]) or _UNKNOWN[scope["repeatable"]]
         yield "Repeatable", _REPEATABLE[scope["repeatable"]]
@@ -127,31 +141,38 @@ _REPEATABLE = {
 }
 
 
-def _distances(certificate: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    within = certificate["scope"]["within"]
+def _distances(report: Report) -> Iterator[tuple[str, str]]:
+    within = report["scope"]["within"]
     yield (
         "Largest difference",
         f"{within['absolute']:.3g}; {within['ulp']:,} ULP in weights and optimizer state",
     )
-    asked = (certificate["experiment"]["config"] or {}).get("protocol", {}).get("tolerance")
+    asked = (report["experiment"]["config"] or {}).get("protocol", {}).get("tolerance")
     if asked:
         ulp = "" if asked.get("ulp") is None else f" and {asked['ulp']:,} ULP"
         yield "Asked for", f"at most {asked['absolute']:.3g}{ulp}"
 
 
-def _summary(certificate: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _summary(report: Report) -> Iterator[tuple[str, str]]:
     """What a reader wants to know next."""
-    config, load = certificate["experiment"]["config"], certificate["records"]["load"]
-    yield "Experiment", certificate["experiment"]["name"]
+    config, load = report["experiment"]["config"], report["records"]["load"]
+    yield "Experiment", report["experiment"]["name"]
     if config is not None:
         yield "Model", str(config["model"].get("option", config["model"].get("_target_")))
         yield "Framework", f"TensorFlow {config['framework'].get('tensorflow')}"
         yield "Determinism", str(config["determinism"].get("option"))
-        yield "Seed", said(config["seed"])
+        yield "Seed", page_facts.said(config["seed"])
     if load is not None:
         yield "Data", load["dataset"]
-    yield "Runs", _counted(certificate["records"]["runs"], config)
-    yield "Issued", certificate["issued"].replace("T", " ").replace("Z", " UTC")
+    yield "Runs", _counted(report["records"]["runs"], config)
+    yield "Source", _source(report["source"])
+
+
+def _source(source: Mapping[str, Any]) -> str:
+    """The commit, as short as people quote it; all of it is further down."""
+    if source["commit"] is None:
+        return "commit not known"
+    return f"{source['commit'][:12]}{', with changes' if source['dirty'] else ''}"
 
 
 def _counted(records: Mapping[str, Any], config: Any) -> str:
@@ -167,9 +188,9 @@ def _counted(records: Mapping[str, Any], config: Any) -> str:
 # --- what was varied and lifted ----------------------------------------------------------------
 
 
-def _varied(certificate: dict[str, Any], runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
+def _varied(report: Report, runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
     """What was varied together in one run, then what was varied alone."""
-    variations = certificate["scope"]["variations"]
+    variations = report["scope"]["variations"]
     alone, unvaried = list[dict[str, Any]](), list[dict[str, Any]]()
     for run in runs if variations else ():
         rows = [variation for variation in variations if variation["run"] == run.run]
@@ -193,32 +214,32 @@ def _unvaried(run: Compared) -> dict[str, Any]:
     return row | {"outcome": outcome}
 
 
-def _pins(certificate: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _pins(report: Report) -> Iterator[dict[str, Any]]:
     """Each pin that was lifted: what it is pinned to, what it was instead, and what that did."""
-    pinned = {fact["what"]: fact["value"] for fact in certificate["scope"]["pinned"]}
-    for pin in certificate["scope"]["pins"]:
-        record = certificate["records"]["runs"].get(pin["run"]) or {}
+    pinned = {fact["what"]: fact["value"] for fact in report["scope"]["pinned"]}
+    for pin in report["scope"]["pins"]:
+        record = report["records"]["runs"].get(pin["run"]) or {}
         settings = {s["name"]: s["effective"] for s in record.get("settings", ())}
         yield pin | {
-            "pinned": seen(pinned.get(pin["what"])),
-            "lifted": seen(settings.get(pin["what"])),
+            "pinned": page_facts.seen(pinned.get(pin["what"])),
+            "lifted": page_facts.seen(settings.get(pin["what"])),
         }
 
 
 # --- curves ------------------------------------------------------------------------------------
 
 
-def _histories(certificate: dict[str, Any], runs: Sequence[Compared]) -> dict[str, history.History]:
+def _histories(report: Report, runs: Sequence[Compared]) -> dict[str, history.History]:
     """The curves of control and replica, and of the runs that are shown because they differ."""
-    names = sorted(certificate["histories"])
+    names = sorted(report["histories"])
     if runs:
         control = runs[0].control
         shown = [run.run for run in compared.shown(runs) if run.control == control]
         names = list(dict.fromkeys([control, runs[0].run, *shown]))
     return {
-        name: history.from_json(certificate["histories"][name])
+        name: history.from_json(report["histories"][name])
         for name in names[:_MOST_CURVES]
-        if name in certificate["histories"]
+        if name in report["histories"]
     }
 
 
@@ -227,86 +248,6 @@ def _last_epoch(histories: dict[str, history.History]) -> Iterator[dict[str, Any
     for name in names:
         values = {run: metrics[name][-1:] for run, metrics in histories.items() if name in metrics}
         yield {"name": name, "values": {run: v[0] for run, v in values.items() if v}}
-
-
-# --- settings and surroundings -----------------------------------------------------------------
-
-
-def _settings(certificate: dict[str, Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Each probed setting once, with what the runs found."""
-    records = certificate["records"]["runs"]
-    known = {
-        run: {setting["name"]: setting for setting in (records[run] or {}).get("settings", ())}
-        for run in names
-    }
-    for name in dict.fromkeys(name for settings in known.values() for name in settings):
-        found = {run: settings[name] for run, settings in known.items() if name in settings}
-        first = next(iter(found.values()))
-        yield {
-            "name": name,
-            "pinned": first["expected"] is not None,
-            "expected": said(first["expected"]),
-            "effective": _grouped({run: s["effective"] for run, s in found.items()}, names),
-            "how": first["how"],
-            "broken": compared.few([run for run, setting in found.items() if not _holds(setting)]),
-        }
-
-
-def _holds(setting: dict[str, Any]) -> bool:
-    expected, effective = setting["expected"], setting["effective"]
-    return expected is None or canonical.digest(expected) == canonical.digest(effective)
-
-
-def _grouped(values: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str]]:
-    """Each value once, with the runs that have it; no run is named when all have the same."""
-    runs: dict[str, list[str]] = {}
-    for run in (name for name in names if name in values):
-        runs.setdefault(seen(values[run]), []).append(run)
-    if len(runs) == 1:
-        return [(value, "") for value in runs]
-    return [(value, compared.few(names)) for value, names in runs.items()]
-
-
-def _timing(certificate: dict[str, Any], names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Time and memory of the first two runs, and the time of all others together."""
-    records = certificate["records"]["runs"]
-    timings = {run: (records[run] or {}).get("timing") or {} for run in names}
-    for run, timing in list(timings.items())[:2]:
-        parts = [
-            f"{timing[key]:.1f} s {words}"
-            for key, words in (("fit_seconds", "training"), ("seconds", "in all"))
-            if _is_number(timing.get(key))
-        ]
-        peak = timing.get("peak_memory_bytes")
-        if isinstance(peak, int):
-            parts.append(f"at most {peak / 2**30:.2f} GiB of memory")
-        if parts:
-            yield f"time and memory, {run}", ", ".join(parts)
-    others = [t["seconds"] for t in list(timings.values())[2:] if _is_number(t.get("seconds"))]
-    if others:
-        yield f"time, {len(others)} other runs", f"{sum(others):.1f} s in all"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
-
-
-def said(value: Any) -> str:
-    """A setting's value as a person would say it."""
-    if value is None:
-        return "not pinned"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if value in ({}, []):
-        return "none"
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-def seen(value: Any) -> str:
-    """What a run saw of its surroundings."""
-    return "–" if value is None else said(value)
 
 
 def _pretty(value: Any) -> str:

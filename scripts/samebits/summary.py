@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from samebits import chain, wording
+from samebits.chain import UNSIGNED, Link
 from samebits.protocol import CONTROL, REPLICA, PlannedComparison, runs
 
 _COLOURS = {
@@ -11,6 +13,8 @@ _COLOURS = {
     "EQUAL WITHIN TOLERANCE": "36",
     "NOT REPRODUCIBLE": "31",
     "UNSUPPORTED": "35",
+    chain.REPRODUCED: "32",
+    chain.NOT_REPRODUCED: "31",
 }
 _OTHER = "33"
 _MOST_REASONS = 8  # the rest is in the certificate
@@ -20,18 +24,63 @@ _FEW_RUNS = 2  # what every protocol costs needs no announcement
 def text(
     certificate: dict[str, Any], path: Path, page: Path, seconds: float, colour: bool = False
 ) -> str:
-    """Verdict, reasons, the histories' digests, where the certificate is, how long it took."""
-    verdict = certificate["verdict"]
-    shown = f"\033[1;{_COLOURS.get(verdict, _OTHER)}m{verdict}\033[0m" if colour else verdict
-    lines = ["", f"{shown}  {certificate['experiment']['name']}", ""]
-    lines += [f"  {certificate['scope']['statement']}"]
-    lines += _survived(certificate["scope"])
+    """Verdict, reasons, the histories' digests, who signed, where it is, how long it took."""
+    report = certificate["report"]
+    verdict = report["verdict"]
+    lines = ["", f"{_shown(verdict, colour)}  {_plain(report['experiment']['name'])}", ""]
+    lines += [f"  {wording.statement(report)}"]
+    lines += _survived(report["scope"])
     if verdict != "REPRODUCIBLE":
-        lines += _reasons(certificate["reasons"])
-    lines += ["", *_histories(certificate)]
-    lines += [f"  {what:<12} {value}" for what, value in (("certificate", path), ("page", page))]
-    lines += [f"  {'took':<12} {_duration(seconds)}", ""]
+        lines += _reasons(report["reasons"])
+    lines += ["", *_histories(report)]
+    lines += _places(chain.certified(certificate), path, page, seconds)
     return "\n".join(lines)
+
+
+def replay(
+    certificate: dict[str, Any], path: Path, page: Path, seconds: float, colour: bool = False
+) -> str:
+    """How the last replay came out: whose certificate it repeated, and what differs, and where."""
+    report, issuer = certificate["report"], chain.certified(certificate)
+    found, last = certificate["replays"][-1]["report"], [*chain.reproduced(certificate)][-1]
+    lines = ["", f"{_shown(last.outcome, colour)}  {_plain(report['experiment']['name'])}", ""]
+    lines += [
+        _row("certified", f"{issuer.outcome} {issuer.by}, {issuer.when}"),
+        _row("machine", last.machine or "not known"),
+        *(_row("outside", f"the scope: {reason}") for reason in last.outside_scope),
+    ]
+    if found["divergence"]:
+        lines += [_row("parted", wording.where(found["divergence"]))]
+    lines += ["", *_artefacts(found["artefacts"])]
+    lines += _places(last, path, page, seconds)
+    return "\n".join(lines)
+
+
+def _shown(outcome: str, colour: bool) -> str:
+    return f"\033[1;{_COLOURS.get(outcome, _OTHER)}m{outcome}\033[0m" if colour else outcome
+
+
+def _places(link: Link, path: Path, page: Path, seconds: float) -> Iterator[str]:
+    """Who signed, where the certificate is, and how it is checked."""
+    yield _row("signature", f"signed {link.by}" if link.keyid else UNSIGNED)
+    yield _row("certificate", str(path))
+    yield _row("page", str(page))
+    yield _row("verify", wording.verify_command(str(path)))
+    yield _row("took", _duration(seconds))
+    yield ""
+
+
+def _artefacts(artefacts: list[dict[str, Any]]) -> Iterator[str]:
+    for found in artefacts:
+        if found["identical"]:
+            yield _row(found["artefact"], "identical")
+        else:
+            yield _row(found["artefact"], f"expected {found['expected']}")
+            yield _row("", f"got      {found['got'] or 'none'}")
+
+
+def _row(what: str, value: str) -> str:
+    return f"  {what:<12} {_plain(value)}"
 
 
 def _survived(scope: dict[str, Any]) -> Iterator[str]:
@@ -69,8 +118,8 @@ def _reasons(reasons: list[str]) -> Iterator[str]:
         yield f"  and {len(reasons) - _MOST_REASONS} more, in the certificate"
 
 
-def _histories(certificate: dict[str, Any]) -> Iterator[str]:
-    records = certificate["records"]["runs"]
+def _histories(report: dict[str, Any]) -> Iterator[str]:
+    records = report["records"]["runs"]
     for name in (CONTROL, REPLICA):
         digest = records[name]["digests"].get("history") if records.get(name) else None
         yield f"  {'history of':<12} {name:<9} {digest or 'none'}"

@@ -1,5 +1,7 @@
-"""certify.py by its flags: certificate and page, together or not at all."""
+"""certify.py by its flags: certificate, page and badge, together or not at all."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -15,7 +17,7 @@ import factories
 from factories import Workspace
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-SCHEMA = SCRIPTS / "samebits" / "certificate.schema.json"
+SCHEMAS = SCRIPTS / "samebits"
 
 
 def flags(space: Workspace) -> list[object]:
@@ -24,6 +26,7 @@ def flags(space: Workspace) -> list[object]:
         "--config", space.config, "--name", "default", "--lock", space.lock,
         "--load-record", space.load_record, *runs, "--comparison", space.comparison,
         "--output", space.folder / "certificate.json", "--page", space.folder / "certificate.html",
+        "--badge", space.folder / "badge.svg",
     ]  # fmt: skip
 
 
@@ -32,17 +35,27 @@ def certify(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def issued(space: Workspace) -> dict[str, Any]:
+def certificate(space: Workspace) -> dict[str, Any]:
     return dict(json.loads((space.folder / "certificate.json").read_text()))
+
+
+def issued(space: Workspace) -> dict[str, Any]:
+    """The report in the certificate."""
+    return dict(certificate(space)["report"])
+
+
+def refuse_invalid(space: Workspace) -> None:
+    for content, name in ((certificate(space), "certificate"), (issued(space), "report")):
+        schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+        jsonschema.Draft202012Validator.check_schema(schema)
+        jsonschema.validate(content, schema, jsonschema.Draft202012Validator)
 
 
 def test_the_certificate_is_what_the_schema_says(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     done = certify(*flags(space))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "REPRODUCIBLE\n", "")
-    schema = json.loads(SCHEMA.read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(issued(space), schema, jsonschema.Draft202012Validator)
+    assert (done.returncode, done.stdout) == (0, "REPRODUCIBLE\n")
+    refuse_invalid(space)
 
 
 def test_an_inconclusive_certificate_is_a_result_and_what_the_schema_says(tmp_path: Path) -> None:
@@ -51,9 +64,7 @@ def test_an_inconclusive_certificate_is_a_result_and_what_the_schema_says(tmp_pa
         path.unlink()
     assert certify(*flags(space)).returncode == 0
     assert issued(space)["verdict"] == "INCONCLUSIVE"
-    jsonschema.validate(
-        issued(space), json.loads(SCHEMA.read_text()), jsonschema.Draft202012Validator
-    )
+    refuse_invalid(space)
 
 
 def test_the_page_says_the_verdict_first(tmp_path: Path) -> None:
@@ -106,7 +117,17 @@ def test_the_same_run_twice_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "flag", ["--config", "--name", "--lock", "--load-record", "--comparison", "--output", "--page"]
+    "flag",
+    [
+        "--config",
+        "--name",
+        "--lock",
+        "--load-record",
+        "--comparison",
+        "--output",
+        "--page",
+        "--badge",
+    ],
 )
 def test_a_missing_flag_is_wrong_usage(tmp_path: Path, flag: str) -> None:
     given = flags(factories.workspace(tmp_path))
@@ -124,3 +145,56 @@ def test_the_script_runs_from_any_folder(tmp_path: Path) -> None:
     command = [sys.executable, str(copy / "certify.py"), *map(str, flags(space))]
     done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "REPRODUCIBLE\n")
+
+
+def test_the_dependencies_are_named_by_digest_and_the_users_keys_of_the_config(
+    tmp_path: Path,
+) -> None:
+    space = factories.workspace(tmp_path)
+    pins = tmp_path / "load.linux-64.pin.txt"
+    pins.write_text("@EXPLICIT\n")
+    certify(*flags(space), "--dependency", pins, "--overridden", "seed")
+    sha256 = hashlib.sha256(b"@EXPLICIT\n").hexdigest()
+    assert issued(space)["dependencies"] == [{"name": f"envs/{pins.name}", "sha256": sha256}]
+    assert issued(space)["experiment"]["overridden"] == ["seed"]
+
+
+# --- signing ---------------------------------------------------------------------------------
+
+
+def test_without_a_key_every_output_says_unsigned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMEBITS_SIGNING_KEY", "none")
+    space = factories.workspace(tmp_path)
+    assert certify(*flags(space)).returncode == 0
+    assert certificate(space)["signature"] == "UNSIGNED"
+    claim, provenance = certificate(space)["statements"]
+    assert claim["signatures"] == provenance["signatures"] == []
+    assert b'"signature":"UNSIGNED"' in base64.b64decode(claim["payload"])
+    for name in ("certificate.html", "badge.svg"):
+        assert "UNSIGNED" in (tmp_path / name).read_text()
+
+
+def test_the_keys_location_is_in_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "a-secret-place"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(place))
+    space = factories.workspace(tmp_path / "space")
+    done = certify(*flags(space))
+    assert list(place.rglob("key.pem"))
+    written = [path.read_text() for path in space.folder.glob("*.*")]
+    assert len(written) >= 3
+    assert not any("a-secret-place" in text for text in (*written, done.stdout, done.stderr))
+
+
+def test_a_key_that_is_none_is_refused_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text").write_text("not a key")
+    monkeypatch.setenv("SAMEBITS_SIGNING_KEY", str(tmp_path / "text"))
+    space = factories.workspace(tmp_path / "space")
+    done = certify(*flags(space))
+    assert done.returncode == 1
+    assert "expected a PEM private key" in done.stderr
+    assert str(tmp_path / "text") not in done.stderr
+    assert not (space.folder / "certificate.json").exists()

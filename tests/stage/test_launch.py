@@ -80,3 +80,17 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     launch = [sys.executable, SCRIPTS / "launch.py", "--log", log, "--", shown]
     command("sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *launch, cwd=tmp_path)
+
+
+def test_only_a_script_that_signs_is_told_of_the_signing_key(tmp_path: Path) -> None:
+    shown = script(
+        tmp_path,
+        "import os\nprint([n for n in sorted(os.environ) if n.startswith('SAMEBITS_SIGNING')])\n",
+    )
+    log = tmp_path / "log.txt"
+    secrets = {"SAMEBITS_SIGNING_KEY": "a/place", "SAMEBITS_SIGNING_PASSPHRASE": "word"}
+    launch = [sys.executable, SCRIPTS / "launch.py", "--log", log]
+    command(*launch, "--", shown, cwd=tmp_path, variables=secrets)
+    assert log.read_text() == "[]\n"
+    command(*launch, "--signing", "--", shown, cwd=tmp_path, variables=secrets)
+    assert log.read_text() == f"{sorted(secrets)}\n"

@@ -35,11 +35,36 @@ TORN = f"""
 """
 
 
-def issue(folder: Path, kind: str, text: str = "") -> Path:
+# Text with less contrast to what is behind it than WCAG 2.2 asks for (1.4.3: 4.5, 3 for large).
+FAINT = """
+(() => {
+  const channels = colour => colour.match(/[\\d.]+/g).map(Number)
+  const linear = c => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4
+  const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
+  const behind = e => { for (; e; e = e.parentElement) {
+    const colour = channels(getComputedStyle(e).backgroundColor)
+    if (colour.length < 4 || colour[3] == 1) return colour
+  } return [255, 255, 255] }
+  const faint = []
+  for (const e of document.querySelectorAll("body :not(svg, svg *)")) {
+    const own = [...e.childNodes].some(n => n.nodeType == 3 && n.data.trim())
+    const style = getComputedStyle(e), ink = style.color
+    if (!own || !ink.startsWith("rgb")) continue
+    const [dark, light] = [luminance(channels(ink)), luminance(behind(e))].sort((a, b) => a - b)
+    const ratio = (light + 0.05) / (dark + 0.05), size = parseFloat(style.fontSize)
+    if (ratio < (size >= 24 ? 3 : 4.5)) faint.push([e.innerText.slice(0, 80), ratio])
+  }
+  return faint
+})()
+"""
+
+
+def issue(folder: Path, kind: str, text: str = "", signed: bool = True, replays: int = 0) -> Path:
     """The page of a certificate of some kind, which may quote a text throughout."""
-    content = certificates.KINDS[kind]()
+    report = certificates.KINDS[kind]()
+    made = certificates.certificate(report, signed, certificates.replays(replays))
     path = folder / "certificate.html"
-    html = page.render(certificates.quoting(text, content) if text else content)
+    html = page.render(certificates.quoting(text, made) if text else made)
     path.write_text(html, encoding="utf-8")
     return path
 
@@ -58,7 +83,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def test_the_page_loads_nothing_and_fits(
     chromium: Browser, tmp_path: Path, kind: str, width: int, text: str
 ) -> None:
-    path = issue(tmp_path, kind, text)
+    path = issue(tmp_path, kind, text, replays=3)
     scheme = "dark" if text else "light"
     visit = chromium.visit(path, width, scheme, ask=CUT_OFF)
     assert visit.requests == [path.as_uri()]
@@ -71,11 +96,43 @@ def test_the_page_loads_nothing_and_fits(
 
 @pytest.mark.parametrize("kind", certificates.KINDS)
 def test_nothing_is_cut_off_on_paper(chromium: Browser, tmp_path: Path, kind: str) -> None:
-    path = issue(tmp_path, kind)
+    path = issue(tmp_path, kind, replays=3)
     width = round(PAPER[0])
     visit = chromium.visit(path, width, media="print", ask=f"[...{CUT_OFF.strip()}, ...{TORN}]")
     assert visit.scroll_width <= width
     assert visit.answer == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", certificates.KINDS)
+def test_what_is_said_can_be_read(
+    chromium: Browser, tmp_path: Path, kind: str, scheme: str
+) -> None:
+    for signed in (True, False):
+        path = issue(tmp_path, kind, signed=signed, replays=3)
+        assert chromium.visit(path, WIDE, scheme, ask=FAINT).answer == []
+
+
+@pytest.mark.parametrize("replays", [0, 1, 3])
+@pytest.mark.parametrize("width", [390, 768])
+def test_an_unsigned_page_fits_and_says_so_first(
+    chromium: Browser, tmp_path: Path, width: int, replays: int
+) -> None:
+    path = issue(tmp_path, "Reproducible", signed=False, replays=replays)
+    top = 'document.querySelector(".unsigned").getBoundingClientRect().bottom'
+    verdict = 'document.querySelector("h1").getBoundingClientRect().top'
+    visit = chromium.visit(path, width, ask=f"[{top} < {verdict}, document.title, {CUT_OFF}]")
+    first, title, cut_off = visit.answer
+    assert first
+    assert title.startswith("UNSIGNED")
+    assert visit.scroll_width <= width
+    assert cut_off == []
+
+
+def test_a_click_selects_a_whole_command(chromium: Browser, tmp_path: Path) -> None:
+    how = """[...document.querySelectorAll(".command")].map(e => getComputedStyle(e).userSelect)"""
+    found = chromium.visit(issue(tmp_path, "Reproducible"), WIDE, ask=how).answer
+    assert set(found) == {"all"}
 
 
 def _spoilt(folder: Path, markup: str) -> Path:
@@ -106,3 +163,8 @@ def test_what_is_cut_off_or_torn_is_seen(chromium: Browser, tmp_path: Path) -> N
     path = _spoilt(tmp_path, f'{picture}<figure style="height: 2000px">torn</figure>')
     assert len(chromium.visit(path, WIDE, ask=CUT_OFF).answer) == 1
     assert chromium.visit(path, WIDE, media="print", ask=TORN).answer == ["torn"]
+
+
+def test_what_is_faint_is_seen(chromium: Browser, tmp_path: Path) -> None:
+    path = _spoilt(tmp_path, '<p style="color: #888">faint</p>')
+    assert [text for text, _ in chromium.visit(path, WIDE, ask=FAINT).answer] == ["faint"]

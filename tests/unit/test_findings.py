@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import factories
-from samebits import canonical, certificate, comparison, evidence, page, protocol
-from samebits.certificate import Issue, Source
+from samebits import canonical, comparison, evidence, page, protocol, report, wording
 from samebits.evidence import Paths
 from samebits.protocol import PlannedRun
+from samebits.report import Issue, Source
 
 ISSUE = Issue("many", "2026-11-23T12:00:00Z", Source(None, None), ())
 CPU = {"models": ["Haswell"], "samples": 640, "epochs": 1}
@@ -55,7 +55,7 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> dict[str,
         folder / "config.json", folder / "train-tf2.21.lock.txt", folder / "load.json",
         list(made.values()), comparisons,
     )  # fmt: skip
-    issued = certificate.build(evidence.read(paths), ISSUE)
+    issued = report.build(evidence.read(paths), ISSUE)
     evidence.refuse_invalid(issued)
     assert page.render(issued)
     return issued
@@ -124,7 +124,7 @@ def test_what_was_varied_and_survived_is_the_scope(tmp_path: Path) -> None:
     issued = certify(tmp_path, config())
     assert issued["verdict"] == "REPRODUCIBLE"
     assert rows(issued, "variations", "same bits") == factories.CONFIG["protocol"]["replica"]
-    assert any("another time zone" in line for line in issued["scope"]["shows"])
+    assert any("another time zone" in line for line in wording.shows(issued))
 
 
 def test_a_variation_without_effect_is_not_claimed(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_another_cpu_is_named_and_emulation_explained(tmp_path: Path) -> None:
     issued = certify(tmp_path, config(cpu=CPU), cpu__Haswell="differs")
     assert issued["verdict"] == "NOT REPRODUCIBLE"
     assert issued["scope"]["depends_on"] == ["CPU"]
-    assert any("emulator" in limit for limit in issued["scope"]["limits"])
+    assert any("emulator" in limit for limit in wording.limits(issued))
 
 
 def test_emulated_runs_without_a_control_of_their_own_show_nothing(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_difference_without_a_pin_is_a_condition_and_no_failure(
     assert issued["scope"]["conditions"] == ["oneDNN ISA"]
     assert rows(issued, "pins", "needed") == ["isa"]
     assert "python_seed" in rows(issued, "pins", "not needed")
-    assert any("oneDNN ISA" in line for line in issued["scope"]["shows"])
+    assert any("oneDNN ISA" in line for line in wording.shows(issued))
 
 
 def test_lifting_pins_of_a_run_that_does_not_repeat_shows_nothing(
@@ -277,4 +277,4 @@ def test_a_number_that_is_none_is_within_no_tolerance(tmp_path: Path) -> None:
         tmp_path, config=config(explain=[], tolerance={"absolute": 1e9}), weights=weights
     )
     paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
-    assert certificate.build(evidence.read(paths), ISSUE)["verdict"] == "NOT REPRODUCIBLE"
+    assert report.build(evidence.read(paths), ISSUE)["verdict"] == "NOT REPRODUCIBLE"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import certificates
-from certificates import KINDS, TENSORS, Certificate, divergence
+from certificates import KINDS, TENSORS, Report, divergence
 from samebits import canonical, compared, divergence_drawing, evidence, page
 from samebits.divergence_drawing import BASE, HEIGHT, LEFT, RIGHT, TOP, WIDTH, growth, histogram
 
@@ -28,7 +28,12 @@ SHOWN = {
 def text_of(markup: str) -> str:
     """What a reader reads, in one line."""
     body = markup.partition("<body")[2]
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split()).replace(" ,", ",")
+
+
+def rendered(report: Report, signed: bool = True, replays: int = 0) -> str:
+    """The page of a report's certificate."""
+    return page.render(certificates.certificate(report, signed, certificates.replays(replays)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -38,22 +43,55 @@ class TestEveryKind:
     def test_it_is_a_certificate_and_its_sections_are_there(self, kind: str) -> None:
         content = KINDS[kind]()
         evidence.refuse_invalid(content)
-        found = re.findall(r'<h2 id="(\w+)"', page.render(content))
+        found = re.findall(r'<h2 id="(\w+)"', rendered(content))
         assert {section for section in SECTIONS if section in found} == SHOWN[kind]
 
     def test_the_order_of_keys_does_not_matter(self, kind: str) -> None:
-        content = KINDS[kind]()
-        again = json.loads(canonical.dumps(content))
-        assert page.render(again) == page.render(content)
+        made = certificates.certificate(KINDS[kind](), replays=certificates.replays(3))
+        again = json.loads(canonical.dumps(made))
+        assert page.render(again) == page.render(made)
 
-    def test_whatever_it_quotes_is_escaped(self, kind: str) -> None:
-        text = page.render(certificates.quoting(HOSTILE, KINDS[kind]()))
+    @pytest.mark.parametrize("signed", [True, False])
+    def test_whatever_it_quotes_is_escaped(self, kind: str, signed: bool) -> None:
+        made = certificates.certificate(KINDS[kind](), signed, certificates.replays(3))
+        text = page.render(certificates.quoting(HOSTILE, made))
         assert "<script" not in text
-        assert text.count(html.escape(HOSTILE)) == text.count("alert(") > 8
+        assert text.count(html.escape(HOSTILE)[:20]) == text.count("alert(") > 8
+
+    @pytest.mark.parametrize("replays", [0, 1, 3])
+    def test_the_signature_is_stated_before_anything_else(self, kind: str, replays: int) -> None:
+        for signed, state in ((True, "Signed by key SHA256"), (False, "UNSIGNED issued")):
+            text = text_of(rendered(KINDS[kind](), signed, replays))
+            before, found, after = text.partition(state)
+            assert found
+            assert before.split("samebits · ")[1] in (
+                "certificate of reproducibility ",
+                "UNSIGNED certificate of reproducibility ",
+            )
+            assert kind.partition(",")[0] in after
+
+    def test_an_unsigned_one_says_so_in_every_place(self, kind: str) -> None:
+        markup = rendered(KINDS[kind](), signed=False)
+        title = re.findall(r"<title>(.*?)</title>", markup)[0]
+        assert title.startswith("UNSIGNED · " + kind.partition(",")[0])
+        assert '@top-right { content: "UNSIGNED"' in markup  # of each page on paper
+        assert 'id="keys"' not in markup
+        assert "Signed by" not in markup
+        said = text_of(markup)
+        for place in (
+            "UNSIGNED certificate",
+            "Certified, UNSIGNED",
+            "it is UNSIGNED",
+            "UNSIGNED. ",
+        ):
+            assert place in said
+
+    def test_a_signed_one_is_nowhere_called_unsigned(self, kind: str) -> None:
+        assert "UNSIGNED" not in rendered(KINDS[kind](), replays=3)
 
     def test_it_can_be_read_out(self, kind: str) -> None:
         """Headers have a scope, pictures a name, and what is referred to exists once."""
-        text = page.render(KINDS[kind]())
+        text = rendered(KINDS[kind](), replays=3)
         assert all("scope=" in header for header in re.findall(r"<th\b[^>]*>", text))
         assert all(
             re.search(r"aria-(hidden|label|labelledby)=", picture)
@@ -68,9 +106,9 @@ class TestEveryKind:
 # --- the first screen ------------------------------------------------------------------------
 
 
-def standing(content: Certificate) -> dict[str, str]:
+def standing(content: Report) -> dict[str, str]:
     """The lines under the verdict."""
-    first_screen = page.render(content).partition('<dl class="summary">')[0]
+    first_screen = rendered(content).partition('<ol class="chain"')[0]
     lines = re.findall(r"<div><dt>(.*?)</dt><dd>(.*?)</dd></div>", first_screen)
     return {html.unescape(what): html.unescape(value) for what, value in lines}
 
@@ -110,11 +148,128 @@ def test_the_tolerance_and_the_largest_difference_are_named() -> None:
     assert lines["Asked for"] == "at most 1e-06 and 4 ULP"
 
 
+def test_the_first_screen_says_which_source_ran() -> None:
+    content = certificates.reproducible()
+    assert "Source cccccccccccc, with changes" in text_of(rendered(content))
+    content["source"] = {"commit": None, "dirty": None}
+    assert "Source commit not known" in text_of(rendered(content))
+
+
+# --- who signed, and who repeated it -----------------------------------------------------------
+
+
+def links(made: certificates.Certificate) -> list[str]:
+    """The chain on the first screen."""
+    chain = page.render(made).partition('<ol class="chain"')[2].partition("</ol>")[0]
+    return [text_of(f"<body>{link}") for link in chain.split("<li")[1:]]
+
+
+def key(name: str) -> str:
+    return certificates.key(name)[0][:16] + "…"
+
+
+def test_the_chain_says_who_certified_and_who_reproduced_it_in_order() -> None:
+    made = certificates.certificate(certificates.reproducible(), True, certificates.replays(3))
+    certified, *reproduced = links(made)
+    on = "2026-11-23 12:00 UTC on AMD EPYC 9R45, Linux 6.1.0 Debian GNU/Linux 12 (bookworm)"
+    assert certified.endswith(f"Certified by key {key('issuer')} {on}")
+    assert f"✓ REPRODUCED by key {key('issuer')} (the issuer’s own)" in reproduced[0]
+    assert f"✓ REPRODUCED by key {key('laboratory')} 2026-11-25 09:30 UTC" in reproduced[1]
+    assert f"outside the scope: {certificates.OUTSIDE[0]}" in reproduced[1]
+    assert f"✗ NOT REPRODUCED by key {key('reviewer')}" in reproduced[2]
+    assert "on Intel(R) Core(TM) i7-4790 CPU @ 3.60GHz, Linux 5.15.0" in reproduced[2]
+    assert "outside" not in reproduced[0]
+
+
+def test_a_certificate_that_nobody_repeated_says_so() -> None:
+    made = certificates.certificate(certificates.reproducible())
+    assert "No replay is on record" in links(made)[-1]
+    assert 'id="replays"' not in page.render(made)
+
+
+def test_a_replay_that_nobody_signed_is_called_unsigned() -> None:
+    replays = [certificates.replay(1, issuer={"keyid": None})]
+    made = certificates.certificate(certificates.reproducible(), True, replays)
+    assert "✓ REPRODUCED, UNSIGNED" in links(made)[1]
+    assert "signed UNSIGNED" in text_of(page.render(made))
+
+
+def test_a_signed_replay_does_not_sign_the_certificate() -> None:
+    text = text_of(rendered(certificates.reproducible(), signed=False, replays=2))
+    assert "UNSIGNED issued" in text
+    assert "Certified, UNSIGNED" in text
+    assert "the issuer’s own" not in text
+    keys = text.partition("Keys Anyone can put a key on a page.")[2]
+    assert "signed replay 1" in keys
+    assert "signed certificate" not in keys
+
+
+def test_of_many_replays_the_latest_are_in_the_chain_and_the_others_counted() -> None:
+    made = certificates.certificate(
+        certificates.reproducible(), True, [certificates.replay(i) for i in (2, 0, *range(5))]
+    )
+    _, earlier, *latest = links(made)
+    assert "2 earlier replays: 1 NOT REPRODUCED, 1 REPRODUCED." in earlier
+    assert len(latest) == 5
+    assert "Replay 7: ✓ REPRODUCED" in text_of(page.render(made))
+
+
+def test_keys_are_given_in_full_with_what_they_signed() -> None:
+    text = text_of(rendered(certificates.reproducible(), replays=2))
+    keyid, public = certificates.key("issuer")
+    assert f"signed certificate, replay 1 fingerprint (SHA-256) {keyid}" in text
+    assert f"Ed25519 public key {public}" in text
+    assert "openssl pkey -pubin -in key.pub -outform DER | sha256sum" in text
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_commands_can_be_copied_and_the_page_claims_no_check(signed: bool) -> None:
+    markup = rendered(certificates.reproducible(), signed)
+    commands = [html.unescape(c) for c in re.findall(r'<code class="command">(.*?)</code>', markup)]
+    assert commands[:2] == [
+        "make verify CERTIFICATE=certificate.json",
+        "snakemake --cores all replay --config certificate=certificate.json",
+    ]
+    by_hand = "python scripts/verify.py certificate.json"
+    assert (by_hand + " --key PUB" if signed else by_hand) in commands
+    assert ("This page does not check the signature." in markup) == signed
+
+
+def test_a_replay_says_what_came_out_and_where_it_parts() -> None:
+    text = text_of(rendered(certificates.reproducible(), replays=3))
+    same, other = text.partition("Replay 3: ✗ NOT REPRODUCED")[::2]
+    assert f"Final weights ✓ identical {'2' * 64}" in same
+    assert f"Final weights ✗ different expected {'2' * 64} got {'5bd1e995' * 8}" in other
+    assert "The first difference comes with step 17" in other
+
+
+def test_a_replay_that_ended_without_results_has_none() -> None:
+    lost = {"artefact": "history", "expected": "1" * 64, "got": None, "identical": False}
+    replay = certificates.replay(2, artefacts=[lost], divergence=None)
+    made = certificates.certificate(certificates.reproducible(), True, [replay])
+    assert f"History ✗ not there expected {'1' * 64} got absent" in text_of(page.render(made))
+
+
+def test_a_divergence_without_sizes_is_drawn_without_them() -> None:
+    replay = certificates.replay(2, divergence=divergence(histograms=[], curves=[]))
+    made = certificates.certificate(certificates.reproducible(), True, [replay])
+    text = text_of(page.render(made))
+    assert "The first difference comes with step 17" in text
+    assert "weights are equal" not in text
+
+
+def test_of_many_replays_only_a_few_are_drawn() -> None:
+    made = certificates.certificate(certificates.reproducible(), True, [certificates.replay(2)] * 5)
+    markup = page.render(made)
+    assert markup.count("How the difference of replay") == 3
+    assert markup.count("The first difference comes with step 17, in epoch 1") >= 5
+
+
 # --- what was varied and compared --------------------------------------------------------------
 
 
 def test_variations_are_listed_together_and_alone() -> None:
-    text = text_of(page.render(certificates.dependent()))
+    text = text_of(rendered(certificates.dependent()))
     together, alone = text.partition("All at once, in replica: ✗ different bits")[2].split(
         "Alone, each in a run of its own"
     )
@@ -128,14 +283,14 @@ def test_variations_are_listed_together_and_alone() -> None:
 def test_a_difference_says_nothing_when_nothing_repeats() -> None:
     content = certificates.dependent()
     content["scope"]["repeatable"] = False
-    assert "says nothing about its variation" in page.render(content)
+    assert "says nothing about its variation" in rendered(content)
 
 
 def test_pins_say_what_they_were_lifted_to() -> None:
     content = certificates.exhaustive()
     settings = content["records"]["runs"]["without-isa"]["settings"]
     next(s for s in settings if s["name"] == "oneDNN ISA")["effective"] = "SSE41"
-    text = text_of(page.render(content))
+    text = text_of(rendered(content))
     assert "oneDNN ISA without-isa AVX2 SSE41 ◆ needed" in text
     assert "hash seed without-hash_seed 0 0 ◇ not needed" in text
 
@@ -171,14 +326,14 @@ def test_of_many_differences_the_first_are_shown_and_the_rest_counted() -> None:
 def test_a_pin_that_was_not_in_effect_is_named_with_its_run() -> None:
     content = certificates.inconclusive()
     content["records"]["runs"]["control"]["settings"][0]["effective"] = 5
-    assert "✗ not as pinned in control" in page.render(content)
+    assert "✗ not as pinned in control" in rendered(content)
 
 
 def test_what_a_comparison_would_have_seen() -> None:
-    text = text_of(page.render(certificates.exhaustive()))
+    text = text_of(rendered(certificates.exhaustive()))
     assert "✓ Yes. A short training with seed 2, in the process of replica, differs" in text
     assert "Trace subset dense/kernel, element [6] ✓ found" in text
-    blind = text_of(page.render(certificates.inconclusive()))
+    blind = text_of(rendered(certificates.inconclusive()))
     assert "Final weights control dense/bias, element [2] ✗ not found" in blind
 
 
@@ -204,7 +359,7 @@ def test_what_a_comparison_would_have_seen() -> None:
 def test_where_runs_part_in_a_sentence(changes: Any, said: str) -> None:
     content = certificates.within_tolerance()
     content["comparisons"][0]["runs"][0]["divergence"] = divergence(**changes)
-    assert said in text_of(page.render(content))
+    assert said in text_of(rendered(content))
 
 
 CURVES: dict[str, list[int | None]] = {

@@ -5,21 +5,25 @@ from typing import Any
 
 import pytest
 
+import certificates
 from samebits import summary
 from samebits.protocol import PlannedComparison, PlannedRun
 
 PATH, PAGE = Path("results/default/certificate.json"), Path("results/default/certificate.html")
 
 
-def certificate(verdict: str, reasons: list[str]) -> dict[str, Any]:
+def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> dict[str, Any]:
     """As much of a certificate as the summary reads."""
     runs = {"control": {"digests": {"history": "c" * 64}}, "replica": {"digests": {}}}
-    return {
+    report = {
         "verdict": verdict,
         "reasons": reasons,
         "experiment": {"name": "default"},
+        "issued": "2026-11-23T12:00:00Z",
+        "issuer": {"keyid": keyid},
         "scope": {
-            "statement": "What was found.",
+            "runs": 2,
+            "same": [],
             "variations": [
                 {"what": "clock", "outcome": "same bits"},
                 {"what": "CPU", "outcome": "not tried"},
@@ -28,10 +32,16 @@ def certificate(verdict: str, reasons: list[str]) -> dict[str, Any]:
         },
         "records": {"runs": runs | {"lost": None}},
     }
+    return {"report": report, "replays": []}
 
 
 def text(verdict: str = "REPRODUCIBLE", reasons: tuple[str, ...] = (), **options: Any) -> str:
     return summary.text(certificate(verdict, list(reasons)), PATH, PAGE, 41.25, **options)
+
+
+def rows(said: str) -> dict[str, str]:
+    """The lines that have a name."""
+    return {line[2:14].strip(): line[15:] for line in said.splitlines() if line[2:14].strip()}
 
 
 def test_it_says_verdict_digests_places_and_time() -> None:
@@ -82,7 +92,9 @@ def test_nothing_quoted_steers_the_terminal() -> None:
     assert "\033" not in text("INCONCLUSIVE", ("\033[2Jgone",))
 
 
-@pytest.mark.parametrize("verdict", ["REPRODUCIBLE", "NOT REPRODUCIBLE", "UNSUPPORTED", "ODD"])
+@pytest.mark.parametrize(
+    "verdict", ["REPRODUCIBLE", "NOT REPRODUCIBLE", "UNSUPPORTED", "INCONCLUSIVE"]
+)
 def test_colour_only_when_asked_for(verdict: str) -> None:
     assert "\033" not in text(verdict)
     assert "\033[1;3" in text(verdict, colour=True)
@@ -91,3 +103,68 @@ def test_colour_only_when_asked_for(verdict: str) -> None:
 def test_minutes_are_told_as_minutes() -> None:
     said = summary.text(certificate("REPRODUCIBLE", []), PATH, PAGE, 125.0)
     assert "2 min 5 s" in said
+
+
+# --- signatures and replays --------------------------------------------------------------------
+
+
+def test_it_says_who_signed_and_how_to_verify() -> None:
+    signed = summary.text(certificate("REPRODUCIBLE", [], "ab" * 32), PATH, PAGE, 1.0)
+    assert rows(signed)["signature"] == "signed by key abababababababab…"
+    assert rows(text())["signature"] == "UNSIGNED"
+    assert rows(text())["verify"] == f"make verify CERTIFICATE={PATH}"
+
+
+def test_the_command_quotes_a_path_with_a_space() -> None:
+    said = summary.text(certificate("REPRODUCIBLE", []), Path("my results/c.json"), PAGE, 1.0)
+    assert rows(said)["verify"] == "make verify CERTIFICATE='my results/c.json'"
+
+
+def replay(number: int, signed: bool = True, colour: bool = False, **changes: Any) -> str:
+    """What is said of the last replay."""
+    replays = [*certificates.replays(number), certificates.replay(number, **changes)]
+    whole = certificates.certificate(certificates.reproducible(), signed, replays)
+    return summary.replay(whole, PATH, PAGE, 41.25, colour)
+
+
+def test_a_replay_says_its_outcome_and_of_whose_certificate() -> None:
+    said = replay(0)
+    assert said.split()[0] == "REPRODUCED"
+    issuer = certificates.key("issuer")[0][:16]
+    assert rows(said)["certified"] == f"REPRODUCIBLE by key {issuer}…, 2026-11-23 12:00 UTC"
+    assert rows(said)["weights"] == "identical"
+    assert rows(said)["certificate"] == str(PATH)
+    assert not {"outside", "parted"} & set(rows(said))
+    assert rows(replay(0, signed=False))["certified"].startswith("REPRODUCIBLE UNSIGNED")
+
+
+def test_a_replay_that_differs_says_what_and_where() -> None:
+    said = replay(2)
+    assert "NOT REPRODUCED  default" in said
+    assert said.count("the scope: ") == len(certificates.OUTSIDE)
+    assert f"expected {'2' * 64}" in said
+    assert f"got      {'5bd1e995' * 8}" in said
+    assert rows(said)["parted"].startswith("The first difference comes with step 17")
+    assert rows(said)["signature"] == f"signed by key {certificates.key('reviewer')[0][:16]}…"
+
+
+def test_a_replay_without_a_divergence_or_an_artefact_says_what_it_knows() -> None:
+    lost = {"artefact": "history", "expected": "1" * 64, "got": None, "identical": False}
+    said = replay(2, artefacts=[lost], divergence=None, issuer={"keyid": None})
+    assert "got      none" in said
+    assert "parted" not in rows(said)
+    assert rows(said)["signature"] == "UNSIGNED"
+
+
+@pytest.mark.parametrize(("number", "colour"), [(1, "32"), (2, "31")])
+def test_a_replay_is_coloured_by_its_outcome(number: int, colour: str) -> None:
+    assert f"\033[1;{colour}m" in replay(number, colour=True)
+    assert "\033" not in replay(number)
+
+
+def test_nothing_that_a_replay_quotes_steers_the_terminal() -> None:
+    hostile = "\033[2Jgone"
+    made = certificates.certificate(certificates.reproducible(), replays=certificates.replays(3))
+    said = summary.replay(certificates.quoting(hostile, made), PATH, PAGE, 1.0)
+    assert "\033" not in said
+    assert said.count("gone") > 4

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import certificates
 import factories
 from factories import Workspace
-from samebits import arrays, canonical, certificate, drawing, evidence, history, page
-from samebits.certificate import Issue, Source
+from samebits import arrays, canonical, drawing, evidence, history, page, report, wording
 from samebits.errors import SamebitsError
 from samebits.evidence import Paths
+from samebits.report import Issue, Source
 
 GOLDEN = Path(__file__).parent / "golden"
 ISSUE = Issue(
@@ -30,9 +31,14 @@ ISSUE = Issue(
 def issued(space: Workspace, issue: Issue = ISSUE) -> dict[str, Any]:
     """The certificate of a workspace; it always is what the schema says."""
     paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
-    content = certificate.build(evidence.read(paths), issue)
+    content = report.build(evidence.read(paths), issue)
     evidence.refuse_invalid(content)
     return content
+
+
+def rendered(content: dict[str, Any]) -> str:
+    """The page of the certificate of a report."""
+    return page.render(certificates.certificate(content))
 
 
 def edit(path: Path, change: Callable[[Any], Any]) -> None:
@@ -109,7 +115,7 @@ def test_a_nan_loss_is_a_result_like_any_other(tmp_path: Path) -> None:
     content = issued(space.compare())
     assert content["verdict"] == "REPRODUCIBLE"
     assert content["histories"]["control"]["metrics"]["loss"][1] == {"float64": "7ff8000000000000"}
-    assert "NaN" in page.render(content)
+    assert "NaN" in rendered(content)
 
 
 # --- what must never be REPRODUCIBLE -----------------------------------------------------------
@@ -372,7 +378,7 @@ def test_unsound_evidence_is_inconclusive(tmp_path: Path, harm: str) -> None:
     content = issued(space)
     assert content["verdict"] == "INCONCLUSIVE"
     assert content["reasons"]
-    assert "Inconclusive" in page.render(content)
+    assert "Inconclusive" in rendered(content)
 
 
 def test_all_reasons_are_listed(tmp_path: Path) -> None:
@@ -458,27 +464,29 @@ def facts_of(rows: Any) -> dict[str, Any]:
 
 
 def test_the_scope_says_what_was_pinned_and_what_was_the_same(tmp_path: Path) -> None:
-    scope = issued(factories.workspace(tmp_path))["scope"]
+    content = issued(factories.workspace(tmp_path))
+    scope = content["scope"]
     assert facts_of(scope["pinned"])["oneDNN ISA"] == "AVX2"
     assert "steps per execution" not in facts_of(scope["pinned"])
     assert facts_of(scope["same"])["CPU model"] == "AMD EPYC 9R45"
-    assert any("CPU model" in limit and "elsewhere" in limit for limit in scope["limits"])
+    assert any("CPU model" in limit and "elsewhere" in limit for limit in wording.limits(content))
 
 
 def test_what_was_not_the_same_is_said_and_is_no_limit(tmp_path: Path) -> None:
     change = set_item("machine", "cpu", value="Intel Xeon")
-    scope = issued(factories.workspace(tmp_path, change=change))["scope"]
+    content = issued(factories.workspace(tmp_path, change=change))
+    scope = content["scope"]
     assert scope["differed"] == [
         {"what": "CPU model", "values": {"control": "AMD EPYC 9R45", "replica": "Intel Xeon"}}
     ]
-    assert not any("CPU model" in limit for limit in scope["limits"])
+    assert not any("CPU model" in limit for limit in wording.limits(content))
 
 
 # --- the page --------------------------------------------------------------------------------
 
 
 def test_the_page_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
-    text = page.render(issued(factories.workspace(tmp_path)))
+    text = rendered(issued(factories.workspace(tmp_path)))
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in text
     assert not re.search(r"<(script|link|iframe|object|img)|\bsrc=|\bhref=|url\(|@import", text)
 
@@ -499,27 +507,27 @@ def test_whatever_a_certificate_quotes_is_escaped(tmp_path: Path) -> None:
         change=set_item("machine", "cpu", value=HOSTILE),
     )
     issue = replace(ISSUE, name=HOSTILE, how_to_repeat=(HOSTILE,))
-    text = page.render(issued(space, issue))
+    text = rendered(issued(space, issue))
     assert "<script" not in text
     assert text.count(html.escape(HOSTILE)) == text.count("alert(") > 8
 
 
 def test_the_page_names_the_certificate_that_it_was_made_from(tmp_path: Path) -> None:
     content = issued(factories.workspace(tmp_path))
-    assert canonical.digest(content) in page.render(content)
+    assert canonical.digest(certificates.certificate(content)) in rendered(content)
 
 
 def test_the_page_says_how_to_repeat_it_from_the_commit_on(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     commands = f"git checkout {ISSUE.source.commit}\nmake certificate"
-    assert commands in page.render(issued(space))
-    unknown = page.render(issued(space, replace(ISSUE, source=Source(None, None))))
+    assert commands in rendered(issued(space))
+    unknown = rendered(issued(space, replace(ISSUE, source=Source(None, None))))
     assert "git checkout" not in unknown
     assert ">make certificate" in unknown
 
 
 def test_the_page_shows_where_runs_differ(tmp_path: Path) -> None:
-    text = page.render(issued(factories.workspace(tmp_path, weights=differing_weights())))
+    text = rendered(issued(factories.workspace(tmp_path, weights=differing_weights())))
     assert "Not reproducible" in text
     assert re.search(r"dense/kernel.*first at \[2, 1\].*1 ULP", text, re.DOTALL)
 
@@ -566,7 +574,7 @@ def test_certificate_and_page_are_the_golden_ones(
     tmp_path: Path, name: str, update_golden: bool
 ) -> None:
     content = issued(factories.workspace(tmp_path, **SPACES[name]))
-    made = {"json": canonical.dumps(content), "html": page.render(content).encode()}
+    made = {"json": canonical.dumps(content), "html": rendered(content).encode()}
     for suffix, data in made.items():
         path = GOLDEN / f"{name}.{suffix}"
         if update_golden:

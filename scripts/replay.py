@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Hold one more training against a certificate, and sign what came out.
+
+INPUTS      --certificate  certificate.json, or the bundle that holds it
+            --run          the folder that train.py wrote for this replay
+            --checkout     the source tree that ran, asked for its commit (optional)
+            the variables SAMEBITS_SIGNING_KEY and SAMEBITS_SIGNING_PASSPHRASE, see keys.py
+OUTPUTS     --output       the certificate with one more statement at the end of its chain
+            --page, --badge  its faces
+GUARANTEES  REPRODUCED only when history, weights, optimizer state and trace have the certified
+            digests, taken again from what is stored; a run of another experiment, data set, lock or
+            source is an error; what is written was verified as a stranger would; the first
+            divergence is named where the certified arrays are at hand: in the bundle, or beside the
+            certificate; nothing half-written
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from samebits import (
+    badge,
+    canonical,
+    certificate,
+    certified,
+    checkout,
+    comparison,
+    errors,
+    evidence,
+    issuing,
+    page,
+    replay,
+    statements,
+)
+from samebits.certified import Given
+from samebits.errors import SamebitsError, all_problems
+from samebits.progress import say
+
+_CONTROL = "train/control"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Hold a training against a certificate.")
+    for name in ("certificate", "run", "output", "page", "badge"):
+        parser.add_argument(f"--{name}", required=True, type=Path)
+    parser.add_argument("--checkout", type=Path)
+    return parser.parse_args()
+
+
+def _record(folder: Path) -> Any:
+    """The run's record, its artefacts digested again. Raises SamebitsError when one is damaged."""
+    document = evidence.read_json(folder / "record.json", "record.json", "trainRecord")
+    if document.problem is not None:
+        raise SamebitsError(f"{folder}: {document.problem}; delete it to have it made again")
+    run = comparison.read_run(folder)
+    for artefact in run.artefacts:
+        comparison.open_tensors(run, artefact)
+    return document.content
+
+
+@contextmanager
+def _certified_run(given: Given, path: Path) -> Iterator[Path | None]:
+    """The folder of the certified control run: from the bundle, beside the certificate, or None."""
+    if given.bundled is None:
+        beside = path.parent / _CONTROL
+        yield beside if (beside / "record.json").is_file() else None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name in given.bundled.names():
+            if name.startswith(f"{_CONTROL}/"):
+                target = Path(folder, name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with given.bundled.open(name) as source, open(target, "wb") as file:
+                    shutil.copyfileobj(source, file)
+        yield Path(folder, _CONTROL)
+
+
+def _divergence(given: Given, options: argparse.Namespace, got: Mapping[str, str]) -> Any:
+    """Where the run first parts from the certified one; None where that cannot be told."""
+    expected = given.content["report"]["records"]["runs"]["control"]["digests"]
+    if got == expected:
+        return None
+    with _certified_run(given, options.certificate) as control:
+        if control is None:
+            return None
+        if canonical.read_json(control / "record.json")["digests"] != expected:
+            say("the files beside the certificate are of another run: no divergence is named")
+            return None
+        return comparison.compare(control, [options.run])["runs"][0]["divergence"]
+
+
+def main() -> int:
+    """Read, compare, sign, verify, write certificate and faces."""
+    options = _arguments()
+    record = _record(options.run)
+    with certified.opened(options.certificate) as given:
+        content = certified.verified(given.content, os.environ)
+        report = content["report"]
+        wrong = list(replay.problems(report, record))
+        if wrong:
+            raise SamebitsError(f"{options.run} is no replay\n{all_problems(wrong)}")
+        divergence = _divergence(given, options, record["digests"])
+    signer = issuing.signer(os.environ)
+    issue = replay.Issue(
+        datetime.now(UTC).strftime(evidence.MOMENT),
+        checkout.source(options.checkout),
+        signer.keyid if signer else None,
+    )
+    found = replay.build(report, statements.of(content), record, divergence, issue)
+    issued = certificate.with_replay(content, found, signer)
+    issuing.refuse_unverifiable(issued)
+    canonical.write_bytes(options.page, page.render(issued).encode("utf-8"))
+    canonical.write_bytes(options.badge, badge.render(issued).encode("utf-8"))
+    canonical.write_json(options.output, issued)  # last: where it is, its faces are too
+    print(found["outcome"])
+    return 0
+
+
+if __name__ == "__main__":
+    errors.run(main)

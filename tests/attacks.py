@@ -1,0 +1,268 @@
+"""What an attacker can change in a certificate, generated: every leaf, every list, every key.
+
+Nothing is listed by hand, so that a field that is added to a format is attacked as well. Mutants
+are made and drawn without chance: a test that fails names its mutant, and finds it again.
+"""
+
+import hashlib
+import io
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from securesystemslib.signer import CryptoSigner
+
+import verify
+from factories import Workspace
+from samebits import canonical, certificate, evidence, replay, report, statements
+from samebits.keys import PublicKey, Signer
+
+Json = Any
+Keys = tuple[str | int, ...]
+
+# --- keys ------------------------------------------------------------------------------------
+
+
+def signer(name: str = "") -> Signer:
+    """A key that is the same at every call: who knows the name has the key. For tests alone."""
+    seed = hashlib.sha256(f"samebits tests{name and ' '}{name}".encode()).digest()
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    raw = private.public_key().public_bytes(
+        serialization.Encoding.Raw, serialization.PublicFormat.Raw
+    )
+    public = PublicKey(raw)
+    return Signer(CryptoSigner(private, public.verifier()), public)
+
+
+def key_file(folder: Path, name: str = "") -> Path:
+    """The public half of ``signer(name)`` as the file that --key takes."""
+    path = folder / f"{name or 'issuer'}.pub"
+    path.write_bytes(signer(name).public.pem())
+    return path
+
+
+# --- certificates ------------------------------------------------------------------------------
+
+SOURCE = report.Source("0123456789abcdef0123456789abcdef01234567", False)
+
+
+def report_of(space: Workspace, by: Signer | None, comparisons: Iterable[Path] = ()) -> Json:
+    """What certify.py would find in a workspace."""
+    given = [space.comparison, *comparisons]
+    paths = evidence.Paths(space.config, space.lock, space.load_record, space.runs, given)
+    issue = report.Issue(
+        name="default",
+        issued="2026-11-23T12:00:00Z",
+        source=SOURCE,
+        how_to_repeat=("make certificate",),
+        overridden=("seed", "trainer.epochs"),
+        dependencies={"envs/load.lock.txt": "d" * 64, "envs/load.linux-64.pin.txt": "e" * 64},
+        keyid=by.keyid if by else None,
+    )
+    made = report.build(evidence.read(paths), issue)
+    evidence.refuse_invalid(made)
+    return made
+
+
+def certify(space: Workspace, by: Signer | None, comparisons: Iterable[Path] = ()) -> Json:
+    """The certificate of a workspace."""
+    return certificate.issue(report_of(space, by, comparisons), by)
+
+
+def another_run(original: Json, number: int = 1) -> Json:
+    """A record of one more run of what a certificate is about, with the same bits."""
+    record = copied(original["report"]["records"]["runs"]["control"])
+    process = f"{number:08d}-0000-5000-8000-000000000000"
+    return record | {"run": "replay", "process": {"id": process, "pid": 1}}
+
+
+def replayed(original: Json, by: Signer | None, record: Json = None) -> Json:
+    """The certificate with a replay at its end, as replay.py adds it."""
+    of = statements.of(original)
+    record = another_run(original, len(original["replays"]) + 1) if record is None else record
+    issue = replay.Issue("2026-11-24T09:30:00Z", SOURCE, by.keyid if by else None)
+    made = replay.build(original["report"], of, record, None, issue)
+    return certificate.with_replay(original, made, by)
+
+
+def signed_again(content: Json, said: Json, by: Signer) -> Json:
+    """A certificate by a dishonest signer: another report, and statements to match."""
+    payloads = statements.claim(said), statements.provenance(said)
+    sealed = [certificate.envelope(payload, by) for payload in payloads]
+    return {**content, "report": said, "statements": sealed}
+
+
+# --- mutations ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A value that differs from the original in one place, and where and how."""
+
+    keys: Keys
+    kind: str
+    value: Json
+
+    @property
+    def path(self) -> str:
+        """Where, positions and names of runs replaced by a star: one text per kind of place."""
+        return ".".join("*" if isinstance(key, int) else key for key in self.keys)
+
+    def __str__(self) -> str:
+        """To be found again by."""
+        return f"{'.'.join(map(str, self.keys))}: {self.kind}"
+
+
+def mutants(value: Json) -> Iterator[Mutant]:
+    """Everything that differs from a JSON value in one leaf, one key, one item or one pair."""
+    yield from _mutants(value, (), lambda changed: changed)
+
+
+def _mutants(value: Json, keys: Keys, whole: Callable[[Json], Json]) -> Iterator[Mutant]:
+    """``whole``: the value that a part belongs to, made of another such part."""
+    for kind, changed in _changed(value):
+        yield Mutant(keys, kind, whole(changed))
+    for key, inner in _items(value):
+        yield from _mutants(inner, (*keys, key), _put(value, key, whole))
+
+
+def _items(value: Json) -> list[tuple[Any, Json]]:
+    if isinstance(value, dict):
+        return list(value.items())
+    return list(enumerate(value)) if isinstance(value, list) else []
+
+
+def _put(value: Json, key: Any, whole: Callable[[Json], Json]) -> Callable[[Json], Json]:
+    def put(changed: Json) -> Json:
+        copy = value.copy()
+        copy[key] = changed
+        return whole(copy)
+
+    return put
+
+
+def _changed(value: Json) -> Iterator[tuple[str, Json]]:
+    """A value's neighbours, by its type."""
+    if isinstance(value, dict):
+        yield from _changed_object(value)
+    elif isinstance(value, list):
+        yield from _changed_list(value)
+    else:
+        for kind, changed in (("null", None), *_CHANGED[type(value)](value)):
+            if canonical.dumps(changed) != canonical.dumps(value):
+                yield kind, changed
+
+
+def _changed_object(value: dict[str, Json]) -> Iterator[tuple[str, Json]]:
+    yield "null", None
+    yield "list", []
+    yield "key added", {**value, "more": 1}
+    for key in value:
+        yield f"without {key}", {k: v for k, v in value.items() if k != key}
+
+
+def _changed_list(value: list[Json]) -> Iterator[tuple[str, Json]]:
+    yield "null", None
+    yield "object", {}
+    yield "item added", [*value, None]
+    for i, item in enumerate(value):
+        yield f"without item {i}", value[:i] + value[i + 1 :]
+        yield f"item {i} twice", [*value[: i + 1], *value[i:]]
+        if i and canonical.dumps(value[i - 1]) != canonical.dumps(item):
+            yield f"items {i - 1} and {i} swapped", [*value[: i - 1], item, *value[i - 1 : i], *value[i + 1 :]]
+
+
+def _changed_text(value: str) -> Iterator[tuple[str, Json]]:
+    yield "one character", value[:-1] + _other_character(value[-1:])
+    yield "first character", _other_character(value[:1]) + value[1:]
+    yield "other text", "other"
+    yield "empty", ""
+    yield "longer", value + "\n"
+    yield "number", 1
+    if value.upper() != value:
+        yield "upper case", value.upper()
+
+
+def _other_character(character: str) -> str:
+    """One that is as good a hexadecimal digit, letter or sign."""
+    return "1" if character == "0" else "0" if character in set("123456789") else "a"
+
+
+def _changed_number(value: float) -> Iterator[tuple[str, Json]]:
+    yield "one more", value + 1
+    yield "negative", -value - 1
+    yield "other type", float(value) if isinstance(value, int) else int(value)
+    yield "text", str(value)
+    yield "true", True
+    yield "huge", 10**400
+    if isinstance(value, float):
+        yield "next", math.nextafter(value, math.inf)
+
+
+def _changed_flag(value: bool) -> Iterator[tuple[str, Json]]:
+    yield "toggled", not value
+    yield "as number", int(value)
+    yield "as text", str(value).lower()
+
+
+def _changed_null(value: None) -> Iterator[tuple[str, Json]]:
+    yield from (("zero", 0), ("false", False), ("text", "other"), ("list", []), ("object", {}))
+
+
+_CHANGED: dict[type, Callable[[Any], Iterator[tuple[str, Json]]]] = {
+    str: _changed_text,
+    int: _changed_number,
+    float: _changed_number,
+    bool: _changed_flag,
+    type(None): _changed_null,
+}
+
+
+def drawn(made: Iterable[Mutant], one_in: int) -> Iterator[Mutant]:
+    """Some of many, always the same ones, spread over all places."""
+    for mutant in made:
+        if int(hashlib.sha256(str(mutant).encode()).hexdigest(), 16) % one_in == 0:
+            yield mutant
+
+
+def copied(value: Json) -> Json:
+    """A deep copy of a JSON value."""
+    return canonical.loads(canonical.dumps(value))
+
+
+# --- verify ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What verify.py said, and the code that it left with."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(*arguments: object) -> Outcome:
+    """verify.py in this process. What it would show as a traceback is raised."""
+    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
+    before, sys.argv = sys.argv, ["verify.py", *map(str, arguments)]
+    try:
+        with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
+            code = verify.main()
+    except SystemExit as error:  # argparse
+        code = int(error.code or 0)
+    finally:
+        sys.argv = before
+    return Outcome(code, *(_written(stream) for stream in streams))
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    data: bytes = stream.buffer.getvalue()  # type: ignore[attr-defined]
+    return data.decode("utf-8")

@@ -1,0 +1,75 @@
+"""A results' folder with its certificate, as the stage crate finds it: no training, no key."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import factories
+from samebits import badge, canonical, evidence, report
+
+KEYID = "ab" * 32
+
+
+@dataclass(frozen=True)
+class Results:
+    """Paths of one experiment whose certificate has been issued."""
+
+    folder: Path
+    certificate: Path
+    page: Path
+    badge: Path
+    locks: tuple[Path, ...]
+
+    def content(self) -> Any:
+        """The certificate."""
+        return canonical.read_json(self.certificate)
+
+    def edit(self, **changes: Any) -> None:
+        """Change parts of the report."""
+        content = self.content()
+        canonical.write_json(self.certificate, content | {"report": content["report"] | changes})
+
+
+def make(base: Path, keyid: str | None = None, **replica: Any) -> Results:
+    """Equal runs, unless ``replica`` says otherwise; signed when there is a key, at least in words.
+
+    Locks and the record of the data lie outside the results' folder, as they do in a workflow.
+    """
+    space = factories.workspace(base / "results" / "default", **replica)
+    locks = (base / "envs" / "load.lock.txt", base / "envs" / space.lock.name)
+    locks[0].parent.mkdir()
+    locks[0].write_text(factories.LOCK.replace("tensorflow-cpu", "pillow"))
+    shutil.copy(space.lock, locks[1])
+    paths = evidence.Paths(
+        space.config, space.lock, space.load_record, space.runs, [space.comparison]
+    )
+    issue = report.Issue(
+        name="default",
+        issued="2026-11-23T12:00:00Z",
+        source=report.Source("c" * 40, False),
+        how_to_repeat=("make certificate",),
+        dependencies={"envs/load.lock.txt": canonical.file_digest(locks[0])},
+        keyid=keyid,
+    )
+    built = report.build(evidence.read(paths), issue)
+    space.lock.unlink()
+    shutil.rmtree(space.load_record.parent)
+    return _certified(space.folder, built, locks)
+
+
+def _certified(folder: Path, built: dict[str, Any], locks: tuple[Path, ...]) -> Results:
+    certificate, page = folder / "certificate.json", folder / "certificate.html"
+    content: dict[str, Any] = {
+        "format": "samebits-certificate-1",
+        "signature": "SIGNED" if built["issuer"]["keyid"] else "UNSIGNED",
+        "keys": {},
+        "report": built,
+        "statements": [],
+        "replays": [],
+    }
+    canonical.write_json(certificate, content)
+    page.write_text("<!doctype html>")
+    picture = folder / "badge.svg"
+    picture.write_text(badge.render(content))
+    return Results(folder, certificate, page, picture, locks)
