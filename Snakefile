@@ -238,11 +238,11 @@ checkpoint compare:
 # ---- certify: graded, signed, for people and for programs --------------------------------------
 
 STAGES = ["load", TRAIN, "compare", "certify"]
-DEPENDENCIES = [
-    str(ENVS / f"{stage}.{kind}.txt")
+DEPENDENCIES = {"Snakefile": workflow.main_snakefile} | {
+    f"envs/{stage}.{kind}.txt": str(ENVS / f"{stage}.{kind}.txt")
     for stage in STAGES
     for kind in ("lock", "linux-64.pin")
-]
+}
 
 
 rule certify:
@@ -258,10 +258,15 @@ rule certify:
         ],
         comparisons=lambda _: [f"{RESULTS}/compare/{c.name}.json" for c in planned()],
         lock=f"{ENVS}/{TRAIN}.lock.txt",
-        dependencies=DEPENDENCIES,
+        dependencies=list(DEPENDENCIES.values()),
     output:
         certificate=f"{RESULTS}/certificate.json",
-        page=f"{RESULTS}/certificate.html",
+        page=report(
+            f"{RESULTS}/certificate.html",
+            category="Certificate",
+            labels={"experiment": experiment.name},
+            caption="docs/certificate.rst",
+        ),
         badge=f"{RESULTS}/badge.svg",
     log:
         f"{LOGS}/certify.log",
@@ -271,7 +276,7 @@ rule certify:
         python=python("certify"),
         runs=lambda wildcards, input: flags("--run", input.runs),
         comparisons=lambda wildcards, input: flags("--comparison", input.comparisons),
-        dependencies=flags("--dependency", DEPENDENCIES),
+        dependencies=flags("--dependency", map("=".join, DEPENDENCIES.items())),
         overridden=flags("--overridden", experiment.overridden),
         name=experiment.name,
         repeat=experiment.command(),
@@ -333,9 +338,11 @@ rule crate:
         page=f"{RESULTS}/certificate.html",
         badge=f"{RESULTS}/badge.svg",
         bundle=f"{RESULTS}/certificate.zip",
+        workflow=workflow.main_snakefile,
         locks=[str(ENVS / f"{stage}.lock.txt") for stage in STAGES],
     output:
         crate=f"{RESULTS}/ro-crate-metadata.json",
+        workflow=f"{RESULTS}/workflow.smk",
         sbom=directory(f"{RESULTS}/sbom"),
     log:
         f"{LOGS}/crate.log",
@@ -351,6 +358,7 @@ rule crate:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --page {input.page:q}"
         " --badge {input.badge:q} --bundle {input.bundle:q} {params.locks:q}"
+        " --workflow {input.workflow:q}"
         " --folder {params.folder:q} --sbom {output.sbom:q} --output {output.crate:q}"
 
 

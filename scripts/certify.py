@@ -8,7 +8,7 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --run          a folder that train.py wrote; once per run
             --comparison   what compare.py measured; once per comparison
             --checkout     the source tree that ran, asked for its commit (optional)
-            --dependency   a lock or pin file that the stages were installed from; repeatable
+            --dependency   NAME=FILE: what the stages were installed from and ran; repeatable
             --overridden   a key of the config that the user set; repeatable
             --repeat       a command that makes this certificate again; once per line (optional)
             the variables SAMEBITS_SIGNING_KEY and SAMEBITS_SIGNING_PASSPHRASE, see keys.py
@@ -39,6 +39,14 @@ from samebits import (
 )
 
 
+def _named(text: str) -> tuple[str, Path]:
+    """NAME=FILE."""
+    name, _, path = text.partition("=")
+    if not name or not path:
+        raise argparse.ArgumentTypeError(f"expected NAME=FILE, got {text}")
+    return name, Path(path)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Grade the evidence and issue the certificate.")
     for name in ("config", "lock", "load-record", "output", "page", "badge"):
@@ -47,7 +55,7 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", required=True, type=Path, action="append")
     parser.add_argument("--name", required=True)
     parser.add_argument("--checkout", type=Path)
-    parser.add_argument("--dependency", type=Path, action="append", default=[])
+    parser.add_argument("--dependency", type=_named, action="append", default=[])
     parser.add_argument("--overridden", action="append", default=[])
     parser.add_argument("--repeat", action="append", default=[])
     return parser.parse_args()
@@ -60,7 +68,7 @@ def _issue(options: argparse.Namespace, keyid: str | None) -> report.Issue:
         source=checkout.source(options.checkout),
         how_to_repeat=tuple(options.repeat),
         overridden=tuple(options.overridden),
-        dependencies={f"envs/{p.name}": canonical.file_digest(p) for p in options.dependency},
+        dependencies={name: canonical.file_digest(path) for name, path in options.dependency},
         keyid=keyid,
     )
 

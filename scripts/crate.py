@@ -5,10 +5,12 @@ INPUTS      --certificate  certificate.json, as certify.py wrote it
             --page         the same as a page
             --badge        its verdict as a picture
             --bundle       the same with all its evidence, as a zip (optional)
+            --workflow     the Snakefile that ran
             --lock         the lock of an environment that the certificate names; once per lock
             --folder       the results' folder, in which all of these lie but for the locks
 OUTPUTS     --sbom         a folder: one CycloneDX file per lock
-            --output       ro-crate-metadata.json, which describes the folder
+            --output       ro-crate-metadata.json, which describes the folder; a copy of the
+                           Snakefile, workflow.smk, lies beside it
 GUARANTEES  no face says more than the certificate; evidence and locks that are not what it
             names are refused; the same inputs give the same bytes; the RO-Crate comes last, so
             where it is, the SBOMs are; nothing half-written
@@ -27,7 +29,7 @@ FORMAT = "samebits-certificate-1"
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Make the certificate's other faces.")
-    for name in ("certificate", "page", "folder", "badge", "sbom", "output"):
+    for name in ("certificate", "page", "folder", "badge", "workflow", "sbom", "output"):
         parser.add_argument(f"--{name}", required=True, type=Path)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--lock", required=True, type=Path, action="append")
@@ -56,16 +58,17 @@ def _refuse_outside(options: argparse.Namespace) -> None:
 
 
 def _refuse_unknown(paths: Sequence[Path], report: dict[str, Any]) -> None:
-    """What an environment held is said only of those that the certificate names."""
+    """What an environment held, and what ran, is said only of what the certificate names."""
     known, problems = crate.known_digests(report), []
     for path in paths:
-        expected, got = known.get(f"envs/{path.name}"), canonical.file_digest(path)
+        name = path.name if path.name == crate.SNAKEFILE else f"envs/{path.name}"
+        expected, got = known.get(name), canonical.file_digest(path)
         if expected is None:
-            problems.append(f"{path}: expected a lock that the certificate names, got another")
+            problems.append(f"{path}: expected a file that the certificate names, got another")
         elif got != expected:
             problems.append(f"{path}: expected sha256 {expected}, got {got}")
     if problems:
-        raise SamebitsError(all_problems(problems) + "\ncertify again, or give its own locks")
+        raise SamebitsError(all_problems(problems) + "\ncertify again, or give its own files")
 
 
 def _write_sboms(options: argparse.Namespace, issued: str) -> None:
@@ -100,10 +103,11 @@ def main() -> int:
     options = _arguments()
     certificate = _read(options.certificate)
     _refuse_outside(options)
-    _refuse_unknown(options.lock, certificate["report"])
+    _refuse_unknown([*options.lock, options.workflow], certificate["report"])
     crate.refuse_changed(certificate["report"], options.folder)
     options.output.unlink(missing_ok=True)
     _write_sboms(options, certificate["report"]["issued"])
+    canonical.write_bytes(options.folder / crate.WORKFLOW, options.workflow.read_bytes())
     text = crate.describe(options.certificate, options.folder, list(_faces(options)))
     canonical.write_bytes(options.output, text.encode())
     return 0

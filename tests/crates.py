@@ -20,6 +20,7 @@ class Results:
     page: Path
     badge: Path
     locks: tuple[Path, ...]
+    workflow: Path
 
     def content(self) -> Any:
         """The certificate."""
@@ -41,6 +42,8 @@ def make(base: Path, keyid: str | None = None, **replica: Any) -> Results:
     locks[0].parent.mkdir()
     locks[0].write_text(factories.LOCK.replace("tensorflow-cpu", "pillow"))
     shutil.copy(space.lock, locks[1])
+    workflow = base / "Snakefile"
+    workflow.write_text("rule all:\n")
     paths = evidence.Paths(
         space.config, space.lock, space.load_record, space.runs, [space.comparison]
     )
@@ -49,16 +52,21 @@ def make(base: Path, keyid: str | None = None, **replica: Any) -> Results:
         issued="2026-11-23T12:00:00Z",
         source=report.Source("c" * 40, False),
         how_to_repeat=("make certificate",),
-        dependencies={"envs/load.lock.txt": canonical.file_digest(locks[0])},
+        dependencies={
+            "envs/load.lock.txt": canonical.file_digest(locks[0]),
+            "Snakefile": canonical.file_digest(workflow),
+        },
         keyid=keyid,
     )
     built = report.build(evidence.read(paths), issue)
     space.lock.unlink()
     shutil.rmtree(space.load_record.parent)
-    return _certified(space.folder, built, locks)
+    return _certified(space.folder, built, locks, workflow)
 
 
-def _certified(folder: Path, built: dict[str, Any], locks: tuple[Path, ...]) -> Results:
+def _certified(
+    folder: Path, built: dict[str, Any], locks: tuple[Path, ...], workflow: Path
+) -> Results:
     certificate, page = folder / "certificate.json", folder / "certificate.html"
     content: dict[str, Any] = {
         "format": "samebits-certificate-1",
@@ -72,4 +80,4 @@ def _certified(folder: Path, built: dict[str, Any], locks: tuple[Path, ...]) -> 
     page.write_text("<!doctype html>")
     picture = folder / "badge.svg"
     picture.write_text(badge.render(content))
-    return Results(folder, certificate, page, picture, locks)
+    return Results(folder, certificate, page, picture, locks, workflow)

@@ -13,7 +13,6 @@ from typing import Any
 
 from samebits import arrays
 from samebits.artefacts import Artefacts
-from samebits.errors import SamebitsError
 from samebits.protocol import CONTROL
 
 _INDEX = "/index.json"
@@ -76,8 +75,9 @@ def _arrays(folder: str, index: Mapping[str, Any], files: Artefacts) -> list[str
     missing = [f"{path}: not there" for path in paths if path not in files]
     if missing:
         return missing
-    entries = arrays.parse_index({"format": arrays.FORMAT, "arrays": index["arrays"]})
     try:
-        return arrays.check_set(entries, lambda position: files.open(paths[position]))
-    except SamebitsError as error:
-        return [f"{folder}: {error}"]
+        entries = arrays.parse_index({"format": arrays.FORMAT, "arrays": index["arrays"]})
+    except ValueError as error:
+        return [f"{folder or 'data'}: {error}"]
+    wrong = arrays.check_set(entries, lambda position: files.open(paths[position]))
+    return [f"{folder}/{problem}" if folder else problem for problem in wrong]

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
@@ -42,8 +43,8 @@ def file_digest(path: Path) -> str:
 def _no_duplicates(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        count = Counter(name for name, _ in pairs)
+        twice = sorted(name for name in count if count[name] > 1)
         raise ValueError("the same key twice: {}".format(", ".join(twice)))
     return result
 

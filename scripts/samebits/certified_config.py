@@ -126,9 +126,6 @@ def taken(
 
 def _overrides(difference: Difference) -> Iterator[Override]:
     key, value = difference.key, difference.there
-    if value is ABSENT:
-        yield Override(key, None, "~")
-        return
     if isinstance(value, Mapping) and isinstance(difference.here, Mapping):
         yield Override(key, None)  # Hydra merges mappings: none of the old one may stay
     yield Override(key, value, "++" if difference.here is ABSENT else "")
@@ -143,7 +140,7 @@ def may_set(key: str, value: Any) -> bool:
     if key in _NUMBERS:
         return value is None or _is_flat(value, _is_number)
     if _ARGUMENT.fullmatch(key) and key != f"model.{OPTION}":
-        return value is ABSENT or _is_plain(value)
+        return _is_plain(value)
     return key in _PLAIN and _is_plain(value)
 
 

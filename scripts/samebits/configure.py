@@ -147,7 +147,9 @@ def _compose(
         choices = [o for o in wanted if o.key in GROUPS and not isinstance(o.value, dict)]
         base = _resolve(choices, missing_ok=True)
         _refuse_unknown_keys(wanted, base)
-        return _resolve(wanted, missing_ok), _overridden(wanted, base)
+        complete = missing_ok and len(choices) == len(wanted)
+        resolved = base if complete else _resolve(wanted, missing_ok)
+        return resolved, _overridden(wanted, base)
 
 
 def _overridden(wanted: list[Override], base: Mapping[str, Any]) -> tuple[str, ...]:

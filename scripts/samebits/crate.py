@@ -35,6 +35,8 @@ _FORMATS = {
     ".zip": "application/zip",
 }
 _INSIDE = ("config.json", "train/", "compare/")  # evidence that lies in the results' folder
+SNAKEFILE = "Snakefile"  # as the certificate names it
+WORKFLOW = "workflow.smk"  # its copy, under a name that Snakemake does not take up by itself
 _CLOCK = "clock"  # a run under a shifted clock does not know when it started
 
 
@@ -50,7 +52,8 @@ class Face:
 def describe(path: Path, folder: Path, faces: Sequence[Face]) -> str:
     """The text of ``ro-crate-metadata.json`` for the results in a folder, by their certificate.
 
-    The folder must hold what the certificate names: see ``refuse_changed``.
+    The folder must hold what the certificate names: see ``refuse_changed``; and a copy of the
+    Snakefile.
     """
     certificate = canonical.read_json(path)
     report = certificate["report"]
@@ -59,7 +62,7 @@ def describe(path: Path, folder: Path, faces: Sequence[Face]) -> str:
     inputs = list(_inputs(crate, report))
     results = list(_evidence(crate, report, folder))
     results.append(_faces(crate, folder, path, faces))
-    workflow = _workflow(crate, report)
+    workflow = _workflow(crate, folder, report)
     action = _action(crate, certificate, workflow)
     action["object"] = inputs + [entity for entity in results if entity.id == "config.json"]
     action["result"] = [entity for entity in results if entity.id != "config.json"]
@@ -106,24 +109,25 @@ def _unsigned(certificate: Mapping[str, Any]) -> str:
 # --- the run -----------------------------------------------------------------------------------
 
 
-def _workflow(crate: ROCrate, report: Mapping[str, Any]) -> Entity:
-    """The Snakefile, named by its commit.
-
-    Not a copy: none of the checkout's files is certified to be the one that ran.
-    """
+def _workflow(crate: ROCrate, folder: Path, report: Mapping[str, Any]) -> Entity:
+    """The Snakefile, whose digest the certificate has."""
     commit, dirty = report["source"]["commit"], report["source"]["dirty"]
-    exact = commit is not None and dirty is False
     words = f"The file Snakefile of samebits at the git commit {commit}"
     if commit is None:
         words = "The file Snakefile of samebits, of a commit that is not known"
-    elif not exact:
+    elif dirty is not False:
         words += ", with changes that are in no commit"
-    # One name for one file: without a clean commit it is only known which certificate it made.
-    which = f"{commit}:Snakefile" if exact else f"{canonical.digest(report)}:Snakefile"
-    properties = {"name": "Snakefile", "description": words + ".", "encodingFormat": "text/plain"}
-    properties |= {"version": commit} if exact else {}
-    urn = uuid.uuid5(uuid.NAMESPACE_OID, which).urn
-    return crate.add_workflow(urn, main=True, lang="snakemake", properties=properties)
+    properties = {
+        "name": SNAKEFILE,
+        "description": words + ".",
+        "encodingFormat": "text/plain",
+        "sha256": canonical.file_digest(folder / WORKFLOW),
+        "contentSize": str((folder / WORKFLOW).stat().st_size),
+    }
+    properties |= {"version": commit} if commit is not None and dirty is False else {}
+    return crate.add_workflow(
+        dest_path=WORKFLOW, main=True, lang="snakemake", properties=properties
+    )
 
 
 def _action(crate: ROCrate, certificate: Mapping[str, Any], workflow: Entity) -> Entity:
@@ -186,7 +190,7 @@ def _inputs(crate: ROCrate, report: Mapping[str, Any]) -> Iterator[Entity]:
             f"of its arrays. From a {source['kind']}: {source['where']}.",
         )
     for name, digest in sorted(known_digests(report).items()):
-        if not name.startswith(_INSIDE):
+        if not name.startswith(_INSIDE) and name != SNAKEFILE:
             yield _add(crate, f"#{name}", "CreativeWork", name=name, sha256=digest)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -214,10 +215,11 @@ def _composed(
 ) -> tuple[list[Override], Local]:
     """The overrides with what the certificate may decide, and what they make here."""
     experiment = report["experiment"]
-    found = differences(experiment["config"], compose(base).identity)
-    taken = certified_config.taken(found, experiment["overridden"], asked.allow)
+    local = compose(base)
+    found = differences(experiment["config"], local.identity)
+    taken = list(certified_config.taken(found, experiment["overridden"], asked.allow))
     wanted = [*base[:options], *taken, *base[options:]]
-    return wanted, compose(wanted)
+    return wanted, compose(wanted) if taken else local
 
 
 def _config_problems(asked: Asked, report: Report, local: Local) -> Iterator[str]:
@@ -249,12 +251,16 @@ def _code_problems(report: Report, local: Local) -> Iterator[str]:
 
 
 def _needed(local: Local) -> set[str]:
-    """What train.py imports, and the model's module: a record names at least these."""
-    found = code.imported(BUILT_IN / _SCRIPT, BUILT_IN) - {BUILT_IN / _SCRIPT}
-    names = {".".join(path.relative_to(BUILT_IN).with_suffix("").parts) for path in found}
+    """What a record names at least: the training's modules, and the model's."""
     target = str(local.identity["model"].get("_target_", ""))
-    names = {name.removesuffix(".__init__") for name in names}
-    return {_MAIN, target.rpartition(".")[0], *names} - {""}
+    return {_MAIN, target.rpartition(".")[0], *_imported_by_training()} - {""}
+
+
+@cache
+def _imported_by_training() -> frozenset[str]:
+    found = code.imported(BUILT_IN / _SCRIPT, BUILT_IN) - {BUILT_IN / _SCRIPT}
+    names = (".".join(path.relative_to(BUILT_IN).with_suffix("").parts) for path in found)
+    return frozenset(name.removesuffix(".__init__") for name in names)
 
 
 def _file(module: str, roots: Sequence[Path]) -> Path | None:

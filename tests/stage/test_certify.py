@@ -153,7 +153,7 @@ def test_the_dependencies_are_named_by_digest_and_the_users_keys_of_the_config(
     space = factories.workspace(tmp_path)
     pins = tmp_path / "load.linux-64.pin.txt"
     pins.write_text("@EXPLICIT\n")
-    certify(*flags(space), "--dependency", pins, "--overridden", "seed")
+    certify(*flags(space), "--dependency", f"envs/{pins.name}={pins}", "--overridden", "seed")
     sha256 = hashlib.sha256(b"@EXPLICIT\n").hexdigest()
     assert issued(space)["dependencies"] == [{"name": f"envs/{pins.name}", "sha256": sha256}]
     assert issued(space)["experiment"]["overridden"] == ["seed"]

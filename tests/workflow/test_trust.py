@@ -1,7 +1,9 @@
 """Signing, bundles and replays in the whole pipeline, as the README's commands run them."""
 
+import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -146,6 +148,19 @@ def test_the_keys_place_is_in_no_output_log_or_parameter(
     public = place / "key.pub"
     command = ["openssl", "pkey", "-in", str(key), "-pubout", "-out", str(public)]
     subprocess.run(command, check=True, capture_output=True)
-    path = os.path.relpath(name / "certificate.json", workspace.folder)
-    assert verify(workspace, path, "--key", str(public))[0] == 0
-    assert verify(workspace, path)[0] == 3
+    issued = os.path.relpath(name / "certificate.json", workspace.folder)
+    assert verify(workspace, issued, "--key", str(public))[0] == 0
+    assert verify(workspace, issued)[0] == 3
+
+
+@pytest.mark.slow
+def test_snakemakes_own_report_holds_the_page(
+    workspace: Workspace, signed: str, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.html"
+    workspace.snakemake("--report", str(report), "--config", f"name={signed}", SMOKE, "seed=3")
+    (line,) = re.findall(r"^ *var results = (\{.*\});?$", report.read_text(), re.MULTILINE)
+    pages = [entry for entry in json.loads(line).values() if entry["category"] == "Certificate"]
+    (uri,) = (entry["data_uri"] for entry in pages)
+    page = workspace.folder / "results" / signed / "certificate.html"
+    assert base64.b64decode(uri.partition("base64,")[2]) == page.read_bytes()
