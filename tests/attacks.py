@@ -92,10 +92,17 @@ def replayed(original: Json, by: Signer | None, record: Json = None) -> Json:
 
 
 def signed_again(content: Json, said: Json, by: Signer) -> Json:
-    """A certificate by a dishonest signer: another report, and statements to match."""
-    payloads = statements.claim(said), statements.provenance(said)
+    """A certificate by a dishonest signer: another report, and statements to match.
+
+    Where none can be made of it, the old ones. Replays of the old one are left out.
+    """
+    try:
+        payloads = [statements.claim(said), statements.provenance(said)]
+    except Exception:
+        payloads = [certificate.payload(sealed) for sealed in content["statements"]]
     sealed = [certificate.envelope(payload, by) for payload in payloads]
-    return {**content, "report": said, "statements": sealed}
+    keys = {by.keyid: by.public.text}
+    return {**content, "report": said, "statements": sealed, "keys": keys, "replays": []}
 
 
 # --- mutations ---------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Composing the experiment: names, digests, and what is refused before any job."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from samebits.configure import configure
+from samebits.configure import GROUPS, configure
 from samebits.errors import SamebitsError
+from samebits.signing_choice import Signing
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -153,3 +155,128 @@ def test_modules_that_a_users_model_imports_are_inputs_of_the_training(tmp_path:
     config = {"model": {"_target_": "mine.net.net"}, "source_path": str(tmp_path)}
     files = {str(Path(file).relative_to(tmp_path)) for file in of(config).model_files}
     assert files == {"mine/net.py", "mine/parts.py", "shared.py"}
+
+
+# --- who signs ---------------------------------------------------------------------------------
+
+KEY_FILE = "/home/me/keys/very-secret.pem"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"signing": {"key": KEY_FILE}},
+        {"signing": f"{{key: {KEY_FILE}}}"},
+        {"signing": {"option": "local", "key": KEY_FILE}},
+        {"signing.key": KEY_FILE},
+        {"overrides": f"signing.key={KEY_FILE}"},
+        {"overrides": [f"signing={{key: {KEY_FILE}}}"]},
+        {"overrides": f"++signing.key='{KEY_FILE}' signing=local"},
+        yaml.safe_load(f"signing: {{key: {KEY_FILE}}}"),
+    ],
+)
+def test_where_the_key_lies_is_in_nothing_but_the_signing(config: Mapping[str, Any]) -> None:
+    experiment = of(config)
+    assert experiment.signing.option == "local"
+    assert experiment.signing.key == KEY_FILE
+    assert KEY_FILE not in repr(experiment)
+    assert experiment.command() == of({}).command()
+    assert (experiment.name, experiment.digest) == ("default", of({}).digest)
+    assert experiment.overrides == experiment.overridden == ()
+
+
+def test_signing_is_no_part_of_the_experiment() -> None:
+    assert of({}).signing == Signing("local", None)
+    for config in (
+        {"signing": "none"},
+        {"signing": {"option": "none"}},
+        {"overrides": "signing=none"},
+    ):
+        experiment = of(config)
+        assert experiment.signing == Signing("none", None)
+        assert "signing" not in experiment.config
+        assert (experiment.name, experiment.digest) == ("default", of({}).digest)
+        assert experiment.overrides == experiment.overridden == ()
+    assert of({"signing": "none", "seed": 7}).name == "seed=7"
+
+
+def test_the_last_key_wins_and_null_is_the_users_own() -> None:
+    assert of({"overrides": f"signing.key={KEY_FILE} signing.key=b"}).signing.key == "b"
+    assert of({"overrides": f"signing.key={KEY_FILE} signing.key=null"}).signing.key is None
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"signing": KEY_FILE}, "valid: local, none"),
+        ({"overrides": f"signing={KEY_FILE}"}, "valid: local, none"),
+        ({"signing": None}, "valid: local, none"),
+        ({"signing": ["none"]}, "valid: local, none"),
+        ({"signing": {"path": KEY_FILE}}, "no such key; valid: signing.key"),
+        ({"signing": {KEY_FILE: None}}, "no such key; valid: signing.key"),
+        ({"signing": {"key": 7}}, "signing.key: expected the path"),
+        ({"signing": {"key": ""}}, "signing.key: expected the path"),
+        ({"signing": {"key": [KEY_FILE]}}, "signing.key: expected the path"),
+        ({"signing": {"key": {KEY_FILE: 1}}}, "signing.key: expected the path"),
+        ({"overrides": "~signing.key"}, "signing.key: expected the path"),
+        ({"overrides": "~signing"}, "valid: local, none"),
+        ({"overrides": f"signing.key='${{{KEY_FILE}}}'"}, "SAMEBITS_SIGNING_KEY"),
+        ({"overrides": f"signing.key={KEY_FILE} (1)"}, "it names signing.key"),
+        ({"overrides": f"signing.key={KEY_FILE},b"}, "it names signing.key"),
+        ({"overrides": f"signing.key={KEY_FILE} {KEY_FILE}"}, "it names signing.key"),
+        ({"overrides": f"++signing.key.x={KEY_FILE}"}, "no such key; valid: signing.key"),
+        ({"overrides": f"+signing.x={KEY_FILE}"}, "no such key; valid: signing.key"),
+        ({"overrides": f"signing@x={KEY_FILE}"}, "no such key; valid: signing.key"),
+        ({"overrides": f"signing=none signing.key={KEY_FILE}"}, "leave one of the two out"),
+        ({"overrides": f"signing.key={KEY_FILE} seed=-1"}, "seed"),
+        ({"overrides": f"signing.key={KEY_FILE} sed=1"}, "did you mean seed?"),
+    ],
+)
+def test_no_message_shows_where_the_key_lies(config: dict[str, Any], said: str) -> None:
+    with pytest.raises(SamebitsError) as caught:
+        of(config)
+    assert said in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_key_of_the_wrong_type_in_the_config_tree_is_refused_without_it(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    shutil.copytree(CONF, conf)
+    for wrong in ("key: [very-secret]", "key: ''", "key: null\nvery: secret"):
+        (conf / "signing" / "local.yaml").write_text(wrong + "\n")
+        with pytest.raises(SamebitsError) as caught:
+            configure({}, conf)
+        assert "signing" in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+
+# --- what the user set -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "overridden"),
+    [
+        ({}, ()),
+        ({"model": "cnn", "name": "mine", "source_path": "."}, ()),
+        ({"seed": 7, "trainer": "{epochs: 5}"}, ("seed", "trainer.epochs")),
+        ({"overrides": "trainer={epochs: 5} model.units=64"}, ("model.units", "trainer.epochs")),
+        ({"overrides": "trainer.epochs=3"}, ("trainer.epochs",)),  # what it would have been
+        ({"overrides": "trainer.loss={class_name: Hinge}"}, ("trainer.loss",)),
+        ({"overrides": "~trainer.loss.config.from_logits"}, ("trainer.loss",)),
+        ({"overrides": "+determinism.environment.A=b"}, ("determinism.environment.A",)),
+        ({"overrides": "data.shape=[8,8]"}, ("data.shape",)),  # the model's follows
+        ({"experiment": "article"}, ("trainer.steps_per_execution",)),
+        ({"experiment": "smoke", "seed": 3}, ("data.samples", "seed", "trainer.epochs")),
+        ({"experiment": "nondeterministic"}, ()),
+    ],
+)
+def test_the_keys_that_the_user_set_are_named_but_for_the_groups(
+    config: dict[str, Any], overridden: tuple[str, ...]
+) -> None:
+    assert of(config).overridden == overridden
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_no_option_at_all_is_refused_with_those_that_there_are(group: str) -> None:
+    with pytest.raises(SamebitsError, match="no such option; .*valid: "):
+        of({group: None})

@@ -353,7 +353,9 @@ _ISSUED: dict[str, Content] = {}
 def _of_key(key: str) -> tuple[Content, Any]:
     config = ALL[key]
     text = str(sorted(config.items()))
-    content = _ISSUED.setdefault(text, issued(config))
+    if text not in _ISSUED:
+        _ISSUED[text] = issued(config)
+    content = _ISSUED[text]
     value: Any = content["report"]["experiment"]["config"]
     for part in key.split("."):
         value = value[part]
@@ -392,6 +394,7 @@ def test_what_runs_is_opened_or_surrounds_is_never_taken(key: str, tmp_path: Pat
     assert any(line.startswith((key, f"{key.partition('.')[0]}: ")) for line in lines), lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "key", sorted(k for k in ALL if not (k.startswith(NEVER) or k in NEVER_KEYS))
 )
