@@ -365,7 +365,10 @@ rule crate:
 # ---- replay: somebody's certificate, made again here --------------------------------------------
 # snakemake --cores 2 replay --config certificate=PATH
 
-REPLAYED = experiment.replay.path if experiment.replay else "certificate=PATH"
+# Braces in a path are wildcards to Snakemake, unless they are doubled.
+REPLAYED = "certificate=PATH"
+if experiment.replay:
+    REPLAYED = experiment.replay.path.replace("{", "{{").replace("}", "}}")
 
 
 rule admit:
@@ -383,11 +386,13 @@ rule admit:
         "envs/certify.yaml"
     params:
         python=python("certify"),
+        digest=experiment.replay.digest if experiment.replay else "",
     message:
         "check the certificate, and whether this machine is inside of its scope"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --"
-        " {input.script:q} --certificate {input.certificate:q} --output {output:q}"
+        " {input.script:q} --certificate {input.certificate:q} --digest {params.digest:q}"
+        " --output {output:q}"
 
 
 rule replay:
@@ -415,7 +420,7 @@ rule replay:
     shell:
         "{params.python:q} {input.launch:q} --signing --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --run {input.run:q}"
-        " --checkout {params.checkout:q}"
+        " --admitted {input.admitted:q} --checkout {params.checkout:q}"
         " --output {output.certificate:q} --page {output.page:q} --badge {output.badge:q}"
 
 

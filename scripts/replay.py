@@ -2,6 +2,7 @@
 """Hold one more training against a certificate, and sign what came out.
 
 INPUTS      --certificate  certificate.json, or the bundle that holds it
+            --admitted     what admit.py wrote of it
             --run          the folder that train.py wrote for this replay
             --checkout     the source tree that ran, asked for its commit (optional)
             the variables SAMEBITS_SIGNING_KEY and SAMEBITS_SIGNING_PASSPHRASE, see keys.py
@@ -47,7 +48,7 @@ _CONTROL = "train/control"
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Hold a training against a certificate.")
-    for name in ("certificate", "run", "output", "page", "badge"):
+    for name in ("certificate", "admitted", "run", "output", "page", "badge"):
         parser.add_argument(f"--{name}", required=True, type=Path)
     parser.add_argument("--checkout", type=Path)
     return parser.parse_args()
@@ -100,6 +101,7 @@ def main() -> int:
     options = _arguments()
     record = _record(options.run)
     with certified.opened(options.certificate) as given:
+        certified.refuse_other(given, canonical.read_json(options.admitted)["certificate"])
         content = certified.verified(given.content, os.environ)
         report = content["report"]
         wrong = list(replay.problems(report, record))

@@ -13,7 +13,6 @@ import io
 import os
 import stat
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -164,7 +163,7 @@ def write(output: Path, files: Mapping[str, Path]) -> None:
     Raises BundleError with every name that is not fit and every file that is not there.
     """
     refuse(f"{output}: expected files that fit into a bundle, got", _unwritable(files))
-    with _whole_file(output) as file:
+    with canonical.whole_file(output) as file:
         entries = [_append(file, name, files[name]) for name in sorted(files)]
         directory = _directory(entries, file.tell())
         if len(directory) > _LARGEST_DIRECTORY:
@@ -198,24 +197,6 @@ def _append(file: BinaryIO, name: str, path: Path) -> _Entry:
     file.write(_local(entry))
     file.seek(end)
     return entry
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file filled beside and renamed to ``path`` at the end; on an error nothing stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with canonical.naming(path), os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(handle)
-        Path(beside).chmod(0o666 & ~canonical._umask())
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink()
-        raise
-    canonical._sync_folder(path.parent)
 
 
 # --- reading -------------------------------------------------------------------------------

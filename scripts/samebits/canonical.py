@@ -13,7 +13,7 @@ import tempfile
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, BinaryIO, Dict, Iterator, List, Tuple
 
 from samebits.errors import SamebitsError
 
@@ -105,14 +105,15 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all: beside, fsync, rename."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file filled beside, synced and renamed to ``path`` in the end; else nothing stays."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(prefix="." + path.name + ".", dir=str(path.parent))
     try:
         with naming(path), os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(beside, 0o666 & ~_umask())
@@ -121,6 +122,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         os.unlink(beside)
         raise
     _sync_folder(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    with whole_file(path) as file:
+        file.write(data)
 
 
 def _umask() -> int:

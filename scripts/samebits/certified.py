@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samebits import artefacts, certificate, keys, replay, trust, verification
+from samebits import artefacts, canonical, certificate, keys, replay, trust, verification
 from samebits.artefacts import Artefacts
 from samebits.certificate import MalformedError
 from samebits.errors import SamebitsError, all_problems
@@ -21,6 +21,11 @@ class Given:
 
     content: dict[str, Any]
     bundled: Artefacts | None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of certificate.json, in a bundle too."""
+        return canonical.digest(self.content)
 
 
 @contextmanager
@@ -52,3 +57,12 @@ def verified(content: dict[str, Any], environ: Mapping[str, str]) -> dict[str, A
         raise SamebitsError(f"the certificate cannot be replayed\n{all_problems(wrong)}")
     say(f"the certificate says {found.verdict}, {found.checks[0].said}")
     return content
+
+
+def refuse_other(given: Given, digest: str) -> None:
+    """Raise SamebitsError when the certificate is not the one with this digest."""
+    if given.digest != digest:
+        raise SamebitsError(
+            f"expected the certificate {digest}, got {given.digest}: it was exchanged; start the "
+            "same command again"
+        )

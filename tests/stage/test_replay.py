@@ -45,8 +45,12 @@ class Certified:
     ) -> subprocess.CompletedProcess[str]:
         """What the rule does."""
         again = self.space.folder / "again"
+        admitted = self.space.folder / "admitted.json"
+        digest = canonical.file_digest(certificate or self.certificate)
+        canonical.write_json(admitted, {"certificate": digest})
         return stage(
             "replay", "--certificate", certificate or self.certificate, "--run", run,
+            "--admitted", admitted,
             "--output", again / "certificate.json", "--page", again / "certificate.html",
             "--badge", again / "badge.svg",
         )  # fmt: skip
@@ -220,7 +224,19 @@ def test_damaged_artefacts_of_the_replay_are_refused(certified: Certified) -> No
 
 
 def admit(path: Path, output: Path) -> subprocess.CompletedProcess[str]:
-    return stage("admit", "--certificate", path, "--output", output)
+    digest = canonical.file_digest(path)
+    return stage("admit", "--certificate", path, "--digest", digest, "--output", output)
+
+
+def test_a_certificate_that_was_exchanged_is_not_admitted(
+    certified: Certified, tmp_path: Path
+) -> None:
+    done = stage(
+        "admit", "--certificate", certified.certificate, "--digest", "0" * 64,
+        "--output", tmp_path / "admitted.json",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "it was exchanged" in done.stderr
 
 
 def test_a_certificate_that_holds_is_admitted_and_its_signer_is_told(

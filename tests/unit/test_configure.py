@@ -200,6 +200,12 @@ def test_signing_is_no_part_of_the_experiment() -> None:
     assert of({"signing": "none", "seed": 7}).name == "seed=7"
 
 
+def test_the_jobs_that_sign_are_told_by_a_variable_only_what_the_user_chose() -> None:
+    assert of({}).signing.variable is None
+    assert of({"signing": "none"}).signing.variable == "none"
+    assert of({"signing": {"key": KEY_FILE}}).signing.variable == KEY_FILE
+
+
 def test_the_last_key_wins_and_null_is_the_users_own() -> None:
     assert of({"overrides": f"signing.key={KEY_FILE} signing.key=b"}).signing.key == "b"
     assert of({"overrides": f"signing.key={KEY_FILE} signing.key=null"}).signing.key is None
@@ -278,5 +284,5 @@ def test_the_keys_that_the_user_set_are_named_but_for_the_groups(
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_no_option_at_all_is_refused_with_those_that_there_are(group: str) -> None:
-    with pytest.raises(SamebitsError, match="no such option; .*valid: "):
+    with pytest.raises(SamebitsError, match=r"no such option; .*valid: "):
         of({group: None})
