@@ -10,7 +10,6 @@
 # Rules use `shell:`, because a run must be pinned before its interpreter starts: launch.py does
 # that, and keeps the log.
 
-import os
 import shutil
 import sys
 import time
@@ -48,9 +47,7 @@ except SamebitsError as error:
 except OSError as error:
     raise WorkflowError(explain_os_error(error))
 
-# Who signs reaches the jobs that sign by their environment: params and logs don't show it.
-if experiment.signing.variable:
-    os.environ["SAMEBITS_SIGNING_KEY"] = experiment.signing.variable
+experiment.signing.tell_jobs()
 
 LOGS = f"logs/{experiment.name}"
 # The most there can be; which of these are made is known after the first comparison.

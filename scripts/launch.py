@@ -28,10 +28,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, List, Optional
 
-from samebits import strays, variations
+from samebits import signing_variables, strays, variations
 from samebits.progress import VARIABLE
 
-_SECRETS = "SAMEBITS_SIGNING_"  # where the signing key is, and its passphrase
 _TAIL = 20  # lines of a failed script's log that the terminal shows
 
 
@@ -63,7 +62,7 @@ def environment(
     """The shell's variables without those that change results, and the given ones."""
     kept = {name: value for name, value in shell.items() if not strays.is_stray(name)}
     if not signing:
-        kept = {name: value for name, value in kept.items() if not name.startswith(_SECRETS)}
+        kept = {name: value for name, value in kept.items() if not name.startswith(signing_variables.PREFIX)}
     for variable in variables:
         name, _, value = variable.partition("=")
         kept[name] = value

@@ -6,8 +6,9 @@ that are verified; the report is bound to them by its digest.
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ SIGNED, UNSIGNED = "SIGNED", "UNSIGNED"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 # Two runs need 60 kB, thirty runs some megabytes. More is no certificate, and is not read.
 MOST_BYTES = 1 << 25
+_DEEPEST = 40  # levels of nesting: in protobuf's own parsers each takes two of a hundred
+_MOST_PROBLEMS = 100  # looked for; a hostile certificate could have millions
 
 
 class MalformedError(SamebitsError):
@@ -85,17 +88,23 @@ def parse(data: bytes) -> dict[str, Any]:
         )
     try:
         content = canonical.loads(data)
-        as_written = canonical.dumps(content) == data
     except (ValueError, RecursionError) as error:
-        raise MalformedError(f"expected a certificate in JSON, got: {error}") from None
-    problems = [] if as_written else [_NOT_CANONICAL]
-    try:
-        problems += _problems(content)
-    except RecursionError:
-        raise MalformedError("expected a certificate, got JSON that is nested too deep") from None
+        said = str(error)[:300]
+        raise MalformedError(f"expected a certificate in JSON, got: {said}") from None
+    if _is_deeper(content, _DEEPEST):
+        raise MalformedError("expected a certificate, got JSON that is nested too deep")
+    problems = [] if canonical.dumps(content) == data else [_NOT_CANONICAL]
+    problems += islice(_problems(content), _MOST_PROBLEMS)
     if problems:
         raise MalformedError(all_problems(problems))
     return dict(content)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    parts = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in parts)
 
 
 _NOT_CANONICAL = (
@@ -103,27 +112,39 @@ _NOT_CANONICAL = (
 )
 
 
-def _problems(content: Any) -> list[str]:
-    wrong = [f"at {e.json_path}: {e.message[:300]}" for e in _validator().iter_errors(content)]
+def _problems(content: Any) -> Iterator[str]:
+    wrong = [*_violations(_validator(), content, "certificate")]
     if wrong:
-        return wrong
-    wrong += [f"report: {said}" for said in evidence.violations(content["report"])]
-    for replay in content["replays"]:
-        record = evidence.violations(replay["report"]["record"], "trainRecord")
-        wrong += [f"replays: record: {said}" for said in record]
+        yield from wrong
+        return
+    yield from _violations(evidence._validator(None), content["report"], "report")
+    for replay in (entry["report"] for entry in content["replays"]):
+        validator = evidence._validator("trainRecord")
+        yield from _violations(validator, replay["record"], "replays: record")
+        if replay["divergence"] is not None:
+            validator = evidence._validator("divergence")
+            yield from _violations(validator, replay["divergence"], "replays: divergence")
     for sealed in _envelopes(content):
-        wrong += _envelope_problems(sealed)
-    return wrong + list(_key_problems(content))
+        yield from _envelope_problems(sealed)
+    yield from _key_problems(content)
+
+
+def _violations(validator: Draft202012Validator, content: Any, what: str) -> Iterator[str]:
+    """How a value breaks a schema. Not all of it: errors take a thousand times its memory."""
+    for error in islice(validator.iter_errors(content), _MOST_PROBLEMS):
+        yield f"{what}: at {error.json_path[:300]}: {error.message[:300]}"
 
 
 def _envelopes(content: Mapping[str, Any]) -> list[Any]:
     return [*content["statements"], *(replay["statement"] for replay in content["replays"])]
 
 
-def _envelope_problems(sealed: Mapping[str, Any]) -> list[str]:
+def _envelope_problems(sealed: Mapping[str, Any]) -> Iterator[str]:
     """Base64 in another spelling of the same bytes would make two files of one certificate."""
     texts = [sealed["payload"], *(signature["sig"] for signature in sealed["signatures"])]
-    return ["an envelope holds text that is not base64" for text in texts if not _is_base64(text)]
+    for text in texts:
+        if not _is_base64(text):
+            yield "an envelope holds text that is not base64"
 
 
 def _is_base64(text: str) -> bool:
@@ -133,19 +154,17 @@ def _is_base64(text: str) -> bool:
         return False
 
 
-def _key_problems(content: Mapping[str, Any]) -> list[str]:
+def _key_problems(content: Mapping[str, Any]) -> Iterator[str]:
     """The keys are those that signed, no more, and each has the id that its bits say."""
-    problems = []
     for keyid, text in content["keys"].items():
         try:
             if keys.of_text(text).keyid != keyid:
-                problems.append(f"keys: {keyid[:16]}… is not the id of its key")
+                yield f"keys: {keyid[:16]}… is not the id of its key"
         except ValueError as error:
-            problems.append(f"keys: {keyid[:16]}…: {error}")
+            yield f"keys: {keyid[:16]}…: {error}"
     used = {s["keyid"] for sealed in _envelopes(content) for s in sealed["signatures"]}
     if used != set(content["keys"]):
-        problems.append("keys: expected those that signed, no others and none missing")
-    return problems
+        yield "keys: expected those that signed, no others and none missing"
 
 
 def public_keys(certificate: Mapping[str, Any]) -> dict[str, PublicKey]:

@@ -20,10 +20,8 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from samebits import canonical
 from samebits.errors import SamebitsError
+from samebits.signing_variables import LOCATION, NONE, PASSPHRASE
 
-LOCATION = "SAMEBITS_SIGNING_KEY"  # a PEM private key, or the path of one
-PASSPHRASE = "SAMEBITS_SIGNING_PASSPHRASE"  # noqa: S105 (the name of a variable)
-NONE = "none"  # as LOCATION: do not sign
 _OWN, _PUBLIC = "key.pem", "key.pub"
 _BEGIN = "-----BEGIN "
 

@@ -5,6 +5,7 @@ experiment's overrides and the folder's name are then made without it. Messages 
 setting and never its value.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +14,10 @@ from typing import Any
 from samebits import overrides
 from samebits.errors import SamebitsError, all_problems
 from samebits.overrides import OPTION, Override
+from samebits.signing_variables import LOCATION, NONE
 
 GROUP = "signing"
-LOCAL, NONE = "local", "none"
+LOCAL = "local"
 
 _KEY = f"{GROUP}.key"
 _EXPECTED = f"{_KEY}: expected the path of a key file as text, or null; got something else"
@@ -36,10 +38,11 @@ class Signing:
     option: str
     key: str | None = field(default=None, repr=False)
 
-    @property
-    def variable(self) -> str | None:
-        """What SAMEBITS_SIGNING_KEY is to be for the jobs that sign; None: as it is."""
-        return NONE if self.option == NONE else self.key
+    def tell_jobs(self) -> None:
+        """Set what jobs inherit: params, command lines and logs then need not name the key."""
+        location = NONE if self.option == NONE else self.key
+        if location is not None:
+            os.environ[LOCATION] = location
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf import json_format
+from google.protobuf import message as protobuf
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 
 from samebits import canonical, certificate, checks, replay, report, statements, trust
 from samebits.artefact_checks import Found
 from samebits.certificate import SIGNED, UNSIGNED
+from samebits.errors import SamebitsError
+from samebits.protocol import CONTROL
 from samebits.trust import Trusted
 
 VERIFIED, DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED = 0, 1, 2, 3
@@ -137,7 +141,10 @@ def _derived(what: str, sealed: Mapping[str, Any], make: Any) -> Iterator[str]:
 
 # What the pure functions of this package raise for values that are no evidence: too large for a
 # double, of a wrong type, not there. Whatever it is, the certificate does not hold.
-_UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+_UNFIT = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError),
+    *(ValueError, SamebitsError, protobuf.Error, json_format.Error),
+)
 
 
 def _loaded(data: bytes) -> Any:
@@ -190,6 +197,8 @@ def _replay(content: Certificate, number: int) -> Iterator[str]:
     of = statements.of(content)
     if said["of"] != of:
         yield "the replay is one of another certificate"
+    if said["record"]["process"]["id"] in _earlier_runs(content, number):
+        yield "the replay is of a run that was certified, or is another replay, already"
     yield from _derived("the replay", sealed, lambda: statements.replayed(original, said))
     try:
         wrong = [*replay.unfit(original)]
@@ -200,6 +209,14 @@ def _replay(content: Certificate, number: int) -> Iterator[str]:
     yield from wrong
     if not wrong and not checks.same(said, expected):
         yield f"the replay is not what its record says{_where(said, expected)}"
+
+
+def _earlier_runs(content: Certificate, number: int) -> set[str]:
+    """The processes of all runs but the control, for which ``replay.problems`` has its words."""
+    runs = content["report"]["records"]["runs"]
+    records = [record for name, record in runs.items() if record and name != CONTROL]
+    records += [entry["report"]["record"] for entry in content["replays"][:number]]
+    return {record["process"]["id"] for record in records}
 
 
 # --- the chain -------------------------------------------------------------------------------
@@ -218,7 +235,7 @@ def _chain(content: Certificate, trusted: Sequence[Trusted]) -> Iterator[Link]:
             _name(keyid, trusted),
             again["issued"],
             tuple(again["outside_scope"]),
-            again["record"]["machine"].get("cpu"),
+            again["record"].get("machine", {}).get("cpu"),  # not there in a run that was not tried
         )
 
 

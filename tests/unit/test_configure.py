@@ -1,5 +1,6 @@
 """Composing the experiment: names, digests, and what is refused before any job."""
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from samebits.configure import GROUPS, configure
 from samebits.errors import SamebitsError
 from samebits.signing_choice import Signing
+from samebits.signing_variables import LOCATION
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -200,10 +202,18 @@ def test_signing_is_no_part_of_the_experiment() -> None:
     assert of({"signing": "none", "seed": 7}).name == "seed=7"
 
 
-def test_the_jobs_that_sign_are_told_by_a_variable_only_what_the_user_chose() -> None:
-    assert of({}).signing.variable is None
-    assert of({"signing": "none"}).signing.variable == "none"
-    assert of({"signing": {"key": KEY_FILE}}).signing.variable == KEY_FILE
+def test_the_jobs_that_sign_are_told_by_a_variable_only_what_the_user_chose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for given, location in (
+        ({}, None),
+        ({"signing": "none"}, "none"),
+        ({"signing": {"key": KEY_FILE}}, KEY_FILE),
+    ):
+        monkeypatch.setenv(LOCATION, "so that it is put back")
+        monkeypatch.delenv(LOCATION)
+        of(given).signing.tell_jobs()
+        assert os.environ.get(LOCATION) == location
 
 
 def test_the_last_key_wins_and_null_is_the_users_own() -> None:
