@@ -62,7 +62,7 @@ def environment(
     """The shell's variables without those that change results, and the given ones."""
     kept = {name: value for name, value in shell.items() if not strays.is_stray(name)}
     if not signing:
-        kept = {name: value for name, value in kept.items() if not name.startswith(signing_variables.PREFIX)}
+        kept = {n: value for n, value in kept.items() if not n.startswith(signing_variables.PREFIX)}
     for variable in variables:
         name, _, value = variable.partition("=")
         kept[name] = value

@@ -15,6 +15,7 @@ Exit codes: 0 verified, 1 does not hold, 2 malformed or wrong usage, 3 valid but
 """
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -54,6 +55,8 @@ def _arguments() -> argparse.Namespace:
 def _trusted(options: argparse.Namespace) -> list[trust.Trusted]:
     if options.key:
         return [trust.Trusted(path.name, keys.of_pem(path)) for path in options.key]
+    if options.trust and not options.trust.exists():
+        raise SamebitsError(f"{options.trust}: expected a trust file, got none; check the path")
     return trust.read(options.trust or keys.folder(os.environ) / trust.FILE)
 
 
@@ -139,5 +142,13 @@ def plain_lines(text: str) -> str:
     return "\n".join(map(plain, text.splitlines()))
 
 
+def _show_anything() -> None:
+    """Show what the terminal's encoding lacks as an escape: a name is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 if __name__ == "__main__":
+    _show_anything()
     errors.run(main)

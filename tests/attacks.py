@@ -182,7 +182,8 @@ def _changed_list(value: list[Json]) -> Iterator[tuple[str, Json]]:
         yield f"without item {i}", value[:i] + value[i + 1 :]
         yield f"item {i} twice", [*value[: i + 1], *value[i:]]
         if i and canonical.dumps(value[i - 1]) != canonical.dumps(item):
-            yield f"items {i - 1} and {i} swapped", [*value[: i - 1], item, *value[i - 1 : i], *value[i + 1 :]]
+            swapped = [*value[: i - 1], item, value[i - 1], *value[i + 1 :]]
+            yield f"items {i - 1} and {i} swapped", swapped
 
 
 def _changed_text(value: str) -> Iterator[tuple[str, Json]]:

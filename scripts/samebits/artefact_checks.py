@@ -2,7 +2,7 @@
 
 Documents are digested as files, arrays over their elements. A document that is not there is not
 missed, since the certificate carries it; the arrays of the control run have to be there, and in a
-bundle those of all runs.
+bundle those of all runs, and nothing else: what no signature covers is not handed on with one.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from samebits.artefacts import Artefacts
 from samebits.protocol import CONTROL
 
 _INDEX = "/index.json"
+_CERTIFICATE = "certificate.json"
 _BLOCK = 1 << 20
 
 
@@ -28,27 +29,35 @@ class Found:
 
 
 def look(report: Mapping[str, Any], files: Artefacts, whole: bool) -> Found:
-    """Check all files that the report names. ``whole``: all runs have to be there."""
-    problems: list[str] = []
+    """Check all files that the report names. ``whole``: all runs have to be there, and no more."""
+    problems = list(_unnamed(report, files)) if whole else []
     documents = [d for d in report["evidence"] if d["sha256"] is not None and d["name"] in files]
     for document in documents:
         problems += _document(document, files)
+    present = {name.split("/")[1] for name in files.names() if name.startswith("train/")}
     sets, absent = 0, set[str]()
     for name, index in report["indices"].items():
         folder = name.removesuffix(_INDEX)
         run = folder.split("/")[1]
-        wanted = whole or run == CONTROL
-        if not wanted and not any(n.startswith(f"train/{run}/") for n in files.names()):
+        if not whole and run != CONTROL and run not in present:
             absent.add(run)
             continue
         sets += 1
         problems += _arrays(folder, index, files)
-    if not sets:
-        problems.append("there are no arrays to check: the certificate names none")
+    if not sets and (report["indices"] or not documents):
+        problems.append("there is nothing to check: none of the files that the certificate names")
     said = f"{len(documents)} documents and {sets} sets of arrays are as their digests say"
     if absent:
         said += f"; not here: {', '.join(sorted(absent))}"
     return Found(said, tuple(sorted(problems)))
+
+
+def _unnamed(report: Mapping[str, Any], files: Artefacts) -> Iterator[str]:
+    named = {_CERTIFICATE, *(document["name"] for document in report["evidence"])}
+    for name, index in report["indices"].items():
+        named |= set(_paths(name.removesuffix(_INDEX), index))
+    for name in set(files.names()) - named:
+        yield f"{name}: the certificate names no such file"
 
 
 def data(report: Mapping[str, Any], files: Artefacts) -> Found:
@@ -70,8 +79,7 @@ def _document(document: Mapping[str, Any], files: Artefacts) -> Iterator[str]:
 
 
 def _arrays(folder: str, index: Mapping[str, Any], files: Artefacts) -> list[str]:
-    names = [arrays.array_path(Path(), i).name for i in range(len(index["arrays"]))]
-    paths = [f"{folder}/{name}" if folder else name for name in names]
+    paths = _paths(folder, index)
     missing = [f"{path}: not there" for path in paths if path not in files]
     if missing:
         return missing
@@ -81,3 +89,9 @@ def _arrays(folder: str, index: Mapping[str, Any], files: Artefacts) -> list[str
         return [f"{folder or 'data'}: {error}"]
     wrong = arrays.check_set(entries, lambda position: files.open(paths[position]))
     return [f"{folder}/{problem}" if folder else problem for problem in wrong]
+
+
+def _paths(folder: str, index: Mapping[str, Any]) -> list[str]:
+    """Where the arrays of an index lie, in its order."""
+    names = [arrays.array_path(Path(), i).name for i in range(len(index["arrays"]))]
+    return [f"{folder}/{name}" if folder else name for name in names]

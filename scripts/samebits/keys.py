@@ -9,6 +9,7 @@ import base64
 import getpass
 import hashlib
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,10 @@ def _signer(key: Ed25519PrivateKey, is_new: bool = False) -> Signer:
 def folder(environ: Mapping[str, str]) -> Path:
     """Where the user's key and trust file are: the XDG Base Directory Specification's place."""
     base = environ.get("XDG_CONFIG_HOME") or ""
-    root = Path(base) if Path(base).is_absolute() else Path.home() / ".config"
+    try:
+        root = Path(base) if Path(base).is_absolute() else Path.home() / ".config"
+    except RuntimeError:
+        raise SamebitsError("expected a home folder, found none; set HOME") from None
     return root / "samebits"
 
 
@@ -125,13 +129,14 @@ def load(environ: Mapping[str, str]) -> Signer | None:
     if not location:
         return own(folder(environ), environ)
     if location.startswith(_BEGIN):
-        return _read(location.encode("utf-8"), environ)
+        return _read(os.fsencode(location), environ)
     try:
         return _read(Path(location).expanduser().read_bytes(), environ)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter: no such user
+        said = error.strerror if isinstance(error, OSError) else "no such home folder"
         raise SamebitsError(
-            f"signing.key: expected a file with a private key, got: {error.strerror}; check the "
-            f"path, or leave signing.key and {LOCATION} out to use your own key"
+            f"signing.key: expected a file with a private key, got: {said}; check the path, or "
+            f"leave signing.key and {LOCATION} out to use your own key"
         ) from None
 
 
@@ -159,7 +164,7 @@ def _passphrase(pem: bytes, environ: Mapping[str, str]) -> bytes | None:
     given = environ.get(PASSPHRASE)
     if given is None:
         given = _ask()
-    return given.encode("utf-8")
+    return os.fsencode(given)
 
 
 def _ask() -> str:
@@ -205,8 +210,8 @@ def _make(path: Path) -> Signer:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # of mode 0600
+    beside = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(pem)

@@ -606,12 +606,18 @@ def test_another_lock_of_what_only_compares_is_a_note(tmp_path: Path, default: C
     made["report"]["dependencies"] += [
         {"name": "envs/compare.lock.txt", "sha256": "0" * 64},
         {"name": "envs/certify.lock.txt", "sha256": canonical.file_digest(certify)},
-        {"name": "envs/../../../etc/passwd", "sha256": "0" * 64},
     ]
     experiment = replayed(tmp_path, made)
     assert experiment.replay is not None
     (note,) = experiment.replay.notes
     assert note.startswith("envs/compare.lock.txt: ")
+
+
+def test_no_file_outside_of_the_checkout_is_looked_at(tmp_path: Path, default: Content) -> None:
+    made = copy.deepcopy(default)
+    outside = {"name": "envs/../../../etc/passwd", "sha256": "0" * 64}
+    made["report"]["dependencies"].append(outside)
+    assert any("dependencies" in line for line in refused(tmp_path, made))
 
 
 # --- what is not a certificate to replay -------------------------------------------------------
