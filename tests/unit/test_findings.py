@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import certificates
 import factories
 from samebits import canonical, comparison, evidence, page, protocol, report, wording
 from samebits.evidence import Paths
@@ -57,7 +58,7 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> dict[str,
     )  # fmt: skip
     issued = report.build(evidence.read(paths), ISSUE)
     evidence.refuse_invalid(issued)
-    assert page.render(issued)
+    assert page.render(certificates.certificate(issued))
     return issued
 
 
