@@ -20,7 +20,6 @@ from samebits.errors import SamebitsError, all_problems
 from samebits.keys import PublicKey, Signer
 
 FORMAT = "samebits-certificate-1"
-REPLAY_FORMAT = "samebits-replay-1"
 SCHEMA = Path(__file__).with_name("certificate.schema.json")
 SIGNED, UNSIGNED = "SIGNED", "UNSIGNED"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"

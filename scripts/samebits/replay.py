@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from samebits import canonical, checks, environment_record, locks
+from samebits.chain import NOT_REPRODUCED, REPRODUCED
 from samebits.checks import ARTEFACTS, COMPLETED
 from samebits.protocol import CONTROL
 from samebits.report import Source
 
 FORMAT = "samebits-replay-1"
-REPRODUCED, NOT_REPRODUCED = "REPRODUCED", "NOT REPRODUCED"
 # What a CPU must offer for oneDNN's caps (oneDNN, "CPU Dispatcher Control"), as Linux names it.
 _NEEDED = {"SSE41": ("sse4_1",), "AVX": ("avx",), "AVX2": ("avx2", "fma")}
 _NEEDED["AVX512_CORE"] = ("avx512f", "avx512bw", "avx512vl", "avx512dq")

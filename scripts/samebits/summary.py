@@ -7,16 +7,17 @@ from typing import Any
 from samebits import chain, wording
 from samebits.chain import UNSIGNED, Link
 from samebits.protocol import CONTROL, REPLICA, PlannedComparison, runs
+from samebits.terminal import bold, plain
 
 _COLOURS = {
-    "REPRODUCIBLE": "32",
-    "EQUAL WITHIN TOLERANCE": "36",
-    "NOT REPRODUCIBLE": "31",
-    "UNSUPPORTED": "35",
-    chain.REPRODUCED: "32",
-    chain.NOT_REPRODUCED: "31",
+    "REPRODUCIBLE": "green",
+    "EQUAL WITHIN TOLERANCE": "cyan",
+    "NOT REPRODUCIBLE": "red",
+    "UNSUPPORTED": "magenta",
+    chain.REPRODUCED: "green",
+    chain.NOT_REPRODUCED: "red",
 }
-_OTHER = "33"
+_OTHER = "yellow"
 _MOST_REASONS = 8  # the rest is in the certificate
 _FEW_RUNS = 2  # what every protocol costs needs no announcement
 
@@ -27,7 +28,7 @@ def text(
     """Verdict, reasons, the histories' digests, who signed, where it is, how long it took."""
     report = certificate["report"]
     verdict = report["verdict"]
-    lines = ["", f"{_shown(verdict, colour)}  {_plain(report['experiment']['name'])}", ""]
+    lines = ["", f"{_shown(verdict, colour)}  {plain(report['experiment']['name'])}", ""]
     lines += [f"  {wording.statement(report)}"]
     lines += _survived(report["scope"])
     if verdict != "REPRODUCIBLE":
@@ -43,7 +44,7 @@ def replay(
     """How the last replay came out: whose certificate it repeated, and what differs, and where."""
     report, issuer = certificate["report"], chain.certified(certificate)
     found, last = certificate["replays"][-1]["report"], [*chain.reproduced(certificate)][-1]
-    lines = ["", f"{_shown(last.outcome, colour)}  {_plain(report['experiment']['name'])}", ""]
+    lines = ["", f"{_shown(last.outcome, colour)}  {plain(report['experiment']['name'])}", ""]
     lines += [
         _row("certified", f"{issuer.outcome} {issuer.by}, {issuer.when}"),
         _row("machine", last.machine or "not known"),
@@ -57,7 +58,7 @@ def replay(
 
 
 def _shown(outcome: str, colour: bool) -> str:
-    return f"\033[1;{_COLOURS.get(outcome, _OTHER)}m{outcome}\033[0m" if colour else outcome
+    return bold(outcome, _COLOURS.get(outcome, _OTHER), colour)
 
 
 def _places(link: Link, path: Path, page: Path, seconds: float) -> Iterator[str]:
@@ -80,7 +81,7 @@ def _artefacts(artefacts: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _row(what: str, value: str) -> str:
-    return f"  {what:<12} {_plain(value)}"
+    return f"  {what:<12} {plain(value)}"
 
 
 def _survived(scope: dict[str, Any]) -> Iterator[str]:
@@ -88,9 +89,9 @@ def _survived(scope: dict[str, Any]) -> Iterator[str]:
     for outcome, said in (("same bits", "same under another"), ("not tried", "not tried")):
         names = dict.fromkeys(v["what"] for v in scope["variations"] if v["outcome"] == outcome)
         if names:
-            yield f"  {said}: {_plain(', '.join(names))}"
+            yield f"  {said}: {plain(', '.join(names))}"
     if scope["conditions"]:
-        yield f"  only with these pinned: {_plain(', '.join(scope['conditions']))}"
+        yield f"  only with these pinned: {plain(', '.join(scope['conditions']))}"
 
 
 def cost(comparisons: list[PlannedComparison], cores: int) -> str:
@@ -113,7 +114,7 @@ def cost(comparisons: list[PlannedComparison], cores: int) -> str:
 
 def _reasons(reasons: list[str]) -> Iterator[str]:
     for reason in reasons[:_MOST_REASONS]:
-        yield f"  - {_plain(reason)}"
+        yield f"  - {plain(reason)}"
     if len(reasons) > _MOST_REASONS:
         yield f"  and {len(reasons) - _MOST_REASONS} more, in the certificate"
 
@@ -125,11 +126,6 @@ def _histories(report: dict[str, Any]) -> Iterator[str]:
         yield f"  {'history of':<12} {name:<9} {digest or 'none'}"
     if len(records) > _FEW_RUNS:
         yield f"  {'other runs':<12} {len(records) - _FEW_RUNS}, in the certificate"
-
-
-def _plain(reason: str) -> str:
-    """A reason may quote a file: nothing in it may steer the terminal."""
-    return "".join(c if c.isprintable() else " " for c in reason)
 
 
 def _duration(seconds: float) -> str:

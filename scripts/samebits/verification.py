@@ -18,6 +18,7 @@ from securesystemslib.exceptions import VerificationError
 from samebits import canonical, certificate, checks, replay, report, statements, trust
 from samebits.artefact_checks import Found
 from samebits.certificate import SIGNED, UNSIGNED
+from samebits.chain import NOT_REPRODUCED
 from samebits.errors import SamebitsError
 from samebits.protocol import CONTROL
 from samebits.trust import Trusted
@@ -258,6 +259,6 @@ def _who(link: Link) -> str:
 def _contradictions(chain: Sequence[Link]) -> Iterator[str]:
     """A claim that someone trusted could not reproduce, though inside of its scope."""
     for link in chain[1:]:
-        failed = link.what == replay.NOT_REPRODUCED and not link.outside_scope
+        failed = link.what == NOT_REPRODUCED and not link.outside_scope
         if failed and link.holder is not None:
             yield f"{link.holder} did not reproduce it on {link.machine}, inside of its scope"
