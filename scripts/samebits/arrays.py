@@ -14,6 +14,7 @@ Stored arrays are read as streams, in blocks and on all CPUs, so memory stays bo
 """
 
 import hashlib
+import mmap
 import os
 import re
 import threading
@@ -34,6 +35,7 @@ from samebits.errors import SamebitsError, explain_os_error
 INDEX = "index.json"
 FORMAT = "samebits-arrays-1"
 _BLOCK = 1 << 18  # bytes digested at a time: they fit into a core's cache, and memory is bounded
+RELEASE = 1 << 26  # bytes of a memory-mapped array that are read before pages are given back
 _KINDS = "biufc"  # bool, integers, floats, complex: never objects, which would need pickle
 # All dtypes of these kinds, as files and indices name them.
 _DTYPE = re.compile(r"\|[biu]1|<[iu][248]|<f(?:2|4|8|16)|<c(?:8|16|32)")
@@ -62,6 +64,16 @@ class ArrayEntry:
         return dict(asdict(self), shape=list(self.shape))
 
 
+def release(array: np.ndarray) -> None:
+    """Give back the pages of a memory-mapped array that were read so far; they stay cached.
+
+    Nothing happens to other arrays. Python 3.7 cannot: there the system decides.
+    """
+    mapped = getattr(array, "_mmap", None)
+    if hasattr(mapped, "madvise"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
 # --- arrays in memory ------------------------------------------------------------------------
 
 
@@ -77,6 +89,8 @@ def _views(array: np.ndarray) -> Iterator[memoryview]:
     data = np.asarray(array).reshape(-1).view(np.uint8).data
     for start in range(0, len(data), _BLOCK):
         yield data[start : start + _BLOCK]
+        if start % RELEASE == 0:
+            release(array)
 
 
 def _copies(array: np.ndarray) -> Iterator[bytes]:

@@ -106,7 +106,14 @@ def _blocks(control: Array, replica: Array) -> Iterator[tuple[Array, Array]]:
         casting="equiv",
         buffersize=_BLOCK,
     )
-    yield from pairs
+    done = 0
+    for left, right in pairs:
+        yield left, right
+        done += left.nbytes
+        if done >= arrays.RELEASE:  # what was read stays cached, and is no longer counted as used
+            arrays.release(control)
+            arrays.release(replica)
+            done = 0
 
 
 def _bits_differ(left: Array, right: Array) -> Array:

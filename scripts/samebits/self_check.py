@@ -17,6 +17,9 @@ from samebits.divergence import FINGERPRINT, STEP, Traced, divergence, tensor_na
 from samebits.errors import SamebitsError
 
 
+_BLOCK = 1 << 24  # elements that are copied at a time
+
+
 @dataclass(frozen=True)
 class _Planted:
     """A copy in which the lowest bit of one element is flipped, and where that is."""
@@ -71,7 +74,11 @@ def _in(tensors: Tensors, position: int) -> _Planted | None:
 def _copy(array: Array, entry: arrays.ArrayEntry) -> Array:
     with tempfile.TemporaryFile() as file:
         copy = np.memmap(file, np.dtype(entry.dtype), "w+", shape=entry.shape)
-    copy[...] = array
+    source, target = array.reshape(-1), copy.reshape(-1)
+    for start in range(0, source.size, _BLOCK):
+        target[start : start + _BLOCK] = source[start : start + _BLOCK]
+        arrays.release(array)
+        arrays.release(copy)
     return copy
 
 
