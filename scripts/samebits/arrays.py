@@ -69,7 +69,7 @@ def release(array: np.ndarray) -> None:
 
     Nothing happens to other arrays. Python 3.7 cannot: there the system decides.
     """
-    mapped = getattr(array, "_mmap", None)
+    mapped = getattr(array, "_mmap", None)  # type: Any
     if hasattr(mapped, "madvise"):
         mapped.madvise(mmap.MADV_DONTNEED)
 

@@ -1,8 +1,9 @@
 """Whether the files that a certificate names are there, and what it says they are.
 
-Documents are digested as files, arrays over their elements. A document that is not there is not
-missed, since the certificate carries it; the arrays of the control run have to be there, and in a
-bundle those of all runs, and nothing else: what no signature covers is not handed on with one.
+Documents are digested as files, arrays over their elements. In a folder a document that is not
+there is not missed, since the certificate carries it, and of the arrays those of the control run
+have to be there. In a bundle all has to be there, and nothing else: what no signature covers is not
+handed on with one.
 """
 
 import hashlib
@@ -29,8 +30,8 @@ class Found:
 
 
 def look(report: Mapping[str, Any], files: Artefacts, whole: bool) -> Found:
-    """Check all files that the report names. ``whole``: all runs have to be there, and no more."""
-    problems = list(_unnamed(report, files)) if whole else []
+    """Check all files that the report names. ``whole``: all have to be there, and no others."""
+    problems = list(_missing_and_more(report, files)) if whole else []
     documents = [d for d in report["evidence"] if d["sha256"] is not None and d["name"] in files]
     for document in documents:
         problems += _document(document, files)
@@ -52,12 +53,13 @@ def look(report: Mapping[str, Any], files: Artefacts, whole: bool) -> Found:
     return Found(said, tuple(sorted(problems)))
 
 
-def _unnamed(report: Mapping[str, Any], files: Artefacts) -> Iterator[str]:
-    named = {_CERTIFICATE, *(document["name"] for document in report["evidence"])}
+def _missing_and_more(report: Mapping[str, Any], files: Artefacts) -> Iterator[str]:
+    documents = {d["name"] for d in report["evidence"] if d["sha256"] is not None}
+    named = {_CERTIFICATE, *documents}
     for name, index in report["indices"].items():
         named |= set(_paths(name.removesuffix(_INDEX), index))
-    for name in set(files.names()) - named:
-        yield f"{name}: the certificate names no such file"
+    yield from (f"{name}: not there" for name in documents if name not in files)
+    yield from (f"{name}: not in the certificate" for name in files.names() if name not in named)
 
 
 def data(report: Mapping[str, Any], files: Artefacts) -> Found:

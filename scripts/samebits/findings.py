@@ -13,9 +13,8 @@ from samebits.checks import COMPLETED, FAILED, NOT_TRIED
 from samebits.comparison_checks import plan
 from samebits.evidence import Evidence
 from samebits.protocol import PlannedComparison, PlannedRun
+from samebits.verdicts import DIFFERENT, NEEDED, NOT_NEEDED, SAME
 
-SAME, DIFFERENT = "same bits", "different bits"
-NEEDED, NOT_NEEDED = "needed", "not needed"
 # Where an earlier run can leave something for a later one.
 _KEEPS_STATE = ("home", "folder")
 

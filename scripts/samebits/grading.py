@@ -14,12 +14,13 @@ from samebits.checks import ARTEFACTS, COMPLETED, FAILED, TITLES
 from samebits.checks import UNSUPPORTED as REFUSED
 from samebits.evidence import Evidence
 from samebits.findings import Findings, findings
-
-REPRODUCIBLE = "REPRODUCIBLE"
-WITHIN_TOLERANCE = "EQUAL WITHIN TOLERANCE"
-NOT_REPRODUCIBLE = "NOT REPRODUCIBLE"
-UNSUPPORTED = "UNSUPPORTED"
-INCONCLUSIVE = "INCONCLUSIVE"
+from samebits.verdicts import (
+    INCONCLUSIVE,
+    NOT_REPRODUCIBLE,
+    REPRODUCIBLE,
+    UNSUPPORTED,
+    WITHIN_TOLERANCE,
+)
 
 
 @dataclass(frozen=True)

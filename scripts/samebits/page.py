@@ -17,7 +17,7 @@ from samebits import (
     wording,
 )
 from samebits.compared import Compared
-from samebits.grading import (
+from samebits.verdicts import (
     INCONCLUSIVE,
     NOT_REPRODUCIBLE,
     REPRODUCIBLE,

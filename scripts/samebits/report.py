@@ -11,8 +11,9 @@ from typing import Any
 from samebits import canonical, embedded
 from samebits.checks import NOT_TRIED
 from samebits.evidence import Evidence
-from samebits.findings import NEEDED, Findings
+from samebits.findings import Findings
 from samebits.grading import Grade, grade
+from samebits.verdicts import NEEDED
 
 FORMAT = "samebits-report-1"
 

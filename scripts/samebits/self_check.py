@@ -16,7 +16,6 @@ from samebits.difference import Array, Tensors, compare_artefact, elements
 from samebits.divergence import FINGERPRINT, STEP, Traced, divergence, tensor_names
 from samebits.errors import SamebitsError
 
-
 _BLOCK = 1 << 24  # elements that are copied at a time
 
 

@@ -4,11 +4,11 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from samebits.findings import SAME
-from samebits.grading import (
+from samebits.verdicts import (
     INCONCLUSIVE,
     NOT_REPRODUCIBLE,
     REPRODUCIBLE,
+    SAME,
     UNSUPPORTED,
     WITHIN_TOLERANCE,
 )

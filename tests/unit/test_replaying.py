@@ -3,8 +3,6 @@
 import copy
 import hashlib
 import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -724,18 +722,6 @@ def test_what_is_allowed_is_one_function(allow: object, tmp_path: Path, default:
 def test_allowing_a_function_without_a_certificate_is_refused() -> None:
     with pytest.raises(SamebitsError, match="expected certificate=PATH"):
         of({"allow": "mine.net"})
-
-
-def test_composing_needs_nothing_that_the_driver_lacks() -> None:
-    """Snakemake's environment has no NumPy and no cryptography."""
-    program = (
-        "import sys\n"
-        "absent = ('numpy', 'securesystemslib', 'cryptography', 'in_toto_attestation')\n"
-        "sys.modules.update(dict.fromkeys(absent))\n"
-        "import samebits.configure\n"
-    )
-    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 
 
 def test_what_is_set_is_named_by_the_key_that_a_difference_has() -> None:
