@@ -18,10 +18,21 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 
+import factories
 import verify
 from factories import Workspace
-from samebits import canonical, certificate, evidence, replay, report, statements
+from samebits import (
+    bundle,
+    canonical,
+    certificate,
+    comparison,
+    evidence,
+    replay,
+    report,
+    statements,
+)
 from samebits.keys import PublicKey, Signer
+from samebits.verification import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, VERIFIED
 
 Json = Any
 Keys = tuple[str | int, ...]
@@ -103,6 +114,81 @@ def signed_again(content: Json, said: Json, by: Signer) -> Json:
     sealed = [certificate.envelope(payload, by) for payload in payloads]
     keys = {by.keyid: by.public.text}
     return {**content, "report": said, "statements": sealed, "keys": keys, "replays": []}
+
+
+def explained(folder: Path) -> tuple[Workspace, list[Path]]:
+    """A workspace with a run of every kind, and its further comparisons.
+
+    One variation alone, two lifted pins of which one is needed, one emulated CPU with other bits.
+    """
+    config = copied(factories.CONFIG)
+    lean: Json = {"seeding": None, "op_determinism": False, "onednn": None, "environment": {}}
+    config["determinism"] |= lean | {"intra_op_threads": None, "inter_op_threads": None}
+    emulated = {"models": ["EPYC"], "samples": 64, "epochs": 1}
+    asked = {"replica": ["locale"], "alone": ["time_zone"], "lift": True, "cpu": emulated}
+    config["protocol"] |= asked
+    space = factories.workspace(folder, config=config, change=_of_lean({}, ["locale"]))
+    experiment = canonical.file_digest(space.config), factories.load_record()["digest"]
+
+    def run(name: str, change: Callable[[Json], None], **results: Any) -> Path:
+        where = folder / "train" / name
+        return factories.write_run(where, *experiment, config=config, change=change, **results)
+
+    run("control", _of_lean({}, []))
+    space.compare()
+    lifted = {"hash seed": 1}, {"oneDNN ISA": "SSE41"}
+    each = [
+        run("again", _of_lean({}, [])),
+        run("with-time_zone", _of_lean({}, ["time_zone"])),
+        run("without-hash_seed", _of_lean(lifted[0], [], lifted=["hash_seed"])),
+        run("without-isa", _of_lean(lifted[1], [], lifted=["isa"]), weights=_other_weights()),
+    ]
+    part, short = {"samples": 64, "epochs": 1}, {k: v[:1] for k, v in factories.HISTORY.items()}
+    subset = run("subset", _of_lean({}, [], subset=part), metrics=short)
+    cpu = _of_lean({}, ["cpu"], subset=part)
+    other = run("cpu-EPYC", cpu, metrics=short, weights=_other_weights())
+    space.runs += [*each, subset, other]
+    comparisons = [folder / "compare" / f"{name}.json" for name in ("each", "cpu")]
+    canonical.write_json(comparisons[0], comparison.compare(space.runs[0], each))
+    canonical.write_json(comparisons[1], comparison.compare(subset, [other]))
+    return space, comparisons
+
+
+_SEEN = {"locale": "C", "time_zone": "+14 UTC+14.00", "cpu": "EPYC: avx avx2"}
+
+
+def _of_lean(values: Json, varied: list[str], **more: Any) -> Callable[[Json], None]:
+    """Have a record be one of ``explained``: its settings, and what was varied around it."""
+    pinned = {"hash seed": 0, "oneDNN ISA": "AVX2", "op determinism": False} | values
+    pinned |= {"TensorFlow": "2.21.0", "other variables": {}}
+
+    def change(record: Json) -> None:
+        settings = [s for s in record["settings"] if s["name"] in pinned]
+        for setting in settings:
+            setting |= dict.fromkeys(("expected", "effective"), pinned[setting["name"]])
+        record["settings"] = settings
+        record["variations"] = {"applied": dict.fromkeys(varied, "another"), "not_tried": {}}
+        seen = {key: _SEEN[key] for key in varied}
+        record["surroundings"] = factories.SURROUNDINGS | seen
+        record |= more
+
+    return change
+
+
+def _other_weights() -> factories.Arrays:
+    weights = factories.weights()
+    weights[0][1].view("<u4")[2, 1] ^= 1
+    return weights
+
+
+def bundled(folder: Path, content: dict[str, bytes]) -> Path:
+    """A bundle as samebits writes it, of any content."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {name: folder / str(number) for number, name in enumerate(content)}
+    for name, path in paths.items():
+        path.write_bytes(content[name])
+    bundle.write(folder / "made.zip", paths)
+    return folder / "made.zip"
 
 
 # --- mutations ---------------------------------------------------------------------------------
@@ -239,6 +325,15 @@ def drawn(made: Iterable[Mutant], one_in: int) -> Iterator[Mutant]:
             yield mutant
 
 
+def replaced(value: Json, keys: Keys, by: Json) -> Json:
+    """A value with another part in one place."""
+    if not keys:
+        return by
+    copy = value.copy()
+    copy[keys[0]] = replaced(value[keys[0]], keys[1:], by)
+    return copy
+
+
 def copied(value: Json) -> Json:
     """A deep copy of a JSON value."""
     return canonical.loads(canonical.dumps(value))
@@ -274,3 +369,25 @@ def _written(stream: io.TextIOWrapper) -> str:
     stream.flush()
     data: bytes = stream.buffer.getvalue()  # type: ignore[attr-defined]
     return data.decode("utf-8")
+
+
+class Place:
+    """A folder with the issuer's public key, in which certificates are verified."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key = key_file(folder)
+        self.path = folder / "certificate.json"
+
+    def verify(self, content: Json | bytes, *flags: object) -> Outcome:
+        """What verify.py says of a certificate, which the issuer alone is trusted to sign."""
+        data = content if isinstance(content, bytes) else canonical.dumps(content)
+        self.path.write_bytes(data)
+        return run(self.path, "--key", self.key, *flags)
+
+    def code(self, content: Json | bytes, *flags: object) -> int:
+        """The exit code, which is one of those that are documented."""
+        outcome = self.verify(content, *flags)
+        assert outcome.code in (VERIFIED, DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED)
+        assert (outcome.err != "") == (outcome.code == MALFORMED)
+        return outcome.code

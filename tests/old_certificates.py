@@ -63,6 +63,7 @@ _MADE: dict[str, Callable[[Path], Json]] = {
     "inconclusive.json": _unreadable,
     "replayed.json": _with_replays,
 }
+NAMES = tuple(_MADE)
 
 
 def bundle_files(folder: Path) -> dict[str, Path]:
