@@ -9,13 +9,17 @@ from pipeline import Workspace
 from zoo import CLEAN, PLANTED, Specimen
 
 
+# `make zoo` runs all of the clean ones. Here each model comes once, and one of them `exhaustive`.
+TRIED = PLANTED + tuple(s for s in CLEAN if s.name.endswith("-1-2") or s.name == "clean-mlp-0-1")
+
+
 @pytest.fixture(scope="module")
 def cage(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return Workspace(tmp_path_factory.mktemp("zoo"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("specimen", PLANTED + CLEAN, ids=lambda specimen: specimen.name)
+@pytest.mark.parametrize("specimen", TRIED, ids=lambda specimen: specimen.name)
 def test_the_certificate_says_what_was_planted(cage: Workspace, specimen: Specimen) -> None:
     seen = zoo.observe(cage, specimen)
     if seen.skipped:
@@ -27,6 +31,7 @@ def test_there_are_enough_of_both() -> None:
     assert len(PLANTED) >= 16
     assert len(CLEAN) >= 20
     assert {s.verdict for s in CLEAN} == {"REPRODUCIBLE"}
+    assert len({s.model for s in TRIED if s in CLEAN}) == len({s.model for s in CLEAN})
 
 
 @pytest.mark.parametrize(
