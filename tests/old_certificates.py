@@ -6,7 +6,8 @@ repository::
 
     PYTHONPATH=scripts .venv-dev/bin/python tests/old_certificates.py
 
-To change one, delete it first. After the release of a format that must never happen.
+To change one, delete it first: ``pytest --update-golden`` leaves them alone. After the release of
+a format that must never happen.
 
 They are signed by keys of the tests, of which only the public halves lie beside them.
 """

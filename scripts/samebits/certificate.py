@@ -116,12 +116,12 @@ def _problems(content: Any) -> Iterator[str]:
     if wrong:
         yield from wrong
         return
-    yield from _violations(evidence._validator(None), content["report"], "report")
+    yield from _violations(evidence.validator(None), content["report"], "report")
     for replay in (entry["report"] for entry in content["replays"]):
-        validator = evidence._validator("trainRecord")
+        validator = evidence.validator("trainRecord")
         yield from _violations(validator, replay["record"], "replays: record")
         if replay["divergence"] is not None:
-            validator = evidence._validator("divergence")
+            validator = evidence.validator("divergence")
             yield from _violations(validator, replay["divergence"], "replays: divergence")
     for sealed in _envelopes(content):
         yield from _envelope_problems(sealed)

@@ -223,7 +223,8 @@ def _is_moment(value: object) -> bool:
 
 
 @cache
-def _validator(definition: str | None) -> Draft202012Validator:
+def validator(definition: str | None) -> Draft202012Validator:
+    """What holds a value against the schema of reports, or against one of its definitions."""
     schema: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
     if definition:
         schema = {"$defs": schema["$defs"], "$ref": f"#/$defs/{definition}"}
@@ -232,7 +233,7 @@ def _validator(definition: str | None) -> Draft202012Validator:
 
 def violations(content: Any, definition: str | None = None) -> Iterator[str]:
     """How a value breaks the schema, or one of its definitions; nothing when it does not."""
-    for error in sorted(_validator(definition).iter_errors(content), key=_where):
+    for error in sorted(validator(definition).iter_errors(content), key=_where):
         yield f"at {_where(error)}: {error.message[:300]}"
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,6 +98,26 @@ def test_devices_folders_and_nothing_are_refused(tmp_path: Path) -> None:
     for path in ("/dev/zero", "/dev/null", tmp_path, tmp_path / "missing", tmp_path / "loop"):
         outcome = attacks.run(path)
         assert (outcome.code, outcome.out) == (MALFORMED, ""), path
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: rsa.generate_private_key(65537, 2048),
+        lambda: ec.generate_private_key(ec.SECP256R1()),
+        x25519.X25519PrivateKey.generate,
+        ed448.Ed448PrivateKey.generate,
+    ],
+)
+def test_a_key_of_another_type_is_wrong_usage(
+    sound: Sound, tmp_path: Path, made: Callable[[], Any]
+) -> None:
+    pem, spki = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    (tmp_path / "key.pub").write_bytes(made().public_key().public_bytes(pem, spki))
+    sound.place.verify(sound.issued)
+    outcome = attacks.run(sound.place.path, "--key", tmp_path / "key.pub")
+    assert outcome.code == MALFORMED
+    assert "expected an Ed25519 key" in outcome.err
 
 
 # --- by chance -----------------------------------------------------------------------------------

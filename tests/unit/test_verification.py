@@ -227,6 +227,24 @@ def test_a_statement_about_another_report_does_not_hold(issued: Json) -> None:
     assert "issued" in problems(found)["statement"]
 
 
+def _as_flag(value: Json) -> bool:
+    """What Python calls equal to a number, and JSON does not."""
+    assert value in (0, 1)
+    assert not isinstance(value, bool)
+    return bool(value)
+
+
+def test_a_trusted_issuer_cannot_swap_what_the_statement_is_about(issued: Json) -> None:
+    payload = canonical.loads(certificate.payload(issued["statements"][0]))
+    first, second, *_ = payload["subject"]
+    first["digest"], second["digest"] = second["digest"], first["digest"]
+    content = attacks.copied(issued)
+    content["statements"][0] = certificate.envelope(canonical.dumps(payload), ISSUER)
+    found = verified(content)
+    assert set(problems(found)) == {"statement"}
+    assert "subject[0].digest.sha256, subject[1].digest.sha256" in problems(found)["statement"]
+
+
 FORGED: dict[str, Callable[[Json], object]] = {
     "verdict": lambda r: r.update(verdict="NOT REPRODUCIBLE"),
     "reasons": lambda r: r["reasons"].append("It was checked by an authority."),
@@ -234,6 +252,9 @@ FORGED: dict[str, Callable[[Json], object]] = {
     "pinned": lambda r: r["scope"]["pinned"][0].update(value=1),
     "same": lambda r: r["scope"]["same"].pop(),
     "outcome": lambda r: r["scope"]["variations"][0].update(outcome="not tried"),
+    "true for one": lambda r: r["scope"]["pinned"][0].update(
+        value=_as_flag(r["scope"]["pinned"][0]["value"])
+    ),
     "conditions": lambda r: r["scope"]["conditions"].append("seed"),
     "digest of the config": lambda r: r["experiment"].update(digest="0" * 64),
     "digest of a record": lambda r: r["evidence"][3].update(sha256="0" * 64),
