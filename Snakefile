@@ -27,7 +27,7 @@ ENVS = Path(workflow.basedir, "envs")
 LAUNCH = SCRIPTS / "launch.py"
 sys.path.insert(0, str(SCRIPTS))
 
-from samebits import canonical, code, heads, protocol, summary
+from samebits import canonical, code, heads, nodes, protocol, summary
 from samebits.claims import BY_KEY as CLAIMS
 from samebits.configure import configure
 from samebits.errors import SamebitsError, explain_os_error
@@ -171,6 +171,13 @@ def by_uv(run):
     return not CONDA or "deployment" in RUNS[run].variations
 
 
+def other_nodes(run):
+    """Keeps the runs on `another node` off those of the control; asked for on a cluster only."""
+    if all(protocol.NODE not in planned.variations for planned in RUNS.values()):
+        return None
+    return nodes.excluded(protocol.NODE in RUNS[run].variations)
+
+
 rule train:
     input:
         lambda wildcards: environment(TRAIN, by_uv(wildcards.run)),
@@ -191,6 +198,7 @@ rule train:
     threads: PROFILE["intra_op_threads"] or 1
     resources:
         gpu=experiment.config["framework"]["gpus"],
+        slurm_extra=lambda wildcards: other_nodes(wildcards.run),
     params:
         python=lambda wildcards: python(TRAIN, by_uv(wildcards.run)),
         pinned=lambda wildcards: experiment.variables(RUNS[wildcards.run].lift),
