@@ -26,7 +26,7 @@ ENVS = Path(workflow.basedir, "envs")
 LAUNCH = SCRIPTS / "launch.py"
 sys.path.insert(0, str(SCRIPTS))
 
-from samebits import canonical, code, protocol, summary
+from samebits import canonical, code, heads, nodes, protocol, summary
 from samebits.claims import BY_KEY as CLAIMS
 from samebits.configure import configure
 from samebits.errors import SamebitsError, explain_os_error
@@ -42,6 +42,14 @@ try:
     # Written only when they differ: a change re-runs what depends on it and nothing else.
     canonical.write_json_if_changed(f"{DATA}/config.json", experiment.part("data"))
     canonical.write_json_if_changed(f"{RESULTS}/config.json", experiment.config)
+    # What a killed snakemake left: its locks here, and in a cluster's queue its jobs.
+    HEADS, LEASES = (
+        f".samebits/{kind}/{experiment.name}" for kind in ("heads", "leases")
+    )
+    if workflow.is_main_process:
+        heads.clear(Path(HEADS), RESULTS)
+    else:
+        heads.refuse_orphan(os.environ)
 except SamebitsError as error:
     raise WorkflowError(str(error))
 except OSError as error:
@@ -77,11 +85,18 @@ wildcard_constraints:
     comparison="replica|each|cpu",
 
 
+# Only trainings are worth a cluster's queue; and the signing key stays on the user's machine.
 localrules:
     all,
     environment,
-    certify,  # the signing key stays on the user's machine
+    load,
+    compare,
+    certify,
+    bundle,
+    crate,
+    admit,
     replay,
+    claims,
 
 
 rule all:
@@ -153,6 +168,13 @@ def by_uv(run):
     return not CONDA or "deployment" in RUNS[run].variations
 
 
+def other_nodes(run):
+    """Keeps the runs on `another node` off those of the control; asked for on a cluster only."""
+    if all(protocol.NODE not in planned.variations for planned in RUNS.values()):
+        return None
+    return nodes.excluded(protocol.NODE in RUNS[run].variations)
+
+
 rule train:
     input:
         lambda wildcards: environment(TRAIN, by_uv(wildcards.run)),
@@ -173,16 +195,19 @@ rule train:
     threads: PROFILE["intra_op_threads"] or 1
     resources:
         gpu=experiment.config["framework"]["gpus"],
+        slurm_extra=lambda wildcards: other_nodes(wildcards.run),
     params:
         python=lambda wildcards: python(TRAIN, by_uv(wildcards.run)),
         pinned=lambda wildcards: experiment.variables(RUNS[wildcards.run].lift),
         varied=lambda wildcards: RUNS[wildcards.run].launch_flags(),
         changed=lambda wildcards: RUNS[wildcards.run].train_flags(),
         source_path=lambda wildcards: experiment.source_path,
+        lease=f"{LEASES}/{{run}}",
     message:
         "train {wildcards.run}"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} {params.varied:q} {params.pinned:q} --"
+        "{params.python:q} {input.launch:q} --log {log:q} --lease {params.lease:q}"
+        " {params.varied:q} {params.pinned:q} --"
         " {input.script:q} --config {input.config:q} --data {input.data:q}"
         " --lock {input.lock:q} --source-path {params.source_path:q} --run {wildcards.run:q}"
         " {params.changed:q} --output {output:q}"
@@ -494,6 +519,10 @@ rule claims:
 
 
 onstart:
+    try:
+        heads.begin(Path(HEADS), Path(LEASES), os.environ)
+    except SamebitsError as error:
+        raise WorkflowError(str(error))
     # A protocol that only explains differences makes its further runs when there are some.
     chosen = experiment.config["protocol"]
     if chosen["alone"] or chosen["lift"]:

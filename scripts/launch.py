@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Start a stage's script in a pinned environment, with a log, and stand by it until it ends.
 
-    launch.py --log FILE [--signing] [--vary NAME[=VALUE]]... [NAME=VALUE ...] -- SCRIPT [FLAG ...]
+    launch.py --log FILE [--signing] [--lease FILE] [--vary NAME[=VALUE]]... [NAME=VALUE ...]
+              -- SCRIPT [FLAG ...]
 
 INPUTS      variables to set before the interpreter starts, the script and its flags
             --signing: leave the variables that name the signing key to the script
+            --lease: a file that is there while the script runs; no second one runs meanwhile
             --vary: what to change about the process that must not matter (samebits.variations)
 OUTPUTS     --log: everything that the script and the libraries below it print
 GUARANTEES  variables that change what Python or TensorFlow compute are taken from the command
@@ -28,7 +30,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, List, Optional
 
-from samebits import signing_variables, strays, variations
+from samebits import heads, lease, signing_variables, strays, variations
+from samebits.errors import run
 from samebits.progress import VARIABLE
 
 _TAIL = 20  # lines of a failed script's log that the terminal shows
@@ -38,6 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Start a script in a pinned environment.")
     parser.add_argument("--log", required=True, type=Path)
     parser.add_argument("--signing", action="store_true")
+    parser.add_argument("--lease", type=Path)
     parser.add_argument("--vary", action="append", default=[], metavar="NAME[=VALUE]")
     parser.add_argument("variables", nargs="*", metavar="NAME=VALUE")
     own, script = sys.argv[1:], []
@@ -61,6 +65,7 @@ def environment(
 ) -> Dict[str, str]:
     """The shell's variables without those that change results, and the given ones."""
     kept = {name: value for name, value in shell.items() if not strays.is_stray(name)}
+    kept.pop(lease.HEAD, None)
     if not signing:
         kept = {n: value for n, value in kept.items() if not n.startswith(signing_variables.PREFIX)}
     for variable in variables:
@@ -93,7 +98,13 @@ class _Script:
         else:
             self.process.send_signal(number)
 
-    def run(self, start: variations.Start, log: BinaryIO, terminal: int) -> int:
+    def run(
+        self,
+        start: variations.Start,
+        log: BinaryIO,
+        terminal: int,
+        held: Optional[lease.Lease],
+    ) -> int:
         """Start it and wait for its end; its exit code, negative: the signal that ended it."""
         # A signal between the start and the assignment would miss it.
         signal.pthread_sigmask(signal.SIG_BLOCK, self.numbers)
@@ -106,7 +117,7 @@ class _Script:
                 cwd=start.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=[terminal],
+                pass_fds=[terminal] + ([held.descriptor] if held else []),
                 preexec_fn=lambda: self._in_child(start),
             )
         except subprocess.SubprocessError:
@@ -115,7 +126,15 @@ class _Script:
                 "by one, got a refusal; start with fewer of them"
             )
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self.numbers)
+        if held:
+            held.keep(self._end)  # after the fork: a thread of its own
         return self.process.wait()
+
+    def _end(self) -> None:
+        """Somebody else writes the same: this one was away for longer than anybody waits."""
+        sys.stderr.write("error: another job has taken over; this one is ended\n")
+        if self.process is not None:
+            self.process.kill()
 
     def _in_child(self, start: variations.Start) -> None:
         for number in self.numbers:
@@ -125,23 +144,32 @@ class _Script:
             action()
 
 
+def _take(path: Path) -> lease.Lease:
+    """The right to write an output. Raises SamebitsError that says who has it."""
+    heads.refuse_orphan(os.environ)
+    return lease.take(path, os.environ)
+
+
 def main() -> int:
     """Run the script; returns its exit code, or 128 + the signal that ended it."""
     options, script = _arguments(), _Script()
     shell = environment(dict(os.environ), options.variables, options.signing)
+    held = _take(options.lease) if options.lease else None
     options.log.parent.mkdir(parents=True, exist_ok=True)
     terminal = os.dup(sys.stderr.fileno())
     shell[VARIABLE] = str(terminal)
     # -s: packages in the user's home are not part of the environment
     command = [sys.executable, "-s", *options.script]
     with open(str(options.log), "wb") as log, ExitStack() as ends:
+        if held:
+            ends.enter_context(held)
         start = variations.Start(command, shell, ends)
         variations.apply(start, options.vary)
-        code = script.run(start, log, terminal)
+        code = script.run(start, log, terminal, held)
     if code:
         _show_end(options.log)
     return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

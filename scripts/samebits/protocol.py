@@ -13,6 +13,7 @@ from samebits import pins
 CONTROL, REPLICA, AGAIN, SUBSET = "control", "replica", "again", "subset"
 FIRST = "replica"  # the comparison that decides whether the differences need an explanation
 HASH_SEED = "hash_seed"
+NODE = "node"
 
 
 @dataclass(frozen=True)

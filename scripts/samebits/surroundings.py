@@ -39,6 +39,7 @@ def observe(source_path: Path) -> Dict[str, Any]:
         "hash_seed": started_with.get("PYTHONHASHSEED", "random"),
         "cpu": cpuid.describe(),
         "deployment": deployment(),
+        "node": _node(started_with),
     }
 
 
@@ -115,6 +116,12 @@ def _directory_order(source_path: Path) -> str:
         if fields[2] == number and fields[fields.index("-") + 1] == "fuse.disorderfs":
             return "disorderfs"
     return "file system"
+
+
+def _node(environ: Mapping[str, str]) -> str:
+    """The node by Slurm's name for it, else by the running kernel: a host name may be varied."""
+    kernel = Path("/proc/sys/kernel/random/boot_id")
+    return digest(environ.get("SLURMD_NODENAME") or kernel.read_text().strip())
 
 
 def deployment() -> str:

@@ -204,6 +204,13 @@ def _deployment(start: Start, _: str) -> str:
     return surroundings.deployment()
 
 
+def _node(start: Start, _: str) -> str:
+    """The scheduler was asked for nodes on which the control is not; the run sees which it got."""
+    if "SLURM_JOB_ID" not in start.environ:
+        raise NotTriedError("no scheduler chose a node; with --profile profiles/slurm Slurm does")
+    return "another one"
+
+
 class _Variation(NamedTuple):
     title: str
     apply: Callable[[Start, str], str]  # returns the new value; raises NotTriedError
@@ -226,6 +233,7 @@ _ALL = {
     "hash_seed": _Variation("hash seed", _hash_seed),
     "cpu": _Variation("CPU", _cpu),
     "deployment": _Variation("deployment", _deployment),
+    "node": _Variation("node", _node),
 }  # type: Dict[str, _Variation]
 TITLES = {name: variation.title for name, variation in _ALL.items()}  # type: Dict[str, str]
 # Variables that change results (see strays) and that a variation sets on purpose.

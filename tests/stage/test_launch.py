@@ -75,6 +75,59 @@ def test_the_script_is_told_that_nothing_was_varied_whatever_the_shell_says(tmp_
     assert log.read_text() == '{"applied": {}, "not_tried": {}}\n'
 
 
+def waiting(folder: Path, name: str, *flags: object) -> "subprocess.Popen[bytes]":
+    """A launched script that holds the lease, its log named by ``name``; it has begun."""
+    text = "import time, os\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"
+    log = folder / f"{name}.txt"
+    launch = [sys.executable, SCRIPTS / "launch.py", "--log", log, *flags, "--"]
+    started = subprocess.Popen([*map(str, launch), script(folder, text)], stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 30
+    while not (log.is_file() and log.read_bytes()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return started
+
+
+def test_a_second_script_for_one_output_is_refused_and_told_what_to_end(tmp_path: Path) -> None:
+    held = tmp_path / "leases" / "control"
+    second = [sys.executable, SCRIPTS / "launch.py", "--log", tmp_path / "2.txt", "--lease", held]
+    with waiting(tmp_path, "1", "--lease", held) as first:
+        done = command(*second, "--", tmp_path / "script.py", cwd=tmp_path, check=False)
+        first.terminate()
+    assert done.returncode == 1
+    assert f"control: process {first.pid} on " in done.stdout
+    assert f"kill {first.pid}, or wait until it has ended" in done.stdout
+    assert not held.exists()
+    assert not (tmp_path / "2.txt").exists()
+
+
+def test_a_lease_outlives_a_launcher_that_was_killed_as_long_as_its_script(tmp_path: Path) -> None:
+    held = tmp_path / "control"
+    with waiting(tmp_path, "1", "--lease", held) as first:
+        first.kill()
+    child = int((tmp_path / "1.txt").read_text())
+    quick = script(tmp_path, "")
+    second = [sys.executable, SCRIPTS / "launch.py", "--log", tmp_path / "2.txt", "--lease", held]
+    refused = command(*second, "--", quick, cwd=tmp_path, check=False)
+    os.kill(child, signal.SIGKILL)
+    assert "is still writing it" in refused.stdout
+    end = time.monotonic() + 30
+    while command(*second, "--", quick, cwd=tmp_path, check=False).returncode:
+        assert time.monotonic() < end
+    assert not held.exists()
+
+
+def test_a_job_of_a_snakemake_that_was_found_dead_does_not_begin(tmp_path: Path) -> None:
+    quick, held = script(tmp_path, ""), tmp_path / "control"
+    launch = [sys.executable, SCRIPTS / "launch.py", "--log", tmp_path / "log", "--lease", held]
+    of_dead = {"SAMEBITS_HEAD": str(tmp_path / "head")}
+    done = command(*launch, "--", quick, cwd=tmp_path, variables=of_dead, check=False)
+    assert done.returncode == 1
+    assert "not needed any more" in done.stdout
+    (tmp_path / "head").touch()
+    command(*launch, "--", quick, cwd=tmp_path, variables=of_dead)
+
+
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     shown = script(tmp_path, "import os\nos.kill(os.getppid(), 1); os.kill(os.getpid(), 1)\n")
     log = tmp_path / "log.txt"

@@ -21,7 +21,7 @@ from samebits import variations
 
 LAUNCH = SCRIPTS / "launch.py"
 SHARED = Path("/dev/shm")  # noqa: S108 - what libfaketime uses
-CHEAP = [name for name in variations.TITLES if name not in ("cpu", "deployment")]
+CHEAP = [name for name in variations.TITLES if name not in ("cpu", "deployment", "node")]
 OBSERVE = f"""
 import json, os, sys
 sys.path.insert(0, {str(SCRIPTS)!r})
@@ -151,6 +151,24 @@ def test_all_variations_at_once(place: Place) -> None:
 def test_another_deployment_is_one_beside_an_activated_conda_environment(place: Place) -> None:
     seen = place.observe("deployment", variables={"CONDA_PREFIX": "conda's own"})
     assert seen["told"]["applied"] == {"deployment": seen["seen"]["deployment"]}
+
+
+def test_another_node_is_one_that_slurm_chose(place: Place) -> None:
+    seen = [
+        place.observe("node", variables={"SLURM_JOB_ID": "1", "SLURMD_NODENAME": name})
+        for name in ("node1", "node2")
+    ]
+    assert all(s["told"]["applied"] == {"node": "another one"} for s in seen)
+    assert seen[0]["seen"]["node"] != seen[1]["seen"]["node"]
+    assert not {"node1", "node2"} & {s["seen"]["node"] for s in seen}
+
+
+def test_without_a_scheduler_another_node_is_not_tried_and_a_varied_host_name_is_none(
+    place: Place,
+) -> None:
+    before, after = place.observe(), place.observe("node", "host_name")
+    assert "profiles/slurm" in after["told"]["not_tried"]["node"]
+    assert before["seen"]["node"] == after["seen"]["node"]
 
 
 def test_no_value_names_a_folder_or_the_host(place: Place) -> None:

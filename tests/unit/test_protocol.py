@@ -30,6 +30,13 @@ def test_by_default_two_runs_are_made_and_the_second_differs_in_everything_cheap
     assert replica.canary
 
 
+def test_the_protocol_for_clusters_is_the_default_and_another_node() -> None:
+    _, varied = protocol.runs([protocol.first(config())])
+    _, nodes = protocol.runs([protocol.first(config("protocol=nodes"))])
+    assert nodes.vary == (*varied.vary, "node")
+    assert "with-node" in names(config("protocol=nodes"), identical=False)["each"]
+
+
 def test_twice_varies_nothing_where_the_hash_seed_is_pinned() -> None:
     _, replica = protocol.runs(protocol.plan(config("protocol=twice"), FOUND))
     assert replica.vary == ()
