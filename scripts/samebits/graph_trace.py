@@ -71,6 +71,11 @@ class GraphTrace:
 
         self._model.train_step = followed
 
+    def before_fit(self) -> None:
+        """Keras may make its training function: without XLA, which has its own part of it."""
+        if self._xla:
+            self._model.jit_compile = False
+
     def begin(self) -> None:
         """Keras has made its training function: evaluation is to be compiled as ever."""
         if self._xla:
