@@ -135,9 +135,7 @@ def _train(task: training.Task, record: Any, options: argparse.Namespace) -> _Tr
     return result
 
 
-def _fit(
-    task: training.Task, result: _Training, record: Any, options: argparse.Namespace
-) -> None:
+def _fit(task: training.Task, result: _Training, record: Any, options: argparse.Namespace) -> None:
     """Train the model, in one piece or from checkpoint to checkpoint."""
     config, rows = record["config"], options.output.parent
     progress = training.progress(task.tf, options.run, task.trainer["epochs"])

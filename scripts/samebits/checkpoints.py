@@ -22,13 +22,11 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from samebits import arrays, canonical, history, merkle
-from samebits.arrays import ArrayEntry
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.progress import say
+from samebits.states import EPOCH
 
-NONE, EPOCH = "none", "epoch"  # the config's trainer.checkpoint
 FORMAT = "samebits-checkpoint-1"
-WEIGHTS, OPTIMIZER = "weights/", "optimizer/"  # begin the names of a state's arrays
 _RECORD, _STATE, _TRACE = "checkpoint.json", "state", "trace"
 _LOCK = "lock"
 _KEPT = 2  # states of a run of which only the end is wanted: the last one may be damaged
@@ -231,14 +229,6 @@ def alone(folder: Path) -> Iterator[None]:
         except OSError:  # a file system without locks
             pass
         yield
-
-
-def state_digest(weights: Sequence[ArrayEntry], optimizer: Sequence[ArrayEntry]) -> str:
-    """The digest of a checkpoint's state, from the entries of its weights and its optimizer."""
-    entries = [(WEIGHTS, entry) for entry in weights] + [(OPTIMIZER, e) for e in optimizer]
-    return arrays.set_digest(
-        [ArrayEntry(begin + e.name, e.dtype, e.shape, e.sha256) for begin, e in entries]
-    )
 
 
 def _check(folder: Path, expected: str) -> None:

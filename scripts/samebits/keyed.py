@@ -66,9 +66,7 @@ class Seeds:
         if self._in_graph.found:
             forget_graphs(self._model)
         seed = seed_of(self._seed, epoch)
-        settings.refuse_wrong(
-            settings.seed_everything(self._tf, self._seeding, seed, self._lifted)
-        )
+        settings.refuse_wrong(settings.seed_everything(self._tf, self._seeding, seed, self._lifted))
         _set_keras_global_generator(self._global)
 
     def rest(self) -> None:
@@ -138,7 +136,8 @@ def _layers(model: Any) -> List[Any]:
     """The model and all layers in it, at any depth, in an order that does not change."""
     if hasattr(model, "_flatten_layers"):
         return list(model._flatten_layers())
-    return [model, *model.submodules]
+    inner = getattr(model, "_layers", [])  # TensorFlow 2.1
+    return [model, *(found for layer in inner for found in _layers(layer))]
 
 
 def _wrappers(model: Any) -> List[Any]:

@@ -7,7 +7,7 @@ a leaf, and no list for another one. All digests are SHA-256 in hexadecimal. Run
 """
 
 import hashlib
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
 
 def root(digests: Sequence[str]) -> str:
@@ -64,7 +64,7 @@ def _path(leaves: List[bytes], index: int) -> List[bytes]:
     return [*_path(leaves[half:], index - half), _root(leaves[:half])]
 
 
-def _turns(index: int, size: int, path: List[bytes]) -> List[tuple]:
+def _turns(index: int, size: int, path: List[bytes]) -> List[Tuple[bytes, bool]]:
     """Each node of a path, and whether it is the left one. Raises ValueError unless they fit."""
     sides: List[bool] = []
     while size > 1:
@@ -73,4 +73,4 @@ def _turns(index: int, size: int, path: List[bytes]) -> List[tuple]:
         index, size = (index - half, size - half) if index >= half else (index, half)
     if len(sides) != len(path):
         raise ValueError("expected {} nodes, got {}".format(len(sides), len(path)))
-    return list(zip(path, reversed(sides)))
+    return [(path[i], side) for i, side in enumerate(reversed(sides))]

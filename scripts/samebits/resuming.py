@@ -15,9 +15,10 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 
 from samebits import canonical, keyed, training
-from samebits.checkpoints import EPOCH, OPTIMIZER, WEIGHTS, Store
+from samebits.checkpoints import Store
 from samebits.errors import SamebitsError
 from samebits.progress import say
+from samebits.states import EPOCH, OPTIMIZER, WEIGHTS
 from samebits.trace import Trace
 
 PREEMPTED = 143  # 128 + SIGTERM, as shells report it

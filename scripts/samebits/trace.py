@@ -166,12 +166,13 @@ class Trace:
     def unsaved(self) -> training.Named:
         """What was seen since the last call; a checkpoint keeps it."""
         self._empty_graph()
-        (rows, taken), self._saved = self._saved, (self._rows.count, len(self._snapshots))
-        entries: training.Named = [("rows", self._rows.since(rows))]
-        steps = [step for step, _ in self._snapshots[taken:]]
-        entries.append(("sample step", np.array(steps, np.int64)))
-        for position, samples in enumerate(zip(*(s for _, s in self._snapshots[taken:]))):
-            entries.append(("sample/{}".format(position), np.stack(samples)))
+        (rows, shots), self._saved = self._saved, (self._rows.count, len(self._snapshots))
+        taken = self._snapshots[shots:]
+        steps = np.array([step for step, _ in taken], np.int64)
+        entries: training.Named = [("rows", self._rows.since(rows)), ("sample step", steps)]
+        for position in range(len(taken[0][1]) if taken else 0):
+            stacked = np.stack([samples[position] for _, samples in taken])
+            entries.append(("sample/{}".format(position), stacked))
         return entries
 
     def restore(self, parts: Sequence[Mapping[str, np.ndarray]], loss: Optional[str]) -> None:
@@ -188,7 +189,7 @@ class Trace:
         if self._graph is None:
             self._loss = loss or self._loss
         else:
-            self._graph.loss = loss
+            self._graph.go_on(loss)
 
     # ---- at the end -----------------------------------------------------------------------
 
