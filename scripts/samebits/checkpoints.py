@@ -180,8 +180,9 @@ class Store:
                 record["digest"] = _digest_of(record)
                 canonical.write_json(half / _RECORD, record)
             self.chain.append(Checkpoint(folder, record, canonical.digest(record)))
-            if not self._keep and epoch > _KEPT:
-                shutil.rmtree(str(self._folder / name(epoch - _KEPT) / _STATE))
+            if not self._keep:  # gone already where this epoch is made for the second time
+                older = self._folder / name(epoch - _KEPT) / _STATE
+                shutil.rmtree(str(older), ignore_errors=True)
         except OSError as error:
             raise SamebitsError(explain_os_error(error)) from error
 
