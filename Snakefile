@@ -203,6 +203,8 @@ rule train:
         changed=lambda wildcards: RUNS[wildcards.run].train_flags(),
         source_path=lambda wildcards: experiment.source_path,
         lease=f"{LEASES}/{{run}}",
+        # Not an output: Snakemake removes those of a job that failed.
+        checkpoints=f"{RESULTS}/checkpoints/{{run}}",
     message:
         "train {wildcards.run}"
     shell:
@@ -210,7 +212,7 @@ rule train:
         " {params.varied:q} {params.pinned:q} --"
         " {input.script:q} --config {input.config:q} --data {input.data:q}"
         " --lock {input.lock:q} --source-path {params.source_path:q} --run {wildcards.run:q}"
-        " {params.changed:q} --output {output:q}"
+        " {params.changed:q} --checkpoints {params.checkpoints:q} --output {output:q}"
 
 
 # ---- compare: measured, not judged; what it finds decides which runs are still wanted ---------

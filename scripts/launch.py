@@ -14,7 +14,8 @@ GUARANTEES  variables that change what Python or TensorFlow compute are taken fr
             all, is not told of the signing key; progress goes to the terminal, the end of the
             log too when the script fails; the exit code is the script's; a signal to this
             process reaches the script; the script is told in SAMEBITS_VARIATIONS what was varied
-            and what could not be and why; nothing that a variation made outlives the script
+            and what could not be and why; nothing that a variation made outlives the script;
+            a script that the variation `interrupt` killed is started again with the same command
 
 Runs on Python 3.7 to 3.13 with the standard library alone: it starts each stage with the
 interpreter of the stage's own environment.
@@ -128,7 +129,24 @@ class _Script:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self.numbers)
         if held:
             held.keep(self._end)  # after the fork: a thread of its own
+        if start.interrupt is not None and not start.interrupt.done:
+            start.interrupt.watch(self.process)
         return self.process.wait()
+
+    def run_again_if_interrupted(
+        self,
+        start: variations.Start,
+        log: BinaryIO,
+        terminal: int,
+        held: "Optional[lease.Lease]",
+    ) -> int:
+        """Run it; once more when it was killed by the variation and by nothing else."""
+        code = self.run(start, log, terminal, held)
+        if code != -signal.SIGKILL or start.interrupt is None or not start.interrupt.done:
+            return code
+        variations.tell_interruption(start)
+        self.process = None
+        return self.run(start, log, terminal, held)
 
     def _end(self) -> None:
         """Somebody else writes the same: this one was away for longer than anybody waits."""
@@ -165,7 +183,7 @@ def main() -> int:
             ends.enter_context(held)
         start = variations.Start(command, shell, ends)
         variations.apply(start, options.vary)
-        code = script.run(start, log, terminal, held)
+        code = script.run_again_if_interrupted(start, log, terminal, held)
     if code:
         _show_end(options.log)
     return code if code >= 0 else 128 - code

@@ -9,8 +9,9 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --lift         a pin to set to another value; may be repeated
             --samples, --epochs  train on the first samples alone, that many epochs
             --canary       train a few steps with another seed after everything is saved
+            --checkpoints  where a run with trainer.checkpoint=epoch is gone on from
 OUTPUTS     --output       a folder: record.json, history.json, weights/, optimizer/, trace/,
-                           canary/
+                           canary/, and checkpoints/ of the control
 GUARANTEES  the settings in force were probed and are what the config pins, but for what is lifted
             or varied on purpose; the steps are the published ones and no random number is drawn
             beyond them; floats are stored with all their bits; what TensorFlow refuses to do
@@ -23,19 +24,24 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 import argparse
 import time
 import traceback
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from samebits import (
     arrays,
     canary,
     canonical,
+    checkpoints,
     history,
+    keyed,
     machine,
     pins,
+    resuming,
     run_record,
     settings,
+    surroundings,
     training,
     unsupported,
     variations,
@@ -57,6 +63,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, help="train on the first ones alone")
     parser.add_argument("--epochs", type=int, help="with --samples: instead of the config's")
     parser.add_argument("--canary", action="store_true", help="train with another seed, too")
+    parser.add_argument("--checkpoints", type=Path, help="a folder of this run's own")
     options = parser.parse_args()
     if (options.samples is None) != (options.epochs is None):
         parser.error("expected --samples and --epochs together")
@@ -79,6 +86,7 @@ class _Training:
         self.failure: Optional[Dict[str, str]] = None
         self.model: Any = None
         self.trace: Any = None
+        self.store: Optional[checkpoints.Store] = None
         self.seconds = 0.0
         self.steps_per_execution = 1
 
@@ -107,18 +115,16 @@ def _task(tf: Any, config: Any, options: argparse.Namespace) -> training.Task:
     return training.Task(tf, config["model"], trainer, x, y, options.source_path)
 
 
-def _train(task: training.Task, every: str, options: argparse.Namespace) -> _Training:
+def _train(task: training.Task, record: Any, options: argparse.Namespace) -> _Training:
     """Build, compile, fit. A refusal by TensorFlow is kept; so is a failure but in the control."""
     result, started = _Training(), time.monotonic()
     try:
         result.model = task.compiled_model()
         result.steps_per_execution = training.steps_per_execution(result.model)
-        result.trace = Trace(task, result.model, every, options.output.parent)
-        progress = training.progress(task.tf, options.run, task.trainer["epochs"])
-        result.history = task.fit(result.model, [result.trace.callback(), progress])
+        _fit(task, result, record, options)
     except training.NotBuiltError as error:
         _keep(result, task.tf, error.__cause__ or error, error, options.run)
-    except SamebitsError:
+    except (SamebitsError, resuming.PreemptedError):
         raise
     except Exception as error:
         traceback.print_exc()
@@ -127,6 +133,23 @@ def _train(task: training.Task, every: str, options: argparse.Namespace) -> _Tra
         _keep(result, task.tf, error, said, options.run)
     result.seconds = round(time.monotonic() - started, 3)
     return result
+
+
+def _fit(task: training.Task, result: _Training, record: Any, options: argparse.Namespace) -> None:
+    """Train the model, in one piece or from checkpoint to checkpoint."""
+    config, rows = record["config"], options.output.parent
+    progress = training.progress(task.tf, options.run, task.trainer["epochs"])
+    if not resuming.is_wanted(task.trainer):
+        result.trace = Trace(task, result.model, config["trace"], rows)
+        result.history = task.fit(result.model, [result.trace.callback(), progress])
+        return
+    seeding = config["determinism"]["seeding"]
+    seeds = keyed.Seeds(task.tf, result.model, seeding, config["seed"], options.lift)
+    identity = resuming.identity(record, options.source_path)
+    result.store = checkpoints.Store(options.checkpoints, identity, options.run == CONTROL)
+    epochs = resuming.Epochs(task, result.model, seeds, result.store)
+    result.trace = epochs.trace(config["trace"], rows)
+    result.history = epochs.fit(result.trace, [result.trace.callback(), progress])
 
 
 def _keep(result: _Training, tf: Any, error: BaseException, said: SamebitsError, name: str) -> None:
@@ -145,6 +168,8 @@ def _write(folder: Path, result: _Training) -> Dict[str, str]:
     content = history.to_json(result.history)
     canonical.write_json(folder / "history.json", content)
     optimizer = training.optimizer_state(result.model)
+    if result.store is not None:
+        result.store.publish(folder / "checkpoints")
     return {
         "history": history.digest(history.from_json(content)),
         "weights": arrays.save_arrays(folder / "weights", training.weights(result.model)),
@@ -192,6 +217,7 @@ def _describe(tf: Any, result: _Training, options: argparse.Namespace) -> Dict[s
         "source": training.source_files(options.source_path),
         "model": training.describe(result.model) if completed else None,
         "trace": result.trace.describe() if completed else None,
+        "checkpoints": result.store.describe() if completed and result.store else None,
     }
 
 
@@ -201,17 +227,20 @@ def _run(record: Dict[str, Any], options: argparse.Namespace, clock: run_record.
     applied = record["variations"]["applied"]
     tf, found, import_seconds = _prepare(config, lifted, applied, options.run)
     task = _task(tf, config, options)
-    result = _train(task, config["trace"], options)
+    result = _train(task, record, options)
     how = "passed to compile(); this TensorFlow or this model may lack it"
     found.append(Setting("steps per execution", None, result.steps_per_execution, how))
     with canonical.whole_folder(options.output) as folder:
         record.update(_describe(tf, result, options), settings=settings.as_json(found))
+        record["surroundings"]["interrupt"] = surroundings.interruption(record["checkpoints"])
         record["digests"] = _write(folder, result)
         if options.canary and result.status == run_record.COMPLETED:
             seed, seeding = canary.seed_of(config["seed"]), config["determinism"]["seeding"]
             record["canary"] = canary.train(task, seeding, seed, folder / "canary")
         record["timing"] = clock.timing(import_seconds, result.seconds)
         canonical.write_json(folder / "record.json", record)
+    if result.store is not None:
+        result.store.remove()
     outcome = record["digests"].get("weights", result.status)[:16]
     return "{}, {:.1f} s".format(
         result.refusal.reason if result.refusal else outcome, result.seconds
@@ -223,17 +252,39 @@ def main() -> int:
     options, clock = _arguments(), run_record.Clock()
     record = run_record.beginning(options)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    # A replica is needed even where nothing can be varied: that is what `twice` makes.
-    if run_record.could_not_vary(record) and not options.canary:
-        record["timing"] = clock.timing(0.0, 0.0)
-        with canonical.whole_folder(options.output) as folder:
-            canonical.write_json(folder / "record.json", record)
-        (reason,) = record["variations"]["not_tried"].values()
-        outcome = "not tried: {}".format(reason)
-    else:
-        outcome = _run(record, options, clock)
+    with _alone(record["config"]["trainer"], options):
+        try:
+            outcome = _made(record, options, clock)
+        except resuming.PreemptedError as error:
+            say("{}: {}".format(options.run, error))
+            return resuming.PREEMPTED
     say("{}: {}".format(options.run, outcome))
     return 0
+
+
+@contextmanager
+def _alone(trainer: Mapping[str, Any], options: argparse.Namespace) -> Iterator[None]:
+    """With checkpoints: no other process makes this run, and what a killed one left is removed."""
+    if not resuming.is_wanted(trainer):
+        yield
+        return
+    if options.checkpoints is None:
+        raise SamebitsError("--checkpoints: trainer.checkpoint=epoch expects a folder, got none")
+    with checkpoints.alone(options.checkpoints):
+        canonical.remove_halves(options.output)
+        yield
+
+
+def _made(record: Dict[str, Any], options: argparse.Namespace, clock: run_record.Clock) -> str:
+    """The run, unless there is nothing to make; returns how it ended, for the user."""
+    # A replica is needed even where nothing can be varied: that is what `twice` makes.
+    if not run_record.could_not_vary(record) or options.canary:
+        return _run(record, options, clock)
+    record["timing"] = clock.timing(0.0, 0.0)
+    with canonical.whole_folder(options.output) as folder:
+        canonical.write_json(folder / "record.json", record)
+    (reason,) = record["variations"]["not_tried"].values()
+    return "not tried: {}".format(reason)
 
 
 if __name__ == "__main__":

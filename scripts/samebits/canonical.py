@@ -151,6 +151,21 @@ def write_json_if_changed(path: Path, value: Any) -> None:
         write_bytes(path, data)
 
 
+_RANDOM = "?" * 8  # what tempfile puts at the end of a name
+
+
+def remove_halves(path: Path) -> None:
+    """Remove what a killed process left of ``path``, whose name may be a pattern.
+
+    Only where no other process may be writing it.
+    """
+    for half in Path(path).parent.glob("." + Path(path).name + "." + _RANDOM):
+        if half.is_dir():
+            shutil.rmtree(str(half))
+        else:
+            half.unlink()
+
+
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """A folder filled beside and renamed to ``path`` at the end; on an error nothing stays.

@@ -25,7 +25,7 @@ _NUMBERS = ("protocol.tolerance",)  # null, or numbers by name
 _PLAIN = frozenset(
     ["seed", "trace"]
     + [f"trainer.{key}" for key in ("epochs", "batch_size", "validation_split", "shuffle")]
-    + ["trainer.steps_per_execution"]
+    + ["trainer.steps_per_execution", "trainer.checkpoint"]
     # sha256 is one text for a user's own file only, and that file is named by the user.
     + [
         f"data.{key}"

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from samebits import arrays, canonical, history
+from samebits import arrays, canonical, history, merkle, states
 from samebits import pins as pinning
 from samebits.arrays import ArrayEntry
 from samebits.evidence import Document, Evidence, RunEvidence
@@ -190,9 +190,38 @@ def _digest_of(artefact: str, document: Document) -> str | None:
 
 
 def _set_digest(entries: Any) -> str:
-    return arrays.set_digest(
-        [ArrayEntry(e["name"], e["dtype"], tuple(e["shape"]), e["sha256"]) for e in entries]
-    )
+    return arrays.set_digest(_entries(entries))
+
+
+def _entries(entries: Any) -> list[ArrayEntry]:
+    return [ArrayEntry(e["name"], e["dtype"], tuple(e["shape"]), e["sha256"]) for e in entries]
+
+
+def _checkpoints(evidence: Evidence) -> Iterator[str]:
+    """One per epoch where the config asks for them; the last is what the training ended with."""
+    for run, record in _records(evidence):
+        trainer, found = record["config"]["trainer"], record.get("checkpoints")
+        wanted = record["status"] == COMPLETED and trainer.get("checkpoint") == states.EPOCH
+        if (found is not None) != wanted:
+            yield f"{run.name}: {'no checkpoints' if wanted else 'checkpoints that nobody wanted'}"
+        if found is None:
+            continue
+        epochs = (record["subset"] or trainer)["epochs"]
+        if len(found["digests"]) != epochs:
+            yield f"{run.name}: {len(found['digests'])} checkpoints of {epochs}"
+        elif found["digests"][-1:] != [_last_state(run)]:
+            yield f"{run.name}: the last checkpoint is not what the training ended with"
+        if found["root"] != merkle.root(found["digests"]):
+            yield f"{run.name}: the root of the checkpoints is not that of their digests"
+
+
+def _last_state(run: RunEvidence) -> str | None:
+    """What the digest of the last checkpoint has to be."""
+    documents = [d for d in (run.weights, run.optimizer) if d is not None and d.content is not None]
+    if len(documents) != 2:
+        return None
+    weights, optimizer = (_entries(document.content["arrays"]) for document in documents)
+    return states.digest(weights, optimizer)
 
 
 def _empty(evidence: Evidence) -> Iterator[str]:
@@ -229,5 +258,6 @@ CHECKS: tuple[Check, ...] = (
     _unprobed,
     _data_digest,
     _artefact_digests,
+    _checkpoints,
     _empty,
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from samebits import arrays, canonical, divergence, history
+from samebits import arrays, canonical, divergence, history, states
 from samebits.difference import Tensors, compare_artefact
 from samebits.divergence import LOSS, SAMPLE_STEP, STEP, Traced
 from samebits.errors import SamebitsError, all_problems, explain_os_error
@@ -41,6 +41,7 @@ class Run:
     every: str  # how often the trace has a row
     steps: int
     canary_seed: int | None
+    checkpoints: tuple[str, ...] | None = None  # digests of its states, in epochs
 
     @property
     def artefacts(self) -> tuple[str, ...]:
@@ -89,6 +90,7 @@ def _run(folder: Path, record: Mapping[str, Any]) -> Run:
         every=_resolution(trace["every"]),
         steps=int(trace["steps"]),
         canary_seed=None if canary is None else int(canary["seed"]),
+        checkpoints=states.of_record(record),
     )
 
 
@@ -219,13 +221,15 @@ def _compare_run(control: Run, replica: Run, tensors: Opened) -> dict[str, Any]:
         for name in ARTEFACTS
     ]
     identical = all(artefact["identical"] for artefact in compared)
+    checkpoints = states.compare(control.checkpoints, replica.checkpoints)
     parted = None
     if not identical and control.artefacts and replica.artefacts:
         parted = divergence.divergence(_traced(control, tensors), _traced(replica, tensors))
     return {
         "run": replica.name,
-        "identical": identical,
+        "identical": identical and (checkpoints is None or checkpoints["identical"]),
         "artefacts": compared,
+        "checkpoints": checkpoints,
         "divergence": parted,
     }
 

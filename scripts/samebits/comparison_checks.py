@@ -6,7 +6,7 @@ Checks as in checks.py: each yields what it finds wrong, as sentences.
 from collections.abc import Iterator
 from typing import Any
 
-from samebits import protocol
+from samebits import protocol, states
 from samebits.checks import ARTEFACTS, COMPLETED, NOT_TRIED, TITLES, Check, same
 from samebits.evidence import Evidence, comparison_name
 from samebits.protocol import PlannedComparison, PlannedRun
@@ -117,6 +117,9 @@ def _compared_digests(control: Any, replica: Any, run: Any, where: str) -> Itera
         recorded = [record["digests"].get(name) for record in (control, replica)]
         if artefact["digests"] != recorded:
             yield f"{where}: the digests of the {TITLES[name]} are not those in the records"
+    found = states.compare(states.of_record(control), states.of_record(replica))
+    if not same(run.get("checkpoints"), found):
+        yield f"{where}: what is said of the checkpoints is not what the records say"
 
 
 def _compared_run(run: Any, where: str) -> Iterator[str]:
@@ -125,7 +128,8 @@ def _compared_run(run: Any, where: str) -> Iterator[str]:
         yield f"{where}: expected {_list(ARTEFACTS)}, compared were {_list(names) or 'none'}"
     for artefact in run["artefacts"]:
         yield from _compared_artefact(artefact, where)
-    if run["identical"] != all(artefact["identical"] for artefact in run["artefacts"]):
+    parts = [*run["artefacts"], run.get("checkpoints") or {"identical": True}]
+    if run["identical"] != all(part["identical"] for part in parts):
         yield f"{where}: the result is not that of its artefacts"
 
 

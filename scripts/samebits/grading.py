@@ -150,11 +150,20 @@ def _differences(evidence: Evidence, found: Findings) -> Iterator[str]:
             yield f"{run} failed where {control} did not: {failure['error']}: {failure['message']}"
         elif record["status"] == REFUSED:
             yield _unsupported(run, record)
-        artefacts = _result(evidence, control, run)["artefacts"]
+        result = _result(evidence, control, run)
+        yield from _checkpoints(control, run, result)
+        artefacts = result["artefacts"]
         differing = [artefact for artefact in artefacts if not artefact["identical"]]
         for artefact in differing if record["status"] == COMPLETED else ():
             if artefact["artefact"] != "trace" or len(differing) == 1:  # else it was told above
                 yield _difference(control, run, artefact)
+
+
+def _checkpoints(control: str, run: str, result: Any) -> Iterator[str]:
+    """Told where nothing else is: weights that agree at the end and did not on the way."""
+    found, agree = result.get("checkpoints"), all(a["identical"] for a in result["artefacts"])
+    if found is not None and not found["identical"] and agree:
+        yield f"The checkpoints of {control} and {run} differ after epoch {found['epoch']}."
 
 
 def _difference(control: str, run: str, artefact: Any) -> str:

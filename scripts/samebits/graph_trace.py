@@ -71,6 +71,16 @@ class GraphTrace:
 
         self._model.train_step = followed
 
+    def go_on(self, loss: Optional[str]) -> None:
+        """The model was trained before. Keras traces a step that makes variables once more."""
+        self.loss = loss
+        self._make_table()
+
+    def before_fit(self) -> None:
+        """Keras may make its training function: without XLA, which has its own part of it."""
+        if self._xla:
+            self._model.jit_compile = False
+
     def begin(self) -> None:
         """Keras has made its training function: evaluation is to be compiled as ever."""
         if self._xla:
@@ -82,7 +92,7 @@ class GraphTrace:
         loss = tf.bitcast(tf.cast(self._loss(logs), tf.float32), tf.int32)
         prints = [fingerprint.of_tensor(tf, tensor) for tensor in tensors]
         row = tf.concat([tf.reshape(loss, [1, 1]), *prints], axis=1)
-        self._make_table(1 + len(tensors))
+        self._make_table()
         self._table.scatter_update(tf.IndexedSlices(row, tf.reshape(self._position, [1])))
         self._position.assign_add(1)
 
@@ -102,11 +112,12 @@ class GraphTrace:
         tf = self._tf
         return tf.executing_eagerly() or tensor.graph is tf.compat.v1.get_default_graph()
 
-    def _make_table(self, columns: int) -> None:
+    def _make_table(self) -> None:
         """Once, and outside of the graph that is being traced."""
         if self._table is None:
             with self._tf.init_scope(), self._tf.device("CPU:0"):
                 rows = max(_ROWS, training.steps_per_execution(self._model))
+                columns = 1 + len(self._model.trainable_variables)
                 empty = np.zeros((rows, columns), np.int32)
                 self._table = self._tf.Variable(empty, trainable=False)
                 self._position = self._tf.Variable(np.int32(0), trainable=False)

@@ -39,6 +39,7 @@ class Lease:
         """Made by ``take``."""
         self._path, self._file, self._content = path, file, content
         self._done = threading.Event()
+        self._kept = False
 
     def __enter__(self) -> "Lease":
         """Nothing more to do."""
@@ -55,7 +56,9 @@ class Lease:
 
     def keep(self, lost: Callable[[], None]) -> None:
         """Renew it from now on; ``lost`` is called once when somebody else has it."""
-        threading.Thread(target=self._keep, args=(lost,), daemon=True).start()
+        if not self._kept:  # a process that is started again is kept already
+            self._kept = True
+            threading.Thread(target=self._keep, args=(lost,), daemon=True).start()
 
     def _keep(self, lost: Callable[[], None]) -> None:
         while not self._done.wait(BEAT):

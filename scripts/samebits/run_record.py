@@ -63,6 +63,7 @@ def beginning(options: argparse.Namespace) -> Dict[str, Any]:
         model=None,
         digests={},
         trace=None,
+        checkpoints=None,
         canary=None,
     )
 

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Optional
 
 from samebits import cpuid, isolation
 
@@ -40,7 +40,16 @@ def observe(source_path: Path) -> Dict[str, Any]:
         "cpu": cpuid.describe(),
         "deployment": deployment(),
         "node": _node(started_with),
+        "interrupt": interruption(None),
     }
+
+
+def interruption(checkpoints: Optional[Mapping[str, Any]]) -> str:
+    """Where a run was continued, by its record's part about checkpoints."""
+    resumed = (checkpoints or {}).get("resumed")
+    if not resumed:
+        return "not interrupted"
+    return "resumed after epoch {}".format(", ".join(map(str, resumed)))
 
 
 def at_start() -> Dict[str, str]:

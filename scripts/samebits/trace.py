@@ -10,7 +10,7 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Rows:
 
     def __init__(self, folder: Path, capacity: int) -> None:
         """For at most ``capacity`` rows, in an empty file below ``folder``."""
-        self.count = 0
+        self.count = self._columns = 0
         self._folder, self._capacity = folder, capacity
         self._file = tempfile.TemporaryFile(dir=str(folder))  # noqa: SIM115 - lives as long as this
 
@@ -49,6 +49,12 @@ class Rows:
             error.filename = error.filename or str(self._folder)
             raise SamebitsError(explain_os_error(error)) from error
         self.count += len(rows)
+        self._columns = rows.shape[1]
+
+    def since(self, first: int) -> np.ndarray:
+        """The rows from this one on, [n, columns]."""
+        columns = [self.column(position)[first:] for position in range(self._columns)]
+        return np.stack(columns, axis=1) if columns else np.zeros((0, 0), np.int32)
 
     def column(self, position: int) -> np.ndarray:
         """One column, memory-mapped."""
@@ -59,7 +65,7 @@ class Rows:
 
 
 class Trace:
-    """Follows one ``fit`` of a model; ``save`` writes what was seen."""
+    """Follows the ``fit`` of a model, or one per epoch; ``save`` writes what was seen."""
 
     def __init__(self, task: training.Task, model: Any, every: str, folder: Path) -> None:
         """Prepare a compiled model of this task; the rows go below ``folder`` meanwhile."""
@@ -70,6 +76,7 @@ class Trace:
         self._emptied = 0  # the step at which the graph's table was last empty
         self._rows = Rows(folder, self._total + 1)
         self._snapshots: List[Tuple[int, List[np.ndarray]]] = []
+        self._saved = (0, 0)  # rows and snapshots that checkpoints have
         self._loss = OF_BATCH if not hasattr(model, "train_step") else MEAN
         self._graph: Optional[GraphTrace] = None
         if every == STEP and can_follow(model):
@@ -96,7 +103,7 @@ class Trace:
     def _begin(self) -> None:
         if self._graph is not None:
             self._graph.begin()
-        if self._model.built:
+        if self._model.built and self._step == 0:
             self._write_row(0)
             self._take_snapshot()
 
@@ -148,6 +155,41 @@ class Trace:
     def _take_snapshot(self) -> None:
         tensors = [self._tf.convert_to_tensor(v) for v in self._model.trainable_variables]
         self._snapshots.append((self._step, [_sample(tensor) for tensor in tensors]))
+
+    # ---- checkpoints ----------------------------------------------------------------------
+
+    def before_fit(self) -> None:
+        """Before a further ``fit`` of the same model."""
+        if self._graph is not None:
+            self._graph.before_fit()
+
+    def unsaved(self) -> training.Named:
+        """What was seen since the last call; a checkpoint keeps it."""
+        self._empty_graph()
+        (rows, shots), self._saved = self._saved, (self._rows.count, len(self._snapshots))
+        taken = self._snapshots[shots:]
+        steps = np.array([step for step, _ in taken], np.int64)
+        entries: training.Named = [("rows", self._rows.since(rows)), ("sample step", steps)]
+        for position in range(len(taken[0][1]) if taken else 0):
+            stacked = np.stack([samples[position] for _, samples in taken])
+            entries.append(("sample/{}".format(position), stacked))
+        return entries
+
+    def restore(self, parts: Sequence[Mapping[str, np.ndarray]], loss: Optional[str]) -> None:
+        """Take up what ``unsaved`` gave after each epoch; ``loss``: whose loss the rows have."""
+        for part in parts:
+            if len(part["rows"]):
+                self._rows.append(part["rows"])
+            names = ["sample/{}".format(i) for i in range(len(part) - 2)]
+            for position, step in enumerate(part["sample step"].tolist()):
+                self._snapshots.append((step, [part[name][position] for name in names]))
+        self._saved = (self._rows.count, len(self._snapshots))
+        self._epoch = len(parts)
+        self._step = self._emptied = self._epoch * self._steps_per_epoch
+        if self._graph is None:
+            self._loss = loss or self._loss
+        else:
+            self._graph.go_on(loss)
 
     # ---- at the end -----------------------------------------------------------------------
 

@@ -69,12 +69,13 @@ class Task:
         kept = math.floor(len(self.x) * (1.0 - self.trainer["validation_split"]))
         return int(-(-kept // self.trainer["batch_size"]))
 
-    def fit(self, model: Any, callbacks: List[Any]) -> Any:
-        """``model.fit`` as the article calls it; returns Keras' history."""
+    def fit(self, model: Any, callbacks: List[Any], only: Optional[int] = None) -> Any:
+        """``model.fit`` as the article calls it, or ``only`` one epoch; returns Keras' history."""
         return model.fit(
             self.x,
             self.y,
-            epochs=self.trainer["epochs"],
+            initial_epoch=only or 0,
+            epochs=self.trainer["epochs"] if only is None else only + 1,
             batch_size=self.trainer["batch_size"],
             validation_split=self.trainer["validation_split"],
             shuffle=self.trainer["shuffle"],
@@ -162,12 +163,13 @@ def progress(tf: Any, run: str, epochs: int) -> Any:
     """A callback that tells epochs and the time left; it reads, and changes nothing."""
 
     class Progress(tf.keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_begin(self, logs: Optional[Dict[str, Any]] = None) -> None:
-            self.started = self.said = time.monotonic()
-            self.epoch = 0
+        first: Optional[int] = None  # epoch that this process trains
 
         def on_epoch_begin(self, epoch: int, logs: Optional[Dict[str, Any]] = None) -> None:
             self.epoch = epoch
+            if self.first is None:
+                self.first = epoch
+                self.started = self.said = time.monotonic()
 
         def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, Any]] = None) -> None:
             now = time.monotonic()
@@ -177,7 +179,8 @@ def progress(tf: Any, run: str, epochs: int) -> Any:
 
         def on_epoch_end(self, epoch: int, logs: Optional[Dict[str, Any]] = None) -> None:
             self.said = time.monotonic()
-            left = (self.said - self.started) / (epoch + 1) * (epochs - epoch - 1)
+            done = epoch + 1 - (self.first or 0)
+            left = (self.said - self.started) / done * (epochs - epoch - 1)
             values = ", ".join("{} {:.4f}".format(k, float(v)) for k, v in (logs or {}).items())
             line = "{}: epoch {}/{}, {}, {:.0f} s left"
             say(line.format(run, epoch + 1, epochs, values, left))
@@ -187,33 +190,43 @@ def progress(tf: Any, run: str, epochs: int) -> Any:
 
 def weights(model: Any) -> Named:
     """Every weight in the model's own order, as (name, array)."""
-    return _named(model.weights)
+    return values(named(model.weights))
 
 
 def trainable(model: Any) -> Named:
     """Every weight that is trained, in the model's own order, as (name, array)."""
-    return _named(model.trainable_variables)
+    return values(named(model.trainable_variables))
 
 
 def optimizer_state(model: Any) -> Named:
     """Every variable of the optimizer in its own order, as (name, array)."""
+    return values(named(optimizer_variables(model)))
+
+
+def optimizer_variables(model: Any) -> List[Any]:
+    """Every variable of the optimizer in its own order."""
     optimizer = model.optimizer
     # Keras 2 has .weights, and .variables is a method there; Keras 3 has .variables only.
-    return _named(optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables)
+    return list(optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables)
 
 
-def _named(variables: Any) -> Named:
+def values(variables: List[Tuple[str, Any]]) -> Named:
+    """Named variables as named arrays."""
+    return [(name, np.asarray(variable.numpy())) for name, variable in variables]
+
+
+def named(variables: Any) -> List[Tuple[str, Any]]:
     """Keras 3 names a variable by its path in the model, Keras 2 by its name.
 
     Neither has to be unique in a user's model: a repeated name gets its count.
     """
-    named, seen = [], Counter()  # type: Named, Counter[str]
+    found, seen = [], Counter()  # type: List[Tuple[str, Any]], Counter[str]
     for variable in variables:
         name = str(getattr(variable, "path", None) or variable.name)
         seen[name] += 1
         unique = name if seen[name] == 1 else "{}#{}".format(name, seen[name])
-        named.append((unique, np.asarray(variable.numpy())))
-    return named
+        found.append((unique, variable))
+    return found
 
 
 def describe(model: Any) -> Dict[str, Any]:

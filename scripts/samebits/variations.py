@@ -16,14 +16,15 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Set
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 
-from samebits import disorder, faketime, isolation, links, surroundings
+from samebits import disorder, faketime, interruption, isolation, links, surroundings
 
 VARIABLE = "SAMEBITS_VARIATIONS"
 
 _ZONES = "/usr/share/zoneinfo"
 _SOURCES = "--source-path"  # the flag that tells a script where the user's own code lies
+_CONFIG, _CHECKPOINTS = "--config", "--checkpoints"  # flags of train.py
 _HOST_NAME = "samebits-varied"
 _PADDING = 4099  # bytes that shift the stack by more than a page
 # Ends with the launcher, whatever ended that: it then has another parent.
@@ -49,6 +50,7 @@ class Start:
     ends: ExitStack  # called when the process has ended
     folder: str = field(default_factory=os.getcwd)  # its working folder
     in_child: List[Callable[[], Any]] = field(default_factory=list)  # between fork and exec
+    interrupt: Optional[interruption.Interruption] = None  # killed by it, it is started again
 
 
 def _time_zone(start: Start, _: str) -> str:
@@ -211,6 +213,18 @@ def _node(start: Start, _: str) -> str:
     return "another one"
 
 
+def _interrupt(start: Start, _: str) -> str:
+    config = Path(interruption.value_after(_CONFIG, start.command) or os.devnull)
+    folder = interruption.value_after(_CHECKPOINTS, start.command)
+    content = json.loads(config.read_text(encoding="utf-8") or "{}")
+    if not folder or content.get("trainer", {}).get("checkpoint") != "epoch":
+        raise NotTriedError("without trainer.checkpoint=epoch there is nothing to go on from")
+    last = interruption.last_epoch(content, start.command)
+    # From the launcher's own working folder, whatever the process has.
+    start.interrupt = interruption.Interruption(Path(os.path.abspath(folder)), last)
+    return start.interrupt.says()
+
+
 class _Variation(NamedTuple):
     title: str
     apply: Callable[[Start, str], str]  # returns the new value; raises NotTriedError
@@ -234,6 +248,7 @@ _ALL = {
     "cpu": _Variation("CPU", _cpu),
     "deployment": _Variation("deployment", _deployment),
     "node": _Variation("node", _node),
+    "interrupt": _Variation("kill and resume", _interrupt),
 }  # type: Dict[str, _Variation]
 TITLES = {name: variation.title for name, variation in _ALL.items()}  # type: Dict[str, str]
 # Variables that change results (see strays) and that a variation sets on purpose.
@@ -275,6 +290,14 @@ def apply(start: Start, asked: Mapping[str, str]) -> None:
         except NotTriedError as reason:
             not_tried[name] = str(reason)
     told = {"applied": applied, "not_tried": not_tried}
+    start.environ[VARIABLE] = json.dumps(told, sort_keys=True)
+
+
+def tell_interruption(start: Start) -> None:
+    """Tell the process that is started again how often, and when, it was killed."""
+    told = json.loads(start.environ[VARIABLE])
+    if start.interrupt is not None:
+        told["applied"]["interrupt"] = start.interrupt.says()
     start.environ[VARIABLE] = json.dumps(told, sort_keys=True)
 
 

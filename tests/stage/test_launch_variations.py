@@ -21,7 +21,8 @@ from samebits import variations
 
 LAUNCH = SCRIPTS / "launch.py"
 SHARED = Path("/dev/shm")  # noqa: S108 - what libfaketime uses
-CHEAP = [name for name in variations.TITLES if name not in ("cpu", "deployment", "node")]
+NOT_CHEAP = ("cpu", "deployment", "node", "interrupt")
+CHEAP = [name for name in variations.TITLES if name not in NOT_CHEAP]
 OBSERVE = f"""
 import json, os, sys
 sys.path.insert(0, {str(SCRIPTS)!r})

@@ -1,0 +1,143 @@
+"""A training that can be killed at any moment and goes on from its last whole checkpoint.
+
+Each epoch is a ``fit`` of its own, begins with random state that follows from (seed, epoch) alone,
+and ends with a checkpoint of all that the next one needs: weights, optimizer, history and trace.
+So an epoch has the same bits in the process that trained those before it and in one that did not.
+A signal to end (SIGTERM) is heeded after the running call into the graph.
+
+Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
+"""
+
+import signal
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from samebits import canonical, keyed, training
+from samebits.checkpoints import Store
+from samebits.errors import SamebitsError
+from samebits.progress import say
+from samebits.states import EPOCH, OPTIMIZER, WEIGHTS
+from samebits.trace import Trace
+
+PREEMPTED = 143  # 128 + SIGTERM, as shells report it
+
+
+class PreemptedError(Exception):
+    """The process was asked to end; the message says from where the same command goes on."""
+
+
+def is_wanted(trainer: Mapping[str, Any]) -> bool:
+    """Whether the experiment asks for checkpoints."""
+    return bool(trainer.get("checkpoint") == EPOCH)
+
+
+def identity(record: Mapping[str, Any], source_path: Path) -> Dict[str, Any]:
+    """What a checkpoint has to have in common with a run; after the model's code was imported."""
+    source = training.source_files(source_path)
+    same = {key: record[key] for key in ("run", "experiment", "dataset", "lock", "lifted")}
+    return dict(same, subset=record["subset"], source=canonical.digest(source))
+
+
+class Epochs:
+    """One training, epoch by epoch, from where its checkpoints end."""
+
+    def __init__(self, task: training.Task, model: Any, seeds: keyed.Seeds, store: Store) -> None:
+        """Of a model as its function returned it; it gets the state of the last checkpoint."""
+        self._task, self._model, self._seeds, self._store = task, model, seeds, store
+        self._run = store.run
+        if store.chain:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Make all variables as a training makes them, then give them their values."""
+        size = self._task.trainer["batch_size"]
+        self._model.fit(self._task.x[:size], self._task.y[:size], batch_size=size, verbose=0)
+        keyed.forget_graphs(self._model)
+        self._set(self._store.chain[-1].state())
+        line = "{}: goes on after epoch {}/{}"
+        say(line.format(self._run, len(self._store.chain), self._task.trainer["epochs"]))
+
+    def _set(self, state: Mapping[str, np.ndarray]) -> None:
+        variables = dict(self._variables())
+        if list(variables) != list(state):
+            raise SamebitsError(
+                "checkpoint: expected the variables {}, got {}; delete the folder of checkpoints "
+                "to start from the beginning".format(list(state), list(variables))
+            )
+        for name, variable in variables.items():
+            variable.assign(state[name])
+
+    def _variables(self) -> List[Tuple[str, Any]]:
+        """Every variable of the state, named as in a checkpoint."""
+        weights = training.named(self._model.weights)
+        optimizer = training.named(training.optimizer_variables(self._model))
+        found = [(WEIGHTS + name, variable) for name, variable in weights]
+        return found + [(OPTIMIZER + name, variable) for name, variable in optimizer]
+
+    def trace(self, every: str, folder: Path) -> Trace:
+        """The trace of the whole training, as far as the checkpoints know it."""
+        trace = Trace(self._task, self._model, every, folder)
+        if self._store.chain:
+            parts = [checkpoint.trace() for checkpoint in self._store.chain]
+            trace.restore(parts, self._store.chain[-1].record["loss"])
+        return trace
+
+    def fit(self, trace: Trace, callbacks: List[Any]) -> Dict[str, List[float]]:
+        """Train the epochs that are left; returns the history of all. Raises PreemptedError."""
+        with _Ending(self._task.tf, self._where) as ending:
+            watching = [self._seeds.callback(), *callbacks, ending.callback()]
+            for epoch in range(len(self._store.chain), self._task.trainer["epochs"]):
+                ending.leave_if_asked()
+                self._seeds.set(epoch)
+                trace.before_fit()
+                values = self._task.fit(self._model, watching, epoch)
+                self._write(trace, values)
+            ending.leave_if_asked()
+        return self._store.values()
+
+    def _write(self, trace: Trace, values: Mapping[str, Any]) -> None:
+        state = training.values(self._variables())
+        self._store.write(state, trace.unsaved(), values, trace.describe()["loss"])
+
+    def _where(self) -> str:
+        done = len(self._store.chain)
+        if not done:
+            return "preempted before the end of epoch 1; the same command starts again"
+        return "preempted after epoch {}; the same command goes on from there".format(done)
+
+
+class _Ending:
+    """SIGTERM while this is entered: noted, and heeded between two calls into the graph."""
+
+    def __init__(self, tf: Any, where: Any) -> None:
+        self._tf, self._where = tf, where
+        self._asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> "_Ending":
+        self._before = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _note(self, *_: Any) -> None:
+        self._asked = True
+
+    def leave_if_asked(self) -> None:
+        if self._asked:
+            raise PreemptedError(self._where())
+
+    def callback(self) -> Any:
+        ending = self
+
+        class Callback(self._tf.keras.callbacks.Callback):  # type: ignore[misc,name-defined]
+            def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, Any]] = None) -> None:
+                ending.leave_if_asked()
+
+            def on_test_batch_end(self, batch: int, logs: Optional[Dict[str, Any]] = None) -> None:
+                ending.leave_if_asked()
+
+        return Callback()

@@ -1,0 +1,42 @@
+"""The states of a run after each epoch, as its record commits to them by digest.
+
+A state is the set of the arrays of weights and optimizer. Runs on Python 3.7 to 3.13.
+"""
+
+from itertools import zip_longest
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+
+from samebits import arrays
+from samebits.arrays import ArrayEntry
+
+EPOCH = "epoch"  # the config's trainer.checkpoint, when it is not `none`
+WEIGHTS, OPTIMIZER = "weights/", "optimizer/"  # begin the names of a state's arrays
+
+Digests = Tuple[str, ...]
+
+
+def of_record(record: Mapping[str, Any]) -> Optional[Digests]:
+    """The digests of a run's states, in epochs; None: it has no checkpoints."""
+    found = record.get("checkpoints")
+    return None if found is None else tuple(map(str, found["digests"]))
+
+
+def digest(weights: Sequence[ArrayEntry], optimizer: Sequence[ArrayEntry]) -> str:
+    """The digest of a state, from the entries of its weights and its optimizer."""
+    entries = [(WEIGHTS, entry) for entry in weights] + [(OPTIMIZER, e) for e in optimizer]
+    return arrays.set_digest(
+        [ArrayEntry(begin + e.name, e.dtype, e.shape, e.sha256) for begin, e in entries]
+    )
+
+
+def compare(control: Optional[Digests], replica: Optional[Digests]) -> Optional[Dict[str, Any]]:
+    """Whether two runs had the same states on the way; ``epoch``: after which first not, from 1.
+
+    None where neither has any. Only digests are held against each other: the arrays of most runs'
+    checkpoints are removed at their end.
+    """
+    if control is None and replica is None:
+        return None
+    pairs = enumerate(zip_longest(control or (), replica or ()), start=1)
+    epoch = next((epoch for epoch, (left, right) in pairs if left != right), None)
+    return {"identical": control == replica, "epoch": epoch}
