@@ -8,7 +8,6 @@ import zoo
 from pipeline import Workspace
 from zoo import CLEAN, PLANTED, Specimen
 
-
 # `make zoo` runs all of the clean ones. Here each model comes once, and one of them `exhaustive`.
 TRIED = PLANTED + tuple(s for s in CLEAN if s.name.endswith("-1-2") or s.name == "clean-mlp-0-1")
 
