@@ -169,12 +169,18 @@ def test_a_training_that_failed_reproduces_nothing(certified: Certified) -> None
     assert certified.replay(folder).stdout == "NOT REPRODUCED\n"
 
 
-def test_a_second_replay_is_added_after_the_first(certified: Certified) -> None:
+def test_a_second_replay_is_added_after_the_first_and_the_same_one_is_not(
+    certified: Certified,
+) -> None:
     certified.replay(certified.run())
     again = certified.space.folder / "again"
     first = again / "first.json"
     first.write_bytes((again / "certificate.json").read_bytes())
-    certified.replay(certified.run(), first)
+    same = certified.replay(certified.run(), first)
+    assert same.returncode == 1
+    other = {"id": "4f1c0a52-7a1c-4d7e-9d39-0c7a1a1f0b11", "pid": 2}
+    done = certified.replay(certified.run(change=lambda r: r.update(process=other)), first)
+    assert done.returncode == 0, done.stderr
     assert len(certified.chain) == 2
     assert verify(again / "certificate.json")[0] == 0
 
