@@ -5,6 +5,7 @@ nothing else does. Every attack goes through verify.py itself: its exit code is 
 a traceback would fail the test.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
@@ -19,6 +20,10 @@ from samebits import canonical, certificate, report
 from samebits.verification import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, VERIFIED
 
 Json = Any
+# All mutants take twenty minutes; `make test-slow` tries one in five. SAMEBITS_ALL_ATTACKS=1 tries
+# all, and looks whether the lists below name anything that does not pass.
+ALL = bool(os.environ.get("SAMEBITS_ALL_ATTACKS"))
+SHARE = 1 if ALL else 5
 ISSUER, LABORATORY = attacks.signer(), attacks.signer("laboratory")
 
 
@@ -78,14 +83,14 @@ def test_some_changes_of_every_kind_are_refused(place: Place, issued: Json) -> N
 @pytest.mark.slow
 def test_every_change_of_anything_is_refused(place: Place, issued: Json) -> None:
     content = attacks.replayed(issued, LABORATORY)
-    assert refused(place, unsigned_mutants(content)) > 10_000
+    assert refused(place, attacks.drawn(unsigned_mutants(content), SHARE)) > 10_000 // SHARE
 
 
 @pytest.mark.slow
 def test_changes_of_a_certificate_with_all_findings_are_refused(
     place: Place, explained: Json
 ) -> None:
-    assert refused(place, attacks.drawn(unsigned_mutants(explained), 8)) > 2_000
+    assert refused(place, attacks.drawn(unsigned_mutants(explained), 8 * SHARE)) > 2_000 // SHARE
 
 
 @pytest.mark.parametrize("name", old_certificates.NAMES)
@@ -228,16 +233,16 @@ def test_the_trusted_issuer_who_takes_care_can_change_no_finding(
 def test_the_trusted_issuer_can_change_nothing_at_all_but_its_own_words(
     place: Place, issued: Json
 ) -> None:
-    found = passed(place, issued, attacks.mutants(issued["report"]))
+    found = passed(place, issued, attacks.drawn(attacks.mutants(issued["report"]), SHARE))
     assert unexpected(found, ISSUERS_WORD) == []
-    assert unused(found, ISSUERS_WORD) == []
+    assert not ALL or unused(found, ISSUERS_WORD) == []
 
 
 @pytest.mark.slow
 def test_the_trusted_issuer_who_takes_care_can_change_no_finding_at_all(
     place: Place, issued: Json
 ) -> None:
-    found = passed(place, issued, careful(attacks.mutants(issued["report"])))
+    found = passed(place, issued, careful(attacks.drawn(attacks.mutants(issued["report"]), SHARE)))
     assert unexpected(found, ISSUERS_WORD | RUNS_WORD) == []
 
 
@@ -247,7 +252,7 @@ def test_the_trusted_issuer_can_change_no_finding_of_any_kind(
     place: Place, explained: Json, evident: bool
 ) -> None:
     allowed = ISSUERS_WORD | (RUNS_WORD if evident else {})
-    made = attacks.drawn(attacks.mutants(explained["report"]), 8)
+    made = attacks.drawn(attacks.mutants(explained["report"]), 8 * SHARE)
     made = careful(made) if evident else made
     assert unexpected(passed(place, explained, made), allowed) == []
 
