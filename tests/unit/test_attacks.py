@@ -225,7 +225,7 @@ def test_the_trusted_issuer_can_change_nothing_but_its_own_words(
 def test_the_trusted_issuer_who_takes_care_can_change_no_finding(
     place: Place, issued: Json
 ) -> None:
-    found = passed(place, issued, attacks.drawn(careful(attacks.mutants(issued["report"])), 48))
+    found = passed(place, issued, careful(attacks.drawn(attacks.mutants(issued["report"]), 48)))
     assert unexpected(found, ISSUERS_WORD | RUNS_WORD) == []
 
 
