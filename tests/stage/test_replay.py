@@ -194,6 +194,10 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     "setting": (lambda r: r["settings"][0].update(effective=7), "hash seed is 7"),
     "unprobed": (lambda r: r["settings"].pop(0), "not probed: hash seed"),
     "package": (lambda r: r["packages"].pop(0), "numpy: expected 2.4.6"),
+    "twice": (
+        lambda r: r["packages"].insert(0, {"name": "numpy", "version": "9"}),
+        "numpy is listed 2 times",
+    ),
     "varied": (factories.vary, "varied"),
     "lifted": (lambda r: r.update(lifted=["hash_seed"]), "lifted a pin"),
     "subset": (lambda r: r.update(subset={"samples": 1, "epochs": 1}), "part of the data"),
