@@ -302,6 +302,7 @@ rule certify:
         comparisons=lambda wildcards, input: flags("--comparison", input.comparisons),
         dependencies=flags("--dependency", map("=".join, DEPENDENCIES.items())),
         overridden=flags("--overridden", experiment.overridden),
+        signing=experiment.signing.option,  # who starts to sign, or no more, certifies again
         name=experiment.name,
         repeat=experiment.command(),
         checkout=subpath(input.script, ancestor=2),
@@ -438,6 +439,7 @@ rule replay:
         "envs/certify.yaml"
     params:
         python=python("certify"),
+        signing=experiment.signing.option,
         checkout=subpath(input.script, ancestor=2),
     message:
         "hold the run against the certificate"

@@ -40,7 +40,8 @@ if ! "$python" -m venv "$tools"; then
   exit 1
 fi
 # Its own uv, or, where it has none, the driver's.
-grep -hs '^uv==' "$lock" "$(dirname "$lock")/driver.lock.txt" | head -n 1 >"$tools/uv.txt"
+uv=$(grep -hs '^uv==' "$lock" "$(dirname "$lock")/driver.lock.txt" || true)
+head -n 1 <<<"$uv" >"$tools/uv.txt"
 install=(install --quiet --no-input --no-deps --require-hashes --only-binary :all:)
 if ! "$tools/bin/python" -m pip --disable-pip-version-check "${install[@]}" -r "$tools/uv.txt" ||
   ! [ -x "$tools/bin/uv" ]; then

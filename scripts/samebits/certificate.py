@@ -26,7 +26,6 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 # Two runs need 60 kB, thirty runs some megabytes. More is no certificate, and is not read.
 MOST_BYTES = 1 << 25
 _DEEPEST = 40  # levels of nesting: in protobuf's own parsers each takes two of a hundred
-_MOST_PROBLEMS = 100  # looked for; a hostile certificate could have millions
 
 
 class MalformedError(SamebitsError):
@@ -93,7 +92,7 @@ def parse(data: bytes) -> dict[str, Any]:
     if _is_deeper(content, _DEEPEST):
         raise MalformedError("expected a certificate, got JSON that is nested too deep")
     problems = [] if canonical.dumps(content) == data else [_NOT_CANONICAL]
-    problems += islice(_problems(content), _MOST_PROBLEMS)
+    problems += islice(_problems(content), evidence.MOST_ERRORS)
     if problems:
         raise MalformedError(all_problems(problems))
     return dict(content)
@@ -112,26 +111,19 @@ _NOT_CANONICAL = (
 
 
 def _problems(content: Any) -> Iterator[str]:
-    wrong = [*_violations(_validator(), content, "certificate")]
+    wrong = [f"certificate: {said}" for said in evidence.described(_validator(), content)]
     if wrong:
         yield from wrong
         return
-    yield from _violations(evidence.validator(None), content["report"], "report")
+    yield from (f"report: {said}" for said in evidence.violations(content["report"]))
     for replay in (entry["report"] for entry in content["replays"]):
-        validator = evidence.validator("trainRecord")
-        yield from _violations(validator, replay["record"], "replays: record")
-        if replay["divergence"] is not None:
-            validator = evidence.validator("divergence")
-            yield from _violations(validator, replay["divergence"], "replays: divergence")
+        for part, definition in (("record", "trainRecord"), ("divergence", "divergence")):
+            if replay[part] is not None:
+                found = evidence.violations(replay[part], definition)
+                yield from (f"replays: {part}: {said}" for said in found)
     for sealed in _envelopes(content):
         yield from _envelope_problems(sealed)
     yield from _key_problems(content)
-
-
-def _violations(validator: Draft202012Validator, content: Any, what: str) -> Iterator[str]:
-    """How a value breaks a schema. Not all of it: errors take a thousand times its memory."""
-    for error in islice(validator.iter_errors(content), _MOST_PROBLEMS):
-        yield f"{what}: at {error.json_path[:300]}: {error.message[:300]}"
 
 
 def _envelopes(content: Mapping[str, Any]) -> list[Any]:

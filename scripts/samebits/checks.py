@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from samebits import arrays, canonical, history, merkle, states
+from samebits import arrays, canonical, environment_record, history, merkle, states
 from samebits import pins as pinning
 from samebits.arrays import ArrayEntry
 from samebits.evidence import Document, Evidence, RunEvidence
@@ -115,6 +115,21 @@ SOFTWARE = {
 }
 
 
+def _ambiguous(evidence: Evidence) -> Iterator[str]:
+    for run, record in _records(evidence):
+        yield from (f"{run.name}: {said}" for said in ambiguous(record))
+
+
+def ambiguous(record: Any) -> Iterator[str]:
+    """What a record says twice: whoever looks it up by name sees one of the two alone."""
+    packages = [environment_record.normal(package["name"]) for package in record["packages"]]
+    settings = [setting["name"] for setting in record.get("settings", ())]
+    for what, names in (("package", packages), ("setting", settings)):
+        for name, count in sorted(Counter(names).items()):
+            if count > 1:
+                yield f"the {what} {name} is listed {count} times"
+
+
 # --- whether the settings were in effect ------------------------------------------------------
 
 
@@ -137,6 +152,17 @@ def _unprobed(evidence: Evidence) -> Iterator[str]:
                 yield f"{run.name}: pinned, but not probed: {name}"
             elif not same(probed[name], value):
                 yield f"{run.name}: {name} was held against {probed[name]}, pinned is {value}"
+
+
+def _traced(evidence: Evidence) -> Iterator[str]:
+    """A trace with fewer rows than were asked for sees fewer differences on the way."""
+    if evidence.config.content is None:
+        return
+    asked = evidence.config.content.get("trace")
+    for run, record in _records(evidence):
+        every = (record["trace"] or {}).get("every")
+        if record["status"] == COMPLETED and every != asked:
+            yield f"{run.name}: the trace has a row for every {every}, asked was {asked}"
 
 
 def pins(config: Any, lifted: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
@@ -254,8 +280,10 @@ CHECKS: tuple[Check, ...] = (
     _shared_process,
     _packages,
     _software,
+    _ambiguous,
     _settings,
     _unprobed,
+    _traced,
     _data_digest,
     _artefact_digests,
     _checkpoints,

@@ -85,7 +85,7 @@ def _comparison(evidence: Evidence, wanted: PlannedComparison, comparison: Any) 
         yield f"{where}: {wanted.control.name}, which the others are held against, did not complete"
     replica = evidence.record(wanted.runs[0].name)
     if wanted.runs[0].canary and replica is not None and replica["status"] == COMPLETED:
-        yield from _canary(comparison["canary"], replica, where)
+        yield from _canary(comparison["canary"], replica, where, wanted.runs[0].name)
 
 
 def _compared_inputs(
@@ -170,11 +170,13 @@ def _self_check(comparison: Any, where: str) -> Iterator[str]:
             yield f"{where}: a bit flipped in a copy of the control's {what} was not found"
 
 
-def _canary(canary: Any, record: Any, where: str) -> Iterator[str]:
+def _canary(canary: Any, record: Any, where: str, run: str) -> Iterator[str]:
     """The same training with another seed has to come out different at once."""
     seed, trained = record["config"]["seed"], record["canary"] or {}
     if canary is None:
         yield f"{where}: no canary was compared"
+    elif canary["run"] != run:
+        yield f"{where}: the canary is that of {canary['run']}, {run} was to carry one"
     elif canary["seed"] == seed or canary["seed"] != trained.get("seed"):
         yield f"{where}: the canary has not the seed that its run gave it, or the runs' own"
     elif canary["differs"] is not True or canary["step"] > FIRST_STEP:

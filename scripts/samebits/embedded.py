@@ -35,7 +35,7 @@ def evidence_of(report: Report) -> Evidence:
     return Evidence(
         config=document("config.json"),
         load=document("load/record.json"),
-        comparisons=tuple(document(name) for name in names if name.startswith("compare/")),
+        comparisons=tuple(document(name) for name in names if name.startswith(_COMPARE)),
         runs=runs,
         lock=evidence.lock_of(lock, runs),
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from samebits import canonical, environment_record, locks
 from samebits.errors import SamebitsError, all_problems, explain_os_error
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
+MOST_ERRORS = 100
+_LONGEST = 300  # characters of what is quoted
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # how a certificate writes a moment: UTC, to the second
 
 
@@ -233,8 +236,13 @@ def validator(definition: str | None) -> Draft202012Validator:
 
 def violations(content: Any, definition: str | None = None) -> Iterator[str]:
     """How a value breaks the schema, or one of its definitions; nothing when it does not."""
-    for error in sorted(validator(definition).iter_errors(content), key=_where):
-        yield f"at {_where(error)}: {error.message[:300]}"
+    yield from described(validator(definition), content)
+
+
+def described(held_against: Draft202012Validator, content: Any) -> Iterator[str]:
+    """The first hundred errors: of a hostile file all would take a thousand times its memory."""
+    for error in sorted(islice(held_against.iter_errors(content), MOST_ERRORS), key=_where):
+        yield f"at {_where(error)[:_LONGEST]}: {error.message[:_LONGEST]}"
 
 
 def _where(error: Any) -> str:

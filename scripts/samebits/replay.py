@@ -99,6 +99,7 @@ def problems(report: Report, record: Record) -> Iterator[str]:
         return
     if not checks.same(record["source"], control["source"]):
         yield "the run and the certified one ran on different source code"
+    yield from checks.ambiguous(record)
     yield from _settings(record)
     yield from _packages(report, record)
 

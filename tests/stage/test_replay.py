@@ -169,12 +169,18 @@ def test_a_training_that_failed_reproduces_nothing(certified: Certified) -> None
     assert certified.replay(folder).stdout == "NOT REPRODUCED\n"
 
 
-def test_a_second_replay_is_added_after_the_first(certified: Certified) -> None:
+def test_a_second_replay_is_added_after_the_first_and_the_same_one_is_not(
+    certified: Certified,
+) -> None:
     certified.replay(certified.run())
     again = certified.space.folder / "again"
     first = again / "first.json"
     first.write_bytes((again / "certificate.json").read_bytes())
-    certified.replay(certified.run(), first)
+    same = certified.replay(certified.run(), first)
+    assert same.returncode == 1
+    other = {"id": "4f1c0a52-7a1c-4d7e-9d39-0c7a1a1f0b11", "pid": 2}
+    done = certified.replay(certified.run(change=lambda r: r.update(process=other)), first)
+    assert done.returncode == 0, done.stderr
     assert len(certified.chain) == 2
     assert verify(again / "certificate.json")[0] == 0
 
@@ -188,6 +194,10 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     "setting": (lambda r: r["settings"][0].update(effective=7), "hash seed is 7"),
     "unprobed": (lambda r: r["settings"].pop(0), "not probed: hash seed"),
     "package": (lambda r: r["packages"].pop(0), "numpy: expected 2.4.6"),
+    "twice": (
+        lambda r: r["packages"].insert(0, {"name": "numpy", "version": "9"}),
+        "numpy is listed 2 times",
+    ),
     "varied": (factories.vary, "varied"),
     "lifted": (lambda r: r.update(lifted=["hash_seed"]), "lifted a pin"),
     "subset": (lambda r: r.update(subset={"samples": 1, "epochs": 1}), "part of the data"),

@@ -5,6 +5,7 @@ nothing else does. Every attack goes through verify.py itself: its exit code is 
 a traceback would fail the test.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
@@ -19,6 +20,10 @@ from samebits import canonical, certificate, report
 from samebits.verification import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, VERIFIED
 
 Json = Any
+# All mutants take twenty minutes; `make test-slow` tries one in five. SAMEBITS_ALL_ATTACKS=1 tries
+# all, and looks whether the lists below name anything that does not pass.
+ALL = bool(os.environ.get("SAMEBITS_ALL_ATTACKS"))
+SHARE = 1 if ALL else 5
 ISSUER, LABORATORY = attacks.signer(), attacks.signer("laboratory")
 
 
@@ -78,14 +83,14 @@ def test_some_changes_of_every_kind_are_refused(place: Place, issued: Json) -> N
 @pytest.mark.slow
 def test_every_change_of_anything_is_refused(place: Place, issued: Json) -> None:
     content = attacks.replayed(issued, LABORATORY)
-    assert refused(place, unsigned_mutants(content)) > 10_000
+    assert refused(place, attacks.drawn(unsigned_mutants(content), SHARE)) > 10_000 // SHARE
 
 
 @pytest.mark.slow
 def test_changes_of_a_certificate_with_all_findings_are_refused(
     place: Place, explained: Json
 ) -> None:
-    assert refused(place, attacks.drawn(unsigned_mutants(explained), 8)) > 2_000
+    assert refused(place, attacks.drawn(unsigned_mutants(explained), 8 * SHARE)) > 2_000 // SHARE
 
 
 @pytest.mark.parametrize("name", old_certificates.NAMES)
@@ -132,15 +137,18 @@ RUNS_WORD = {
     "records.runs.*.machine.memory_bytes: one more": "memory is shown in tenths of a GiB",
     "records.runs.*.surroundings.**": "what it saw of surroundings that were not varied",
     "records.runs.*.variations.applied.*": "how it was varied, in words: what it saw counts",
-    "records.runs.*.trace.**": "how its trace was taken: the trace's digest counts",
+    "records.runs.*.trace: key added|without loss|without source|without steps": "as above",
+    "records.runs.*.trace.loss": "whose loss it was: the trace's digest counts",
+    "records.runs.*.trace.source": "how its trace was taken: the same",
+    "records.runs.*.trace.steps": "how many steps it saw: the same",
     "records.runs.*.canary: key added": "as above",
     "records.runs.*.canary.seed: other type": "a whole number is one with and without .0",
     "records.runs.*.canary.steps": "how many steps it took: whether it differed counts",
-    "records.runs.*.settings: * twice|* swapped|without item 12": "rows twice, or of no pin",
+    "records.runs.*.settings: * swapped|without item 12": "another order; a row of no pin",
     "records.runs.*.settings.*: key added": "as above",
     "records.runs.*.settings.*.how": "how a setting was probed, in words",
     "records.runs.*.settings.12.**": "a setting that is not pinned: held against nothing",
-    "records.runs.*.packages: * twice|* swapped|without item 1": "rows twice; pip itself",
+    "records.runs.*.packages: * swapped|without item 1": "another order; pip itself",
     "records.runs.*.packages.*: key added": "as above",
     "records.runs.*.packages.*.name: upper case": "another spelling of one name",
     "records.runs.*.packages.1.version": "pip itself, which the lock leaves open",
@@ -220,7 +228,7 @@ def test_the_trusted_issuer_can_change_nothing_but_its_own_words(
 def test_the_trusted_issuer_who_takes_care_can_change_no_finding(
     place: Place, issued: Json
 ) -> None:
-    found = passed(place, issued, attacks.drawn(careful(attacks.mutants(issued["report"])), 48))
+    found = passed(place, issued, careful(attacks.drawn(attacks.mutants(issued["report"]), 48)))
     assert unexpected(found, ISSUERS_WORD | RUNS_WORD) == []
 
 
@@ -228,16 +236,16 @@ def test_the_trusted_issuer_who_takes_care_can_change_no_finding(
 def test_the_trusted_issuer_can_change_nothing_at_all_but_its_own_words(
     place: Place, issued: Json
 ) -> None:
-    found = passed(place, issued, attacks.mutants(issued["report"]))
+    found = passed(place, issued, attacks.drawn(attacks.mutants(issued["report"]), SHARE))
     assert unexpected(found, ISSUERS_WORD) == []
-    assert unused(found, ISSUERS_WORD) == []
+    assert not ALL or unused(found, ISSUERS_WORD) == []
 
 
 @pytest.mark.slow
 def test_the_trusted_issuer_who_takes_care_can_change_no_finding_at_all(
     place: Place, issued: Json
 ) -> None:
-    found = passed(place, issued, careful(attacks.mutants(issued["report"])))
+    found = passed(place, issued, careful(attacks.drawn(attacks.mutants(issued["report"]), SHARE)))
     assert unexpected(found, ISSUERS_WORD | RUNS_WORD) == []
 
 
@@ -247,7 +255,7 @@ def test_the_trusted_issuer_can_change_no_finding_of_any_kind(
     place: Place, explained: Json, evident: bool
 ) -> None:
     allowed = ISSUERS_WORD | (RUNS_WORD if evident else {})
-    made = attacks.drawn(attacks.mutants(explained["report"]), 8)
+    made = attacks.drawn(attacks.mutants(explained["report"]), 8 * SHARE)
     made = careful(made) if evident else made
     assert unexpected(passed(place, explained, made), allowed) == []
 

@@ -299,6 +299,15 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "another package version": on_record(set_item("packages", 0, "version", value="2.4.5")),
     "a package too many": on_record(lambda r: r["packages"].append({"name": "x", "version": "1"})),
     "a package too few": on_record(lambda r: r["packages"].pop(0)),
+    "a package twice, the locked version last": on_record(
+        lambda r: r["packages"].insert(0, {"name": "NumPy", "version": "9.9"})
+    ),
+    "a setting twice, the pinned one last": on_record(
+        lambda r: r["settings"].insert(
+            0, {"name": "oneDNN ISA", "expected": None, "effective": "SSE41", "how": "asked"}
+        )
+    ),
+    "a trace with fewer rows than asked for": on_record(set_item("trace", "every", value="off")),
     "run from another lock": on_record(set_item("lock", value=DIGEST)),
     "another lock": break_lock,
     "a lock that is none": lambda s: s.lock.write_text("numpy"),
@@ -348,6 +357,7 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "trace replaced": lambda s: arrays.save_arrays(s.runs[1] / "trace", factories.trace(seed=3)),
     "no canary": on_comparison(set_item("canary", value=None)),
     "no canary in the record": on_record(set_item("canary", value=None)),
+    "canary of another run": on_comparison(set_item("canary", "run", value="control")),
     "canary failed": on_record(set_item("canary", "digest", value=None)),
     "canary replaced": lambda s: arrays.save_arrays(s.runs[1] / "canary", factories.canary(4)),
     "canary gone": lambda s: (s.runs[1] / "canary" / "index.json").unlink(),

@@ -290,12 +290,15 @@ def test_a_trusted_issuer_cannot_say_what_its_evidence_does_not(issued: Json, wh
     assert set(problems(found)) == {"claim"}
 
 
-def test_evidence_that_cannot_be_graded_does_not_hold(issued: Json) -> None:
-    """Values that the schema allows, and that no arithmetic can take."""
-    for change in ungradable():
-        said = attacks.copied(issued["report"])
-        change(said)
-        assert verified(attacks.signed_again(issued, said, ISSUER)).code == DOES_NOT_HOLD
+def test_evidence_that_cannot_be_graded_does_not_hold(issued: Json, tmp_path: Path) -> None:
+    """Values that the schema allows, and that no arithmetic can take, or no protocol."""
+    space, comparisons = attacks.explained(tmp_path)
+    for content in (issued, attacks.certify(space, ISSUER, comparisons)):
+        for change in ungradable():
+            said = attacks.copied(content["report"])
+            change(said)
+            found = verified(attacks.signed_again(content, said, ISSUER))
+            assert found.code == DOES_NOT_HOLD
 
 
 def ungradable() -> Iterator[Callable[[Json], object]]:

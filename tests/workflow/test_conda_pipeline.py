@@ -41,7 +41,7 @@ def test_the_smoke_experiment_is_certified_and_a_second_call_does_nothing(
 ) -> None:
     smoke = ["--config", "experiment=smoke", "name=smoke"]
     snakemake(clone, conda, *smoke)
-    certificate = json.loads((clone / "results/smoke/certificate.json").read_bytes())
+    certificate = json.loads((clone / "results/smoke/certificate.json").read_bytes())["report"]
     assert certificate["verdict"] == "REPRODUCIBLE"
     assert "Nothing to be done" in snakemake(clone, conda, *smoke)
 
@@ -67,7 +67,7 @@ def test_another_deployment_of_the_same_lock_gives_the_same_bits(
     """Last in this file: it is the one that has uv build an environment beside conda's."""
     alone = "overrides=protocol.alone=[deployment] protocol.explain=[]"
     snakemake(clone, conda, "--config", "experiment=smoke", "name=deployed", alone)
-    certificate = json.loads((clone / "results/deployed/certificate.json").read_bytes())
+    certificate = json.loads((clone / "results/deployed/certificate.json").read_bytes())["report"]
     assert certificate["verdict"] == "REPRODUCIBLE"
     rows = {row["run"]: row for row in certificate["scope"]["variations"]}
     seen = rows["with-deployment"]

@@ -123,6 +123,9 @@ def test_without_a_key_the_certificate_is_unsigned_in_every_face(workspace: Work
     code, shown = verify(workspace, f"results/{name}/certificate.json")
     assert code == 3
     assert "UNSIGNED" in shown
+    again = workspace.snakemake("--config", f"name={name}", SMOKE)
+    assert "train control" not in again  # only what signs is made again
+    assert certificate(workspace, name)["signature"] == "SIGNED"
 
 
 def test_the_keys_place_is_in_no_output_log_or_parameter(
