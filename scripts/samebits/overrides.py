@@ -126,20 +126,25 @@ def parse(text: str) -> Override:
     return Override(key, _plain(parsed.value()), prefix)
 
 
-def _from_text(value: Any) -> Iterator[Override]:
-    """The ``overrides`` key: text in Hydra's notation, or a list of such."""
+def texts(value: Any, key: str) -> Iterator[str]:
+    """The single overrides in what Snakemake's ``config`` has for a key: text, or a list."""
     if isinstance(value, Mapping) and len(value) == 1:
         # Snakemake took `trainer={epochs: 5}` for YAML and split it at the colon: join it again.
         value = ": ".join(map(str, *value.items()))
-    problems = []
     for item in value if isinstance(value, (list, tuple)) else [value]:
         if not isinstance(item, str):
-            raise SamebitsError(f"overrides: expected text such as trainer.epochs=5, got {item!r}")
-        for text in split(item):
-            try:
-                yield parse(text)
-            except SamebitsError as error:
-                problems.append(str(error))
+            raise SamebitsError(f"{key}: expected text such as trainer.epochs=5, got {item!r}")
+        yield from split(item)
+
+
+def _from_text(value: Any) -> Iterator[Override]:
+    """The ``overrides`` key, in Hydra's notation."""
+    problems = []
+    for text in texts(value, "overrides"):
+        try:
+            yield parse(text)
+        except SamebitsError as error:
+            problems.append(str(error))
     if problems:
         raise SamebitsError(all_problems(problems))
 
