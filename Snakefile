@@ -4,6 +4,8 @@
 #          ├──> train replica ──┤       │
 #          └──> train with-… ───┘ <─────┘ they differ, or protocol=exhaustive: one run per variation
 #
+#   sweep=… makes this for every combination, and from all certificates: index ──> index.html, .csv
+#
 #   admit ──> train replay ──> replay ──> the certificate with one more signed statement
 #
 # Every rule runs scripts/<rule>.py in the environment envs/<rule>* and writes below <rule>/.
@@ -26,35 +28,62 @@ ENVS = Path(workflow.basedir, "envs")
 LAUNCH = SCRIPTS / "launch.py"
 sys.path.insert(0, str(SCRIPTS))
 
-from samebits import canonical, code, protocol, summary
+from samebits import canonical, code, protocol, starting, summary, sweeps
 from samebits.claims import BY_KEY as CLAIMS
-from samebits.configure import configure
 from samebits.errors import SamebitsError, explain_os_error
 
 started = psutil.Process().create_time()
 
 
-# ---- configure: the experiment, composed once ------------------------------------------------
+# ---- configure: the experiments, composed once -----------------------------------------------
 try:
-    experiment = configure(config, Path(workflow.basedir, "conf"))
-    DATA = f"data/{experiment.data_key}"
-    RESULTS = f"results/{experiment.name}"
-    # Written only when they differ: a change re-runs what depends on it and nothing else.
-    canonical.write_json_if_changed(f"{DATA}/config.json", experiment.part("data"))
-    canonical.write_json_if_changed(f"{RESULTS}/config.json", experiment.config)
+    plan = sweeps.plan(config, Path(workflow.basedir, "conf"))
+    WRITTEN = {
+        f"results/{name}/config.json": experiment.config
+        for name, experiment in plan.experiments.items()
+    }
+    for experiment in plan.experiments.values():
+        WRITTEN[f"data/{experiment.data_key}/config.json"] = experiment.part("data")
+    if plan.sweep:
+        WRITTEN[f"results/{plan.sweep.name}/sweep.json"] = plan.listed(
+            certificate="certificate.json", page="certificate.html"
+        )
+    starting.write(WRITTEN)
 except SamebitsError as error:
     raise WorkflowError(str(error))
 except OSError as error:
     raise WorkflowError(explain_os_error(error))
 
-experiment.signing.tell_jobs()
+plan.first.signing.tell_jobs()
 
-LOGS = f"logs/{experiment.name}"
+# A single experiment has its paths as they are; the experiments of a sweep share wildcards.
+NAME = "{experiment}" if plan.sweep else plan.first.name
+RESULTS = f"results/{NAME}"
+LOGS = f"logs/{NAME}"
+OF = ": {wildcards.experiment}" if plan.sweep else ""  # at the end of a message
+DATA = "data/{data}"
+SWEEP = f"results/{plan.sweep.name}" if plan.sweep else RESULTS
 # The most there can be; which of these are made is known after the first comparison.
-RUNS = {run.name: run for run in protocol.runs(protocol.plan(experiment.config, None))}
-RUNS["replay"] = protocol.PlannedRun("replay")
-TRAIN = experiment.config["framework"]["environment"]
-PROFILE = experiment.config["determinism"]
+RUNS = {
+    name: {run.name: run for run in protocol.runs(protocol.plan(made.config, None))}
+    | {"replay": protocol.PlannedRun("replay")}
+    for name, made in plan.experiments.items()
+}
+
+
+def of(wildcards):
+    """The experiment that a job belongs to."""
+    return plan.experiments[wildcards.experiment] if plan.sweep else plan.first
+
+
+def run_of(wildcards):
+    """What the rule train makes."""
+    return RUNS[of(wildcards).name][wildcards.run]
+
+
+def train_of(wildcards):
+    """The name of the environment in which an experiment trains."""
+    return of(wildcards).config["framework"]["environment"]
 
 
 # ---- environment: the same lock, by conda or by uv -------------------------------------------
@@ -73,7 +102,9 @@ def python(name, embedded=not CONDA):
 
 wildcard_constraints:
     environment=r"[a-z][a-z0-9.-]*",
-    run="|".join(RUNS),
+    experiment=plan.pattern,
+    data=r"\w+-[0-9a-f]{12}",
+    run="|".join(dict.fromkeys(run for runs in RUNS.values() for run in runs)),
     comparison="replica|each|cpu",
 
 
@@ -81,14 +112,21 @@ localrules:
     all,
     environment,
     certify,  # the signing key stays on the user's machine
+    index,
     replay,
+
+
+FACES = [
+    f"{RESULTS}/certificate.json",
+    f"{RESULTS}/certificate.html",
+    f"{RESULTS}/badge.svg",
+]
+INDEX = [f"{SWEEP}/index.html", f"{SWEEP}/index.csv"]
 
 
 rule all:
     input:
-        f"{RESULTS}/certificate.json",
-        f"{RESULTS}/certificate.html",
-        f"{RESULTS}/badge.svg",
+        INDEX if plan.sweep else FACES,
     message:
         "done"
 
@@ -132,13 +170,13 @@ rule load:
         arrays=directory(f"{DATA}/arrays"),
         record=f"{DATA}/record.json",
     log:
-        f"logs/load/{experiment.data_key}.log",
+        "logs/load/{data}.log",
     conda:
         "envs/load.yaml"
     params:
         python=python("load"),
     message:
-        "load the data ({experiment.data_key})"
+        "load the data ({wildcards.data})"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --config {input.config:q} --lock {input.lock:q}"
@@ -148,39 +186,49 @@ rule load:
 # ---- train: in separate processes, pinned and varied before the interpreter starts ------------
 
 
-def by_uv(run):
+def by_uv(wildcards):
     """Whether a run's environment is the embedded one; the variation `deployment` asks for it."""
-    return not CONDA or "deployment" in RUNS[run].variations
+    return not CONDA or "deployment" in run_of(wildcards).variations
+
+
+def data_of(file):
+    """A file of the data that an experiment trains on."""
+    return lambda wildcards: f"data/{of(wildcards).data_key}/{file}"
+
+
+def lock_of(wildcards):
+    """The lock of the environment in which an experiment trains."""
+    return ENVS / f"{train_of(wildcards)}.lock.txt"
 
 
 rule train:
     input:
-        lambda wildcards: environment(TRAIN, by_uv(wildcards.run)),
+        lambda wildcards: environment(train_of(wildcards), by_uv(wildcards)),
         launch=LAUNCH,
         script=f"{SCRIPTS}/train.py",
         code=sorted({*code.files(SCRIPTS / "train.py"), *code.files(LAUNCH)}),
-        model=experiment.model_files,
+        model=lambda wildcards: of(wildcards).model_files,
         config=f"{RESULTS}/config.json",
-        data=f"{DATA}/arrays",
-        lock=f"{ENVS}/{TRAIN}.lock.txt",
-        admitted=f"{RESULTS}/admitted.json" if experiment.replay else [],
+        data=data_of("arrays"),
+        lock=lock_of,
+        admitted=f"{RESULTS}/admitted.json" if plan.first.replay else [],
     output:
         directory(f"{RESULTS}/train/{{run}}"),
     log:
         f"{LOGS}/train/{{run}}.log",
     conda:
-        f"envs/{TRAIN}.yaml"
-    threads: PROFILE["intra_op_threads"] or 1
+        lambda wildcards: f"envs/{train_of(wildcards)}.yaml"
+    threads: lambda wildcards: of(wildcards).config["determinism"]["intra_op_threads"] or 1
     resources:
-        gpu=experiment.config["framework"]["gpus"],
+        gpu=lambda wildcards: of(wildcards).config["framework"]["gpus"],
     params:
-        python=lambda wildcards: python(TRAIN, by_uv(wildcards.run)),
-        pinned=lambda wildcards: experiment.variables(RUNS[wildcards.run].lift),
-        varied=lambda wildcards: RUNS[wildcards.run].launch_flags(),
-        changed=lambda wildcards: RUNS[wildcards.run].train_flags(),
-        source_path=lambda wildcards: experiment.source_path,
+        python=lambda wildcards: python(train_of(wildcards), by_uv(wildcards)),
+        pinned=lambda wildcards: of(wildcards).variables(run_of(wildcards).lift),
+        varied=lambda wildcards: run_of(wildcards).launch_flags(),
+        changed=lambda wildcards: run_of(wildcards).train_flags(),
+        source_path=lambda wildcards: of(wildcards).source_path,
     message:
-        "train {wildcards.run}"
+        f"train {{wildcards.run}}{OF}"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} {params.varied:q} {params.pinned:q} --"
         " {input.script:q} --config {input.config:q} --data {input.data:q}"
@@ -191,17 +239,37 @@ rule train:
 # ---- compare: measured, not judged; what it finds decides which runs are still wanted ---------
 
 
-def planned():
-    """All comparisons of this experiment. Waits for the first one."""
-    first = checkpoints.compare.get(comparison=protocol.FIRST).output[0]
-    return protocol.plan(experiment.config, canonical.read_json(first))
+def planned(wildcards):
+    """All comparisons of an experiment. Waits for the first one."""
+    made = of(wildcards)
+    wanted = {"experiment": made.name, "comparison": protocol.FIRST}
+    first = checkpoints.compare.get(**wanted).output[0]
+    return protocol.plan(made.config, canonical.read_json(first))
 
 
-def folders(name):
+def folder(wildcards, run):
+    """What the rule train makes of a planned run."""
+    return f"results/{of(wildcards).name}/train/{run.name}"
+
+
+def folders(wildcards):
     """The runs of one comparison, its control first."""
-    known = [protocol.first(experiment.config)] if name == protocol.FIRST else planned()
+    name = wildcards.comparison
+    first = [protocol.first(of(wildcards).config)]
+    known = first if name == protocol.FIRST else planned(wildcards)
     wanted = next(comparison for comparison in known if comparison.name == name)
-    return [f"{RESULTS}/train/{run.name}" for run in (wanted.control, *wanted.runs)]
+    return [folder(wildcards, run) for run in (wanted.control, *wanted.runs)]
+
+
+def all_folders(wildcards):
+    """All runs of an experiment."""
+    return [folder(wildcards, run) for run in protocol.runs(planned(wildcards))]
+
+
+def all_comparisons(wildcards):
+    """All comparisons of an experiment, as files."""
+    path = f"results/{of(wildcards).name}/compare"
+    return [f"{path}/{comparison.name}.json" for comparison in planned(wildcards)]
 
 
 def flags(name, values):
@@ -214,8 +282,8 @@ checkpoint compare:
         launch=LAUNCH,
         script=f"{SCRIPTS}/compare.py",
         code=code.files(SCRIPTS / "compare.py"),
-        control=lambda wildcards: folders(wildcards.comparison)[0],
-        replicas=lambda wildcards: folders(wildcards.comparison)[1:],
+        control=lambda wildcards: folders(wildcards)[0],
+        replicas=lambda wildcards: folders(wildcards)[1:],
     output:
         f"{RESULTS}/compare/{{comparison}}.json",
     log:
@@ -226,7 +294,7 @@ checkpoint compare:
         python=python("compare"),
         replicas=lambda wildcards, input: flags("--replica", input.replicas),
     message:
-        "compare the runs bit for bit ({wildcards.comparison})"
+        f"compare the runs bit for bit ({{wildcards.comparison}}){OF}"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --control {input.control:q} {params.replicas:q} --output {output:q}"
@@ -234,12 +302,19 @@ checkpoint compare:
 
 # ---- certify: graded, signed, for people and for programs --------------------------------------
 
-STAGES = ["load", TRAIN, "compare", "certify"]
-DEPENDENCIES = {"Snakefile": workflow.main_snakefile} | {
-    f"envs/{stage}.{kind}.txt": str(ENVS / f"{stage}.{kind}.txt")
-    for stage in STAGES
-    for kind in ("lock", "linux-64.pin")
-}
+STAGES = ["load", "compare", "certify"]
+
+
+def locks_of(wildcards):
+    """The locks of the environments that an experiment is made in."""
+    return [str(ENVS / f"{stage}.lock.txt") for stage in (*STAGES, train_of(wildcards))]
+
+
+def dependencies(wildcards):
+    """What a certificate rests on beside the code, by the names that it has there."""
+    pins = [path.replace(".lock.", ".linux-64.pin.") for path in locks_of(wildcards)]
+    named = {f"envs/{Path(path).name}": path for path in (*locks_of(wildcards), *pins)}
+    return {"Snakefile": str(workflow.main_snakefile)} | named
 
 
 rule certify:
@@ -249,19 +324,17 @@ rule certify:
         script=f"{SCRIPTS}/certify.py",
         code=code.files(SCRIPTS / "certify.py"),
         config=f"{RESULTS}/config.json",
-        load=f"{DATA}/record.json",
-        runs=lambda _: [
-            f"{RESULTS}/train/{run.name}" for run in protocol.runs(planned())
-        ],
-        comparisons=lambda _: [f"{RESULTS}/compare/{c.name}.json" for c in planned()],
-        lock=f"{ENVS}/{TRAIN}.lock.txt",
-        dependencies=list(DEPENDENCIES.values()),
+        load=data_of("record.json"),
+        runs=all_folders,
+        comparisons=all_comparisons,
+        lock=lock_of,
+        dependencies=lambda wildcards: list(dependencies(wildcards).values()),
     output:
         certificate=f"{RESULTS}/certificate.json",
         page=report(
             f"{RESULTS}/certificate.html",
             category="Certificate",
-            labels={"experiment": experiment.name},
+            labels={"experiment": NAME},
             caption="docs/certificate.rst",
         ),
         badge=f"{RESULTS}/badge.svg",
@@ -273,13 +346,15 @@ rule certify:
         python=python("certify"),
         runs=lambda wildcards, input: flags("--run", input.runs),
         comparisons=lambda wildcards, input: flags("--comparison", input.comparisons),
-        dependencies=flags("--dependency", map("=".join, DEPENDENCIES.items())),
-        overridden=flags("--overridden", experiment.overridden),
-        name=experiment.name,
-        repeat=experiment.command(),
+        dependencies=lambda wildcards: flags(
+            "--dependency", map("=".join, dependencies(wildcards).items())
+        ),
+        overridden=lambda wildcards: flags("--overridden", of(wildcards).overridden),
+        name=lambda wildcards: of(wildcards).name,
+        repeat=lambda wildcards: of(wildcards).command(),
         checkout=subpath(input.script, ancestor=2),
     message:
-        "certify"
+        f"certify{OF}"
     shell:
         "{params.python:q} {input.launch:q} --signing --log {log:q} --"
         " {input.script:q} --config {input.config:q} --name {params.name:q}"
@@ -287,6 +362,34 @@ rule certify:
         " {params.runs:q} {params.comparisons:q} {params.dependencies:q} {params.overridden:q}"
         " --checkout {params.checkout:q} --repeat {params.repeat:q}"
         " --output {output.certificate:q} --page {output.page:q} --badge {output.badge:q}"
+
+
+# ---- index: all certificates of a sweep, side by side -----------------------------------------
+
+
+rule index:
+    input:
+        environment("certify"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/index.py",
+        code=code.files(SCRIPTS / "index.py"),
+        sweep=f"{SWEEP}/sweep.json",
+        certificates=[f"results/{name}/certificate.json" for name in plan.experiments],
+    output:
+        page=f"{SWEEP}/index.html",
+        table=f"{SWEEP}/index.csv",
+    log:
+        f"logs/{SWEEP.removeprefix('results/')}/index.log",
+    conda:
+        "envs/certify.yaml"
+    params:
+        python=python("certify"),
+    message:
+        "put all certificates on one page"
+    shell:
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} --sweep {input.sweep:q} --page {output.page:q}"
+        " --table {output.table:q}"
 
 
 # ---- bundle and crate: what is handed on. Not part of `all`; `make bundle` asks for both -------
@@ -300,12 +403,10 @@ rule bundle:
         code=code.files(SCRIPTS / "bundle.py"),
         certificate=f"{RESULTS}/certificate.json",
         config=f"{RESULTS}/config.json",
-        load=f"{DATA}/record.json",
-        runs=lambda _: [
-            f"{RESULTS}/train/{run.name}" for run in protocol.runs(planned())
-        ],
-        comparisons=lambda _: [f"{RESULTS}/compare/{c.name}.json" for c in planned()],
-        lock=f"{ENVS}/{TRAIN}.lock.txt",
+        load=data_of("record.json"),
+        runs=all_folders,
+        comparisons=all_comparisons,
+        lock=lock_of,
     output:
         f"{RESULTS}/certificate.zip",
     log:
@@ -336,7 +437,7 @@ rule crate:
         badge=f"{RESULTS}/badge.svg",
         bundle=f"{RESULTS}/certificate.zip",
         workflow=workflow.main_snakefile,
-        locks=[str(ENVS / f"{stage}.lock.txt") for stage in STAGES],
+        locks=locks_of,
     output:
         crate=f"{RESULTS}/ro-crate-metadata.json",
         workflow=f"{RESULTS}/workflow.smk",
@@ -347,7 +448,7 @@ rule crate:
         "envs/crate.yaml"
     params:
         python=python("crate"),
-        locks=flags("--lock", [str(ENVS / f"{stage}.lock.txt") for stage in STAGES]),
+        locks=lambda wildcards, input: flags("--lock", input.locks),
         folder=subpath(output.crate, parent=True),
     message:
         "describe the results for other programs"
@@ -364,8 +465,8 @@ rule crate:
 
 # Braces in a path are wildcards to Snakemake, unless they are doubled.
 REPLAYED = "certificate=PATH"
-if experiment.replay:
-    REPLAYED = experiment.replay.path.replace("{", "{{").replace("}", "}}")
+if plan.first.replay:
+    REPLAYED = plan.first.replay.path.replace("{", "{{").replace("}", "}}")
 
 
 rule admit:
@@ -383,7 +484,7 @@ rule admit:
         "envs/certify.yaml"
     params:
         python=python("certify"),
-        digest=experiment.replay.digest if experiment.replay else "",
+        digest=plan.first.replay.digest if plan.first.replay else "",
     message:
         "check the certificate, and whether this machine is inside of its scope"
     shell:
@@ -430,12 +531,12 @@ CLAIMED_FRAMEWORKS = ["tf2.1", "tf2.8", "tf2.21"]
 
 def mnist(wildcards):
     """The data that the article is about; the rule load makes the configured data only."""
-    option = experiment.config["data"]["option"]
+    option = plan.first.config["data"]["option"]
     if option != "mnist":
         raise WorkflowError(
             f"claims: expected data=mnist, got data={option}; leave data out of --config"
         )
-    return f"{DATA}/arrays"
+    return f"data/{plan.first.data_key}/arrays"
 
 
 rule claim:
@@ -493,11 +594,17 @@ rule claims:
         " --output {output.collected:q} --page {output.page:q}"
 
 
+if plan.sweep and workflow.is_main_process:
+    # A dry run shows it too.
+    print(sweeps.counted(plan, STAGES), file=sys.stderr, flush=True)
+
+
 onstart:
+    starting.write_locked(WRITTEN)
     # A protocol that only explains differences makes its further runs when there are some.
-    chosen = experiment.config["protocol"]
-    if chosen["alone"] or chosen["lift"]:
-        wanted = protocol.plan(experiment.config, None)
+    chosen = plan.first.config["protocol"]
+    if not plan.sweep and (chosen["alone"] or chosen["lift"]):
+        wanted = protocol.plan(plan.first.config, None)
         print(
             summary.cost(wanted, workflow.cores or 1), file=sys.stderr, flush=True
         )
@@ -505,12 +612,14 @@ onstart:
 
 onerror:
     # A run that failed where the control failed as well shows nothing: it is made again.
-    for record in Path(RESULTS, "train").glob("*/record.json"):
-        if canonical.read_json(record)["status"] == "failed":
-            shutil.rmtree(record.parent)
+    for name in plan.experiments:
+        for record in Path("results", name, "train").glob("*/record.json"):
+            if canonical.read_json(record)["status"] == "failed":
+                shutil.rmtree(record.parent)
 
 
 onsuccess:
+    took, colour = time.time() - started, sys.stdout.isatty()
     for folder, tell in (
         (RESULTS, summary.text),
         (f"{RESULTS}/replay", summary.replay),
@@ -519,5 +628,7 @@ onsuccess:
             folder, "certificate.html"
         )
         if issued.is_file() and issued.stat().st_mtime >= started:
-            took, colour = time.time() - started, sys.stdout.isatty()
             print(tell(canonical.read_json(issued), issued, page, took, colour))
+    table, page = Path(SWEEP, "index.csv"), Path(SWEEP, "index.html")
+    if plan.sweep and table.is_file() and table.stat().st_mtime >= started:
+        print(summary.sweep(table, page, took, colour))

@@ -8,6 +8,7 @@ GUARANTEES  a combination is the experiment that its overrides make by themselve
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice, product
@@ -20,7 +21,7 @@ from hydra.core.override_parser.types import ChoiceSweep, RangeSweep
 from hydra.core.override_parser.types import Override as Parsed
 from hydra.errors import HydraException
 
-from samebits import canonical, configure, overrides, replaying, signing_choice
+from samebits import canonical, configure, overrides, protocol, replaying, signing_choice
 from samebits.composition import Composer
 from samebits.configure import GROUPS, Experiment, default_name
 from samebits.errors import SamebitsError, all_problems
@@ -55,6 +56,30 @@ class Plan:
     def first(self) -> Experiment:
         """The experiment, or of a sweep the first: for what all have in common."""
         return next(iter(self.experiments.values()))
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression for the names of the experiments."""
+        return rf"{re.escape(self.sweep.name)}/[^/]+" if self.sweep else re.escape(self.first.name)
+
+    def listed(self, **files: str) -> dict[str, Any]:
+        """The experiments as a file that lies beside their folders has them.
+
+        ``files``: what is to be named of each folder, by what it is.
+        """
+        return {
+            "format": FORMAT,
+            "keys": list(self.sweep.keys) if self.sweep else [],
+            "combinations": [
+                {"name": folder, "digest": experiment.digest}
+                | {what: f"{folder}/{file}" for what, file in files.items()}
+                for folder, experiment in self._folders()
+            ],
+        }
+
+    def _folders(self) -> Iterator[tuple[str, Experiment]]:
+        for name, experiment in self.experiments.items():
+            yield name.rpartition("/")[2], experiment
 
 
 def plan(config: Mapping[str, Any], conf: Path) -> Plan:
@@ -203,14 +228,18 @@ def _name(given: list[Override], swept: Mapping[str, list[Override]]) -> str:
 # --- what is said of them ------------------------------------------------------------------------
 
 
-def counted(plan: Plan, least: int, most: int, environments: int) -> str:
-    """How much a sweep is, in one line. ``least``, ``most``: how many trainings it can be."""
+def counted(plan: Plan, stages: Iterable[str]) -> str:
+    """How much a sweep is, in one line. ``stages``: environments beside those that train."""
+    made = plan.experiments.values()
+    least, most = map(sum, zip(*(protocol.trainings(one.config) for one in made), strict=True))
     more = f" (up to {most:,} where bits differ)" if most > least else ""
     parts = [
-        _number(len(plan.experiments), "combination") + _same(plan),
+        _number(len(made), "combination") + _same(plan),
         _number(least, "training") + more,
-        _number(len({made.data_key for made in plan.experiments.values()}), "data set"),
-        _number(environments, "environment"),
+        _number(len({one.data_key for one in made}), "data set"),
+        _number(
+            len({*stages, *(one.config["framework"]["environment"] for one in made)}), "environment"
+        ),
     ]
     return f"{KEY} {plan.sweep.name if plan.sweep else ''}: {', '.join(parts)}"
 
