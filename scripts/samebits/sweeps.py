@@ -69,6 +69,7 @@ class Plan:
         """
         return {
             "format": FORMAT,
+            "name": self.sweep.name if self.sweep else self.first.name,
             "keys": list(self.sweep.keys) if self.sweep else [],
             "combinations": [
                 {"name": folder, "digest": experiment.digest}
