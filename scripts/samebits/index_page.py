@@ -37,20 +37,19 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
     """The page. ``file``: what the table is called, the bytes of which are ``table``."""
     environment = templates.environment()
     environment.filters |= {"shown": shown, "spent": spent, "where": wording.where}
-    names = index_rows.metrics(rows)
-    shown_metrics = ([name for name in names if not name.endswith("loss")] or names)[:2]
-    spreads = index_rows.spreads(rows, shown_metrics[-1]) if shown_metrics else []
+    metrics = index_rows.telling(rows)
+    spreads = index_rows.spreads(rows, metrics[-1]) if metrics else {}
     return environment.get_template(TEMPLATE.name).render(
         style=STYLE.name,
         name=name,
         rows=rows,
         labels=[list(_labels(row)) for row in rows],
         faces=_FACES,
-        metrics=shown_metrics,
+        metrics=metrics,
         title=title,
         counts=list(_counts(rows)),
         unsigned=sum(row.signature == certificate.UNSIGNED for row in rows),
-        spreads=list(_drawn(spreads)),
+        spreads=list(_drawn([*spreads.values()])),
         frame={"width": WIDTH, "height": HEIGHT},
         seconds=sum(row.seconds for row in rows),
         runs=sum(row.runs for row in rows),
@@ -62,7 +61,7 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
 def title(metric: str) -> str:
     """A metric's name for people."""
     plain = metric.removeprefix(VALIDATION).replace("_", " ")
-    return f"{plain}, validation" if metric.startswith(VALIDATION) else plain
+    return f"validation {plain}" if metric.startswith(VALIDATION) else plain
 
 
 def shown(value: float | None) -> str:

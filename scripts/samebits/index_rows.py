@@ -169,13 +169,20 @@ def _place(metric: str, name: str) -> tuple[bool, bool, str, bool]:
     return metric == _LOSS, metric != _USUAL, metric, name != metric
 
 
-def spreads(rows: Sequence[Row], metric: str) -> list[Spread]:
-    """A metric over seeds, wherever there are several of otherwise equal experiments."""
+def telling(rows: Iterable[Row]) -> list[str]:
+    """The metric that says most, and the same on validation data: the last one is compared."""
+    names = metrics(rows)
+    first = next((name for name in names if not name.endswith(_LOSS)), _LOSS)
+    return [name for name in (first, f"{VALIDATION}{first}") if name in names]
+
+
+def spreads(rows: Iterable[Row], metric: str) -> dict[str, Spread]:
+    """A metric over seeds by group, wherever experiments that are otherwise equal have several."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if row.group is not None and row.seed is not None and metric in row.metrics:
             groups.setdefault(row.group, []).append(row)
-    return [_spread(found, metric) for found in groups.values() if len(found) > 1]
+    return {key: _spread(found, metric) for key, found in groups.items() if len(found) > 1}
 
 
 def _spread(rows: Sequence[Row], metric: str) -> Spread:
