@@ -223,11 +223,11 @@ def _refuse_unknown_options(wanted: Iterable[Override], composer: Composer) -> N
         raise SamebitsError(all_problems(problems))
 
 
-def _leaves(override: Override) -> list[tuple[str, str]]:
+def leaves(override: Override) -> list[str]:
     """The keys that an override sets: one, or those of a mapping given to a group."""
     if override.key in GROUPS and isinstance(override.value, dict):
-        return [(f"{override.key}.{key}", override.prefix) for key in override.value]
-    return [(override.key, override.prefix)]
+        return [f"{override.key}.{key}" for key in override.value]
+    return [override.key]
 
 
 def _refuse_unknown_keys(wanted: Iterable[Override], of_base: frozenset[str]) -> None:
@@ -235,8 +235,8 @@ def _refuse_unknown_keys(wanted: Iterable[Override], of_base: frozenset[str]) ->
     problems = [
         f"{key}: no such key; {_nearest(key, _siblings(key, known))}"
         for override in wanted
-        for key, prefix in _leaves(override)
-        if key not in known and prefix in ("", "~")
+        for key in leaves(override)
+        if key not in known and override.prefix in ("", "~")
     ]
     if problems:
         raise SamebitsError(all_problems(problems))

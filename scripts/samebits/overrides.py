@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override as Parsed
 from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException
 
@@ -117,13 +118,18 @@ def parse(text: str) -> Override:
         raise SamebitsError(f"override {text!r}: expected KEY=VALUE, got: {error}") from None
     if parsed.is_sweep_override():
         raise SamebitsError(f"override {text!r}: expected one value, got several")
+    return of(parsed, parsed.value())
+
+
+def of(parsed: Parsed, value: Any) -> Override:
+    """What Hydra has parsed, with this value of those that it may have."""
     key = parsed.get_key_element().lstrip("+~")
     if not key:
-        raise SamebitsError(f"override {text!r}: expected KEY=VALUE, got no key")
+        raise SamebitsError(f"override {parsed.input_line!r}: expected KEY=VALUE, got no key")
     if parsed.is_delete():
         return Override(key, None, "~")
     prefix = "++" if parsed.is_force_add() else "+" if parsed.is_add() else ""
-    return Override(key, _plain(parsed.value()), prefix)
+    return Override(key, _plain(value), prefix)
 
 
 def texts(value: Any, key: str) -> Iterator[str]:

@@ -23,7 +23,7 @@ from hydra.errors import HydraException
 
 from samebits import canonical, configure, overrides, protocol, replaying, signing_choice
 from samebits.composition import Composer
-from samebits.configure import GROUPS, Experiment, default_name
+from samebits.configure import GROUPS, Experiment, default_name, leaves
 from samebits.errors import SamebitsError, all_problems
 from samebits.overrides import Override
 
@@ -102,7 +102,8 @@ def plan(config: Mapping[str, Any], conf: Path) -> Plan:
         for combination in product(*swept.values()):
             made.add(combination, given, composer)
     made.refuse()
-    return Plan(made.experiments, Sweep(name, tuple(swept), made.asked))
+    keys = {key: None for values in swept.values() for one in values for key in leaves(one)}
+    return Plan(made.experiments, Sweep(name, tuple(keys), made.asked))
 
 
 # --- the grammar: Hydra's ------------------------------------------------------------------------
@@ -143,23 +144,23 @@ def _values(text: str, parser: OverridesParser) -> list[Override]:
     if group in _NOT_SWEPT:
         raise SamebitsError(f"{KEY}: {group} is for all combinations; give it by itself")
     if not parsed.is_sweep_override():
-        return [overrides.parse(text)]
+        return [overrides.of(parsed, parsed.value())]
     if not parsed.is_discrete_sweep():
         raise SamebitsError(
             f"{KEY}: {text!r}: an interval has no list of values; use range or choice"
         )
-    values = [overrides.parse(f"{parsed.get_key_element()}={one}") for one in _each(parsed)]
+    values = [overrides.of(parsed, value) for value in _each(parsed)]
     if not values:
         raise SamebitsError(f"{KEY}: {text!r} is no value at all; valid: {_valid(parsed)}")
     return values
 
 
-def _each(parsed: Parsed) -> Iterator[str]:
-    """The values as text, no more than can be swept, in the order in which they are written."""
+def _each(parsed: Parsed) -> Iterator[Any]:
+    """The values, no more than can be swept, in the order in which they are written."""
     values = parsed.value()
     if isinstance(values, ChoiceSweep | RangeSweep):
         values.shuffle = False  # the order shows nothing, and each start would have its own
-    return islice(parsed.sweep_string_iterator(), _MOST + 1)
+    return islice(parsed.sweep_iterator(), _MOST + 1)
 
 
 def _valid(parsed: Parsed) -> str:
