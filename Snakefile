@@ -12,12 +12,14 @@
 # Rules use `shell:`, because a run must be pinned before its interpreter starts: launch.py does
 # that, and keeps the log.
 
+import shlex
 import shutil
 import sys
 import time
 from pathlib import Path
 
 import psutil
+from snakemake.exceptions import IncompleteCheckpointException
 from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
@@ -81,9 +83,20 @@ def run_of(wildcards):
     return RUNS[of(wildcards).name][wildcards.run]
 
 
-def train_of(wildcards):
-    """The name of the environment in which an experiment trains."""
-    return of(wildcards).config["framework"]["environment"]
+def each(value):
+    """What an experiment has of something: the value where all have the same, else a function."""
+    first, *others = map(value, plan.experiments.values())
+    if all(other == first for other in others):
+        return first
+    return lambda wildcards: value(of(wildcards))
+
+
+def code_of(*scripts):
+    """The code that a stage runs, as one file that is another one when any of it changes."""
+    digest, files = code.listed(SCRIPTS / script for script in scripts)
+    path = f".samebits/code/{Path(scripts[0]).stem}-{digest}.json"
+    canonical.write_json_if_changed(Path(path), files)
+    return path
 
 
 # ---- environment: the same lock, by conda or by uv -------------------------------------------
@@ -135,7 +148,7 @@ rule environment:
     input:
         launch=LAUNCH,
         script=f"{SCRIPTS}/environment.py",
-        code=code.files(SCRIPTS / "environment.py"),
+        code=code_of("environment.py"),
         definition=f"{ENVS}/{{environment}}.yaml",
         lock=f"{ENVS}/{{environment}}.lock.txt",
     output:
@@ -163,7 +176,7 @@ rule load:
         environment("load"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/load.py",
-        code=code.files(SCRIPTS / "load.py"),
+        code=code_of("load.py"),
         config=f"{DATA}/config.json",
         lock=f"{ENVS}/load.lock.txt",
     output:
@@ -186,54 +199,54 @@ rule load:
 # ---- train: in separate processes, pinned and varied before the interpreter starts ------------
 
 
-def by_uv(wildcards):
-    """Whether a run's environment is the embedded one; the variation `deployment` asks for it."""
-    return not CONDA or "deployment" in run_of(wildcards).variations
+def train_in(what):
+    """``environment`` or ``python`` of a run; the variation `deployment` asks for the embedded one."""
+    if not CONDA:
+        return each(lambda made: what(made.environment))
+    return lambda wildcards: what(
+        of(wildcards).environment, "deployment" in run_of(wildcards).variations
+    )
 
 
-def data_of(file):
-    """A file of the data that an experiment trains on."""
-    return lambda wildcards: f"data/{of(wildcards).data_key}/{file}"
-
-
-def lock_of(wildcards):
-    """The lock of the environment in which an experiment trains."""
-    return ENVS / f"{train_of(wildcards)}.lock.txt"
+def train_lock(made):
+    return ENVS / f"{made.environment}.lock.txt"
 
 
 rule train:
     input:
-        lambda wildcards: environment(train_of(wildcards), by_uv(wildcards)),
+        train_in(environment),
         launch=LAUNCH,
         script=f"{SCRIPTS}/train.py",
-        code=sorted({*code.files(SCRIPTS / "train.py"), *code.files(LAUNCH)}),
-        model=lambda wildcards: of(wildcards).model_files,
+        code=code_of("train.py", "launch.py"),
+        model=each(lambda made: made.model_files),
         config=f"{RESULTS}/config.json",
-        data=data_of("arrays"),
-        lock=lock_of,
+        data=each(lambda made: f"data/{made.data_key}/arrays"),
+        lock=each(train_lock),
         admitted=f"{RESULTS}/admitted.json" if plan.first.replay else [],
     output:
         directory(f"{RESULTS}/train/{{run}}"),
     log:
         f"{LOGS}/train/{{run}}.log",
     conda:
-        lambda wildcards: f"envs/{train_of(wildcards)}.yaml"
-    threads: lambda wildcards: of(wildcards).config["determinism"]["intra_op_threads"] or 1
+        each(lambda made: f"envs/{made.environment}.yaml")
+    threads: each(lambda made: made.config["determinism"]["intra_op_threads"] or 1)
     resources:
-        gpu=lambda wildcards: of(wildcards).config["framework"]["gpus"],
+        gpu=each(lambda made: made.config["framework"]["gpus"]),
     params:
-        python=lambda wildcards: python(train_of(wildcards), by_uv(wildcards)),
-        pinned=lambda wildcards: of(wildcards).variables(run_of(wildcards).lift),
-        varied=lambda wildcards: run_of(wildcards).launch_flags(),
-        changed=lambda wildcards: run_of(wildcards).train_flags(),
-        source_path=lambda wildcards: of(wildcards).source_path,
+        python=train_in(python),
+        pinned=lambda wildcards: shlex.join(
+            of(wildcards).variables(run_of(wildcards).lift)
+        ),
+        varied=lambda wildcards: shlex.join(run_of(wildcards).launch_flags()),
+        changed=lambda wildcards: shlex.join(run_of(wildcards).train_flags()),
+        source_path=each(lambda made: made.source_path),
     message:
         f"train {{wildcards.run}}{OF}"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} {params.varied:q} {params.pinned:q} --"
+        "{params.python:q} {input.launch:q} --log {log:q} {params.varied} {params.pinned} --"
         " {input.script:q} --config {input.config:q} --data {input.data:q}"
         " --lock {input.lock:q} --source-path {params.source_path:q} --run {wildcards.run:q}"
-        " {params.changed:q} --output {output:q}"
+        " {params.changed} --output {output:q}"
 
 
 # ---- compare: measured, not judged; what it finds decides which runs are still wanted ---------
@@ -256,24 +269,33 @@ def folders(wildcards):
     """The runs of one comparison, its control first."""
     name = wildcards.comparison
     first = [protocol.first(of(wildcards).config)]
-    known = first if name == protocol.FIRST else planned(wildcards)
-    wanted = next(comparison for comparison in known if comparison.name == name)
+    comparisons = first if name == protocol.FIRST else planned(wildcards)
+    wanted = next(comparison for comparison in comparisons if comparison.name == name)
     return [folder(wildcards, run) for run in (wanted.control, *wanted.runs)]
+
+
+def known(wildcards):
+    """The comparisons that are known: the first one, until it is made. Then this is asked again."""
+    try:
+        return planned(wildcards)
+    except IncompleteCheckpointException:
+        return [protocol.first(of(wildcards).config)]
 
 
 def all_folders(wildcards):
     """All runs of an experiment."""
-    return [folder(wildcards, run) for run in protocol.runs(planned(wildcards))]
+    return [folder(wildcards, run) for run in protocol.runs(known(wildcards))]
 
 
 def all_comparisons(wildcards):
     """All comparisons of an experiment, as files."""
     path = f"results/{of(wildcards).name}/compare"
-    return [f"{path}/{comparison.name}.json" for comparison in planned(wildcards)]
+    return [f"{path}/{comparison.name}.json" for comparison in known(wildcards)]
 
 
 def flags(name, values):
-    return [word for value in values for word in (name, value)]
+    """A flag for each value, quoted for the shell: as text, which costs Snakemake least."""
+    return shlex.join(word for value in values for word in (name, str(value)))
 
 
 checkpoint compare:
@@ -281,7 +303,7 @@ checkpoint compare:
         environment("compare"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/compare.py",
-        code=code.files(SCRIPTS / "compare.py"),
+        code=code_of("compare.py"),
         control=lambda wildcards: folders(wildcards)[0],
         replicas=lambda wildcards: folders(wildcards)[1:],
     output:
@@ -297,7 +319,7 @@ checkpoint compare:
         f"compare the runs bit for bit ({{wildcards.comparison}}){OF}"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --"
-        " {input.script:q} --control {input.control:q} {params.replicas:q} --output {output:q}"
+        " {input.script:q} --control {input.control:q} {params.replicas} --output {output:q}"
 
 
 # ---- certify: graded, signed, for people and for programs --------------------------------------
@@ -305,15 +327,15 @@ checkpoint compare:
 STAGES = ["load", "compare", "certify"]
 
 
-def locks_of(wildcards):
+def locks(made):
     """The locks of the environments that an experiment is made in."""
-    return [str(ENVS / f"{stage}.lock.txt") for stage in (*STAGES, train_of(wildcards))]
+    return [str(ENVS / f"{stage}.lock.txt") for stage in (*STAGES, made.environment)]
 
 
-def dependencies(wildcards):
+def dependencies(made):
     """What a certificate rests on beside the code, by the names that it has there."""
-    pins = [path.replace(".lock.", ".linux-64.pin.") for path in locks_of(wildcards)]
-    named = {f"envs/{Path(path).name}": path for path in (*locks_of(wildcards), *pins)}
+    pins = [path.replace(".lock.", ".linux-64.pin.") for path in locks(made)]
+    named = {f"envs/{Path(path).name}": path for path in (*locks(made), *pins)}
     return {"Snakefile": str(workflow.main_snakefile)} | named
 
 
@@ -322,13 +344,13 @@ rule certify:
         environment("certify"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/certify.py",
-        code=code.files(SCRIPTS / "certify.py"),
+        code=code_of("certify.py"),
         config=f"{RESULTS}/config.json",
-        load=data_of("record.json"),
+        load=each(lambda made: f"data/{made.data_key}/record.json"),
         runs=all_folders,
         comparisons=all_comparisons,
-        lock=lock_of,
-        dependencies=lambda wildcards: list(dependencies(wildcards).values()),
+        lock=each(train_lock),
+        dependencies=each(lambda made: list(dependencies(made).values())),
     output:
         certificate=f"{RESULTS}/certificate.json",
         page=report(
@@ -346,10 +368,12 @@ rule certify:
         python=python("certify"),
         runs=lambda wildcards, input: flags("--run", input.runs),
         comparisons=lambda wildcards, input: flags("--comparison", input.comparisons),
-        dependencies=lambda wildcards: flags(
-            "--dependency", map("=".join, dependencies(wildcards).items())
+        dependencies=each(
+            lambda made: flags(
+                "--dependency", map("=".join, dependencies(made).items())
+            )
         ),
-        overridden=lambda wildcards: flags("--overridden", of(wildcards).overridden),
+        overridden=each(lambda made: flags("--overridden", made.overridden)),
         name=lambda wildcards: of(wildcards).name,
         repeat=lambda wildcards: of(wildcards).command(),
         checkout=subpath(input.script, ancestor=2),
@@ -359,7 +383,7 @@ rule certify:
         "{params.python:q} {input.launch:q} --signing --log {log:q} --"
         " {input.script:q} --config {input.config:q} --name {params.name:q}"
         " --lock {input.lock:q} --load-record {input.load:q}"
-        " {params.runs:q} {params.comparisons:q} {params.dependencies:q} {params.overridden:q}"
+        " {params.runs} {params.comparisons} {params.dependencies} {params.overridden}"
         " --checkout {params.checkout:q} --repeat {params.repeat:q}"
         " --output {output.certificate:q} --page {output.page:q} --badge {output.badge:q}"
 
@@ -372,7 +396,7 @@ rule index:
         environment("certify"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/index.py",
-        code=code.files(SCRIPTS / "index.py"),
+        code=code_of("index.py"),
         sweep=f"{SWEEP}/sweep.json",
         certificates=[f"results/{name}/certificate.json" for name in plan.experiments],
     output:
@@ -400,13 +424,13 @@ rule bundle:
         environment("certify"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/bundle.py",
-        code=code.files(SCRIPTS / "bundle.py"),
+        code=code_of("bundle.py"),
         certificate=f"{RESULTS}/certificate.json",
         config=f"{RESULTS}/config.json",
-        load=data_of("record.json"),
+        load=each(lambda made: f"data/{made.data_key}/record.json"),
         runs=all_folders,
         comparisons=all_comparisons,
-        lock=lock_of,
+        lock=each(train_lock),
     output:
         f"{RESULTS}/certificate.zip",
     log:
@@ -423,7 +447,7 @@ rule bundle:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --config {input.config:q}"
         " --lock {input.lock:q} --load-record {input.load:q}"
-        " {params.runs:q} {params.comparisons:q} --output {output:q}"
+        " {params.runs} {params.comparisons} --output {output:q}"
 
 
 rule crate:
@@ -431,13 +455,13 @@ rule crate:
         environment("crate"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/crate.py",
-        code=code.files(SCRIPTS / "crate.py"),
+        code=code_of("crate.py"),
         certificate=f"{RESULTS}/certificate.json",
         page=f"{RESULTS}/certificate.html",
         badge=f"{RESULTS}/badge.svg",
         bundle=f"{RESULTS}/certificate.zip",
         workflow=workflow.main_snakefile,
-        locks=locks_of,
+        locks=each(locks),
     output:
         crate=f"{RESULTS}/ro-crate-metadata.json",
         workflow=f"{RESULTS}/workflow.smk",
@@ -455,7 +479,7 @@ rule crate:
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --page {input.page:q}"
-        " --badge {input.badge:q} --bundle {input.bundle:q} {params.locks:q}"
+        " --badge {input.badge:q} --bundle {input.bundle:q} {params.locks}"
         " --workflow {input.workflow:q}"
         " --folder {params.folder:q} --sbom {output.sbom:q} --output {output.crate:q}"
 
@@ -474,7 +498,7 @@ rule admit:
         environment("certify"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/admit.py",
-        code=code.files(SCRIPTS / "admit.py"),
+        code=code_of("admit.py"),
         certificate=REPLAYED,
     output:
         f"{RESULTS}/admitted.json",
@@ -498,7 +522,7 @@ rule replay:
         environment("certify"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/replay.py",
-        code=code.files(SCRIPTS / "replay.py"),
+        code=code_of("replay.py"),
         certificate=REPLAYED,
         admitted=f"{RESULTS}/admitted.json",
         run=f"{RESULTS}/train/replay",
@@ -544,7 +568,7 @@ rule claim:
         lambda wildcards: environment(f"train-{wildcards.framework}"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/claim.py",
-        code=code.files(SCRIPTS / "claim.py"),
+        code=code_of("claim.py"),
         data=mnist,
         lock=f"{ENVS}/train-{{framework}}.lock.txt",
     output:
@@ -571,7 +595,7 @@ rule claims:
         environment("certify"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/claims.py",
-        code=code.files(SCRIPTS / "claims.py"),
+        code=code_of("claims.py"),
         tested=expand(
             f"{CLAIMED}/{{framework}}/{{claim}}.json",
             framework=CLAIMED_FRAMEWORKS,

@@ -64,6 +64,11 @@ class Experiment:
         """The part of the config that one stage depends on."""
         return {"format": FORMAT} | {key: self.config[key] for key in keys}
 
+    @property
+    def environment(self) -> str:
+        """The name of the environment that trains it, as below envs/."""
+        return str(self.config["framework"]["environment"])
+
     def command(self) -> str:
         """The command line that makes this experiment again."""
         plain = "snakemake --cores all"

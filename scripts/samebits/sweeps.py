@@ -239,9 +239,7 @@ def counted(plan: Plan, stages: Iterable[str]) -> str:
         _number(len(made), "combination") + _same(plan),
         _number(least, "training") + more,
         _number(len({one.data_key for one in made}), "data set"),
-        _number(
-            len({*stages, *(one.config["framework"]["environment"] for one in made)}), "environment"
-        ),
+        _number(len({*stages, *(one.environment for one in made)}), "environment"),
     ]
     return f"{KEY} {plan.sweep.name if plan.sweep else ''}: {', '.join(parts)}"
 
