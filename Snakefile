@@ -239,7 +239,7 @@ rule train:
         ),
         varied=lambda wildcards: shlex.join(run_of(wildcards).launch_flags()),
         changed=lambda wildcards: shlex.join(run_of(wildcards).train_flags()),
-        source_path=each(lambda made: made.source_path),
+        source_path=lambda wildcards: of(wildcards).source_path,
     message:
         f"train {{wildcards.run}}{OF}"
     shell:
