@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samebits import certificate, grading, index_rows, index_table, templates, wording
+from samebits import certificate, index_rows, index_table, templates, verdicts, wording
 from samebits.index_rows import VALIDATION, Row, Spread
 
 TEMPLATE = Path(__file__).with_name("index_page.html.j2")
@@ -16,11 +16,11 @@ STYLE = Path(__file__).with_name("certificate.css")  # all pages look alike
 
 # Verdict: its style and its sign, as on a certificate, the best first.
 _FACES = {
-    grading.REPRODUCIBLE: ("good", "✓"),
-    grading.WITHIN_TOLERANCE: ("near", "≈"),
-    grading.NOT_REPRODUCIBLE: ("bad", "≠"),
-    grading.UNSUPPORTED: ("unsupported", "–"),
-    grading.INCONCLUSIVE: ("open", "?"),
+    verdicts.REPRODUCIBLE: ("good", "✓"),
+    verdicts.WITHIN_TOLERANCE: ("near", "≈"),
+    verdicts.NOT_REPRODUCIBLE: ("bad", "≠"),
+    verdicts.UNSUPPORTED: ("unsupported", "–"),
+    verdicts.INCONCLUSIVE: ("open", "?"),
 }
 WIDTH, HEIGHT, EDGE = 240.0, 24.0, 6.0  # of the picture of one spread
 
