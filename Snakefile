@@ -116,7 +116,7 @@ def python(name, embedded=not CONDA):
 wildcard_constraints:
     environment=r"[a-z][a-z0-9.-]*",
     experiment=plan.pattern,
-    data=r"\w+-[0-9a-f]{12}",
+    data=r"[^/]+-[0-9a-f]{12}",
     run="|".join(dict.fromkeys(run for runs in RUNS.values() for run in runs)),
     comparison="replica|each|cpu",
 
