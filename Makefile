@@ -35,9 +35,10 @@ test: .venv-dev/ready ## unit, stage and workflow tests
 test-slow: .venv-dev/ready ## what takes longer
 	@.venv-dev/bin/python -m pytest -m slow
 
-bench: .venv-dev/ready ## the published script against `make certificate`, digests against model_signing: paired runs
+bench: .venv-dev/ready ## the published script against `make certificate`, digests against model_signing, sweeps against a bare Snakefile: paired runs
 	@.venv-dev/bin/python bench/bench.py
 	@.venv-dev/bin/python bench/digest.py
+	@.venv-dev/bin/python bench/dag.py
 
 lint: .venv-dev/ready ## ruff, mypy, snakefmt, snakemake --lint
 	@.venv-dev/bin/ruff check .

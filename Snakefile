@@ -4,18 +4,23 @@
 #          ├──> train replica ──┤       │
 #          └──> train with-… ───┘ <─────┘ they differ, or protocol=exhaustive: one run per variation
 #
+#   sweep=… makes this for every combination, and from all certificates: index ──> index.html, .csv
+#
 #   admit ──> train replay ──> replay ──> the certificate with one more signed statement
 #
 # Every rule runs scripts/<rule>.py in the environment envs/<rule>* and writes below <rule>/.
 # Rules use `shell:`, because a run must be pinned before its interpreter starts: launch.py does
 # that, and keeps the log.
 
+import os
+import shlex
 import shutil
 import sys
 import time
 from pathlib import Path
 
 import psutil
+from snakemake.exceptions import IncompleteCheckpointException
 from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
@@ -26,43 +31,79 @@ ENVS = Path(workflow.basedir, "envs")
 LAUNCH = SCRIPTS / "launch.py"
 sys.path.insert(0, str(SCRIPTS))
 
-from samebits import canonical, code, heads, nodes, protocol, summary
+from samebits import canonical, code, heads, nodes, protocol, starting, summary, sweeps
 from samebits.claims import BY_KEY as CLAIMS
-from samebits.configure import configure
 from samebits.errors import SamebitsError, explain_os_error
 
 started = psutil.Process().create_time()
 
 
-# ---- configure: the experiment, composed once ------------------------------------------------
+# ---- configure: the experiments, composed once -----------------------------------------------
 try:
-    experiment = configure(config, Path(workflow.basedir, "conf"))
-    DATA = f"data/{experiment.data_key}"
-    RESULTS = f"results/{experiment.name}"
-    # Written only when they differ: a change re-runs what depends on it and nothing else.
-    canonical.write_json_if_changed(f"{DATA}/config.json", experiment.part("data"))
-    canonical.write_json_if_changed(f"{RESULTS}/config.json", experiment.config)
+    plan = sweeps.plan(config, Path(workflow.basedir, "conf"))
+    WRITTEN = {
+        f"results/{name}/config.json": experiment.config
+        for name, experiment in plan.experiments.items()
+    }
+    for experiment in plan.experiments.values():
+        WRITTEN[f"data/{experiment.data_key}/config.json"] = experiment.part("data")
+    if plan.sweep:
+        WRITTEN[f"results/{plan.name}/sweep.json"] = plan.listed(
+            certificate="certificate.json", page="certificate.html"
+        )
     # What a killed snakemake left: its locks here, and in a cluster's queue its jobs.
-    HEADS, LEASES = (
-        f".samebits/{kind}/{experiment.name}" for kind in ("heads", "leases")
-    )
+    HEADS, LEASES = (f".samebits/{kind}/{plan.name}" for kind in ("heads", "leases"))
     if workflow.is_main_process:
-        heads.clear(Path(HEADS), RESULTS)
+        heads.clear(Path(HEADS), f"results/{plan.name}")
     else:
         heads.refuse_orphan(os.environ)
+    starting.write(WRITTEN)
 except SamebitsError as error:
     raise WorkflowError(str(error))
 except OSError as error:
     raise WorkflowError(explain_os_error(error))
 
-experiment.signing.tell_jobs()
+plan.first.signing.tell_jobs()
 
-LOGS = f"logs/{experiment.name}"
+# A single experiment has its paths as they are; the experiments of a sweep share wildcards.
+NAME = "{experiment}" if plan.sweep else plan.first.name
+RESULTS = f"results/{NAME}"
+LOGS = f"logs/{NAME}"
+OF = ": {wildcards.experiment}" if plan.sweep else ""  # at the end of a message
+DATA = "data/{data}"
+SWEEP = f"results/{plan.name}"
 # The most there can be; which of these are made is known after the first comparison.
-RUNS = {run.name: run for run in protocol.runs(protocol.plan(experiment.config, None))}
-RUNS["replay"] = protocol.PlannedRun("replay")
-TRAIN = experiment.config["framework"]["environment"]
-PROFILE = experiment.config["determinism"]
+RUNS = {
+    name: {run.name: run for run in protocol.runs(protocol.plan(made.config, None))}
+    | {"replay": protocol.PlannedRun("replay")}
+    for name, made in plan.experiments.items()
+}
+
+
+def of(wildcards):
+    """The experiment that a job belongs to."""
+    return plan.experiments[wildcards.experiment] if plan.sweep else plan.first
+
+
+def run_of(wildcards):
+    """What the rule train makes."""
+    return RUNS[of(wildcards).name][wildcards.run]
+
+
+def each(value):
+    """What an experiment has of something: the value where all have the same, else a function."""
+    first, *others = map(value, plan.experiments.values())
+    if all(other == first for other in others):
+        return first
+    return lambda wildcards: value(of(wildcards))
+
+
+def code_of(*scripts):
+    """The code that a stage runs, as one file that is another one when any of it changes."""
+    digest, files = code.listed(SCRIPTS / script for script in scripts)
+    path = f"results/.code/{Path(scripts[0]).stem}-{digest}.json"
+    canonical.write_json_if_changed(Path(path), files)
+    return path
 
 
 # ---- environment: the same lock, by conda or by uv -------------------------------------------
@@ -81,7 +122,9 @@ def python(name, embedded=not CONDA):
 
 wildcard_constraints:
     environment=r"[a-z][a-z0-9.-]*",
-    run="|".join(RUNS),
+    experiment=plan.pattern,
+    data=r"[^/]+-[0-9a-f]{12}",
+    run="|".join(dict.fromkeys(run for runs in RUNS.values() for run in runs)),
     comparison="replica|each|cpu",
 
 
@@ -92,6 +135,7 @@ localrules:
     load,
     compare,
     certify,
+    index,
     bundle,
     crate,
     admit,
@@ -99,11 +143,17 @@ localrules:
     claims,
 
 
+FACES = [
+    f"{RESULTS}/certificate.json",
+    f"{RESULTS}/certificate.html",
+    f"{RESULTS}/badge.svg",
+]
+INDEX = [f"{SWEEP}/index.html", f"{SWEEP}/index.csv"]
+
+
 rule all:
     input:
-        f"{RESULTS}/certificate.json",
-        f"{RESULTS}/certificate.html",
-        f"{RESULTS}/badge.svg",
+        INDEX if plan.sweep else FACES,
     message:
         "done"
 
@@ -112,7 +162,7 @@ rule environment:
     input:
         launch=LAUNCH,
         script=f"{SCRIPTS}/environment.py",
-        code=code.files(SCRIPTS / "environment.py"),
+        code=code_of("environment.py"),
         definition=f"{ENVS}/{{environment}}.yaml",
         lock=f"{ENVS}/{{environment}}.lock.txt",
     output:
@@ -140,20 +190,20 @@ rule load:
         environment("load"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/load.py",
-        code=code.files(SCRIPTS / "load.py"),
+        code=code_of("load.py"),
         config=f"{DATA}/config.json",
         lock=f"{ENVS}/load.lock.txt",
     output:
         arrays=directory(f"{DATA}/arrays"),
         record=f"{DATA}/record.json",
     log:
-        f"logs/load/{experiment.data_key}.log",
+        "logs/load/{data}.log",
     conda:
         "envs/load.yaml"
     params:
         python=python("load"),
     message:
-        "load the data ({experiment.data_key})"
+        "load the data ({wildcards.data})"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --config {input.config:q} --lock {input.lock:q}"
@@ -163,76 +213,122 @@ rule load:
 # ---- train: in separate processes, pinned and varied before the interpreter starts ------------
 
 
-def by_uv(run):
-    """Whether a run's environment is the embedded one; the variation `deployment` asks for it."""
-    return not CONDA or "deployment" in RUNS[run].variations
+def train_in(what):
+    """``environment`` or ``python`` of a run; the variation `deployment` asks for the embedded one."""
+    if not CONDA:
+        return each(lambda made: what(made.environment))
+    return lambda wildcards: what(
+        of(wildcards).environment, "deployment" in run_of(wildcards).variations
+    )
 
 
-def other_nodes(run):
+def train_lock(made):
+    return ENVS / f"{made.environment}.lock.txt"
+
+
+def other_nodes(wildcards):
     """Keeps the runs on `another node` off those of the control; asked for on a cluster only."""
-    if all(protocol.NODE not in planned.variations for planned in RUNS.values()):
+    runs = RUNS[of(wildcards).name].values()
+    if all(protocol.NODE not in planned.variations for planned in runs):
         return None
-    return nodes.excluded(protocol.NODE in RUNS[run].variations)
+    return nodes.excluded(protocol.NODE in run_of(wildcards).variations)
 
 
 rule train:
     input:
-        lambda wildcards: environment(TRAIN, by_uv(wildcards.run)),
+        train_in(environment),
         launch=LAUNCH,
         script=f"{SCRIPTS}/train.py",
-        code=sorted({*code.files(SCRIPTS / "train.py"), *code.files(LAUNCH)}),
-        model=experiment.model_files,
+        code=code_of("train.py", "launch.py"),
+        model=each(lambda made: made.model_files),
         config=f"{RESULTS}/config.json",
-        data=f"{DATA}/arrays",
-        lock=f"{ENVS}/{TRAIN}.lock.txt",
-        admitted=f"{RESULTS}/admitted.json" if experiment.replay else [],
+        data=each(lambda made: f"data/{made.data_key}/arrays"),
+        lock=each(train_lock),
+        admitted=f"{RESULTS}/admitted.json" if plan.first.replay else [],
     output:
         directory(f"{RESULTS}/train/{{run}}"),
     log:
         f"{LOGS}/train/{{run}}.log",
     conda:
-        f"envs/{TRAIN}.yaml"
-    threads: PROFILE["intra_op_threads"] or 1
+        each(lambda made: f"envs/{made.environment}.yaml")
+    threads: each(lambda made: made.config["determinism"]["intra_op_threads"] or 1)
     resources:
-        gpu=experiment.config["framework"]["gpus"],
-        slurm_extra=lambda wildcards: other_nodes(wildcards.run),
+        gpu=each(lambda made: made.config["framework"]["gpus"]),
+        slurm_extra=other_nodes,
     params:
-        python=lambda wildcards: python(TRAIN, by_uv(wildcards.run)),
-        pinned=lambda wildcards: experiment.variables(RUNS[wildcards.run].lift),
-        varied=lambda wildcards: RUNS[wildcards.run].launch_flags(),
-        changed=lambda wildcards: RUNS[wildcards.run].train_flags(),
-        source_path=lambda wildcards: experiment.source_path,
-        lease=f"{LEASES}/{{run}}",
+        python=train_in(python),
+        launched=lambda wildcards: shlex.join(
+            run_of(wildcards).launch_flags()
+            + of(wildcards).variables(run_of(wildcards).lift)
+        ),
+        changed=lambda wildcards: shlex.join(run_of(wildcards).train_flags()),
+        source_path=lambda wildcards: of(wildcards).source_path,
+        lease=f".samebits/leases/{NAME}/{{run}}",
         # Not an output: Snakemake removes those of a job that failed.
         checkpoints=f"{RESULTS}/checkpoints/{{run}}",
     message:
-        "train {wildcards.run}"
+        f"train {{wildcards.run}}{OF}"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --lease {params.lease:q}"
-        " {params.varied:q} {params.pinned:q} --"
+        " {params.launched} --"
         " {input.script:q} --config {input.config:q} --data {input.data:q}"
         " --lock {input.lock:q} --source-path {params.source_path:q} --run {wildcards.run:q}"
-        " {params.changed:q} --checkpoints {params.checkpoints:q} --output {output:q}"
+        " {params.changed} --checkpoints {params.checkpoints:q} --output {output:q}"
 
 
 # ---- compare: measured, not judged; what it finds decides which runs are still wanted ---------
 
 
-def planned():
-    """All comparisons of this experiment. Waits for the first one."""
-    first = checkpoints.compare.get(comparison=protocol.FIRST).output[0]
-    return protocol.plan(experiment.config, canonical.read_json(first))
+def planned(wildcards):
+    """All comparisons of an experiment. Waits for the first one."""
+    made = of(wildcards)
+    wanted = {"experiment": made.name, "comparison": protocol.FIRST}
+    first = checkpoints.compare.get(**wanted).output[0]
+    return protocol.plan(made.config, canonical.read_json(first))
 
 
-def folders(name):
+def folder(wildcards, run):
+    """What the rule train makes of a planned run."""
+    return f"results/{of(wildcards).name}/train/{run.name}"
+
+
+def folders(wildcards):
     """The runs of one comparison, its control first."""
-    known = [protocol.first(experiment.config)] if name == protocol.FIRST else planned()
-    wanted = next(comparison for comparison in known if comparison.name == name)
-    return [f"{RESULTS}/train/{run.name}" for run in (wanted.control, *wanted.runs)]
+    name = wildcards.comparison
+    first = [protocol.first(of(wildcards).config)]
+    comparisons = first if name == protocol.FIRST else planned(wildcards)
+    wanted = next(comparison for comparison in comparisons if comparison.name == name)
+    return [folder(wildcards, run) for run in (wanted.control, *wanted.runs)]
+
+
+def known(wildcards):
+    """The comparisons that are known: the first one, until it is made. Then this is asked again.
+
+    That Snakemake knows some inputs beforehand halves its time where nothing is made yet.
+    """
+    try:
+        return planned(wildcards)
+    except IncompleteCheckpointException:
+        name = of(wildcards).name
+        if Path(f"results/{name}/compare/{protocol.FIRST}.json").is_file():
+            raise  # what it says may be old
+        return [protocol.first(of(wildcards).config)]
+
+
+def all_folders(wildcards):
+    """All runs of an experiment."""
+    return [folder(wildcards, run) for run in protocol.runs(known(wildcards))]
+
+
+def all_comparisons(wildcards):
+    """All comparisons of an experiment, as files."""
+    path = f"results/{of(wildcards).name}/compare"
+    return [f"{path}/{comparison.name}.json" for comparison in known(wildcards)]
 
 
 def flags(name, values):
-    return [word for value in values for word in (name, value)]
+    """A flag for each value, quoted for the shell: as text, which costs Snakemake least."""
+    return shlex.join(word for value in values for word in (name, str(value)))
 
 
 checkpoint compare:
@@ -240,9 +336,9 @@ checkpoint compare:
         environment("compare"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/compare.py",
-        code=code.files(SCRIPTS / "compare.py"),
-        control=lambda wildcards: folders(wildcards.comparison)[0],
-        replicas=lambda wildcards: folders(wildcards.comparison)[1:],
+        code=code_of("compare.py"),
+        control=lambda wildcards: folders(wildcards)[0],
+        replicas=lambda wildcards: folders(wildcards)[1:],
     output:
         f"{RESULTS}/compare/{{comparison}}.json",
     log:
@@ -253,20 +349,27 @@ checkpoint compare:
         python=python("compare"),
         replicas=lambda wildcards, input: flags("--replica", input.replicas),
     message:
-        "compare the runs bit for bit ({wildcards.comparison})"
+        f"compare the runs bit for bit ({{wildcards.comparison}}){OF}"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --"
-        " {input.script:q} --control {input.control:q} {params.replicas:q} --output {output:q}"
+        " {input.script:q} --control {input.control:q} {params.replicas} --output {output:q}"
 
 
 # ---- certify: graded, signed, for people and for programs --------------------------------------
 
-STAGES = ["load", TRAIN, "compare", "certify"]
-DEPENDENCIES = {"Snakefile": workflow.main_snakefile} | {
-    f"envs/{stage}.{kind}.txt": str(ENVS / f"{stage}.{kind}.txt")
-    for stage in STAGES
-    for kind in ("lock", "linux-64.pin")
-}
+STAGES = ["load", "compare", "certify"]
+
+
+def locks(made):
+    """The locks of the environments that an experiment is made in."""
+    return [str(ENVS / f"{stage}.lock.txt") for stage in (*STAGES, made.environment)]
+
+
+def dependencies(made):
+    """What a certificate rests on beside the code, by the names that it has there."""
+    pins = [path.replace(".lock.", ".linux-64.pin.") for path in locks(made)]
+    named = {f"envs/{Path(path).name}": path for path in (*locks(made), *pins)}
+    return {"Snakefile": str(workflow.main_snakefile)} | named
 
 
 rule certify:
@@ -274,21 +377,19 @@ rule certify:
         environment("certify"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/certify.py",
-        code=code.files(SCRIPTS / "certify.py"),
+        code=code_of("certify.py"),
         config=f"{RESULTS}/config.json",
-        load=f"{DATA}/record.json",
-        runs=lambda _: [
-            f"{RESULTS}/train/{run.name}" for run in protocol.runs(planned())
-        ],
-        comparisons=lambda _: [f"{RESULTS}/compare/{c.name}.json" for c in planned()],
-        lock=f"{ENVS}/{TRAIN}.lock.txt",
-        dependencies=list(DEPENDENCIES.values()),
+        load=each(lambda made: f"data/{made.data_key}/record.json"),
+        runs=all_folders,
+        comparisons=all_comparisons,
+        lock=each(train_lock),
+        dependencies=each(lambda made: list(dependencies(made).values())),
     output:
         certificate=f"{RESULTS}/certificate.json",
         page=report(
             f"{RESULTS}/certificate.html",
             category="Certificate",
-            labels={"experiment": experiment.name},
+            labels={"experiment": NAME},
             caption="docs/certificate.rst",
         ),
         badge=f"{RESULTS}/badge.svg",
@@ -300,21 +401,54 @@ rule certify:
         python=python("certify"),
         runs=lambda wildcards, input: flags("--run", input.runs),
         comparisons=lambda wildcards, input: flags("--comparison", input.comparisons),
-        dependencies=flags("--dependency", map("=".join, DEPENDENCIES.items())),
-        overridden=flags("--overridden", experiment.overridden),
-        signing=experiment.signing.option,  # who starts to sign, or no more, certifies again
-        name=experiment.name,
-        repeat=experiment.command(),
+        dependencies=each(
+            lambda made: flags(
+                "--dependency", map("=".join, dependencies(made).items())
+            )
+        ),
+        overridden=each(lambda made: flags("--overridden", made.overridden)),
+        # Who starts to sign, or no more, certifies again.
+        signing=plan.first.signing.option,
+        name=lambda wildcards: of(wildcards).name,
+        repeat=lambda wildcards: of(wildcards).command(),
         checkout=subpath(input.script, ancestor=2),
     message:
-        "certify"
+        f"certify{OF}"
     shell:
         "{params.python:q} {input.launch:q} --signing --log {log:q} --"
         " {input.script:q} --config {input.config:q} --name {params.name:q}"
         " --lock {input.lock:q} --load-record {input.load:q}"
-        " {params.runs:q} {params.comparisons:q} {params.dependencies:q} {params.overridden:q}"
+        " {params.runs} {params.comparisons} {params.dependencies} {params.overridden}"
         " --checkout {params.checkout:q} --repeat {params.repeat:q}"
         " --output {output.certificate:q} --page {output.page:q} --badge {output.badge:q}"
+
+
+# ---- index: all certificates of a sweep, side by side -----------------------------------------
+
+
+rule index:
+    input:
+        environment("certify"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/index.py",
+        code=code_of("index.py"),
+        sweep=f"{SWEEP}/sweep.json",
+        certificates=[f"results/{name}/certificate.json" for name in plan.experiments],
+    output:
+        page=f"{SWEEP}/index.html",
+        table=f"{SWEEP}/index.csv",
+    log:
+        f"logs/{SWEEP.removeprefix('results/')}/index.log",
+    conda:
+        "envs/certify.yaml"
+    params:
+        python=python("certify"),
+    message:
+        "put all certificates on one page"
+    shell:
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} --sweep {input.sweep:q} --page {output.page:q}"
+        " --table {output.table:q}"
 
 
 # ---- bundle and crate: what is handed on. Not part of `all`; `make bundle` asks for both -------
@@ -325,15 +459,13 @@ rule bundle:
         environment("certify"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/bundle.py",
-        code=code.files(SCRIPTS / "bundle.py"),
+        code=code_of("bundle.py"),
         certificate=f"{RESULTS}/certificate.json",
         config=f"{RESULTS}/config.json",
-        load=f"{DATA}/record.json",
-        runs=lambda _: [
-            f"{RESULTS}/train/{run.name}" for run in protocol.runs(planned())
-        ],
-        comparisons=lambda _: [f"{RESULTS}/compare/{c.name}.json" for c in planned()],
-        lock=f"{ENVS}/{TRAIN}.lock.txt",
+        load=each(lambda made: f"data/{made.data_key}/record.json"),
+        runs=all_folders,
+        comparisons=all_comparisons,
+        lock=each(train_lock),
     output:
         f"{RESULTS}/certificate.zip",
     log:
@@ -350,7 +482,7 @@ rule bundle:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --config {input.config:q}"
         " --lock {input.lock:q} --load-record {input.load:q}"
-        " {params.runs:q} {params.comparisons:q} --output {output:q}"
+        " {params.runs} {params.comparisons} --output {output:q}"
 
 
 rule crate:
@@ -358,13 +490,13 @@ rule crate:
         environment("crate"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/crate.py",
-        code=code.files(SCRIPTS / "crate.py"),
+        code=code_of("crate.py"),
         certificate=f"{RESULTS}/certificate.json",
         page=f"{RESULTS}/certificate.html",
         badge=f"{RESULTS}/badge.svg",
         bundle=f"{RESULTS}/certificate.zip",
         workflow=workflow.main_snakefile,
-        locks=[str(ENVS / f"{stage}.lock.txt") for stage in STAGES],
+        locks=each(locks),
     output:
         crate=f"{RESULTS}/ro-crate-metadata.json",
         workflow=f"{RESULTS}/workflow.smk",
@@ -375,14 +507,14 @@ rule crate:
         "envs/crate.yaml"
     params:
         python=python("crate"),
-        locks=flags("--lock", [str(ENVS / f"{stage}.lock.txt") for stage in STAGES]),
+        locks=lambda wildcards, input: flags("--lock", input.locks),
         folder=subpath(output.crate, parent=True),
     message:
         "describe the results for other programs"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --page {input.page:q}"
-        " --badge {input.badge:q} --bundle {input.bundle:q} {params.locks:q}"
+        " --badge {input.badge:q} --bundle {input.bundle:q} {params.locks}"
         " --workflow {input.workflow:q}"
         " --folder {params.folder:q} --sbom {output.sbom:q} --output {output.crate:q}"
 
@@ -392,8 +524,8 @@ rule crate:
 
 # Braces in a path are wildcards to Snakemake, unless they are doubled.
 REPLAYED = "certificate=PATH"
-if experiment.replay:
-    REPLAYED = experiment.replay.path.replace("{", "{{").replace("}", "}}")
+if plan.first.replay:
+    REPLAYED = plan.first.replay.path.replace("{", "{{").replace("}", "}}")
 
 
 rule admit:
@@ -401,7 +533,7 @@ rule admit:
         environment("certify"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/admit.py",
-        code=code.files(SCRIPTS / "admit.py"),
+        code=code_of("admit.py"),
         certificate=REPLAYED,
     output:
         f"{RESULTS}/admitted.json",
@@ -411,7 +543,7 @@ rule admit:
         "envs/certify.yaml"
     params:
         python=python("certify"),
-        digest=experiment.replay.digest if experiment.replay else "",
+        digest=plan.first.replay.digest if plan.first.replay else "",
     message:
         "check the certificate, and whether this machine is inside of its scope"
     shell:
@@ -425,7 +557,7 @@ rule replay:
         environment("certify"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/replay.py",
-        code=code.files(SCRIPTS / "replay.py"),
+        code=code_of("replay.py"),
         certificate=REPLAYED,
         admitted=f"{RESULTS}/admitted.json",
         run=f"{RESULTS}/train/replay",
@@ -439,7 +571,7 @@ rule replay:
         "envs/certify.yaml"
     params:
         python=python("certify"),
-        signing=experiment.signing.option,
+        signing=plan.first.signing.option,
         checkout=subpath(input.script, ancestor=2),
     message:
         "hold the run against the certificate"
@@ -459,12 +591,12 @@ CLAIMED_FRAMEWORKS = ["tf2.1", "tf2.8", "tf2.21"]
 
 def mnist(wildcards):
     """The data that the article is about; the rule load makes the configured data only."""
-    option = experiment.config["data"]["option"]
+    option = plan.first.config["data"]["option"]
     if option != "mnist":
         raise WorkflowError(
             f"claims: expected data=mnist, got data={option}; leave data out of --config"
         )
-    return f"{DATA}/arrays"
+    return f"data/{plan.first.data_key}/arrays"
 
 
 rule claim:
@@ -472,7 +604,7 @@ rule claim:
         lambda wildcards: environment(f"train-{wildcards.framework}"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/claim.py",
-        code=code.files(SCRIPTS / "claim.py"),
+        code=code_of("claim.py"),
         data=mnist,
         lock=f"{ENVS}/train-{{framework}}.lock.txt",
     output:
@@ -499,7 +631,7 @@ rule claims:
         environment("certify"),
         launch=LAUNCH,
         script=f"{SCRIPTS}/claims.py",
-        code=code.files(SCRIPTS / "claims.py"),
+        code=code_of("claims.py"),
         tested=expand(
             f"{CLAIMED}/{{framework}}/{{claim}}.json",
             framework=CLAIMED_FRAMEWORKS,
@@ -522,15 +654,21 @@ rule claims:
         " --output {output.collected:q} --page {output.page:q}"
 
 
+if plan.sweep and workflow.is_main_process:
+    # A dry run shows it too.
+    print(sweeps.counted(plan, STAGES), file=sys.stderr, flush=True)
+
+
 onstart:
     try:
         heads.begin(Path(HEADS), Path(LEASES), os.environ)
     except SamebitsError as error:
         raise WorkflowError(str(error))
+    starting.write_locked(WRITTEN)
     # A protocol that only explains differences makes its further runs when there are some.
-    chosen = experiment.config["protocol"]
-    if chosen["alone"] or chosen["lift"]:
-        wanted = protocol.plan(experiment.config, None)
+    chosen = plan.first.config["protocol"]
+    if not plan.sweep and (chosen["alone"] or chosen["lift"]):
+        wanted = protocol.plan(plan.first.config, None)
         print(
             summary.cost(wanted, workflow.cores or 1), file=sys.stderr, flush=True
         )
@@ -538,12 +676,14 @@ onstart:
 
 onerror:
     # A run that failed where the control failed as well shows nothing: it is made again.
-    for record in Path(RESULTS, "train").glob("*/record.json"):
-        if canonical.read_json(record)["status"] == "failed":
-            shutil.rmtree(record.parent)
+    for name in plan.experiments:
+        for record in Path("results", name, "train").glob("*/record.json"):
+            if canonical.read_json(record)["status"] == "failed":
+                shutil.rmtree(record.parent)
 
 
 onsuccess:
+    took, colour = time.time() - started, sys.stdout.isatty()
     for folder, tell in (
         (RESULTS, summary.text),
         (f"{RESULTS}/replay", summary.replay),
@@ -552,5 +692,7 @@ onsuccess:
             folder, "certificate.html"
         )
         if issued.is_file() and issued.stat().st_mtime >= started:
-            took, colour = time.time() - started, sys.stdout.isatty()
             print(tell(canonical.read_json(issued), issued, page, took, colour))
+    table, page = Path(SWEEP, "index.csv"), Path(SWEEP, "index.html")
+    if plan.sweep and table.is_file() and table.stat().st_mtime >= started:
+        print(summary.sweep(table, page, took, colour))

@@ -147,7 +147,7 @@ def write_json(path: Path, value: Any) -> str:
 def write_json_if_changed(path: Path, value: Any) -> None:
     """Write only when the bytes differ, so that nothing downstream looks out of date."""
     data = dumps(value)
-    if not Path(path).is_file() or Path(path).read_bytes() != data:
+    if not has_bytes(path, data):
         write_bytes(path, data)
 
 
@@ -164,6 +164,11 @@ def remove_halves(path: Path) -> None:
             shutil.rmtree(str(half))
         else:
             half.unlink()
+
+
+def has_bytes(path: Path, data: bytes) -> bool:
+    """Whether a file is there and holds exactly this."""
+    return Path(path).is_file() and Path(path).read_bytes() == data
 
 
 @contextmanager

@@ -1,8 +1,14 @@
 """Which files a script runs, so that Snakemake makes results again when one changes."""
 
 import ast
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
+
+from samebits import canonical
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def files(script: Path) -> list[str]:
@@ -15,6 +21,16 @@ def files(script: Path) -> list[str]:
     return sorted(str(path) for path in found | {p for p in beside if p.parent != script.parent})
 
 
+def listed(scripts: Iterable[Path]) -> tuple[str, dict[str, str]]:
+    """A name for the code that scripts run, another one when any of it changes, and its files.
+
+    One file stands for dozens: what Snakemake needs for a job grows with the number of its inputs.
+    """
+    paths = {path for script in scripts for path in files(script)}
+    named = {os.path.relpath(path, _ROOT): canonical.file_digest(Path(path)) for path in paths}
+    return canonical.digest(named)[:12], named
+
+
 def imported(start: Path, root: Path) -> set[Path]:
     """A file and every module below ``root`` that it imports, directly or not."""
     found: set[Path] = set()
@@ -23,11 +39,17 @@ def imported(start: Path, root: Path) -> set[Path]:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += _imports(path, root)
+            waiting += _imports(path, root, path.stat().st_mtime_ns)
     return found
 
 
-def _imports(path: Path, root: Path) -> Iterator[Path]:
+@cache  # every stage asks for the same modules
+def _imports(path: Path, root: Path, changed: int) -> tuple[Path, ...]:
+    """The modules that a file imports. ``changed``: when it did, so that an edited one is read."""
+    return tuple(_found_imports(path, root))
+
+
+def _found_imports(path: Path, root: Path) -> Iterator[Path]:
     for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
         for base, name in _names(node, path, root):
             module = base.joinpath(*name.split("."))

@@ -11,17 +11,15 @@ import difflib
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from samebits import (
     canonical,
@@ -33,6 +31,7 @@ from samebits import (
     replaying,
     signing_choice,
 )
+from samebits.composition import Composer
 from samebits.errors import SamebitsError, all_problems
 from samebits.overrides import OPTION, Override
 from samebits.replaying import Replay
@@ -65,6 +64,11 @@ class Experiment:
         """The part of the config that one stage depends on."""
         return {"format": FORMAT} | {key: self.config[key] for key in keys}
 
+    @property
+    def environment(self) -> str:
+        """The name of the environment that trains it, as below envs/."""
+        return str(self.config["framework"]["environment"])
+
     def command(self) -> str:
         """The command line that makes this experiment again."""
         plain = "snakemake --cores all"
@@ -89,21 +93,45 @@ def configure(config: Mapping[str, Any], conf: Path) -> Experiment:
     """
     asked = replaying.asked(config)
     given = signing_choice.read(replaying.without(config), GROUPS)
-    wanted, replay = given.experiment, None
-    if asked:
-        wanted, replay = replaying.plan(asked, wanted, conf, PARTS, lambda w: _local(w, conf))
-    resolved, overridden = _compose([*wanted, *given.choice], conf)
-    resolved[signing_choice.GROUP] = given.signing(resolved[signing_choice.GROUP])
-    _check(resolved, conf)
+    with composing(conf) as composer:
+        if not asked:
+            return experiment(given, given.experiment, composer)
+        wanted, replay = replaying.plan(
+            asked, given.experiment, conf, PARTS, lambda w: _local(w, composer)
+        )
+        return experiment(given, wanted, composer, replay)
+
+
+@contextmanager
+def composing(conf: Path) -> Iterator[Composer]:
+    """Hydra, ready to compose from the tree ``conf``."""
+    with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
+        yield Composer(conf, GROUPS)
+
+
+def experiment(
+    given: signing_choice.Wanted,
+    wanted: list[Override],
+    composer: Composer,
+    replay: Replay | None = None,
+) -> Experiment:
+    """The experiment that some overrides make, signed as ``given`` says."""
+    composed, overridden = _compose([*wanted, *given.choice], composer)
+    signing = given.signing(composed[signing_choice.GROUP])
+    resolved = composed | {signing_choice.GROUP: signing}
+    _check(resolved, composer)
     identity = _identity(resolved)
-    data, signing = identity["data"], resolved[signing_choice.GROUP]
+    data = identity["data"]
     return Experiment(
         name=resolved["name"] or (replay.name if replay else default_name(wanted)),
         config=identity,
         digest=canonical.digest(identity),
         data_key=f"{data[OPTION]}-{canonical.digest(data)[:12]}",
         source_path=resolved["source_path"],
-        model_files=tuple(map(str, _model_files(resolved))),
+        model_files=composer.once(
+            (resolved["model"]["_target_"], resolved["source_path"]),
+            lambda: tuple(map(str, _model_files(resolved))),
+        ),
         overrides=tuple(override.hydra() for override in wanted),
         overridden=overridden,
         signing=Signing(signing[OPTION], signing["key"]),
@@ -116,9 +144,9 @@ def _identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
     return {key: resolved[key] for key in resolved if key not in _NOT_IDENTITY} | {"format": FORMAT}
 
 
-def _local(wanted: list[Override], conf: Path) -> replaying.Local:
+def _local(wanted: list[Override], composer: Composer) -> replaying.Local:
     """What the checkout makes of these overrides, which need not be all that are needed."""
-    resolved, _ = _compose(wanted, conf, missing_ok=True)
+    resolved, _ = _compose(wanted, composer, missing_ok=True)
     return replaying.Local(_identity(resolved), resolved["source_path"])
 
 
@@ -139,28 +167,34 @@ def _short(value: Any) -> str:
 
 
 def _compose(
-    wanted: list[Override], conf: Path, missing_ok: bool = False
+    wanted: list[Override], composer: Composer, missing_ok: bool = False
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The resolved config, and which keys of its identity the overrides set."""
-    with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
-        _refuse_unknown_options(wanted)
-        choices = [o for o in wanted if o.key in GROUPS and not isinstance(o.value, dict)]
-        base = _resolve(choices, missing_ok=True)
-        _refuse_unknown_keys(wanted, base)
-        complete = missing_ok and len(choices) == len(wanted)
-        resolved = base if complete else _resolve(wanted, missing_ok)
-        return resolved, _overridden(wanted, base)
+    _refuse_unknown_options(wanted, composer)
+    choices = [o for o in wanted if o.key in GROUPS and not isinstance(o.value, dict)]
+    base = composer.resolve(choices, missing_ok=True)
+    _refuse_unknown_keys(wanted, composer.once(id(base), lambda: frozenset(_paths(base))))
+    complete = missing_ok and len(choices) == len(wanted)
+    resolved = base if complete else composer.resolve(wanted, missing_ok)
+    return resolved, _overridden(wanted, base, composer)
 
 
-def _overridden(wanted: list[Override], base: Mapping[str, Any]) -> tuple[str, ...]:
+def _overridden(
+    wanted: list[Override], base: Mapping[str, Any], composer: Composer
+) -> tuple[str, ...]:
     """The keys that overrides set: directly, or by an option of ``experiment``."""
     keys = {key for override in wanted for key in _set_by(override)}
     if any(override.key == "experiment" for override in wanted):
-        options = [Override(group, base[group][OPTION]) for group in PARTS if group in base]
-        plain = _resolve(options, missing_ok=True)
-        found = certified_config.differences(_identity(plain), _identity(base))
-        keys |= {difference.key for difference in found}
+        keys |= composer.once(("experiment", id(base)), lambda: _beside_options(base, composer))
     return tuple(sorted(key for key in keys if key.partition(".")[0] not in _NOT_IDENTITY))
+
+
+def _beside_options(base: Mapping[str, Any], composer: Composer) -> set[str]:
+    """The keys in which a config is not what its groups' options alone make."""
+    options = [Override(group, base[group][OPTION]) for group in PARTS if group in base]
+    plain = composer.resolve(options, missing_ok=True)
+    found = certified_config.differences(_identity(plain), _identity(base))
+    return {difference.key for difference in found}
 
 
 def _set_by(override: Override) -> Iterable[str]:
@@ -170,26 +204,6 @@ def _set_by(override: Override) -> Iterable[str]:
     return certified_config.units(override.key.split("."), override.value)
 
 
-def _resolve(wanted: list[Override], missing_ok: bool) -> dict[str, Any]:
-    """Hydra's composition as plain JSON, each group with the option that was chosen."""
-    try:
-        composed = compose("config", [o.hydra() for o in wanted], return_hydra_config=True)
-        chosen = composed.hydra.runtime.choices
-        node = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-        plain: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=not missing_ok)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise SamebitsError(f"config: {_first_lines(error)}") from None
-    for group in GROUPS:
-        if group in plain:
-            plain[group] = dict(plain[group]) | {OPTION: chosen[group]}
-    return dict(plain)
-
-
-def _first_lines(error: Exception) -> str:
-    """Hydra's message without the search path it ends with."""
-    return " ".join(str(error).split("Config search path")[0].split())
-
-
 def _nearest(name: str, valid: Iterable[str]) -> str:
     """Where a wrong name leads: the nearest valid one, and all of them."""
     valid = sorted(valid)
@@ -197,12 +211,16 @@ def _nearest(name: str, valid: Iterable[str]) -> str:
     return (f"did you mean {near[0]}? " if near else "") + f"valid: {', '.join(valid)}"
 
 
-def _refuse_unknown_options(wanted: Iterable[Override]) -> None:
-    loader = GlobalHydra.instance().config_loader()
+def options(group: str) -> list[str]:
+    """The options that the tree being composed from has for a group."""
+    return list(GlobalHydra.instance().config_loader().get_group_options(group))
+
+
+def _refuse_unknown_options(wanted: Iterable[Override], composer: Composer) -> None:
     problems = []
     for override in wanted:
         if override.key in GROUPS and isinstance(override.value, str | int | float | None):
-            valid = loader.get_group_options(override.key)
+            valid = composer.once(override.key, partial(options, override.key))
             if override.value not in valid:
                 hint = _nearest(str(override.value), valid)
                 problems.append(f"{override.key}={override.value}: no such option; {hint}")
@@ -210,20 +228,20 @@ def _refuse_unknown_options(wanted: Iterable[Override]) -> None:
         raise SamebitsError(all_problems(problems))
 
 
-def _leaves(override: Override) -> list[tuple[str, str]]:
+def leaves(override: Override) -> list[str]:
     """The keys that an override sets: one, or those of a mapping given to a group."""
     if override.key in GROUPS and isinstance(override.value, dict):
-        return [(f"{override.key}.{key}", override.prefix) for key in override.value]
-    return [(override.key, override.prefix)]
+        return [f"{override.key}.{key}" for key in override.value]
+    return [override.key]
 
 
-def _refuse_unknown_keys(wanted: Iterable[Override], base: Mapping[str, Any]) -> None:
-    known = set(_paths(base)) | set(GROUPS)
+def _refuse_unknown_keys(wanted: Iterable[Override], of_base: frozenset[str]) -> None:
+    known = of_base | set(GROUPS)
     problems = [
         f"{key}: no such key; {_nearest(key, _siblings(key, known))}"
         for override in wanted
-        for key, prefix in _leaves(override)
-        if key not in known and prefix in ("", "~")
+        for key in leaves(override)
+        if key not in known and override.prefix in ("", "~")
     ]
     if problems:
         raise SamebitsError(all_problems(problems))
@@ -237,7 +255,7 @@ def _paths(node: Any, prefix: str = "") -> Iterable[str]:
             yield from _paths(value, f"{prefix}{key}.")
 
 
-def _siblings(key: str, known: set[str]) -> set[str]:
+def _siblings(key: str, known: frozenset[str]) -> set[str]:
     """The keys to offer for a wrong one: those of its group, or the top level."""
     group = key.rpartition(".")[0]
     if group not in known:
@@ -245,17 +263,17 @@ def _siblings(key: str, known: set[str]) -> set[str]:
     return {name for name in known if name.rpartition(".")[0] == group}
 
 
-def _check(resolved: dict[str, Any], conf: Path) -> None:
+def _check(resolved: dict[str, Any], composer: Composer) -> None:
     """Schema first; pairs only of values that are right by themselves."""
-    problems = list(_schema_problems(resolved, conf)) or list(_pair_problems(resolved))
+    problems = list(_schema_problems(resolved, composer)) or list(
+        _pair_problems(resolved, composer)
+    )
     if problems:
         raise SamebitsError(all_problems(problems))
 
 
-def _schema_problems(resolved: dict[str, Any], conf: Path) -> Iterable[str]:
-    schema = json.loads((conf / "schema.json").read_text(encoding="utf-8"))
-    validator = jsonschema.Draft202012Validator(schema)
-    for error in validator.iter_errors(resolved):
+def _schema_problems(resolved: dict[str, Any], composer: Composer) -> Iterable[str]:
+    for error in composer.violations(resolved):
         yield from map(_describe, _causes(error, resolved))
 
 
@@ -280,7 +298,7 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(".")))
 
 
-def _pair_problems(resolved: Mapping[str, Any]) -> Iterable[str]:
+def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[str]:
     """Values that are each right but not together, and what would be."""
     framework, profile = resolved["framework"], resolved["determinism"]
     if _version(framework["tensorflow"]) < _version(profile["minimum_tensorflow"]):
@@ -298,7 +316,10 @@ def _pair_problems(resolved: Mapping[str, Any]) -> Iterable[str]:
                 f"data.{source}: model={model[OPTION]} needs it, got null with data={data[OPTION]};"
                 f" set data.{source} or use a model of your own"
             )
-    yield from model_source.problems(model, resolved["source_path"])
+    of_model = "model", canonical.dumps(model), resolved["source_path"]
+    yield from composer.once(
+        of_model, lambda: list(model_source.problems(model, resolved["source_path"]))
+    )
     yield from signing_choice.pair_problem(resolved[signing_choice.GROUP])
 
 

@@ -38,7 +38,7 @@ def begin(heads: Path, leases: Path, environ: MutableMapping[str, str]) -> None:
 
     Raises SamebitsError when one of a killed snakemake goes on: it would write what this one makes.
     """
-    for path in sorted(leases.glob("*")):
+    for path in sorted(filter(Path.is_file, leases.glob("**/*"))):
         holder = lease.look(path).holder
         if holder is not None and not _is_there(holder.get("head")):
             raise lease.refusal(path.name, holder)

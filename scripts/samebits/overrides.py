@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override as Parsed
 from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException
 
@@ -117,29 +118,39 @@ def parse(text: str) -> Override:
         raise SamebitsError(f"override {text!r}: expected KEY=VALUE, got: {error}") from None
     if parsed.is_sweep_override():
         raise SamebitsError(f"override {text!r}: expected one value, got several")
+    return of(parsed, parsed.value())
+
+
+def of(parsed: Parsed, value: Any) -> Override:
+    """What Hydra has parsed, with this value of those that it may have."""
     key = parsed.get_key_element().lstrip("+~")
     if not key:
-        raise SamebitsError(f"override {text!r}: expected KEY=VALUE, got no key")
+        raise SamebitsError(f"override {parsed.input_line!r}: expected KEY=VALUE, got no key")
     if parsed.is_delete():
         return Override(key, None, "~")
     prefix = "++" if parsed.is_force_add() else "+" if parsed.is_add() else ""
-    return Override(key, _plain(parsed.value()), prefix)
+    return Override(key, _plain(value), prefix)
 
 
-def _from_text(value: Any) -> Iterator[Override]:
-    """The ``overrides`` key: text in Hydra's notation, or a list of such."""
+def texts(value: Any, key: str) -> Iterator[str]:
+    """The single overrides in what Snakemake's ``config`` has for a key: text, or a list."""
     if isinstance(value, Mapping) and len(value) == 1:
         # Snakemake took `trainer={epochs: 5}` for YAML and split it at the colon: join it again.
         value = ": ".join(map(str, *value.items()))
-    problems = []
     for item in value if isinstance(value, (list, tuple)) else [value]:
         if not isinstance(item, str):
-            raise SamebitsError(f"overrides: expected text such as trainer.epochs=5, got {item!r}")
-        for text in split(item):
-            try:
-                yield parse(text)
-            except SamebitsError as error:
-                problems.append(str(error))
+            raise SamebitsError(f"{key}: expected text such as trainer.epochs=5, got {item!r}")
+        yield from split(item)
+
+
+def _from_text(value: Any) -> Iterator[Override]:
+    """The ``overrides`` key, in Hydra's notation."""
+    problems = []
+    for text in texts(value, "overrides"):
+        try:
+            yield parse(text)
+        except SamebitsError as error:
+            problems.append(str(error))
     if problems:
         raise SamebitsError(all_problems(problems))
 

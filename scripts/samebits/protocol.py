@@ -81,6 +81,13 @@ def plan(config: Mapping[str, Any], found: Mapping[str, Any] | None) -> list[Pla
     return comparisons + _emulated(config)
 
 
+def trainings(config: Mapping[str, Any]) -> tuple[int, int]:
+    """How many runs there are at least, and at most where bits differ."""
+    same = {"status": {CONTROL: "completed"}, "identical": True}
+    least, most = (list(runs(plan(config, found))) for found in (same, None))
+    return len(least), len(most)
+
+
 def _each(config: Mapping[str, Any], explain: bool) -> list[PlannedComparison]:
     protocol = config["protocol"]
     wanted = list(protocol["alone"]) + (list(protocol["explain"]) if explain else [])

@@ -1,5 +1,7 @@
 """The few lines that end a run in the terminal."""
 
+import csv
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ _COLOURS = {
 }
 _OTHER = "yellow"
 _MOST_REASONS = 8  # the rest is in the certificate
+_MOST_COMBINATIONS = 20  # the rest is in the index
 _FEW_RUNS = 2  # what every protocol costs needs no announcement
 
 
@@ -55,6 +58,22 @@ def replay(
     lines += ["", *_artefacts(found["artefacts"])]
     lines += _places(last, path, page, seconds)
     return "\n".join(lines)
+
+
+def sweep(table: Path, page: Path, seconds: float, colour: bool = False) -> str:
+    """How each combination came out, or the first of many, and how many came out how."""
+    with open(table, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [""]
+    for row in rows[:_MOST_COMBINATIONS]:
+        unsigned = f"  {UNSIGNED}" if row["signature"] == UNSIGNED else ""
+        lines += [f"{_shown(row['verdict'], colour)}  {plain(row['combination'])}{unsigned}"]
+    if len(rows) > _MOST_COMBINATIONS:
+        lines += [f"and {len(rows) - _MOST_COMBINATIONS:,} more, in the index"]
+    counts = Counter(row["verdict"] for row in rows)
+    said = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.most_common())
+    lines += ["", _row("in all", said), _row("index", str(page)), _row("table", str(table))]
+    return "\n".join([*lines, _row("took", _duration(seconds)), ""])
 
 
 def _shown(outcome: str, colour: bool) -> str:

@@ -22,3 +22,24 @@ def test_a_stage_does_not_depend_on_other_stages() -> None:
 
 def test_a_modules_schema_and_template_are_part_of_it() -> None:
     assert "samebits/certificate.schema.json" in names("certify.py")
+
+
+def test_the_name_of_the_code_changes_with_any_of_its_files(tmp_path: Path) -> None:
+    script, module = tmp_path / "stage.py", tmp_path / "other.py"
+    script.write_text("import other\n")
+    module.write_text("x = 1\n")
+    first, files = code.listed([script])
+    assert {Path(name).name for name in files} >= {"stage.py"}
+    assert code.listed([script])[0] == first
+    script.write_text("import other  # changed\n")
+    assert code.listed([script])[0] != first
+
+
+def test_a_modules_imports_are_read_again_when_it_changed(tmp_path: Path) -> None:
+    start = tmp_path / "start.py"
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text("")
+    start.write_text("import one\n")
+    assert {path.name for path in code.imported(start, tmp_path)} == {"start.py", "one.py"}
+    start.write_text("import one, two\n")
+    assert {path.name for path in code.imported(start, tmp_path)} >= {"two.py"}

@@ -107,3 +107,13 @@ def test_the_schema_knows_exactly_the_variations_that_are_defined() -> None:
     schema = json.loads((ROOT / "conf" / "schema.json").read_text())
     by_config = set(schema["$defs"]["variations"]["items"]["enum"]) | {"cpu"}
     assert by_config == set(variations.TITLES)
+
+
+@pytest.mark.parametrize(
+    ("option", "least", "more"),
+    [("twice", 2, True), ("varied", 2, True), ("exhaustive", 20, False)],
+)
+def test_how_many_trainings_there_are_is_known_before(option: str, least: int, more: bool) -> None:
+    found, most = protocol.trainings(config(f"protocol={option}"))
+    assert found >= least
+    assert (most > found) == more

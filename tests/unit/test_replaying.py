@@ -14,6 +14,7 @@ import certificates
 import samebits.configure
 from samebits import bundle, canonical, code, replaying
 from samebits.certified_config import WHOLE, differences, may_set, units
+from samebits.composition import Composer
 from samebits.configure import PARTS, Experiment, configure
 from samebits.errors import SamebitsError
 from samebits.overrides import Override
@@ -113,10 +114,10 @@ def default() -> Content:
 def _composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hydra needs a quarter of a second, and most certificates here name the same options."""
 
-    def local(wanted: list[Override], conf: Path) -> replaying.Local:
+    def local(wanted: list[Override], composer: Composer) -> replaying.Local:
         said = tuple(override.hydra() for override in wanted)
         if said not in _COMPOSED:
-            _COMPOSED[said] = _LOCAL(wanted, conf)
+            _COMPOSED[said] = _LOCAL(wanted, composer)
         return _COMPOSED[said]
 
     monkeypatch.setattr(samebits.configure, "_local", local)

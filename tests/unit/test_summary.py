@@ -168,3 +168,17 @@ def test_nothing_that_a_replay_quotes_steers_the_terminal() -> None:
     said = summary.replay(certificates.quoting(hostile, made), PATH, PAGE, 1.0)
     assert "\033" not in said
     assert said.count("gone") > 4
+
+
+def test_a_sweep_is_a_line_per_combination_and_counts_of_many(tmp_path: Path) -> None:
+    table = tmp_path / "index.csv"
+    rows = [f"seed={i},{'NOT ' * (i == 3)}REPRODUCIBLE,{'UN' * (i == 4)}SIGNED" for i in range(25)]
+    table.write_text("\r\n".join(["combination,verdict,signature", *rows, ""]))
+    said = summary.sweep(table, Path("index.html"), 7.0)
+    assert "NOT REPRODUCIBLE  seed=3\n" in said
+    assert "REPRODUCIBLE  seed=4  UNSIGNED\n" in said
+    assert "seed=19" in said
+    assert "seed=20" not in said
+    assert "and 5 more, in the index" in said
+    assert "24 REPRODUCIBLE, 1 NOT REPRODUCIBLE" in said
+    assert "\033" in summary.sweep(table, Path("index.html"), 7.0, colour=True)

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Measure what Snakemake needs to build the DAG of a sweep, against a bare Snakefile's.
+
+The bare one has as many jobs with as many input and output files, written out as text with
+wildcards: no configs, no functions, no params, no checkpoint. Both show a dry run of a folder in
+which nothing is made yet but the configs. A pair is one run of each, in turn; what is taken is CPU
+time from the start of the command to its end, which other work on the machine disturbs least. The
+median of the ratios is quoted, and the growth with the number of combinations.
+
+    dag.py [--pairs N] [--combinations N ...]
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = ROOT / "scripts"
+RUNS = ("control", "replica")
+_HALF = 2  # models; the other factor of a sweep are seeds
+# Files of the checkout that the jobs of each rule read: the program that starts them, the script,
+# its code as one file, locks, the model, and what a certificate rests on.
+_FIXED = {"environment": 5, "load": 4, "train": 5, "compare": 3, "certify": 13, "index": 3}
+
+
+def rule(name: str, inputs: list[str], outputs: list[str]) -> str:
+    """A bare rule, with as many files of the checkout as the jobs of its namesake read."""
+    fixed = sorted(map(str, (ROOT / "scripts/samebits").glob("*.py")))[: _FIXED.get(name, 0)]
+    lines = [f"rule {name}:", f"    input: {json.dumps([*inputs, *fixed])}"]
+    if outputs:
+        lines += [f"    output: {json.dumps(outputs)}", '    shell: "touch {output}"']
+    return "\n".join([*lines, ""])
+
+
+def environment(name: str) -> str:
+    """The file that says that an environment is there."""
+    return f"environments/{name}/environment.json"
+
+
+def bare(folders: list[str]) -> str:
+    """A Snakefile with as many jobs as a sweep over these experiments has."""
+    one = "results/{experiment}"
+    config, compared, issued = (
+        f"{one}/{name}" for name in ("config.json", "compare/replica.json", "certificate.json")
+    )
+    issued_all = [issued.format(experiment=folder) for folder in folders]
+    runs = [f"{one}/train/{run}" for run in RUNS]
+    faces = [issued, f"{one}/certificate.html", f"{one}/badge.svg"]
+    data, index = ["data/arrays", "data/record.json"], ["results/index.html", "results/index.csv"]
+    certified = [environment("certify"), config, data[1], *runs, compared]
+    rules = [
+        rule("all", index, []),
+        rule("environment", [], [environment("{environment}")]),
+        rule("load", [environment("load")], data),
+        rule("train", [environment("train"), data[0], config], [f"{one}/train/{{run}}"]),
+        rule("compare", [environment("compare"), *runs], [compared]),
+        rule("certify", certified, faces),
+        rule("index", [environment("certify"), *issued_all], index),
+    ]
+    return "\n".join(rules)
+
+
+class Bench:
+    """A folder with a sweep's configs, in which nothing is made."""
+
+    def __init__(self, folder: Path, combinations: int) -> None:
+        """Start each command once: the configs are written, the files are in the cache."""
+        seeds = combinations // _HALF
+        self._sweep = [
+            "name=sweep",
+            "experiment=smoke",
+            f"sweep=model=mlp,cnn seed=range(0,{seeds})",
+        ]
+        self._folder, self._bare = folder, folder / "bare.smk"
+        self.ours()
+        listed = json.loads((folder / "results/sweep/sweep.json").read_bytes())["combinations"]
+        self._bare.write_text(bare([f"sweep/{made['name']}" for made in listed]))
+        self.jobs = self._count(self._dry_run(ROOT / "Snakefile", "--config", *self._sweep))
+        theirs = self._count(self._dry_run(self._bare))
+        if self.jobs != theirs:
+            raise SystemExit(f"not as many jobs: {self.jobs}, {theirs}")
+
+    def _dry_run(self, snakefile: Path, *config: str) -> str:
+        where = ["--snakefile", str(snakefile), "--directory", str(self._folder)]
+        quiet = ["--quiet", "rules", "reason", "host"]
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", *where, *quiet]
+        return subprocess.check_output(
+            [*command, *config], cwd=self._folder, text=True, stderr=subprocess.STDOUT
+        )
+
+    @staticmethod
+    def _count(shown: str) -> int:
+        return next(int(line.split()[1]) for line in shown.splitlines() if line.startswith("total"))
+
+    def ours(self) -> float:
+        """What the sweep's dry run costs."""
+        return self._seconds(ROOT / "Snakefile", "--config", *self._sweep)
+
+    def theirs(self) -> float:
+        """What the bare Snakefile's costs."""
+        return self._seconds(self._bare)
+
+    def _seconds(self, snakefile: Path, *config: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self._dry_run(snakefile, *config)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--combinations", type=int, nargs="+", default=[10, 100, 1000])
+    options = parser.parse_args()
+    print(
+        f"{platform.machine()}, {os.cpu_count()} CPUs, {options.pairs} pairs; medians of CPU time"
+    )
+    print(f"{'combinations':>12}{'jobs':>8}{'sweep':>10}{'bare':>10}{'ratio':>8}{'per job':>12}")
+    for combinations in options.combinations:
+        with tempfile.TemporaryDirectory() as name:
+            bench = Bench(Path(name), combinations)
+            pairs = [(bench.ours(), bench.theirs()) for _ in range(options.pairs)]
+        ours, theirs = (statistics.median(times) for times in zip(*pairs, strict=True))
+        ratio = statistics.median(our / their for our, their in pairs)
+        per_job = 1000 * ours / bench.jobs
+        print(
+            f"{combinations:>12,}{bench.jobs:>8,}{ours:>8.2f} s{theirs:>8.2f} s{ratio:>8.2f}"
+            f"{per_job:>9.2f} ms",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

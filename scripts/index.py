@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""Put all certificates of a sweep side by side.
+
+INPUTS      --sweep  the file that lists the combinations: the digest of each experiment, and where
+                     its certificate and its page lie, beside this file
+            the certificates that it lists
+OUTPUTS     --page   the index as one HTML page with links to the certificates' pages
+            --table  the same as CSV (RFC 4180)
+GUARANTEES  nothing that is not in the certificates; a certificate that is missing, damaged or of
+            another experiment is an error and leaves no output; one that nobody signed is marked;
+            equal certificates give equal bytes
+"""
+
+import argparse
+from pathlib import Path
+
+from samebits import canonical, errors, index_page, index_rows, index_table
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Put all certificates of a sweep side by side.")
+    for name in ("sweep", "page", "table"):
+        parser.add_argument(f"--{name}", required=True, type=Path)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Read the certificates, write page and table."""
+    options = _arguments()
+    listed = canonical.read_json(options.sweep)
+    rows = index_rows.read(options.sweep)
+    table = index_table.render(rows, listed["keys"])
+    page = index_page.render(rows, listed["name"], options.table.name, table)
+    canonical.write_bytes(options.page, page.encode("utf-8"))
+    canonical.write_bytes(options.table, table)  # last: where it is, the page is too
+    print(index_page.counted(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    errors.run(main)
