@@ -255,6 +255,7 @@ def main() -> int:
         install()
     except NoClusterError as error:
         sys.exit(f"no Slurm: {error}")
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # and stop the cluster
     with tempfile.TemporaryDirectory() as name:
         cluster = Cluster(Path(name))
         try:
