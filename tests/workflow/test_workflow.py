@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -254,24 +255,46 @@ def test_a_gpu_experiment_stops_before_training_where_there_is_none(workspace: W
     assert not path.with_suffix("").exists()
 
 
-def test_an_interrupted_pipeline_goes_on_at_the_second_start(workspace: Workspace) -> None:
-    config = ["--config", "name=interrupted", SMOKE, "overrides=trainer.epochs=400"]
+def _in_training(workspace: Workspace, name: str) -> "subprocess.Popen[bytes]":
+    """A pipeline with long trainings, in a session of its own, whose control has begun."""
     start = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     start += ["--workflow-profile", str(ROOT / "profiles/default")]
     start += ["--directory", str(workspace.folder), "--cores", "2"]
-    log = workspace.folder / "logs/interrupted/train/control.log"
-    with subprocess.Popen(
-        [*start, *config],
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as running:
-        _wait_for(lambda: log.is_file() and b"epoch 2/" in log.read_bytes())
+    start += ["--config", f"name={name}", SMOKE, "overrides=trainer.epochs=3000"]
+    log = workspace.folder / f"logs/{name}/train/control.log"
+    running = subprocess.Popen(
+        start, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _wait_for(lambda: log.is_file() and b"epoch 2/" in log.read_bytes())
+    return running
+
+
+def test_an_interrupted_pipeline_goes_on_at_the_second_start(workspace: Workspace) -> None:
+    with _in_training(workspace, "interrupted") as running:
         os.killpg(running.pid, signal.SIGINT)  # what Ctrl-C does
         assert running.wait(60) != 0
     assert not list((workspace.folder / "results/interrupted/train").glob("control/*"))
     shorter = ["name=interrupted", SMOKE, "overrides=trainer.epochs=1"]
     workspace.snakemake("--config", *shorter)
+
+
+def test_beside_the_trainings_of_a_killed_pipeline_no_other_starts_until_they_have_ended(
+    workspace: Workspace,
+) -> None:
+    again = ("--config", "name=killed", SMOKE, "overrides=trainer.epochs=1")
+    with _in_training(workspace, "killed") as running:
+        running.kill()
+    try:
+        said = workspace.snakemake(*again, check=False)
+        (writer,) = re.findall(r"control: process (\d+) on .* is still writing it", said)
+        assert f"kill {writer}, or wait" in said
+    finally:
+        os.killpg(running.pid, signal.SIGTERM)
+    leases = workspace.folder / ".samebits/leases/killed"
+    _wait_for(lambda: not list(leases.iterdir()))
+    workspace.snakemake(*again)  # without --unlock
+    certificate = workspace.json("results/killed/certificate.json")
+    assert certificate["report"]["verdict"] == "REPRODUCIBLE"
 
 
 def _wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
