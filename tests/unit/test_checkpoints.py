@@ -174,7 +174,8 @@ def test_one_of_another_experiment_source_or_lock_is_told_and_not_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str
 ) -> None:
     fill(store(tmp_path), 2)
-    made = store(tmp_path, **{key: "other"})
+    changed: Any = {key: "other"}
+    made = store(tmp_path, **changed)
     assert made.chain == []
     said = capsys.readouterr().err
     assert f"checkpoint 0001 is not used: expected {key} other, got " in said
