@@ -51,7 +51,7 @@ class Training:
         """A process in a session of its own, with its launcher; killed at the end."""
         environment = self.experiment.config["framework"]["environment"]
         line = [
-            self.python, SCRIPTS / "launch.py", "--log", self.folder / "launch.log", *launch,
+            self.python, SCRIPTS / "launch.py", "--log", self.folder / f"{run}.launched", *launch,
             *self.experiment.variables(), "--", SCRIPTS / "train.py",
             "--config", self.folder / "config.json", "--data", self.folder / "arrays",
             "--lock", ROOT / f"envs/{environment}.lock.txt",
@@ -88,7 +88,7 @@ class Training:
     def refuse_remains(self, run: str = "control") -> None:
         """Nothing is left of a completed run but its results."""
         assert not self.checkpoints(run).exists()
-        assert [path for path in self.output(run).parent.iterdir() if path.name[0] == "."] == []
+        assert list(self.output(run).parent.glob(f".{run}.*")) == []
 
     def wait_for_checkpoint(self, number: int, run: str = "control") -> None:
         """Until a checkpoint is there, whole."""

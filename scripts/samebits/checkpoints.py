@@ -212,12 +212,14 @@ class Store:
         """The run is complete: nothing will be gone on from. The newest first: no gap is left."""
         for number in reversed(numbers(self._folder)):
             shutil.rmtree(str(self._folder / name(number)))
-        shutil.rmtree(str(self._folder), ignore_errors=True)
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Refuse a second process with these checkpoints, on this machine or where the disk says."""
+    """Refuse a second process with these checkpoints, on this machine or where the disk says.
+
+    A folder in which none are left is removed at the end.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with open(str(folder / _LOCK), "ab") as file:
         try:
@@ -230,6 +232,9 @@ def alone(folder: Path) -> Iterator[None]:
         except OSError:  # a file system without locks
             pass
         yield
+    # Only now: a file that is open can't be removed on every file system (NFS, FUSE).
+    if not numbers(folder):
+        shutil.rmtree(str(folder), ignore_errors=True)
 
 
 def _check(folder: Path, expected: str) -> None:

@@ -1,7 +1,8 @@
 """The one base class of expected failures, and the one place that catches it.
 
 Exit codes of every script: 0 done, 1 an expected failure with an explanation,
-2 wrong usage (argparse), 130 interrupted.
+2 wrong usage (argparse), 130 interrupted, 143 asked to end (train.py, which then goes on from a
+checkpoint when it is started again).
 """
 
 import errno

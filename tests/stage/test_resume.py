@@ -3,9 +3,9 @@
 import os
 import random
 import re
-import shutil
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -201,12 +201,11 @@ def test_ten_kills_at_random_moments_give_ten_equal_results(
     made = killing.training(tmp_path / name, workspace, model=model, trainer=steps)
     assert made.run() == 0, made.log()
     seconds = made.record()["timing"]["fit_seconds"] + 0.5
-    resumed = 0
-    for number in range(KILLS):
-        run = f"run-{number}"
-        killed_at_random(made, run, seconds)
+    names = [f"run-{number}" for number in range(KILLS)]
+    with ThreadPoolExecutor(2) as pool:  # each run keeps one CPU busy
+        list(pool.map(lambda run: killed_at_random(made, run, seconds), names))
+    for run in names:
         assert made.result(run) == made.result(), made.log(run)
-        resumed += bool(made.record(run)["checkpoints"]["resumed"])
         made.refuse_remains(run)
-        shutil.rmtree(made.output(run))
-    assert resumed  # else every kill came before the first checkpoint
+    # Else every kill came before the first checkpoint.
+    assert any(made.record(run)["checkpoints"]["resumed"] for run in names)

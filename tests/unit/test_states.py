@@ -27,8 +27,12 @@ def checkpointed(folder: Path, replica: tuple[str, str] = (FIRST, SECOND)) -> Wo
     for run, before in zip(space.runs, ((FIRST, SECOND), replica), strict=True):
         digests = [*before, killing.last_state(run)]
         found = {"every": "epoch", "digests": digests, "root": merkle.root(digests), "resumed": []}
-        change(run, lambda record, found=found: record.update(checkpoints=found))
+        change(run, with_checkpoints(found))
     return space.compare()
+
+
+def with_checkpoints(found: Any) -> Callable[[Any], None]:
+    return lambda record: record.update(checkpoints=found)
 
 
 def change(run: Path, how: Callable[[Any], None]) -> None:

@@ -83,6 +83,18 @@ def test_close_is_a_verdict_of_its_own_and_only_where_it_is_asked_for(workspace:
     assert certificate["scope"]["within"]["absolute"] > 0
 
 
+def test_a_run_that_was_killed_and_resumed_has_the_same_bits(workspace: Workspace) -> None:
+    asked = "trainer.checkpoint=epoch trainer.epochs=4 protocol.alone=[interrupt]"
+    certificate = workspace.certify("interrupted", SMOKE, f"overrides={asked}")
+    assert certificate["verdict"] == "REPRODUCIBLE", certificate["reasons"]
+    record = workspace.json("results/interrupted/train/with-interrupt/record.json")
+    if record["checkpoints"]["resumed"]:  # else it was quicker than the kill
+        assert outcomes(certificate, "with-interrupt") == {"interrupt": "same bits"}
+    results = workspace.folder / "results" / "interrupted"
+    assert len(list((results / "train" / "control" / "checkpoints").iterdir())) == 4
+    assert list((results / "checkpoints").iterdir()) == []
+
+
 def test_a_protocol_says_what_it_costs_before_it_starts(workspace: Workspace) -> None:
     said = workspace.snakemake(
         "--config", "name=costly", "overrides=protocol=exhaustive data=synthetic data.samples=161",
