@@ -40,8 +40,9 @@ from samebits.signing_choice import Signing
 FORMAT = "samebits-config-1"
 PARTS = ("data", "model", "trainer", "framework", "determinism", "protocol")  # of the identity
 GROUPS = (*PARTS, signing_choice.GROUP, "experiment")
-# Where things lie and who signs, not what is trained.
-_NOT_IDENTITY = ("name", "source_path", signing_choice.GROUP)
+_CHECKPOINT = "checkpoint"  # what trainer.checkpoint is where nothing else says it
+# Where things lie, who signs, what others are made from: not what is trained.
+_NOT_IDENTITY = ("name", "source_path", _CHECKPOINT, signing_choice.GROUP)
 _NAME_LENGTH = 100  # of 255 bytes that file systems allow for one name
 
 
@@ -176,14 +177,19 @@ def _compose(
     _refuse_unknown_keys(wanted, composer.once(id(base), lambda: frozenset(_paths(base))))
     complete = missing_ok and len(choices) == len(wanted)
     resolved = base if complete else composer.resolve(wanted, missing_ok)
-    return resolved, _overridden(wanted, base, composer)
+    return resolved, _overridden(wanted, base, resolved, composer)
 
 
 def _overridden(
-    wanted: list[Override], base: Mapping[str, Any], composer: Composer
+    wanted: list[Override],
+    base: Mapping[str, Any],
+    resolved: Mapping[str, Any],
+    composer: Composer,
 ) -> tuple[str, ...]:
-    """The keys that overrides set: directly, or by an option of ``experiment``."""
+    """The keys that overrides set: directly, by an option of ``experiment``, by interpolation."""
     keys = {key for override in wanted for key in _set_by(override)}
+    if base["trainer"] != resolved["trainer"] and any(o.key == _CHECKPOINT for o in wanted):
+        keys.add(f"trainer.{_CHECKPOINT}")
     if any(override.key == "experiment" for override in wanted):
         keys |= composer.once(("experiment", id(base)), lambda: _beside_options(base, composer))
     return tuple(sorted(key for key in keys if key.partition(".")[0] not in _NOT_IDENTITY))

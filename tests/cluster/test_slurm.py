@@ -63,7 +63,7 @@ def test_a_hostile_shell_and_a_cluster_give_the_bits_of_a_local_run(head: Head) 
     before = len(head.cluster.ended())
     said = head.run("cluster", variables=HOSTILE)
     assert "REPRODUCIBLE" in said and head.verdict("cluster") == "REPRODUCIBLE"
-    head.workspace.certify("local", "experiment=smoke")
+    head.workspace.certify("local", "experiment=smoke", "checkpoint=epoch")
     assert digests(head, "cluster") == digests(head, "local")
     # trainings alone were jobs
     assert head.cluster.ended()[before:] == ["COMPLETED", "COMPLETED"]
@@ -88,7 +88,7 @@ def test_a_cancelled_job_is_a_failure_and_a_restart_finishes(head: Head) -> None
     assert head.verdict("cancelled") == "REPRODUCIBLE"
 
 
-def test_a_job_whose_node_is_lost_is_done_again_on_another(head: Head) -> None:
+def test_a_job_whose_node_is_lost_goes_on_from_its_last_epoch_on_another(head: Head) -> None:
     with head.started("lost", "overrides=trainer.epochs=200") as running:
         head.wait_for_training("lost")
         node = head.cluster.node_of("control")
@@ -98,6 +98,8 @@ def test_a_job_whose_node_is_lost_is_done_again_on_another(head: Head) -> None:
         finally:
             head.cluster.start_node(node)
     assert head.verdict("lost") == "REPRODUCIBLE"
+    record = head.workspace.json("results/lost/train/control/record.json")
+    assert record["checkpoints"]["resumed"], "began anew"
 
 
 def test_a_job_over_its_time_limit_is_a_clear_failure(head: Head) -> None:

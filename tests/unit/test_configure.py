@@ -281,6 +281,8 @@ def test_a_key_of_the_wrong_type_in_the_config_tree_is_refused_without_it(tmp_pa
         ({"overrides": "~trainer.loss.config.from_logits"}, ("trainer.loss",)),
         ({"overrides": "+determinism.environment.A=b"}, ("determinism.environment.A",)),
         ({"overrides": "data.shape=[8,8]"}, ("data.shape",)),  # the model's follows
+        ({"checkpoint": "epoch"}, ("trainer.checkpoint",)),
+        ({"checkpoint": "none"}, ()),
         ({"experiment": "article"}, ("trainer.steps_per_execution",)),
         ({"experiment": "smoke", "seed": 3}, ("data.samples", "seed", "trainer.epochs")),
         ({"experiment": "nondeterministic"}, ()),
@@ -290,6 +292,33 @@ def test_the_keys_that_the_user_set_are_named_but_for_the_groups(
     config: dict[str, Any], overridden: tuple[str, ...]
 ) -> None:
     assert of(config).overridden == overridden
+
+
+@pytest.mark.parametrize(
+    ("config", "checkpoint"),
+    [
+        ({}, "none"),
+        ({"checkpoint": "epoch"}, "epoch"),
+        ({"checkpoint": "epoch", "overrides": "trainer.checkpoint=none"}, "none"),
+        ({"checkpoint": "epoch", "experiment": "article"}, "none"),
+        (
+            {
+                "checkpoint": "epoch",
+                "experiment": "article",
+                "overrides": "trainer.checkpoint=epoch",
+            },
+            "epoch",
+        ),
+    ],
+)
+def test_a_profile_can_ask_for_checkpoints_where_nothing_else_says_what_is_wanted(
+    config: dict[str, Any], checkpoint: str
+) -> None:
+    made = of(config)
+    assert made.config["trainer"]["checkpoint"] == checkpoint
+    by_itself = {k: v for k, v in config.items() if k != "checkpoint" and k != "overrides"}
+    same = of({**by_itself, "overrides": f"trainer.checkpoint={checkpoint}"})
+    assert made.digest == same.digest
 
 
 @pytest.mark.parametrize("group", GROUPS)
