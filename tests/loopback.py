@@ -166,12 +166,13 @@ class Cluster:
 
     def lose_node(self, node: str) -> None:
         """End a node with all that runs on it, at once and without a word, as a power cut does."""
-        for process in self._of_node(node):
-            with_children = [process, *process.children(recursive=True)]
-            for each in with_children:
-                _signal(each.pid, signal.SIGKILL)
+        jobs = self.slurm("squeue", "-h", "-w", node, "-o", "%i").split()
+        found = [*self._daemons(node), *_jobs(jobs)]
+        all_of_them = [each for one in found for each in (one, *one.children(recursive=True))]
+        for process in all_of_them:
+            _signal(process.pid, signal.SIGKILL)
 
-    def _of_node(self, node: str) -> Iterator[psutil.Process]:
+    def _daemons(self, node: str) -> Iterator[psutil.Process]:
         for process in psutil.process_iter():
             try:
                 if process.environ().get(MARK) == f"{node}-{self.mark}":
@@ -240,6 +241,17 @@ def _ports(count: int) -> list[int]:
     finally:
         for each in sockets:
             each.close()
+
+
+def _jobs(numbers: list[str]) -> Iterator[psutil.Process]:
+    """What Slurm runs for jobs: one process for each step, which outlives the node's daemon."""
+    steps = tuple(f"slurmstepd: [{number}." for number in numbers)
+    for process in psutil.process_iter():
+        try:
+            if " ".join(process.cmdline()).startswith(steps):
+                yield process
+        except psutil.Error:
+            continue
 
 
 def _signal(process: int, number: int) -> None:

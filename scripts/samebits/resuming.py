@@ -67,7 +67,7 @@ class Epochs:
                 "to start from the beginning".format(list(state), list(variables))
             )
         for name, variable in variables.items():
-            variable.assign(state[name])
+            variable.assign(np.array(state[name]))  # a copy: TensorFlow may keep what it is given
 
     def _variables(self) -> List[Tuple[str, Any]]:
         """Every variable of the state, named as in a checkpoint."""

@@ -177,7 +177,8 @@ class Trace:
 
     def restore(self, parts: Sequence[Mapping[str, np.ndarray]], loss: Optional[str]) -> None:
         """Take up what ``unsaved`` gave after each epoch; ``loss``: whose loss the rows have."""
-        for part in parts:
+        # Copied: a folder whose files are mapped can't be removed on every file system (NFS, FUSE).
+        for part in ({name: np.array(part[name]) for name in part} for part in parts):
             if len(part["rows"]):
                 self._rows.append(part["rows"])
             names = ["sample/{}".format(i) for i in range(len(part) - 2)]

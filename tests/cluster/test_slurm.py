@@ -89,7 +89,7 @@ def test_a_cancelled_job_is_a_failure_and_a_restart_finishes(head: Head) -> None
 
 
 def test_a_job_whose_node_is_lost_goes_on_from_its_last_epoch_on_another(head: Head) -> None:
-    with head.started("lost", "overrides=trainer.epochs=200") as running:
+    with head.started("lost", "overrides=trainer.epochs=60") as running:
         head.wait_for_training("lost")
         node = head.cluster.node_of("control")
         head.cluster.lose_node(node)

@@ -146,6 +146,21 @@ def test_an_interruption_by_the_launcher_is_seen_and_changes_no_bit(mlp: Trainin
     assert record["surroundings"]["interrupt"] == f"resumed {said}"
 
 
+def test_a_resumed_run_ends_where_open_files_cannot_be_removed(mlp: Training) -> None:
+    """As on FUSE, by which directory entries are shuffled, and on NFS."""
+    shuffled = ("--vary", "directory_order")
+    with mlp.started("shuffled", launch=shuffled) as process:
+        mlp.wait_for_checkpoint(1, "shuffled")
+        killing.kill(process)
+    assert mlp.run("shuffled", launch=shuffled) == 0, mlp.log("shuffled")
+    record = mlp.record("shuffled")
+    if record["variations"]["not_tried"]:
+        pytest.skip(record["variations"]["not_tried"]["directory_order"])
+    assert record["checkpoints"]["resumed"]
+    assert mlp.result("shuffled") == mlp.result()
+    mlp.refuse_remains("shuffled")
+
+
 def test_without_checkpoints_there_is_nothing_to_interrupt(
     tmp_path: Path, workspace: Workspace
 ) -> None:
