@@ -24,6 +24,8 @@ from samebits.verification import DOES_NOT_HOLD, MALFORMED, VERIFIED
 Json = Any
 Harm = Callable[[Path], None]
 ISSUER = attacks.signer()
+# Of many files one in three, in `make test-slow` all of them.
+QUICK, LESS_QUICK = 3, pytest.param(1, marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +115,10 @@ def test_results_that_are_as_they_were_are_verified(results: Results) -> None:
     assert results.code() == VERIFIED
 
 
+@pytest.mark.parametrize("share", [QUICK, LESS_QUICK])
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_change_of_any_file_is_found(results: Results, what: str) -> None:
-    for name in results.names:
+def test_a_change_of_any_file_is_found(results: Results, what: str, share: int) -> None:
+    for name in results.names[list(CHANGES).index(what) % share :: share]:
         assert results.code_with(name, CHANGES[what]) == DOES_NOT_HOLD, name
 
 
@@ -142,9 +145,10 @@ def test_an_array_that_is_gone_is_found_and_a_document_is_in_the_certificate(
         assert results.code_with(name, Path.unlink) == expected, name
 
 
-def test_a_file_that_is_another_file_is_found(results: Results) -> None:
+@pytest.mark.parametrize("share", [QUICK, LESS_QUICK])
+def test_a_file_that_is_another_file_is_found(results: Results, share: int) -> None:
     """Swapped within a run and between runs, also as the same kind of file."""
-    for name in results.names:
+    for name in results.names[::share]:
         for other in (
             name.replace("control", "replica"),
             *results.names[:: len(results.names) // 4],
