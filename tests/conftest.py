@@ -1,4 +1,4 @@
-"""Tests import `samebits` as the stage scripts do: scripts/ is on the path."""
+"""Tests import `samebits` as the stage scripts do: scripts/ is on the path, and bench/ after it."""
 
 import signal
 import sys
@@ -10,6 +10,7 @@ import hydra
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
 
 from hydra.core.global_hydra import GlobalHydra
 
