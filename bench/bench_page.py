@@ -13,7 +13,7 @@ from samebits import index_page, templates
 TEMPLATE = Path(__file__).with_name("bench_page.html.j2")
 
 # Whether a goal is met: its style and its sign, as on a certificate.
-_FACES = {True: ("good", "✓"), False: ("bad", "≠"), None: ("open", "?")}
+_FACES = {True: ("good", "✓"), False: ("bad", "✗"), None: ("open", "?")}
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def summary(bench: Bench) -> str:
     said = [f"{_count(goals, True)} of {len(goals)} goals are met"]
     said += [f"not met: {line.what}" for line in goals if line.met is False]
     skipped = sum(line.reason is not None for line in lines)
-    said += [f"{skipped} figures could not be had here"] if skipped else []
+    said += [f"not measured here: {skipped}"] if skipped else []
     failed = [part.name for part in bench.parts if part.failure]
     said += [f"FAILED: {', '.join(failed)}"] if failed else []
     return "; ".join(said)

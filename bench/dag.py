@@ -134,4 +134,4 @@ def _each(seconds: dict[int, list[float]], less: int, more: int) -> list[float]:
 
 
 if __name__ == "__main__":
-    main(lines, pairs=5)
+    main(lines, pairs=3)

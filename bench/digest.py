@@ -121,7 +121,7 @@ def lines(folder: Path, pairs: int) -> Iterator[Line]:
     for count in LAYOUTS:
         ours, theirs = bench.contestants(count, int(GIB * 2**30))
         costs = in_turn({"ours": ours, "theirs": theirs}, pairs, warm=True)
-        of = f"{count} x {1024 * GIB / count:.4g} MiB"
+        of = f"{GIB:g} GiB in {count} array{'s' * (count > 1)}"
         for attribute, what in _FIGURES.items():
             both, goal = attributes(costs, attribute), _GOAL if attribute == "whole" else None
             yield ratio(f"{of}: {what}", both["ours"], both["theirs"], goal)

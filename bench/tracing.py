@@ -12,16 +12,13 @@ from pathlib import Path
 from paired import Line, attributes, in_turn, main, ratio
 from prepared import Prepared
 
-HOW = ("step", "epoch", "off")
-
 
 def lines(folder: Path, pairs: int) -> Iterator[Line]:
-    """Ratios to no trace."""
+    """The ratio to no trace."""
     prepared = Prepared(folder)
-    runs = {how: partial(prepared.fit, {"trace": how}) for how in HOW}
+    runs = {how: partial(prepared.fit, {"trace": how}) for how in ("step", "off")}
     seconds = attributes(in_turn(runs, pairs), "fit")
-    for how in HOW[:-1]:
-        yield ratio(f"trace={how}: time of the fit", seconds[how], seconds["off"])
+    yield ratio("trace=step: time of the fit", seconds["step"], seconds["off"])
 
 
 if __name__ == "__main__":

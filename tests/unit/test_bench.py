@@ -201,12 +201,11 @@ def test_the_page_has_every_figure_goal_and_failure() -> None:
     said = text_of(bench_page.render(bench_factory.bench()))
     for line in (
         "the plain script: time 20.0 s 19.0 to 21.0 3",
-        "certificate: time 0.68 × 0.65 to 0.70 2 ≤ 0.50 ≠ not met",
+        "certificate: time 0.68 × 0.65 to 0.70 2 ≤ 0.50 ✗ not met",
         "a sweep: CPU time 1.43 × 1.40 to 1.45 2 ≤ 1.50 ✓ met",
         "jobs on Slurm: longer no Slurm: the plain script ≤ 20.0 s ? not known",
         "failed OSError: the plain script",
-        "1 of 3 goals are met; not met: certificate: time; 1 figures could not be had here; "
-        "FAILED: dag.",
+        "1 of 3 goals are met; not met: certificate: time; not measured here: 1; FAILED: dag.",
     ):
         assert line in said, said
 
