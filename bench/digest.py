@@ -9,6 +9,7 @@ kernel knows as VmHWM.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -91,7 +92,8 @@ class Bench:
     """A folder with model_signing in an environment, and a key for it."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the environment and the key."""
+        """Make the folder, the environment and the key."""
+        folder.mkdir()
         self._folder, environment = folder, folder / "environment"
         subprocess.run([sys.executable, "-m", "venv", environment], check=True)
         self._python = environment / "bin/python"
@@ -117,7 +119,7 @@ class Bench:
 
 def lines(folder: Path, pairs: int) -> Iterator[Line]:
     """Ratios to model_signing, and how much is digested in a second."""
-    bench = Bench(folder)
+    bench = Bench(folder / "digests")
     for count in LAYOUTS:
         ours, theirs = bench.contestants(count, int(GIB * 2**30))
         costs = in_turn({"ours": ours, "theirs": theirs}, pairs, warm=True)
@@ -127,6 +129,7 @@ def lines(folder: Path, pairs: int) -> Iterator[Line]:
             yield ratio(f"{of}: {what}", both["ours"], both["theirs"], goal)
         speeds = [GIB / cost.wall for cost in costs["ours"]]
         yield figure(f"{of}: digested", "GiB/s", speeds)
+    shutil.rmtree(folder / "digests")
 
 
 if __name__ == "__main__":

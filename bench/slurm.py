@@ -23,7 +23,7 @@ import loopback
 
 _GOAL = 20.0  # seconds more
 _WAYS = {"here": ("--cores", "all"), "Slurm": ("--profile", str(ROOT / "profiles/slurm"))}
-_TITLES = ("default experiment, jobs on Slurm: time", "the same: longer")
+_TITLES = ("trainings as jobs: time of all", "trainings as jobs: longer")
 
 
 def _answers() -> bool:

@@ -13,9 +13,11 @@ import bench
 import bench_page
 import paired
 import pytest
+import slurm
 from paired import Line
 
 import bench_factory
+import loopback
 from pipeline import ROOT
 
 MEASUREMENT = f"""
@@ -187,6 +189,21 @@ def test_each_measurement_is_a_program_that_says_what_it_measures() -> None:
         title, _, how = (said or "").partition("\n\n")
         assert title.endswith(".")
         assert how.endswith(".")
+
+
+def test_without_a_cluster_its_figures_are_there_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install() -> None:
+        raise loopback.NoClusterError("Slurm's daemons need root")
+
+    monkeypatch.setattr(loopback, "install", install)
+    monkeypatch.setattr(slurm, "_answers", lambda: False)
+    lines = list(slurm.lines(tmp_path, 1))
+    assert [(line.median, line.reason) for line in lines] == [
+        (None, "no Slurm: Slurm's daemons need root")
+    ] * 2
+    assert [line.goal for line in lines] == [None, 20.0]
 
 
 # --- the page ------------------------------------------------------------------------------------
