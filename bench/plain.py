@@ -54,9 +54,9 @@ class Bench:
 
     def verify(self) -> float:
         """Seconds from the shell to the end of verify, of a certificate and its files."""
-        (results,) = self.prepared.folder.glob("results/*/")
+        (certificate,) = self.prepared.folder.glob("results/*/certificate.json")
         command = [self.prepared.python("certify"), ROOT / "scripts/verify.py"]
-        return measure([*command, results / "certificate.json", "--artifacts", results]).wall
+        return measure([*command, certificate, "--artifacts", certificate.parent]).wall
 
 
 def lines(folder: Path, pairs: int) -> Iterator[Line]:
