@@ -40,10 +40,12 @@ class Prepared:
     def certificate(self, *config: str, way: tuple[str, ...] = ("--cores", "all")) -> Cost:
         """What a certificate costs, from the start of the command on and without old results."""
         shutil.rmtree(self.folder / "results", ignore_errors=True)
+        return self.snakemake(*way, *(["--config", *config] if config else []))
+
+    def snakemake(self, *arguments: str) -> Cost:
+        """What a command of the README costs."""
         where = ["--snakefile", ROOT / "Snakefile", "--directory", self.folder]
-        given = ["--config", *config] if config else []
-        command = [sys.executable, "-m", "snakemake", *where, *way, *given]
-        return measure(command, cwd=ROOT)
+        return measure([sys.executable, "-m", "snakemake", *where, *arguments], cwd=ROOT)
 
     def python(self, environment: str) -> Path:
         """The interpreter of an environment."""
