@@ -35,10 +35,8 @@ test: .venv-dev/ready ## unit, stage and workflow tests
 test-slow: .venv-dev/ready ## what takes longer
 	@.venv-dev/bin/python -m pytest -m slow
 
-bench: .venv-dev/ready ## the published script against `make certificate`, digests against model_signing, sweeps against a bare Snakefile: paired runs
-	@.venv-dev/bin/python bench/bench.py
-	@.venv-dev/bin/python bench/digest.py
-	@.venv-dev/bin/python bench/dag.py
+bench: .venv-dev/ready ## what all this costs: results/bench/bench.html; ONLY=dag,digest PAIRS=1 measures a part
+	@.venv-dev/bin/python bench/bench.py $(if $(ONLY),--only '$(ONLY)') $(if $(PAIRS),--pairs '$(PAIRS)')
 
 lint: .venv-dev/ready ## ruff, mypy, snakefmt, snakemake --lint
 	@.venv-dev/bin/ruff check .

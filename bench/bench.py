@@ -1,199 +1,115 @@
 #!/usr/bin/env python3
-"""Measure the pipeline against the published experiment as a plain script, on this machine.
+"""All measurements: a table on the terminal, and the same as a page and as JSON.
 
-Both train the article's model twice on MNIST with the same TensorFlow; with experiment=article
-they give the same history, which is checked here. A pair is one run of each, in turn, so that a
-drift of the machine's speed hits both; ratios are taken pair by pair and the median is quoted.
-Before the first pair the environments are built and the data is there; each run of the pipeline
-starts without results, and signs. The cost of the trace is that of the fit alone, with and
-without it.
+    bench.py [--pairs N] [--only NAME,…] [--output FOLDER]
 
-    bench.py [--pairs N]
+Each measurement is a program beside this one, and says at its top what it measures; see paired.py.
+They run one after the other in a folder of their own, in which environments are built once. One
+that fails is shown as failed, and then the exit code is 1.
 """
 
 import argparse
-import json
+import ast
 import os
 import platform
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import psutil
+import bench_page
+from bench_page import Bench, Part
+from paired import ROOT, read
 
-ROOT = Path(__file__).resolve().parents[1]
-_SAMPLE_SECONDS = 0.5  # between two looks at the memory of a process tree, which cost CPU
-EXPERIMENTS = {
-    "make certificate (default: portable)": [],
-    "the same, experiment=article (tf28)": ["--config", "experiment=article"],
-}
+from samebits import canonical, checkout, machine
+from samebits.configure import configure
 
-
-@dataclass(frozen=True)
-class Cost:
-    """One run: wall and CPU seconds, and the peak of the process tree's memory in MiB."""
-
-    wall: float
-    cpu: float
-    memory: float
+HERE = Path(__file__).resolve().parent
+MEASUREMENTS = (
+    "plain", "tracing", "determinism", "dag", "slurm", "resume", "spot", "digest", "stages",
+)  # fmt: skip
+FORMAT = "samebits-bench-1"
+_LONGEST = 300  # characters of an error
 
 
-def _memory(root: psutil.Process) -> int:
-    """Bytes of memory of a process and those below it that no other process shares."""
-    total = 0
-    for process in [root, *root.children(recursive=True)]:
-        try:
-            total += process.memory_full_info().uss
-        except psutil.Error:
-            continue  # it ended between the listing and the look
-    return total
+def there() -> list[str]:
+    """The measurements of this checkout."""
+    return [name for name in MEASUREMENTS if (HERE / f"{name}.py").is_file()]
 
 
-def measure(command: list[str], **options: Any) -> Cost:
-    """Run a command to its end. Raises CalledProcessError with its output when it fails."""
-    before, started, peak = os.times(), time.monotonic(), [0]
-    with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options)
-        done = threading.Event()
-
-        def watch() -> None:
-            while not done.wait(_SAMPLE_SECONDS):
-                try:
-                    peak[0] = max(peak[0], _memory(psutil.Process(child.pid)))
-                except psutil.Error:
-                    return
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        code = child.wait()
-        wall = time.monotonic() - started
-        done.set()
-        watcher.join()
-        after = os.times()
-        output.seek(0)
-        if code:
-            raise subprocess.CalledProcessError(code, command, output.read())
-    cpu = sum(after[2:4]) - sum(before[2:4])
-    return Cost(wall, cpu, peak[0] / 2**20)
+def measured(program: Path, folder: Path, flags: Sequence[str]) -> Part:
+    """Run one measurement, which shows its lines as they come."""
+    title, _, how = (ast.get_docstring(ast.parse(program.read_text())) or program.stem).partition(
+        "\n\n"
+    )
+    print(f"\n{title}", flush=True)
+    results, started = folder / f"{program.stem}.json", time.monotonic()
+    results.unlink(missing_ok=True)
+    line = [sys.executable, program, "--folder", folder, "--json", results, *flags]
+    with tempfile.TemporaryFile() as errors:
+        code = subprocess.call(list(map(str, line)), stderr=errors)
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip()
+    seconds, lines = round(time.monotonic() - started, 1), tuple(read(results))
+    failure = None
+    if code or not lines:
+        failure = (said.splitlines() or [f"exit code {code}, nothing measured"])[-1][:_LONGEST]
+        print(f"{said}\n  FAILED: {failure}", flush=True)
+    print(f"  ({seconds:.0f} s)", flush=True)
+    return Part(program.stem, title, " ".join(how.split()), lines, seconds, failure)
 
 
-class Bench:
-    """A folder to run in, with environments and data ready."""
-
-    def __init__(self, folder: Path) -> None:
-        """Build the environments, load MNIST, write it as one file for the plain script."""
-        self.folder, self.arrays = folder, folder / "mnist.npz"
-        self.pipeline([])
-        python = folder / ".samebits/environments/load/bin/python"
-        program = (
-            "import sys, numpy as n; from pathlib import Path; "
-            "a = Path(sys.argv[1]); i = [e['name'] for e in __import__('json').loads("
-            "(a / 'index.json').read_bytes())['arrays']]; "
-            "g = lambda k: n.load(a / '{:05d}.npy'.format(i.index(k))); "
-            "n.savez(sys.argv[2], x=g('x_train'), y=g('y_train'))"
-        )
-        (arrays,) = folder.glob("data/mnist-*/arrays")
-        subprocess.run([python, "-c", program, arrays, self.arrays], check=True)
-
-    def pipeline(self, config: list[str]) -> Cost:
-        """From the start of the command to the certificate on disk."""
-        shutil.rmtree(self.folder / "results", ignore_errors=True)
-        where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)]
-        profile = ["--workflow-profile", str(ROOT / "profiles/default")]
-        command = [sys.executable, "-m", "snakemake", "--cores", "all", *where, *profile, *config]
-        return measure(command, cwd=ROOT)
-
-    def plain(self) -> Cost:
-        """The plain script, in the pipeline's own environment."""
-        python = self.folder / ".samebits/environments/train-tf2.21/bin/python"
-        output = self.folder / "plain.npz"
-        command = [str(python), str(ROOT / "bench/article.py"), "--data", str(self.arrays)]
-        return measure([*command, "--recipe", "tf28", "--output", str(output)], cwd=self.folder)
-
-    def fit(self, trace: str) -> float:
-        """Seconds of one fit of the default experiment, as the run records them."""
-        config = json.loads((self.folder / "results/default/config.json").read_bytes())
-        path, output = self.folder / "trace.json", self.folder / "traced"
-        path.write_text(json.dumps(config | {"trace": trace}))
-        shutil.rmtree(output, ignore_errors=True)
-        environment = config["framework"]["environment"]
-        (arrays,) = self.folder.glob("data/mnist-*/arrays")
-        pinned = {"PYTHONHASHSEED": "0"} | config["determinism"]["environment"]
-        command = [
-            self.folder / f".samebits/environments/{environment}/bin/python",
-            ROOT / "scripts/launch.py", "--log", self.folder / "trace.log",
-            *[f"{name}={value}" for name, value in pinned.items()], "--",
-            ROOT / "scripts/train.py", "--config", path, "--data", arrays,
-            "--lock", ROOT / f"envs/{environment}.lock.txt", "--source-path", self.folder,
-            "--run", "control", "--output", output,
-        ]  # fmt: skip
-        subprocess.run(list(map(str, command)), cwd=self.folder, check=True, capture_output=True)
-        record = json.loads((output / "record.json").read_bytes())
-        return float(record["timing"]["fit_seconds"])
-
-    def verify(self) -> float:
-        """Seconds from the shell to the end of verify, of the default certificate and its files."""
-        results = self.folder / "results/default"
-        python = self.folder / ".samebits/environments/certify/bin/python"
-        command = [str(python), str(ROOT / "scripts/verify.py"), str(results / "certificate.json")]
-        started = time.monotonic()
-        subprocess.run([*command, "--artifacts", str(results)], check=True, capture_output=True)
-        return time.monotonic() - started
-
-    def same_bits(self, config: list[str]) -> bool:
-        """Whether pipeline and plain script gave the same history, float for float."""
-        self.pipeline(config)
-        (history,) = self.folder.glob("results/*/train/control/history.json")
-        python = self.folder / ".samebits/environments/load/bin/python"
-        program = "import sys, numpy; print(numpy.load(sys.argv[1])['history'])"
-        plain = subprocess.check_output([python, "-c", program, self.folder / "plain.npz"])
-        return bool(json.loads(history.read_bytes())["metrics"] == json.loads(plain))
+def _nothing_yet() -> Bench:
+    framework, source = configure({}, ROOT / "conf").config["framework"], checkout.source(ROOT)
+    versions = {"Python": platform.python_version(), "TensorFlow": framework["tensorflow"]}
+    versions |= {"Snakemake": version("snakemake"), "NumPy": version("numpy")}
+    of = machine.record()
+    del of["flags"]
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    load = round(os.getloadavg()[0], 2)
+    return Bench(now, 0, load, of, versions, source.commit, source.dirty)
 
 
-def _row(label: str, costs: list[Cost], base: list[Cost]) -> str:
-    """Medians of one command and of its ratios to the other, pair by pair."""
-    cells = []
-    for figure, unit in (("wall", "s"), ("cpu", "s"), ("memory", "MiB")):
-        values = [getattr(c, figure) for c in costs]
-        ratios = [v / getattr(b, figure) for v, b in zip(values, base, strict=True)]
-        cells.append(f"{statistics.median(values):8.1f} {unit:<3} {statistics.median(ratios):5.2f}")
-    return f"{label:40}" + "  ".join(cells)
+def write(bench: Bench, folder: Path) -> None:
+    """The page and the JSON that it is made of."""
+    content = canonical.loads(canonical.dumps({"format": FORMAT} | asdict(bench)))
+    canonical.write_json(folder / "bench.json", content)
+    canonical.write_bytes(folder / "bench.html", bench_page.render(bench).encode())
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=3)
-    pairs = parser.parse_args().pairs
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--pairs", type=int, help="rounds; each measurement has its own number")
+    parser.add_argument("--only", default=",".join(there()), help="names, with commas between them")
+    parser.add_argument("--output", type=Path, default=ROOT / "results" / "bench")
+    options = parser.parse_args()
+    options.only = [name for name in options.only.replace(",", " ").split() if name]
+    wrong = sorted(set(options.only) - set(there()))
+    if wrong or not options.only:
+        parser.error(f"expected some of {', '.join(there())}, got {', '.join(wrong) or 'none'}")
+    if options.pairs is not None and options.pairs < 1:
+        parser.error(f"--pairs: expected 1 or more, got {options.pairs}")
+    return options
+
+
+def main() -> int:
+    """Measure, and write what is there after each measurement."""
+    options, bench, started = _options(), _nothing_yet(), time.monotonic()
+    flags = ["--pairs", str(options.pairs)] if options.pairs else []
     with tempfile.TemporaryDirectory() as name:
-        os.environ["XDG_CONFIG_HOME"] = str(Path(name, "config"))  # a key of the benchmark's own
-        bench = Bench(Path(name))
-        bench.plain()  # a first run that is not counted: the file cache is warm for both
-        print(f"{platform.machine()}, {os.cpu_count()} CPUs, {pairs} pairs; median, ratio")
-        print(f"{'':40}{'wall':>18}{'CPU':>20}{'peak memory':>22}")
-        for label, config in EXPERIMENTS.items():
-            plain, pipeline = [], []
-            for _ in range(pairs):
-                plain.append(bench.plain())
-                pipeline.append(bench.pipeline(config))
-            print(_row("plain script, two fits", plain, plain))
-            print(_row(label, pipeline, plain), flush=True)
-        bench.pipeline([])
-        pairs_of_fits = [(bench.fit("step"), bench.fit("off")) for _ in range(3 * pairs)]
-        cost = statistics.median(traced / plain for traced, plain in pairs_of_fits)
-        print(f"trace: step, against off: {cost:.3f} of the fit's wall time ({3 * pairs} pairs)")
-        took = statistics.median(bench.verify() for _ in range(3 * pairs))
-        print(f"verify, the default certificate and its files, from the shell: {took:.2f} s")
-        same = bench.same_bits(EXPERIMENTS["the same, experiment=article (tf28)"])
-        print(f"article: the same history as the plain script, bit for bit: {same}")
+        for measurement in options.only:
+            part = measured(HERE / f"{measurement}.py", Path(name), flags)
+            seconds = round(time.monotonic() - started, 1)
+            bench = replace(bench, parts=(*bench.parts, part), seconds=seconds)
+            write(bench, options.output)
+    print(f"\n{bench_page.summary(bench)}\n{options.output / 'bench.html'}")
+    return int(any(part.failure for part in bench.parts))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,28 +1,24 @@
 #!/usr/bin/env python3
-"""Measure what Snakemake needs to build the DAG of a sweep, against a bare Snakefile's.
+"""Building the DAG of a sweep, against a bare Snakefile's.
 
 The bare one has as many jobs with as many input and output files, written out as text with
 wildcards: no configs, no functions, no params, no checkpoint. Both show a dry run of a folder in
-which nothing is made yet but the configs. A pair is one run of each, in turn; what is taken is CPU
-time from the start of the command to its end, which other work on the machine disturbs least. The
-median of the ratios is quoted, and the growth with the number of combinations.
-
-    dag.py [--pairs N] [--combinations N ...]
+which nothing is made yet but the configs. What is taken is CPU time from the start of the command
+to its end, which other work on the machine disturbs least. Growth is what one more combination
+costs among hundreds, against one among tens: 1 is in proportion.
 """
 
-import argparse
 import json
-import os
-import platform
 import resource
-import statistics
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ROOT / "scripts"
+from paired import ROOT, Line, figure, in_turn, main, ratio
+
+COMBINATIONS = (10, 100, 1000)
+_GOAL = 1.5  # times the bare Snakefile's
 RUNS = ("control", "replica")
 _HALF = 2  # models; the other factor of a sweep are seeds
 # Files of the checkout that the jobs of each rule read: the program that starts them, the script,
@@ -114,29 +110,28 @@ class Bench:
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--combinations", type=int, nargs="+", default=[10, 100, 1000])
-    options = parser.parse_args()
-    print(
-        f"{platform.machine()}, {os.cpu_count()} CPUs, {options.pairs} pairs; medians of CPU time"
-    )
-    print(f"{'combinations':>12}{'jobs':>8}{'sweep':>10}{'bare':>10}{'ratio':>8}{'per job':>12}")
-    for combinations in options.combinations:
-        with tempfile.TemporaryDirectory() as name:
-            bench = Bench(Path(name), combinations)
-            pairs = [(bench.ours(), bench.theirs()) for _ in range(options.pairs)]
-        ours, theirs = (statistics.median(times) for times in zip(*pairs, strict=True))
-        ratio = statistics.median(our / their for our, their in pairs)
-        per_job = 1000 * ours / bench.jobs
-        print(
-            f"{combinations:>12,}{bench.jobs:>8,}{ours:>8.2f} s{theirs:>8.2f} s{ratio:>8.2f}"
-            f"{per_job:>9.2f} ms",
-            flush=True,
-        )
+def lines(folder: Path, pairs: int) -> Iterator[Line]:
+    """Ratios to the bare Snakefile's time, and growth."""
+    ours: dict[int, list[float]] = {}
+    for combinations in COMBINATIONS:
+        where = folder / f"sweep-{combinations}"
+        where.mkdir()
+        bench = Bench(where, combinations)
+        seconds = in_turn({"ours": bench.ours, "theirs": bench.theirs}, pairs)
+        ours[combinations] = seconds["ours"]
+        of = f"{combinations:,} combinations, {bench.jobs:,} jobs"
+        yield ratio(f"{of}: CPU time", ours[combinations], seconds["theirs"], _GOAL)
+        yield figure(f"{of}: CPU time", "s", ours[combinations])
+    few, some, many = COMBINATIONS
+    further = _each(ours, some, many), _each(ours, few, some)
+    yield ratio(f"one more combination among {many:,}, against among {some:,}", *further)
+
+
+def _each(seconds: dict[int, list[float]], less: int, more: int) -> list[float]:
+    """Seconds for each combination from some number of them to another."""
+    pairs = zip(seconds[less], seconds[more], strict=True)
+    return [(b - a) / (more - less) for a, b in pairs]
 
 
 if __name__ == "__main__":
-    main()
+    main(lines, pairs=3)

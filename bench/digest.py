@@ -1,36 +1,30 @@
 #!/usr/bin/env python3
-"""Measure the digesting of stored arrays against model_signing verifying the same files.
+"""Digesting stored weights, against model_signing verifying the same files.
 
 Both read the same folder of arrays and its index, from a warm page cache, and hold them against
 SHA-256 digests that were taken before: check_arrays those of its index, model_signing, with its
-own defaults, those of a signature by an elliptic key. A pair is one process of each, and who is
-first alternates, so that a drift of the machine's speed hits both; ratios are taken pair by pair
-and the median is quoted. Whole: from the start of the process to its end, imports included.
-Peak: the process's resident memory at its highest, which the kernel knows as VmHWM.
-
-    digest.py [--pairs N] [--gib SIZE]
+own defaults, those of a signature by an elliptic key. One process of each, from its start to its
+end; the work is the same without the imports. Memory is the process's own at its highest, which the
+kernel knows as VmHWM.
 """
 
-import argparse
 import json
-import os
-import platform
-import statistics
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from paired import ROOT, Line, attributes, figure, in_turn, main, ratio
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
+from samebits import arrays
 
-from samebits import arrays  # noqa: E402
-
+GIB = 1.0  # of weights
+_GOAL = 1.0  # times model_signing's
+_FIGURES = {"whole": "time", "wall": "time of the work", "peak": "memory"}
 REQUIREMENTS = Path(__file__).with_suffix(".in")
 LAYOUTS = (1, 16)  # arrays of equal size
 
@@ -98,7 +92,8 @@ class Bench:
     """A folder with model_signing in an environment, and a key for it."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the environment and the key."""
+        """Make the folder, the environment and the key."""
+        folder.mkdir()
         self._folder, environment = folder, folder / "environment"
         subprocess.run([sys.executable, "-m", "venv", environment], check=True)
         self._python = environment / "bin/python"
@@ -122,45 +117,20 @@ class Bench:
         )
 
 
-def _paired(
-    ours: Callable[[], Cost], theirs: Callable[[], Cost], pairs: int
-) -> tuple[list[Cost], list[Cost]]:
-    """Costs of both, the first pair left out: it warms the page cache."""
-    both: tuple[list[Cost], list[Cost]] = [], []
-    for number in range(pairs + 1):
-        for which in (0, 1) if number % 2 else (1, 0):
-            both[which].append((ours, theirs)[which]())
-    return both[0][1:], both[1][1:]
-
-
-def _row(label: str, costs: list[Cost], base: list[Cost]) -> str:
-    """Medians of one contestant and of its ratios to the other, pair by pair."""
-    cells = []
-    for figure, unit in (("whole", "s"), ("wall", "s"), ("cpu", "s"), ("peak", "MiB")):
-        values = [getattr(cost, figure) for cost in costs]
-        ratios = [v / getattr(b, figure) for v, b in zip(values, base, strict=True)]
-        cells.append(f"{statistics.median(values):7.2f} {unit:3} {statistics.median(ratios):5.2f}")
-    return f"{label:36}" + "  ".join(cells)
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--gib", type=float, default=1)
-    options = parser.parse_args()
-    size = int(options.gib * 2**30)
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder))
-        cpus = len(os.sched_getaffinity(0))
-        print(f"{platform.machine()}, {cpus} CPUs, {options.pairs} pairs; median, ratio")
-        print(f"{'':36}{'whole':>17}{'verifying: wall':>19}{'CPU':>19}{'peak memory':>19}")
-        for count in LAYOUTS:
-            ours, theirs = _paired(*bench.contestants(count, size), options.pairs)
-            of = f"{count} x {1024 * options.gib / count:.4g} MiB"
-            print(_row(f"{of}: model_signing 1.1.1", theirs, theirs))
-            print(_row(f"{of}: check_arrays", ours, theirs), flush=True)
+def lines(folder: Path, pairs: int) -> Iterator[Line]:
+    """Ratios to model_signing, and how much is digested in a second."""
+    bench = Bench(folder / "digests")
+    for count in LAYOUTS:
+        ours, theirs = bench.contestants(count, int(GIB * 2**30))
+        costs = in_turn({"ours": ours, "theirs": theirs}, pairs, warm=True)
+        of = f"{GIB:g} GiB in {count} array{'s' * (count > 1)}"
+        for attribute, what in _FIGURES.items():
+            both, goal = attributes(costs, attribute), _GOAL if attribute == "whole" else None
+            yield ratio(f"{of}: {what}", both["ours"], both["theirs"], goal)
+        speeds = [GIB / cost.wall for cost in costs["ours"]]
+        yield figure(f"{of}: digested", "GiB/s", speeds)
+    shutil.rmtree(folder / "digests")
 
 
 if __name__ == "__main__":
-    main()
+    main(lines, pairs=5)

@@ -1,50 +1,69 @@
 #!/usr/bin/env python3
-"""Measure what a cluster's queue costs: the default experiment here, and through Slurm.
+"""A cluster's queue: the default experiment by Slurm, against here.
 
-Both go from the start of the command to the certificate on disk, in turn, with environments built
-and data loaded before. On the tests' cluster, two nodes on this machine, the trainings themselves
-take as long: what is left is Slurm, Snakemake's two starts in a job, and the time until its plugin
-looks.
-
-    tests/loopback.py bench/slurm.py [--pairs N]
+Both go from the start of the command to the certificate on disk. Both trainings are jobs, side by
+side, so that what is more is what one job costs: Slurm, Snakemake's two starts in it, and the time
+until its plugin looks. Where no Slurm answers, one of two nodes is started on this machine, which
+needs root; the trainings themselves take as long there.
 """
 
-import argparse
 import os
 import shutil
-import statistics
-import sys
-import tempfile
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from subprocess import DEVNULL
 
-from bench import ROOT, measure
+from paired import ROOT, Line, attributes, figure, in_turn, main, ratio, skipped
+from prepared import Prepared
 
-WAYS = {"here": ["--cores", "all"], "Slurm": ["--profile", str(ROOT / "profiles/slurm")]}
+import loopback
+
+_GOAL = 20.0  # seconds more
+_WAYS = {"here": ("--cores", "all"), "Slurm": ("--profile", str(ROOT / "profiles/slurm"))}
+_TITLES = ("trainings as jobs: time of all", "trainings as jobs: longer")
 
 
-def _seconds(folder: Path, way: list[str]) -> float:
-    shutil.rmtree(folder / "results", ignore_errors=True)
-    where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    return measure([sys.executable, "-m", "snakemake", *where, *way], cwd=ROOT).wall
+def _answers() -> bool:
+    """Whether there is a Slurm, this machine's own or one that was started around this program."""
+    sinfo = shutil.which("sinfo")
+    return sinfo is not None and subprocess.call([sinfo], stdout=DEVNULL, stderr=DEVNULL) == 0
 
 
-def main() -> None:
-    """Print a line for each pair, and the median."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=3)
-    pairs = parser.parse_args().pairs
-    if shutil.which("sbatch") is None:
-        sys.exit("expected Slurm's commands, got none; run it on a cluster, or as shown above")
-    more = []
-    with tempfile.TemporaryDirectory() as name:
-        os.environ["XDG_CONFIG_HOME"] = str(Path(name, "config"))  # a key of the benchmark's own
-        _seconds(Path(name), WAYS["here"])  # builds environments and loads the data
-        for _ in range(pairs):
-            took = {way: _seconds(Path(name), flags) for way, flags in WAYS.items()}
-            more.append(took["Slurm"] - took["here"])
-            print(", ".join(f"{way} {seconds:.1f} s" for way, seconds in took.items()), flush=True)
-    print(f"Slurm takes {statistics.median(more):.1f} s more (median of {pairs} pairs)")
+@contextmanager
+def cluster(folder: Path) -> Iterator[None]:
+    """Slurm answers meanwhile. Raises loopback.NoClusterError."""
+    if _answers():
+        yield
+        return
+    loopback.install()
+    folder.mkdir()
+    started = loopback.Cluster(folder)
+    try:
+        started.start()
+        os.environ["SLURM_CONF"] = str(started.configuration)
+        yield
+    finally:
+        started.stop()
+
+
+def lines(folder: Path, pairs: int) -> Iterator[Line]:
+    """How much longer it takes, or why that cannot be said."""
+    try:
+        with cluster(folder / "slurm"):
+            prepared = Prepared(folder)
+            runs = {name: partial(prepared.certificate, way=way) for name, way in _WAYS.items()}
+            took = attributes(in_turn(runs, pairs), "wall")
+    except loopback.NoClusterError as error:
+        yield skipped(_TITLES[0], f"no Slurm: {error}")
+        yield skipped(_TITLES[1], f"no Slurm: {error}", "s", _GOAL)
+        return
+    yield ratio(_TITLES[0], took["Slurm"], took["here"])
+    more = [a - b for a, b in zip(took["Slurm"], took["here"], strict=True)]
+    yield figure(_TITLES[1], "s", more, _GOAL)
 
 
 if __name__ == "__main__":
-    main()
+    main(lines, pairs=3)

@@ -1,13 +1,18 @@
-"""Tests import `samebits` as the stage scripts do: scripts/ is on the path."""
+"""Tests import `samebits` as the stage scripts do: scripts/ is on the path, and bench/ after it."""
 
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import hydra
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
+
+from hydra.core.global_hydra import GlobalHydra
 
 import conda_standin
 from conda_standin import CondaStandin
@@ -33,6 +38,28 @@ def config_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """One folder for all tests that need an environment: each is built once."""
     return Workspace(tmp_path_factory.mktemp("workspace"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hydra_answers_once() -> Iterator[None]:
+    """Hydra needs a tenth of a second for an answer: of the checkout's own tree it is kept.
+
+    What is kept is not resolved yet, so that it does not depend on the environment.
+    """
+    kept: dict[Any, Any] = {}
+
+    def compose(config: str, overrides: list[str], **options: Any) -> Any:
+        loader = GlobalHydra.instance().config_loader()
+        if not any(source.path == str(ROOT / "conf") for source in loader.get_sources()):
+            return hydra.compose(config, overrides, **options)
+        key = config, tuple(overrides), tuple(options.items())
+        if key not in kept:
+            kept[key] = hydra.compose(config, overrides, **options)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("samebits.composition.compose", compose)
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

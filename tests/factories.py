@@ -1,10 +1,14 @@
 """Evidence as the stages write it, made with NumPy alone: no training, no TensorFlow."""
 
+import atexit
 import copy
 import hashlib
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -335,22 +339,42 @@ class Workspace:
 def workspace(folder: Path, *, config: Any = None, load: Any = None, **replica: Any) -> Workspace:
     """Two runs of one experiment and their comparison; ``replica`` goes to its ``write_run``.
 
-    The replica ran in other surroundings and carries a canary that differs.
+    The replica ran in other surroundings and carries a canary that differs. The one that most tests
+    begin with is made once in a process, and copied.
     """
+    if config is None and load is None and not replica:
+        shutil.copytree(_sound(), folder, dirs_exist_ok=True)
+        return _workspace(folder)
     config, load = config or copy.deepcopy(CONFIG), load or load_record()
     experiment = canonical.write_json(folder / "config.json", config)
     canonical.write_json(folder / "load" / "record.json", load)
-    lock = folder / "train-tf2.21.lock.txt"
-    lock.write_text(LOCK)
+    space = _workspace(folder)
+    space.lock.write_text(LOCK)
     run = experiment, load["digest"]
-    runs = [write_run(folder / "train" / "control", *run, config=config)]
+    write_run(space.runs[0], *run, config=config)
     given = {"config": config, "canary": canary()} | replica
     given["change"] = _varied_then(replica.get("change", lambda record: None))
-    runs.append(write_run(folder / "train" / "replica", *run, **given))
+    write_run(space.runs[1], *run, **given)
+    return space.compare()
+
+
+def _workspace(folder: Path) -> Workspace:
     return Workspace(
-        folder, folder / "config.json", lock, folder / "load" / "record.json", runs,
-        folder / "compare" / "replica.json",
-    ).compare()  # fmt: skip
+        folder=folder,
+        config=folder / "config.json",
+        lock=folder / "train-tf2.21.lock.txt",
+        load_record=folder / "load" / "record.json",
+        runs=[folder / "train" / name for name in ("control", "replica")],
+        comparison=folder / "compare" / "replica.json",
+    )
+
+
+@cache
+def _sound() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="samebits-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    workspace(folder, config=copy.deepcopy(CONFIG))
+    return folder
 
 
 def _varied_then(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:

@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Template
 
 from samebits import claims, templates
 from samebits.errors import SamebitsError
@@ -60,9 +63,7 @@ def _numbers(version: str) -> list[int]:
 
 def render(collected: dict[str, Any]) -> str:
     """The page. Whatever was measured is escaped."""
-    environment = templates.environment()
-    environment.filters |= {"short": _short, "digest": lambda digest: digest[:12]}
-    return environment.get_template(TEMPLATE.name).render(
+    return _template().render(
         style=STYLE.name,
         collected=collected,
         faces=_FACES,
@@ -73,6 +74,12 @@ def render(collected: dict[str, Any]) -> str:
         machines=list(_machines(collected)),
         seconds=sum(r["seconds"] for claim in collected["claims"] for r in claim["results"]),
     )
+
+
+@cache
+def _template() -> Template:
+    filters = {"short": _short, "digest": lambda digest: digest[:12]}
+    return templates.template(TEMPLATE, filters)
 
 
 def _counted(collected: dict[str, Any]) -> Iterator[tuple[str, int]]:

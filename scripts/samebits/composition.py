@@ -96,7 +96,10 @@ class Composer:
     def _compose(self, wanted: Sequence[Override], missing_ok: bool) -> Composed:
         key = tuple(override.hydra() for override in wanted), missing_ok
         if key not in self._composed:
-            self._composed[key] = self._by_hydra(key[0], missing_ok)
+            known = self._composed.get((key[0], True))
+            if known is None or _is_missing(known.plain):
+                known = self._by_hydra(key[0], missing_ok)
+            self._composed[key] = known  # where nothing is missing, nothing need be allowed to be
         return self._composed[key]
 
     def _by_hydra(self, wanted: Sequence[str], missing_ok: bool) -> Composed:

@@ -5,8 +5,11 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Template
 
 from samebits import certificate, index_rows, index_table, templates, verdicts, wording
 from samebits.index_rows import VALIDATION, Row, Spread
@@ -35,11 +38,9 @@ class Strip:
 
 def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
     """The page. ``file``: what the table is called, the bytes of which are ``table``."""
-    environment = templates.environment()
-    environment.filters |= {"shown": shown, "spent": spent, "where": wording.where}
     metrics = index_rows.telling(rows)
     spreads = index_rows.spreads(rows, metrics[-1]) if metrics else {}
-    return environment.get_template(TEMPLATE.name).render(
+    return _template().render(
         style=STYLE.name,
         name=name,
         rows=rows,
@@ -56,6 +57,12 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
         file=file,
         digest=hashlib.sha256(table).hexdigest(),
     )
+
+
+@cache
+def _template() -> Template:
+    filters = {"shown": shown, "spent": spent, "where": wording.where}
+    return templates.template(TEMPLATE, filters)
 
 
 def title(metric: str) -> str:

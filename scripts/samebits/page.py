@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Template
 
 from samebits import (
     canonical,
@@ -44,18 +47,22 @@ _OUTCOMES = ("different bits", "same bits", _NOT_TRIED)  # in the order of their
 
 def render(certificate: Mapping[str, Any]) -> str:
     """The page. Whatever the certificate quotes is escaped."""
-    environment = templates.environment()
-    environment.filters |= {
+    content = _of_report(certificate["report"]) | page_trust.content(certificate)
+    return _template().render(
+        content | {"certificate": certificate, "digest": canonical.digest(certificate)}
+    )
+
+
+@cache
+def _template() -> Template:
+    filters = {
         "said": page_facts.said,
         "seen": page_facts.seen,
         "few": wording.few,
         "exact": drawing.number,
         "pretty": _pretty,
     }
-    content = _of_report(certificate["report"]) | page_trust.content(certificate)
-    return environment.get_template(TEMPLATE.name).render(
-        content | {"certificate": certificate, "digest": canonical.digest(certificate)}
-    )
+    return templates.template(TEMPLATE, filters)
 
 
 def _of_report(report: Report) -> dict[str, Any]:

@@ -24,6 +24,10 @@ from samebits.verification import DOES_NOT_HOLD, MALFORMED, VERIFIED
 Json = Any
 Harm = Callable[[Path], None]
 ISSUER = attacks.signer()
+# All bytes take minutes, so one in five is tried, which over many elements is each byte of some.
+SHARE = 1 if os.environ.get("SAMEBITS_ALL_ATTACKS") else 5
+# Of many files one in three, in `make test-slow` all of them.
+QUICK, LESS_QUICK = 3, pytest.param(1, marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +117,10 @@ def test_results_that_are_as_they_were_are_verified(results: Results) -> None:
     assert results.code() == VERIFIED
 
 
+@pytest.mark.parametrize("share", [QUICK, LESS_QUICK])
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_change_of_any_file_is_found(results: Results, what: str) -> None:
-    for name in results.names:
+def test_a_change_of_any_file_is_found(results: Results, what: str, share: int) -> None:
+    for name in results.names[list(CHANGES).index(what) % share :: share]:
         assert results.code_with(name, CHANGES[what]) == DOES_NOT_HOLD, name
 
 
@@ -127,10 +132,10 @@ def test_bits_all_over_an_array_are_found(results: Results) -> None:
 
 
 @pytest.mark.slow
-def test_a_bit_of_any_byte_of_any_file_is_found(results: Results) -> None:
+def test_a_bit_of_bytes_all_over_any_file_is_found(results: Results) -> None:
     for name in results.names:
         size = (results.folder / name).stat().st_size
-        for position in range(0, size, 1 if is_array(name) else 7):
+        for position in range(0, size, SHARE if is_array(name) else 7 * SHARE):
             assert results.code_with(name, flip_bit(position)) == DOES_NOT_HOLD, (name, position)
 
 
@@ -142,9 +147,10 @@ def test_an_array_that_is_gone_is_found_and_a_document_is_in_the_certificate(
         assert results.code_with(name, Path.unlink) == expected, name
 
 
-def test_a_file_that_is_another_file_is_found(results: Results) -> None:
+@pytest.mark.parametrize("share", [QUICK, LESS_QUICK])
+def test_a_file_that_is_another_file_is_found(results: Results, share: int) -> None:
     """Swapped within a run and between runs, also as the same kind of file."""
-    for name in results.names:
+    for name in results.names[::share]:
         for other in (
             name.replace("control", "replica"),
             *results.names[:: len(results.names) // 4],

@@ -168,6 +168,7 @@ def test_a_file_that_grows_while_it_is_written_is_refused(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_more_than_65535_files_are_written_and_read(tmp_path: Path) -> None:
     (path := tmp_path / "file").write_bytes(b"x")
     bundle.write(tmp_path / "a.zip", {f"{n:05d}.npy": path for n in range(1 << 16)})

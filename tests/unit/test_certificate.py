@@ -285,14 +285,19 @@ def test_keys_are_those_that_signed_by_the_ids_that_they_have(
     "path",
     [
         ("report", "reasons"),
-        ("report", "records", "runs", "control", "lifted"),
-        ("report", "records", "load", "arrays"),
-        ("report", "comparisons", 0, "canary", "tensors"),
-        ("replays", 0, "report", "outside_scope"),
         ("replays", 0, "report", "record", "settings"),
-        ("report", "experiment", "config", "protocol", "alone"),
-        ("keys",),
         ("statements",),
+        *(
+            pytest.param(path, marks=pytest.mark.slow)
+            for path in (
+                ("report", "records", "runs", "control", "lifted"),
+                ("report", "records", "load", "arrays"),
+                ("report", "comparisons", 0, "canary", "tensors"),
+                ("replays", 0, "report", "outside_scope"),
+                ("report", "experiment", "config", "protocol", "alone"),
+                ("keys",),
+            )
+        ),
     ],
 )
 def test_a_million_errors_cost_little_memory(issued: Json, tmp_path: Path, path: Any) -> None:

