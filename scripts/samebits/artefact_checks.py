@@ -2,8 +2,8 @@
 
 Documents are digested as files, arrays over their elements. In a folder a document that is not
 there is not missed, since the certificate carries it, and of the arrays those of the control run
-have to be there. In a bundle all has to be there, and nothing else: what no signature covers is not
-handed on with one.
+have to be there, its checkpoints too. In a bundle all has to be there, and nothing else: what no
+signature covers is not handed on with one.
 """
 
 import hashlib
@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samebits import arrays
+from samebits import arrays, canonical, states
 from samebits.artefacts import Artefacts
+from samebits.errors import SamebitsError
 from samebits.protocol import CONTROL
 
 _INDEX = "/index.json"
 _CERTIFICATE = "certificate.json"
 _BLOCK = 1 << 20
+_LARGEST_INDEX = 1 << 25  # bytes; as much as a certificate may have
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Found:
 
 def look(report: Mapping[str, Any], files: Artefacts, whole: bool) -> Found:
     """Check all files that the report names. ``whole``: all have to be there, and no others."""
-    problems = list(_missing_and_more(report, files)) if whole else []
+    kept, damaged = _kept(report, files)
+    problems = [*_missing_and_more(report, files, kept, damaged, whole), *damaged.values()]
     documents = [d for d in report["evidence"] if d["sha256"] is not None and d["name"] in files]
     for document in documents:
         problems += _document(document, files)
@@ -47,19 +50,67 @@ def look(report: Mapping[str, Any], files: Artefacts, whole: bool) -> Found:
         problems += _arrays(folder, index, files)
     if not sets and (report["indices"] or not documents):
         problems.append("there is nothing to check: none of the files that the certificate names")
+    for folder, index in kept.items():
+        problems += _arrays(folder, index, files)
     said = f"{len(documents)} documents and {sets} sets of arrays are as their digests say"
+    if kept:
+        said += f", and so are the states after {len(kept)} epochs"
     if absent:
         said += f"; not here: {', '.join(sorted(absent))}"
     return Found(said, tuple(sorted(problems)))
 
 
-def _missing_and_more(report: Mapping[str, Any], files: Artefacts) -> Iterator[str]:
+def _missing_and_more(
+    report: Mapping[str, Any],
+    files: Artefacts,
+    kept: Mapping[str, Any],
+    damaged: Mapping[str, str],
+    whole: bool,
+) -> Iterator[str]:
+    """Of a bundle; in a folder only among the checkpoints is one too many looked for."""
     documents = {d["name"] for d in report["evidence"] if d["sha256"] is not None}
-    named = {_CERTIFICATE, *documents}
+    named = {_CERTIFICATE, *documents, *(folder + _INDEX for folder in kept)}
     for name, index in report["indices"].items():
         named |= set(_paths(name.removesuffix(_INDEX), index))
-    yield from (f"{name}: not there" for name in documents if name not in files)
-    yield from (f"{name}: not in the certificate" for name in files.names() if name not in named)
+    for folder, index in kept.items():
+        named |= set(_paths(folder, index))
+    if whole:
+        yield from (f"{name}: not there" for name in documents if name not in files)
+    unknown = tuple(f"{folder}/" for folder in damaged)  # what they should hold, nobody knows
+    for name in files.names():
+        looked_for = whole or name.startswith(states.KEPT)
+        if looked_for and name not in named and not name.startswith(unknown):
+            yield f"{name}: not in the certificate"
+
+
+def _kept(report: Mapping[str, Any], files: Artefacts) -> tuple[dict[str, Any], dict[str, str]]:
+    """The indices of the control's checkpoints by folder; and why others cannot be believed."""
+    found, damaged = dict[str, Any](), dict[str, str]()
+    for folder, sha256 in states.kept(report).items():
+        try:
+            found[folder] = index_of(folder + _INDEX, sha256, files)
+        except SamebitsError as error:
+            damaged[folder] = str(error)
+    return found, damaged
+
+
+def index_of(name: str, sha256: str, files: Artefacts) -> Any:
+    """The content of an index that has to have a digest. Raises SamebitsError for any other."""
+    if name not in files:
+        raise SamebitsError(f"{name}: not there")
+    if files.size(name) > _LARGEST_INDEX:
+        raise SamebitsError(f"{name}: expected {_LARGEST_INDEX >> 20} MiB at most, got more")
+    with files.open(name) as file:
+        data = file.read()
+    got = hashlib.sha256(data).hexdigest()
+    if got != sha256:
+        raise SamebitsError(f"{name}: expected {sha256}, got {got}")
+    try:
+        content = canonical.loads(data)
+        arrays.parse_index(content)
+    except (ValueError, RecursionError) as error:
+        raise SamebitsError(f"{name}: expected an index of arrays, got: {error}") from error
+    return content
 
 
 def data(report: Mapping[str, Any], files: Artefacts) -> Found:

@@ -19,7 +19,7 @@ from in_toto_attestation.predicates.scai.v0.scai import AttributeAssertion, Attr
 from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 
-from samebits import canonical, wording
+from samebits import canonical, states, wording
 from samebits.checks import ARTEFACTS, COMPLETED
 from samebits.evidence import MOMENT
 from samebits.protocol import CONTROL
@@ -48,6 +48,9 @@ def claim(report: Report) -> bytes:
         "signature": "UNSIGNED" if report["issuer"]["keyid"] is None else "SIGNED",
         "issued": report["issued"],
     }
+    kept = states.commitment(report)
+    if kept is not None:
+        conditions["checkpoints"] = {"epochs": kept.epochs, "root": kept.root}
     attribute = AttributeAssertion(
         report["verdict"].replace(" ", "_"), conditions=conditions, evidence=_evidence(report).pb
     )
@@ -117,6 +120,9 @@ def _digests(report: Report) -> Iterator[tuple[str, str]]:
     if control is not None and control["status"] == COMPLETED:
         for artefact in ARTEFACTS:
             yield artefact, control["digests"][artefact]
+    kept = states.commitment(report)
+    if kept is not None:
+        yield "checkpoints", kept.root
     if load is not None:
         yield "dataset", load["digest"]
     if report["experiment"]["digest"] is not None:
