@@ -47,11 +47,11 @@ def look(report: Mapping[str, Any], files: Artefacts, whole: bool) -> Found:
             absent.add(run)
             continue
         sets += 1
-        problems += _arrays(folder, index, files)
+        problems += arrays_of(folder, index, files)
     if not sets and (report["indices"] or not documents):
         problems.append("there is nothing to check: none of the files that the certificate names")
     for folder, index in kept.items():
-        problems += _arrays(folder, index, files)
+        problems += arrays_of(folder, index, files)
     said = f"{len(documents)} documents and {sets} sets of arrays are as their digests say"
     if kept:
         said += f", and so are the states after {len(kept)} epochs"
@@ -71,9 +71,9 @@ def _missing_and_more(
     documents = {d["name"] for d in report["evidence"] if d["sha256"] is not None}
     named = {_CERTIFICATE, *documents, *(folder + _INDEX for folder in kept)}
     for name, index in report["indices"].items():
-        named |= set(_paths(name.removesuffix(_INDEX), index))
+        named |= set(paths(name.removesuffix(_INDEX), index))
     for folder, index in kept.items():
-        named |= set(_paths(folder, index))
+        named |= set(paths(folder, index))
     if whole:
         yield from (f"{name}: not there" for name in documents if name not in files)
     unknown = tuple(f"{folder}/" for folder in damaged)  # what they should hold, nobody knows
@@ -118,7 +118,7 @@ def data(report: Mapping[str, Any], files: Artefacts) -> Found:
     load = report["records"]["load"]
     if load is None:
         return Found("", ("the certificate names no data",))
-    problems = tuple(sorted(_arrays("", {"arrays": load["arrays"]}, files)))
+    problems = tuple(sorted(arrays_of("", {"arrays": load["arrays"]}, files)))
     return Found(f"{len(load['arrays'])} arrays of the data set are as their digests say", problems)
 
 
@@ -131,20 +131,21 @@ def _document(document: Mapping[str, Any], files: Artefacts) -> Iterator[str]:
         yield f"{document['name']}: expected {document['sha256']}, got {sha.hexdigest()}"
 
 
-def _arrays(folder: str, index: Mapping[str, Any], files: Artefacts) -> list[str]:
-    paths = _paths(folder, index)
-    missing = [f"{path}: not there" for path in paths if path not in files]
+def arrays_of(folder: str, index: Mapping[str, Any], files: Artefacts) -> list[str]:
+    """What is wrong with the arrays of an index; ``folder``: where they lie among the files."""
+    names = paths(folder, index)
+    missing = [f"{name}: not there" for name in names if name not in files]
     if missing:
         return missing
     try:
         entries = arrays.parse_index({"format": arrays.FORMAT, "arrays": index["arrays"]})
     except ValueError as error:
         return [f"{folder or 'data'}: {error}"]
-    wrong = arrays.check_set(entries, lambda position: files.open(paths[position]))
+    wrong = arrays.check_set(entries, lambda position: files.open(names[position]))
     return [f"{folder}/{problem}" if folder else problem for problem in wrong]
 
 
-def _paths(folder: str, index: Mapping[str, Any]) -> list[str]:
+def paths(folder: str, index: Mapping[str, Any]) -> list[str]:
     """Where the arrays of an index lie, in its order."""
     names = [arrays.array_path(Path(), i).name for i in range(len(index["arrays"]))]
     return [f"{folder}/{name}" if folder else name for name in names]
