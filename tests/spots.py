@@ -4,9 +4,11 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import attacks
 import factories
 from factories import Workspace
-from samebits import arrays, canonical, merkle, states
+from samebits import arrays, canonical, certificate, merkle, replay, spot, statements, states
+from samebits.keys import Signer
 
 EPOCHS = 3  # of factories.CONFIG
 
@@ -38,3 +40,53 @@ def workspace(folder: Path) -> Workspace:
         record = canonical.read_json(run / "record.json")
         canonical.write_json(run / "record.json", record | {"checkpoints": found})
     return space.compare()
+
+
+# --- spot replays ------------------------------------------------------------------------------
+
+
+def record(content: Any, count: int = 1, number: int = 1, draw: str = "") -> Any:
+    """What a run records that trained epochs of a certificate and found the same."""
+    report, of = content["report"], statements.of(content)
+    control = copy.deepcopy(report["records"]["runs"]["control"])
+    draw = draw or canonical.digest({"draw": number})
+    drawn = spot.drawn(of, draw, EPOCHS, count)
+    digests, metrics = control["checkpoints"]["digests"], report["histories"]["control"]["metrics"]
+    epochs = [
+        {
+            "epoch": epoch,
+            "from": digests[epoch - 2] if epoch > 1 else None,
+            "to": digests[epoch - 1],
+            "history": {
+                "format": "samebits-history-1",
+                "metrics": {name: [values[epoch - 1]] for name, values in metrics.items()},
+            },
+        }
+        for epoch in drawn
+    ]
+    said = {"certificate": of, "draw": draw, "drawn": drawn, "epochs": epochs}
+    process = {"id": f"{number:08d}-0000-5000-8000-000000000000", "pid": 1}
+    none: dict[str, Any] = {"digests": {}, "trace": None, "checkpoints": None}
+    return control | none | {
+        "format": "samebits-spot-1", "run": "spot", "spot": said, "process": process
+    }  # fmt: skip
+
+
+def replayed(content: Any, by: Signer | None, run: Any) -> Any:
+    """The certificate with a spot replay at its end, as replay.py adds it."""
+    issue = replay.Issue("2026-11-24T09:30:00Z", attacks.SOURCE, by.keyid if by else None)
+    made = spot.build(content["report"], statements.of(content), run, issue)
+    return certificate.with_replay(content, made, by)
+
+
+def signed_again(content: Any, said: Any, by: Signer) -> Any:
+    """The certificate with what a dishonest signer says in its only replay, and signs.
+
+    Where no statement can be made of it, an empty one.
+    """
+    try:
+        payload = statements.replayed(content["report"], said)
+    except Exception:
+        payload = b"{}"
+    added = {"report": said, "statement": certificate.envelope(payload, by)}
+    return content | {"replays": [added]}

@@ -206,6 +206,8 @@ def _replay(content: Certificate, number: int) -> Iterator[str]:
         yield "the replay is one of another certificate"
     if said["record"]["process"]["id"] in _earlier_runs(content, number):
         yield "the replay is of a run that was certified, or is another replay, already"
+    if "draw" in said and said["draw"] in _earlier_draws(content, number):
+        yield "the draw of its epochs is that of another replay, so it was not random"
     yield from _derived("the replay", sealed, lambda: statements.replayed(original, said))
     try:
         wrong = [*_unfit(original, of, said)]
@@ -232,6 +234,10 @@ def _earlier_runs(content: Certificate, number: int) -> set[str]:
     records = [record for name, record in runs.items() if record and name != CONTROL]
     records += [entry["report"]["record"] for entry in content["replays"][:number]]
     return {record["process"]["id"] for record in records}
+
+
+def _earlier_draws(content: Certificate, number: int) -> set[str]:
+    return {e["report"]["draw"] for e in content["replays"][:number] if "draw" in e["report"]}
 
 
 # --- the chain -------------------------------------------------------------------------------
