@@ -35,10 +35,11 @@ test: .venv-dev/ready ## unit, stage and workflow tests
 test-slow: .venv-dev/ready ## what takes longer
 	@.venv-dev/bin/python -m pytest -m slow
 
-bench: .venv-dev/ready ## the published script against `make certificate`, digests against model_signing, sweeps against a bare Snakefile: paired runs
+bench: .venv-dev/ready ## the published script against `make certificate`, digests against model_signing, sweeps against a bare Snakefile, one epoch against all: paired runs
 	@.venv-dev/bin/python bench/bench.py
 	@.venv-dev/bin/python bench/digest.py
 	@.venv-dev/bin/python bench/dag.py
+	@.venv-dev/bin/python bench/spot.py
 
 lint: .venv-dev/ready ## ruff, mypy, snakefmt, snakemake --lint
 	@.venv-dev/bin/ruff check .
