@@ -20,25 +20,29 @@ def config() -> Any:
     return made
 
 
-def state(epoch: int, of: int = EPOCHS) -> factories.Arrays:
-    """Weights and optimizer after an epoch; after the last one those that ``factories`` has."""
-    found = [(states.WEIGHTS + name, values) for name, values in factories.weights()]
+def state(epoch: int, weights: factories.Arrays) -> factories.Arrays:
+    """Weights and optimizer after an epoch; after the last one those that a run ended with."""
+    found = [(states.WEIGHTS + name, values) for name, values in weights]
     found += [(states.OPTIMIZER + name, values) for name, values in factories.optimizer()]
-    return [(name, (values * (epoch / of)).astype(values.dtype)) for name, values in found]
+    part = [(name, (values * (epoch / EPOCHS)).astype(values.dtype)) for name, values in found[1:]]
+    return [found[0], *part]  # the first may be large
 
 
-def workspace(folder: Path) -> Workspace:
+def workspace(folder: Path, weights: factories.Arrays | None = None) -> Workspace:
     """Two equal runs, and the states of the control."""
-    space = factories.workspace(folder, config=config())
+    weights = factories.weights() if weights is None else weights
+    space = factories.workspace(folder, config=config(), weights=weights)
+    run = canonical.file_digest(space.config), canonical.read_json(space.load_record)["digest"]
+    factories.write_run(space.runs[0], *run, config=config(), weights=weights)
     kept = space.runs[0] / "checkpoints"
     digests = [
-        arrays.save_arrays(kept / states.name(epoch), state(epoch))
+        arrays.save_arrays(kept / states.name(epoch), state(epoch, weights))
         for epoch in range(1, EPOCHS + 1)
     ]
     found = {"every": "epoch", "digests": digests, "root": merkle.root(digests), "resumed": []}
-    for run in space.runs:
-        record = canonical.read_json(run / "record.json")
-        canonical.write_json(run / "record.json", record | {"checkpoints": found})
+    for each in space.runs:
+        record = canonical.read_json(each / "record.json")
+        canonical.write_json(each / "record.json", record | {"checkpoints": found})
     return space.compare()
 
 

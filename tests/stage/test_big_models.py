@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import attacks
 import factories
+import spots
 from pipeline import SCRIPTS
 from samebits import canonical, keys
 
@@ -75,3 +77,19 @@ def test_memory_stays_bounded_when_a_third_of_all_weights_differs(tmp_path: Path
     flags = ["--replica", space.runs[1], "--output", space.comparison]
     assert peak("compare", "--control", space.runs[0], *flags) < MOST
     assert not canonical.read_json(space.comparison)["identical"]
+
+
+def test_memory_stays_bounded_with_the_states_after_each_epoch(tmp_path: Path) -> None:
+    space = spots.workspace(tmp_path / "made", weights=weights())
+    certificate, bundle = tmp_path / "certificate.json", tmp_path / "certificate.zip"
+    content = attacks.certify(space, attacks.signer())
+    canonical.write_json(certificate, content)
+    evidence = [
+        "--config", space.config, "--lock", space.lock, "--load-record", space.load_record,
+        "--run", space.runs[0], "--run", space.runs[1], "--comparison", space.comparison,
+    ]  # fmt: skip
+    assert peak("bundle", *evidence, "--certificate", certificate, "--output", bundle) < MOST
+    assert peak("verify", bundle, "--key", attacks.key_file(tmp_path)) < MOST
+    drawn = "--epochs", 1, "--states", tmp_path / "states", "--output", tmp_path / "admitted.json"
+    digest = canonical.digest(content)
+    assert peak("admit", "--certificate", bundle, "--digest", digest, *drawn) < MOST
