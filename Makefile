@@ -20,8 +20,8 @@ verify: .venv-verify/ready ## check CERTIFICATE=certificate.json or .zip; FLAGS=
 bundle: .venv/ready ## the certificate with all its evidence in one file, SBOMs and an RO-Crate
 	@.venv/bin/snakemake --cores all bundle crate $(CONFIG)
 
-replay: .venv/ready ## make the experiment of CERTIFICATE=certificate.json or .zip again, and sign what came out
-	@.venv/bin/snakemake --cores all replay --config certificate='$(CERTIFICATE)'
+replay: .venv/ready ## make the experiment of CERTIFICATE=certificate.json or .zip again, or EPOCHS=1 of it drawn at random; sign what came out
+	@.venv/bin/snakemake --cores all replay --config certificate='$(CERTIFICATE)' $(if $(EPOCHS),epochs='$(EPOCHS)')
 
 claims: .venv/ready ## the article's sentences, tested: results/article/claims.html
 	@.venv/bin/snakemake --cores all results/article/claims.html

@@ -7,6 +7,7 @@
 #   sweep=… makes this for every combination, and from all certificates: index ──> index.html, .csv
 #
 #   admit ──> train replay ──> replay ──> the certificate with one more signed statement
+#         ──> train spot ────>            with epochs=K, of K epochs that are drawn at random
 #
 # Every rule runs scripts/<rule>.py in the environment envs/<rule>* and writes below <rule>/.
 # Rules use `shell:`, because a run must be pinned before its interpreter starts: launch.py does
@@ -72,10 +73,18 @@ LOGS = f"logs/{NAME}"
 OF = ": {wildcards.experiment}" if plan.sweep else ""  # at the end of a message
 DATA = "data/{data}"
 SWEEP = f"results/{plan.name}"
+# A replay: of all epochs, or of some that are drawn at random.
+SPOT = plan.first.replay is not None and plan.first.replay.epochs is not None
+REPEATED = "spot" if SPOT else "replay"
+DRAWN = ""
+if SPOT:
+    DRAWN = shlex.join(
+        ["--spot", f"{RESULTS}/admitted.json", "--states", f"{RESULTS}/states"]
+    )
 # The most there can be; which of these are made is known after the first comparison.
 RUNS = {
     name: {run.name: run for run in protocol.runs(protocol.plan(made.config, None))}
-    | {"replay": protocol.PlannedRun("replay")}
+    | {REPEATED: protocol.PlannedRun(REPEATED)}
     for name, made in plan.experiments.items()
 }
 
@@ -245,6 +254,7 @@ rule train:
         data=each(lambda made: f"data/{made.data_key}/arrays"),
         lock=each(train_lock),
         admitted=f"{RESULTS}/admitted.json" if plan.first.replay else [],
+        states=f"{RESULTS}/states" if SPOT else [],
     output:
         directory(f"{RESULTS}/train/{{run}}"),
     log:
@@ -262,6 +272,7 @@ rule train:
             + of(wildcards).variables(run_of(wildcards).lift)
         ),
         changed=lambda wildcards: shlex.join(run_of(wildcards).train_flags()),
+        drawn=DRAWN,
         source_path=lambda wildcards: of(wildcards).source_path,
         lease=f".samebits/leases/{NAME}/{{run}}",
         # Not an output: Snakemake removes those of a job that failed.
@@ -273,7 +284,7 @@ rule train:
         " {params.launched} --"
         " {input.script:q} --config {input.config:q} --data {input.data:q}"
         " --lock {input.lock:q} --source-path {params.source_path:q} --run {wildcards.run:q}"
-        " {params.changed} --checkpoints {params.checkpoints:q} --output {output:q}"
+        " {params.changed} {params.drawn} --checkpoints {params.checkpoints:q} --output {output:q}"
 
 
 # ---- compare: measured, not judged; what it finds decides which runs are still wanted ---------
@@ -521,6 +532,7 @@ rule crate:
 
 # ---- replay: somebody's certificate, made again here --------------------------------------------
 # snakemake --cores 2 replay --config certificate=PATH
+# … epochs=K trains K epochs alone. They are drawn once, by admit: who goes on keeps the draw.
 
 # Braces in a path are wildcards to Snakemake, unless they are doubled.
 REPLAYED = "certificate=PATH"
@@ -536,7 +548,8 @@ rule admit:
         code=code_of("admit.py"),
         certificate=REPLAYED,
     output:
-        f"{RESULTS}/admitted.json",
+        admitted=f"{RESULTS}/admitted.json",
+        states=[directory(f"{RESULTS}/states")] if SPOT else [],
     log:
         f"{LOGS}/admit.log",
     conda:
@@ -544,12 +557,20 @@ rule admit:
     params:
         python=python("certify"),
         digest=plan.first.replay.digest if plan.first.replay else "",
+        # Not inputs: that a folder was touched is no reason to draw again.
+        drawn=lambda wildcards, output: " ".join(
+            [
+                flags("--epochs", [plan.first.replay.epochs] * SPOT),
+                flags("--checkpoints", filter(None, [plan.first.replay.states])),
+                flags("--states", output.states),
+            ]
+        ),
     message:
         "check the certificate, and whether this machine is inside of its scope"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --digest {params.digest:q}"
-        " --output {output:q}"
+        " {params.drawn} --output {output.admitted:q}"
 
 
 rule replay:
@@ -560,7 +581,7 @@ rule replay:
         code=code_of("replay.py"),
         certificate=REPLAYED,
         admitted=f"{RESULTS}/admitted.json",
-        run=f"{RESULTS}/train/replay",
+        run=f"{RESULTS}/train/{REPEATED}",
     output:
         certificate=f"{RESULTS}/replay/certificate.json",
         page=f"{RESULTS}/replay/certificate.html",

@@ -3,17 +3,35 @@
 
 INPUTS      --certificate  certificate.json, or the bundle that holds it
             --digest       the SHA-256 of the certificate.json that the experiment was composed from
-OUTPUTS     --output       admitted.json: which certificate it is, and in what this machine is
-                           outside of its scope
+            --epochs       how many epochs are to be drawn; without it all are trained
+            --checkpoints  where the certified states are, if neither in the bundle nor beside
+OUTPUTS     --output       admitted.json: which certificate it is, in what this machine is outside
+                           of its scope, and the epochs that were drawn
+            --states       with --epochs: the states that these epochs begin from
 GUARANTEES  a certificate that does not hold, or has nothing to compare with, is an error with every
-            reason; nothing in it is executed; a machine outside of its scope is told, not refused
+            reason; nothing in it is executed; a machine outside of its scope is told, not refused;
+            the draw is made here, once, of random bytes, when the certificate is there already; a
+            state that is copied has the digest that the certificate commits to
 """
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from samebits import canonical, certified, errors, machine, replay, statements
+from samebits import (
+    canonical,
+    certified,
+    errors,
+    kept,
+    machine,
+    replay,
+    spot,
+    statements,
+    states,
+)
+from samebits.errors import SamebitsError
 from samebits.progress import say
 
 FORMAT = "samebits-admitted-1"
@@ -24,7 +42,34 @@ def _arguments() -> argparse.Namespace:
     for name in ("certificate", "output"):
         parser.add_argument(f"--{name}", required=True, type=Path)
     parser.add_argument("--digest", required=True)
-    return parser.parse_args()
+    parser.add_argument("--epochs", type=int)
+    for name in ("checkpoints", "states"):
+        parser.add_argument(f"--{name}", type=Path)
+    options = parser.parse_args()
+    if (options.epochs is None) != (options.states is None):
+        parser.error("expected --epochs and --states together")
+    return options
+
+
+def _draw(content: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Epochs drawn at random, and the digest of the state that each begins from."""
+    report, of, draw = content["report"], statements.of(content), spot.new_draw()
+    wrong, commitment = kept.count_problem(report, count), states.commitment(report)
+    if wrong is not None or commitment is None:
+        raise SamebitsError(str(wrong))
+    drawn = spot.drawn(of, draw, commitment.epochs, count)
+    epochs = [{"epoch": number, "from": spot.before(report, number)} for number in drawn]
+    say(f"drawn: epochs {', '.join(map(str, drawn))} of {commitment.epochs}")
+    return {"certificate": of, "draw": draw, "epochs": epochs}
+
+
+def _copy_states(drawn: Mapping[str, Any], found: kept.Kept, target: Path) -> None:
+    """Only what the epochs begin from, and only when it is what the certificate says."""
+    with canonical.whole_folder(target) as folder:
+        for epoch in drawn["epochs"]:
+            if epoch["from"] is not None:
+                name = states.name(epoch["epoch"] - 1)
+                found.copy(states.KEPT + name, epoch["from"], folder / name)
 
 
 def main() -> int:
@@ -33,6 +78,7 @@ def main() -> int:
     with certified.opened(options.certificate) as found:
         certified.refuse_other(found, options.digest)
         content = certified.verified(found.content, os.environ)
+        drawn = None if options.epochs is None else _draw(content, options.epochs)
         outside = sorted(replay.outside(content["report"], machine.record()))
     for reason in outside:
         say(f"outside of the certificate's scope: {reason}")
@@ -42,6 +88,10 @@ def main() -> int:
         "statement": statements.of(content),
         "outside_scope": outside,
     }
+    if drawn is not None:
+        admitted["spot"] = drawn
+        with kept.opened(options.certificate, options.checkpoints) as found:
+            _copy_states(drawn, found, options.states)
     canonical.write_json(options.output, admitted)
     return 0
 

@@ -8,7 +8,8 @@ INPUTS      --certificate  what certify.py issued
             --run          a folder that train.py wrote; once per run
             --comparison   what compare.py measured; once per comparison
 OUTPUTS     --output       certificate.zip: certificate.json, every document that its report lists,
-                           by the name that it has there, and the arrays of every index among them
+                           by the name that it has there, the arrays of every index among them,
+                           and the control's state after each epoch where it has checkpoints
 GUARANTEES  the same files give the same bytes, everywhere; a document has the digest that the
             certificate names; nothing else is in it, the data set neither; whole or not there
 """
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from samebits import arrays, bundle, canonical, errors
+from samebits import arrays, bundle, canonical, errors, states
 
 
 def _arguments() -> argparse.Namespace:
@@ -63,6 +64,15 @@ class _Given:
         return self._files.get(name)
 
 
+def _kept(report: Any, given: _Given) -> Iterator[str]:
+    """The names of the arrays of the control's checkpoints, which only their indices list."""
+    for folder in states.kept(report):
+        path = given.path(folder)
+        if path is not None and (path / arrays.INDEX).is_file():
+            for position in range(len(arrays.read_index(path))):
+                yield arrays.array_path(Path(folder), position).as_posix()
+
+
 def _problems(given: _Given, names: Iterable[str], digests: Mapping[str, str]) -> Iterator[str]:
     """Which files are not there, or are not those that the certificate was issued on."""
     for name in names:
@@ -75,12 +85,14 @@ def _problems(given: _Given, names: Iterable[str], digests: Mapping[str, str]) -
             yield f"{name}: {path} has SHA-256 {got}, not {digests[name]}"
 
 
-def _listed(path: Path) -> tuple[dict[str, str], list[str]]:
+def _listed(path: Path, given: _Given) -> tuple[dict[str, str], list[str]]:
     """What a certificate lists: the digests of its documents, and the names of all files."""
     try:
         report = canonical.read_json(path)["report"]
-        digests = _documents(report)
-        names = [*digests, *_arrays(report, digests)]
+        digests = _documents(report) | {
+            f"{folder}/{arrays.INDEX}": sha256 for folder, sha256 in states.kept(report).items()
+        }
+        names = [*digests, *_arrays(report, digests), *_kept(report, given)]
         unfit = list(bundle.name_problems(names))
     except (AttributeError, KeyError, TypeError) as error:
         raise errors.SamebitsError(
@@ -92,7 +104,7 @@ def _listed(path: Path) -> tuple[dict[str, str], list[str]]:
 
 def _files(certificate: Path, given: _Given) -> dict[str, Path]:
     """All files of the bundle by name."""
-    digests, names = _listed(certificate)
+    digests, names = _listed(certificate, given)
     bundle.refuse(
         f"expected the files that {certificate} was issued on; issue it again. Got",
         _problems(given, names, digests),

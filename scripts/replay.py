@@ -3,16 +3,18 @@
 
 INPUTS      --certificate  certificate.json, or the bundle that holds it
             --admitted     what admit.py wrote of it
-            --run          the folder that train.py wrote for this replay
+            --run          the folder that train.py wrote for this replay, of the epochs that were
+                           drawn where admit.py drew some
             --checkout     the source tree that ran, asked for its commit (optional)
             the variables SAMEBITS_SIGNING_KEY and SAMEBITS_SIGNING_PASSPHRASE, see keys.py
 OUTPUTS     --output       the certificate with one more statement at the end of its chain
             --page, --badge  its faces
 GUARANTEES  REPRODUCED only when history, weights, optimizer state and trace have the certified
-            digests, taken again from what is stored; a run of another experiment, data set, lock or
-            source is an error; what is written was verified as a stranger would; the first
-            divergence is named where the certified arrays are at hand: in the bundle, or beside the
-            certificate; nothing half-written
+            digests, taken again from what is stored, and EPOCHS REPRODUCED only when each epoch
+            that was drawn ends with the certified state and values; a run of another experiment,
+            data set, lock or source is an error; what is written was verified as a stranger would;
+            the first divergence is named where the certified arrays are at hand: in the bundle, or
+            beside the certificate; nothing half-written
 """
 
 import argparse
@@ -30,6 +32,7 @@ from samebits import (
     canonical,
     certificate,
     certified,
+    chain,
     checkout,
     comparison,
     errors,
@@ -37,6 +40,7 @@ from samebits import (
     issuing,
     page,
     replay,
+    spot,
     statements,
 )
 from samebits.certified import Given
@@ -54,11 +58,19 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _record(folder: Path) -> Any:
+def _record(folder: Path, drawn: Mapping[str, Any] | None) -> Any:
     """The run's record, its artefacts digested again. Raises SamebitsError when one is damaged."""
-    document = evidence.read_json(folder / "record.json", "record.json", "trainRecord")
+    definition = "trainRecord" if drawn is None else "spotRecord"
+    document = evidence.read_json(folder / "record.json", "record.json", definition)
     if document.problem is not None:
         raise SamebitsError(f"{folder}: {document.problem}; delete it to have it made again")
+    if drawn is not None:
+        if document.content["spot"]["draw"] != drawn["draw"]:
+            raise SamebitsError(
+                f"{folder}: expected the draw {drawn['draw']}, got "
+                f"{document.content['spot']['draw']}; delete it to have it made again"
+            )
+        return document.content
     run = comparison.read_run(folder)
     for artefact in run.artefacts:
         comparison.open_tensors(run, artefact)
@@ -99,28 +111,37 @@ def _divergence(given: Given, options: argparse.Namespace, got: Mapping[str, str
 def main() -> int:
     """Read, compare, sign, verify, write certificate and faces."""
     options = _arguments()
-    record = _record(options.run)
+    admitted = canonical.read_json(options.admitted)
+    drawn = admitted.get("spot")
+    record = _record(options.run, drawn)
     with certified.opened(options.certificate) as given:
-        certified.refuse_other(given, canonical.read_json(options.admitted)["certificate"])
+        certified.refuse_other(given, admitted["certificate"])
         content = certified.verified(given.content, os.environ)
-        report = content["report"]
-        wrong = list(replay.problems(report, record))
+        report, of = content["report"], statements.of(content)
+        if drawn is None:
+            wrong = list(replay.problems(report, record))
+        else:
+            wrong = list(spot.problems(report, of, record))
         if wrong:
             raise SamebitsError(f"{options.run} is no replay\n{all_problems(wrong)}")
-        divergence = _divergence(given, options, record["digests"])
+        divergence = _divergence(given, options, record["digests"]) if drawn is None else None
     signer = issuing.signer(os.environ)
     issue = replay.Issue(
         datetime.now(UTC).strftime(evidence.MOMENT),
         checkout.source(options.checkout),
         signer.keyid if signer else None,
     )
-    found = replay.build(report, statements.of(content), record, divergence, issue)
+    if drawn is None:
+        found = replay.build(report, of, record, divergence, issue)
+    else:
+        found = spot.build(report, of, record, issue)
     issued = certificate.with_replay(content, found, signer)
     issuing.refuse_unverifiable(issued)
     canonical.write_bytes(options.page, page.render(issued).encode("utf-8"))
     canonical.write_bytes(options.badge, badge.render(issued).encode("utf-8"))
     canonical.write_json(options.output, issued)  # last: where it is, its faces are too
-    print(found["outcome"])
+    part = chain.extent(found)
+    print(f"{found['outcome']} ({part})" if part else found["outcome"])
     return 0
 
 

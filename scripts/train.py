@@ -10,8 +10,10 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --samples, --epochs  train on the first samples alone, that many epochs
             --canary       train a few steps with another seed after everything is saved
             --checkpoints  where a run with trainer.checkpoint=epoch is gone on from
+            --spot, --states  train only the epochs that admit.py drew, each from its stored state
 OUTPUTS     --output       a folder: record.json, history.json, weights/, optimizer/, trace/,
-                           canary/, and checkpoints/ of the control
+                           canary/, and checkpoints/ of the control; of drawn epochs
+                           record.json alone, in a format of its own
 GUARANTEES  the settings in force were probed and are what the config pins, but for what is lifted
             or varied on purpose; the steps are the published ones and no random number is drawn
             beyond them; floats are stored with all their bits; what TensorFlow refuses to do
@@ -41,6 +43,7 @@ from samebits import (
     resuming,
     run_record,
     settings,
+    spot_training,
     surroundings,
     training,
     unsupported,
@@ -64,7 +67,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="with --samples: instead of the config's")
     parser.add_argument("--canary", action="store_true", help="train with another seed, too")
     parser.add_argument("--checkpoints", type=Path, help="a folder of this run's own")
+    parser.add_argument("--spot", type=Path, help="what admit.py drew: train these epochs alone")
+    parser.add_argument("--states", type=Path, help="with --spot: what they begin from")
     options = parser.parse_args()
+    if (options.spot is None) != (options.states is None):
+        parser.error("expected --spot and --states together")
+    if options.spot and (options.samples or options.canary or options.lift):
+        parser.error("--spot: expected a run in which nothing is changed")
     if (options.samples is None) != (options.epochs is None):
         parser.error("expected --samples and --epochs together")
     return options
@@ -87,6 +96,7 @@ class _Training:
         self.model: Any = None
         self.trace: Any = None
         self.store: Optional[checkpoints.Store] = None
+        self.epochs: Optional[List[Dict[str, Any]]] = None  # those that were drawn
         self.seconds = 0.0
         self.steps_per_execution = 1
 
@@ -138,18 +148,38 @@ def _train(task: training.Task, record: Any, options: argparse.Namespace) -> _Tr
 def _fit(task: training.Task, result: _Training, record: Any, options: argparse.Namespace) -> None:
     """Train the model, in one piece or from checkpoint to checkpoint."""
     config, rows = record["config"], options.output.parent
+    if options.spot is not None:
+        result.epochs = _fit_drawn(task, result.model, record, options)
+        return
     progress = training.progress(task.tf, options.run, task.trainer["epochs"])
     if not resuming.is_wanted(task.trainer):
         result.trace = Trace(task, result.model, config["trace"], rows)
         result.history = task.fit(result.model, [result.trace.callback(), progress])
         return
-    seeding = config["determinism"]["seeding"]
-    seeds = keyed.Seeds(task.tf, result.model, seeding, config["seed"], options.lift)
+    seeds = _seeds(task, result.model, config, options)
     identity = resuming.identity(record, options.source_path)
     result.store = checkpoints.Store(options.checkpoints, identity, options.run == CONTROL)
     epochs = resuming.Epochs(task, result.model, seeds, result.store)
     result.trace = epochs.trace(config["trace"], rows)
     result.history = epochs.fit(result.trace, [result.trace.callback(), progress])
+
+
+def _fit_drawn(task: training.Task, model: Any, record: Any, options: argparse.Namespace) -> Any:
+    """Train the epochs that were drawn; returns what became of each."""
+    config = record["config"]
+    if not resuming.is_wanted(task.trainer):
+        raise SamebitsError("--spot: expected trainer.checkpoint=epoch, got none")
+    seeds = _seeds(task, model, config, options)
+    drawn = spot_training.Drawn(task, model, seeds, options.spot, options.states)
+    trace = Trace(task, model, config["trace"], options.output.parent)
+    epochs, count = task.trainer["epochs"], len(record["spot"]["drawn"])
+    progress = training.progress(task.tf, options.run, epochs, count)
+    return drawn.fit(trace, [trace.callback(), progress])
+
+
+def _seeds(task: training.Task, model: Any, config: Any, options: argparse.Namespace) -> Any:
+    seeding = config["determinism"]["seeding"]
+    return keyed.Seeds(task.tf, model, seeding, config["seed"], options.lift)
 
 
 def _keep(result: _Training, tf: Any, error: BaseException, said: SamebitsError, name: str) -> None:
@@ -163,7 +193,7 @@ def _keep(result: _Training, tf: Any, error: BaseException, said: SamebitsError,
 
 def _write(folder: Path, result: _Training) -> Dict[str, str]:
     """The artefacts of a completed training; returns their digests."""
-    if result.status != run_record.COMPLETED:
+    if result.status != run_record.COMPLETED or result.epochs is not None:
         return {}
     content = history.to_json(result.history)
     canonical.write_json(folder / "history.json", content)
@@ -216,7 +246,7 @@ def _describe(tf: Any, result: _Training, options: argparse.Namespace) -> Dict[s
         "machine": dict(machine.record(), gpu=machine.gpu(tf)),
         "source": training.source_files(options.source_path),
         "model": training.describe(result.model) if completed else None,
-        "trace": result.trace.describe() if completed else None,
+        "trace": result.trace.describe() if completed and result.trace else None,
         "checkpoints": result.store.describe() if completed and result.store else None,
     }
 
@@ -232,6 +262,8 @@ def _run(record: Dict[str, Any], options: argparse.Namespace, clock: run_record.
     found.append(Setting("steps per execution", None, result.steps_per_execution, how))
     with canonical.whole_folder(options.output) as folder:
         record.update(_describe(tf, result, options), settings=settings.as_json(found))
+        if options.spot is not None:
+            record["spot"]["epochs"] = result.epochs or []
         record["surroundings"]["interrupt"] = surroundings.interruption(record["checkpoints"])
         record["digests"] = _write(folder, result)
         if options.canary and result.status == run_record.COMPLETED:
@@ -242,6 +274,8 @@ def _run(record: Dict[str, Any], options: argparse.Namespace, clock: run_record.
     if result.store is not None:
         result.store.remove()
     outcome = record["digests"].get("weights", result.status)[:16]
+    if result.epochs is not None:
+        outcome = "epochs {}".format(", ".join(map(str, record["spot"]["drawn"])))
     return "{}, {:.1f} s".format(
         result.refusal.reason if result.refusal else outcome, result.seconds
     )
@@ -251,6 +285,8 @@ def main() -> int:
     """Check, probe, train, record."""
     options, clock = _arguments(), run_record.Clock()
     record = run_record.beginning(options)
+    if options.spot is not None:
+        record.update(format=spot_training.FORMAT, spot=spot_training.beginning(options.spot))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with _alone(record["config"]["trainer"], options):
         try:

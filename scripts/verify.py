@@ -105,7 +105,7 @@ def _lines(content: dict[str, Any], made: Verification, colour: bool) -> Iterato
         what = "certified" if number == 0 else "replayed"
         who = link.holder or ("nobody who signed" if link.keyid is None else link.keyid)
         where = f" on {link.machine}" if link.machine else ""
-        yield f"  {what:<10} {link.issued} by {plain(who)}{plain(where)}: {link.what}"
+        yield f"  {what:<10} {link.issued} by {plain(who)}{plain(where)}: {link.said}"
         yield from (f"    outside of its scope: {plain(why)}" for why in link.outside_scope)
     yield from _advice(content, made)
 

@@ -2,8 +2,8 @@
 
 Documents are digested as files, arrays over their elements. In a folder a document that is not
 there is not missed, since the certificate carries it, and of the arrays those of the control run
-have to be there. In a bundle all has to be there, and nothing else: what no signature covers is not
-handed on with one.
+have to be there, its checkpoints too. In a bundle all has to be there, and nothing else: what no
+signature covers is not handed on with one.
 """
 
 import hashlib
@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samebits import arrays
+from samebits import arrays, canonical, states
 from samebits.artefacts import Artefacts
+from samebits.errors import SamebitsError
 from samebits.protocol import CONTROL
 
 _INDEX = "/index.json"
 _CERTIFICATE = "certificate.json"
 _BLOCK = 1 << 20
+_LARGEST_INDEX = 1 << 25  # bytes; as much as a certificate may have
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Found:
 
 def look(report: Mapping[str, Any], files: Artefacts, whole: bool) -> Found:
     """Check all files that the report names. ``whole``: all have to be there, and no others."""
-    problems = list(_missing_and_more(report, files)) if whole else []
+    kept, damaged = _kept(report, files)
+    problems = [*_missing_and_more(report, files, kept, damaged, whole), *damaged.values()]
     documents = [d for d in report["evidence"] if d["sha256"] is not None and d["name"] in files]
     for document in documents:
         problems += _document(document, files)
@@ -44,22 +47,70 @@ def look(report: Mapping[str, Any], files: Artefacts, whole: bool) -> Found:
             absent.add(run)
             continue
         sets += 1
-        problems += _arrays(folder, index, files)
+        problems += arrays_of(folder, index, files)
     if not sets and (report["indices"] or not documents):
         problems.append("there is nothing to check: none of the files that the certificate names")
+    for folder, index in kept.items():
+        problems += arrays_of(folder, index, files)
     said = f"{len(documents)} documents and {sets} sets of arrays are as their digests say"
+    if kept:
+        said += f", and so are the states after {len(kept)} epochs"
     if absent:
         said += f"; not here: {', '.join(sorted(absent))}"
     return Found(said, tuple(sorted(problems)))
 
 
-def _missing_and_more(report: Mapping[str, Any], files: Artefacts) -> Iterator[str]:
+def _missing_and_more(
+    report: Mapping[str, Any],
+    files: Artefacts,
+    kept: Mapping[str, Any],
+    damaged: Mapping[str, str],
+    whole: bool,
+) -> Iterator[str]:
+    """Of a bundle; in a folder only among the checkpoints is one too many looked for."""
     documents = {d["name"] for d in report["evidence"] if d["sha256"] is not None}
-    named = {_CERTIFICATE, *documents}
+    named = {_CERTIFICATE, *documents, *(folder + _INDEX for folder in kept)}
     for name, index in report["indices"].items():
-        named |= set(_paths(name.removesuffix(_INDEX), index))
-    yield from (f"{name}: not there" for name in documents if name not in files)
-    yield from (f"{name}: not in the certificate" for name in files.names() if name not in named)
+        named |= set(paths(name.removesuffix(_INDEX), index))
+    for folder, index in kept.items():
+        named |= set(paths(folder, index))
+    if whole:
+        yield from (f"{name}: not there" for name in documents if name not in files)
+    unknown = tuple(f"{folder}/" for folder in damaged)  # what they should hold, nobody knows
+    for name in files.names():
+        looked_for = whole or name.startswith(states.KEPT)
+        if looked_for and name not in named and not name.startswith(unknown):
+            yield f"{name}: not in the certificate"
+
+
+def _kept(report: Mapping[str, Any], files: Artefacts) -> tuple[dict[str, Any], dict[str, str]]:
+    """The indices of the control's checkpoints by folder; and why others cannot be believed."""
+    found, damaged = dict[str, Any](), dict[str, str]()
+    for folder, sha256 in states.kept(report).items():
+        try:
+            found[folder] = index_of(folder + _INDEX, sha256, files)
+        except SamebitsError as error:
+            damaged[folder] = str(error)
+    return found, damaged
+
+
+def index_of(name: str, sha256: str, files: Artefacts) -> Any:
+    """The content of an index that has to have a digest. Raises SamebitsError for any other."""
+    if name not in files:
+        raise SamebitsError(f"{name}: not there")
+    if files.size(name) > _LARGEST_INDEX:
+        raise SamebitsError(f"{name}: expected {_LARGEST_INDEX >> 20} MiB at most, got more")
+    with files.open(name) as file:
+        data = file.read()
+    got = hashlib.sha256(data).hexdigest()
+    if got != sha256:
+        raise SamebitsError(f"{name}: expected {sha256}, got {got}")
+    try:
+        content = canonical.loads(data)
+        arrays.parse_index(content)
+    except (ValueError, RecursionError) as error:
+        raise SamebitsError(f"{name}: expected an index of arrays, got: {error}") from error
+    return content
 
 
 def data(report: Mapping[str, Any], files: Artefacts) -> Found:
@@ -67,7 +118,7 @@ def data(report: Mapping[str, Any], files: Artefacts) -> Found:
     load = report["records"]["load"]
     if load is None:
         return Found("", ("the certificate names no data",))
-    problems = tuple(sorted(_arrays("", {"arrays": load["arrays"]}, files)))
+    problems = tuple(sorted(arrays_of("", {"arrays": load["arrays"]}, files)))
     return Found(f"{len(load['arrays'])} arrays of the data set are as their digests say", problems)
 
 
@@ -80,20 +131,21 @@ def _document(document: Mapping[str, Any], files: Artefacts) -> Iterator[str]:
         yield f"{document['name']}: expected {document['sha256']}, got {sha.hexdigest()}"
 
 
-def _arrays(folder: str, index: Mapping[str, Any], files: Artefacts) -> list[str]:
-    paths = _paths(folder, index)
-    missing = [f"{path}: not there" for path in paths if path not in files]
+def arrays_of(folder: str, index: Mapping[str, Any], files: Artefacts) -> list[str]:
+    """What is wrong with the arrays of an index; ``folder``: where they lie among the files."""
+    names = paths(folder, index)
+    missing = [f"{name}: not there" for name in names if name not in files]
     if missing:
         return missing
     try:
         entries = arrays.parse_index({"format": arrays.FORMAT, "arrays": index["arrays"]})
     except ValueError as error:
         return [f"{folder or 'data'}: {error}"]
-    wrong = arrays.check_set(entries, lambda position: files.open(paths[position]))
+    wrong = arrays.check_set(entries, lambda position: files.open(names[position]))
     return [f"{folder}/{problem}" if folder else problem for problem in wrong]
 
 
-def _paths(folder: str, index: Mapping[str, Any]) -> list[str]:
+def paths(folder: str, index: Mapping[str, Any]) -> list[str]:
     """Where the arrays of an index lie, in its order."""
     names = [arrays.array_path(Path(), i).name for i in range(len(index["arrays"]))]
     return [f"{folder}/{name}" if folder else name for name in names]

@@ -15,7 +15,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from securesystemslib.dsse import Envelope
 
-from samebits import canonical, evidence, keys, statements
+from samebits import canonical, evidence, keys, spot, statements
 from samebits.errors import SamebitsError, all_problems
 from samebits.keys import PublicKey, Signer
 
@@ -117,8 +117,9 @@ def _problems(content: Any) -> Iterator[str]:
         return
     yield from (f"report: {said}" for said in evidence.violations(content["report"]))
     for replay in (entry["report"] for entry in content["replays"]):
-        for part, definition in (("record", "trainRecord"), ("divergence", "divergence")):
-            if replay[part] is not None:
+        record = "spotRecord" if replay["format"] == spot.FORMAT else "trainRecord"
+        for part, definition in (("record", record), ("divergence", "divergence")):
+            if replay.get(part) is not None:
                 found = evidence.violations(replay[part], definition)
                 yield from (f"replays: {part}: {said}" for said in found)
     for sealed in _envelopes(content):

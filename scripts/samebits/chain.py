@@ -8,7 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from samebits import wording
+
 REPRODUCED, NOT_REPRODUCED = "REPRODUCED", "NOT REPRODUCED"
+EPOCHS_REPRODUCED = "EPOCHS REPRODUCED"  # some of them, never all: no REPRODUCED
 UNSIGNED = "UNSIGNED"
 _READABLE = 16  # hexadecimal digits of a fingerprint that a person compares at a glance
 
@@ -25,6 +28,12 @@ class Link:
     outcome: str  # the verdict, or whether it came out the same again
     outside_scope: tuple[str, ...] = ()  # why this machine is not one that was certified for
     same_key: bool = False  # as the certificate's own: not somebody else
+    extent: str = ""  # how much was repeated, in words, where it was not all
+
+    @property
+    def said(self) -> str:
+        """The outcome, never without how much it is about."""
+        return f"{self.outcome} ({self.extent})" if self.extent else self.outcome
 
     @property
     def by(self) -> str:
@@ -75,7 +84,21 @@ def reproduced(certificate: Certificate) -> Iterator[Link]:
             outcome=replay["outcome"],
             outside_scope=tuple(replay["outside_scope"]),
             same_key=keyid is not None and keyid == issuer,
+            extent=extent(replay),
         )
+
+
+def extent(replay: Mapping[str, Any]) -> str:
+    """How much a replay is about, such as "2 of 12 epochs: 3 and 7"; empty: all there is.
+
+    Every epoch that came out otherwise is named.
+    """
+    if "epochs" not in replay:
+        return ""
+    numbers = [str(epoch["epoch"]) for epoch in replay["epochs"]]
+    different = [str(epoch["epoch"]) for epoch in replay["epochs"] if not epoch["identical"]]
+    whole = f"{len(numbers)} of {replay['in_all']} epochs: {wording.few(numbers)}"
+    return f"{whole}; not the same: {', '.join(different)}" if different else whole
 
 
 def keys(certificate: Certificate) -> Iterator[Key]:

@@ -24,7 +24,7 @@ import numpy as np
 from samebits import arrays, canonical, history, merkle
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.progress import say
-from samebits.states import EPOCH
+from samebits.states import EPOCH, name
 
 FORMAT = "samebits-checkpoint-1"
 _RECORD, _STATE, _TRACE = "checkpoint.json", "state", "trace"
@@ -54,11 +54,6 @@ class Checkpoint:
     def trace(self) -> Dict[str, np.ndarray]:
         """What the trace saw since the checkpoint before."""
         return arrays.open_arrays(self.folder / _TRACE)
-
-
-def name(epoch: int) -> str:
-    """The name of a checkpoint's folder, by the number of finished epochs."""
-    return "{:04d}".format(epoch)
 
 
 def numbers(folder: Path) -> List[int]:

@@ -16,6 +16,7 @@ from samebits import (
     history,
     page_facts,
     page_trust,
+    states,
     templates,
     wording,
 )
@@ -97,6 +98,7 @@ def _of_report(report: Report) -> dict[str, Any]:
         "last": list(_last_epoch(histories)),
         "frame": drawing,
         "part_frame": divergence_drawing,
+        "checkpoints": states.commitment(report),
         "settings": list(page_facts.settings(report, names)),
         "differed": list(page_facts.differed(report, names)),
         "timing": list(page_facts.timing(report, names)),

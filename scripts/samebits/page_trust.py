@@ -42,9 +42,10 @@ def _replays(replays: Sequence[Mapping[str, Any]], links: Sequence[Link]) -> Ite
         found: dict[str, Any] = {"number": number, "link": link, "source": report["source"]}
         found["artefacts"] = [
             artefact | {"title": wording.TITLES[artefact["artefact"]]}
-            for artefact in report["artefacts"]
+            for artefact in report.get("artefacts", ())
         ]
-        found["parting"] = _parting(number, report["divergence"], drawn < _MOST_DRAWN)
+        found |= {key: report.get(key, ()) for key in ("epochs", "in_all", "draw")}
+        found["parting"] = _parting(number, report.get("divergence"), drawn < _MOST_DRAWN)
         drawn += found["parting"] is not None
         yield found
 

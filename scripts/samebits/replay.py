@@ -52,9 +52,13 @@ def build(report: Report, of: str, record: Record, divergence: Any, issue: Issue
 
 def rebuild(report: Report, of: str, replay: Mapping[str, Any]) -> dict[str, Any]:
     """What a replay must say, given its record."""
+    return build(report, of, replay["record"], replay["divergence"], issue_of(replay))
+
+
+def issue_of(replay: Mapping[str, Any]) -> Issue:
+    """What the one who repeated said beside the record."""
     source = Source(replay["source"]["commit"], replay["source"]["dirty"])
-    issue = Issue(replay["issued"], source, replay["issuer"]["keyid"])
-    return build(report, of, replay["record"], replay["divergence"], issue)
+    return Issue(replay["issued"], source, replay["issuer"]["keyid"])
 
 
 def _artefacts(report: Report, record: Record) -> Iterator[dict[str, Any]]:

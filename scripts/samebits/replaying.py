@@ -14,7 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from samebits import artefacts, canonical, certified_config, code, evidence, locks
+from samebits import (
+    artefacts,
+    canonical,
+    certified_config,
+    code,
+    evidence,
+    kept,
+    locks,
+)
 from samebits.certified_config import ABSENT, differences, shown
 from samebits.definitions import PINS
 from samebits.errors import SamebitsError
@@ -24,6 +32,8 @@ from samebits.protocol import CONTROL
 from samebits.terminal import plain
 
 CERTIFICATE, ALLOW = "certificate", "allow"  # keys of Snakemake's config
+EPOCHS, CHECKPOINTS = "epochs", "checkpoints"  # of a spot replay
+KEYS = (CERTIFICATE, ALLOW, EPOCHS, CHECKPOINTS)
 FORMAT = "samebits-certificate-1"
 ENTRY = "certificate.json"  # of a bundle
 MOST_BYTES = 1 << 25  # as samebits.certificate has it, which needs cryptography
@@ -42,6 +52,8 @@ class Asked:
 
     path: Path
     allow: str | None
+    epochs: int | None = None  # how many, drawn at random; None: all that there are
+    states: Path | None = None  # where the certified states are, if not with the certificate
 
 
 @dataclass(frozen=True)
@@ -53,11 +65,14 @@ class Replay:
     commit: str | None  # of the source that ran; the files were compared, whatever it is
     dirty: bool | None
     notes: tuple[str, ...]  # what differs and does not matter, sorted
+    epochs: int | None = None  # how many, drawn at random; None: all that there are
+    states: str | None = None  # where the certified states are, if not with the certificate
 
     @property
     def name(self) -> str:
         """The folder under results/, unless the user names it."""
-        return f"replay-{self.digest[:12]}"
+        part = f"-epochs-{self.epochs}" if self.epochs else ""
+        return f"replay-{self.digest[:12]}{part}"
 
 
 @dataclass(frozen=True)
@@ -73,19 +88,25 @@ Compose = Callable[[list[Override]], Local]
 
 def asked(config: Mapping[str, Any]) -> Asked | None:
     """What Snakemake's ``config`` says of a certificate; None: nothing."""
-    path, allow = config.get(CERTIFICATE), config.get(ALLOW)
+    path, allow, epochs, states = (config.get(key) for key in KEYS)
     if path is None:
-        if allow is not None:
-            raise SamebitsError(f"{ALLOW}: expected {CERTIFICATE}=PATH with it, got none")
+        for key in (ALLOW, EPOCHS, CHECKPOINTS):
+            if config.get(key) is not None:
+                own = "; an experiment's own are trainer.epochs" if key == EPOCHS else ""
+                raise SamebitsError(f"{key}: expected {CERTIFICATE}=PATH with it, got none{own}")
         return None
     if allow is not None and not isinstance(allow, str):
         raise SamebitsError(f"{ALLOW}: expected one MODULE.FUNCTION, got {shown(allow)}")
-    return Asked(Path(str(path)), allow)
+    if epochs is not None and (type(epochs) is not int or epochs < 1):
+        raise SamebitsError(f"{EPOCHS}: expected a number from 1, got {shown(epochs)}")
+    if states is not None and epochs is None:
+        raise SamebitsError(f"{CHECKPOINTS}: expected {EPOCHS}=NUMBER with it, got none")
+    return Asked(Path(str(path)), allow, epochs, None if states is None else Path(str(states)))
 
 
 def without(config: Mapping[str, Any]) -> dict[str, Any]:
     """The rest of the config: overrides."""
-    return {key: value for key, value in config.items() if key not in (CERTIFICATE, ALLOW)}
+    return {key: value for key, value in config.items() if key not in KEYS}
 
 
 def plan(
@@ -98,6 +119,7 @@ def plan(
     try:
         data = _bytes(asked.path)
         report = _report(data)
+        _refuse(_spot_problems(asked, report))
         options = _options(report, own, conf, groups)
         wanted, local = _composed(asked, report, [*options, *own], len(options), compose)
         checkout = conf.resolve().parent
@@ -115,7 +137,10 @@ def plan(
         raise _refusal(asked.path, error.problems) from None
     digest, source = hashlib.sha256(data).hexdigest(), report["source"]
     notes = tuple(sorted(_notes(report, checkout, environment)))
-    return wanted, Replay(str(asked.path), digest, source["commit"], source["dirty"], notes)
+    states = None if asked.states is None else str(asked.states)
+    return wanted, Replay(
+        str(asked.path), digest, source["commit"], source["dirty"], notes, asked.epochs, states
+    )
 
 
 class _UnfitError(Exception):
@@ -184,6 +209,18 @@ def _unfit(report: Report) -> Iterator[str]:
         yield "its control run did not complete, so there is nothing to compare with"
     if report["experiment"]["config"] is None:
         yield "it carries no config"
+
+
+def _spot_problems(asked: Asked, report: Report) -> Iterator[str]:
+    """Why a part of it cannot be replayed: before the rest is looked at, and long before a draw."""
+    if asked.epochs is None:
+        return
+    wrong = kept.count_problem(report, asked.epochs)
+    if wrong is not None:
+        yield wrong
+        return
+    with kept.opened(asked.path, asked.states) as found:
+        yield from found.problems(report)
 
 
 # --- config ------------------------------------------------------------------------------------

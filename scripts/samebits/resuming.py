@@ -40,26 +40,21 @@ def identity(record: Mapping[str, Any], source_path: Path) -> Dict[str, Any]:
     return dict(same, subset=record["subset"], source=canonical.digest(source))
 
 
-class Epochs:
-    """One training, epoch by epoch, from where its checkpoints end."""
+class State:
+    """All variables of a model and of its optimizer, by the names that checkpoints have."""
 
-    def __init__(self, task: training.Task, model: Any, seeds: keyed.Seeds, store: Store) -> None:
-        """Of a model as its function returned it; it gets the state of the last checkpoint."""
-        self._task, self._model, self._seeds, self._store = task, model, seeds, store
-        self._run = store.run
-        if store.chain:
-            self._go_on()
+    def __init__(self, task: training.Task, model: Any) -> None:
+        """Of a compiled model; its optimizer may have none yet."""
+        self._task, self._model = task, model
 
-    def _go_on(self) -> None:
-        """Make all variables as a training makes them, then give them their values."""
+    def make(self) -> None:
+        """Make all variables as a training makes them; their values are of no use."""
         size = self._task.trainer["batch_size"]
         self._model.fit(self._task.x[:size], self._task.y[:size], batch_size=size, verbose=0)
         keyed.forget_graphs(self._model)
-        self._set(self._store.chain[-1].state())
-        line = "{}: goes on after epoch {}/{}"
-        say(line.format(self._run, len(self._store.chain), self._task.trainer["epochs"]))
 
-    def _set(self, state: Mapping[str, np.ndarray]) -> None:
+    def set(self, state: Mapping[str, np.ndarray]) -> None:
+        """Give each its value. Raises SamebitsError when there are others."""
         variables = dict(self._variables())
         if list(variables) != list(state):
             raise SamebitsError(
@@ -69,12 +64,33 @@ class Epochs:
         for name, variable in variables.items():
             variable.assign(np.array(state[name]))  # a copy: TensorFlow may keep what it is given
 
+    def values(self) -> training.Named:
+        """The state as it is now."""
+        return training.values(self._variables())
+
     def _variables(self) -> List[Tuple[str, Any]]:
-        """Every variable of the state, named as in a checkpoint."""
         weights = training.named(self._model.weights)
         optimizer = training.named(training.optimizer_variables(self._model))
         found = [(WEIGHTS + name, variable) for name, variable in weights]
         return found + [(OPTIMIZER + name, variable) for name, variable in optimizer]
+
+
+class Epochs:
+    """One training, epoch by epoch, from where its checkpoints end."""
+
+    def __init__(self, task: training.Task, model: Any, seeds: keyed.Seeds, store: Store) -> None:
+        """Of a model as its function returned it; it gets the state of the last checkpoint."""
+        self._task, self._model, self._seeds, self._store = task, model, seeds, store
+        self._run, self._state = store.run, State(task, model)
+        if store.chain:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Make all variables as a training makes them, then give them their values."""
+        self._state.make()
+        self._state.set(self._store.chain[-1].state())
+        line = "{}: goes on after epoch {}/{}"
+        say(line.format(self._run, len(self._store.chain), self._task.trainer["epochs"]))
 
     def trace(self, every: str, folder: Path) -> Trace:
         """The trace of the whole training, as far as the checkpoints know it."""
@@ -98,8 +114,7 @@ class Epochs:
         return self._store.values()
 
     def _write(self, trace: Trace, values: Mapping[str, Any]) -> None:
-        state = training.values(self._variables())
-        self._store.write(state, trace.unsaved(), values, trace.describe()["loss"])
+        self._store.write(self._state.values(), trace.unsaved(), values, trace.describe()["loss"])
 
     def _where(self) -> str:
         done = len(self._store.chain)

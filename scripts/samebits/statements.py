@@ -19,7 +19,7 @@ from in_toto_attestation.predicates.scai.v0.scai import AttributeAssertion, Attr
 from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 
-from samebits import canonical, wording
+from samebits import canonical, spot, states, wording
 from samebits.checks import ARTEFACTS, COMPLETED
 from samebits.evidence import MOMENT
 from samebits.protocol import CONTROL
@@ -48,6 +48,9 @@ def claim(report: Report) -> bytes:
         "signature": "UNSIGNED" if report["issuer"]["keyid"] is None else "SIGNED",
         "issued": report["issued"],
     }
+    kept = states.commitment(report)
+    if kept is not None:
+        conditions["checkpoints"] = {"epochs": kept.epochs, "root": kept.root}
     attribute = AttributeAssertion(
         report["verdict"].replace(" ", "_"), conditions=conditions, evidence=_evidence(report).pb
     )
@@ -60,7 +63,7 @@ def replayed(report: Report, replay: Mapping[str, Any]) -> bytes:
     conditions = {
         "machine": {key: machine.get(key) for key in ("cpu", "cpus", "os", "libc")},
         "outside scope": replay["outside_scope"],
-        "identical": {a["artefact"]: a["identical"] for a in replay["artefacts"]},
+        **_compared(replay),
         "signature": "UNSIGNED" if replay["issuer"]["keyid"] is None else "SIGNED",
         "issued": replay["issued"],
     }
@@ -73,6 +76,15 @@ def replayed(report: Report, replay: Mapping[str, Any]) -> bytes:
         evidence=found.pb,
     )
     return _scai(_subjects(report), attribute, replay)
+
+
+def _compared(replay: Mapping[str, Any]) -> dict[str, Any]:
+    """What a replay held against the certificate: the artefacts, or epochs that were drawn."""
+    if replay["format"] != spot.FORMAT:
+        return {"identical": {a["artefact"]: a["identical"] for a in replay["artefacts"]}}
+    identical = {str(epoch["epoch"]): epoch["identical"] for epoch in replay["epochs"]}
+    checked = {"checked": len(identical), "in all": replay["in_all"], "draw": replay["draw"]}
+    return {"epochs": checked | {"identical": identical}}
 
 
 def provenance(report: Report) -> bytes:
@@ -117,6 +129,9 @@ def _digests(report: Report) -> Iterator[tuple[str, str]]:
     if control is not None and control["status"] == COMPLETED:
         for artefact in ARTEFACTS:
             yield artefact, control["digests"][artefact]
+    kept = states.commitment(report)
+    if kept is not None:
+        yield "checkpoints", kept.root
     if load is not None:
         yield "dataset", load["digest"]
     if report["experiment"]["digest"] is not None:

@@ -3,6 +3,7 @@
 A state is the set of the arrays of weights and optimizer. Runs on Python 3.7 to 3.13.
 """
 
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
@@ -12,13 +13,44 @@ from samebits.arrays import ArrayEntry
 EPOCH = "epoch"  # the config's trainer.checkpoint, when it is not `none`
 WEIGHTS, OPTIMIZER = "weights/", "optimizer/"  # begin the names of a state's arrays
 
+KEPT = "train/control/checkpoints/"  # where the control's states lie, as certificates name files
+
 Digests = Tuple[str, ...]
+
+
+def name(epoch: int) -> str:
+    """The name of a checkpoint's folder, by the number of finished epochs."""
+    return "{:04d}".format(epoch)
 
 
 def of_record(record: Mapping[str, Any]) -> Optional[Digests]:
     """The digests of a run's states, in epochs; None: it has no checkpoints."""
     found = record.get("checkpoints")
     return None if found is None else tuple(map(str, found["digests"]))
+
+
+def kept(report: Mapping[str, Any]) -> Dict[str, str]:
+    """The digests of the states that a certificate's control keeps, by the names of their folders.
+
+    A digest is the one of the set of arrays, which is the SHA-256 of its index as well. So who has
+    the digest can check an index that comes from anybody, and then the arrays that it lists.
+    """
+    digests = of_record(report["records"]["runs"].get("control") or {}) or ()
+    return {KEPT + name(epoch): sha256 for epoch, sha256 in enumerate(digests, start=1)}
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """What a certificate says of its control's states: how many, and the root of a Merkle tree."""
+
+    epochs: int
+    root: str  # SHA-256 (hex), see merkle
+
+
+def commitment(report: Mapping[str, Any]) -> Optional[Commitment]:
+    """By which a certificate commits to the state after each epoch; None: to none."""
+    found = (report["records"]["runs"].get("control") or {}).get("checkpoints")
+    return None if found is None else Commitment(len(found["digests"]), str(found["root"]))
 
 
 def digest(weights: Sequence[ArrayEntry], optimizer: Sequence[ArrayEntry]) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ _COLOURS = {
     "NOT REPRODUCIBLE": "red",
     "UNSUPPORTED": "magenta",
     chain.REPRODUCED: "green",
+    chain.EPOCHS_REPRODUCED: "cyan",
     chain.NOT_REPRODUCED: "red",
 }
 _OTHER = "yellow"
@@ -48,14 +49,15 @@ def replay(
     report, issuer = certificate["report"], chain.certified(certificate)
     found, last = certificate["replays"][-1]["report"], [*chain.reproduced(certificate)][-1]
     lines = ["", f"{_shown(last.outcome, colour)}  {plain(report['experiment']['name'])}", ""]
+    lines += [_row("checked", last.extent)] if last.extent else []
     lines += [
         _row("certified", f"{issuer.outcome} {issuer.by}, {issuer.when}"),
         _row("machine", last.machine or "not known"),
         *(_row("outside", f"the scope: {reason}") for reason in last.outside_scope),
     ]
-    if found["divergence"]:
+    if found.get("divergence"):
         lines += [_row("parted", wording.where(found["divergence"]))]
-    lines += ["", *_artefacts(found["artefacts"])]
+    lines += ["", *_artefacts(found.get("artefacts", ())), *_epochs(found.get("epochs", ()))]
     lines += _places(last, path, page, seconds)
     return "\n".join(lines)
 
@@ -90,13 +92,25 @@ def _places(link: Link, path: Path, page: Path, seconds: float) -> Iterator[str]
     yield ""
 
 
-def _artefacts(artefacts: list[dict[str, Any]]) -> Iterator[str]:
+def _artefacts(artefacts: Iterable[dict[str, Any]]) -> Iterator[str]:
     for found in artefacts:
-        if found["identical"]:
-            yield _row(found["artefact"], "identical")
-        else:
-            yield _row(found["artefact"], f"expected {found['expected']}")
-            yield _row("", f"got      {found['got'] or 'none'}")
+        yield from _compared(found["artefact"], found, found["identical"])
+
+
+def _epochs(epochs: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for found in epochs:
+        name = f"epoch {found['epoch']}"
+        yield from _compared(name, found, found["got"] == found["expected"])
+        if found["got"] is not None and not found["history"]:
+            yield _row(name, "the history's values differ")
+
+
+def _compared(name: str, found: dict[str, Any], identical: bool) -> Iterator[str]:
+    if identical:
+        yield _row(name, "identical")
+    else:
+        yield _row(name, f"expected {found['expected']}")
+        yield _row("", f"got      {found['got'] or 'none'}")
 
 
 def _row(what: str, value: str) -> str:

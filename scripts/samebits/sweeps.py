@@ -30,7 +30,7 @@ from samebits.overrides import Override
 KEY = "sweep"  # of Snakemake's config
 FORMAT = "samebits-sweep-1"
 _MOST = 10_000  # combinations; more is a slip, and Snakemake would not hold them
-_NOT_SWEPT = ("name", signing_choice.GROUP, replaying.CERTIFICATE, replaying.ALLOW, KEY)
+_NOT_SWEPT = ("name", signing_choice.GROUP, *replaying.KEYS, KEY)
 _GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/extended/"
 
 Combination = tuple[Override, ...]

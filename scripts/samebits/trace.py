@@ -158,6 +158,14 @@ class Trace:
 
     # ---- checkpoints ----------------------------------------------------------------------
 
+    def begin_at(self, epoch: int) -> None:
+        """The next ``fit`` trains the epoch with this number, from 0, whatever was before."""
+        self._empty_graph()
+        self._epoch = epoch
+        self._step = self._emptied = epoch * self._steps_per_epoch
+        if epoch and self._graph is not None:
+            self._graph.go_on(self._graph.loss)
+
     def before_fit(self) -> None:
         """Before a further ``fit`` of the same model."""
         if self._graph is not None:

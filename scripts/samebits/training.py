@@ -159,11 +159,15 @@ def check_labels(model: Any, trainer: Mapping[str, Any], y: np.ndarray) -> None:
         )
 
 
-def progress(tf: Any, run: str, epochs: int) -> Any:
-    """A callback that tells epochs and the time left; it reads, and changes nothing."""
+def progress(tf: Any, run: str, epochs: int, count: Optional[int] = None) -> Any:
+    """A callback that tells epochs and the time left; it reads, and changes nothing.
+
+    ``count``: how many epochs this process trains, where these are not all to the last.
+    """
 
     class Progress(tf.keras.callbacks.Callback):  # type: ignore[misc]
         first: Optional[int] = None  # epoch that this process trains
+        done = 0  # epochs
 
         def on_epoch_begin(self, epoch: int, logs: Optional[Dict[str, Any]] = None) -> None:
             self.epoch = epoch
@@ -179,8 +183,9 @@ def progress(tf: Any, run: str, epochs: int) -> Any:
 
         def on_epoch_end(self, epoch: int, logs: Optional[Dict[str, Any]] = None) -> None:
             self.said = time.monotonic()
-            done = epoch + 1 - (self.first or 0)
-            left = (self.said - self.started) / done * (epochs - epoch - 1)
+            self.done += 1
+            wanted = count or epochs - (self.first or 0)
+            left = (self.said - self.started) / self.done * (wanted - self.done)
             values = ", ".join("{} {:.4f}".format(k, float(v)) for k, v in (logs or {}).items())
             line = "{}: epoch {}/{}, {}, {:.0f} s left"
             say(line.format(run, epoch + 1, epochs, values, left))

@@ -15,10 +15,10 @@ from google.protobuf import message as protobuf
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 
-from samebits import canonical, certificate, checks, replay, report, statements, trust
+from samebits import canonical, certificate, checks, replay, report, spot, statements, trust
 from samebits.artefact_checks import Found
 from samebits.certificate import SIGNED, UNSIGNED
-from samebits.chain import NOT_REPRODUCED
+from samebits.chain import NOT_REPRODUCED, extent
 from samebits.errors import SamebitsError
 from samebits.protocol import CONTROL
 from samebits.trust import Trusted
@@ -48,6 +48,12 @@ class Link:
     issued: str
     outside_scope: tuple[str, ...] = ()
     machine: str | None = None
+    extent: str = ""  # how much was repeated, in words, where it was not all
+
+    @property
+    def said(self) -> str:
+        """The verdict or outcome, never without how much it is about."""
+        return f"{self.what} ({self.extent})" if self.extent else self.what
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def verify(content: Certificate, trusted: Sequence[Trusted], found: Found | None
     ]
     for number, link in enumerate(chain[1:]):
         problems = tuple(_replay(content, number))
-        made.append(Check("replay", f"{link.what} by {_holder(link)}", problems))
+        made.append(Check("replay", f"{link.said} by {_holder(link)}", problems))
     if found is not None:
         made.append(Check("artefacts", found.said, found.problems))
     contradicted = tuple(_contradictions(chain))
@@ -200,16 +206,26 @@ def _replay(content: Certificate, number: int) -> Iterator[str]:
         yield "the replay is one of another certificate"
     if said["record"]["process"]["id"] in _earlier_runs(content, number):
         yield "the replay is of a run that was certified, or is another replay, already"
+    if "draw" in said and said["draw"] in _earlier_draws(content, number):
+        yield "the draw of its epochs is that of another replay, so it was not random"
     yield from _derived("the replay", sealed, lambda: statements.replayed(original, said))
     try:
-        wrong = [*replay.unfit(original)]
-        wrong = wrong or [*replay.problems(original, said["record"])]
-        expected = None if wrong else replay.rebuild(original, of, said)
+        wrong = [*_unfit(original, of, said)]
+        rebuild = spot.rebuild if said["format"] == spot.FORMAT else replay.rebuild
+        expected = None if wrong else rebuild(original, of, said)
     except _UNFIT as error:
         wrong = [f"the replay cannot be derived from its record: {type(error).__name__}"]
     yield from wrong
     if not wrong and not checks.same(said, expected):
         yield f"the replay is not what its record says{_where(said, expected)}"
+
+
+def _unfit(original: Mapping[str, Any], of: str, said: Mapping[str, Any]) -> list[str]:
+    """Why the certificate cannot be replayed so, or else why the run shows nothing about it."""
+    unfit, record = [*replay.unfit(original)], said["record"]
+    if said["format"] == spot.FORMAT:
+        return unfit or [*spot.problems(original, of, record)]
+    return unfit or [*replay.problems(original, record)]
 
 
 def _earlier_runs(content: Certificate, number: int) -> set[str]:
@@ -218,6 +234,10 @@ def _earlier_runs(content: Certificate, number: int) -> set[str]:
     records = [record for name, record in runs.items() if record and name != CONTROL]
     records += [entry["report"]["record"] for entry in content["replays"][:number]]
     return {record["process"]["id"] for record in records}
+
+
+def _earlier_draws(content: Certificate, number: int) -> set[str]:
+    return {e["report"]["draw"] for e in content["replays"][:number] if "draw" in e["report"]}
 
 
 # --- the chain -------------------------------------------------------------------------------
@@ -237,6 +257,7 @@ def _chain(content: Certificate, trusted: Sequence[Trusted]) -> Iterator[Link]:
             again["issued"],
             tuple(again["outside_scope"]),
             again["record"].get("machine", {}).get("cpu"),  # not there in a run that was not tried
+            extent(again),
         )
 
 
@@ -261,4 +282,5 @@ def _contradictions(chain: Sequence[Link]) -> Iterator[str]:
     for link in chain[1:]:
         failed = link.what == NOT_REPRODUCED and not link.outside_scope
         if failed and link.holder is not None:
-            yield f"{link.holder} did not reproduce it on {link.machine}, inside of its scope"
+            part = f": {link.extent}" if link.extent else ""
+            yield f"{link.holder} did not reproduce it on {link.machine}, inside of its scope{part}"

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import attacks
 import factories
 import peak
+import spots
 from samebits import canonical, keys
 
 MOST = 300  # MiB; the weights of one run are more
@@ -59,3 +61,19 @@ def test_memory_stays_bounded_when_a_third_of_all_weights_differs(tmp_path: Path
     flags = ["--replica", space.runs[1], "--output", space.comparison]
     assert memory("compare", "--control", space.runs[0], *flags) < MOST
     assert not canonical.read_json(space.comparison)["identical"]
+
+
+def test_memory_stays_bounded_with_the_states_after_each_epoch(tmp_path: Path) -> None:
+    space = spots.workspace(tmp_path / "made", weights=weights())
+    certificate, bundle = tmp_path / "certificate.json", tmp_path / "certificate.zip"
+    content = attacks.certify(space, attacks.signer())
+    canonical.write_json(certificate, content)
+    evidence = [
+        "--config", space.config, "--lock", space.lock, "--load-record", space.load_record,
+        "--run", space.runs[0], "--run", space.runs[1], "--comparison", space.comparison,
+    ]  # fmt: skip
+    assert memory("bundle", *evidence, "--certificate", certificate, "--output", bundle) < MOST
+    assert memory("verify", bundle, "--key", attacks.key_file(tmp_path)) < MOST
+    drawn = "--epochs", 1, "--states", tmp_path / "states", "--output", tmp_path / "admitted.json"
+    digest = canonical.digest(content)
+    assert memory("admit", "--certificate", bundle, "--digest", digest, *drawn) < MOST

@@ -43,7 +43,7 @@ def certificate(space: Workspace) -> dict[str, Any]:
         for name, path in found.items()
         if path.parent.name in INDICES
     }
-    return {"report": {"evidence": listed, "indices": indices}}
+    return {"report": {"evidence": listed, "indices": indices, "records": {"runs": {}}}}
 
 
 def bundle(
@@ -109,7 +109,7 @@ def test_an_index_that_the_report_did_not_understand_brings_no_arrays(tmp_path: 
     name = "train/control/trace/index.json"
     sha256 = canonical.file_digest(space.runs[0] / "trace" / "index.json")
     listed = [{"name": name, "sha256": sha256, "problem": "is not JSON"}]
-    issued = {"report": {"evidence": listed, "indices": {}}}
+    issued = {"report": {"evidence": listed, "indices": {}, "records": {"runs": {}}}}
     assert bundle(space, issued).returncode == 0
     assert sorted(content(space)) == ["certificate.json", name]
 

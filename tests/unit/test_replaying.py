@@ -12,7 +12,7 @@ import pytest
 
 import certificates
 import samebits.configure
-from samebits import bundle, canonical, code, replaying
+from samebits import bundle, canonical, code, merkle, replaying
 from samebits.certified_config import WHOLE, differences, may_set, units
 from samebits.composition import Composer
 from samebits.configure import PARTS, Experiment, configure
@@ -732,3 +732,90 @@ def test_what_is_set_is_named_by_the_key_that_a_difference_has() -> None:
         "trainer.epochs",
         "trainer.loss",
     ]
+
+
+# --- some epochs of it -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_checkpoints() -> Content:
+    """A certificate that commits to the states of its three epochs."""
+    made = issued({"overrides": "trainer.checkpoint=epoch trainer.epochs=3"})
+    digests = [digit * 64 for digit in "123"]
+    found = {"every": "epoch", "digests": digests, "root": merkle.root(digests), "resumed": []}
+    made["report"]["records"]["runs"]["control"]["checkpoints"] = found
+    return made
+
+
+def beside(folder: Path, *numbers: int) -> None:
+    """The states that lie beside a certificate; what is in them is looked at later."""
+    for number in numbers:
+        (folder / f"train/control/checkpoints/{number:04d}").mkdir(parents=True)
+        (folder / f"train/control/checkpoints/{number:04d}/index.json").touch()
+
+
+def test_some_epochs_have_a_replay_and_a_name_of_their_own(
+    tmp_path: Path, with_checkpoints: Content
+) -> None:
+    beside(tmp_path, 1, 2)  # nothing begins from the last one
+    whole = replayed(tmp_path, with_checkpoints)
+    some = replayed(tmp_path, with_checkpoints, epochs=2)
+    assert whole.replay is not None and whole.replay.epochs is None
+    assert some.replay is not None and some.replay.epochs == 2
+    assert some.name == f"{whole.name}-epochs-2"
+    assert some.digest == whole.digest
+
+
+def test_the_states_may_lie_elsewhere(tmp_path: Path, with_checkpoints: Content) -> None:
+    elsewhere, alone = tmp_path / "elsewhere", tmp_path / "alone"
+    alone.mkdir()
+    beside(elsewhere, 1, 2, 3)
+    (line, *_) = refused(alone, with_checkpoints, epochs=1)
+    assert line.startswith("train/control/checkpoints/0001: not in the bundle or beside")
+    (line, *_) = refused(alone, with_checkpoints, epochs=1, checkpoints=str(elsewhere / "no"))
+    assert "0001: not in the bundle" in line
+    found = replayed(alone, with_checkpoints, epochs=1, checkpoints=str(elsewhere))
+    assert found.replay is not None and found.replay.states == str(elsewhere)
+
+
+def test_a_bundle_without_its_states_is_refused_before_any_job(
+    tmp_path: Path, with_checkpoints: Content
+) -> None:
+    path = tmp_path / "made.zip"
+    bundle.write(path, {"certificate.json": write(tmp_path, with_checkpoints)})
+    beside(tmp_path, 1, 2)  # of a bundle, what lies beside it does not count
+    with pytest.raises(SamebitsError, match="0001: not in the bundle"):
+        of({"certificate": str(path), "epochs": 1})
+
+
+@pytest.mark.parametrize(
+    ("epochs", "said"),
+    [(3, "less than 3, which is all"), (4, "got 4")],
+)
+def test_as_many_epochs_as_there_are_is_no_part(
+    tmp_path: Path, with_checkpoints: Content, epochs: int, said: str
+) -> None:
+    beside(tmp_path, 1, 2, 3)
+    (line,) = refused(tmp_path, with_checkpoints, epochs=epochs)
+    assert said in line
+
+
+@pytest.mark.parametrize("epochs", [0, -1, "two", True, 1.5, [1]])
+def test_a_number_of_epochs_is_one_from_1(
+    tmp_path: Path, with_checkpoints: Content, epochs: object
+) -> None:
+    with pytest.raises(SamebitsError, match="epochs: expected a number from 1, got"):
+        replayed(tmp_path, with_checkpoints, epochs=epochs)
+
+
+def test_a_certificate_without_checkpoints_has_no_epochs_to_draw(
+    tmp_path: Path, default: Content
+) -> None:
+    (line,) = refused(tmp_path, default, epochs=1)
+    assert "commits to no checkpoints" in line
+
+
+@pytest.mark.parametrize("key", ["epochs", "checkpoints"])
+def test_keys_of_a_spot_replay_need_a_certificate(key: str) -> None:
+    with pytest.raises(SamebitsError, match=f"{key}: expected certificate=PATH with it"):
+        of({key: 1})
