@@ -234,6 +234,12 @@ def other_nodes(wildcards):
     return nodes.excluded(protocol.NODE in run_of(wildcards).variations)
 
 
+def time_limit(wildcards, resources):
+    """What a scheduler calls a job's time, asked for by --set-resources, holds everywhere."""
+    minutes = resources.get("runtime")
+    return f"--limit-minutes {minutes}" if isinstance(minutes, int) else ""
+
+
 rule train:
     input:
         train_in(environment),
@@ -264,13 +270,14 @@ rule train:
         changed=lambda wildcards: shlex.join(run_of(wildcards).train_flags()),
         source_path=lambda wildcards: of(wildcards).source_path,
         lease=f".samebits/leases/{NAME}/{{run}}",
+        limit=time_limit,
         # Not an output: Snakemake removes those of a job that failed.
         checkpoints=f"{RESULTS}/checkpoints/{{run}}",
     message:
         f"train {{wildcards.run}}{OF}"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --lease {params.lease:q}"
-        " {params.launched} --"
+        " {params.limit} {params.launched} --"
         " {input.script:q} --config {input.config:q} --data {input.data:q}"
         " --lock {input.lock:q} --source-path {params.source_path:q} --run {wildcards.run:q}"
         " {params.changed} --checkpoints {params.checkpoints:q} --output {output:q}"
