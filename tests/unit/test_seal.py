@@ -21,8 +21,8 @@ def verdict(space: factories.Workspace) -> tuple[str, str]:
         space.config, space.lock, space.load_record, space.runs, [space.comparison]
     )
     issue = report.Issue(
-        name="default", issued="2026-11-24T00:00:00Z", source=checkout.source(None), how_to_repeat=(),
-        overridden=(), dependencies={}, keyid=None,
+        name="default", issued="2026-11-24T00:00:00Z", source=checkout.source(None),
+        how_to_repeat=(), overridden=(), dependencies={}, keyid=None,
     )  # fmt: skip
     found = report.build(evidence.read(paths), issue)
     return found["verdict"], " ".join(map(str, found["reasons"]))
