@@ -57,6 +57,10 @@ try:
     HEADS, LEASES = (f".samebits/{kind}/{plan.name}" for kind in ("heads", "leases"))
     if workflow.is_main_process:
         heads.clear(Path(HEADS), f"results/{plan.name}")
+        made = [Path("results/.code"), *{Path(path).parent for path in WRITTEN}]
+        starting.date_back(
+            [*made, *Path(".samebits/environments").glob("*/environment.json")]
+        )
     else:
         heads.refuse_orphan(os.environ)
     starting.write(WRITTEN)
@@ -307,7 +311,11 @@ def planned(wildcards):
     made = of(wildcards)
     wanted = {"experiment": made.name, "comparison": protocol.FIRST}
     first = checkpoints.compare.get(**wanted).output[0]
-    return protocol.plan(made.config, canonical.read_json(first))
+    try:
+        found = canonical.read_json(first)
+    except SamebitsError as error:
+        raise WorkflowError(str(error))
+    return protocol.plan(made.config, found)
 
 
 def folder(wildcards, run):
