@@ -5,8 +5,9 @@ INPUTS      --data         a folder of arrays that load.py wrote; may be repeate
             --run          a folder that train.py wrote
             --comparison   what compare.py measured
             --certificate  what certify.py issued
-OUTPUTS     none; what is damaged is removed: the data set with its record, a whole run, a
-            comparison, a certificate with its faces
+OUTPUTS     what is damaged is removed: the data set with its record, a whole run, a comparison, a
+            certificate with its faces; a certificate that rests on any of these is put aside, as
+            certificate.old.json, because Snakemake makes nothing again while there is one
 GUARANTEES  only what is not as its own digests say is removed, and each is named with what is
             wrong with it; what cannot be read for another reason is an error and stays; what is
             older or of another config is not damaged
@@ -14,7 +15,7 @@ GUARANTEES  only what is not as its own digests say is removed, and each is name
 
 import argparse
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from samebits import arrays, canonical, comparison, seal, verification
@@ -105,6 +106,11 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _is_affected(certificate: Path, damaged: Iterable[tuple[str, Path]]) -> bool:
+    """Whether something is gone on which it may rest; data may belong to several."""
+    return any(kind == "data" or certificate.parent in path.parents for kind, path in damaged)
+
+
 def main() -> int:
     """Check everything, then remove what is damaged."""
     options = _arguments()
@@ -116,6 +122,12 @@ def main() -> int:
         for belonging in _belonging(kind, path):
             _remove(belonging)
         say(f"removed {path}")
+    for path in options.certificate:
+        if ("certificate", path) not in damaged and _is_affected(path, damaged):
+            path.replace(path.with_name("certificate.old.json"))
+            for belonging in _belonging("certificate", path):
+                _remove(belonging)
+            say(f"put aside {path}")
     sound = len(given) - len(damaged)
     say(f"{sound} of {len(given)} are as their digests say" + (_AGAIN if damaged else ""))
     return 0

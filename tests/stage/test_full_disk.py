@@ -36,7 +36,7 @@ def small_disk() -> Iterator[Mount]:
     with ExitStack() as mounted:
 
         def mount(folder: Path, size: str) -> None:
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             try:
                 tmpfs(folder, size)
             except subprocess.CalledProcessError:

@@ -16,7 +16,8 @@ from samebits import arrays, canonical, time_limit
 from samebits.configure import configure
 
 SAMPLES, SIDE = 768, 512  # 1 MiB of float32 each
-MOST = 480  # MiB; TensorFlow itself takes 150 to 300
+MOST = 480  # MiB; TensorFlow itself takes 150 to 400
+COPIES = 2  # of the data, that fit without samebits.mapped takes on TensorFlow 2.21
 
 pytestmark = pytest.mark.slow
 
@@ -60,24 +61,29 @@ def most(process: "subprocess.Popen[Any]") -> int:
 
 
 @pytest.mark.parametrize(
-    ("framework", "profile", "scale"),
-    [
-        ("tf2.21", "portable", 1.0),
-        ("tf2.21", "portable", 2.0),
-        ("tf2.8", "portable", 1.0),
-        ("tf2.1", "tf21", 1.0),
-    ],
+    ("framework", "scale"), [("tf2.21", 1.0), ("tf2.21", 2.0), ("tf2.8", 1.0), ("tf2.1", 1.0)]
 )
-def test_a_training_holds_no_copy_of_its_data(
-    stored: Path, tmp_path: Path, workspace: Workspace, framework: str, profile: str, scale: float
+def test_without_op_determinism_a_training_holds_no_copy_of_its_data(
+    stored: Path, tmp_path: Path, workspace: Workspace, framework: str, scale: float
 ) -> None:
     if framework != "tf2.21":
         skip_without("3.7")
-    made = training(tmp_path, stored, workspace, framework, profile, scale)
+    made = training(tmp_path, stored, workspace, framework, "tf21", scale)
     with made.started() as process:
         peak = most(process)
     assert process.returncode == 0, made.log()
     assert peak < MOST, f"{peak} MiB for {SAMPLES} MiB of data"
+
+
+def test_with_op_determinism_it_holds_one(
+    stored: Path, tmp_path: Path, workspace: Workspace
+) -> None:
+    """TensorFlow rewrites the pipeline then, and takes the data along."""
+    made = training(tmp_path, stored, workspace, "tf2.21", "portable", 1.0)
+    with made.started() as process:
+        peak = most(process)
+    assert process.returncode == 0, made.log()
+    assert peak < SAMPLES + MOST / 2 < COPIES * SAMPLES, f"{peak} MiB for {SAMPLES} MiB of data"
 
 
 def training(

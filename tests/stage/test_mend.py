@@ -1,12 +1,14 @@
 """scripts/mend.py: what is damaged is removed and named, what is sound stays."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import attacks
 import factories
 from pipeline import SCRIPTS
 from samebits import arrays, canonical, seal
@@ -104,3 +106,22 @@ def test_a_certificate_that_does_not_hold_is_removed_with_its_faces(
     command = [sys.executable, str(SCRIPTS / "mend.py"), "--certificate", str(faces[0])]
     subprocess.run(command, check=True)
     assert not any(face.exists() for face in faces)
+
+
+def test_a_certificate_that_rests_on_what_is_gone_is_put_aside(space: factories.Workspace) -> None:
+    """Else Snakemake would find it there, and make nothing again."""
+    certificate = space.folder / "certificate.json"
+    issued = canonical.dumps(attacks.certify(factories.workspace(space.folder / "issued"), None))
+    certificate.write_bytes(issued)
+    (space.folder / "badge.svg").touch()
+    shutil.copytree(space.folder / "data/arrays", space.folder / "other/arrays")
+    digest = arrays.check_arrays(space.folder / "data/arrays")
+    canonical.write_json(space.folder / "other/record.json", seal.sealed({"digest": digest}))
+    flags = ["--data", str(space.folder / "other/arrays"), "--certificate", str(certificate)]
+    command = [sys.executable, str(SCRIPTS / "mend.py"), *flags]
+    subprocess.run(command, check=True)
+    assert certificate.is_file()
+    flip(space.folder / "other/arrays/00000.npy")
+    subprocess.run(command, check=True)
+    assert not certificate.exists() and not (space.folder / "badge.svg").exists()
+    assert (space.folder / "certificate.old.json").read_bytes() == issued

@@ -128,6 +128,7 @@ def test_what_is_damaged_between_stages_is_named_and_made_again_on_request(
     mended = workspace.snakemake("mend", *given)
     for part in ("train/control", "train/replica", "compare/replica.json"):
         assert f"removed results/damaged/{part}" in mended
+    assert "put aside results/damaged/certificate.json" in mended
     workspace.snakemake(*given)
     assert verdict(workspace, "damaged") == "REPRODUCIBLE"
     assert digests(workspace, "damaged") == undisturbed
