@@ -61,14 +61,20 @@ def most(process: "subprocess.Popen[Any]") -> int:
 
 
 @pytest.mark.parametrize(
-    ("framework", "scale"), [("tf2.21", 1.0), ("tf2.21", 2.0), ("tf2.8", 1.0), ("tf2.1", 1.0)]
+    ("framework", "profile", "scale"),
+    [
+        ("tf2.21", "seeds", 1.0),
+        ("tf2.21", "seeds", 2.0),
+        ("tf2.8", "seeds", 1.0),
+        ("tf2.1", "tf21", 1.0),
+    ],
 )
 def test_without_op_determinism_a_training_holds_no_copy_of_its_data(
-    stored: Path, tmp_path: Path, workspace: Workspace, framework: str, scale: float
+    stored: Path, tmp_path: Path, workspace: Workspace, framework: str, profile: str, scale: float
 ) -> None:
     if framework != "tf2.21":
         skip_without("3.7")
-    made = training(tmp_path, stored, workspace, framework, "tf21", scale)
+    made = training(tmp_path, stored, workspace, framework, profile, scale)
     with made.started() as process:
         peak = most(process)
     assert process.returncode == 0, made.log()
