@@ -13,6 +13,8 @@
 # Rules use `shell:`, because a run must be pinned before its interpreter starts: launch.py does
 # that, and keeps the log.
 
+import functools
+import glob
 import os
 import shlex
 import shutil
@@ -56,6 +58,10 @@ try:
     HEADS, LEASES = (f".samebits/{kind}/{plan.name}" for kind in ("heads", "leases"))
     if workflow.is_main_process:
         heads.clear(Path(HEADS), f"results/{plan.name}")
+        made = [Path("results/.code"), *{Path(path).parent for path in WRITTEN}]
+        starting.date_back(
+            [*made, *Path(".samebits/environments").glob("*/environment.json")]
+        )
     else:
         heads.refuse_orphan(os.environ)
     starting.write(WRITTEN)
@@ -145,6 +151,7 @@ localrules:
     compare,
     certify,
     index,
+    mend,
     bundle,
     crate,
     admit,
@@ -243,6 +250,23 @@ def other_nodes(wildcards):
     return nodes.excluded(protocol.NODE in run_of(wildcards).variations)
 
 
+@functools.cache
+def digest_of(path):
+    return canonical.file_digest(path)
+
+
+def content_of(made):
+    """Another text when the experiment, the model's code or the lock is another one."""
+    files = [*made.model_files, train_lock(made)]
+    return canonical.digest([made.digest, *map(digest_of, files)])
+
+
+def time_limit(wildcards, resources):
+    """What a scheduler calls a job's time, asked for by --set-resources, holds everywhere."""
+    minutes = resources.get("runtime")
+    return f"--limit-minutes {minutes}" if isinstance(minutes, int) else ""
+
+
 rule train:
     input:
         train_in(environment),
@@ -275,13 +299,16 @@ rule train:
         drawn=DRAWN,
         source_path=lambda wildcards: of(wildcards).source_path,
         lease=f".samebits/leases/{NAME}/{{run}}",
+        limit=time_limit,
+        # Snakemake compares dates, and a clock can be wrong: this changes with what is trained.
+        content=each(content_of),
         # Not an output: Snakemake removes those of a job that failed.
         checkpoints=f"{RESULTS}/checkpoints/{{run}}",
     message:
         f"train {{wildcards.run}}{OF}"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --lease {params.lease:q}"
-        " {params.launched} --"
+        " {params.limit} {params.launched} --"
         " {input.script:q} --config {input.config:q} --data {input.data:q}"
         " --lock {input.lock:q} --source-path {params.source_path:q} --run {wildcards.run:q}"
         " {params.changed} {params.drawn} --checkpoints {params.checkpoints:q} --output {output:q}"
@@ -295,7 +322,11 @@ def planned(wildcards):
     made = of(wildcards)
     wanted = {"experiment": made.name, "comparison": protocol.FIRST}
     first = checkpoints.compare.get(**wanted).output[0]
-    return protocol.plan(made.config, canonical.read_json(first))
+    try:
+        found = canonical.read_json(first)
+    except SamebitsError as error:
+        raise WorkflowError(str(error))
+    return protocol.plan(made.config, found)
 
 
 def folder(wildcards, run):
@@ -460,6 +491,60 @@ rule index:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --sweep {input.sweep:q} --page {output.page:q}"
         " --table {output.table:q}"
+
+
+# ---- mend: what is damaged goes, and the same command makes it again ---------------------------
+# snakemake --cores 2 mend --config …
+
+
+def there(pattern, names):
+    """The files of all of these that are there."""
+    found = (
+        path
+        for name in names
+        for path in Path().glob(pattern.format(glob.escape(name)))
+    )
+    return sorted(map(str, found))
+
+
+rule mend:
+    input:
+        environment("certify"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/mend.py",
+        code=code_of("mend.py"),
+    log:
+        f"logs/{SWEEP.removeprefix('results/')}/mend.log",
+    conda:
+        "envs/certify.yaml"
+    params:
+        python=python("certify"),
+        # Only data with its record: without one it is still being loaded.
+        data=lambda wildcards: flags(
+            "--data",
+            [
+                Path(record).with_name("arrays")
+                for record in there(
+                    "data/{}/record.json",
+                    {made.data_key for made in plan.experiments.values()},
+                )
+            ],
+        ),
+        runs=lambda wildcards: flags(
+            "--run", there("results/{}/train/[!.]*", plan.experiments)
+        ),
+        comparisons=lambda wildcards: flags(
+            "--comparison", there("results/{}/compare/[!.]*.json", plan.experiments)
+        ),
+        certificates=lambda wildcards: flags(
+            "--certificate", there("results/{}/certificate.json", plan.experiments)
+        ),
+    message:
+        "look for what is damaged"
+    shell:
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} {params.data} {params.runs} {params.comparisons}"
+        " {params.certificates}"
 
 
 # ---- bundle and crate: what is handed on. Not part of `all`; `make bundle` asks for both -------

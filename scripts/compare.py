@@ -17,7 +17,7 @@ GUARANTEES  measures and does not judge: exit 0 with "identical": false when run
 import argparse
 from pathlib import Path
 
-from samebits import canonical, errors
+from samebits import canonical, errors, seal
 from samebits.comparison import compare
 
 
@@ -33,7 +33,7 @@ def main() -> int:
     """Compare and write the comparison."""
     args = _arguments()
     comparison = compare(args.control, args.replica)
-    canonical.write_json(args.output, comparison)
+    canonical.write_json(args.output, seal.sealed(comparison))
     print("identical" if comparison["identical"] else "not identical")
     return 0
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Start a stage's script in a pinned environment, with a log, and stand by it until it ends.
 
-    launch.py --log FILE [--signing] [--lease FILE] [--vary NAME[=VALUE]]... [NAME=VALUE ...]
-              -- SCRIPT [FLAG ...]
+    launch.py --log FILE [--signing] [--lease FILE] [--limit-minutes N] [--vary NAME[=VALUE]]...
+              [NAME=VALUE ...] -- SCRIPT [FLAG ...]
 
 INPUTS      variables to set before the interpreter starts, the script and its flags
             --signing: leave the variables that name the signing key to the script
             --lease: a file that is there while the script runs; no second one runs meanwhile
+            --limit-minutes: how long the script may run; without it, as long as it wants
             --vary: what to change about the process that must not matter (samebits.variations)
 OUTPUTS     --log: everything that the script and the libraries below it print
 GUARANTEES  variables that change what Python or TensorFlow compute are taken from the command
@@ -15,7 +16,8 @@ GUARANTEES  variables that change what Python or TensorFlow compute are taken fr
             log too when the script fails; the exit code is the script's; a signal to this
             process reaches the script; the script is told in SAMEBITS_VARIATIONS what was varied
             and what could not be and why; nothing that a variation made outlives the script;
-            a script that the variation `interrupt` killed is started again with the same command
+            a script that the variation `interrupt` killed is started again with the same command;
+            one that runs for longer than it may is ended with all that it started
 
 Runs on Python 3.7 to 3.13 with the standard library alone: it starts each stage with the
 interpreter of the stage's own environment.
@@ -32,8 +34,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Dict, List, Optional
 
 from samebits import heads, lease, signing_variables, strays, variations
-from samebits.errors import run
+from samebits.errors import FAILED, run
 from samebits.progress import VARIABLE
+from samebits.time_limit import TimeLimit
 
 _TAIL = 20  # lines of a failed script's log that the terminal shows
 
@@ -43,6 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--log", required=True, type=Path)
     parser.add_argument("--signing", action="store_true")
     parser.add_argument("--lease", type=Path)
+    parser.add_argument("--limit-minutes", type=float)
     parser.add_argument("--vary", action="append", default=[], metavar="NAME[=VALUE]")
     parser.add_argument("variables", nargs="*", metavar="NAME=VALUE")
     own, script = sys.argv[1:], []
@@ -85,8 +89,9 @@ def _show_end(log: Path) -> None:
 class _Script:
     """The script's process, and the signals that are meant for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: TimeLimit) -> None:
         self.process: "Optional[subprocess.Popen[bytes]]" = None
+        self.limit = limit
         self.early = 0  # a signal that came before the process was there
         wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         self.numbers = [n for n in wanted if signal.getsignal(n) is not signal.SIG_IGN]
@@ -131,7 +136,10 @@ class _Script:
             held.keep(self._end)  # after the fork: a thread of its own
         if start.interrupt is not None and not start.interrupt.done:
             start.interrupt.watch(self.process)
-        return self.process.wait()
+        self.limit.watch(self.process)
+        code = self.process.wait()
+        self.limit.over()
+        return code
 
     def run_again_if_interrupted(
         self,
@@ -142,7 +150,8 @@ class _Script:
     ) -> int:
         """Run it; once more when it was killed by the variation and by nothing else."""
         code = self.run(start, log, terminal, held)
-        if code != -signal.SIGKILL or start.interrupt is None or not start.interrupt.done:
+        interrupted = start.interrupt is not None and bool(start.interrupt.done)
+        if code != -signal.SIGKILL or not interrupted or self.limit.said:
             return code
         variations.tell_interruption(start)
         self.process = None
@@ -170,7 +179,9 @@ def _take(path: Path) -> lease.Lease:
 
 def main() -> int:
     """Run the script; returns its exit code, or 128 + the signal that ended it."""
-    options, script = _arguments(), _Script()
+    options = _arguments()
+    limit = TimeLimit(options.limit_minutes, options.log)
+    script = _Script(limit)
     shell = environment(dict(os.environ), options.variables, options.signing)
     held = _take(options.lease) if options.lease else None
     options.log.parent.mkdir(parents=True, exist_ok=True)
@@ -186,6 +197,9 @@ def main() -> int:
         code = script.run_again_if_interrupted(start, log, terminal, held)
     if code:
         _show_end(options.log)
+    if code and limit.said:
+        sys.stderr.write("error: {}: {}\n".format(options.log, limit.said))
+        return FAILED
     return code if code >= 0 else 128 - code
 
 

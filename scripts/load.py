@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from samebits import arrays, canonical, datasets, environment_record
+from samebits import arrays, canonical, datasets, environment_record, seal
 from samebits.errors import run
 from samebits.progress import say
 
@@ -33,7 +33,9 @@ def main() -> int:
     options, started = _arguments(), time.monotonic()
     environment = environment_record.record(options.lock)
     config = canonical.read_json(options.config)["data"]
-    dataset = datasets.load(config, say)
+    options.arrays.parent.mkdir(parents=True, exist_ok=True)
+    canonical.remove_halves(options.arrays)
+    dataset = datasets.load(config, say, options.arrays.parent)
     named = sorted(dataset.arrays.items())
     with canonical.whole_folder(options.arrays) as folder:
         digest = arrays.save_arrays(folder, named)
@@ -48,7 +50,7 @@ def main() -> int:
         "environment": environment,
         "seconds": round(time.monotonic() - started, 3),
     }
-    canonical.write_json(options.record, record)
+    canonical.write_json(options.record, seal.sealed(record))
     say(f"{config['option']} from {dataset.kind} {dataset.where}: {digest[:16]}")
     return 0
 

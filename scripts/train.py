@@ -39,9 +39,11 @@ from samebits import (
     history,
     keyed,
     machine,
+    mapped,
     pins,
     resuming,
     run_record,
+    seal,
     settings,
     spot_training,
     surroundings,
@@ -49,7 +51,7 @@ from samebits import (
     unsupported,
     variations,
 )
-from samebits.errors import SamebitsError, run
+from samebits.errors import SamebitsError, is_of_disk, run
 from samebits.progress import say
 from samebits.settings import Setting
 from samebits.trace import Trace
@@ -121,7 +123,8 @@ def _task(tf: Any, config: Any, options: argparse.Namespace) -> training.Task:
             )
         x, y = x[: options.samples], y[: options.samples]
         trainer = dict(trainer, epochs=options.epochs)
-    x = training.scaled(x, config["data"]["scale"])
+    x = mapped.scaled(x, config["data"]["scale"], options.output.parent)
+    x, y = mapped.shared(x), mapped.shared(y)
     return training.Task(tf, config["model"], trainer, x, y, options.source_path)
 
 
@@ -183,7 +186,12 @@ def _seeds(task: training.Task, model: Any, config: Any, options: argparse.Names
 
 
 def _keep(result: _Training, tf: Any, error: BaseException, said: SamebitsError, name: str) -> None:
-    """How the training ended. Raises ``said`` when that is a failure of the control."""
+    """How the training ended. Raises ``said`` when that is a failure of the control.
+
+    A full or failing disk says nothing about the model: that is raised, whatever the run.
+    """
+    if is_of_disk(error):
+        raise error
     result.refusal = unsupported.of_exception(tf, error)
     if result.refusal is None:
         if name == CONTROL:
@@ -270,7 +278,7 @@ def _run(record: Dict[str, Any], options: argparse.Namespace, clock: run_record.
             seed, seeding = canary.seed_of(config["seed"]), config["determinism"]["seeding"]
             record["canary"] = canary.train(task, seeding, seed, folder / "canary")
         record["timing"] = clock.timing(import_seconds, result.seconds)
-        canonical.write_json(folder / "record.json", record)
+        canonical.write_json(folder / "record.json", seal.sealed(record))
     if result.store is not None:
         result.store.remove()
     outcome = record["digests"].get("weights", result.status)[:16]
@@ -300,8 +308,12 @@ def main() -> int:
 
 @contextmanager
 def _alone(trainer: Mapping[str, Any], options: argparse.Namespace) -> Iterator[None]:
-    """With checkpoints: no other process makes this run, and what a killed one left is removed."""
+    """No other process makes this run, and what a killed one left is removed.
+
+    The launcher's lease sees to that; with checkpoints a lock of their own does as well.
+    """
     if not resuming.is_wanted(trainer):
+        canonical.remove_halves(options.output)
         yield
         return
     if options.checkpoints is None:
@@ -318,7 +330,7 @@ def _made(record: Dict[str, Any], options: argparse.Namespace, clock: run_record
         return _run(record, options, clock)
     record["timing"] = clock.timing(0.0, 0.0)
     with canonical.whole_folder(options.output) as folder:
-        canonical.write_json(folder / "record.json", record)
+        canonical.write_json(folder / "record.json", seal.sealed(record))
     (reason,) = record["variations"]["not_tried"].values()
     return "not tried: {}".format(reason)
 

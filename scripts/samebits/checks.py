@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from samebits import arrays, canonical, environment_record, history, merkle, states
+from samebits import arrays, canonical, environment_record, history, merkle, seal, states
 from samebits import pins as pinning
 from samebits.arrays import ArrayEntry
 from samebits.evidence import Document, Evidence, RunEvidence
@@ -45,6 +45,19 @@ def _unreadable(evidence: Evidence) -> Iterator[str]:
 def _too_few_runs(evidence: Evidence) -> Iterator[str]:
     if len(evidence.runs) < FEWEST_RUNS:
         yield f"{len(evidence.runs)} run was made; at least {FEWEST_RUNS} are needed"
+
+
+def _seals(evidence: Evidence) -> Iterator[str]:
+    """All records are sealed; those of an earlier version all are not."""
+    records = [evidence.load, *(run.record for run in evidence.runs), *evidence.comparisons]
+    read = [document for document in records if document.content is not None]
+    sealed = [document for document in read if seal.is_there(document.content)]
+    for document in sealed:
+        if broken := seal.problem(document.content):
+            yield f"{document.name} is not as it was written: {broken}"
+    for document in read if sealed else ():
+        if document not in sealed:
+            yield f"{document.name} has no seal, as the others have"
 
 
 def _config_digest(evidence: Evidence) -> Iterator[str]:
@@ -275,6 +288,7 @@ def _epochs(evidence: Evidence, run: RunEvidence) -> Iterator[str]:
 CHECKS: tuple[Check, ...] = (
     _unreadable,
     _too_few_runs,
+    _seals,
     _config_digest,
     _foreign_records,
     _shared_process,

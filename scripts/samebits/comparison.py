@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from samebits import arrays, canonical, divergence, history, states
+from samebits import arrays, canonical, divergence, history, seal, states
 from samebits.difference import Tensors, compare_artefact
 from samebits.divergence import LOSS, SAMPLE_STEP, STEP, Traced
 from samebits.errors import SamebitsError, all_problems, explain_os_error
@@ -61,6 +61,8 @@ def read_run(folder: Path) -> Run:
     try:
         if record["format"] != RECORD_FORMAT:
             raise ValueError(f"format {record['format']!r}")
+        if broken := seal.problem(record):
+            raise ValueError(f"seal: {broken}")
         run = _run(folder, record)
         _refuse_missing_digests(run)
     except (KeyError, TypeError, ValueError) as error:

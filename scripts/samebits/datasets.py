@@ -1,6 +1,9 @@
 """The three kinds of data: published, a user's .npz file, generated. All give named arrays."""
 
+import shutil
+import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +14,9 @@ import numpy as np
 from samebits import canonical, sources
 from samebits.errors import SamebitsError, all_problems
 from samebits.sources import Refusal
+
+UNPACKED = "unpacked"  # the name of files that go again
+_BLOCK = 1 << 20  # bytes of a file that are unpacked at a time
 
 
 @dataclass(frozen=True)
@@ -23,14 +29,16 @@ class Dataset:
     refused: list[Refusal]
 
 
-def load(config: Mapping[str, Any], say: Callable[[str], None]) -> Dataset:
-    """The data set of a ``data`` config.
+def load(config: Mapping[str, Any], say: Callable[[str], None], scratch: Path) -> Dataset:
+    """The data set of a ``data`` config. Arrays of a file lie below ``scratch``, memory-mapped.
 
     Raises SamebitsError when it cannot be had, is damaged, or is not what the config says.
     """
     option = config["option"]
-    maker = {"npz": _npz, "synthetic": _synthetic}.get(option)
-    dataset = maker(config) if maker else _published(config, say)
+    if option == "npz":
+        dataset = _npz(config, scratch)
+    else:
+        dataset = _synthetic(config) if option == "synthetic" else _published(config, say)
     problems = _problems(dataset.arrays, config)
     if problems:
         raise SamebitsError(f"{dataset.where}: " + all_problems(problems))
@@ -43,7 +51,7 @@ def _published(config: Mapping[str, Any], say: Callable[[str], None]) -> Dataset
     return Dataset(arrays, source.kind, source.where, refused)
 
 
-def _npz(config: Mapping[str, Any]) -> Dataset:
+def _npz(config: Mapping[str, Any], scratch: Path) -> Dataset:
     path = Path(config["path"])
     got = canonical.file_digest(path)
     if got != config["sha256"]:
@@ -58,11 +66,27 @@ def _npz(config: Mapping[str, Any]) -> Dataset:
                 raise SamebitsError(
                     f"{path}: no array for {', '.join(absent)}; it has: {', '.join(file.files)}"
                 )
-            arrays = {"x_train": file[config["x"]], "y_train": file[config["y"]]}
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        arrays = {f"{k}_train": _unpacked(path, config[k], scratch) for k in "xy"}
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
         # AttributeError: np.load gives a bare array, not an archive, for an .npy file
         raise SamebitsError(f"{path}: expected an .npz file of numbers, got: {error}") from None
     return Dataset(arrays, "local file", str(path), [])
+
+
+def _unpacked(path: Path, name: str, scratch: Path) -> np.ndarray:
+    """One array of an archive, unpacked to the disk: it may be larger than the memory.
+
+    The file has no name any more when this returns, and goes with the array.
+    """
+    canonical.remove_halves(scratch / UNPACKED)
+    with tempfile.NamedTemporaryFile(dir=scratch, prefix=f".{UNPACKED}.") as file:
+        with canonical.naming(scratch), zipfile.ZipFile(path) as archive:
+            member = name if name in archive.namelist() else f"{name}.npy"
+            with archive.open(member) as source:
+                shutil.copyfileobj(source, file, _BLOCK)
+            file.flush()
+        array: np.ndarray = np.load(file.name, mmap_mode="r", allow_pickle=False)
+        return array
 
 
 def _synthetic(config: Mapping[str, Any]) -> Dataset:

@@ -15,10 +15,15 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _NEXT_STEP = {
     errno.ENOSPC: "free some space and start the same command again",
     errno.EDQUOT: "free some of your quota and start the same command again",
+    errno.EFBIG: "raise the limit on a file's size (ulimit -f) and start the same command again",
+    errno.EIO: "check the disk, then start the same command again",
     errno.EACCES: "check who may read and write there",
     errno.EROFS: "choose a folder on a writable file system (snakemake --directory DIR)",
     errno.ENOENT: "check the path",
 }
+
+
+_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 class SamebitsError(Exception):
@@ -28,6 +33,11 @@ class SamebitsError(Exception):
 def all_problems(problems: Iterable[str]) -> str:
     """One message for several problems, sorted, so that no run shows only the first."""
     return "\n".join(sorted(problems))
+
+
+def is_of_disk(error: BaseException) -> bool:
+    """Whether a disk is the cause: full, over a quota or a limit, read-only or broken."""
+    return isinstance(error, OSError) and error.errno in _OF_DISK
 
 
 def explain_os_error(error: OSError) -> str:

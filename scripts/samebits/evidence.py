@@ -1,11 +1,13 @@
 """The files that a certificate rests on: read once, with their digest and what is wrong with them.
 
 A file that is missing, is not JSON or is not what its format says does not stop the reading: it
-becomes a document with a problem, and the certificate says so.
+becomes a document with a problem, and the certificate says so. Of arrays an index is read, and the
+elements are digested again.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,10 +18,11 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
-from samebits import canonical, environment_record, locks
+from samebits import arrays, canonical, environment_record, locks
 from samebits.errors import SamebitsError, all_problems, explain_os_error
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
+HISTORY = "history.json"
 MOST_ERRORS = 100
 _LONGEST = 300  # characters of what is quoted
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # how a certificate writes a moment: UTC, to the second
@@ -139,11 +142,26 @@ def read(paths: Paths) -> Evidence:
 def _read_run(folder: Path) -> RunEvidence:
     name = f"train/{folder.name}"
     record = read_json(folder / "record.json", f"{name}/record.json", "trainRecord")
-    return run_of(
-        folder.name,
-        record,
-        lambda path, definition: read_json(folder / path, f"{name}/{path}", definition),
-    )
+
+    def read(path: str, definition: str) -> Document:
+        document = read_json(folder / path, f"{name}/{path}", definition)
+        return _with_arrays(document, (folder / path).parent) if path != HISTORY else document
+
+    return run_of(folder.name, record, read)
+
+
+def _with_arrays(index: Document, folder: Path) -> Document:
+    """An index, if all that it lists is as it says; else the same file with what is wrong."""
+    if index.content is None:
+        return index
+    try:
+        arrays.check_arrays(folder)
+    except SamebitsError as error:
+        where = f"{folder}{os.sep}"
+        name = index.name.removesuffix(arrays.INDEX)
+        first = str(error).splitlines()[0].replace(where, name).partition("; delete")[0]
+        return Document(index.name, index.sha256, problem=first)
+    return index
 
 
 def run_of(name: str, record: Document, read: Callable[[str, str], Document]) -> RunEvidence:
@@ -156,7 +174,7 @@ def run_of(name: str, record: Document, read: Callable[[str, str], Document]) ->
         for what in ("weights", "optimizer", "trace", *(["canary"] if canary else []))
     ]
     weights, optimizer, trace, *rest = indices
-    history = read("history.json", "history")
+    history = read(HISTORY, "history")
     return RunEvidence(name, record, history, weights, optimizer, trace, rest[0] if rest else None)
 
 

@@ -5,8 +5,11 @@ refused while a lock of Snakemake's names the file, and written once more, where
 this start has the lock itself.
 """
 
+import os
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,24 @@ def write_locked(files: Mapping[str, Any]) -> None:
     """Write what differs, when Snakemake has the lock and nobody else may write."""
     for path, content in files.items():
         canonical.write_json_if_changed(Path(path), content)
+
+
+def date_back(folders: Iterable[Path]) -> None:
+    """Give files with dates in the future, left by a clock that was set back, dates of now.
+
+    Snakemake would call what it makes of them older than they are, and stop. Their order stays.
+    """
+    now, ahead = time.time_ns(), dict[int, list[Path]]()
+    for path in (path for folder in folders for path in (folder, *folder.rglob("*"))):
+        with suppress(FileNotFoundError):  # somebody else's, who works in the same folder
+            date = path.lstat().st_mtime_ns
+            if date > now:
+                ahead.setdefault(date, []).append(path)
+    for position, date in enumerate(sorted(ahead, reverse=True)):
+        for path in ahead[date]:
+            with suppress(FileNotFoundError, PermissionError):
+                moment = now - position * 1000  # file systems know microseconds
+                os.utime(path, ns=(moment, moment), follow_symlinks=False)
 
 
 def _held() -> Iterator[str]:

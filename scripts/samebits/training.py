@@ -24,22 +24,7 @@ from samebits.progress import say
 Named = List[Tuple[str, np.ndarray]]
 
 _SAY_EVERY = 10.0  # seconds between two lines within an epoch
-_ROWS = 4096  # scaled at a time: the float64 of NumPy's division needs 8 bytes per value
 _NOT_ARGUMENTS = ("_target_", "option")
-
-
-def scaled(x: np.ndarray, scale: float) -> np.ndarray:
-    """``x / scale`` as Keras would see it: divided by NumPy's rules, then rounded to float32.
-
-    Keras rounds float64 input to float32 itself; doing it in blocks saves the memory. A scale of
-    1 leaves ``x`` as it is, whatever its dtype.
-    """
-    if scale == 1.0:
-        return x
-    result = np.empty(x.shape, np.float32)
-    for start in range(0, len(x), _ROWS):
-        result[start : start + _ROWS] = x[start : start + _ROWS] / scale
-    return result
 
 
 class NotBuiltError(SamebitsError):

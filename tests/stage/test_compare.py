@@ -13,7 +13,7 @@ import pytest
 import test_train
 
 import factories
-from samebits import arrays, canonical
+from samebits import arrays, canonical, seal
 
 stage = test_train.stage  # the fixture: a folder to train in
 
@@ -165,7 +165,7 @@ class Trained:
         control = output.with_name("control") / "record.json"
         told = json.loads(control.read_bytes())
         same = {key: told[key] for key in ("experiment", "dataset")}
-        canonical.write_json(output / "record.json", record | same)
+        canonical.write_json(output / "record.json", seal.sealed(record | same))
         return output
 
 

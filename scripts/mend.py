@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Remove what is damaged, so that the same command makes it again.
+
+INPUTS      --data         a folder of arrays that load.py wrote; may be repeated, as the others
+            --run          a folder that train.py wrote
+            --comparison   what compare.py measured
+            --certificate  what certify.py issued
+OUTPUTS     what is damaged is removed: the data set with its record, a whole run, a comparison, a
+            certificate with its faces; a certificate that rests on any of these is put aside, as
+            certificate.old.json, because Snakemake makes nothing again while there is one
+GUARANTEES  only what is not as its own digests say is removed, and each is named with what is
+            wrong with it; what cannot be read for another reason is an error and stays; what is
+            older or of another config is not damaged
+"""
+
+import argparse
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from samebits import arrays, canonical, comparison, seal, verification
+from samebits import certificate as certificates
+from samebits.errors import SamebitsError, all_problems, run
+from samebits.progress import say
+
+Check = Callable[[Path], None]
+KINDS = ("data", "run", "comparison", "certificate")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Remove what is damaged.")
+    for name in KINDS:
+        parser.add_argument(f"--{name}", type=Path, action="append", default=[])
+    return parser.parse_args()
+
+
+def _document(path: Path) -> None:
+    """Raises SamebitsError for a document that is not as it was written."""
+    content = canonical.read_json(path)
+    if canonical.digest(content) != canonical.file_digest(path):
+        raise SamebitsError(f"{path}: expected canonical JSON, got another form")
+    if broken := seal.problem(content):
+        raise SamebitsError(f"{path}: {broken}")
+
+
+def _data(folder: Path) -> None:
+    record = folder.with_name("record.json")
+    _document(record)
+    expected, got = canonical.read_json(record)["digest"], arrays.check_arrays(folder)
+    if got != expected:
+        raise SamebitsError(f"{folder}: expected {expected} as {record.name} says, got {got}")
+
+
+def _run(folder: Path) -> None:
+    _document(folder / comparison.RECORD)
+    found = comparison.read_run(folder)
+    for artefact in found.artefacts:
+        comparison.open_tensors(found, artefact)
+    for state, digest in zip(_states(folder), found.checkpoints or (), strict=False):
+        got = arrays.check_arrays(state)
+        if got != digest:
+            raise SamebitsError(f"{state}: expected {digest}, got {got}")
+
+
+def _states(folder: Path) -> Iterator[Path]:
+    """The states that the control keeps, epoch by epoch."""
+    yield from sorted(path for path in (folder / "checkpoints").glob("*") if path.name.isdigit())
+
+
+def _certificate(path: Path) -> None:
+    found = verification.verify(certificates.parse(path.read_bytes()), [], None)
+    problems = [f"{path}: {said}" for check in found.checks for said in check.problems]
+    if problems:
+        raise SamebitsError(all_problems(problems))
+
+
+CHECKS: dict[str, Check] = {
+    "data": _data, "run": _run, "comparison": _document, "certificate": _certificate,
+}  # fmt: skip
+
+
+def _problem(check: Check, path: Path) -> str:
+    """What is damaged; empty when nothing is. A part that is not there is damage as well."""
+    try:
+        check(path)
+    except SamebitsError as error:
+        return str(error)
+    except FileNotFoundError as error:
+        return f"{error.filename}: not there"
+    return ""
+
+
+def _belonging(kind: str, path: Path) -> list[Path]:
+    """What is made together with it: without one, Snakemake would keep the others."""
+    if kind == "data":
+        return [path, path.with_name("record.json")]
+    if kind == "certificate":
+        return [path, path.with_suffix(".html"), path.with_name("badge.svg")]
+    return [path]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_affected(certificate: Path, damaged: Iterable[tuple[str, Path]]) -> bool:
+    """Whether something is gone on which it may rest; data may belong to several."""
+    return any(kind == "data" or certificate.parent in path.parents for kind, path in damaged)
+
+
+def main() -> int:
+    """Check everything, then remove what is damaged."""
+    options = _arguments()
+    given = [(kind, path) for kind in KINDS for path in getattr(options, kind)]
+    problems = {(k, path): _problem(CHECKS[k], path) for k, path in given}
+    damaged = {key: problem for key, problem in problems.items() if problem}
+    for (kind, path), problem in damaged.items():
+        say(problem)
+        for belonging in _belonging(kind, path):
+            _remove(belonging)
+        say(f"removed {path}")
+    for path in options.certificate:
+        if ("certificate", path) not in damaged and _is_affected(path, damaged):
+            path.replace(path.with_name("certificate.old.json"))
+            for belonging in _belonging("certificate", path):
+                _remove(belonging)
+            say(f"put aside {path}")
+    sound = len(given) - len(damaged)
+    say(f"{sound} of {len(given)} are as their digests say" + (_AGAIN if damaged else ""))
+    return 0
+
+
+_AGAIN = "; the same command without `mend` makes the others again"
+
+if __name__ == "__main__":
+    run(main)
