@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from samebits import canonical, checks, environment_record, locks
+from samebits import canonical, checks, environment_record, locks, seal
 from samebits.chain import NOT_REPRODUCED, REPRODUCED
 from samebits.checks import ARTEFACTS, COMPLETED
 from samebits.protocol import CONTROL
@@ -86,6 +86,8 @@ def unfit(report: Report) -> Iterator[str]:
 def problems(report: Report, record: Record) -> Iterator[str]:
     """Why a run shows nothing about a certificate: it is one of another experiment, say."""
     control = report["records"]["runs"][CONTROL]
+    if broken := seal.problem(record):
+        yield f"the run's record is not as it was written: {broken}"
     if record["experiment"] != report["experiment"]["digest"]:
         yield "the run is one of another experiment"
     if canonical.digest(record["config"]) != record["experiment"]:
