@@ -38,6 +38,7 @@ from samebits.errors import FAILED, run
 from samebits.progress import VARIABLE
 from samebits.time_limit import TimeLimit
 
+_LATER = 5.0  # minutes that a scheduler has before a job is ended here
 _TAIL = 20  # lines of a failed script's log that the terminal shows
 
 
@@ -177,10 +178,17 @@ def _take(path: Path) -> lease.Lease:
     return lease.take(path, os.environ)
 
 
+def _limit(options: argparse.Namespace) -> Optional[float]:
+    """A scheduler ends its job at the same limit, with a reason of its own: that comes first."""
+    if options.limit_minutes is None or not lease.job(os.environ):
+        return options.limit_minutes
+    return float(options.limit_minutes + _LATER)
+
+
 def main() -> int:
     """Run the script; returns its exit code, or 128 + the signal that ended it."""
     options = _arguments()
-    limit = TimeLimit(options.limit_minutes, options.log)
+    limit = TimeLimit(_limit(options), options.log)
     script = _Script(limit)
     shell = environment(dict(os.environ), options.variables, options.signing)
     held = _take(options.lease) if options.lease else None

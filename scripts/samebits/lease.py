@@ -105,15 +105,20 @@ def take(path: Path, environ: Mapping[str, str]) -> Lease:
         return Lease(path, file, content)
 
 
+def job(environ: Mapping[str, str]) -> Optional[str]:
+    """The variable in which a scheduler names this job; None: there is none."""
+    return next((name for name in _JOBS if environ.get(name)), None)
+
+
 def _self(environ: Mapping[str, str]) -> Dict[str, Any]:
-    job = next((name for name in _JOBS if environ.get(name)), None)
+    name = job(environ)
     return {
         "id": str(uuid.uuid4()),
         "kernel": _kernel(),
         "host": environ.get("SLURMD_NODENAME") or socket.gethostname(),
         "pid": os.getpid(),
-        "job": environ[job] if job else None,
-        "cancel": _JOBS[job] if job else None,
+        "job": environ[name] if name else None,
+        "cancel": _JOBS[name] if name else None,
         "head": environ.get(HEAD),
     }
 

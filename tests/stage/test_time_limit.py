@@ -56,6 +56,13 @@ def test_what_hangs_is_told_when_it_was_heard_last_and_how_to_give_it_longer(
     assert (tmp_path / "log.txt").read_text() == "ready\nsaved\n"
 
 
+def test_in_a_job_its_scheduler_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    assert launched(tmp_path, "import time\ntime.sleep(1)\n", "0.001").returncode == 0
+
+
 def test_what_is_quick_enough_ends_as_without_a_limit(tmp_path: Path) -> None:
     assert launched(tmp_path, "print('done')\n", "5").returncode == 0
     failed = launched(tmp_path, "raise SystemExit(7)\n", "5")
