@@ -25,7 +25,7 @@ done < "$CONDA_PREFIX.pin.txt"
 lock="$CONDA_PREFIX/driver.lock.txt"
 cat > "$lock" <<'LOCK'
 # Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
-# from: driver.in sha256:42f07e5d258b391fd4c530577de5ce301c44cdb0802db1c31adee6cf9029a771
+# from: driver.in sha256:19d57f9c28bb5ffc0ad55120e79449eb8210e820ea665331941ee199f1b278eb
 --only-binary :all:
 --no-binary antlr4-python3-runtime
 --no-binary connection-pool

@@ -14,9 +14,8 @@ IMPORTS = re.compile(r"^from samebits.*", re.MULTILINE)
 
 
 def absent() -> list[str]:
-    """Top-level modules of packages that the tests have and a Snakemake by itself has not."""
+    """Top-level modules of packages that the tests have and the driver has not."""
     driver = {p.name for p in locks.read(ROOT / "envs" / "driver.lock.txt").packages}
-    driver -= {"numpy", "pandas"}  # the cluster's plugin brings them; not everybody has it
     return [
         module
         for module, owners in importlib.metadata.packages_distributions().items()
@@ -25,7 +24,7 @@ def absent() -> list[str]:
 
 
 def test_what_the_snakefile_imports_is_there_in_the_drivers_environment() -> None:
-    assert {"numpy", "cryptography", "securesystemslib"} <= set(absent())
+    assert {"cryptography", "securesystemslib"} <= set(absent())
     imports = IMPORTS.findall((ROOT / "Snakefile").read_text(encoding="utf-8"))
     assert len(imports) > 2
     program = "\n".join(
