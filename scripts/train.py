@@ -37,6 +37,7 @@ from samebits import (
     canonical,
     checkpoints,
     history,
+    interrupts,
     keyed,
     machine,
     mapped,
@@ -291,6 +292,7 @@ def _run(record: Dict[str, Any], options: argparse.Namespace, clock: run_record.
 
 def main() -> int:
     """Check, probe, train, record."""
+    interrupts.listen()
     options, clock = _arguments(), run_record.Clock()
     record = run_record.beginning(options)
     if options.spot is not None:

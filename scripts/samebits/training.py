@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from samebits import canonical
+from samebits import canonical, interrupts
 from samebits.errors import SamebitsError
 from samebits.progress import say
 
@@ -147,6 +147,8 @@ def check_labels(model: Any, trainer: Mapping[str, Any], y: np.ndarray) -> None:
 def progress(tf: Any, run: str, epochs: int, count: Optional[int] = None) -> Any:
     """A callback that tells epochs and the time left; it reads, and changes nothing.
 
+    It also heeds an interrupt that was lost before.
+
     ``count``: how many epochs this process trains, where these are not all to the last.
     """
 
@@ -161,6 +163,7 @@ def progress(tf: Any, run: str, epochs: int, count: Optional[int] = None) -> Any
                 self.started = self.said = time.monotonic()
 
         def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, Any]] = None) -> None:
+            interrupts.heed()
             now = time.monotonic()
             if now - self.said >= _SAY_EVERY:
                 self.said = now

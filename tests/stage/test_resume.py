@@ -77,7 +77,14 @@ def test_a_run_that_is_killed_twice_ends_as_one_that_was_not(mlp: Training) -> N
     mlp.refuse_remains("killed")
 
 
-@pytest.mark.parametrize("part", ["state/00000.npy", "trace/00000.npy", "checkpoint.json"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "state/00000.npy",
+        pytest.param("trace/00000.npy", marks=pytest.mark.slow),
+        pytest.param("checkpoint.json", marks=pytest.mark.slow),
+    ],
+)
 def test_one_flipped_bit_is_named_and_the_checkpoint_before_is_used(
     mlp: Training, part: str
 ) -> None:
@@ -95,6 +102,7 @@ def test_one_flipped_bit_is_named_and_the_checkpoint_before_is_used(
     assert mlp.result(run) == mlp.result()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_experiment_is_told_and_not_used(mlp: Training) -> None:
     with mlp.started("foreign") as process:
         mlp.wait_for_checkpoint(1, "foreign")
@@ -133,6 +141,7 @@ def test_two_processes_do_not_train_one_run(mlp: Training) -> None:
         assert "expected no other process that trains this run" in mlp.log("alone")
 
 
+@pytest.mark.slow
 def test_an_interruption_by_the_launcher_is_seen_and_changes_no_bit(mlp: Training) -> None:
     assert mlp.run("varied", launch=("--vary", "interrupt")) == 0, mlp.log("varied")
     record = mlp.record("varied")
@@ -146,6 +155,7 @@ def test_an_interruption_by_the_launcher_is_seen_and_changes_no_bit(mlp: Trainin
     assert record["surroundings"]["interrupt"] == f"resumed {said}"
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_where_open_files_cannot_be_removed(mlp: Training) -> None:
     """As on FUSE, by which directory entries are shuffled, and on NFS."""
     shuffled = ("--vary", "directory_order")
@@ -173,6 +183,7 @@ def test_without_checkpoints_there_is_nothing_to_interrupt(
     assert not made.checkpoints("varied").exists()
 
 
+@pytest.mark.slow
 def test_a_learning_rate_schedule_goes_on_where_it_was(
     tmp_path: Path, workspace: Workspace
 ) -> None:

@@ -81,7 +81,7 @@ def outcomes(made: Any) -> dict[int, bool]:
     [
         ("mlp", (1, 3)),
         ("mlp", (2, 4)),
-        ("cnn", (1, 3)),
+        pytest.param("cnn", (1, 3), marks=pytest.mark.slow),
         pytest.param("augmented", (2, 4), marks=pytest.mark.slow),
     ],
 )

@@ -51,13 +51,13 @@ def test_each_stage_ran_in_a_prefix_with_its_lock_and_uv_built_none(clone: Path)
     built = {file.name: file.read_bytes() for p in prefixes for file in p.glob("*.lock.txt")}
     stages = [f"{stage}.lock.txt" for stage in ("load", "train-tf2.21", "compare", "certify")]
     assert built == {name: (clone / "envs" / name).read_bytes() for name in stages}
-    assert not (clone / ".samebits").exists()
+    assert not (clone / ".samebits/environments").exists()
 
 
 def test_the_post_deploy_scripts_leave_nothing_in_the_working_directory(clone: Path) -> None:
     made = {path.name for path in clone.iterdir()}
     expected = {Path(name).parts[0] for name in files_of_the_repository()}
-    assert made - expected <= {".snakemake", "data", "logs", "results"}
+    assert made - expected <= {".samebits", ".snakemake", "data", "logs", "results"}
 
 
 @pytest.mark.slow

@@ -92,6 +92,7 @@ def test_a_combination_is_what_its_own_command_makes(
     assert "seed=2" in repeat
 
 
+@pytest.mark.slow
 def test_differences_are_explained_in_the_combination_that_has_them(workspace: Workspace) -> None:
     few = "overrides=trainer.epochs=1 protocol.explain=[time_zone]"
     workspace.snakemake(
