@@ -1,9 +1,9 @@
 """Ctrl-C that is heeded even when Python has lost it.
 
-An exception cannot leave a finalizer, nor a callback of a C library: Python prints or drops it there
-(``sys.unraisablehook``), a KeyboardInterrupt as well. A training calls both all the time, and would
-go on to its end. So the signal is remembered, and raised again at the next step. Runs on Python 3.7
-to 3.13.
+An exception cannot leave a finalizer, nor a callback of a C library: Python prints or drops it
+there (``sys.unraisablehook``), a KeyboardInterrupt as well. A training calls both all the time, and
+would go on to its end. So the signal is remembered, and raised again at the next step. Runs on
+Python 3.7 to 3.13.
 """
 
 import signal
