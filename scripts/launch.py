@@ -180,9 +180,8 @@ def _take(path: Path) -> lease.Lease:
 
 def _limit(options: argparse.Namespace) -> Optional[float]:
     """A scheduler ends its job at the same limit, with a reason of its own: that comes first."""
-    if options.limit_minutes is None or not lease.job(os.environ):
-        return options.limit_minutes
-    return float(options.limit_minutes + _LATER)
+    minutes: Optional[float] = options.limit_minutes
+    return minutes + _LATER if minutes is not None and lease.job(os.environ) else minutes
 
 
 def main() -> int:
