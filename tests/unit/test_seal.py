@@ -56,7 +56,7 @@ def test_sealed_evidence_is_certified(space: factories.Workspace) -> None:
 
 
 def test_no_flipped_bit_in_a_document_is_certified(space: factories.Workspace) -> None:
-    documents = [*sealed_documents(space), space.runs[1] / "history.json"]
+    documents = [*sealed_documents(space), space.config, space.runs[1] / "history.json"]
     for path in documents:
         bits = 8 * path.stat().st_size
         for bit in _RANDOM.sample(range(bits), min(FLIPS, bits)):
