@@ -97,9 +97,9 @@ def configure(config: Mapping[str, Any], conf: Path) -> Experiment:
     with composing(conf) as composer:
         if not asked:
             return experiment(given, given.experiment, composer)
-        wanted, replay = replaying.plan(
-            asked, given.experiment, conf, PARTS, lambda w: _local(w, composer)
-        )
+        # A profile's word on checkpoints is for experiments; here the certificate has the last one.
+        own = [override for override in given.experiment if override.key != _CHECKPOINT]
+        wanted, replay = replaying.plan(asked, own, conf, PARTS, lambda w: _local(w, composer))
         return experiment(given, wanted, composer, replay)
 
 

@@ -208,6 +208,16 @@ def test_the_users_own_overrides_win_and_are_held_against_the_certificate(tmp_pa
     assert refused(tmp_path, content, model="cnn")[0].startswith("model._target_: ")
 
 
+@pytest.mark.parametrize("issuers", [{}, {"checkpoint": "epoch"}, {"experiment": "article"}])
+@pytest.mark.parametrize("profiles", ["none", "epoch"])
+def test_a_profile_that_asks_for_checkpoints_changes_no_replay(
+    tmp_path: Path, issuers: dict[str, str], profiles: str
+) -> None:
+    content = issued(issuers)
+    made = replayed(tmp_path, content, checkpoint=profiles)
+    assert made.digest == content["report"]["experiment"]["digest"]
+
+
 def test_a_wrong_override_of_the_users_own_is_explained_as_ever(
     tmp_path: Path, default: Content
 ) -> None:
