@@ -270,11 +270,11 @@ def _in_training(workspace: Workspace, name: str) -> "subprocess.Popen[bytes]":
 
 
 def test_an_interrupted_pipeline_goes_on_at_the_second_start(workspace: Workspace) -> None:
-    with _in_training(workspace, "interrupted") as running:
+    with _in_training(workspace, "by-hand") as running:
         os.killpg(running.pid, signal.SIGINT)  # what Ctrl-C does
         assert running.wait(60) != 0
-    assert not list((workspace.folder / "results/interrupted/train").glob("control/*"))
-    shorter = ["name=interrupted", SMOKE, "overrides=trainer.epochs=1"]
+    assert not list((workspace.folder / "results/by-hand/train").glob("control/*"))
+    shorter = ["name=by-hand", SMOKE, "overrides=trainer.epochs=1"]
     workspace.snakemake("--config", *shorter)
 
 
