@@ -15,13 +15,14 @@ GUARANTEES  only what is not as its own digests say is removed, and each is name
 
 import argparse
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from samebits import arrays, canonical, comparison, seal, verification
+from samebits import arrays, canonical, comparison, seal, states, verification
 from samebits import certificate as certificates
 from samebits.errors import SamebitsError, all_problems, run
 from samebits.progress import say
+from samebits.protocol import CONTROL
 
 Check = Callable[[Path], None]
 KINDS = ("data", "run", "comparison", "certificate")
@@ -56,15 +57,12 @@ def _run(folder: Path) -> None:
     found = comparison.read_run(folder)
     for artefact in found.artefacts:
         comparison.open_tensors(found, artefact)
-    for state, digest in zip(_states(folder), found.checkpoints or (), strict=False):
+    kept = found.checkpoints or () if folder.name == CONTROL else ()
+    for epoch, digest in enumerate(kept, start=1):
+        state = folder / "checkpoints" / states.name(epoch)
         got = arrays.check_arrays(state)
         if got != digest:
             raise SamebitsError(f"{state}: expected {digest}, got {got}")
-
-
-def _states(folder: Path) -> Iterator[Path]:
-    """The states that the control keeps, epoch by epoch."""
-    yield from sorted(path for path in (folder / "checkpoints").glob("*") if path.name.isdigit())
 
 
 def _certificate(path: Path) -> None:
