@@ -1,0 +1,229 @@
+"""The atlas of ops as typed rows and columns, from its JSON and nothing else.
+
+A case is one op in one dtype, its value or its gradient. A condition is under what it was run: a
+CPU and settings. The conditions of one TensorFlow are every CPU with every settings.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from samebits.errors import SamebitsError
+
+FORMAT = "samebits-atlas-1"
+NATIVE = "native"
+VALUE, GRADIENT = "value", "gradient"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What TensorFlow was told."""
+
+    isa: str | None  # the most that oneDNN may use; None is no cap
+    onednn: bool
+    threads: int
+
+    @property
+    def cap(self) -> str:
+        """The cap, for people."""
+        return self.isa or "no cap"
+
+    @property
+    def said(self) -> str:
+        """All of them, for people."""
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return f"{self.cap}, oneDNN {'on' if self.onednn else 'off'}, {threads}"
+
+    @property
+    def _order(self) -> tuple[bool, bool, int]:
+        return self.isa is None, not self.onednn, self.threads
+
+
+PORTABLE = Settings("AVX2", True, 1)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A column: where and how all cases were run once."""
+
+    key: str  # by which a case names it
+    cpu: str
+    settings: Settings
+    isa_in_force: str | None
+    is_reference: bool  # held against nothing: the native others are held against it
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a case is from its reference under one condition."""
+
+    elements: int
+    ulp: int | None  # the largest; None where a NaN or an infinity takes part
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row."""
+
+    name: str
+    group: str
+    dtype: str
+    output: str
+    elements: int
+    kernels: Mapping[str, tuple[str, ...]]  # by TensorFlow; none where it does not have the op
+    different: Mapping[str, Difference]  # by the condition's key
+
+    def differs(self, conditions: Sequence[Condition]) -> bool:
+        """Whether it does so under any of them."""
+        return any(condition.key in self.different for condition in conditions)
+
+
+@dataclass(frozen=True)
+class Framework:
+    """One TensorFlow: its columns, and the rows that it has."""
+
+    version: str
+    wheel: str
+    conditions: tuple[Condition, ...]  # settings after settings, each on every CPU
+    cases: tuple[Case, ...]
+
+    @cached_property
+    def cpus(self) -> tuple[str, ...]:
+        """All CPUs, the native one first."""
+        return tuple(dict.fromkeys(condition.cpu for condition in self.conditions))
+
+    @cached_property
+    def emulated(self) -> tuple[str, ...]:
+        """All CPUs but the native one."""
+        return self.cpus[1:]
+
+    @cached_property
+    def settings(self) -> tuple[Settings, ...]:
+        """All settings, the portable ones first."""
+        return tuple(dict.fromkeys(condition.settings for condition in self.conditions))
+
+    def at(self, cpu: str, settings: Settings) -> Condition:
+        """One column."""
+        return self._grid[cpu, settings]
+
+    @cached_property
+    def _grid(self) -> dict[tuple[str, Settings], Condition]:
+        return {(condition.cpu, condition.settings): condition for condition in self.conditions}
+
+    def elsewhere(self, settings: Settings) -> tuple[Condition, ...]:
+        """The other CPUs' columns of some settings."""
+        return tuple(self.at(cpu, settings) for cpu in self.emulated)
+
+    def differing(self, *conditions: Condition) -> tuple[Case, ...]:
+        """The cases that differ from their reference under any of some conditions."""
+        return tuple(case for case in self.cases if case.differs(conditions))
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """All of it."""
+
+    machine: Mapping[str, Any]
+    emulator: str
+    frameworks: tuple[Framework, ...]
+    cases: tuple[Case, ...]
+
+    @property
+    def settings(self) -> tuple[Settings, ...]:
+        """All settings, the portable ones first: every TensorFlow was run with them."""
+        return self.frameworks[0].settings
+
+    @property
+    def emulated(self) -> tuple[str, ...]:
+        """All CPUs but the native one."""
+        return self.frameworks[0].emulated
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of ops, in the battery's order."""
+        return tuple(dict.fromkeys(case.group for case in self.cases))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The ops, in the battery's order."""
+        return tuple(dict.fromkeys(case.name for case in self.cases))
+
+
+def read(atlas: Mapping[str, Any]) -> Atlas:
+    """The atlas of a JSON value. Raises SamebitsError where its parts do not fit."""
+    if atlas.get("format") != FORMAT:
+        raise SamebitsError(f"atlas: expected format {FORMAT}, got {atlas.get('format')}")
+    cases = tuple(map(_case, atlas["ops"]))
+    frameworks = tuple(
+        _framework(framework, atlas["conditions"], cases) for framework in atlas["frameworks"]
+    )
+    _refuse_unlike(frameworks)
+    _refuse_strays(frameworks, cases)
+    return Atlas(atlas["machine"], atlas["emulator"], frameworks, cases)
+
+
+def _case(op: Mapping[str, Any]) -> Case:
+    return Case(
+        op["name"],
+        op["group"],
+        op["dtype"],
+        op["output"],
+        op["elements"],
+        {version: tuple(kernels) for version, kernels in op["kernels"].items()},
+        {key: Difference(d["elements"], d["ulp"]) for key, d in op["different"].items()},
+    )
+
+
+def _framework(
+    framework: Mapping[str, Any], conditions: Sequence[Mapping[str, Any]], cases: Sequence[Case]
+) -> Framework:
+    version = framework["tensorflow"]
+    found = [
+        _condition(str(place), condition)
+        for place, condition in enumerate(conditions)
+        if condition["tensorflow"] == version
+    ]
+    has = tuple(case for case in cases if version in case.kernels)
+    return Framework(version, framework["wheel"], tuple(_ordered(version, found)), has)
+
+
+def _condition(key: str, condition: Mapping[str, Any]) -> Condition:
+    settings = Settings(condition["isa"], condition["onednn"], condition["threads"])
+    isa, reference = condition["isa_in_force"], condition["reference"]
+    return Condition(key, condition["cpu"], settings, isa, reference is None)
+
+
+def _ordered(version: str, found: Sequence[Condition]) -> Iterator[Condition]:
+    """Every settings on every CPU, which all have to be there once."""
+    cpus = sorted({c.cpu for c in found}, key=[NATIVE, *(c.cpu for c in found)].index)
+    settings = sorted({c.settings for c in found}, key=lambda s: s._order)
+    grid = {(c.settings, c.cpu): c for c in found}
+    wanted = [(s, cpu) for s in settings for cpu in cpus]
+    if len(found) != len(wanted) or set(grid) != set(wanted) or (PORTABLE, NATIVE) not in grid:
+        raise SamebitsError(
+            f"atlas: expected every CPU once with every settings for TensorFlow {version}, and "
+            f"{NATIVE} with {PORTABLE.said} among them, got others; make it again"
+        )
+    return (grid[place] for place in wanted)
+
+
+def _refuse_unlike(frameworks: Sequence[Framework]) -> None:
+    """The pages have one table for all TensorFlows."""
+    columns = {tuple((c.cpu, c.settings) for c in f.conditions) for f in frameworks}
+    if len(columns) != 1:
+        raise SamebitsError(
+            "atlas: expected every TensorFlow under the same conditions, got different ones; make "
+            "it again"
+        )
+
+
+def _refuse_strays(frameworks: Sequence[Framework], cases: Sequence[Case]) -> None:
+    """No page shows a difference under a condition that is not there, or without the op."""
+    for case in cases:
+        shown = {c.key for f in frameworks if f.version in case.kernels for c in f.conditions}
+        if strays := sorted(set(case.different) - shown):
+            raise SamebitsError(
+                f"atlas: {case.name} {case.dtype} {case.output} differs under conditions that it "
+                f"was not run under: {', '.join(strays)}; make it again"
+            )
