@@ -1,0 +1,343 @@
+"""The atlas: what its page and the readers' page say is what its JSON says."""
+
+import re
+from html import unescape
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+import atlas_factory
+from atlas_factory import VERSIONS, elsewhere, op, place
+from samebits import atlas_counts, atlas_kernels, atlas_page, atlas_table
+from samebits.atlas_table import PORTABLE, Framework
+from samebits.errors import SamebitsError
+
+OLD, NEW = VERSIONS
+HOSTILE = "<b>a|b</b> & `c` \\"
+LARGEST = 450_000  # bytes
+
+
+class Matrix(HTMLParser):
+    """The tables of class m as lists of cells: attributes, and the text in lines."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.rows: list[list[tuple[dict[str, str | None], str]]] = []
+        self._inside = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._inside = self._inside or (tag, attrs) == ("table", [("class", "m")])
+        if self._inside and tag == "tr":
+            self.rows.append([])
+        elif self._inside and tag in ("th", "td"):
+            self.rows[-1].append((dict(attrs), ""))
+        elif self._inside and tag == "br":
+            self.handle_data("/")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag != "table"
+
+    def handle_data(self, data: str) -> None:
+        if self._inside and self.rows and self.rows[-1]:
+            attributes, text = self.rows[-1][-1]
+            self.rows[-1][-1] = attributes, " ".join((text + data).splitlines())
+
+
+def matrix(atlas: dict[str, Any]) -> dict[tuple[str, str], list[tuple[dict[str, str | None], str]]]:
+    """The cells behind a row's name, by TensorFlow and what begins the row."""
+    rows = [row for row in Matrix(atlas_page.render(atlas)).rows if "scope" in row[0][0]]
+    body = [row for row in rows if row[0][0]["scope"] == "row"]
+    half = len(body) // 2
+    assert len(body) == 2 * len(atlas["ops"])
+    return {
+        (version, row[0][1]): row[1:]
+        for version, part in ((OLD, body[:half]), (NEW, body[half:]))
+        for row in part
+    }
+
+
+def found(atlas: dict[str, Any], version: str) -> atlas_kernels.Found:
+    return atlas_kernels.found(framework(atlas, version))
+
+
+def framework(atlas: dict[str, Any], version: str) -> Framework:
+    return next(f for f in atlas_table.read(atlas).frameworks if f.version == version)
+
+
+# --- the matrix ----------------------------------------------------------------------------------
+
+
+def test_every_cell_that_differs_has_its_numbers_and_no_other_is_marked() -> None:
+    one = op("x", "X", different={place(NEW, "EPYC", threads=2): (51, 7), place(OLD): (3, 1)})
+    rows = matrix(atlas_factory.atlas(one))
+    for version, where, text in (
+        (NEW, place(NEW, "EPYC", threads=2), "51/7"),
+        (OLD, place(OLD), "3/1"),
+    ):
+        many, *cells = rows[version, "x float32, 566"]
+        assert many[1] == "1"
+        assert len(cells) == 48
+        marked = {number for number, (attributes, text) in enumerate(cells) if attributes or text}
+        column = columns(version).index(where)
+        assert marked == {column}
+        assert cells[column][1] == text
+
+
+def columns(version: str) -> list[int]:
+    """The places of a TensorFlow's conditions in the order of the columns."""
+    made = framework(atlas_factory.atlas(), version)
+    return [int(condition.key) for condition in made.conditions]
+
+
+def test_the_columns_are_settings_by_settings_each_on_the_native_cpu_first() -> None:
+    made = framework(atlas_factory.atlas(), NEW)
+    assert made.settings[0] == PORTABLE
+    assert [c.cpu for c in made.conditions] == list(atlas_factory.CPUS) * 12
+    assert [c.settings for c in made.conditions][::4] == list(made.settings)
+
+
+def test_numbers_that_are_cut_are_there_in_full() -> None:
+    wide = op("x", "X", elements=99_999, different={place(NEW, "EPYC"): (12_345, 1290)})
+    nan = op("y", "Y", different={place(NEW, "EPYC"): (7, None)})
+    rows = matrix(atlas_factory.atlas(wide, nan))
+    where = 1 + columns(NEW).index(place(NEW, "EPYC"))
+    assert rows[NEW, "x float32, 99,999"][where] == (
+        {"class": "f", "title": "12,345 of 99,999, 1,290 ULP"},
+        "12k/1.2k",
+    )
+    assert rows[NEW, "y float32, 566"][where] == (
+        {"class": "f", "title": "7 of 566, NaN or ∞"},
+        "7/∞",
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1.0k"),
+        (9_999, "9.9k"),
+        (999_999, "999k"),
+        (10**6, "1.0M"),
+        (10**12, "1e12"),
+        (18_446_744_073_709_551_615, "2e19"),
+    ],
+)
+def test_a_number_fits_into_a_narrow_cell(number: int, shown: str) -> None:
+    assert atlas_counts.few(number) == shown
+
+
+def test_what_the_settings_and_what_the_cpu_changes_look_different() -> None:
+    places = {place(NEW, onednn=False): (5, 1), place(NEW, "EPYC"): (5, 1)}
+    row = matrix(atlas_factory.atlas(op("x", "X", different=places)))[NEW, "x float32, 566"]
+    assert sorted(a["class"] or "" for a, text in row[1:] if text) == ["d", "n"]
+
+
+def test_an_equal_row_is_one_empty_cell_and_an_unavailable_one_says_so() -> None:
+    rows = matrix(atlas_factory.atlas(op("x", "X"), op("y", "Y", versions=[NEW])))
+    for key in ((OLD, "x float32, 566"), (NEW, "x float32, 566"), (NEW, "y float32, 566")):
+        assert [text for _, text in rows[key]] == ["=", ""]
+    assert [text for _, text in rows[OLD, "y float32, 566"]] == [
+        "–",
+        f"not available in TensorFlow {OLD}",
+    ]
+
+
+def test_hundreds_of_rows_are_a_small_page() -> None:
+    assert len(atlas_page.render(atlas_factory.large()).encode()) < LARGEST
+
+
+# --- the kernels ---------------------------------------------------------------------------------
+
+
+def test_a_kernel_is_guilty_when_a_case_that_runs_nothing_else_differs() -> None:
+    known = found(atlas_factory.atlas(), NEW)
+    first = known.kernels[0]
+    assert (first.name, first.alone) == ("Rsqrt float32", True)
+    assert (first.worst.elements, first.worst.of, first.worst.ulp) == (51, 2566, 1)
+    assert first.worst.cpus == ("Haswell", "Skylake-Client", "EPYC")
+    assert [case.name for case in first.reaches] == ["rsqrt", "layer_norm"]
+
+
+def test_a_kernel_is_guilty_when_the_others_of_its_case_run_in_equal_cases() -> None:
+    kernels = {kernel.name: kernel for kernel in found(atlas_factory.atlas(), NEW).kernels}
+    assert set(kernels) == {"Rsqrt float32", "Reciprocal float32"}
+    assert not kernels["Reciprocal float32"].alone
+
+
+def test_what_runs_beside_a_guilty_kernel_is_not_blamed() -> None:
+    differs = elsewhere(NEW, 1, 1)
+    atlas = atlas_factory.atlas(
+        op("a", "Rsqrt float32", different=differs),
+        op("b", "Rsqrt float32", "Innocent float32", different=differs),
+    )
+    assert [kernel.name for kernel in found(atlas, NEW).kernels] == ["Rsqrt float32"]
+
+
+def test_a_case_with_two_suspects_is_not_explained() -> None:
+    known = found(atlas_factory.atlas(), NEW)
+    assert [case.name for case in known.unexplained] == ["mixed"]
+    assert known.reached == 4
+
+
+def test_only_the_portable_settings_and_other_cpus_count() -> None:
+    known = found(atlas_factory.atlas(), OLD)
+    assert (known.kernels, known.unexplained, known.reached) == ((), (), 0)
+
+
+def test_a_nan_is_the_largest_distance() -> None:
+    different = {place(NEW, "EPYC"): (1, None), place(NEW, "Haswell"): (2, 9)}
+    known = found(atlas_factory.atlas(op("a", "A", different=different)), NEW)
+    assert known.kernels[0].worst.ulp is None
+
+
+# --- the counts of both documents ----------------------------------------------------------------
+
+
+def plain(html: str) -> str:
+    """The text of a page on one line."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+
+
+def test_both_documents_have_the_counts_of_the_json() -> None:
+    atlas = atlas_factory.atlas()
+    page, readers = plain(atlas_page.render(atlas)), atlas_page.readers_page(atlas)
+    assert "4 of 8 cases depend on the CPU because of 2 kernels, 1 not explained" in page
+    assert "| 2.8.0 | 0 of 7 |\n| 2.21.0 | 4 of 8 |" in readers
+    assert "oneDNN off 0 of 7 1 of 8 contractions 1" in page
+    assert "| oneDNN off | 0 of 7 | 1 of 8: contractions 1 |" in readers
+    assert "| 4 threads | 0 of 7 | 1 of 8: contractions 1 |" in readers
+    assert "| no cap on instruction sets | 1 of 7: contractions 1 | 0 of 8 |" in readers
+    assert "AVX2, oneDNN on, 1 thread 0 0 0 2 1 3 Intel AVX2" in page
+    assert "AVX2, oneDNN off, 1 thread 1 1 1 0 0 0 not in use" in page
+    line = "| AVX2, oneDNN on, 1 thread | 0 of 7 | 0 of 7 | 0 of 7 | 2 of 8 | 1 of 8 | 3 of 8 |"
+    assert line in readers
+    assert "| `Rsqrt float32` | 2.21.0 | 51 of 2,566 | 1 ULP | `rsqrt`, `layer_norm` |" in readers
+
+
+def test_one_change_at_a_time_is_counted() -> None:
+    changes = list(atlas_counts.changes(atlas_table.read(atlas_factory.atlas())))
+    assert [change.what for change in changes] == [
+        "2 threads",
+        "4 threads",
+        "oneDNN off",
+        "no cap on instruction sets",
+    ]
+
+
+def test_what_onednn_uses_is_said_of_each_cpu_where_they_differ() -> None:
+    atlas = atlas_factory.atlas()
+    atlas["conditions"][place(NEW, "Haswell")]["isa_in_force"] = None
+    said = atlas_counts.in_force(atlas_table.read(atlas), PORTABLE)
+    assert said == (
+        "Intel AVX2 (native, Haswell 2.8.0, Skylake-Client, EPYC); not told (Haswell 2.21.0)"
+    )
+
+
+@pytest.mark.parametrize("avx512", [False, True])
+def test_a_machine_without_avx512_is_said_to_have_nothing_to_cap(avx512: bool) -> None:
+    atlas = atlas_factory.atlas(avx512=avx512)
+    assert ("has no AVX-512" in atlas_page.render(atlas)) is not avx512
+    assert ("has no AVX-512" in atlas_page.readers_page(atlas)) is not avx512
+
+
+# --- what is quoted ------------------------------------------------------------------------------
+
+
+def hostile() -> dict[str, Any]:
+    """An atlas that says something unpleasant wherever it says something."""
+    atlas = atlas_factory.atlas(
+        op(HOSTILE, HOSTILE, group=HOSTILE, dtype=HOSTILE, different=elsewhere(NEW, 1, 1)),
+        op("a", HOSTILE + "1", HOSTILE + "2", different=elsewhere(NEW, 1, 1)),
+        op("b", "B", group=HOSTILE, different={place(NEW, onednn=False): (1, 1)}),
+    )
+    atlas["machine"] |= {"cpu": HOSTILE, "os": HOSTILE}
+    atlas["emulator"] = atlas["frameworks"][0]["wheel"] = HOSTILE
+    for condition in atlas["conditions"]:
+        condition["isa_in_force"] = HOSTILE
+    return atlas
+
+
+def test_whatever_is_quoted_is_escaped_on_the_page() -> None:
+    html = atlas_page.render(hostile())
+    assert "<b>a|b" not in html
+    assert html.count("&lt;b&gt;a|b&lt;/b&gt; &amp;") >= 8
+
+
+def test_whatever_is_quoted_is_text_in_markdown() -> None:
+    readers = atlas_page.readers_page(hostile())
+    assert not re.search(r"(?<!\\)<b", readers)
+    assert readers.count(r"\<b\>a\|b\</b\> \& \`c\` \\") >= 4  # in cells
+
+
+@pytest.mark.parametrize(
+    ("atlas", "tables"),
+    [
+        (atlas_factory.atlas(), 9),
+        (hostile(), 9),
+        (atlas_factory.atlas(op("x", "X")), 6),  # nothing to explain
+        (atlas_factory.atlas(op("x", "X"), avx512=True), 6),
+    ],
+    ids=["few", "hostile", "equal", "avx512"],
+)
+def test_every_table_of_the_readers_page_is_whole(atlas: dict[str, Any], tables: int) -> None:
+    """A head, a line of dashes, rows of as many cells, and empty lines around."""
+    blocks = re.findall(r"(?:^\|.*\n)+", atlas_page.readers_page(atlas), re.MULTILINE)
+    assert len(blocks) == tables
+    for block in blocks:
+        lines = block.splitlines()
+        assert set(lines[1]) == set("| -")
+        assert len(lines) > 2
+        assert len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines}) == 1
+    outside = re.sub(r"(?:^\|.*\n)+", "TABLE\n", atlas_page.readers_page(atlas), flags=re.M)
+    assert "\n\n\n" not in outside
+    assert len(re.findall(r"(?:^|\n\n)TABLE\n(?:\n|$)", outside)) == len(blocks)
+
+
+def test_every_link_of_the_readers_page_leads_to_one_of_its_headings_or_files() -> None:
+    readers = atlas_page.readers_page(atlas_factory.atlas())
+    headings = {
+        re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", readers, re.MULTILINE)
+    }
+    links = re.findall(r"\]\(([^)]*)\)", readers)
+    assert {link[1:] for link in links if link.startswith("#")} <= headings
+    files = {link for link in links if not link.startswith("#")}
+    assert files == {"atlas.html", "atlas.json", "../README.md"}
+
+
+# --- what does not fit ---------------------------------------------------------------------------
+
+
+def test_another_format_is_refused() -> None:
+    with pytest.raises(SamebitsError, match="samebits-atlas-1, got other"):
+        atlas_page.render(atlas_factory.atlas() | {"format": "other"})
+
+
+@pytest.mark.parametrize("key", ["conditions", "portable"])
+def test_conditions_that_are_no_grid_are_refused(key: str) -> None:
+    atlas = atlas_factory.atlas(op("x", "X"))
+    if key == "conditions":
+        del atlas["conditions"][-1]
+    else:
+        atlas["conditions"] = [c for c in atlas["conditions"] if c["isa"] is None]
+    with pytest.raises(SamebitsError, match=r"every CPU once with every settings for TensorFlow"):
+        atlas_page.render(atlas)
+
+
+def test_frameworks_under_different_conditions_are_refused() -> None:
+    atlas = atlas_factory.atlas(op("x", "X"))
+    atlas["conditions"] = [
+        c for c in atlas["conditions"] if c["tensorflow"] == OLD or c["threads"] != 4
+    ]
+    with pytest.raises(SamebitsError, match="every TensorFlow under the same conditions"):
+        atlas_page.render(atlas)
+
+
+def test_a_difference_that_no_page_would_show_is_refused() -> None:
+    stray = op("x", "X", versions=[NEW], different={place(OLD, "EPYC"): (1, 1)})
+    with pytest.raises(SamebitsError, match=f"x float32 value .*: {place(OLD, 'EPYC')};"):
+        atlas_page.render(atlas_factory.atlas(stray))
