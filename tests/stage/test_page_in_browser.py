@@ -35,30 +35,6 @@ TORN = f"""
 """
 
 
-# Text with less contrast to what is behind it than WCAG 2.2 asks for (1.4.3: 4.5, 3 for large).
-FAINT = """
-(() => {
-  const channels = colour => colour.match(/[\\d.]+/g).map(Number)
-  const linear = c => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4
-  const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
-  const behind = e => { for (; e; e = e.parentElement) {
-    const colour = channels(getComputedStyle(e).backgroundColor)
-    if (colour.length < 4 || colour[3] == 1) return colour
-  } return [255, 255, 255] }
-  const faint = []
-  for (const e of document.querySelectorAll("body :not(svg, svg *)")) {
-    const own = [...e.childNodes].some(n => n.nodeType == 3 && n.data.trim())
-    const style = getComputedStyle(e), ink = style.color
-    if (!own || !ink.startsWith("rgb")) continue
-    const [dark, light] = [luminance(channels(ink)), luminance(behind(e))].sort((a, b) => a - b)
-    const ratio = (light + 0.05) / (dark + 0.05), size = parseFloat(style.fontSize)
-    if (ratio < (size >= 24 ? 3 : 4.5)) faint.push([e.innerText.slice(0, 80), ratio])
-  }
-  return faint
-})()
-"""
-
-
 def issue(folder: Path, kind: str, text: str = "", signed: bool = True, replays: int = 0) -> Path:
     """The page of a certificate of some kind, which may quote a text throughout."""
     report = certificates.KINDS[kind]()
@@ -110,7 +86,7 @@ def test_what_is_said_can_be_read(
 ) -> None:
     for signed in (True, False):
         path = issue(tmp_path, kind, signed=signed, replays=3)
-        assert chromium.visit(path, WIDE, scheme, ask=FAINT).answer == []
+        assert chromium.visit(path, WIDE, scheme, ask=browser.FAINT).answer == []
 
 
 @pytest.mark.parametrize("replays", [0, 1, 3])
@@ -167,4 +143,4 @@ def test_what_is_cut_off_or_torn_is_seen(chromium: Browser, tmp_path: Path) -> N
 
 def test_what_is_faint_is_seen(chromium: Browser, tmp_path: Path) -> None:
     path = _spoilt(tmp_path, '<p style="color: #888">faint</p>')
-    assert [text for text, _ in chromium.visit(path, WIDE, ask=FAINT).answer] == ["faint"]
+    assert [text for text, _ in chromium.visit(path, WIDE, ask=browser.FAINT).answer] == ["faint"]
