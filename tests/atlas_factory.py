@@ -138,7 +138,7 @@ def large(rows: int = 720) -> dict[str, Any]:
                 group=groups[row * len(groups) // rows],
                 dtype=dtypes[kind % 3],
                 output=outputs[kind // 3],
-                elements=500 + 37 * row,
+                elements=5000 + 37 * row,
                 different=_some(row) if row % 7 == 1 else None,
                 versions=VERSIONS if row % 50 else VERSIONS[1:],
             )
@@ -151,7 +151,7 @@ def _some(row: int) -> dict[int, tuple[int, int | None]]:
     found: dict[int, tuple[int, int | None]] = {}
     for where, (_, cpu, settings) in enumerate(_PLACES):
         if cpu != "native" if row % 3 else not settings["onednn"] or settings["threads"] == 4:
-            found[where] = (1 + where * row % 499, None if row % 41 == 0 else 1 + row * where % 9)
+            found[where] = (1 + where * row % 4690, None if row % 41 == 0 else 1 + row * where % 9)
     if row % 50 == 0:  # not available in the first version
         return {where: d for where, d in found.items() if where >= len(SETTINGS) * len(CPUS)}
     return found

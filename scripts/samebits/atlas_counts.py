@@ -56,13 +56,13 @@ def _used(condition: Condition) -> str:
 
 
 def few(number: int) -> str:
-    """A number in at most four characters, or a power of ten: 1,290 is 1.2k."""
+    """A number in at most four characters: 12,900 is 12k."""
     if number >= 10**12:
         return f"{number:.0e}".replace("e+", "e")
     for size, unit in _GREAT:
-        if number >= size:
+        if number >= max(size, 10**4):
             whole, tenth = number // size, number * 10 // size % 10
-            return f"{whole}.{tenth}{unit}" if whole < 10 else f"{whole}{unit}"
+            return f"{whole}.{tenth}{unit}" if whole < 10 else f"{whole}{unit}"  # 1.2M, 12M
     return str(number)
 
 
