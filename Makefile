@@ -1,6 +1,6 @@
 # Thin faces of commands; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help certificate mend verify bundle replay claims zoo test test-slow bench lint locks clean
+.PHONY: help certificate mend verify bundle replay claims atlas zoo test test-slow bench lint locks clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -29,6 +29,10 @@ replay: .venv/ready ## make the experiment of CERTIFICATE=certificate.json or .z
 
 claims: .venv/ready ## the article's sentences, tested: results/article/claims.html
 	@.venv/bin/snakemake --cores all results/article/claims.html
+
+atlas: .venv/ready ## which ops have other bits on another CPU: docs/atlas.html, .json and same-bits.md; needs qemu-user
+	@.venv/bin/snakemake --cores all results/atlas/atlas.json
+	@cp results/atlas/atlas.json results/atlas/atlas.html results/atlas/same-bits.md docs/
 
 zoo: .venv-dev/ready ## planted dependences that must be found, clean experiments that must pass
 	@.venv-dev/bin/python tests/zoo/zoo.py

@@ -161,6 +161,7 @@ localrules:
     admit,
     replay,
     claims,
+    atlas,
 
 
 FACES = [
@@ -762,6 +763,110 @@ rule claims:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --claim {input.tested:q}"
         " --output {output.collected:q} --page {output.page:q}"
+
+
+# ---- atlas: every op under every condition: what makes bits depend on the CPU -----------------
+# Not part of `all`: `make atlas` asks for results/atlas/atlas.json and puts it into docs/.
+
+ATLAS = "results/atlas"
+ATLAS_FRAMEWORKS = ["tf2.8", "tf2.21"]
+ATLAS_CPUS = ["native", "Haswell", "Skylake-Client", "EPYC"]
+ATLAS_ONEDNN = ["onednn-1", "onednn-0"]
+CAP = "ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2"
+ATLAS_CAPS = {"capped": CAP, "uncapped": ""}
+
+
+rule battery:
+    input:
+        lambda wildcards: environment(f"train-{wildcards.framework}"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/battery.py",
+        code=code_of("battery.py"),
+        lock=f"{ENVS}/train-{{framework}}.lock.txt",
+    output:
+        directory(f"{ATLAS}/{{framework}}/onednn-{{onednn}}/battery"),
+    log:
+        "logs/atlas/battery/{framework}-onednn-{onednn}.log",
+    wildcard_constraints:
+        framework="|".join(ATLAS_FRAMEWORKS),
+        onednn="0|1",
+    conda:
+        "envs/train-{framework}.yaml"
+    params:
+        python=lambda wildcards: python(f"train-{wildcards.framework}"),
+    message:
+        "build the battery for {wildcards.framework} (oneDNN {wildcards.onednn})"
+    shell:
+        "{params.python:q} {input.launch:q} --log {log:q} PYTHONHASHSEED=0"
+        " TF_ENABLE_ONEDNN_OPTS={wildcards.onednn} {CAP} --"
+        " {input.script:q} --lock {input.lock:q} --output {output:q}"
+
+
+rule probe:
+    input:
+        lambda wildcards: environment(f"train-{wildcards.framework}"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/probe.py",
+        code=code_of("probe.py"),
+        battery=f"{ATLAS}/{{framework}}/onednn-{{onednn}}/battery",
+        lock=f"{ENVS}/train-{{framework}}.lock.txt",
+    output:
+        directory(f"{ATLAS}/{{framework}}/onednn-{{onednn}}/{{isa}}/{{cpu}}"),
+    log:
+        "logs/atlas/probe/{framework}-onednn-{onednn}-{isa}-{cpu}.log",
+    wildcard_constraints:
+        framework="|".join(ATLAS_FRAMEWORKS),
+        onednn="0|1",
+        isa="|".join(ATLAS_CAPS),
+        cpu="|".join(ATLAS_CPUS),
+    conda:
+        "envs/train-{framework}.yaml"
+    params:
+        python=lambda wildcards: python(f"train-{wildcards.framework}"),
+        vary=lambda wildcards: (
+            "" if wildcards.cpu == "native" else f"--vary cpu={wildcards.cpu}"
+        ),
+        cap=lambda wildcards: ATLAS_CAPS[wildcards.isa],
+    message:
+        "probe {wildcards.framework} on {wildcards.cpu}"
+        " (oneDNN {wildcards.onednn}, {wildcards.isa})"
+    shell:
+        "{params.python:q} {input.launch:q} --log {log:q} {params.vary} PYTHONHASHSEED=0"
+        " TF_ENABLE_ONEDNN_OPTS={wildcards.onednn} {params.cap} --"
+        " {input.script:q} --battery {input.battery:q} --lock {input.lock:q}"
+        " --threads 1 --threads 2 --threads 4 --output {output:q}"
+
+
+rule atlas:
+    input:
+        environment("certify"),
+        launch=LAUNCH,
+        script=f"{SCRIPTS}/atlas.py",
+        code=code_of("atlas.py"),
+        probes=expand(
+            f"{ATLAS}/{{framework}}/{{onednn}}/{{isa}}/{{cpu}}",
+            framework=ATLAS_FRAMEWORKS,
+            onednn=ATLAS_ONEDNN,
+            isa=ATLAS_CAPS,
+            cpu=ATLAS_CPUS,
+        ),
+    output:
+        atlas=f"{ATLAS}/atlas.json",
+        page=f"{ATLAS}/atlas.html",
+        readers=f"{ATLAS}/same-bits.md",
+    log:
+        "logs/atlas/atlas.log",
+    conda:
+        "envs/certify.yaml"
+    params:
+        python=python("certify"),
+        probes=lambda wildcards, input: flags("--probe", input.probes),
+    message:
+        "hold every op under every condition against its reference"
+    shell:
+        "{params.python:q} {input.launch:q} --log {log:q} --"
+        " {input.script:q} {params.probes} --output {output.atlas:q}"
+        " --page {output.page:q} --readers {output.readers:q}"
 
 
 if plan.sweep and workflow.is_main_process:

@@ -40,9 +40,9 @@ class Found:
     reached: int  # how many cases differ
 
 
-def found(framework: Framework) -> Found:
-    """The kernels that depend on the CPU under the portable settings."""
-    conditions = framework.elsewhere(PORTABLE)
+def found(framework: Framework, under: Sequence[Condition] | None = None) -> Found:
+    """The kernels that depend on the CPU under some conditions: those of the portable settings."""
+    conditions = framework.elsewhere(PORTABLE) if under is None else under
     moved = framework.differing(*conditions)
     still = [case for case in framework.cases if not case.differs(conditions)]
     proofs = _proofs(framework, moved, still)

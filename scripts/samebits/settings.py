@@ -130,7 +130,7 @@ def of_tensorflow(
             "tf.config.threading; 0: TensorFlow chooses",
         ),
         Setting("oneDNN", profile["onednn"], onednn, "whether a convolution went through it"),
-        _isa(profile["isa"], isa),
+        of_isa(profile["isa"], isa),
     ]
 
 
@@ -144,7 +144,7 @@ def _op_determinism(tf: Any, expected: bool) -> Setting:
     return Setting(name, expected, effective, "TF_DETERMINISTIC_OPS; this TensorFlow cannot tell")
 
 
-def _isa(expected: Optional[str], reported: Optional[str]) -> Setting:
+def of_isa(expected: Optional[str], reported: Optional[str]) -> Setting:
     """oneDNN's own word for the instruction set it uses, in the words of the cap."""
     how = "oneDNN's verbose report in a forked process: {}".format(reported)
     name = next((cap for cap, names in _ISA_NAMES.items() if reported in names), reported)

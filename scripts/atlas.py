@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Collect the probes of the battery in the atlas of ops whose bits depend on the CPU.
+
+INPUTS      --probe     a folder that probe.py wrote; once per TensorFlow, CPU and oneDNN setting
+OUTPUTS     --output    atlas.json: every op under every condition, what differs and by how much
+            --page      the same as one HTML page
+            --readers   what it means, for readers, in Markdown
+GUARANTEES  equal means equal in every bit of every element; a difference comes with the number of
+            elements and the largest distance in ULP; a condition that is missing or was not
+            what its probe says is an error, and nothing is written
+"""
+
+import argparse
+import shutil
+import subprocess
+from pathlib import Path
+
+from samebits import atlas, atlas_page, canonical, errors
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Collect the probes in the atlas.")
+    parser.add_argument("--probe", required=True, type=Path, action="append", metavar="DIR")
+    for name in ("output", "page", "readers"):
+        parser.add_argument(f"--{name}", required=True, type=Path)
+    return parser.parse_args()
+
+
+def _emulator() -> str:
+    """What emulated: its name and version."""
+    tool = shutil.which("qemu-x86_64")
+    if tool is None:
+        return "none"
+    said = subprocess.run([tool, "--version"], capture_output=True, text=True, check=True)
+    return said.stdout.splitlines()[0].strip()
+
+
+def main() -> int:
+    """Collect, write the JSON and both documents."""
+    options = _arguments()
+    made = atlas.collect(options.probe, _emulator())
+    canonical.write_bytes(options.page, atlas_page.render(made).encode("utf-8"))
+    canonical.write_bytes(options.readers, atlas_page.readers_page(made).encode("utf-8"))
+    canonical.write_json(options.output, made)  # last: where it is, the documents are too
+    return 0
+
+
+if __name__ == "__main__":
+    errors.run(main)

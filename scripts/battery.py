@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Build the graph of the atlas's battery for one TensorFlow, and what it is fed.
+
+INPUTS      --lock    the lock of the environment that this runs in
+            --only    the name of an op; may be repeated. Without it: all of them
+OUTPUTS     --output  a folder: battery.json (results, what is missing, versions), graph.pb, feeds/
+GUARANTEES  every condition is probed with the very same graph and inputs, made once, natively; the
+            inputs are the same on every machine; an op that this TensorFlow cannot do is listed
+            with its reason
+
+Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
+"""
+
+import argparse
+from pathlib import Path
+
+from samebits import battery, canonical, environment_record, packing, run_record
+from samebits.errors import SamebitsError, run
+from samebits.operations import battery as all_operations
+from samebits.progress import say
+
+FORMAT = "samebits-battery-1"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Build the graph of the atlas's battery.")
+    parser.add_argument("--lock", required=True, type=Path)
+    parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    parser.add_argument("--output", required=True, type=Path)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Build, write."""
+    options = _arguments()
+    record = environment_record.record(options.lock)
+    import tensorflow as tf
+
+    operations = all_operations(tf)
+    unknown = sorted(set(options.only) - {operation.name for operation in operations})
+    if unknown:
+        raise SamebitsError(
+            "--only: expected names of the battery, got {}; see samebits/operations.py".format(
+                ", ".join(unknown)
+            )
+        )
+    chosen = [o for o in operations if not options.only or o.name in options.only]
+    made = battery.build(tf, chosen)
+    with canonical.whole_folder(options.output) as folder:
+        canonical.write_bytes(folder / "graph.pb", made.graph.SerializeToString(deterministic=True))
+        content = dict(
+            made.as_json(),
+            format=FORMAT,
+            framework=run_record.framework(tf, options.lock),
+            lock=record["lock"],
+            feeds=packing.save(folder / "feeds", sorted(made.feeds.items())),
+        )
+        canonical.write_json(folder / "battery.json", content)
+    say("battery: {} results, {} missing".format(len(made.results), len(made.missing)))
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

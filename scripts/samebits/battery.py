@@ -1,0 +1,338 @@
+"""The battery as one graph: every op twice, alone for its value and again for its gradient.
+
+Inputs are variables, whose shapes TensorFlow knows as it does in training: some rewriting depends on
+that. Each output reads them for itself: what is computed twice would be merged, and a rewriting left
+out where an intermediate result is needed elsewhere. What this TensorFlow cannot do on a CPU is left
+out, with its reason. bfloat16 comes in and goes out as float32, which is exact. Runs on Python 3.7
+to 3.13, TensorFlow 2.8 to 2.21.
+"""
+
+import json
+import os
+import re
+import signal
+import zlib
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from samebits.operations import Operation
+
+VALUE, GRADIENT = "value", "gradient"
+_RANGES = {
+    "real": (-4.0, 4.0),
+    "positive": (0.05, 9.0),
+    "unit": (-0.95, 0.95),
+    "probability": (0.02, 0.98),
+    "above_one": (1.05, 6.0),
+    "near_one": (0.9, 1.1),
+    "nonzero": (0.1, 4.0),  # and the same below zero
+}
+_COMING_BACK = "real"  # the gradient that a result is given
+_LONGEST = 20  # seconds for one op, which takes some milliseconds
+_DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one node of the graph gives: of one op, dtype and set of shapes, value or gradient."""
+
+    name: str
+    group: str
+    dtype: str
+    variant: int  # which of the op's sets of shapes
+    output: str
+    node: str
+
+
+def label(result: Any) -> str:
+    """A result's name: no other has it."""
+    return "/".join(str(result[key]) for key in ("name", "dtype", "variant", "output"))
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What this TensorFlow cannot do, and what it says."""
+
+    name: str
+    dtype: str
+    reason: str
+
+
+@dataclass
+class Battery:
+    """The graph's definition, what it is fed and what it gives."""
+
+    graph: Any
+    fed: Dict[str, str]  # what a variable is fed, by name: the scope of the nodes that do it
+    feeds: Dict[str, np.ndarray]  # by the same name
+    results: List[Result]
+    missing: List[Missing]
+
+    def as_json(self) -> Dict[str, Any]:
+        """All but the graph and the arrays."""
+        return {
+            "fed": self.fed,
+            "results": [asdict(result) for result in self.results],
+            "missing": [asdict(missing) for missing in self.missing],
+        }
+
+
+def build(tf: Any, operations: List[Operation]) -> Battery:
+    """The graph of all operations that this TensorFlow can do on this CPU."""
+    graph, made = tf.Graph(), Battery(None, {}, {}, [], [])
+    cases = list(_cases(tf, operations))
+    refused = refusals([case.tried for case in cases])
+    for case, reason in zip(cases, refused):
+        if reason:
+            made.missing.append(Missing(case.label(), case.dtype, reason))
+            continue
+        with graph.as_default():
+            node = case.add()
+        if node is not None:
+            made.feeds.update(case.feeds)
+            made.results.append(case.result(node))
+    with graph.as_default():
+        made.fed = _filled(tf, made.feeds)
+    wanted = [result.node for result in made.results]
+    made.graph = _rewritten(tf, graph, wanted + [assigning(scope) for scope in made.fed.values()])
+    return made
+
+
+def assigning(scope: str) -> str:
+    """The node that fills a variable."""
+    return scope + "/assign"
+
+
+def fed(scope: str) -> str:
+    """The tensor that it is filled from."""
+    return scope + "/value:0"
+
+
+def _filled(tf: Any, feeds: Dict[str, np.ndarray]) -> Dict[str, str]:
+    """Add what fills the variables to the default graph; the scopes of it, by what is fed."""
+    scopes = {name: "feed/{}".format(number) for number, name in enumerate(sorted(feeds))}
+    for name, scope in scopes.items():
+        array = feeds[name]
+        with tf.name_scope(scope):
+            value = tf.compat.v1.placeholder(array.dtype.name, array.shape, "value")
+            handle = _variable(tf, name, array.dtype.name, array.shape)
+            tf.raw_ops.AssignVariableOp(resource=handle, value=value, name="assign")
+    return scopes
+
+
+def _variable(tf: Any, name: str, dtype: str, shape: Tuple[int, ...]) -> Any:
+    return tf.raw_ops.VarHandleOp(dtype=dtype, shape=shape, shared_name=name)
+
+
+def _cases(tf: Any, operations: List[Operation]) -> Iterator["_Case"]:
+    variants = Counter()  # type: Counter[str]
+    for operation in operations:
+        for dtype in operation.dtypes:
+            for output in (VALUE, GRADIENT):
+                yield _Case(tf, operation, dtype, variants[operation.name], output)
+        variants[operation.name] += 1
+
+
+def refusals(attempts: Sequence[Callable[[], str]]) -> List[str]:
+    """Why each attempt fails, in words; empty where it does not.
+
+    In forked processes, because some kernels end theirs. A hang can be chance: what ends a process
+    that has done nothing else gets a second one.
+    """
+    found = []  # type: List[str]
+    while len(found) < len(attempts):
+        left = attempts[len(found) :]
+        more, _ = _in_child(left)
+        if not more:
+            more, status = _in_child(left)
+            more = more or ["it ends the process (status {})".format(status)]
+        found += more
+    return found
+
+
+def _in_child(attempts: Sequence[Callable[[], str]]) -> Tuple[List[str], int]:
+    """Answers as far as the process came, and how it ended."""
+    answer, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(answer)
+        with os.fdopen(told, "wb", buffering=0) as file:
+            for attempt in attempts:
+                signal.alarm(_LONGEST)
+                file.write(json.dumps(attempt()).encode("ascii") + b"\n")
+        os._exit(0)
+    os.close(told)
+    with os.fdopen(answer, "rb") as file:
+        lines = file.read().splitlines()
+    return list(map(json.loads, lines)), os.waitpid(child, 0)[1]
+
+
+def _rewritten(tf: Any, graph: Any, nodes: List[str]) -> Any:
+    """The graph as TensorFlow rewrites it before it executes it, with all of its defaults.
+
+    Once and not in every probe: an emulator would need minutes for it. What is rewritten depends
+    on the device, so that the nodes need one.
+    """
+    from tensorflow.python.grappler import tf_optimizer
+
+    for node in nodes:
+        graph.add_to_collection("train_op", graph.get_operation_by_name(node))  # what is wanted
+    with graph.as_default():
+        definition = tf.compat.v1.train.export_meta_graph(graph=graph)
+    for node in definition.graph_def.node:
+        node.device = _DEVICE
+    return tf_optimizer.OptimizeGraph(tf.compat.v1.ConfigProto(), definition)
+
+
+class _Case:
+    """One output of one operation in one dtype."""
+
+    def __init__(
+        self, tf: Any, operation: Operation, dtype: str, variant: int, output: str
+    ) -> None:
+        self.tf, self.operation, self.dtype = tf, operation, dtype
+        self.variant, self.output = variant, output
+        self.feeds = {}  # type: Dict[str, np.ndarray]
+
+    def result(self, node: str = "") -> Result:
+        """How it is listed."""
+        operation = self.operation
+        named = operation.name, operation.group, self.dtype, self.variant, self.output
+        return Result(*named, node=node)
+
+    def label(self) -> str:
+        """Its name in the graph."""
+        return label(asdict(self.result()))
+
+    def tried(self) -> str:
+        """Why this TensorFlow cannot compute it; empty when it can. In a graph of its own."""
+        tf = self.tf
+        try:
+            with tf.Graph().as_default() as graph:
+                node = self.add()
+                if node is not None:
+                    scopes = _filled(tf, self.feeds)
+                    with tf.compat.v1.Session(graph=graph) as session:
+                        fill(session, scopes, self.feeds)
+                        session.run(node + ":0")
+        except (tf.errors.OpError, LookupError, NotImplementedError, TypeError, ValueError) as error:
+            return _first_reason(error)
+        return ""
+
+    def add(self) -> Optional[str]:
+        """Add it to the default graph; the name of its node, None where there is no gradient."""
+        tf = self.tf
+        with tf.name_scope(self.label()):
+            given = [self._input(i, x.values, x.shape) for i, x in enumerate(self.operation.inputs)]
+            made = self.operation.make(*given)
+            if self.output == GRADIENT:
+                made = self._gradient(made, given)
+            if made is None:
+                return None
+            if made.dtype == tf.bfloat16:
+                made = tf.cast(made, tf.float32)
+            return str(tf.identity(made, "result").op.name)
+
+    def _gradient(self, made: Any, given: List[Any]) -> Any:
+        """All gradients, one after the other."""
+        tf = self.tf
+        back = self._input(len(given), _COMING_BACK, tuple(made.shape))
+        found = tf.gradients(made, given, grad_ys=tf.cast(back, made.dtype))
+        dense = [tf.convert_to_tensor(gradient) for gradient in found if gradient is not None]
+        return tf.concat([tf.reshape(gradient, [-1]) for gradient in dense], 0) if dense else None
+
+    def _input(self, position: int, values: str, shape: Tuple[int, ...]) -> Any:
+        """What a variable holds, which others of the same shape may read as well."""
+        tf = self.tf
+        kept = "float64" if self.dtype == "float64" else "float32"
+        name = "/".join([values, self.dtype, "x".join(map(str, shape)), str(position)])
+        self.feeds[name] = sample(values, shape, self.dtype, name)
+        node = tf.raw_ops.ReadVariableOp(resource=_variable(tf, name, kept, shape), dtype=kept)
+        return tf.cast(node, tf.bfloat16) if self.dtype == "bfloat16" else node
+
+
+def _first_reason(error: Exception) -> str:
+    """The line that says why: that of a missing kernel comes after a headline and a trace."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "OpKernel" in line or "supports" in line]
+    return (telling or lines[-1:] or [type(error).__name__])[0][:200]
+
+
+def fill(session: Any, scopes: Dict[str, str], feeds: Dict[str, np.ndarray]) -> None:
+    """Give the variables of a session's graph their values."""
+    assign = [assigning(scope) for scope in scopes.values()]
+    session.run(assign, {fed(scope): feeds[name] for name, scope in scopes.items()})
+
+
+def sample(values: str, shape: Tuple[int, ...], dtype: str, seed: str) -> np.ndarray:
+    """Numbers of a range, the same on every machine: integers, scaled by exact operations."""
+    random = np.random.RandomState(zlib.crc32(seed.encode("utf-8")))
+    high, low = (random.randint(0, 1 << 26, shape).astype(np.float64) for _ in "hl")
+    low_end, high_end = _RANGES[values]
+    found = low_end + (high_end - low_end) * ((high + low * 2.0**-26) * 2.0**-26)
+    if values == "nonzero":
+        found = found * np.where(random.randint(0, 2, shape), 1.0, -1.0)
+    if dtype == "float64":
+        return np.asarray(found)
+    single = np.asarray(found.astype(np.float32))
+    return single if dtype == "float32" else _as_bfloat16(single)
+
+
+def _as_bfloat16(single: np.ndarray) -> np.ndarray:
+    """The upper halves of the bits: numbers that a bfloat16 holds."""
+    bits = np.ascontiguousarray(single).reshape(-1).view(np.uint32) & np.uint32(0xFFFF0000)
+    return np.asarray(bits.view(np.float32).reshape(single.shape))
+
+
+# --- what is really executed --------------------------------------------------------------------
+
+# Nothing is computed, or only shapes and indices are.
+_BOOKKEEPING = frozenset(
+    "Const Placeholder Identity IdentityN _Arg _Retval NoOp Shape ShapeN Size Rank Reshape Cast "
+    "ExpandDims Squeeze Pack StridedSlice Slice Fill ZerosLike OnesLike BroadcastGradientArgs "
+    "VarHandleOp AssignVariableOp ReadVariableOp ConcatOffset Range InvertPermutation Bitcast "
+    "_HostSend _HostRecv _Send _Recv".split()
+)
+
+_ONEDNN = re.compile("^_Mkl(?:Native)?")
+_PUBLIC_FUSED = re.compile("FusedBatchNorm(Grad)?(V[23])?")  # other fused ops begin with _
+
+
+def kernels(nodes: Dict[str, Any], name: str) -> List[str]:
+    """The kernels on the way to a node of an executed graph, as ``Rsqrt float32``, sorted."""
+    found, seen, waiting = set(), set(), [name]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in nodes:
+            continue
+        seen.add(name)
+        node = nodes[name]
+        waiting += [i.lstrip("^").partition(":")[0] for i in node.input]
+        if node.op not in _BOOKKEEPING:
+            found.add(kernel(node))
+    return sorted(found)
+
+
+def kernel(node: Any) -> str:
+    """A node's op and the dtype that it computes in, whether or not oneDNN has taken it."""
+    return " ".join([_public(node.op), *_dtype(node)])
+
+
+def _public(op: str) -> str:
+    """What an op is called before a graph is handed to oneDNN."""
+    name = _ONEDNN.sub("", op)
+    private = name.startswith("Fused") and not _PUBLIC_FUSED.fullmatch(name)
+    return "_" + name if private else name
+
+
+def _dtype(node: Any) -> Iterator[str]:
+    from tensorflow.python.framework import dtypes
+
+    for key in ("T", "dtype"):
+        number = node.attr[key].type if key in node.attr else 0
+        if number:
+            yield dtypes.as_dtype(number).name
+            return

@@ -1,0 +1,126 @@
+"""The battery computed in this process, under one number of threads after the other.
+
+Only TensorFlow's runtime is imported, without its API and Keras: an emulator needs minutes for
+these. Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
+"""
+
+import importlib.machinery
+import os
+import re
+import sys
+import tempfile
+import types
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+
+from samebits import battery, packing
+from samebits.errors import SamebitsError
+
+Named = List[Tuple[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The battery, ready to be computed."""
+
+    graph: Any
+    scopes: Dict[str, str]  # what variables are fed -> where in the graph
+    feeds: Dict[str, np.ndarray]
+    fetches: Dict[str, str]  # result -> its node
+
+
+def load(folder: Path, content: Any) -> Loaded:
+    """Read the graph and what it is fed."""
+    _import_runtime()
+    from tensorflow.core.framework import graph_pb2
+    from tensorflow.python.framework import importer, ops
+
+    definition = graph_pb2.GraphDef.FromString((folder / "graph.pb").read_bytes())
+    graph = ops.Graph()
+    with graph.as_default():
+        importer.import_graph_def(definition, name="")
+    feeds = packing.load(folder / "feeds", content["feeds"])
+    fetches = {battery.label(r): r["node"] for r in content["results"]}
+    return Loaded(graph, content["fed"], feeds, fetches)
+
+
+def _import_runtime() -> None:
+    """Make ``tensorflow.python…`` importable without executing ``tensorflow/__init__.py``."""
+    if "tensorflow" not in sys.modules:
+        found = importlib.machinery.PathFinder.find_spec("tensorflow")
+        if found is None:
+            raise SamebitsError("expected TensorFlow in this environment, got none")
+        bare = types.ModuleType("tensorflow")
+        bare.__path__ = list(found.submodule_search_locations or [])
+        sys.modules["tensorflow"] = bare
+
+
+def pin() -> None:
+    """Make ops deterministic, and give every session threads of its own instead of shared ones.
+
+    The variable is TensorFlow's (core/common_runtime/local_device.cc); without it, all sessions of a
+    process have as many threads as the first one asked for.
+    """
+    from tensorflow.python.framework import config
+
+    os.environ["TF_OVERRIDE_GLOBAL_THREADPOOL"] = "1"
+    config.enable_op_determinism()
+
+
+def compute(loaded: Loaded, threads: int) -> Tuple[Named, Dict[str, List[str]]]:
+    """Every result, and the kernels that computed it."""
+    from tensorflow.core.protobuf import config_pb2
+    from tensorflow.python.client import session
+
+    pinned = config_pb2.ConfigProto(
+        intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1
+    )
+    pinned.graph_options.rewrite_options.disable_meta_optimizer = True  # the battery is rewritten
+    options = config_pb2.RunOptions(output_partition_graphs=True)
+    metadata = config_pb2.RunMetadata()
+    names = sorted(loaded.fetches)
+    fetches = [loaded.fetches[name] + ":0" for name in names]
+    with session.Session(graph=loaded.graph, config=pinned) as running:
+        battery.fill(running, loaded.scopes, loaded.feeds)
+        values = running.run(fetches, options=options, run_metadata=metadata)
+    nodes = {node.name: node for graph in metadata.partition_graphs for node in graph.node}
+    executed = {name: battery.kernels(nodes, loaded.fetches[name]) for name in names}
+    return list(zip(names, values)), executed
+
+
+@contextmanager
+def onednn_report() -> Iterator[Callable[[], Optional[str]]]:
+    """Keep what oneDNN prints while the block runs; asked after it: the instruction set it used.
+
+    None where it computed nothing.
+    """
+    os.environ["ONEDNN_VERBOSE"] = os.environ["DNNL_VERBOSE"] = "1"
+    said = []  # type: List[str]
+    with tempfile.TemporaryFile() as file:
+        terminal = os.dup(1)
+        os.dup2(file.fileno(), 1)
+        try:
+            yield lambda: _instruction_set(said[0])
+        finally:
+            _flush()
+            os.dup2(terminal, 1)
+            os.close(terminal)
+            file.seek(0)
+            said.append(file.read().decode("utf-8", "replace"))
+
+
+def _instruction_set(report: str) -> Optional[str]:
+    match = re.search(r"info,cpu,isa:(.*)", report)
+    return match.group(1).strip() if match and ",exec," in report else None
+
+
+def _flush() -> None:
+    """What Python and C have buffered goes where it belongs."""
+    import ctypes
+
+    sys.stdout.flush()
+    ctypes.CDLL(None).fflush(None)
