@@ -203,6 +203,12 @@ def optimizer_variables(model: Any) -> List[Any]:
     return list(optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables)
 
 
+def optimizer_name(model: Any) -> str:
+    """The name that its optimizer gives the scope of what it computes."""
+    optimizer = model.optimizer
+    return str(optimizer.name if hasattr(optimizer, "name") else optimizer._name)
+
+
 def values(variables: List[Tuple[str, Any]]) -> Named:
     """Named variables as named arrays."""
     return [(name, np.asarray(variable.numpy())) for name, variable in variables]
