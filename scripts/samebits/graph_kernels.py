@@ -14,12 +14,13 @@ Named = Tuple[str, str]  # a node's name with those of the calls around it, its 
 # What moves, shapes or keeps numbers, and what steers: it computes none.
 _IDLE = (
     "Const Placeholder Identity IdentityN StopGradient PreventGradient Snapshot NoOp Assert "
-    "_Arg _Retval _Send _Recv _HostSend _HostRecv ControlTrigger IteratorGetNext "
+    "_Arg _Retval _Send _Recv _HostSend _HostRecv ControlTrigger "
     "Shape ShapeN Size Rank Reshape ExpandDims Squeeze Cast Bitcast Fill ZerosLike OnesLike "
     "Pack Unpack Slice StridedSlice StridedSliceGrad Transpose ConcatV2 ConcatOffset Split SplitV "
     "ReverseV2 Range InvertPermutation BroadcastGradientArgs BroadcastTo Tile Pad PadV2 GatherV2 "
     "_MklTranspose VarHandleOp VarIsInitializedOp ReadVariableOp AssignVariableOp VariableShape "
     "Switch Merge Enter Exit NextIteration LoopCond "
+    "IteratorGetNext IteratorGetNextAsOptional "
     "OptionalFromValue OptionalGetValue OptionalHasValue OptionalNone"
 )
 _BOOKKEEPING = frozenset(_IDLE.split())
