@@ -203,10 +203,10 @@ def optimizer_variables(model: Any) -> List[Any]:
     return list(optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables)
 
 
-def optimizer_name(model: Any) -> str:
-    """The name that its optimizer gives the scope of what it computes."""
-    optimizer = model.optimizer
-    return str(optimizer.name if hasattr(optimizer, "name") else optimizer._name)
+def optimizer_name(model: Any) -> Optional[str]:
+    """The name that its optimizer gives the scope of what it computes; None where it has none."""
+    names = [getattr(model.optimizer, name, None) for name in ("name", "_name")]
+    return next((str(name) for name in names if name is not None), None)
 
 
 def values(variables: List[Tuple[str, Any]]) -> Named:
