@@ -384,6 +384,7 @@ checkpoint compare:
         launch=LAUNCH,
         script=f"{SCRIPTS}/compare.py",
         code=code_of("compare.py"),
+        atlas=Path(workflow.basedir, "docs/atlas.json"),
         control=lambda wildcards: folders(wildcards)[0],
         replicas=lambda wildcards: folders(wildcards)[1:],
     output:
@@ -399,7 +400,8 @@ checkpoint compare:
         f"compare the runs bit for bit ({{wildcards.comparison}}){OF}"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --"
-        " {input.script:q} --control {input.control:q} {params.replicas} --output {output:q}"
+        " {input.script:q} --control {input.control:q} {params.replicas}"
+        " --atlas {input.atlas:q} --output {output:q}"
 
 
 # ---- certify: graded, signed, for people and for programs --------------------------------------

@@ -3,21 +3,23 @@
 
 INPUTS      --control  folder of the run that the others are held against
             --replica  folder of another run of the same experiment; once per run
+            --atlas    atlas.json: which kernels depend on the CPU; not needed
 OUTPUTS     --output   comparison.json
 GUARANTEES  measures and does not judge: exit 0 with "identical": false when runs differ;
             "identical" is true only when history, weights, optimizer state and trace of every run
             are there and equal in every bit, dtype, shape, name and order (a NaN equals the same
             NaN only, 0.0 is not -0.0); of a run that differs, the first step and the tensors that
-            do; bits planted in a copy of the control's data tell whether the comparison sees
-            them; digests are taken again from the stored elements; a damaged artefact, runs of
-            different experiments or parts of one, or the same run twice are errors and leave no
-            output; memory stays bounded whatever the size of the weights
+            do, and of one on another CPU the layers with a kernel that the atlas lists; bits
+            planted in a copy of the control's data tell whether the comparison sees them; digests
+            are taken again from the stored elements; a damaged artefact, runs of different
+            experiments or parts of one, or the same run twice are errors and leave no output;
+            memory stays bounded whatever the size of the weights
 """
 
 import argparse
 from pathlib import Path
 
-from samebits import canonical, errors, seal
+from samebits import canonical, errors, seal, suspects
 from samebits.comparison import compare
 
 
@@ -25,6 +27,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Hold training runs against each other.")
     parser.add_argument("--control", type=Path, required=True, metavar="DIR")
     parser.add_argument("--replica", type=Path, required=True, metavar="DIR", action="append")
+    parser.add_argument("--atlas", type=Path, metavar="FILE")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE")
     return parser.parse_args()
 
@@ -32,7 +35,8 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Compare and write the comparison."""
     args = _arguments()
-    comparison = compare(args.control, args.replica)
+    atlas = suspects.read_atlas(args.atlas) if args.atlas else None
+    comparison = compare(args.control, args.replica, atlas)
     canonical.write_json(args.output, seal.sealed(comparison))
     print("identical" if comparison["identical"] else "not identical")
     return 0

@@ -36,6 +36,7 @@ from samebits import (
     canary,
     canonical,
     checkpoints,
+    executed,
     history,
     interrupts,
     keyed,
@@ -98,6 +99,7 @@ class _Training:
         self.failure: Optional[Dict[str, str]] = None
         self.model: Any = None
         self.trace: Any = None
+        self.executed: Optional[List[executed.Entry]] = None
         self.store: Optional[checkpoints.Store] = None
         self.epochs: Optional[List[Dict[str, Any]]] = None  # those that were drawn
         self.seconds = 0.0
@@ -151,21 +153,37 @@ def _train(task: training.Task, record: Any, options: argparse.Namespace) -> _Tr
 
 def _fit(task: training.Task, result: _Training, record: Any, options: argparse.Namespace) -> None:
     """Train the model, in one piece or from checkpoint to checkpoint."""
-    config, rows = record["config"], options.output.parent
     if options.spot is not None:
         result.epochs = _fit_drawn(task, result.model, record, options)
         return
     progress = training.progress(task.tf, options.run, task.trainer["epochs"])
+    watch = executed.Watch(task.tf, result.model)
+    try:
+        _fit_all(task, result, record, options, [watch.callback(), progress])
+    finally:
+        watch.rest()
+    result.executed = watch.found
+
+
+def _fit_all(
+    task: training.Task,
+    result: _Training,
+    record: Any,
+    options: argparse.Namespace,
+    callbacks: List[Any],
+) -> None:
+    """Train all epochs, or those that its checkpoints leave."""
+    config, rows = record["config"], options.output.parent
     if not resuming.is_wanted(task.trainer):
         result.trace = Trace(task, result.model, config["trace"], rows)
-        result.history = task.fit(result.model, [result.trace.callback(), progress])
+        result.history = task.fit(result.model, [result.trace.callback(), *callbacks])
         return
     seeds = _seeds(task, result.model, config, options)
     identity = resuming.identity(record, options.source_path)
     result.store = checkpoints.Store(options.checkpoints, identity, options.run == CONTROL)
     epochs = resuming.Epochs(task, result.model, seeds, result.store)
     result.trace = epochs.trace(config["trace"], rows)
-    result.history = epochs.fit(result.trace, [result.trace.callback(), progress])
+    result.history = epochs.fit(result.trace, [result.trace.callback(), *callbacks])
 
 
 def _fit_drawn(task: training.Task, model: Any, record: Any, options: argparse.Namespace) -> Any:
@@ -254,10 +272,16 @@ def _describe(tf: Any, result: _Training, options: argparse.Namespace) -> Dict[s
         "framework": run_record.framework(tf, options.lock),
         "machine": dict(machine.record(), gpu=machine.gpu(tf)),
         "source": training.source_files(options.source_path),
-        "model": training.describe(result.model) if completed else None,
+        "model": _model(result) if completed else None,
         "trace": result.trace.describe() if completed and result.trace else None,
         "checkpoints": result.store.describe() if completed and result.store else None,
     }
+
+
+def _model(result: _Training) -> Dict[str, Any]:
+    """The model, and what its first batch executed; epochs that were drawn are not watched."""
+    described = training.describe(result.model)
+    return described if result.epochs is not None else dict(described, executed=result.executed)
 
 
 def _run(record: Dict[str, Any], options: argparse.Namespace, clock: run_record.Clock) -> str:

@@ -9,7 +9,6 @@ to 3.13, TensorFlow 2.8 to 2.21.
 
 import json
 import os
-import re
 import signal
 import zlib
 from collections import Counter
@@ -18,6 +17,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 
 import numpy as np
 
+from samebits import graph_kernels
 from samebits.operations import Operation
 
 VALUE, GRADIENT = "value", "gradient"
@@ -289,17 +289,6 @@ def _as_bfloat16(single: np.ndarray) -> np.ndarray:
 
 # --- what is really executed --------------------------------------------------------------------
 
-# Nothing is computed, or only shapes and indices are.
-_BOOKKEEPING = frozenset(
-    "Const Placeholder Identity IdentityN _Arg _Retval NoOp Shape ShapeN Size Rank Reshape Cast "
-    "ExpandDims Squeeze Pack StridedSlice Slice Fill ZerosLike OnesLike BroadcastGradientArgs "
-    "VarHandleOp AssignVariableOp ReadVariableOp ConcatOffset Range InvertPermutation Bitcast "
-    "_HostSend _HostRecv _Send _Recv".split()
-)
-
-_ONEDNN = re.compile("^_Mkl(?:Native)?")
-_PUBLIC_FUSED = re.compile("FusedBatchNorm(Grad)?(V[23])?")  # other fused ops begin with _
-
 
 def kernels(nodes: Dict[str, Any], name: str) -> List[str]:
     """The kernels on the way to a node of an executed graph, as ``Rsqrt float32``, sorted."""
@@ -311,28 +300,5 @@ def kernels(nodes: Dict[str, Any], name: str) -> List[str]:
         seen.add(name)
         node = nodes[name]
         waiting += [i.lstrip("^").partition(":")[0] for i in node.input]
-        if node.op not in _BOOKKEEPING:
-            found.add(kernel(node))
+        found.update(graph_kernels.of_node(node))
     return sorted(found)
-
-
-def kernel(node: Any) -> str:
-    """A node's op and the dtype that it computes in, whether or not oneDNN has taken it."""
-    return " ".join([_public(node.op), *_dtype(node)])
-
-
-def _public(op: str) -> str:
-    """What an op is called before a graph is handed to oneDNN."""
-    name = _ONEDNN.sub("", op)
-    private = name.startswith("Fused") and not _PUBLIC_FUSED.fullmatch(name)
-    return "_" + name if private else name
-
-
-def _dtype(node: Any) -> Iterator[str]:
-    from tensorflow.python.framework import dtypes
-
-    for key in ("T", "dtype"):
-        number = node.attr[key].type if key in node.attr else 0
-        if number:
-            yield dtypes.as_dtype(number).name
-            return

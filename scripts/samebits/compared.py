@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samebits import divergence_drawing, drawing, wording
+from samebits import divergence_drawing, drawing, suspected, wording
 
 MOST_SHOWN = 3  # differing runs of which everything is shown; the others are listed
 MOST_DIFFERENCES = 40  # of one run
+MOST_SUSPECTS = 12  # layers in the table of one run
+_FEW_SUSPECTS = 3  # of a run that is listed
 _MEANINGS = {
     "history": "loss and metrics of every epoch",
     "weights": "every number that the model learned",
@@ -30,6 +32,7 @@ class Compared:
     changed: tuple[str, ...]  # titles of what was varied in it
     lifted: str | None  # title of the pin that was lifted in it
     result: Mapping[str, Any]
+    record: Mapping[str, Any]  # empty where the certificate has none
 
     @property
     def tried(self) -> bool:
@@ -75,6 +78,7 @@ def compared(report: Mapping[str, Any]) -> list[Compared]:
             tuple(changed.get(run["run"], ())),
             pins.get(run["run"]),
             run,
+            report["records"]["runs"].get(run["run"]) or {},
         )
         for comparison in report["comparisons"]
         for run in comparison["runs"]
@@ -172,7 +176,21 @@ def _parting(run: Compared) -> dict[str, Any]:
     if run.result["divergence"] is None:
         where = _ENDS.get(run.status[1], "Nothing tells where.")
         return {"run": run, "where": where, "loss": ""}
-    return {"run": run} | told(run.result["divergence"])
+    return {"run": run} | told(run.result["divergence"]) | _suspects(run)
+
+
+def _suspects(run: Compared) -> dict[str, Any]:
+    """What the atlas says of a run on another CPU: in a table where layers are named, and in words.
+
+    ``more``: how many layers are beyond the table.
+    """
+    suspects = run.result.get("suspects")
+    if suspects is None:
+        return {}
+    layers = suspects["layers"] or []
+    table, more = layers[:MOST_SUSPECTS], max(0, len(layers) - MOST_SUSPECTS)
+    said = suspected.sentence(suspects, run.record, _FEW_SUSPECTS)
+    return {"suspects": {"said": said, "table": table, "more": more, "atlas": suspects["atlas"]}}
 
 
 def told(divergence: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,13 @@ against the run's own index and record. A damaged artefact is an error, never a 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from samebits import arrays, canonical, divergence, history, seal, states
+from samebits import arrays, canonical, divergence, history, seal, states, suspects
 from samebits.difference import Tensors, compare_artefact
 from samebits.divergence import LOSS, SAMPLE_STEP, STEP, Traced
 from samebits.errors import SamebitsError, all_problems, explain_os_error
@@ -42,6 +42,7 @@ class Run:
     steps: int
     canary_seed: int | None
     checkpoints: tuple[str, ...] | None = None  # digests of its states, in epochs
+    record: Mapping[str, Any] = field(default_factory=dict)  # all that it says
 
     @property
     def artefacts(self) -> tuple[str, ...]:
@@ -93,6 +94,7 @@ def _run(folder: Path, record: Mapping[str, Any]) -> Run:
         steps=int(trace["steps"]),
         canary_seed=None if canary is None else int(canary["seed"]),
         checkpoints=states.of_record(record),
+        record=record,
     )
 
 
@@ -198,12 +200,14 @@ def _checked(runs: Sequence[Run]) -> Opened:
 # --- comparing -----------------------------------------------------------------------------
 
 
-def compare(control: Path, replicas: Sequence[Path]) -> dict[str, Any]:
+def compare(
+    control: Path, replicas: Sequence[Path], atlas: suspects.Atlas | None = None
+) -> dict[str, Any]:
     """The comparison of runs as JSON. Raises SamebitsError when they cannot be compared."""
     runs = [read_run(folder) for folder in (control, *replicas)]
     _refuse_unfit(runs)
     tensors = _checked(runs)
-    compared = [_compare_run(runs[0], run, tensors) for run in runs[1:]]
+    compared = [_compare_run(runs[0], run, tensors, atlas) for run in runs[1:]]
     return {
         "format": FORMAT,
         "identical": all(run["identical"] for run in compared),
@@ -217,23 +221,36 @@ def compare(control: Path, replicas: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _compare_run(control: Run, replica: Run, tensors: Opened) -> dict[str, Any]:
+def _compare_run(
+    control: Run, replica: Run, tensors: Opened, atlas: suspects.Atlas | None
+) -> dict[str, Any]:
     compared = [
         compare_artefact(name, tensors.get((control.name, name)), tensors.get((replica.name, name)))
         for name in ARTEFACTS
     ]
     identical = all(artefact["identical"] for artefact in compared)
     checkpoints = states.compare(control.checkpoints, replica.checkpoints)
-    parted = None
-    if not identical and control.artefacts and replica.artefacts:
-        parted = divergence.divergence(_traced(control, tensors), _traced(replica, tensors))
     return {
         "run": replica.name,
         "identical": identical and (checkpoints is None or checkpoints["identical"]),
         "artefacts": compared,
         "checkpoints": checkpoints,
-        "divergence": parted,
-    }
+        "divergence": None,
+    } | ({} if identical else _parted(control, replica, tensors, atlas))
+
+
+def _parted(
+    control: Run, replica: Run, tensors: Opened, atlas: suspects.Atlas | None
+) -> dict[str, Any]:
+    """Where two completed runs part, and on another CPU which layers the atlas suspects."""
+    if not control.artefacts or not replica.artefacts:
+        return {}
+    traced = _traced(control, tensors), _traced(replica, tensors)
+    found = {"divergence": divergence.divergence(*traced)}
+    if atlas is not None and suspects.is_elsewhere(control.record, replica.record):
+        parting = divergence.parting(*traced)
+        found["suspects"] = suspects.suspects(atlas, replica.record, parting)
+    return found
 
 
 def _traced(run: Run, tensors: Opened) -> Traced:

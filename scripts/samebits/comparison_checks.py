@@ -6,7 +6,7 @@ Checks as in checks.py: each yields what it finds wrong, as sentences.
 from collections.abc import Iterator
 from typing import Any
 
-from samebits import protocol, states
+from samebits import protocol, states, suspect_checks
 from samebits.checks import ARTEFACTS, COMPLETED, NOT_TRIED, TITLES, Check, same
 from samebits.evidence import Evidence, comparison_name
 from samebits.protocol import PlannedComparison, PlannedRun
@@ -109,6 +109,8 @@ def _compared_inputs(
         replica = records[run["run"]]
         if control is not None and replica is not None:
             yield from _compared_digests(control, replica, run, f"{where}: {run['run']}")
+            for wrong in suspect_checks.problems(control, replica, run):
+                yield f"{where}: {run['run']}: {wrong}"
 
 
 def _compared_digests(control: Any, replica: Any, run: Any, where: str) -> Iterator[str]:

@@ -99,22 +99,27 @@ def tensor_names(trace: Tensors) -> list[str]:
     return [name[len(FINGERPRINT) :] for name in names if name.startswith(FINGERPRINT)]
 
 
-def divergence(control: Traced, replica: Traced) -> dict[str, Any]:
-    """Where two runs part and by how much, as JSON."""
+def parting(control: Traced, replica: Traced) -> Parting:
+    """The first steps at which the tensors that two runs both have differ."""
     theirs = set(tensor_names(replica.trace))
     common = [name for name in tensor_names(control.trace) if name in theirs]
     rows = _Aligned(control.trace, replica.trace, STEP)
-    parting = _parting(rows, [(name, name) for name in common])
-    step, loss = parting.step, parting.loss
+    return _parting(rows, [(name, name) for name in common])
+
+
+def divergence(control: Traced, replica: Traced) -> dict[str, Any]:
+    """Where two runs part and by how much, as JSON."""
+    rows, parts = _Aligned(control.trace, replica.trace, STEP), parting(control, replica)
+    step, loss = parts.step, parts.loss
     return {
         "every": max(control.every, replica.every, key=RESOLUTIONS.index),
         "step": step,
         "epoch": _epoch(control, step),
-        "tensors": parting.first_tensors,
+        "tensors": parts.first_tensors,
         "loss_step": loss,
         "loss_first": loss is not None and (step is None or loss < step),
         "loss_curve": _loss_curve(rows),
-        "curves": list(_curves(control, replica, parting)),
+        "curves": list(_curves(control, replica, parts)),
         "histograms": list(_histograms(control.weights, replica.weights)),
     }
 
@@ -126,10 +131,10 @@ def canary(control: Tensors, other: Tensors) -> dict[str, Any]:
     second model of a process has other names.
     """
     pairs = list(zip(tensor_names(control), tensor_names(other), strict=False))
-    parting = _parting(_Aligned(control, other, STEP), pairs)
-    steps = [step for step in (parting.step, parting.loss) if step is not None]
+    parts = _parting(_Aligned(control, other, STEP), pairs)
+    steps = [step for step in (parts.step, parts.loss) if step is not None]
     step = min(steps, default=None)
-    tensors = parting.first_tensors if step == parting.step else []
+    tensors = parts.first_tensors if step == parts.step else []
     return {"differs": step is not None, "step": step, "tensors": tensors}
 
 
@@ -183,23 +188,23 @@ def _thinned(distances: Array) -> Array:
     return np.array(sorted(keep))
 
 
-def _curves(control: Traced, replica: Traced, parting: Parting) -> Iterator[dict[str, Any]]:
+def _curves(control: Traced, replica: Traced, parts: Parting) -> Iterator[dict[str, Any]]:
     """The largest distance among each tensor's sampled elements, snapshot by snapshot."""
     snapshots = _Aligned(control.trace, replica.trace, SAMPLE_STEP)
-    chosen = _chosen(control, replica, parting)
-    for name in (name for name in parting.tensors if name in chosen):
+    chosen = _chosen(control, replica, parts)
+    for name in (name for name in parts.tensors if name in chosen):
         left, right = snapshots.rows(SAMPLE + name, SAMPLE + name)
         largest = _distances(left, right).max(axis=1, initial=0)
         yield {"name": name} | _curve(snapshots.steps, largest)
 
 
-def _chosen(control: Traced, replica: Traced, parting: Parting) -> set[str]:
+def _chosen(control: Traced, replica: Traced, parts: Parting) -> set[str]:
     """The tensors with a curve: those that differ first, of these the largest."""
     comparable = set(_comparable(control.trace, replica.trace, SAMPLE))
     size = {entry.name: elements(entry) for entry in control.weights.entries}
     found = [
         (step, -size.get(name, 0), name)
-        for name, step in parting.tensors.items()
+        for name, step in parts.tensors.items()
         if step is not None and SAMPLE + name in comparable
     ]
     return {name for *_, name in sorted(found)[:_CURVES]}

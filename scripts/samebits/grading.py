@@ -9,18 +9,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samebits import checks, comparison_checks, protocol
+from samebits import checks, comparison_checks, protocol, suspected, variations
 from samebits.checks import ARTEFACTS, COMPLETED, FAILED, TITLES
 from samebits.checks import UNSUPPORTED as REFUSED
 from samebits.evidence import Evidence
 from samebits.findings import Findings, findings
 from samebits.verdicts import (
+    DIFFERENT,
     INCONCLUSIVE,
     NOT_REPRODUCIBLE,
     REPRODUCIBLE,
     UNSUPPORTED,
     WITHIN_TOLERANCE,
 )
+
+CPU = "cpu"  # the variation
+MOST_NAMED = 3  # in one reason
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ def _judge(evidence: Evidence, found: Findings) -> Grade:
     if not found.differing:
         return Grade(REPRODUCIBLE, tuple(_agreement(evidence)), found)
     compared = [_result(evidence, *pair) for pair in found.differing]
-    reasons = (*_dependence(found), *_first(compared), *_differences(evidence, found))
+    why = (*_dependence(found), *dict.fromkeys(_suspects(evidence, found)))
+    reasons = (*why, *_first(compared), *_differences(evidence, found))
     within = _within(evidence.config.content["protocol"]["tolerance"], compared)
     if within is None:
         return Grade(NOT_REPRODUCIBLE, reasons, found)
@@ -128,6 +133,18 @@ def _dependence(found: Findings) -> Iterator[str]:
             yield "No variation alone changes the bits: several together do, or it is a rare race."
 
 
+def _suspects(evidence: Evidence, found: Findings) -> Iterator[str]:
+    """What the atlas says of the runs by which the bits were seen to depend on the CPU."""
+    culprits = [v.run for v in found.variations if v.key == CPU and v.outcome == DIFFERENT]
+    if variations.TITLES[CPU] not in found.depends_on:
+        return
+    for comparison in evidence.comparisons:
+        for result in comparison.content["runs"]:
+            if result["run"] in culprits and "suspects" in result:
+                record = evidence.record(result["run"])
+                yield suspected.sentence(result["suspects"], record, MOST_NAMED)
+
+
 def _first(compared: Sequence[Any]) -> Iterator[str]:
     """Where the first of the differing runs parts from the control."""
     divergence, run = compared[0]["divergence"], compared[0]["run"]
@@ -175,7 +192,8 @@ def _difference(control: str, run: str, artefact: Any) -> str:
 
 
 def _shortened(names: Sequence[str]) -> str:
-    return _list(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return _list(names[:MOST_NAMED]) + more
 
 
 def _agreement(evidence: Evidence) -> Iterator[str]:

@@ -62,6 +62,7 @@ def _template() -> Template:
         "few": wording.few,
         "exact": drawing.number,
         "pretty": _pretty,
+        "at_step": wording.at_step,
     }
     return templates.template(TEMPLATE, filters)
 

@@ -203,6 +203,12 @@ def optimizer_variables(model: Any) -> List[Any]:
     return list(optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables)
 
 
+def optimizer_name(model: Any) -> Optional[str]:
+    """The name that its optimizer gives the scope of what it computes; None where it has none."""
+    names = [getattr(model.optimizer, name, None) for name in ("name", "_name")]
+    return next((str(name) for name in names if name is not None), None)
+
+
 def values(variables: List[Tuple[str, Any]]) -> Named:
     """Named variables as named arrays."""
     return [(name, np.asarray(variable.numpy())) for name, variable in variables]

@@ -124,6 +124,13 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
 
 
+def at_step(step: int | None) -> str:
+    """When a layer's own tensors first differ, in a table."""
+    if step is None:
+        return "in no tensor of its own"
+    return f"step {step:,}" if step else "the start"
+
+
 # --- commands ----------------------------------------------------------------------------------
 
 

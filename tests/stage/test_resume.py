@@ -70,6 +70,8 @@ def test_a_run_that_is_killed_twice_ends_as_one_that_was_not(mlp: Training) -> N
     assert mlp.run("killed") == 0, mlp.log("killed")
     assert mlp.result("killed") == mlp.result()
     record = mlp.record("killed")
+    assert record["model"]["executed"]
+    assert record["model"] == mlp.record()["model"]
     resumed = record["checkpoints"]["resumed"]
     assert len(resumed) == 2 and resumed[0] in (1, 2) and resumed[1] in (3, 4)
     said = ", ".join(map(str, resumed))

@@ -65,6 +65,7 @@ def again(made: Training, report: Any, drawn: Sequence[int], kept: Path | None =
     record = canonical.read_json(run / "record.json")
     assert list(evidence.violations(record, "spotRecord")) == []
     assert record["source"] == made.record()["source"]
+    assert "executed" not in record["model"]
     return spot.build(report, "0" * 64, record, ISSUE)
 
 

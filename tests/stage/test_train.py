@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline import ROOT, SCRIPTS, Workspace, command, skip_without
-from samebits import arrays, canonical, fingerprint, history, pins
+from samebits import arrays, canonical, evidence, fingerprint, history, pins
 from samebits.configure import configure
 
 RECIPES = [
@@ -115,6 +115,27 @@ def published(stage: Stage, python: Path, recipe: str) -> Any:
     said = command(python, *script, "--output", output, cwd=stage.folder, variables=variables)
     assert "True" in said.stdout.splitlines()
     return np.load(output)
+
+
+@pytest.mark.parametrize(("framework", "recipe", "python"), RECIPES)
+@pytest.mark.parametrize("checkpoint", ["none", "epoch"])
+def test_the_record_tells_what_was_executed(
+    stage: Stage, framework: str, recipe: str, python: str, checkpoint: str
+) -> None:
+    skip_without(python)
+    trainer = {"epochs": 1, "checkpoint": checkpoint}
+    config = stage.config(framework=framework, determinism=recipe, trainer=trainer)
+    flags = ["--checkpoints", stage.folder / "checkpoints"] if checkpoint == "epoch" else []
+    done, output = stage.train(config, flags=flags)
+    assert done.returncode == 0, done.stdout
+    record = record_of(output)
+    assert list(evidence.violations(record, "trainRecord")) == []
+    executed = record["model"]["executed"]
+    if framework == "tf2.1":
+        assert executed is None
+    else:
+        layers = ["dense", "dense_1", "softmax", "optimizer", "loss, metrics, input"]
+        assert [layer["layer"] for layer in executed] == layers
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,9 @@ ISSUERS_WORD = {
 # What only a run can know, of itself. It is bound by the digest of its record, and the record by
 # nothing: who has the issuer's key can write any. None of it decides about a verdict.
 RUNS_WORD = {
-    "records.runs.*: key added|without timing": "keys that no format knows, or that need not be",
+    "records.runs.*: key added|without timing|without model": "keys that no format knows, or that "
+    "need not be",
+    "records.runs.*.model.**": "what it executed: its suspects are held against it",
     "records.runs.*.timing.**": "when it ran, how long, how much memory it took",
     "records.runs.*.process: key added|without pid": "as above",
     "records.runs.*.process.pid": "its number at that time",
@@ -170,6 +172,7 @@ RUNS_WORD = {
     "comparisons.*.runs.*.artefacts: * swapped": "an order without a meaning",
     "comparisons.*.runs.*.artefacts.*.differences.**": "how far runs are apart: needs the arrays",
     "comparisons.*.runs.*.divergence.**": "where runs part: needs the arrays",
+    "comparisons.*.runs.*.suspects.atlas": "which atlas it was: whoever has it can tell",
     "lock.name": "what the lock is called: its digest counts",
 }
 

@@ -132,6 +132,23 @@ def test_the_portable_profile_gives_the_same_bits_on_other_cpus(
 
 
 @pytest.mark.slow
+@needs_qemu
+def test_where_the_bits_depend_on_the_cpu_the_atlas_tells_by_which_layer(
+    workspace: Workspace,
+) -> None:
+    asked = (
+        f"{SMALL} determinism=portable protocol.cpu={{models: [Haswell], samples: 96, epochs: 1}}"
+    )
+    model = "model=custom model._target_=planted.rsqrt"
+    certificate = workspace.certify("diagnosed", ZOO, f"overrides={asked} {model}")
+    assert certificate["verdict"] == "NOT REPRODUCIBLE"
+    assert certificate["scope"]["depends_on"] == ["CPU"]
+    (reason,) = [reason for reason in certificate["reasons"] if "atlas" in reason]
+    assert "divergence: by_length (" in reason
+    assert "Rsqrt float32" in reason
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is only one CPU")
 def test_where_threads_are_not_pinned_an_older_tensorflow_depends_on_the_number_of_cpus(
     workspace: Workspace,

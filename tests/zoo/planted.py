@@ -165,6 +165,16 @@ def _normalized(layer):
     )
 
 
+def rsqrt():
+    """The same, written by hand: each row is divided by its length."""
+
+    class ByLength(tf.keras.layers.Layer):
+        def call(self, x):
+            return x * tf.math.rsqrt(1.0 + tf.reduce_sum(x * x, axis=-1, keepdims=True))
+
+    return _normalized(ByLength(name="by_length"))
+
+
 def python_random():
     """Covered by a pin: the seed of Python's generator."""
     return _model(random.getrandbits(30))

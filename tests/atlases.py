@@ -1,0 +1,57 @@
+"""A small atlas, made by hand: what the tests of the diagnosis hold runs against."""
+
+from pathlib import Path
+from typing import Any
+
+from samebits import canonical, suspects
+
+EXECUTED = [
+    {
+        "layer": "dense",
+        "class": "Dense",
+        "tensors": ["dense/kernel", "dense/bias"],
+        "kernels": ["_MklNativeFusedMatMul float32"],
+    },
+    {"layer": "norm", "class": "Norm", "tensors": [], "kernels": ["Mul float32", "Rsqrt float32"]},
+    {"layer": "optimizer", "class": None, "tensors": [], "kernels": ["Rsqrt float32"]},
+]
+
+
+def atlas(*kernels: str, tensorflow: str = "2.21.0") -> dict[str, Any]:
+    """An atlas that lists these kernels for one TensorFlow, each as an op of its own."""
+    here = {"tensorflow": tensorflow, "onednn": True, "threads": 1, "isa": "AVX2"}
+    here["isa_in_force"] = "Intel AVX2"
+    return {
+        "format": "samebits-atlas-1",
+        "machine": {"cpu": "AMD EPYC 9R45"},
+        "emulator": "qemu-x86_64 7.2",
+        "frameworks": [{"tensorflow": tensorflow, "wheel": "b" * 64}],
+        "conditions": [
+            here | {"cpu": "native", "reference": None},
+            here | {"cpu": "Haswell", "reference": 0},
+        ],
+        "ops": [
+            {
+                "name": kernel.partition(" ")[0].lower(),
+                "group": "elementwise",
+                "dtype": kernel.partition(" ")[2],
+                "output": "value",
+                "elements": 566,
+                "kernels": {tensorflow: [kernel]},
+                "different": {"1": {"elements": 51, "ulp": 1}},
+            }
+            for kernel in kernels
+        ],
+    }
+
+
+def known(*kernels: str, tensorflow: str = "2.21.0") -> suspects.Atlas:
+    """The same, as compare.py has read it."""
+    content = atlas(*kernels, tensorflow=tensorflow)
+    return suspects.Atlas(content, canonical.digest(content))
+
+
+def write(path: Path, *kernels: str, tensorflow: str = "2.21.0") -> Path:
+    """The same as a file."""
+    canonical.write_json(path, atlas(*kernels, tensorflow=tensorflow))
+    return path
