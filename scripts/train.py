@@ -26,7 +26,7 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 import argparse
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
@@ -36,6 +36,7 @@ from samebits import (
     canary,
     canonical,
     checkpoints,
+    exact,
     executed,
     history,
     interrupts,
@@ -245,9 +246,12 @@ def _refuse_unpinned(profile: Mapping[str, Any], lifted: List[str]) -> None:
 
 
 def _prepare(
-    config: Any, lifted: List[str], applied: Mapping[str, str], name: str
+    config: Any, lifted: List[str], applied: Mapping[str, str], name: str, ends: ExitStack
 ) -> Tuple[Any, List[Setting], float]:
-    """TensorFlow, imported and pinned; every setting as probed; seconds that the import took."""
+    """TensorFlow, imported and pinned; every setting as probed; seconds that the import took.
+
+    ``ends``: called when the run has ended, so that ops that were replaced are again what they were.
+    """
     _refuse_unpinned(config["determinism"], lifted)
     profile, framework = pins.lift(config["determinism"], lifted), config["framework"]
     found = settings.refuse_wrong(settings.of_process(profile, variations.variables(applied)))
@@ -256,6 +260,8 @@ def _prepare(
     settings.apply_to_tensorflow(tf, profile)
     found += settings.refuse_wrong(settings.of_tensorflow(tf, framework, profile))
     machine.require_visible_gpu(tf, framework["gpus"])
+    ends.enter_context(exact.replaced(tf, profile.get("replacements", ())))
+    found += settings.refuse_wrong(settings.of_exact(tf, profile))
     seeds = settings.seed_everything(tf, profile["seeding"], config["seed"], lifted)
     found += settings.refuse_wrong(seeds)
     say("{}: TensorFlow {} imported in {:.0f} s".format(name, tf.__version__, seconds))
@@ -284,11 +290,13 @@ def _model(result: _Training) -> Dict[str, Any]:
     return described if result.epochs is not None else dict(described, executed=result.executed)
 
 
-def _run(record: Dict[str, Any], options: argparse.Namespace, clock: run_record.Clock) -> str:
+def _run(
+    record: Dict[str, Any], options: argparse.Namespace, clock: run_record.Clock, ends: ExitStack
+) -> str:
     """Train and write the folder; returns how it ended, for the user."""
     config, lifted = record["config"], options.lift
     applied = record["variations"]["applied"]
-    tf, found, import_seconds = _prepare(config, lifted, applied, options.run)
+    tf, found, import_seconds = _prepare(config, lifted, applied, options.run, ends)
     task = _task(tf, config, options)
     result = _train(task, record, options)
     how = "passed to compile(); this TensorFlow or this model may lack it"
@@ -353,7 +361,8 @@ def _made(record: Dict[str, Any], options: argparse.Namespace, clock: run_record
     """The run, unless there is nothing to make; returns how it ended, for the user."""
     # A replica is needed even where nothing can be varied: that is what `twice` makes.
     if not run_record.could_not_vary(record) or options.canary:
-        return _run(record, options, clock)
+        with ExitStack() as ends:
+            return _run(record, options, clock, ends)
     record["timing"] = clock.timing(0.0, 0.0)
     with canonical.whole_folder(options.output) as folder:
         canonical.write_json(folder / "record.json", seal.sealed(record))

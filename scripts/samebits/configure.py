@@ -304,6 +304,11 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(".")))
 
 
+def _nearest_profile(framework: Mapping[str, Any]) -> str:
+    """The strictest profile that an older TensorFlow can be given."""
+    return "portable" if _version(framework["tensorflow"]) >= (2, 8) else "tf21"
+
+
 def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[str]:
     """Values that are each right but not together, and what would be."""
     framework, profile = resolved["framework"], resolved["determinism"]
@@ -311,7 +316,7 @@ def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[
         yield (
             f"determinism={profile[OPTION]} needs TensorFlow >= {profile['minimum_tensorflow']}, "
             f"got framework={framework[OPTION]} ({framework['tensorflow']}); "
-            "use determinism=tf21 with it"
+            f"use determinism={_nearest_profile(framework)} with it"
         )
     if profile["op_determinism"] and profile["seeding"] is None:
         yield "determinism: op determinism without seeds makes random ops fail; set seeding"

@@ -559,20 +559,20 @@ def _batch_normalization_2d(tf: Any, x: Any, kernel: Any, gamma: Any, beta: Any)
 
 
 def _optimizers(tf: Any) -> Iterator[Operation]:
-    """As Keras 3 writes them, and the kernels that Keras 2 calls. v, m, g: variable, slot, gradient."""
+    """Updates as Keras 3 writes them, and the kernels that Keras 2 calls.
+
+    v, m, g: variable, slot, gradient. The step is large, so that its low bits are seen in v.
+    """
     sqrt = tf.sqrt
     table = {
         "sgd_momentum": ("real real real", lambda v, m, g: v + (0.9 * m - 0.01 * g)),
-        "adam": ("real positive real", lambda v, m, g: v - m * 0.001 / (sqrt(m + g * g) + 1e-7)),
-        "rmsprop": ("real positive real", lambda v, m, g: v - 0.001 * g / sqrt(m + g * g + 1e-7)),
-        "adagrad": ("real positive real", lambda v, m, g: v - 0.001 * g / sqrt(m + g * g + 1e-7)),
-        "adadelta": (
-            "real positive real",
-            lambda v, m, g: v - sqrt(m + 1e-7) * g / sqrt(m + g * g + 1e-7),
-        ),
-        "adamax": ("real positive real", lambda v, m, g: v - 0.001 * g / (tf.maximum(m, abs(g)) + 1e-7)),
-        "lion": ("real real real", lambda v, m, g: v - 0.001 * tf.sign(0.9 * m + 0.1 * g)),
-    }  # fmt: skip
+        "adam": ("positive real", lambda m, g: g * 0.001 / (sqrt(m + g * g) + 1e-7)),
+        "rmsprop": ("positive real", lambda m, g: g * 0.001 / sqrt(m + g * g + 1e-7)),
+        "adagrad": ("positive real", lambda m, g: g * 0.001 / sqrt(m + 1e-7)),
+        "adadelta": ("positive real", lambda m, g: sqrt(m + 1e-7) * g / sqrt(m + g * g + 1e-7)),
+        "adamax": ("positive real", lambda m, g: g * 0.001 / (tf.maximum(m, abs(g)) + 1e-7)),
+        "lion": ("real real", lambda m, g: 0.001 * tf.sign(0.9 * m + 0.1 * g)),
+    }
     yield from _operations("optimizers", table, [[(33, 17)] * 3])
     kernels = {
         "ResourceApplyAdam": ("real positive real", lambda *x: _apply(tf, "Adam", *x)),
@@ -590,11 +590,11 @@ _APPLY = {  # slots, and the numbers that follow them
     "Adam": (
         ("m", "v"),
         ("beta1_power", "beta2_power", "lr", "beta1", "beta2", "epsilon"),
-        (0.9, 0.999, 0.001, 0.9, 0.999, 1e-7),
+        (0.9, 0.999, 1.0, 0.9, 0.999, 1e-7),
     ),
-    "RMSProp": (("ms", "mom"), ("lr", "rho", "momentum", "epsilon"), (0.001, 0.9, 0.1, 1e-7)),
-    "AdagradV2": (("accum",), ("lr", "epsilon"), (0.001, 1e-7)),
-    "KerasMomentum": (("accum",), ("lr", "momentum"), (0.01, 0.9)),
+    "RMSProp": (("ms", "mom"), ("lr", "rho", "momentum", "epsilon"), (1.0, 0.9, 0.1, 1e-7)),
+    "AdagradV2": (("accum",), ("lr", "epsilon"), (1.0, 1e-7)),
+    "KerasMomentum": (("accum",), ("lr", "momentum"), (1.0, 0.9)),
 }
 
 

@@ -13,10 +13,14 @@ TITLES = {
     "inter_op_threads": "inter-op threads",
     "onednn": "oneDNN",
     "isa": "oneDNN ISA",
+    "replacements": "exact ops",
+    "rewriting": "graph rewriting",
     "python_seed": "Python seed",
     "numpy_seed": "NumPy seed",
     "tensorflow_seed": "TensorFlow seed",
 }  # type: Dict[str, str]
+# False is a value that a profile can pin.
+_SWITCHES = ("onednn", "rewriting")
 SEEDS = ("python_seed", "numpy_seed", "tensorflow_seed")
 # Environment variables through which a pin is set.
 _VARIABLES = {
@@ -29,8 +33,8 @@ _VARIABLES = {
 def pinned(profile: Mapping[str, Any]) -> List[str]:
     """The names of what a determinism profile pins."""
     names = [name for name in TITLES if profile.get(name) is not None]
-    if not profile["op_determinism"]:
-        names.remove("op_determinism")
+    # A list that is empty and a switch that is off pin nothing.
+    names = [name for name in names if profile[name] not in ([], False) or name in _SWITCHES]
     return names + (list(SEEDS) if profile["seeding"] is not None else [])
 
 
@@ -56,7 +60,9 @@ def _other(name: str, value: Any) -> Any:
         return "AVX2" if value == "SSE41" else "SSE41"
     if name in ("intra_op_threads", "inter_op_threads"):
         return 2 if value == 1 else 1
-    return not value  # oneDNN, op determinism
+    if name == "replacements":
+        return []
+    return not value  # oneDNN, op determinism, rewriting
 
 
 def _said(value: Any) -> str:

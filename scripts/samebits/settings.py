@@ -15,7 +15,7 @@ from typing import AbstractSet, Any, Dict, Iterable, List, Mapping, Optional, Tu
 
 import numpy as np
 
-from samebits import pins, strays, surroundings
+from samebits import exact, pins, strays, surroundings
 from samebits.errors import SamebitsError, all_problems
 
 _HASH_SEED = "PYTHONHASHSEED"
@@ -106,6 +106,8 @@ def apply_to_tensorflow(tf: Any, profile: Mapping[str, Any]) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(profile["inter_op_threads"])
     if profile["op_determinism"] and "TF_DETERMINISTIC_OPS" not in profile["environment"]:
         tf.config.experimental.enable_op_determinism()
+    if profile.get("rewriting") is False:
+        exact.stop_rewriting(tf)
 
 
 def of_tensorflow(
@@ -142,6 +144,24 @@ def _op_determinism(tf: Any, expected: bool) -> Setting:
         return Setting(name, expected, config.is_op_determinism_enabled(), "TensorFlow's own state")
     effective = os.environ.get("TF_DETERMINISTIC_OPS") in ("1", "true")
     return Setting(name, expected, effective, "TF_DETERMINISTIC_OPS; this TensorFlow cannot tell")
+
+
+def of_exact(tf: Any, profile: Mapping[str, Any]) -> List[Setting]:
+    """What is replaced, probed by computing with it; nothing where a profile does not speak of it.
+
+    The first ops that the process itself executes: after all that is asked of forked ones.
+    """
+    if profile.get("replacements") is None:
+        return []
+    how = "computed one number with each, and held it against float64"
+    passes = "tf.config.optimizer: " + ", ".join(exact.PASSES)
+    wanted, found = list(profile["replacements"]), exact.in_force(tf)
+    ordered = [name for name in wanted if name in found]
+    ordered += [name for name in found if name not in wanted]
+    return [
+        Setting("exact ops", wanted, ordered, how),
+        Setting("graph rewriting", profile["rewriting"], exact.rewriting(tf), passes),
+    ]
 
 
 def of_isa(expected: Optional[str], reported: Optional[str]) -> Setting:

@@ -1,0 +1,61 @@
+"""Train the models of tests/zoo/crossing.py one after the other; print a digest of each as JSON.
+
+    crossing_program.py PROFILE SAMPLES [MODEL ...]
+
+Started with what the profile pins in the environment, natively or by an emulator.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "zoo")]
+
+import crossing
+import numpy as np
+import tensorflow as tf
+
+from samebits import arrays, exact, settings, training
+
+TRAINER = {
+    "epochs": 1,
+    "batch_size": 32,
+    "validation_split": 0.2,
+    "shuffle": True,
+    "optimizer": "adam",
+    "loss": {"class_name": "SparseCategoricalCrossentropy", "config": {"from_logits": True}},
+    "metrics": ["accuracy"],
+    "steps_per_execution": 4,
+}
+
+
+def digest(model: str, samples: int) -> str:
+    """Of the weights that one training ends with."""
+    random = np.random.RandomState(1)
+    x = (random.randint(0, 256, (samples, 28, 28)) / 256).astype(np.float32)
+    y = random.randint(0, 10, samples).astype(np.uint8)
+    settings.seed_everything(tf, "keras", 1)
+    task = training.Task(tf, {"_target_": f"crossing.{model}"}, TRAINER, x, y, Path())
+    built = task.compiled_model()
+    task.fit(built, [])
+    return arrays.set_digest([arrays.entry_of(*weight) for weight in training.weights(built)])
+
+
+def main() -> None:
+    profile, samples = json.loads(sys.argv[1]), int(sys.argv[2])
+    names = sys.argv[3:] or [model.__name__ for model in crossing.ALL]
+    settings.apply_to_tensorflow(tf, profile)
+    found = {}
+    with exact.replaced(tf, profile.get("replacements", ())):
+        settings.refuse_wrong(settings.of_exact(tf, profile))
+        for name in names:
+            started = time.monotonic()
+            found[name] = digest(name, samples)
+            print(f"{name}: {time.monotonic() - started:.1f} s", file=sys.stderr)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
