@@ -6,6 +6,7 @@ computed in the same way. What TensorFlow rewrites into these ops afterwards is 
 is switched off (``Rewriting``). Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
+import functools
 import sys
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
@@ -16,15 +17,22 @@ from samebits.errors import SamebitsError
 
 Function = Callable[..., Any]
 
-# Replacement -> the function that everything else calls, by module and name, and its raw op.
+# Replacement -> its raw op. The function is called as the replacement.
 _TARGETS = {
-    "rsqrt": ("tensorflow.python.ops.gen_math_ops", "rsqrt", "Rsqrt"),
-    "reciprocal": ("tensorflow.python.ops.gen_math_ops", "reciprocal", "Reciprocal"),
-    "erfc": ("tensorflow.python.ops.gen_math_ops", "erfc", "Erfc"),
-}  # type: Dict[str, Tuple[str, str, str]]
+    "rsqrt": "Rsqrt",
+    "reciprocal": "Reciprocal",
+    "erfc": "Erfc",
+    "erfinv": "Erfinv",
+    "ndtri": "Ndtri",
+    "atan": "Atan",
+    "atan2": "Atan2",
+}  # type: Dict[str, str]
 NAMES = tuple(_TARGETS)
 _PACKAGES = ("tensorflow", "keras")
-_PROBED = 1.7  # a number in the domain of each op
+# Where these functions are defined. Several have one name: a module may have wrapped another's.
+_DEFINED = ("tensorflow.python.ops.gen_math_ops", "tensorflow.python.ops.math_ops")
+_PROBED = 0.7  # a number in the domain of each op, for each of its arguments
+_ARGUMENTS = {"atan2": 2}  # of the others: one
 # Grappler's passes that turn a / sqrt(b) into a * rsqrt(b), and 1 / x into reciprocal(x).
 PASSES = ("arithmetic_optimization", "constant_folding")
 
@@ -59,28 +67,41 @@ def replaced(tf: Any, names: Iterable[str]) -> Iterator[None]:
 
 
 def _originals(tf: Any, name: str) -> List[Function]:
-    module, function, raw = _TARGETS[name]
-    return [getattr(sys.modules[module], function), getattr(tf.raw_ops, raw)]
+    """All functions of a name that TensorFlow has, each once, and the raw op."""
+    held = [getattr(module, "__dict__", {}).get(name) for module in _modules()]
+    found = [f for f in held if callable(f) and getattr(f, "__module__", "") in _DEFINED]
+    return [*{id(f): f for f in found}.values(), getattr(tf.raw_ops, _TARGETS[name])]
+
+
+def _modules() -> List[Any]:
+    return [m for n, m in sorted(sys.modules.items()) if n.partition(".")[0] in _PACKAGES]
 
 
 def _in_float64(tf: Any, original: Function) -> Function:
     """The function computed in float64; other dtypes than floats are left to the original."""
 
-    def exact(x: Any, name: Any = None) -> Any:
-        given = _dtype(tf, x)
-        if given not in (tf.float32, tf.float16, tf.bfloat16):
-            return original(x=x, name=name)
-        return tf.cast(original(x=tf.cast(x, tf.float64), name=name), given)
+    @functools.wraps(original)
+    def exact(*given: Any, **named: Any) -> Any:
+        dtype = _dtype(tf, [*given, *named.values()])
+        if dtype not in (tf.float32, tf.float16, tf.bfloat16):
+            return original(*given, **named)
+        wide = [_wide(tf, value) for value in given]
+        wide_named = {name: _wide(tf, value) for name, value in named.items()}
+        return tf.cast(original(*wide, **wide_named), dtype)
 
     exact.samebits_original = original  # type: ignore[attr-defined]
     return exact
 
 
-def _dtype(tf: Any, x: Any) -> Any:
-    """What it would be computed in; None where that is not for a tensor's own arithmetic."""
-    if hasattr(x, "dtype"):
-        return tf.as_dtype(x.dtype)
-    return tf.convert_to_tensor(x).dtype if isinstance(x, (int, float, list, tuple)) else None
+def _dtype(tf: Any, values: List[Any]) -> Any:
+    """What the op would compute in: a tensor says it, plain numbers are float32."""
+    said = [tf.as_dtype(value.dtype) for value in values if hasattr(value, "dtype")]
+    return said[0] if said else tf.float32
+
+
+def _wide(tf: Any, value: Any) -> Any:
+    """An argument in float64; a name, or none, as it is."""
+    return value if value is None or isinstance(value, str) else tf.cast(value, tf.float64)
 
 
 def _swap(tf: Any, old: Function, new: Function) -> None:
@@ -90,8 +111,7 @@ def _swap(tf: Any, old: Function, new: Function) -> None:
 
 def _places(tf: Any, function: Function) -> Iterator[_Place]:
     """Wherever TensorFlow or Keras hold a function under a name."""
-    modules = [m for n, m in sorted(sys.modules.items()) if n.partition(".")[0] in _PACKAGES]
-    for holder in [*modules, tf.raw_ops]:
+    for holder in [*_modules(), tf.raw_ops]:
         for name, value in list(getattr(holder, "__dict__", {}).items()):
             if value is function:
                 yield holder, name
@@ -99,17 +119,24 @@ def _places(tf: Any, function: Function) -> Iterator[_Place]:
 
 def in_force(tf: Any) -> List[str]:
     """The ops that are replaced now: by name, and by what they give."""
-    return [name for name in NAMES if all(map(_is_exact, _originals(tf, name)))]
+    return [
+        name
+        for name in NAMES
+        if all(_is_exact(tf, name, function) for function in _originals(tf, name)[:-1])
+        and hasattr(getattr(tf.raw_ops, _TARGETS[name]), "samebits_original")
+    ]
 
 
-def _is_exact(function: Any) -> bool:
+def _is_exact(tf: Any, name: str, function: Any) -> bool:
     """Whether it is a replacement, and rounds one number as float64 does."""
     original = getattr(function, "samebits_original", None)
     if original is None:
         return False
-    found = np.asarray(function(x=np.float32(_PROBED)))
-    wanted = np.asarray(original(x=np.float64(np.float32(_PROBED)))).astype(np.float32)
-    return bool(found.dtype == np.float32 and found == wanted)
+    number = np.float32(_PROBED)
+    count = _ARGUMENTS.get(name, 1)
+    found = function(*[tf.constant(number)] * count).numpy()
+    wanted = original(*[tf.constant(np.float64(number))] * count).numpy()
+    return bool(found.dtype == np.float32 and found == wanted.astype(np.float32))
 
 
 def stop_rewriting(tf: Any) -> None:

@@ -19,8 +19,8 @@ TITLES = {
     "numpy_seed": "NumPy seed",
     "tensorflow_seed": "TensorFlow seed",
 }  # type: Dict[str, str]
-# False is a value that a profile can pin.
-_SWITCHES = ("onednn", "rewriting")
+# What TensorFlow does when nothing is said: that pins nothing.
+_AS_USUAL = {"op_determinism": False, "replacements": [], "rewriting": True}  # type: Dict[str, Any]
 SEEDS = ("python_seed", "numpy_seed", "tensorflow_seed")
 # Environment variables through which a pin is set.
 _VARIABLES = {
@@ -33,8 +33,7 @@ _VARIABLES = {
 def pinned(profile: Mapping[str, Any]) -> List[str]:
     """The names of what a determinism profile pins."""
     names = [name for name in TITLES if profile.get(name) is not None]
-    # A list that is empty and a switch that is off pin nothing.
-    names = [name for name in names if profile[name] not in ([], False) or name in _SWITCHES]
+    names = [name for name in names if profile[name] != _AS_USUAL.get(name)]
     return names + (list(SEEDS) if profile["seeding"] is not None else [])
 
 

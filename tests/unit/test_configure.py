@@ -95,6 +95,8 @@ def test_an_experiment_file_can_be_overridden() -> None:
         ({"overrides": "+model.extra=1"}, ["model.extra", "input_shape"]),
         ({"overrides": "~trainer.loss"}, ["loss"]),
         ({"framework": "tf2.1"}, ["portable", "2.8", "determinism=tf21"]),
+        ({"framework": "tf2.8", "determinism": "exact"}, ["exact", "2.21", "determinism=portable"]),
+        ({"overrides": "determinism=exact determinism.replacements=[exp]"}, ["replacements", "exp"]),
         ({"data": "npz"}, ["data.path"]),
         ({"data": {"option": "npz", "path": "a", "sha256": "0" * 63}}, ["data.sha256"]),
         ({"data": {"option": "npz", "path": "a", "sha256": "a" * 64}}, ["data.shape", "classes"]),
@@ -136,7 +138,7 @@ def test_an_argument_that_a_users_model_does_not_take_is_refused(tmp_path: Path)
     assert "model.depth" in str(caught.value)
 
 
-@pytest.mark.parametrize("profile", ["none", "seeds", "tf21", "tf28", "portable"])
+@pytest.mark.parametrize("profile", ["none", "seeds", "tf21", "tf28", "portable", "exact"])
 def test_every_profile_says_what_the_hash_seed_is_before_the_interpreter_starts(
     profile: str,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline import ROOT
-from samebits import pins
+from samebits import checks, pins
 from samebits.configure import configure
 
 
@@ -20,7 +20,8 @@ def profile(name: str) -> dict[str, Any]:
         ("none", set()),
         ("seeds", {"hash_seed", *pins.SEEDS}),
         ("tf28", {"hash_seed", "op_determinism", *pins.SEEDS}),
-        ("portable", set(pins.TITLES)),
+        ("portable", set(pins.TITLES) - {"replacements", "rewriting"}),
+        ("exact", set(pins.TITLES)),
     ],
 )
 def test_what_a_profile_pins(name: str, pinned: set[str]) -> None:
@@ -58,7 +59,27 @@ def test_a_variable_that_carries_op_determinism_is_lifted_with_it() -> None:
     assert lifted["environment"] == {"TF_DETERMINISTIC_OPS": "0"}
 
 
+@pytest.mark.parametrize(("pin", "value"), [("replacements", []), ("rewriting", True)])
+def test_what_makes_a_profile_exact_is_lifted_one_by_one(pin: str, value: Any) -> None:
+    before = profile("exact")
+    assert pins.lift(before, [pin]) == before | {pin: value}
+
+
+def test_a_run_has_to_show_what_was_replaced_and_what_was_not_rewritten() -> None:
+    config = configure({"determinism": "exact"}, ROOT / "conf").config
+    asked = dict(checks.pins(config))
+    assert asked["exact ops"] == config["determinism"]["replacements"]
+    assert asked["graph rewriting"] is False
+    lifted = dict(checks.pins(config, ["replacements"]))
+    assert (lifted["exact ops"], lifted["graph rewriting"]) == ([], False)
+
+
+def test_nothing_replaced_and_everything_rewritten_is_no_pin() -> None:
+    free = profile("exact") | {"replacements": [], "rewriting": True}
+    assert set(pins.pinned(free)) == set(pins.pinned(profile("portable")))
+
+
 def test_every_pin_of_a_profile_lifts_to_another_value() -> None:
-    before = profile("portable")
+    before = profile("exact")
     for pin in set(pins.TITLES) - set(pins.SEEDS):
         assert pins.lift(before, [pin])[pin] != before[pin]
