@@ -1,8 +1,11 @@
 """Train the models of tests/zoo/crossing.py one after the other; print a digest of each as JSON.
 
+Before, one of them as the profile `portable` has it: with nothing replaced.
+
     crossing_program.py PROFILE SAMPLES [MODEL ...]
 
-Started with what the profile pins in the environment, natively or by an emulator.
+PROFILE is a determinism profile as JSON. Started with what it pins in the environment, natively or by
+an emulator.
 """
 
 import json
@@ -19,6 +22,7 @@ import tensorflow as tf
 
 from samebits import arrays, exact, settings, training
 
+PLAIN = "attention, nothing replaced"
 TRAINER = {
     "epochs": 1,
     "batch_size": 32,
@@ -47,14 +51,15 @@ def digest(model: str, samples: int) -> str:
 def main() -> None:
     profile, samples = json.loads(sys.argv[1]), int(sys.argv[2])
     names = sys.argv[3:] or [model.__name__ for model in crossing.ALL]
-    settings.apply_to_tensorflow(tf, profile)
-    found = {}
+    settings.apply_to_tensorflow(tf, profile | {"rewriting": True})
+    found = {PLAIN: digest("attention", samples)}
+    exact.stop_rewriting(tf)
     with exact.replaced(tf, profile.get("replacements", ())):
         settings.refuse_wrong(settings.of_exact(tf, profile))
         for name in names:
             started = time.monotonic()
             found[name] = digest(name, samples)
-            print(f"{name}: {time.monotonic() - started:.1f} s", file=sys.stderr)
+            print(f"{name}: {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
     print(json.dumps(found))
 
 

@@ -118,17 +118,21 @@ needs_qemu = pytest.mark.skipif(
 @pytest.mark.slow
 @needs_qemu
 @pytest.mark.parametrize(
-    "model", ["model=mlp", "model=cnn", "model=custom model._target_=clean.lstm"]
+    ("profile", "model"),
+    [("portable", "model=cnn"), ("exact", "model=custom model._target_=planted.batch_normalization")],
 )
-def test_the_portable_profile_gives_the_same_bits_on_other_cpus(
-    workspace: Workspace, model: str
+def test_a_profile_gives_the_same_bits_on_other_cpus(
+    workspace: Workspace, profile: str, model: str
 ) -> None:
-    name = f"cpus-{model.rpartition('=')[2]}"
-    certificate = workspace.certify(name, ZOO, f"overrides={_EMULATED} {model}")
+    """Other models: tests/stage/test_crossing.py."""
+    asked = f"{_EMULATED} determinism={profile} {model}"
+    certificate = workspace.certify(f"cpus-{profile}", ZOO, f"overrides={asked}")
     assert certificate["verdict"] == "REPRODUCIBLE", certificate["reasons"]
     for cpu in ("Haswell", "Skylake-Client", "EPYC"):
         assert outcomes(certificate, f"cpu-{cpu}") == {"cpu": "same bits"}
     assert any("emulator" in limit for limit in wording.limits(certificate))
+    pinned = {fact["what"]: fact["value"] for fact in certificate["scope"]["pinned"]}
+    assert ("rsqrt" in pinned.get("exact ops", [])) == (profile == "exact")
 
 
 @pytest.mark.slow

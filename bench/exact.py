@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""What the same bits on every CPU cost: fits under `exact` against fits under `portable`.
+
+The models of tests/zoo/crossing.py, whose bits are the same on all CPUs that were tried, each for
+one epoch on 10,000 images of MNIST; the seconds of the fit alone count, as the run records them.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from paired import ROOT, Line, attributes, in_turn, main, ratio
+from prepared import Prepared
+
+MODELS = ("mlp", "cnn", "normalized_cnn", "lstm", "gru", "attention", "embedding")
+SAMPLES = 10_000
+_GOAL = 1.1
+_ZOO = ROOT / "tests" / "zoo"
+
+
+def lines(folder: Path, pairs: int) -> Iterator[Line]:
+    """The ratio of each model."""
+    prepared = Prepared(folder)
+    for model in MODELS:
+        target = {"_target_": f"crossing.{model}"}
+        runs = {
+            profile: partial(
+                prepared.fit,
+                {"model": target, "source_path": str(_ZOO), "determinism": profile},
+                *("--samples", SAMPLES, "--epochs", 1),
+            )
+            for profile in ("exact", "portable")
+        }
+        seconds = attributes(in_turn(runs, pairs), "fit")
+        yield ratio(f"{model}: time of the fit", seconds["exact"], seconds["portable"], _GOAL)
+
+
+if __name__ == "__main__":
+    main(lines, pairs=3)

@@ -1,0 +1,66 @@
+"""The bits of models under determinism=exact: natively and on emulated CPUs.
+
+One process trains all models, because an emulated import takes longer than they do.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import ROOT, Workspace, command
+from samebits.configure import configure
+
+PROGRAM = Path(__file__).with_name("crossing_program.py")
+SAMPLES = "96"
+PLAIN = "attention, nothing replaced"
+NORMALIZED = ("normalized_cnn", "attention")  # those that portable does not carry across
+CPUS: dict[str, Sequence[str]] = {  # and which models are tried on each; none: all
+    "native": (),
+    "Haswell": (),
+    "Skylake-Client": NORMALIZED,
+    "EPYC": NORMALIZED,
+}
+needs_qemu = pytest.mark.skipif(
+    shutil.which("qemu-x86_64") is None, reason="qemu-x86_64 (Debian: qemu-user) is not installed"
+)
+
+
+def _train(
+    workspace: Workspace, folder: Path, cpu: str, models: Sequence[str]
+) -> dict[str, str]:
+    """Digests of the models' final weights."""
+    config: Any = configure({"determinism": "exact"}, ROOT / "conf").config
+    emulator = [] if cpu == "native" else ["qemu-x86_64", "-cpu", cpu]
+    variables = config["determinism"]["environment"] | {"PYTHONHASHSEED": "0"}
+    done = command(
+        *emulator, workspace.python("train-tf2.21"), "-s", PROGRAM,
+        json.dumps(config["determinism"]), SAMPLES, *models,
+        cwd=folder, variables=variables | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )  # fmt: skip
+    found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.slow
+@needs_qemu
+def test_under_exact_all_models_have_the_same_bits_on_other_cpus(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.python("train-tf2.21")
+    with ThreadPoolExecutor(2) as pool:  # the slowest first
+        order = sorted(CPUS, key=lambda cpu: (cpu == "native", bool(CPUS[cpu])))
+        trained = pool.map(
+            lambda cpu: _train(workspace, tmp_path, cpu, CPUS[cpu]), order
+        )
+        found = dict(zip(order, trained, strict=True))
+    # Else this could not fail: without replacements one of them has other bits elsewhere.
+    plain = {cpu: digests.pop(PLAIN) for cpu, digests in found.items()}
+    assert plain["native"] not in [plain[cpu] for cpu in CPUS if cpu != "native"]
+    assert len(found["native"]) == len(found["Haswell"]) == 7
+    for cpu, digests in found.items():
+        assert digests == {name: found["native"][name] for name in digests}, cpu
