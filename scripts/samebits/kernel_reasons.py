@@ -15,26 +15,45 @@ _RSQRT = (
     "The CPU's instruction for the reciprocal square root is an approximation. Each vendor chooses "
     "its low bits, and they are still seen in the result."
 )
-_INSIDE = "It divides by a standard deviation, with the approximate reciprocal square root inside."
-_NORMALIZATION = Reason(_INSIDE, "The layer is computed from exactly rounded operations.")
-_RECIPROCAL = Reason(
-    "The CPU's instruction for 1 / x is an approximation too: the vendor chooses its low bits.",
-    "A division is used. TensorFlow's rewriting of 1 / x into this kernel is off.",
+_RECIPROCAL = "The CPU's instruction for 1 / x is an approximation too: the vendor chooses its low bits."
+_FLOAT32 = (
+    "In float64 its bits are the same everywhere, in float32 they are not: there it is computed by "
+    "way of an approximate instruction."
 )
+_WIDE = "Computed in float64 and rounded once."
+_UNREWRITTEN = " TensorFlow's rewriting of {} into this kernel is off."
+_FUSED = Reason(
+    "It divides by a standard deviation, and the kernel exists for float32 alone.",
+    "Not replaced. Keras 3 does not call it; under Keras 2 use `BatchNormalization(fused=False)`.",
+)
+_OPTIMIZER = Reason(
+    "It takes a square root, and Keras 2 calls it for all of a variable at once.",
+    "Not replaced, which is why `exact` asks for TensorFlow 2.21: Keras 3 writes its optimizers in "
+    "single ops.",
+)
+_WIDENED = Reason(_FLOAT32, _WIDE)
 REASONS = {
-    "Rsqrt": Reason(
-        _RSQRT,
-        "A square root and a division are used: every CPU rounds both exactly. TensorFlow's "
-        "rewriting of a / sqrt(b) into a · rsqrt(b) is off.",
+    "Rsqrt": Reason(_RSQRT, _WIDE + _UNREWRITTEN.format("a / sqrt(b)")),
+    "Reciprocal": Reason(_RECIPROCAL, _WIDE + _UNREWRITTEN.format("1 / x")),
+    "Erfc": _WIDENED,  # gelu
+    "Erfinv": _WIDENED,
+    "Ndtri": _WIDENED,
+    "Atan": _WIDENED,
+    "Atan2": _WIDENED,
+    "Sqrt": Reason(
+        "TensorFlow 2.8 computes it by way of the approximate reciprocal square root.",
+        "Nothing: in TensorFlow 2.21 it is exactly rounded, and `exact` asks for that.",
     ),
-    "Reciprocal": _RECIPROCAL,
-    "Inv": _RECIPROCAL,
-    "FusedBatchNorm": _NORMALIZATION,
-    "FusedBatchNormV2": _NORMALIZATION,
-    "FusedBatchNormV3": _NORMALIZATION,
-    "FusedBatchNormGrad": _NORMALIZATION,
-    "FusedBatchNormGradV2": _NORMALIZATION,
-    "FusedBatchNormGradV3": _NORMALIZATION,
+    "Softmax": Reason(
+        "Without oneDNN it divides by way of the approximate reciprocal.",
+        "Nothing: with oneDNN, which `portable` sets, its bits are the same everywhere.",
+    ),
+    "LRN": Reason(_FLOAT32, "Not replaced: no layer of Keras uses it, and it has no float64."),
+    "FusedBatchNormV3": _FUSED,
+    "FusedBatchNormGradV3": _FUSED,
+    "ResourceApplyAdam": _OPTIMIZER,
+    "ResourceApplyRMSProp": _OPTIMIZER,
+    "ResourceApplyAdagradV2": _OPTIMIZER,
 }
 UNKNOWN = Reason("Not known. The atlas shows that it is so.", "Nothing is known of it here.")
 
