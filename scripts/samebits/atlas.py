@@ -270,9 +270,7 @@ def listed(
     return None
 
 
-def _possible(
-    framework: atlas_table.Framework, profile: Mapping[str, Any]
-) -> Iterator[Condition]:
+def _possible(framework: atlas_table.Framework, profile: Mapping[str, Any]) -> Iterator[Condition]:
     pinned = {
         "isa": profile["isa"],
         "onednn": profile["onednn"],

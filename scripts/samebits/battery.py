@@ -1,10 +1,10 @@
 """The battery as one graph: every op twice, alone for its value and again for its gradient.
 
-Inputs are variables, whose shapes TensorFlow knows as it does in training: some rewriting depends on
-that. Each output reads them for itself: what is computed twice would be merged, and a rewriting left
-out where an intermediate result is needed elsewhere. What this TensorFlow cannot do on a CPU is left
-out, with its reason. bfloat16 comes in and goes out as float32, which is exact. Runs on Python 3.7
-to 3.13, TensorFlow 2.8 to 2.21.
+Inputs are variables, whose shapes TensorFlow knows as it does in training: some rewriting depends
+on that. Each output reads them for itself: what is computed twice would be merged, and a rewriting
+left out where an intermediate result is needed elsewhere. What this TensorFlow cannot do on a CPU
+is left out, with its reason. bfloat16 comes in and goes out as float32, which is exact. Runs on
+Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
 import json
@@ -13,12 +13,12 @@ import signal
 import zlib
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
 from samebits import graph_kernels
-from samebits.operations import Operation
+from samebits.operation import Operation
 
 VALUE, GRADIENT = "value", "gradient"
 _RANGES = {
@@ -32,6 +32,7 @@ _RANGES = {
 }
 _COMING_BACK = "real"  # the gradient that a result is given
 _LONGEST = 20  # seconds for one op, which takes some milliseconds
+_REFUSED = (LookupError, NotImplementedError, TypeError, ValueError)  # while a graph is made
 _DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
 
 
@@ -85,9 +86,9 @@ def build(tf: Any, operations: List[Operation]) -> Battery:
     graph, made = tf.Graph(), Battery(None, {}, {}, [], [])
     cases = list(_cases(tf, operations))
     refused = refusals([case.tried for case in cases])
-    for case, reason in zip(cases, refused):
-        if reason:
-            made.missing.append(Missing(case.label(), case.dtype, reason))
+    for number, case in enumerate(cases):
+        if refused[number]:
+            made.missing.append(Missing(case.label(), case.dtype, refused[number]))
             continue
         with graph.as_default():
             node = case.add()
@@ -218,7 +219,7 @@ class _Case:
                     with tf.compat.v1.Session(graph=graph) as session:
                         fill(session, scopes, self.feeds)
                         session.run(node + ":0")
-        except (tf.errors.OpError, LookupError, NotImplementedError, TypeError, ValueError) as error:
+        except (tf.errors.OpError, *_REFUSED) as error:
             return _first_reason(error)
         return ""
 
@@ -292,7 +293,9 @@ def _as_bfloat16(single: np.ndarray) -> np.ndarray:
 
 def kernels(nodes: Dict[str, Any], name: str) -> List[str]:
     """The kernels on the way to a node of an executed graph, as ``Rsqrt float32``, sorted."""
-    found, seen, waiting = set(), set(), [name]
+    found: Set[str] = set()
+    seen: Set[str] = set()
+    waiting = [name]
     while waiting:
         name = waiting.pop()
         if name in seen or name not in nodes:

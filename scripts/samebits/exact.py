@@ -17,11 +17,11 @@ from samebits.errors import SamebitsError
 Function = Callable[..., Any]
 
 # Replacement -> the function that everything else calls, by module and name, and its raw op.
-_TARGETS = {
+_TARGETS: Dict[str, Tuple[str, str, str]] = {
     "rsqrt": ("tensorflow.python.ops.gen_math_ops", "rsqrt", "Rsqrt"),
     "reciprocal": ("tensorflow.python.ops.gen_math_ops", "reciprocal", "Reciprocal"),
     "erfc": ("tensorflow.python.ops.gen_math_ops", "erfc", "Erfc"),
-}  # type: Dict[str, Tuple[str, str, str]]
+}
 NAMES = tuple(_TARGETS)
 _PACKAGES = ("tensorflow", "keras")
 _PROBED = 1.7  # a number in the domain of each op

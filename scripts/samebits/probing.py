@@ -62,8 +62,8 @@ def _import_runtime() -> None:
 def pin() -> None:
     """Make ops deterministic, and give every session threads of its own instead of shared ones.
 
-    The variable is TensorFlow's (core/common_runtime/local_device.cc); without it, all sessions of a
-    process have as many threads as the first one asked for.
+    The variable is TensorFlow's (core/common_runtime/local_device.cc); without it, all sessions of
+    a process have as many threads as the first one asked for.
     """
     from tensorflow.python.framework import config
 
@@ -83,13 +83,13 @@ def compute(loaded: Loaded, threads: int) -> Tuple[Named, Dict[str, List[str]]]:
     options = config_pb2.RunOptions(output_partition_graphs=True)
     metadata = config_pb2.RunMetadata()
     names = sorted(loaded.fetches)
-    fetches = [loaded.fetches[name] + ":0" for name in names]
+    fetches = {name: loaded.fetches[name] + ":0" for name in names}
     with session.Session(graph=loaded.graph, config=pinned) as running:
         battery.fill(running, loaded.scopes, loaded.feeds)
         values = running.run(fetches, options=options, run_metadata=metadata)
     nodes = {node.name: node for graph in metadata.partition_graphs for node in graph.node}
     executed = {name: battery.kernels(nodes, loaded.fetches[name]) for name in names}
-    return list(zip(names, values)), executed
+    return [(name, values[name]) for name in names], executed
 
 
 @contextmanager
