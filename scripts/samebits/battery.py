@@ -7,18 +7,17 @@ is left out, with its reason. bfloat16 comes in and goes out as float32, which i
 Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
-import json
-import os
-import signal
+import re
 import zlib
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 import numpy as np
 
 from samebits import graph_kernels
 from samebits.operation import Operation
+from samebits.refusals import refusals
 
 VALUE, GRADIENT = "value", "gradient"
 _RANGES = {
@@ -31,7 +30,6 @@ _RANGES = {
     "nonzero": (0.1, 4.0),  # and the same below zero
 }
 _COMING_BACK = "real"  # the gradient that a result is given
-_LONGEST = 20  # seconds for one op, which takes some milliseconds
 _REFUSED = (LookupError, NotImplementedError, TypeError, ValueError)  # while a graph is made
 _DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
 
@@ -137,40 +135,6 @@ def _cases(tf: Any, operations: List[Operation]) -> Iterator["_Case"]:
         variants[operation.name] += 1
 
 
-def refusals(attempts: Sequence[Callable[[], str]]) -> List[str]:
-    """Why each attempt fails, in words; empty where it does not.
-
-    In forked processes, because some kernels end theirs. A hang can be chance: what ends a process
-    that has done nothing else gets a second one.
-    """
-    found = []  # type: List[str]
-    while len(found) < len(attempts):
-        left = attempts[len(found) :]
-        more, _ = _in_child(left)
-        if not more:
-            more, status = _in_child(left)
-            more = more or ["it ends the process (status {})".format(status)]
-        found += more
-    return found
-
-
-def _in_child(attempts: Sequence[Callable[[], str]]) -> Tuple[List[str], int]:
-    """Answers as far as the process came, and how it ended."""
-    answer, told = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(answer)
-        with os.fdopen(told, "wb", buffering=0) as file:
-            for attempt in attempts:
-                signal.alarm(_LONGEST)
-                file.write(json.dumps(attempt()).encode("ascii") + b"\n")
-        os._exit(0)
-    os.close(told)
-    with os.fdopen(answer, "rb") as file:
-        lines = file.read().splitlines()
-    return list(map(json.loads, lines)), os.waitpid(child, 0)[1]
-
-
 def _rewritten(tf: Any, graph: Any, nodes: List[str]) -> Any:
     """The graph as TensorFlow rewrites it before it executes it, with all of its defaults.
 
@@ -220,7 +184,7 @@ class _Case:
                         fill(session, scopes, self.feeds)
                         session.run(node + ":0")
         except (tf.errors.OpError, *_REFUSED) as error:
-            return _first_reason(error)
+            return first_reason(error)
         return ""
 
     def add(self) -> Optional[str]:
@@ -255,11 +219,17 @@ class _Case:
         return tf.cast(node, tf.bfloat16) if self.dtype == "bfloat16" else node
 
 
-def _first_reason(error: Exception) -> str:
-    """The line that says why: that of a missing kernel comes after a headline and a trace."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "OpKernel" in line or "supports" in line]
-    return (telling or lines[-1:] or [type(error).__name__])[0][:200]
+def first_reason(error: Exception) -> str:
+    """The line that says why, the same in every build.
+
+    What TensorFlow says of a node that failed lies between a headline and two traces; the
+    attributes of a missing kernel come in another order every time.
+    """
+    text = str(error)
+    of_node = re.search(r"^Node: .*\n(.+)$", text, re.MULTILINE)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = of_node.group(1) if of_node else (lines or [type(error).__name__])[-1]
+    return line.partition(" with these attrs")[0].strip()[:200]
 
 
 def fill(session: Any, scopes: Dict[str, str], feeds: Dict[str, np.ndarray]) -> None:

@@ -147,7 +147,7 @@ def optimizers(tf: Any) -> Iterator[Operation]:
     v, m, g: variable, slot, gradient. The step is large, so that its low bits are seen in v.
     """
     sqrt = tf.sqrt
-    table = {
+    table: Table = {
         "sgd_momentum": ("real real real", lambda v, m, g: v + (0.9 * m - 0.01 * g)),
         "adam": ("positive real", lambda m, g: g * 0.001 / (sqrt(m + g * g) + 1e-7)),
         "rmsprop": ("positive real", lambda m, g: g * 0.001 / sqrt(m + g * g + 1e-7)),
