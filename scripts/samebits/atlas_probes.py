@@ -11,12 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from samebits import canonical, packing
+from samebits import canonical, cpuid, packing
 from samebits.atlas_table import NATIVE, Settings
 from samebits.errors import SamebitsError
 
 FORMAT = "samebits-probe-1"
-_EMULATED = "emulated)"  # how cpuid's answer ends
 _FIELDS = ("name", "dtype", "shape", "sha256")
 
 
@@ -71,7 +70,7 @@ def _columns(folder: Path) -> Iterator[Column]:
             f"{folder}: expected a {FORMAT}, got {probe.get('format')!r}; make it again"
         )
     name, cpu = probe["cpu"] or NATIVE, _cpuid(probe)
-    if (name != NATIVE) != cpu.endswith(_EMULATED):
+    if (name != NATIVE) != cpuid.is_emulated(cpu):
         raise SamebitsError(f"{folder}: expected the CPU {name}, got {cpu}; make it again")
     for content in probe["conditions"]:
         yield Column(folder, probe, content, name)

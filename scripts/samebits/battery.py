@@ -16,6 +16,7 @@ from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 import numpy as np
 
 from samebits import graph_kernels
+from samebits.errors import SamebitsError
 from samebits.operation import Operation
 from samebits.refusals import refusals
 
@@ -263,6 +264,11 @@ def _as_bfloat16(single: np.ndarray) -> np.ndarray:
 
 def kernels(nodes: Dict[str, Any], name: str) -> List[str]:
     """The kernels on the way to a node of an executed graph, as ``Rsqrt float32``, sorted."""
+    if name not in nodes:
+        raise SamebitsError(
+            "expected {} in the graph that was executed, got one without it; what computed it is "
+            "not known".format(name)
+        )
     found: Set[str] = set()
     seen: Set[str] = set()
     waiting = [name]
