@@ -31,7 +31,8 @@ from samebits.configure import configure
 
 HERE = Path(__file__).resolve().parent
 MEASUREMENTS = (
-    "plain", "tracing", "determinism", "exact", "dag", "slurm", "resume", "spot", "digest", "stages",
+    "plain", "tracing", "determinism", "exact", "dag", "slurm", "resume", "spot", "digest",
+    "stages",
 )  # fmt: skip
 FORMAT = "samebits-bench-1"
 _LONGEST = 300  # characters of an error

@@ -4,13 +4,16 @@
 INPUTS      --battery  the folder that battery.py made with the same TensorFlow
             --lock     the lock of the environment that this runs in
             --threads  intra-op threads; may be repeated
-            and from the environment TF_ENABLE_ONEDNN_OPTS (0 or 1) and ONEDNN_MAX_CPU_ISA
+            and from the environment TF_ENABLE_ONEDNN_OPTS (0 or 1), ONEDNN_MAX_CPU_ISA and, which
+            earlier versions read, DNNL_MAX_CPU_ISA
 OUTPUTS     --output   a folder: probe.json (the CPU as varied and as seen, what was in force, the
                        digest of every result and the kernels behind it), one folder of results per
                        number of threads
 GUARANTEES  op determinism is on and inter-op parallelism is 1; the instruction set that oneDNN
-            reports is recorded, and has to be the cap where there is one; the graph is the one that
-            TensorFlow would execute in training, and the kernels are those that were executed
+            reports is recorded, and has to be the cap where there is one; whether oneDNN is on is
+            seen in the executed graph; on another CPU than was asked for nothing is computed; the
+            graph is the one that TensorFlow would execute in training, and the kernels are those
+            that were executed
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21, natively and under qemu-x86_64.
 """
@@ -18,7 +21,7 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21, natively and under qemu-x86_
 import argparse
 import os
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Tuple
 
 from samebits import (
     canonical,
@@ -34,7 +37,7 @@ from samebits.errors import SamebitsError, run
 from samebits.progress import say
 
 FORMAT = "samebits-probe-1"
-_ONEDNN, _ISA = "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA"
+_ONEDNN, _ISA, _OLD_ISA = "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"
 
 
 def _arguments() -> argparse.Namespace:
@@ -53,6 +56,36 @@ def _onednn() -> bool:
     return given == "1"
 
 
+def _isa() -> Optional[str]:
+    """The cap by its present name, which has to be that by its earlier one: either may be read."""
+    isa, old = os.environ.get(_ISA), os.environ.get(_OLD_ISA)
+    if isa != old:
+        raise SamebitsError(
+            "{}: expected {!r} as in {}, got {!r}; start with both or neither".format(
+                _OLD_ISA, isa, _ISA, old
+            )
+        )
+    return isa
+
+
+def _cpu() -> Optional[str]:
+    """The CPU that the launcher varied to; None is the native one."""
+    varied = variations.of_environment(os.environ)
+    if "cpu" in varied["not_tried"]:
+        raise SamebitsError(
+            "expected the CPU that --vary asks for, got the native one: {}".format(
+                varied["not_tried"]["cpu"]
+            )
+        )
+    cpu, emulated = varied["applied"].get("cpu"), cpuid.is_emulated(cpuid.describe())
+    if (cpu is not None) != emulated:
+        raise SamebitsError(
+            "expected the CPU {}, got {}; start with --vary cpu=MODEL or without an "
+            "emulator".format(cpu or "native", cpuid.describe())
+        )
+    return cpu
+
+
 def _battery(options: argparse.Namespace) -> Any:
     """The battery's description, if it is of this environment."""
     record = environment_record.record(options.lock)
@@ -65,42 +98,51 @@ def _battery(options: argparse.Namespace) -> Any:
     return content
 
 
-def _conditions(loaded: probing.Loaded, threads: List[int], folder: Path) -> List[Dict[str, Any]]:
-    """Compute with each number of threads; what each gave."""
-    found = []
-    for count in threads:
-        values, executed = probing.compute(loaded, count)
-        entries = packing.save(folder / str(count), values)
-        results = [dict(entry, kernels=executed[entry["name"]]) for entry in entries]
-        found.append({"threads": count, "results": results})
-        say("probe: {} threads: {} results".format(count, len(results)))
-    return found
+def _compute(
+    loaded: probing.Loaded, threads: List[int], onednn: bool
+) -> Tuple[Dict[int, probing.Computed], Optional[str]]:
+    """The results with each number of threads, and the instruction set that oneDNN used."""
+    found = {}  # type: Dict[int, probing.Computed]
+    with probing.onednn_report() as instruction_set:
+        for count in threads:
+            found[count] = probing.compute(loaded, count)
+            say("probe: {} threads: {} results".format(count, len(found[count].values)))
+    in_force = instruction_set()
+    for computed in found.values():
+        probing.refuse_other_than_said(onednn, in_force, computed)
+    return found, in_force
+
+
+def _saved(folder: Path, threads: int, computed: probing.Computed) -> Dict[str, Any]:
+    """One condition; its results are written."""
+    entries = packing.save(folder / str(threads), computed.values)
+    results = [dict(entry, kernels=computed.kernels[entry["name"]]) for entry in entries]
+    return {"threads": threads, "results": results}
 
 
 def main() -> int:
     """Load, compute, write."""
-    options, onednn, isa = _arguments(), _onednn(), os.environ.get(_ISA)
+    options, onednn, isa, cpu = _arguments(), _onednn(), _isa(), _cpu()
     content = _battery(options)
     loaded = probing.load(options.battery, content)
     probing.pin()
+    found, in_force = _compute(loaded, options.threads, onednn)
+    if isa and in_force:  # None: oneDNN computed nothing
+        settings.refuse_wrong([settings.of_isa(isa, in_force)])
+    made = {
+        "format": FORMAT,
+        "framework": content["framework"],
+        "battery": canonical.file_digest(options.battery / "battery.json"),
+        "graph": canonical.file_digest(options.battery / "graph.pb"),
+        "results": content["results"],
+        "cpu": cpu,
+        "machine": dict(machine.record(), cpuid=cpuid.describe()),
+        "onednn": onednn,
+        "isa": isa,
+        "isa_in_force": in_force,
+    }
     with canonical.whole_folder(options.output) as folder:
-        with probing.onednn_report() as instruction_set:
-            conditions = _conditions(loaded, options.threads, folder)
-        in_force = instruction_set()
-        if isa and in_force:
-            settings.refuse_wrong([settings.of_isa(isa, in_force)])
-        made = {
-            "format": FORMAT,
-            "framework": content["framework"],
-            "battery": canonical.file_digest(options.battery / "battery.json"),
-            "results": content["results"],
-            "cpu": variations.of_environment(os.environ)["applied"].get("cpu"),
-            "machine": dict(machine.record(), cpuid=cpuid.describe()),
-            "onednn": onednn,
-            "isa": isa,
-            "isa_in_force": in_force,
-            "conditions": conditions,
-        }
+        made["conditions"] = [_saved(folder, count, found[count]) for count in found]
         canonical.write_json(folder / "probe.json", made)
     return 0
 

@@ -250,7 +250,7 @@ def _prepare(
 ) -> Tuple[Any, List[Setting], float]:
     """TensorFlow, imported and pinned; every setting as probed; seconds that the import took.
 
-    ``ends``: called when the run has ended, so that ops that were replaced are again what they were.
+    ``ends``: called when the run has ended, so that replaced ops are what they were.
     """
     _refuse_unpinned(config["determinism"], lifted)
     profile, framework = pins.lift(config["determinism"], lifted), config["framework"]

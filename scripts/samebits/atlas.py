@@ -7,18 +7,17 @@ against the native one with the portable settings, so what differs is what a set
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from samebits import atlas_kernels, atlas_table, battery, canonical, packing
+from samebits import atlas_kernels, atlas_table, battery, canonical
+from samebits.atlas_probes import Column, columns
 from samebits.atlas_table import FORMAT, NATIVE, PORTABLE, Condition, Settings
 from samebits.difference import measure
 from samebits.errors import SamebitsError
 
-PROBE_FORMAT = "samebits-probe-1"
 _CPUID_FEATURES = " (features "  # what follows is a digest for machines
 _BFLOAT16 = "bfloat16"
 _SHORTER = 1 << 16  # steps of a float32 in one of a bfloat16
@@ -37,69 +36,6 @@ class Row:
     def key(self) -> tuple[str, str, str]:
         """What no other row has; an op is in one group."""
         return self.name, self.dtype, self.output
-
-
-@dataclass(frozen=True)
-class Column:
-    """One condition of one probe, with its results."""
-
-    folder: Path
-    probe: Mapping[str, Any]
-    content: Mapping[str, Any]
-    cpu: str
-
-    @property
-    def tensorflow(self) -> str:
-        """Whose results they are."""
-        return str(self.probe["framework"]["tensorflow"])
-
-    @property
-    def settings(self) -> Settings:
-        """What TensorFlow was told."""
-        return Settings(self.probe["isa"], self.probe["onednn"], self.content["threads"])
-
-    @cached_property
-    def digests(self) -> dict[str, str]:
-        """Of every result, by name."""
-        return {result["name"]: result["sha256"] for result in self.content["results"]}
-
-    @cached_property
-    def kernels(self) -> dict[str, list[str]]:
-        """Behind every result, by name."""
-        return {result["name"]: result["kernels"] for result in self.content["results"]}
-
-    def arrays(self) -> dict[str, Any]:
-        """Every result, by name."""
-        fields = ("name", "dtype", "shape", "sha256")
-        entries = [{key: r[key] for key in fields} for r in self.content["results"]]
-        return packing.load(self.folder / str(self.content["threads"]), entries)
-
-
-# --- reading -----------------------------------------------------------------------------------
-
-
-def columns(folders: Sequence[Path]) -> list[Column]:
-    """All conditions of all probes, those that others are held against first."""
-    found = [column for folder in folders for column in _columns(folder)]
-    return sorted(found, key=lambda c: (_version(c.tensorflow), c.cpu != NATIVE))
-
-
-def _columns(folder: Path) -> Iterator[Column]:
-    probe = canonical.read_json(folder / "probe.json")
-    if probe.get("format") != PROBE_FORMAT:
-        raise SamebitsError(
-            f"{folder}: expected a {PROBE_FORMAT}, got {probe.get('format')!r}; make it again"
-        )
-    cpu = probe["machine"]["cpuid"]
-    name = probe["cpu"] or NATIVE
-    if (name != NATIVE) != cpu.endswith("emulated)"):
-        raise SamebitsError(f"{folder}: expected the CPU {name}, got {cpu}; make it again")
-    for content in probe["conditions"]:
-        yield Column(folder, probe, content, name)
-
-
-def _version(text: str) -> list[int]:
-    return [int(part) for part in text.split(".")]
 
 
 # --- collecting --------------------------------------------------------------------------------
@@ -196,26 +132,42 @@ def _compare(
     rows: Mapping[Row, list[str]],
     ops: Mapping[tuple[str, str, str], dict[str, Any]],
 ) -> None:
-    """Note in every op how far its results are from the reference's; nothing where they are not."""
+    """Note in every op how far its results are from the reference's; nothing where they are not.
+
+    Opening the arrays holds them against their digests, those that are equal as well.
+    """
+    control, replica = reference.arrays, column.arrays
     theirs, ours = reference.digests, column.digests
-    if all(theirs[name] == ours[name] for names in rows.values() for name in names):
-        return
-    control, replica = reference.arrays(), column.arrays()
     for row, names in rows.items():
         differing = [name for name in names if theirs[name] != ours[name]]
-        if differing:
-            pairs = [(control[name], replica[name]) for name in differing]
+        pairs = [_pair(name, column, control[name], replica[name]) for name in differing]
+        if pairs:
             ops[row.key]["different"][str(index)] = _distance(pairs, row.dtype)
 
 
+def _pair(name: str, column: Column, control: Any, replica: Any) -> tuple[Any, Any]:
+    """Two results of the same dtype and shape: no distance is known between others."""
+    expected, got = (f"{array.dtype.str} {list(array.shape)}" for array in (control, replica))
+    if expected != got:
+        raise SamebitsError(
+            f"{column.folder}: {name}: expected {expected} as in its reference, got {got}; make "
+            "both again with one battery"
+        )
+    return control, replica
+
+
 def _distance(pairs: Sequence[tuple[Any, Any]], dtype: str) -> dict[str, int | None]:
-    """How many elements differ, and how far at most. A bfloat16 was stored as the same float32."""
+    """How many elements differ, and how far at most.
+
+    A bfloat16 was stored as the same float32. Rounded up: from the last one below zero to the first
+    one above it is one step in both.
+    """
     found = [measured for measured in (measure(*pair) for pair in pairs) if measured is not None]
     ulps = [None if m.not_finite else m.largest_ulp for m in found]
     known = [ulp for ulp in ulps if ulp is not None]
     ulp = max(known) if len(known) == len(ulps) else None
     if ulp is not None and dtype == _BFLOAT16:
-        ulp //= _SHORTER
+        ulp = -(-ulp // _SHORTER)
     return {"elements": sum(m.different for m in found), "ulp": ulp}
 
 
@@ -270,9 +222,7 @@ def listed(
     return None
 
 
-def _possible(
-    framework: atlas_table.Framework, profile: Mapping[str, Any]
-) -> Iterator[Condition]:
+def _possible(framework: atlas_table.Framework, profile: Mapping[str, Any]) -> Iterator[Condition]:
     pinned = {
         "isa": profile["isa"],
         "onednn": profile["onednn"],
@@ -282,7 +232,13 @@ def _possible(
         tried = {getattr(settings, key) for settings in framework.settings}
         if value not in tried:  # also where a value was pinned with which nothing was probed
             pinned[key] = None
+    possible = [s for s in framework.settings if _is_as(s, pinned)]
     for condition in framework.conditions:
-        settings = condition.settings
-        if all(v is None or getattr(settings, key) == v for key, v in pinned.items()):
+        # A native one shows what another setting changes: nothing where there is no other.
+        counts = condition.cpu != NATIVE or len(possible) > 1
+        if condition.settings in possible and counts:
             yield condition
+
+
+def _is_as(settings: Settings, pinned: Mapping[str, Any]) -> bool:
+    return all(v is None or getattr(settings, key) == v for key, v in pinned.items())

@@ -1,24 +1,24 @@
 """The battery as one graph: every op twice, alone for its value and again for its gradient.
 
-Inputs are variables, whose shapes TensorFlow knows as it does in training: some rewriting depends on
-that. Each output reads them for itself: what is computed twice would be merged, and a rewriting left
-out where an intermediate result is needed elsewhere. What this TensorFlow cannot do on a CPU is left
-out, with its reason. bfloat16 comes in and goes out as float32, which is exact. Runs on Python 3.7
-to 3.13, TensorFlow 2.8 to 2.21.
+Inputs are variables, whose shapes TensorFlow knows as it does in training: some rewriting depends
+on that. Each output reads them for itself: what is computed twice would be merged, and a rewriting
+left out where an intermediate result is needed elsewhere. What this TensorFlow cannot do on a CPU
+is left out, with its reason. bfloat16 comes in and goes out as float32, which is exact. Runs on
+Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
-import json
-import os
-import signal
+import re
 import zlib
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 import numpy as np
 
 from samebits import graph_kernels
-from samebits.operations import Operation
+from samebits.errors import SamebitsError
+from samebits.operation import Operation
+from samebits.refusals import refusals
 
 VALUE, GRADIENT = "value", "gradient"
 _RANGES = {
@@ -31,7 +31,7 @@ _RANGES = {
     "nonzero": (0.1, 4.0),  # and the same below zero
 }
 _COMING_BACK = "real"  # the gradient that a result is given
-_LONGEST = 20  # seconds for one op, which takes some milliseconds
+_REFUSED = (LookupError, NotImplementedError, TypeError, ValueError)  # while a graph is made
 _DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
 
 
@@ -85,9 +85,9 @@ def build(tf: Any, operations: List[Operation]) -> Battery:
     graph, made = tf.Graph(), Battery(None, {}, {}, [], [])
     cases = list(_cases(tf, operations))
     refused = refusals([case.tried for case in cases])
-    for case, reason in zip(cases, refused):
-        if reason:
-            made.missing.append(Missing(case.label(), case.dtype, reason))
+    for number, case in enumerate(cases):
+        if refused[number]:
+            made.missing.append(Missing(case.label(), case.dtype, refused[number]))
             continue
         with graph.as_default():
             node = case.add()
@@ -134,40 +134,6 @@ def _cases(tf: Any, operations: List[Operation]) -> Iterator["_Case"]:
             for output in (VALUE, GRADIENT):
                 yield _Case(tf, operation, dtype, variants[operation.name], output)
         variants[operation.name] += 1
-
-
-def refusals(attempts: Sequence[Callable[[], str]]) -> List[str]:
-    """Why each attempt fails, in words; empty where it does not.
-
-    In forked processes, because some kernels end theirs. A hang can be chance: what ends a process
-    that has done nothing else gets a second one.
-    """
-    found = []  # type: List[str]
-    while len(found) < len(attempts):
-        left = attempts[len(found) :]
-        more, _ = _in_child(left)
-        if not more:
-            more, status = _in_child(left)
-            more = more or ["it ends the process (status {})".format(status)]
-        found += more
-    return found
-
-
-def _in_child(attempts: Sequence[Callable[[], str]]) -> Tuple[List[str], int]:
-    """Answers as far as the process came, and how it ended."""
-    answer, told = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(answer)
-        with os.fdopen(told, "wb", buffering=0) as file:
-            for attempt in attempts:
-                signal.alarm(_LONGEST)
-                file.write(json.dumps(attempt()).encode("ascii") + b"\n")
-        os._exit(0)
-    os.close(told)
-    with os.fdopen(answer, "rb") as file:
-        lines = file.read().splitlines()
-    return list(map(json.loads, lines)), os.waitpid(child, 0)[1]
 
 
 def _rewritten(tf: Any, graph: Any, nodes: List[str]) -> Any:
@@ -218,8 +184,8 @@ class _Case:
                     with tf.compat.v1.Session(graph=graph) as session:
                         fill(session, scopes, self.feeds)
                         session.run(node + ":0")
-        except (tf.errors.OpError, LookupError, NotImplementedError, TypeError, ValueError) as error:
-            return _first_reason(error)
+        except (tf.errors.OpError, *_REFUSED) as error:
+            return first_reason(error)
         return ""
 
     def add(self) -> Optional[str]:
@@ -254,11 +220,17 @@ class _Case:
         return tf.cast(node, tf.bfloat16) if self.dtype == "bfloat16" else node
 
 
-def _first_reason(error: Exception) -> str:
-    """The line that says why: that of a missing kernel comes after a headline and a trace."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "OpKernel" in line or "supports" in line]
-    return (telling or lines[-1:] or [type(error).__name__])[0][:200]
+def first_reason(error: Exception) -> str:
+    """The line that says why, the same in every build.
+
+    What TensorFlow says of a node that failed lies between a headline and two traces; the
+    attributes of a missing kernel come in another order every time.
+    """
+    text = str(error)
+    of_node = re.search(r"^Node: .*\n(.+)$", text, re.MULTILINE)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = of_node.group(1) if of_node else (lines or [type(error).__name__])[-1]
+    return line.partition(" with these attrs")[0].strip()[:200]
 
 
 def fill(session: Any, scopes: Dict[str, str], feeds: Dict[str, np.ndarray]) -> None:
@@ -292,7 +264,14 @@ def _as_bfloat16(single: np.ndarray) -> np.ndarray:
 
 def kernels(nodes: Dict[str, Any], name: str) -> List[str]:
     """The kernels on the way to a node of an executed graph, as ``Rsqrt float32``, sorted."""
-    found, seen, waiting = set(), set(), [name]
+    if name not in nodes:
+        raise SamebitsError(
+            "expected {} in the graph that was executed, got one without it; what computed it is "
+            "not known".format(name)
+        )
+    found: Set[str] = set()
+    seen: Set[str] = set()
+    waiting = [name]
     while waiting:
         name = waiting.pop()
         if name in seen or name not in nodes:

@@ -29,6 +29,7 @@ _CODE = bytes.fromhex(
     "c3"  # ret
 )
 _BRAND = (0x80000002, 0x80000003, 0x80000004)
+_EMULATED_ENDS = ", emulated)"  # a description
 _EMULATOR = b"TCGTCGTCGTCG"  # QEMU without a hypervisor, in the leaf of hypervisors
 
 
@@ -46,6 +47,11 @@ def describe() -> str:
         return str(machine.record()["cpu"])
     memory.write(_CODE)
     return _describe(lambda leaf: _ask(memory, leaf))
+
+
+def is_emulated(description: str) -> bool:
+    """Whether a CPU that described itself so is QEMU's."""
+    return description.endswith(_EMULATED_ENDS)
 
 
 def _ask(memory: mmap.mmap, leaf: int) -> _Registers:

@@ -18,7 +18,7 @@ from samebits.errors import SamebitsError
 Function = Callable[..., Any]
 
 # Replacement -> its raw op. The function is called as the replacement.
-_TARGETS = {
+_TARGETS: Dict[str, str] = {
     "rsqrt": "Rsqrt",
     "reciprocal": "Reciprocal",
     "erfc": "Erfc",
@@ -26,7 +26,7 @@ _TARGETS = {
     "ndtri": "Ndtri",
     "atan": "Atan",
     "atan2": "Atan2",
-}  # type: Dict[str, str]
+}
 NAMES = tuple(_TARGETS)
 _PACKAGES = ("tensorflow", "keras")
 # Where these functions are defined. Several have one name: a module may have wrapped another's.

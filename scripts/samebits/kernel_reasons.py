@@ -15,7 +15,9 @@ _RSQRT = (
     "The CPU's instruction for the reciprocal square root is an approximation. Each vendor chooses "
     "its low bits, and they are still seen in the result."
 )
-_RECIPROCAL = "The CPU's instruction for 1 / x is an approximation too: the vendor chooses its low bits."
+_RECIPROCAL = (
+    "The CPU's instruction for 1 / x is an approximation too: the vendor chooses its low bits."
+)
 _FLOAT32 = (
     "In float64 its bits are the same everywhere, in float32 they are not: there it is computed by "
     "way of an approximate instruction."

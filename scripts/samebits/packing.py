@@ -4,8 +4,9 @@ An entry says name, dtype, shape and digest of each, in the order in which they 
 3.7 to 3.13.
 """
 
+from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -14,10 +15,14 @@ from samebits.arrays import ArrayEntry
 from samebits.errors import SamebitsError
 
 Named = Sequence[Tuple[str, np.ndarray]]
+_AGAIN = "delete the folder to have it made again"
 
 
 def save(folder: Path, named: Named) -> List[Dict[str, Any]]:
     """Write the arrays; returns their entries as JSON."""
+    twice = sorted(name for name, count in Counter(name for name, _ in named).items() if count > 1)
+    if twice:
+        raise SamebitsError("expected every name once, got twice: {}".format(", ".join(twice)))
     by_dtype = {}  # type: Dict[str, List[np.ndarray]]
     for _, array in named:
         dtype = array.dtype.newbyteorder("<").str
@@ -29,16 +34,40 @@ def save(folder: Path, named: Named) -> List[Dict[str, Any]]:
 
 def load(folder: Path, entries: Iterable[Any]) -> Dict[str, np.ndarray]:
     """The arrays by name, memory-mapped. Raises SamebitsError when one is not as its entry says."""
-    packed, ends = arrays.open_arrays(folder), {}  # type: Any, Dict[str, int]
+    wanted = [ArrayEntry(**dict(entry, shape=tuple(entry["shape"]))) for entry in entries]
+    packed, ends = arrays.open_arrays(folder), Counter()  # type: Any, Counter[str]
+    _refuse_other_sizes(folder, packed, wanted)
     found = {}  # type: Dict[str, np.ndarray]
-    for entry in (ArrayEntry(**dict(e, shape=tuple(e["shape"]))) for e in entries):
-        begin = ends.get(entry.dtype, 0)
-        ends[entry.dtype] = begin + int(np.prod(entry.shape, dtype=np.int64))
+    for entry in wanted:
+        begin = ends[entry.dtype]
+        ends[entry.dtype] += _size(entry)
         array = packed[entry.dtype][begin : ends[entry.dtype]].reshape(entry.shape)
         if arrays.array_digest(array) != entry.sha256:
             raise SamebitsError(
-                "{}: expected {} with digest {}, got another; delete the folder to have it made "
-                "again".format(folder, entry.name, entry.sha256)
+                "{}: expected {} with digest {}, got another; {}".format(
+                    folder, entry.name, entry.sha256, _AGAIN
+                )
             )
         found[entry.name] = array
     return found
+
+
+def _size(entry: ArrayEntry) -> int:
+    return int(np.prod(entry.shape, dtype=np.int64))
+
+
+def _refuse_other_sizes(
+    folder: Path, packed: Mapping[str, np.ndarray], wanted: Sequence[ArrayEntry]
+) -> None:
+    """What is stored has to be what the entries name, and nothing else."""
+    expected = Counter()  # type: Counter[str]
+    for entry in wanted:
+        expected[entry.dtype] += _size(entry)
+    for dtype in sorted(set(expected) | set(packed)):
+        got = packed[dtype].size if dtype in packed else 0
+        if got != expected[dtype]:
+            raise SamebitsError(
+                "{}: expected {} numbers of {} in all, got {}; {}".format(
+                    folder, expected[dtype], dtype, got, _AGAIN
+                )
+            )

@@ -21,6 +21,7 @@ from samebits import battery, packing
 from samebits.errors import SamebitsError
 
 Named = List[Tuple[str, np.ndarray]]
+_ONEDNN = "_Mkl"  # what the names of its ops begin with
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,15 @@ class Loaded:
     scopes: Dict[str, str]  # what variables are fed -> where in the graph
     feeds: Dict[str, np.ndarray]
     fetches: Dict[str, str]  # result -> its node
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Every result, what computed it, and whether oneDNN was among that."""
+
+    values: Named
+    kernels: Dict[str, List[str]]
+    onednn: bool
 
 
 def load(folder: Path, content: Any) -> Loaded:
@@ -62,8 +72,8 @@ def _import_runtime() -> None:
 def pin() -> None:
     """Make ops deterministic, and give every session threads of its own instead of shared ones.
 
-    The variable is TensorFlow's (core/common_runtime/local_device.cc); without it, all sessions of a
-    process have as many threads as the first one asked for.
+    The variable is TensorFlow's (core/common_runtime/local_device.cc); without it, all sessions of
+    a process have as many threads as the first one asked for.
     """
     from tensorflow.python.framework import config
 
@@ -71,8 +81,8 @@ def pin() -> None:
     config.enable_op_determinism()
 
 
-def compute(loaded: Loaded, threads: int) -> Tuple[Named, Dict[str, List[str]]]:
-    """Every result, and the kernels that computed it."""
+def compute(loaded: Loaded, threads: int) -> Computed:
+    """Compute every result with a number of intra-op threads."""
     from tensorflow.core.protobuf import config_pb2
     from tensorflow.python.client import session
 
@@ -83,13 +93,32 @@ def compute(loaded: Loaded, threads: int) -> Tuple[Named, Dict[str, List[str]]]:
     options = config_pb2.RunOptions(output_partition_graphs=True)
     metadata = config_pb2.RunMetadata()
     names = sorted(loaded.fetches)
-    fetches = [loaded.fetches[name] + ":0" for name in names]
+    fetches = {name: loaded.fetches[name] + ":0" for name in names}
     with session.Session(graph=loaded.graph, config=pinned) as running:
         battery.fill(running, loaded.scopes, loaded.feeds)
         values = running.run(fetches, options=options, run_metadata=metadata)
     nodes = {node.name: node for graph in metadata.partition_graphs for node in graph.node}
-    executed = {name: battery.kernels(nodes, loaded.fetches[name]) for name in names}
-    return list(zip(names, values)), executed
+    kernels = {name: battery.kernels(nodes, loaded.fetches[name]) for name in names}
+    onednn = any(node.op.startswith(_ONEDNN) for node in nodes.values())
+    return Computed([(name, values[name]) for name in names], kernels, onednn)
+
+
+_CONVOLUTION = "Conv2D float32"  # what oneDNN computes wherever it is on
+
+
+def refuse_other_than_said(said: bool, in_force: Optional[str], computed: Computed) -> None:
+    """Raise SamebitsError where oneDNN was not on or off as it is said to have been."""
+    convolved = any(_CONVOLUTION in kernels for kernels in computed.kernels.values())
+    if computed.onednn != said and (computed.onednn or convolved):
+        raise SamebitsError(
+            "TF_ENABLE_ONEDNN_OPTS={:d}: expected oneDNN to be {}, got another graph; "
+            "start with it, through scripts/launch.py".format(said, "on" if said else "off")
+        )
+    if computed.onednn and in_force is None:
+        raise SamebitsError(
+            "expected oneDNN to report the instruction set that it uses, got no report of it; "
+            "what is in force is not known"
+        )
 
 
 @contextmanager

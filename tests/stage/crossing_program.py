@@ -4,8 +4,8 @@ Before, one of them as the profile `portable` has it: with nothing replaced.
 
     crossing_program.py PROFILE SAMPLES [MODEL ...]
 
-PROFILE is a determinism profile as JSON. Started with what it pins in the environment, natively or by
-an emulator.
+PROFILE is a determinism profile as JSON. Started with what it pins in the environment, natively or
+by an emulator.
 """
 
 import json
@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "zoo")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "zoo"))
 
 import crossing
 import numpy as np

@@ -59,14 +59,13 @@ def accuracy(name: str) -> dict[str, int]:
     numbers, value, slope = WANTED[name]
     x = numbers.astype(np.float32)
 
-    @tf.function
     def computed(x: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = call(name, x)
         return y, tape.gradient(y, x)
 
-    found = [result.numpy() for result in computed(tf.constant(x))]
+    found = [result.numpy() for result in tf.function(computed)(tf.constant(x))]
     wide = x.astype(np.float64)
     return {
         what: _largest(got, wanted(wide))

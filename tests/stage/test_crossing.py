@@ -30,9 +30,7 @@ needs_qemu = pytest.mark.skipif(
 )
 
 
-def _train(
-    workspace: Workspace, folder: Path, cpu: str, models: Sequence[str]
-) -> dict[str, str]:
+def _train(workspace: Workspace, folder: Path, cpu: str, models: Sequence[str]) -> dict[str, str]:
     """Digests of the models' final weights."""
     config: Any = configure({"determinism": "exact"}, ROOT / "conf").config
     emulator = [] if cpu == "native" else ["qemu-x86_64", "-cpu", cpu]
@@ -54,9 +52,7 @@ def test_under_exact_all_models_have_the_same_bits_on_other_cpus(
     workspace.python("train-tf2.21")
     with ThreadPoolExecutor(2) as pool:  # the slowest first
         order = sorted(CPUS, key=lambda cpu: (cpu == "native", bool(CPUS[cpu])))
-        trained = pool.map(
-            lambda cpu: _train(workspace, tmp_path, cpu, CPUS[cpu]), order
-        )
+        trained = pool.map(lambda cpu: _train(workspace, tmp_path, cpu, CPUS[cpu]), order)
         found = dict(zip(order, trained, strict=True))
     # Else this could not fail: without replacements one of them has other bits elsewhere.
     plain = {cpu: digests.pop(PLAIN) for cpu, digests in found.items()}

@@ -223,6 +223,43 @@ def test_what_tensorflow_itself_says_is_held_against_the_config(
     assert not output.exists()
 
 
+NORMALIZED = """
+import tensorflow as tf
+
+
+def normalized():
+    layers = tf.keras.layers
+    return tf.keras.Sequential([
+        layers.Flatten(input_shape=(28, 28)), layers.Dense(8, activation="gelu"),
+        layers.BatchNormalization(), layers.LayerNormalization(), layers.Dense(10),
+    ])
+"""
+CHOSEN_BY_VENDORS = ("Rsqrt", "Reciprocal", "Erfc")
+
+
+def test_under_exact_no_kernel_is_executed_whose_low_bits_the_cpus_vendor_chooses(
+    stage: Stage,
+) -> None:
+    """With an optimizer that divides by a square root, which TensorFlow would make a Rsqrt."""
+    (stage.folder / "mine.py").write_text(NORMALIZED)
+    changes = {
+        "model": {"_target_": "mine.normalized"},
+        "source_path": str(stage.folder),
+        "trainer": {"epochs": 1, "optimizer": "rmsprop"},
+    }
+    executed = {}
+    for profile in ("exact", "portable"):
+        done, output = stage.train(stage.config(determinism=profile, **changes), profile)
+        assert done.returncode == 0, done.stdout
+        record = record_of(output)
+        kernels = {kernel for layer in record["model"]["executed"] for kernel in layer["kernels"]}
+        executed[profile] = {k for k in kernels if k.startswith(CHOSEN_BY_VENDORS)}
+        probed = {s["name"]: s["effective"] for s in record["settings"]}
+        assert ("exact ops" in probed) == (profile == "exact")
+    assert {kernel.split()[1] for kernel in executed["exact"]} == {"float64"}
+    assert {"Rsqrt float32", "Erfc float32"} <= executed["portable"]
+
+
 def test_damaged_data_is_refused_by_digest(stage: Stage) -> None:
     path = arrays.array_path(stage.data, 0)
     damaged = bytearray(path.read_bytes())
@@ -353,12 +390,14 @@ LIFTED = [
     ("isa", "oneDNN ISA", "SSE41"),
     ("python_seed", "Python seed", None),
 ]
-LIFTED_TOO = [
+LIFTED_TOO: list[tuple[str, str, Any]] = [
     ("op_determinism", "op determinism", False),
     ("intra_op_threads", "intra-op threads", 2),
     ("inter_op_threads", "inter-op threads", 2),
     ("onednn", "oneDNN", False),
     ("numpy_seed", "NumPy seed", None),
+    ("replacements", "exact ops", []),
+    ("rewriting", "graph rewriting", True),
 ]
 
 
@@ -369,7 +408,7 @@ LIFTED_TOO = [
 def test_a_lifted_pin_is_in_force_with_its_other_value(
     stage: Stage, pin: str, setting: str, value: Any
 ) -> None:
-    config = stage.config(determinism="portable")
+    config = stage.config(determinism="exact")
     part = ["--samples", 64, "--epochs", 1]
     done, output = stage.train(config, f"without-{pin}", flags=["--lift", pin, *part])
     assert done.returncode == 0, done.stdout

@@ -96,7 +96,10 @@ def test_an_experiment_file_can_be_overridden() -> None:
         ({"overrides": "~trainer.loss"}, ["loss"]),
         ({"framework": "tf2.1"}, ["portable", "2.8", "determinism=tf21"]),
         ({"framework": "tf2.8", "determinism": "exact"}, ["exact", "2.21", "determinism=portable"]),
-        ({"overrides": "determinism=exact determinism.replacements=[exp]"}, ["replacements", "exp"]),
+        (
+            {"overrides": "determinism=exact determinism.replacements=[exp]"},
+            ["replacements", "exp"],
+        ),
         ({"data": "npz"}, ["data.path"]),
         ({"data": {"option": "npz", "path": "a", "sha256": "0" * 63}}, ["data.sha256"]),
         ({"data": {"option": "npz", "path": "a", "sha256": "a" * 64}}, ["data.shape", "classes"]),

@@ -119,7 +119,10 @@ needs_qemu = pytest.mark.skipif(
 @needs_qemu
 @pytest.mark.parametrize(
     ("profile", "model"),
-    [("portable", "model=cnn"), ("exact", "model=custom model._target_=planted.batch_normalization")],
+    [
+        ("portable", "model=cnn"),
+        ("exact", "model=custom model._target_=planted.batch_normalization"),
+    ],
 )
 def test_a_profile_gives_the_same_bits_on_other_cpus(
     workspace: Workspace, profile: str, model: str

@@ -1,4 +1,4 @@
-"""Models whose bits have to be the same on every CPU under determinism=exact, for 28 x 28 images."""
+"""Models with the same bits on every CPU under determinism=exact, for 28 x 28 images."""
 
 import tensorflow as tf
 

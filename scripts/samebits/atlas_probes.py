@@ -1,0 +1,112 @@
+"""The probes that an atlas is made of, as columns: one condition each, with its results.
+
+What is held against each other has to be comparable: every CPU is one CPU in all probes, and none
+goes by two names; a TensorFlow is one wheel; and all that it computed with one oneDNN setting comes
+from one battery.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from samebits import canonical, cpuid, packing
+from samebits.atlas_table import NATIVE, Settings
+from samebits.errors import SamebitsError
+
+FORMAT = "samebits-probe-1"
+_FIELDS = ("name", "dtype", "shape", "sha256")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One condition of one probe, with its results."""
+
+    folder: Path
+    probe: Mapping[str, Any]
+    content: Mapping[str, Any]
+    cpu: str
+
+    @property
+    def tensorflow(self) -> str:
+        """Whose results they are."""
+        return str(self.probe["framework"]["tensorflow"])
+
+    @property
+    def settings(self) -> Settings:
+        """What TensorFlow was told."""
+        return Settings(self.probe["isa"], self.probe["onednn"], self.content["threads"])
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Of every result, by name."""
+        return {result["name"]: result["sha256"] for result in self.content["results"]}
+
+    @cached_property
+    def kernels(self) -> dict[str, list[str]]:
+        """Behind every result, by name."""
+        return {result["name"]: result["kernels"] for result in self.content["results"]}
+
+    @cached_property
+    def arrays(self) -> dict[str, Any]:
+        """Every result, by name. Raises SamebitsError where one is not as its digest says."""
+        entries = [{key: result[key] for key in _FIELDS} for result in self.content["results"]]
+        return packing.load(self.folder / str(self.content["threads"]), entries)
+
+
+def columns(folders: Sequence[Path]) -> list[Column]:
+    """All conditions of all probes, the native ones first. Raises SamebitsError."""
+    found = [column for folder in folders for column in _columns(folder)]
+    for what, key, value in _ALIKE:
+        _refuse_mixed(found, what, key, value)
+    return sorted(found, key=lambda column: (_version(column.tensorflow), column.cpu != NATIVE))
+
+
+def _columns(folder: Path) -> Iterator[Column]:
+    probe = canonical.read_json(folder / "probe.json")
+    if probe.get("format") != FORMAT:
+        raise SamebitsError(
+            f"{folder}: expected a {FORMAT}, got {probe.get('format')!r}; make it again"
+        )
+    name, cpu = probe["cpu"] or NATIVE, _cpuid(probe)
+    if (name != NATIVE) != cpuid.is_emulated(cpu):
+        raise SamebitsError(f"{folder}: expected the CPU {name}, got {cpu}; make it again")
+    for content in probe["conditions"]:
+        yield Column(folder, probe, content, name)
+
+
+def _version(text: str) -> list[int]:
+    return [int(part) for part in text.split(".")]
+
+
+# --- what may be held against each other ---------------------------------------------------------
+
+
+def _cpuid(probe: Mapping[str, Any]) -> str:
+    return str(probe["machine"]["cpuid"])
+
+
+def _battery(column: Column) -> object:
+    """A probe that was made before the graph's digest was recorded is like others of its time."""
+    return column.probe["battery"], column.probe.get("graph")
+
+
+_Of = Callable[[Column], object]
+_ALIKE: tuple[tuple[str, _Of, _Of], ...] = (  # what it is called, of what there is one, what it is
+    ("CPU", lambda c: c.cpu, lambda c: _cpuid(c.probe)),
+    ("name for its CPU", lambda c: _cpuid(c.probe), lambda c: c.cpu),
+    ("wheel", lambda c: c.tensorflow, lambda c: c.probe["framework"]["wheel"]["sha256"]),
+    ("battery", lambda c: (c.tensorflow, c.probe["onednn"]), _battery),
+)
+
+
+def _refuse_mixed(found: Sequence[Column], what: str, key: _Of, value: _Of) -> None:
+    first: dict[object, Column] = {}
+    for column in found:
+        other = first.setdefault(key(column), column)
+        if value(other) != value(column):
+            raise SamebitsError(
+                f"{column.folder}: expected the {what} that {other.folder} has, "
+                f"{value(other)}, got {value(column)}; make both again on one machine"
+            )

@@ -1,0 +1,34 @@
+"""The atlas as part of the workflow: asked for by name, every condition once."""
+
+from pipeline import Workspace
+
+ATLAS = "results/atlas/atlas.json"
+DRY = ("--dry-run", "--quiet", "rules")
+
+
+def test_the_atlas_asks_for_every_tensorflow_cpu_and_setting(workspace: Workspace) -> None:
+    rows = [line.split() for line in workspace.snakemake(ATLAS, *DRY).splitlines()]
+    counts = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+    assert counts["battery"] == 4
+    assert counts["probe"] == 32
+    assert counts["atlas"] == 1
+    assert "train" not in counts
+
+
+def test_a_probe_is_started_on_its_cpu_with_its_settings(workspace: Workspace) -> None:
+    """Flags and variables of the command agree with the folder that it writes."""
+    said = workspace.snakemake(ATLAS, "--dry-run", "--printshellcmds")
+    commands = [line for line in said.splitlines() if "scripts/probe.py" in line]
+    assert len(commands) == 32
+    for command in commands:
+        framework, onednn, isa, cpu = command.rpartition("results/atlas/")[2].split("/")
+        assert f"train-{framework}/bin/python" in command
+        assert f"TF_ENABLE_ONEDNN_OPTS={onednn.removeprefix('onednn-')} " in command
+        assert f"--battery results/atlas/{framework}/{onednn}/battery" in command
+        assert command.count("MAX_CPU_ISA=AVX2") == (2 if isa == "capped" else 0)
+        assert ("--vary" in command) == (cpu != "native")
+        assert cpu == "native" or f"--vary cpu={cpu} " in command
+
+
+def test_a_certificate_asks_for_no_probe(workspace: Workspace) -> None:
+    assert "probe" not in workspace.snakemake(*DRY)
