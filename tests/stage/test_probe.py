@@ -38,9 +38,10 @@ class Bench:
     def start(self, script: str, *arguments: object, check: bool = True) -> str:
         """Run a script as a rule does; ``arguments`` up to ``--`` are the launcher's."""
         split = arguments.index("--")
+        launched = [*arguments[:split], "PYTHONHASHSEED=0", "--"]
         done = command(
-            self.python, SCRIPTS / "launch.py", "--log", self.folder / "log", "PYTHONHASHSEED=0",
-            *arguments[:split], "--", SCRIPTS / script, "--lock", self.lock, *arguments[split + 1:],
+            self.python, SCRIPTS / "launch.py", "--log", self.folder / "log", *launched,
+            SCRIPTS / script, "--lock", self.lock, *arguments[split + 1 :],
             cwd=self.folder, check=check,
         )  # fmt: skip
         assert check or done.returncode == 1, done.stdout
