@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from samebits import canonical, suspects
+from samebits import atlas_table, canonical, suspects
 
 EXECUTED = [
     {
@@ -48,7 +48,7 @@ def atlas(*kernels: str, tensorflow: str = "2.21.0") -> dict[str, Any]:
 def known(*kernels: str, tensorflow: str = "2.21.0") -> suspects.Atlas:
     """The same, as compare.py has read it."""
     content = atlas(*kernels, tensorflow=tensorflow)
-    return suspects.Atlas(content, canonical.digest(content))
+    return suspects.Atlas(atlas_table.read(content), canonical.digest(content))
 
 
 def write(path: Path, *kernels: str, tensorflow: str = "2.21.0") -> Path:

@@ -204,7 +204,13 @@ def _condition(column: Column, reference: int | None) -> dict[str, Any]:
 
 def read(path: Path) -> atlas_table.Atlas:
     """An atlas. Raises SamebitsError when the file is not one."""
-    return atlas_table.read(canonical.read_json(path))
+    content = canonical.read_json(path)
+    try:
+        return atlas_table.read(content)
+    except (SamebitsError, AttributeError, IndexError, KeyError, TypeError) as error:
+        raise SamebitsError(
+            f"{path}: expected an atlas, got another file: {error}; `make atlas` makes one"
+        ) from error
 
 
 def listed(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samebits import atlas, canonical, suspected
+from samebits import atlas, atlas_table, canonical, suspected
 from samebits.divergence import Parting
 
 Record = Mapping[str, Any]
@@ -19,7 +19,7 @@ Record = Mapping[str, Any]
 class Atlas:
     """An atlas and the SHA-256 of its file, by which a comparison names it."""
 
-    content: Any
+    content: atlas_table.Atlas
     sha256: str
 
 
