@@ -84,6 +84,8 @@ def said(value: Any) -> str:
         return "none"
     if isinstance(value, str):
         return value
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return ", ".join(value)
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import certificates
 from certificates import KINDS, TENSORS, Report, divergence
-from samebits import canonical, compared, divergence_drawing, evidence, page
+from samebits import canonical, compared, divergence_drawing, evidence, page, page_facts
 from samebits.divergence_drawing import BASE, HEIGHT, LEFT, RIGHT, TOP, WIDTH, growth, histogram
 
 HOSTILE = "<script>alert(1)</script>"
@@ -481,3 +481,9 @@ def test_columns_say_which_differences_they_count() -> None:
     texts = [column.text for column in histogram([{"counts": [1, 1, 1, 1]}]).columns]
     assert texts == ["equal", "1 ULP", "2 to 3 ULP", "4 to 7 ULP"]
     assert divergence_drawing.histogram([]).total == 0
+
+
+def test_several_names_are_said_as_a_person_would() -> None:
+    assert page_facts.said(["rsqrt", "erfc"]) == "rsqrt, erfc"
+    assert page_facts.said([]) == "none"
+    assert page_facts.said([1, 2]) == "[1, 2]"
