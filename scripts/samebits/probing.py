@@ -98,9 +98,17 @@ def compute(loaded: Loaded, threads: int) -> Computed:
         battery.fill(running, loaded.scopes, loaded.feeds)
         values = running.run(fetches, options=options, run_metadata=metadata)
     nodes = {node.name: node for graph in metadata.partition_graphs for node in graph.node}
-    kernels = {name: battery.kernels(nodes, loaded.fetches[name]) for name in names}
+    kernels = {name: _kernels(loaded, nodes, name) for name in names}
     onednn = any(node.op.startswith(_ONEDNN) for node in nodes.values())
     return Computed([(name, values[name]) for name in names], kernels, onednn)
+
+
+def _kernels(loaded: Loaded, nodes: Dict[str, Any], name: str) -> List[str]:
+    """Behind one result: none behind a constant, which TensorFlow hands out without its node."""
+    node = loaded.fetches[name]
+    if loaded.graph.get_operation_by_name(node).type == "Const":
+        return []
+    return battery.kernels(nodes, node)
 
 
 _CONVOLUTION = "Conv2D float32"  # what oneDNN computes wherever it is on

@@ -1,6 +1,7 @@
 """What a probe says of oneDNN, and what it refuses, without TensorFlow."""
 
 import os
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -74,3 +75,12 @@ def test_the_instruction_set_is_that_with_which_onednn_computed(
     with probing.onednn_report() as instruction_set:
         os.write(1, report.encode())
     assert instruction_set() == isa
+
+
+def test_behind_a_constant_there_is_no_kernel_and_behind_what_is_missing_it_is_not_known() -> None:
+    types = {"constant": "Const", "lost": "Identity"}
+    graph = SimpleNamespace(get_operation_by_name=lambda name: SimpleNamespace(type=types[name]))
+    loaded = probing.Loaded(graph, {}, {}, {name: name for name in types})
+    assert probing._kernels(loaded, {}, "constant") == []
+    with pytest.raises(SamebitsError, match="not known"):
+        probing._kernels(loaded, {}, "lost")
