@@ -218,13 +218,14 @@ def listed(
 ) -> dict[str, atlas_kernels.Worst] | None:
     """The kernels whose bits depend on the CPU under what a determinism profile pins.
 
-    As ``Rsqrt float32``: the most that it differs. None when the atlas is not of this TensorFlow.
+    As ``Rsqrt float32``: the most that it differs. Where it is not known which of a case's kernels
+    it is, all that it may be. None when the atlas is not of this TensorFlow.
     What the profile leaves free the CPU may choose.
     """
     for framework in atlas.frameworks:
         if framework.version == tensorflow:
-            conditions = list(_possible(framework, profile))
-            return {k.name: k.worst for k in atlas_kernels.found(framework, conditions).kernels}
+            found = atlas_kernels.found(framework, list(_possible(framework, profile)))
+            return {kernel.name: kernel.worst for kernel in (*found.suspected, *found.kernels)}
     return None
 
 

@@ -38,6 +38,7 @@ class Found:
     kernels: tuple[Kernel, ...]  # the one that reaches most cases first
     unexplained: tuple[Case, ...]  # they differ, and no kernel of theirs was found guilty
     reached: int  # how many cases differ
+    suspected: tuple[Kernel, ...] = ()  # which of them the unexplained cases are about: not known
 
 
 def found(framework: Framework, under: Sequence[Condition] | None = None) -> Found:
@@ -48,9 +49,27 @@ def found(framework: Framework, under: Sequence[Condition] | None = None) -> Fou
     proofs = _proofs(framework, moved, still)
     version = framework.version
     kernels = (_kernel(name, version, proofs[name], moved, conditions) for name in proofs)
-    unexplained = (case for case in moved if not _ran(case, framework) & set(proofs))
+    unexplained = [case for case in moved if not _ran(case, framework) & set(proofs)]
     by_reach = sorted(kernels, key=lambda kernel: -len(kernel.reaches))
-    return Found(tuple(by_reach), tuple(unexplained), len(moved))
+    doubts = _doubts(framework, unexplained, still)
+    suspected = (_kernel(name, version, doubts[name], moved, conditions) for name in doubts)
+    return Found(tuple(by_reach), tuple(unexplained), len(moved), tuple(suspected))
+
+
+def _doubts(
+    framework: Framework, unexplained: Sequence[Case], still: Sequence[Case]
+) -> dict[str, list[Case]]:
+    """The kernels of unexplained cases that no equal case clears; where it clears all, all."""
+    doubts: dict[str, list[Case]] = {}
+    cleared = _cleared(framework, still)
+    for case in unexplained:
+        for kernel in sorted(_ran(case, framework) - cleared or _ran(case, framework)):
+            doubts.setdefault(kernel, []).append(case)
+    return doubts
+
+
+def _cleared(framework: Framework, still: Sequence[Case]) -> Set[str]:
+    return {kernel for case in still for kernel in _ran(case, framework)}
 
 
 def _ran(case: Case, framework: Framework) -> Set[str]:
@@ -65,7 +84,7 @@ def _proofs(
     for case in moved:
         for kernel in _single(_ran(case, framework)):
             proofs.setdefault(kernel, []).append(case)
-    cleared = {kernel for case in still for kernel in _ran(case, framework)}
+    cleared = _cleared(framework, still)
     for case in [case for case in moved if not _ran(case, framework) & set(proofs)]:
         for kernel in _single(_ran(case, framework) - cleared):
             proofs.setdefault(kernel, []).append(case)

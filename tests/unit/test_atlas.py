@@ -344,6 +344,20 @@ def test_kernels_that_differ_on_another_cpu_are_listed() -> None:
     assert (worst.elements, worst.ulp, worst.cpus) == (51, 2, ("Haswell", "Skylake-Client", "EPYC"))
 
 
+def test_where_two_kernels_may_be_the_cause_both_are_listed_and_what_is_cleared_is_not() -> None:
+    """Else a model that runs one of them would be told that the cause is something else."""
+    differs = elsewhere(NEW, 51, 2)
+    filtered = op("conv", "Filter float32", "Input float32", "Add float32", different=differs)
+    made = atlas_factory.atlas(filtered, op("add", "Add float32"))
+    assert listed(made) == ["Filter float32", "Input float32"]
+    cleared = atlas_factory.atlas(
+        op("conv", "Filter float32", "Add float32", different=differs),
+        op("small", "Filter float32"),
+        op("add", "Add float32"),
+    )
+    assert listed(cleared) == ["Add float32", "Filter float32"]
+
+
 def test_of_an_unknown_tensorflow_nothing_is_known() -> None:
     assert listed(atlas_factory.atlas(), "2.9.0") is None
 
