@@ -35,8 +35,8 @@ _OPTIMIZER = Reason(
 )
 _OLDER = "Nothing: with TensorFlow 2.21, for which exact asks, its bits are the same everywhere."
 _ONEDNN = Reason(
-    "Other bits on the emulated Intel CPUs and not on EPYC, with oneDNN alone: it chooses another way "
-    "there although its instruction set is capped. By what was not found out.",
+    "Other bits on the emulated Intel CPUs and not on EPYC, with oneDNN alone: it chooses another "
+    "way there although its instruction set is capped. By what was not found out.",
     _OLDER,
 )
 _WIDENED = Reason(_FLOAT32, _WIDE)
