@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,16 @@ needs_qemu = pytest.mark.skipif(
 )
 
 
-def _train(workspace: Workspace, folder: Path, cpu: str, models: Sequence[str]) -> dict[str, str]:
+def _train(python: Path, folder: Path, profile: Any, cpu: str) -> dict[str, str]:
     """Digests of the models' final weights."""
-    config: Any = configure({"determinism": "exact"}, ROOT / "conf").config
     emulator = [] if cpu == "native" else ["qemu-x86_64", "-cpu", cpu]
-    variables = config["determinism"]["environment"] | {"PYTHONHASHSEED": "0"}
+    variables = profile["environment"] | {"PYTHONHASHSEED": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = command(
-        *emulator, workspace.python("train-tf2.21"), "-s", PROGRAM,
-        json.dumps(config["determinism"]), SAMPLES, *models,
-        cwd=folder, variables=variables | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        *emulator, python, "-s", PROGRAM, json.dumps(profile), SAMPLES, *CPUS[cpu],
+        cwd=folder, variables=variables,
     )  # fmt: skip
-    found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    (said,) = (line for line in done.stdout.splitlines() if line.startswith("{"))
+    found: dict[str, str] = json.loads(said)
     return found
 
 
@@ -49,11 +49,11 @@ def _train(workspace: Workspace, folder: Path, cpu: str, models: Sequence[str]) 
 def test_under_exact_all_models_have_the_same_bits_on_other_cpus(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    workspace.python("train-tf2.21")
-    with ThreadPoolExecutor(2) as pool:  # the slowest first
-        order = sorted(CPUS, key=lambda cpu: (cpu == "native", bool(CPUS[cpu])))
-        trained = pool.map(lambda cpu: _train(workspace, tmp_path, cpu, CPUS[cpu]), order)
-        found = dict(zip(order, trained, strict=True))
+    profile = configure({"determinism": "exact"}, ROOT / "conf").config["determinism"]
+    train = partial(_train, workspace.python("train-tf2.21"), tmp_path, profile)
+    order = sorted(CPUS, key=lambda cpu: (cpu == "native", bool(CPUS[cpu])))  # the slowest first
+    with ThreadPoolExecutor(2) as pool:
+        found = dict(zip(order, pool.map(train, order), strict=True))
     # Else this could not fail: without replacements one of them has other bits elsewhere.
     plain = {cpu: digests.pop(PLAIN) for cpu, digests in found.items()}
     assert plain["native"] not in [plain[cpu] for cpu in CPUS if cpu != "native"]
