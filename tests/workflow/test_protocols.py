@@ -107,7 +107,7 @@ def test_a_protocol_says_what_it_costs_before_it_starts(workspace: Workspace) ->
 # --- other CPUs --------------------------------------------------------------------------------
 
 _EMULATED = (
-    "protocol.cpu={models: [Haswell, Skylake-Client, EPYC], samples: 96, epochs: 1} "
+    "protocol.cpu={models: [Haswell], samples: 96, epochs: 1} "
     "data=synthetic data.samples=160 trainer.epochs=1"
 )
 needs_qemu = pytest.mark.skipif(
@@ -127,12 +127,11 @@ needs_qemu = pytest.mark.skipif(
 def test_a_profile_gives_the_same_bits_on_other_cpus(
     workspace: Workspace, profile: str, model: str
 ) -> None:
-    """Other models: tests/stage/test_crossing.py."""
+    """More models and CPUs: tests/stage/test_crossing.py."""
     asked = f"{_EMULATED} determinism={profile} {model}"
     certificate = workspace.certify(f"cpus-{profile}", ZOO, f"overrides={asked}")
     assert certificate["verdict"] == "REPRODUCIBLE", certificate["reasons"]
-    for cpu in ("Haswell", "Skylake-Client", "EPYC"):
-        assert outcomes(certificate, f"cpu-{cpu}") == {"cpu": "same bits"}
+    assert outcomes(certificate, "cpu-Haswell") == {"cpu": "same bits"}
     assert any("emulator" in limit for limit in wording.limits(certificate))
     pinned = {fact["what"]: fact["value"] for fact in certificate["scope"]["pinned"]}
     assert ("rsqrt" in pinned.get("exact ops", [])) == (profile == "exact")
