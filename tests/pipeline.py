@@ -24,6 +24,7 @@ def command(
     cwd: Path,
     check: bool = True,
     variables: Mapping[str, str] | None = None,
+    longest: float = _LONGEST,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command; its output, both streams joined, is shown when it fails unexpectedly."""
     done = subprocess.run(
@@ -34,7 +35,7 @@ def command(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=_LONGEST,
+        timeout=longest,
         check=False,  # asserted below, with the output
     )
     assert not check or done.returncode == 0, done.stdout
