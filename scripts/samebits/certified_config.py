@@ -32,6 +32,7 @@ _PLAIN = frozenset(
         for key in ("scale", "shape", "classes", "seed", "samples", "sha256", "x", "y")
     ]
     + [f"determinism.{key}" for key in ("hash_seed", "seeding", "op_determinism", "onednn", "isa")]
+    + [f"determinism.{key}" for key in ("replacements", "rewriting")]
     + [f"determinism.{key}_op_threads" for key in ("intra", "inter")]
     + [f"protocol.{key}" for key in ("replica", "alone", "explain", "lift")]
     + [f"protocol.cpu.{key}" for key in ("models", "samples", "epochs")]
