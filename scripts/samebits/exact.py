@@ -3,7 +3,7 @@
 One principle for all: computed in float64 and rounded once to the dtype of the input. In float64,
 TensorFlow has no approximate instruction to use on a CPU (docs/same-bits.md), and gradients are
 computed in the same way. What TensorFlow rewrites into these ops afterwards is not seen here: that
-is switched off (``Rewriting``). Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
+is switched off (``stop_rewriting``). Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
 import functools
