@@ -42,7 +42,7 @@ def sentence(suspects: Mapping[str, Any], record: Mapping[str, Any], most: int) 
     if not layers:
         return (
             "The atlas lists none of the kernels that this model executed as depending on the "
-            "CPU: the cause is something else."
+            "CPU: the cause is something that it does not list."
         )
     named = [f"{layer['layer']} ({', '.join(layer['kernels'])})" for layer in layers]
     more = f" and {len(named) - most} more" if len(named) > most else ""

@@ -359,7 +359,7 @@ def test_of_many_suspects_the_first_are_shown_and_the_rest_counted() -> None:
 
 
 def test_why_the_atlas_names_no_layer_is_said() -> None:
-    assert "the cause is something else" in of_suspects(layers=[])
+    assert "the cause is something that it does not list" in of_suspects(layers=[])
     assert "it has no TensorFlow 2.21.0" in of_suspects(layers=None)
     assert "not known what the run executed" in of_suspects(layers=None, executed=False)
 
