@@ -774,8 +774,10 @@ ATLAS = "results/atlas"
 ATLAS_FRAMEWORKS = ["tf2.8", "tf2.21"]
 ATLAS_CPUS = ["native", "Haswell", "Skylake-Client", "EPYC"]
 ATLAS_ONEDNN = ["onednn-1", "onednn-0"]
-CAP = "ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2"
-ATLAS_CAPS = {"capped": CAP, "uncapped": ""}
+ATLAS_CAPS = {
+    "capped": "ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2",
+    "uncapped": "",
+}
 
 
 rule battery:
@@ -796,11 +798,12 @@ rule battery:
         "envs/train-{framework}.yaml"
     params:
         python=lambda wildcards: python(f"train-{wildcards.framework}"),
+        cap=ATLAS_CAPS["capped"],
     message:
         "build the battery for {wildcards.framework} (oneDNN {wildcards.onednn})"
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} PYTHONHASHSEED=0"
-        " TF_ENABLE_ONEDNN_OPTS={wildcards.onednn} {CAP} --"
+        " TF_ENABLE_ONEDNN_OPTS={wildcards.onednn} {params.cap} --"
         " {input.script:q} --lock {input.lock:q} --output {output:q}"
 
 

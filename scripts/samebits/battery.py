@@ -98,7 +98,15 @@ def build(tf: Any, operations: List[Operation]) -> Battery:
         made.fed = _filled(tf, made.feeds)
     wanted = [result.node for result in made.results]
     made.graph = _rewritten(tf, graph, wanted + [assigning(scope) for scope in made.fed.values()])
+    nodes = {node.name: node for node in made.graph.node}
+    # The gradient of a sign is zero whatever it is fed: it could never differ.
+    made.results = [result for result in made.results if _reads(nodes, result.node)]
     return made
+
+
+def _reads(nodes: Dict[str, Any], name: str) -> bool:
+    """Whether a node's numbers depend on what the variables hold."""
+    return any(nodes[node].op == "ReadVariableOp" for node in _upstream(nodes, name))
 
 
 def assigning(scope: str) -> str:
@@ -269,15 +277,17 @@ def kernels(nodes: Dict[str, Any], name: str) -> List[str]:
             "expected {} in the graph that was executed, got one without it; what computed it is "
             "not known".format(name)
         )
+    upstream = _upstream(nodes, name)
+    return sorted({kernel for node in upstream for kernel in graph_kernels.of_node(nodes[node])})
+
+
+def _upstream(nodes: Dict[str, Any], name: str) -> Set[str]:
+    """A node of a graph, and all that it waits for."""
     found: Set[str] = set()
-    seen: Set[str] = set()
     waiting = [name]
     while waiting:
         name = waiting.pop()
-        if name in seen or name not in nodes:
-            continue
-        seen.add(name)
-        node = nodes[name]
-        waiting += [i.lstrip("^").partition(":")[0] for i in node.input]
-        found.update(graph_kernels.of_node(node))
-    return sorted(found)
+        if name in nodes and name not in found:
+            found.add(name)
+            waiting += [i.lstrip("^").partition(":")[0] for i in nodes[name].input]
+    return found

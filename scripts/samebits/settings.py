@@ -147,21 +147,25 @@ def _op_determinism(tf: Any, expected: bool) -> Setting:
 
 
 def of_exact(tf: Any, profile: Mapping[str, Any]) -> List[Setting]:
-    """What is replaced, probed by computing with it; nothing where a profile does not speak of it.
+    """What is replaced, probed by computing with it; of what a profile does not speak, nothing.
 
     The first ops that the process itself executes: after all that is asked of forked ones.
     """
-    if profile.get("replacements") is None:
-        return []
+    found = []
+    if profile.get("replacements") is not None:
+        found.append(_replacements(tf, list(profile["replacements"])))
+    if profile.get("rewriting") is not None:
+        passes = "tf.config.optimizer: " + ", ".join(exact.PASSES)
+        found.append(Setting("graph rewriting", profile["rewriting"], exact.rewriting(tf), passes))
+    return found
+
+
+def _replacements(tf: Any, wanted: List[str]) -> Setting:
     how = "computed one number with each, and held it against float64"
-    passes = "tf.config.optimizer: " + ", ".join(exact.PASSES)
-    wanted, found = list(profile["replacements"]), exact.in_force(tf)
+    found = exact.in_force(tf)
     ordered = [name for name in wanted if name in found]
     ordered += [name for name in found if name not in wanted]
-    return [
-        Setting("exact ops", wanted, ordered, how),
-        Setting("graph rewriting", profile["rewriting"], exact.rewriting(tf), passes),
-    ]
+    return Setting("exact ops", wanted, ordered, how)
 
 
 def of_isa(expected: Optional[str], reported: Optional[str]) -> Setting:
