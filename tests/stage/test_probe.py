@@ -15,7 +15,9 @@ from pipeline import ROOT, SCRIPTS, Workspace, command, skip_without
 from samebits import atlas, battery, canonical
 
 PROGRAM = ROOT / "tests/stage/probe_program.py"
+CONSTANT = ("sign", "lion")  # their gradients: no condition could change them
 OPS = (
+    *CONSTANT,
     *("one_over_x", "x_over_sqrt", "rsqrt", "gelu", "add"),
     *("matmul", "conv2d", "layer_normalization", "adam"),
 )
@@ -101,6 +103,12 @@ def compare_with_training(of: Bench, made: Path, probe: Path) -> None:
     probed = {name: [r["sha256"], r["kernels"]] for name, r in results(probe).items()}
     assert len(trained) >= 50
     assert trained == probed
+
+
+def test_what_depends_on_no_input_is_no_result(native: Path) -> None:
+    outputs = {(name.split("/")[0], name.split("/")[-1]) for name in results(native)}
+    assert {output for name, output in outputs if name in CONSTANT} == {"value"}
+    assert {output for name, output in outputs if name == "adam"} == {"value", "gradient"}
 
 
 def test_results_and_kernels_are_those_of_a_tf_function(

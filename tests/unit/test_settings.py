@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,9 @@ def probed(profile: dict[str, Any], inside: str = "", **environment: str) -> dic
     command = [sys.executable, "-c", program]
     answer = subprocess.run(command, env=environment, capture_output=True, check=True)
     return dict(json.loads(answer.stdout))
+
+
+STOPPED = {"arithmetic_optimization": False, "constant_folding": False}
 
 
 @pytest.mark.parametrize("seed", [0, 7])
@@ -66,3 +70,14 @@ def test_every_wrong_setting_is_reported() -> None:
         settings.refuse_wrong(wrong)
     assert "a: expected 'x', got None (probe)\nb: expected 1, got 2 (probe)" in str(caught.value)
     assert "c:" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("passes", "effective"), [({}, True), (STOPPED, False)])
+def test_rewriting_is_probed_where_it_alone_is_pinned(
+    passes: dict[str, bool], effective: bool
+) -> None:
+    optimizer = SimpleNamespace(get_experimental_options=lambda: passes)
+    tensorflow = SimpleNamespace(config=SimpleNamespace(optimizer=optimizer))
+    (found,) = settings.of_exact(tensorflow, {"rewriting": False})
+    assert (found.name, found.expected, found.effective) == ("graph rewriting", False, effective)
+    assert settings.of_exact(tensorflow, {}) == []
