@@ -110,10 +110,13 @@ def _public(op: str) -> str:
 
 
 def _dtype(node: Any) -> str:
-    """In which it computes; empty where its kernel is the same for all."""
+    """In which it computes; empty where its kernel is the same for all.
+
+    Of random numbers T may be the dtype of their shape.
+    """
     from tensorflow.python.framework import dtypes
 
-    for key in ("T", "dtype"):
+    for key in ("dtype", "T"):
         if key in node.attr and node.attr[key].type:
             return str(dtypes.as_dtype(node.attr[key].type).name)
     return ""
