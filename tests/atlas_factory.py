@@ -49,15 +49,23 @@ def op(
     elements: int = 566,
     different: Mapping[int, tuple[int, int | None]] | None = None,
     versions: Iterable[str] = VERSIONS,
+    without: Iterable[str] | None = None,
 ) -> dict[str, Any]:
-    """One case; ``different``: elements and ULP by the condition's place."""
+    """One case; ``different``: elements and ULP by the condition's place.
+
+    ``without``: the kernels where oneDNN is off, if others; none: the op is not available there.
+    """
+    both = {"oneDNN on": list(kernels), "oneDNN off": list(kernels)}
+    if without is not None:
+        both["oneDNN off"] = list(without)
+    ran = {said: names for said, names in both.items() if names}
     return {
         "name": name,
         "group": group,
         "dtype": dtype,
         "output": output,
         "elements": elements,
-        "kernels": {version: list(kernels) for version in versions},
+        "kernels": dict.fromkeys(versions, ran),
         "different": {
             str(where): {"elements": count, "ulp": ulp}
             for where, (count, ulp) in (different or {}).items()

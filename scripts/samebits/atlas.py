@@ -14,7 +14,7 @@ import numpy as np
 
 from samebits import atlas_kernels, atlas_table, battery, canonical
 from samebits.atlas_probes import Column, columns
-from samebits.atlas_table import FORMAT, NATIVE, PORTABLE, Condition, Settings
+from samebits.atlas_table import FORMAT, NATIVE, ONEDNN, PORTABLE, Battery, Condition, Settings
 from samebits.difference import measure
 from samebits.errors import SamebitsError
 
@@ -45,16 +45,16 @@ def collect(folders: Sequence[Path], emulator: str) -> dict[str, Any]:
     """The atlas as JSON. Raises SamebitsError where a result or a reference is missing."""
     found = columns(folders)
     references = [_reference(column, found) for column in found]
-    rows = {version: _rows(version, found) for version in _versions(found)}
+    rows = {battery: _rows(columns) for battery, columns in _by_battery(found).items()}
     ops = _listed_ops(rows, found)
     for index, (column, reference) in enumerate(zip(found, references, strict=True)):
         if reference is not None:
-            _compare(index, column, found[reference], rows[column.tensorflow], ops)
+            _compare(index, column, found[reference], rows[column.battery], ops)
     made = {
         "format": FORMAT,
         "machine": _machine(found[0].probe["machine"]),
         "emulator": emulator,
-        "frameworks": [_framework(version, found) for version in rows],
+        "frameworks": [_framework(version, found) for version in _versions(found)],
         "conditions": [
             _condition(column, reference)
             for column, reference in zip(found, references, strict=True)
@@ -67,6 +67,13 @@ def collect(folders: Sequence[Path], emulator: str) -> dict[str, Any]:
 
 def _versions(found: Sequence[Column]) -> list[str]:
     return list(dict.fromkeys(column.tensorflow for column in found))
+
+
+def _by_battery(found: Sequence[Column]) -> dict[Battery, list[Column]]:
+    batteries: dict[Battery, list[Column]] = {}
+    for column in found:
+        batteries.setdefault(column.battery, []).append(column)
+    return batteries
 
 
 def _reference(column: Column, found: Sequence[Column]) -> int | None:
@@ -84,32 +91,35 @@ def _reference(column: Column, found: Sequence[Column]) -> int | None:
     )
 
 
-def _rows(version: str, found: Sequence[Column]) -> dict[Row, list[str]]:
-    """What every probe of one TensorFlow has: each row, and the names of its results."""
-    ours = [column for column in found if column.tensorflow == version]
-    common = set.intersection(*(set(column.digests) for column in ours))
+def _rows(columns: Sequence[Column]) -> dict[Row, list[str]]:
+    """What the probes of one battery have: each row, and the names of its results."""
+    first = columns[0]
+    for column in columns:
+        if lacking := sorted(set(first.digests) ^ set(column.digests)):
+            raise SamebitsError(
+                f"{column.folder}: expected the results that {first.folder} has, got others: "
+                f"{', '.join(lacking)}; make both again with one battery"
+            )
     rows: dict[Row, list[str]] = {}
-    for result in ours[0].probe["results"]:
-        name = battery.label(result)
-        if name in common:
-            row = Row(*(result[k] for k in ("name", "group", "dtype", "output")))
-            rows.setdefault(row, []).append(name)
+    for result in first.probe["results"]:
+        row = Row(*(result[k] for k in ("name", "group", "dtype", "output")))
+        rows.setdefault(row, []).append(battery.label(result))
     return rows
 
 
 def _listed_ops(
-    rows: Mapping[str, Mapping[Row, list[str]]], found: Sequence[Column]
+    rows: Mapping[Battery, Mapping[Row, list[str]]], found: Sequence[Column]
 ) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """Every row of any TensorFlow, nothing compared yet."""
+    """Every row of any battery, nothing compared yet."""
     ops: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for version, named in rows.items():
-        ours = [column for column in found if column.tensorflow == version]
+    for (version, onednn), named in rows.items():
+        ours = [column for column in found if column.battery == (version, onednn)]
         sizes = {r["name"]: int(np.prod(r["shape"])) for r in ours[0].content["results"]}
         for row, names in named.items():
             op = ops.setdefault(row.key, _empty(row))
             op["elements"] = max(op["elements"], sum(sizes[name] for name in names))
             ran = {kernel for c in ours for name in names for kernel in c.kernels[name]}
-            op["kernels"][version] = sorted(ran)
+            op["kernels"].setdefault(version, {})[ONEDNN[onednn]] = sorted(ran)
     return ops
 
 
@@ -134,12 +144,13 @@ def _compare(
 ) -> None:
     """Note in every op how far its results are from the reference's; nothing where they are not.
 
-    Opening the arrays holds them against their digests, those that are equal as well.
+    What only one of two batteries has is not compared: it is not available. Opening the arrays
+    holds them against their digests, those that are equal as well.
     """
     control, replica = reference.arrays, column.arrays
     theirs, ours = reference.digests, column.digests
     for row, names in rows.items():
-        differing = [name for name in names if theirs[name] != ours[name]]
+        differing = [name for name in names if theirs.get(name, ours[name]) != ours[name]]
         pairs = [_pair(name, column, control[name], replica[name]) for name in differing]
         if pairs:
             ops[row.key]["different"][str(index)] = _distance(pairs, row.dtype)
@@ -224,9 +235,18 @@ def listed(
     """
     for framework in atlas.frameworks:
         if framework.version == tensorflow:
-            found = atlas_kernels.found(framework, list(_possible(framework, profile)))
-            return {kernel.name: kernel.worst for kernel in (*found.suspected, *found.kernels)}
+            return dict(_listed(framework, list(_possible(framework, profile))))
     return None
+
+
+def _listed(
+    framework: atlas_table.Framework, possible: Sequence[Condition]
+) -> Iterator[tuple[str, atlas_kernels.Worst]]:
+    """Each settings by themselves: what differs under others clears or accuses nothing here."""
+    for settings in dict.fromkeys(condition.settings for condition in possible):
+        found = atlas_kernels.found(framework, [c for c in possible if c.settings == settings])
+        for kernel in (*found.suspected, *found.kernels):
+            yield kernel.name, kernel.worst
 
 
 def _possible(framework: atlas_table.Framework, profile: Mapping[str, Any]) -> Iterator[Condition]:

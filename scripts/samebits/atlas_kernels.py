@@ -5,7 +5,8 @@ is a case's only one, or the only one that no equal case runs. What runs beside 
 not judged.
 """
 
-from collections.abc import Iterator, Sequence, Set
+import itertools
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from samebits.atlas_table import PORTABLE, Case, Condition, Framework
@@ -45,48 +46,32 @@ def found(framework: Framework, under: Sequence[Condition] | None = None) -> Fou
     """The kernels that depend on the CPU under some conditions: those of the portable settings."""
     conditions = framework.elsewhere(PORTABLE) if under is None else under
     moved = framework.differing(*conditions)
-    still = [case for case in framework.cases if not case.differs(conditions)]
-    proofs = _proofs(framework, moved, still)
-    version = framework.version
-    kernels = (_kernel(name, version, proofs[name], moved, conditions) for name in proofs)
-    unexplained = [case for case in moved if not _ran(case, framework) & set(proofs)]
-    by_reach = sorted(kernels, key=lambda kernel: -len(kernel.reaches))
-    doubts = _doubts(framework, unexplained, still)
-    suspected = (_kernel(name, version, doubts[name], moved, conditions) for name in doubts)
-    return Found(tuple(by_reach), tuple(unexplained), len(moved), tuple(suspected))
+    still = [case for case in framework.compared(*conditions) if not case.differs(conditions)]
+    ran = {case: set(framework.ran(case, *conditions)) for case in (*moved, *still)}
+    cleared = {kernel for case in still for kernel in ran[case]}
+    proofs = _proofs({case: ran[case] for case in moved}, cleared)
+    unexplained = {case: ran[case] for case in moved if not ran[case] & set(proofs)}
+    doubts = _doubts(unexplained, cleared)
+
+    def kernel(name: str, proof: Sequence[Case]) -> Kernel:
+        alone = any(ran[case] == {name} for case in proof)
+        reaches = tuple(case for case in moved if name in ran[case])
+        return Kernel(name, alone, worst(proof, conditions), reaches)
+
+    kernels = sorted(itertools.starmap(kernel, proofs.items()), key=lambda k: -len(k.reaches))
+    suspected = tuple(itertools.starmap(kernel, doubts.items()))
+    return Found(tuple(kernels), tuple(unexplained), len(moved), suspected)
 
 
-def _doubts(
-    framework: Framework, unexplained: Sequence[Case], still: Sequence[Case]
-) -> dict[str, list[Case]]:
-    """The kernels of unexplained cases that no equal case clears; where it clears all, all."""
-    doubts: dict[str, list[Case]] = {}
-    cleared = _cleared(framework, still)
-    for case in unexplained:
-        for kernel in sorted(_ran(case, framework) - cleared or _ran(case, framework)):
-            doubts.setdefault(kernel, []).append(case)
-    return doubts
-
-
-def _cleared(framework: Framework, still: Sequence[Case]) -> Set[str]:
-    return {kernel for case in still for kernel in _ran(case, framework)}
-
-
-def _ran(case: Case, framework: Framework) -> Set[str]:
-    return set(case.kernels[framework.version])
-
-
-def _proofs(
-    framework: Framework, moved: Sequence[Case], still: Sequence[Case]
-) -> dict[str, list[Case]]:
+def _proofs(moved: Mapping[Case, Set[str]], cleared: Set[str]) -> dict[str, list[Case]]:
     """The guilty kernels, and by which cases each is shown."""
     proofs: dict[str, list[Case]] = {}
-    for case in moved:
-        for kernel in _single(_ran(case, framework)):
+    for case, ran in moved.items():
+        for kernel in _single(ran):
             proofs.setdefault(kernel, []).append(case)
-    cleared = _cleared(framework, still)
-    for case in [case for case in moved if not _ran(case, framework) & set(proofs)]:
-        for kernel in _single(_ran(case, framework) - cleared):
+    shown = set(proofs)
+    for case, ran in moved.items():
+        for kernel in _single(ran - cleared) if not ran & shown else ():
             proofs.setdefault(kernel, []).append(case)
     return proofs
 
@@ -95,16 +80,13 @@ def _single(kernels: Set[str]) -> Iterator[str]:
     return iter(kernels if len(kernels) == 1 else ())
 
 
-def _kernel(
-    name: str,
-    version: str,
-    proof: Sequence[Case],
-    moved: Sequence[Case],
-    conditions: Sequence[Condition],
-) -> Kernel:
-    alone = any(set(case.kernels[version]) == {name} for case in proof)
-    reaches = tuple(case for case in moved if name in case.kernels[version])
-    return Kernel(name, alone, worst(proof, conditions), reaches)
+def _doubts(unexplained: Mapping[Case, Set[str]], cleared: Set[str]) -> dict[str, list[Case]]:
+    """The kernels of unexplained cases that no equal case clears; where it clears all, all."""
+    doubts: dict[str, list[Case]] = {}
+    for case, ran in unexplained.items():
+        for kernel in sorted(ran - cleared or ran):
+            doubts.setdefault(kernel, []).append(case)
+    return doubts
 
 
 def worst(cases: Sequence[Case], conditions: Sequence[Condition]) -> Worst:

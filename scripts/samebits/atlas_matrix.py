@@ -1,6 +1,6 @@
 """The whole atlas as rows of cells, group by group. An equal cell is empty: most are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from samebits.atlas_counts import distance, few
@@ -21,14 +21,27 @@ class Cell:
     ulp: str
 
 
+LACKING = Cell("x", "not available, here or in its reference", "–", "")
+
+
 @dataclass(frozen=True)
 class Row:
-    """One case. No cells: it is equal under every condition, or not available."""
+    """One case."""
 
     case: Case
-    available: bool
+    kernels: tuple[str, ...]  # under any condition
     differs: int  # under how many conditions
     cells: tuple[Cell | None, ...]
+
+    @property
+    def available(self) -> bool:
+        """Whether it is under any condition."""
+        return any(cell is not LACKING for cell in self.cells)
+
+    @property
+    def equal(self) -> bool:
+        """Whether it is available and equal under every condition."""
+        return not any(self.cells)
 
 
 @dataclass(frozen=True)
@@ -57,16 +70,17 @@ def blocks(atlas: Atlas, framework: Framework) -> Iterator[Block]:
 
 
 def _row(case: Case, framework: Framework) -> Row:
-    if framework.version not in case.kernels:
-        return Row(case, False, 0, ())
-    cells = tuple(_cells(case, framework.conditions))
-    differs = sum(cell is not None for cell in cells)
-    return Row(case, True, differs, cells if differs else ())
+    cells = tuple(_cells(case, framework))
+    kernels = framework.ran(case, *framework.conditions)
+    return Row(case, kernels, sum(cell not in (None, LACKING) for cell in cells), cells)
 
 
-def _cells(case: Case, conditions: Sequence[Condition]) -> Iterator[Cell | None]:
-    for condition in conditions:
-        yield _cell(case, condition) if condition.key in case.different else None
+def _cells(case: Case, framework: Framework) -> Iterator[Cell | None]:
+    for condition in framework.conditions:
+        if condition.key in case.different:
+            yield _cell(case, condition)
+        else:
+            yield None if framework.has(case, condition) else LACKING
 
 
 def _cell(case: Case, condition: Condition) -> Cell:

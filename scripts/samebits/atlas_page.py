@@ -21,7 +21,7 @@ from samebits import (
     templates,
 )
 from samebits.atlas_kernels import Kernel
-from samebits.atlas_table import GRADIENT, PORTABLE, Case
+from samebits.atlas_table import GRADIENT, NATIVE, PORTABLE, Case
 
 TEMPLATE = Path(__file__).with_name("atlas_page.html.j2")
 READERS = Path(__file__).with_name("same_bits.md.j2")
@@ -35,6 +35,7 @@ def render(atlas: Mapping[str, Any]) -> str:
         style=STYLE.name,
         atlas=read,
         portable=PORTABLE,
+        native=NATIVE,
         found={f.version: atlas_kernels.found(f) for f in read.frameworks},
         changes=list(atlas_counts.changes(read)),
         counts=atlas_counts,

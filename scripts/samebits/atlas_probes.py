@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from samebits import canonical, cpuid, packing
+from samebits import atlas_table, canonical, cpuid, packing
 from samebits.atlas_table import NATIVE, Settings
 from samebits.errors import SamebitsError
 
@@ -37,6 +37,11 @@ class Column:
     def settings(self) -> Settings:
         """What TensorFlow was told."""
         return Settings(self.probe["isa"], self.probe["onednn"], self.content["threads"])
+
+    @property
+    def battery(self) -> atlas_table.Battery:
+        """What it computed: one TensorFlow has one with oneDNN, and one without."""
+        return self.tensorflow, self.settings.onednn
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -97,7 +102,7 @@ _ALIKE: tuple[tuple[str, _Of, _Of], ...] = (  # what it is called, of what there
     ("CPU", lambda c: c.cpu, lambda c: _cpuid(c.probe)),
     ("name for its CPU", lambda c: _cpuid(c.probe), lambda c: c.cpu),
     ("wheel", lambda c: c.tensorflow, lambda c: c.probe["framework"]["wheel"]["sha256"]),
-    ("battery", lambda c: (c.tensorflow, c.probe["onednn"]), _battery),
+    ("battery", lambda c: c.battery, _battery),
 )
 
 

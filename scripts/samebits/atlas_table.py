@@ -1,7 +1,8 @@
 """The atlas of ops as typed rows and columns, from its JSON and nothing else.
 
 A case is one op in one dtype, its value or its gradient. A condition is under what it was run: a
-CPU and settings. The conditions of one TensorFlow are every CPU with every settings.
+CPU and settings. The conditions of one TensorFlow are every CPU with every settings. With oneDNN a
+case may be available that is not without it, or run other kernels.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,9 @@ from samebits.errors import SamebitsError
 FORMAT = "samebits-atlas-1"
 NATIVE = "native"
 VALUE, GRADIENT = "value", "gradient"
+ONEDNN = {True: "oneDNN on", False: "oneDNN off"}
+
+Battery = tuple[str, bool]  # of which TensorFlow, and whether with oneDNN
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Difference:
     ulp: int | None  # the largest; None where a NaN or an infinity takes part
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a key by itself: its fields have no hash
 class Case:
     """A row."""
 
@@ -71,7 +75,7 @@ class Case:
     dtype: str
     output: str
     elements: int
-    kernels: Mapping[str, tuple[str, ...]]  # by TensorFlow; none where it does not have the op
+    kernels: Mapping[Battery, tuple[str, ...]]  # none where it does not have the op
     different: Mapping[str, Difference]  # by the condition's key
 
     def differs(self, conditions: Sequence[Condition]) -> bool:
@@ -118,6 +122,25 @@ class Framework:
     def differing(self, *conditions: Condition) -> tuple[Case, ...]:
         """The cases that differ from their reference under any of some conditions."""
         return tuple(case for case in self.cases if case.differs(conditions))
+
+    def compared(self, *conditions: Condition) -> tuple[Case, ...]:
+        """The cases that were held against their reference under any of some conditions."""
+        return tuple(c for c in self.cases if any(self.has(c, under) for under in conditions))
+
+    def has(self, case: Case, condition: Condition) -> bool:
+        """Whether a case and its reference are available under a condition."""
+        return all(battery in case.kernels for battery in self._batteries(condition))
+
+    def ran(self, case: Case, *conditions: Condition) -> tuple[str, ...]:
+        """The kernels that a case, or its reference, ran under some conditions; sorted."""
+        batteries = {b for condition in conditions for b in self._batteries(condition)}
+        return tuple(sorted({k for b in batteries for k in case.kernels.get(b, ())}))
+
+    def _batteries(self, condition: Condition) -> set[Battery]:
+        """That of a condition, and of what it is held against."""
+        native = condition.cpu == NATIVE
+        onednn = {condition.settings.onednn} | ({PORTABLE.onednn} if native else set())
+        return {(self.version, on) for on in onednn}
 
 
 @dataclass(frozen=True)
@@ -170,9 +193,18 @@ def _case(op: Mapping[str, Any]) -> Case:
         op["dtype"],
         op["output"],
         op["elements"],
-        {version: tuple(kernels) for version, kernels in op["kernels"].items()},
+        dict(_kernels(op["kernels"])),
         {key: Difference(d["elements"], d["ulp"]) for key, d in op["different"].items()},
     )
+
+
+def _kernels(
+    by_version: Mapping[str, Mapping[str, Sequence[str]]],
+) -> Iterator[tuple[Battery, tuple[str, ...]]]:
+    onednn = {said: on for on, said in ONEDNN.items()}
+    for version, kernels in by_version.items():
+        for said, names in kernels.items():
+            yield (version, onednn[said]), tuple(names)
 
 
 def _framework(
@@ -184,7 +216,7 @@ def _framework(
         for place, condition in enumerate(conditions)
         if condition["tensorflow"] == version
     ]
-    has = tuple(case for case in cases if version in case.kernels)
+    has = tuple(case for case in cases if any(of == version for of, _ in case.kernels))
     return Framework(version, framework["wheel"], tuple(_ordered(version, found)), has)
 
 
@@ -221,7 +253,7 @@ def _refuse_unlike(frameworks: Sequence[Framework]) -> None:
 def _refuse_strays(frameworks: Sequence[Framework], cases: Sequence[Case]) -> None:
     """No page shows a difference under a condition that is not there, or without the op."""
     for case in cases:
-        shown = {c.key for f in frameworks if f.version in case.kernels for c in f.conditions}
+        shown = {c.key for f in frameworks for c in f.conditions if f.has(case, c)}
         if strays := sorted(set(case.different) - shown):
             raise SamebitsError(
                 f"atlas: {case.name} {case.dtype} {case.output} differs under conditions that it "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from samebits import atlas_counts, atlas_kernels, kernel_reasons
 from samebits.atlas_counts import Change
 from samebits.atlas_kernels import Found, Kernel
-from samebits.atlas_table import Atlas, Case, Framework, Settings
+from samebits.atlas_table import NATIVE, PORTABLE, Atlas, Case, Framework, Settings
 from samebits.markdown import Markdown, code, table
 
 
@@ -61,7 +61,8 @@ def _changed(atlas: Atlas, settings: Settings) -> Iterator[str]:
     for framework in atlas.frameworks:
         cases = atlas_counts.changed(framework, settings)
         groups = ", ".join(f"{g} {n:,}" for g, n in atlas_counts.by_group(cases).items())
-        yield share(len(cases), len(framework.cases)) + (f": {groups}" if groups else "")
+        of = len(framework.compared(framework.at(NATIVE, settings)))
+        yield share(len(cases), of) + (f": {groups}" if groups else "")
 
 
 def _cpus(atlas: Atlas) -> Markdown:
@@ -75,12 +76,13 @@ def _cpus(atlas: Atlas) -> Markdown:
 def _elsewhere(atlas: Atlas, settings: Settings) -> Iterator[str]:
     for framework in atlas.frameworks:
         for condition in framework.elsewhere(settings):
-            yield share(len(framework.differing(condition)), len(framework.cases))
+            yield share(len(framework.differing(condition)), len(framework.compared(condition)))
 
 
 def _reached(found: list[tuple[Framework, Found]]) -> Iterator[list[str]]:
     for framework, known in found:
-        yield [framework.version, share(known.reached, len(framework.cases))]
+        of = len(framework.compared(*framework.elsewhere(PORTABLE)))
+        yield [framework.version, share(known.reached, of)]
 
 
 def _guilty(found: list[tuple[Framework, Found]]) -> Markdown | None:
@@ -115,5 +117,6 @@ def _unexplained(found: list[tuple[Framework, Found]]) -> Markdown | None:
 
 
 def _case(framework: Framework, case: Case) -> list[object]:
-    kernels = Markdown(", ".join(map(code, case.kernels[framework.version])))
+    ran = framework.ran(case, *framework.elsewhere(PORTABLE))
+    kernels = Markdown(", ".join(map(code, ran)))
     return [f"{case.name}, {case.dtype}, {case.output}", framework.version, kernels]

@@ -128,7 +128,8 @@ def test_kernels_are_those_of_every_probe(tmp_path: Path) -> None:
         probe(tmp_path / "h", {1: SAME}, "Haswell", kernels={ADD: ["AddV2 float32"]}),
     ]
     rows = {row["name"]: row["kernels"][NEW] for row in atlas.collect(probes, "")["ops"]}
-    assert rows == {"rsqrt": ["Rsqrt float32"], "add": ["Add float32", "AddV2 float32"]}
+    assert rows["rsqrt"] == {"oneDNN on": ["Rsqrt float32"]}
+    assert rows["add"] == {"oneDNN on": ["Add float32", "AddV2 float32"]}
 
 
 # --- against what -------------------------------------------------------------------------------
@@ -181,22 +182,33 @@ def of(version: str) -> dict[str, Any]:
     return {"framework": {"tensorflow": version, "wheel": {"sha256": wheel}}, "battery": wheel}
 
 
-@pytest.mark.parametrize("lacking", ["native", "emulated"])
-def test_a_result_that_a_probe_lacks_is_left_out_for_its_tensorflow(
-    tmp_path: Path, lacking: str
-) -> None:
-    fewer = {RSQRT: ONE}
-    moved, old = {RSQRT: ONE, ADD: later(ONE, 1, 1, 1)}, of("2.8.0")
+WITHOUT: dict[str, Any] = {"onednn": False, "battery": "c" * 64}
+
+
+def test_what_only_one_battery_has_is_compared_where_it_is(tmp_path: Path) -> None:
+    """Else a difference under the portable settings would be lost, where oneDNN is what has it."""
     probes = [
         probe(tmp_path / "a", {1: SAME}),
-        probe(tmp_path / "b", {1: moved}, "Haswell"),
-        probe(tmp_path / "c", {1: fewer if lacking == "native" else SAME}, **old),
-        probe(tmp_path / "d", {1: fewer if lacking == "emulated" else SAME}, "Haswell", **old),
+        probe(tmp_path / "b", {1: {RSQRT: ONE, ADD: later(ONE, 1, 1, 1)}}, "Haswell"),
+        probe(tmp_path / "c", {1: {RSQRT: ONE}}, **WITHOUT),
+        probe(tmp_path / "d", {1: {RSQRT: later(ONE, 0, 0, 1)}}, "Haswell", **WITHOUT),
     ]
     made = atlas.collect(probes, "")
-    rows = {row["name"]: sorted(row["kernels"]) for row in made["ops"]}
-    assert rows == {"rsqrt": ["2.21.0", "2.8.0"], "add": ["2.21.0"]}
-    assert different(made, "add") == {"3": {"elements": 3, "ulp": 1}}
+    rows = {row["name"]: sorted(row["kernels"][NEW]) for row in made["ops"]}
+    assert rows == {"rsqrt": ["oneDNN off", "oneDNN on"], "add": ["oneDNN on"]}
+    places = [(c["cpu"], c["onednn"]) for c in made["conditions"]]
+    assert places == [("native", True), ("native", False), ("Haswell", True), ("Haswell", False)]
+    assert different(made, "add") == {"2": {"elements": 3, "ulp": 1}}
+    assert different(made) == {"3": {"elements": 1, "ulp": 1}}
+
+
+def test_kernels_are_told_by_whether_onednn_is_on(tmp_path: Path) -> None:
+    probes = [
+        probe(tmp_path / "n", {1: SAME}, kernels={ADD: ["Swish float32"]}),
+        probe(tmp_path / "o", {1: SAME}, kernels={ADD: ["Sigmoid float32"]}, **WITHOUT),
+    ]
+    rows = {row["name"]: row["kernels"][NEW] for row in atlas.collect(probes, "")["ops"]}
+    assert rows["add"] == {"oneDNN on": ["Swish float32"], "oneDNN off": ["Sigmoid float32"]}
 
 
 # --- what is refused ----------------------------------------------------------------------------
@@ -222,6 +234,19 @@ def test_a_native_reference_that_is_missing_is_an_error(tmp_path: Path) -> None:
         probe(tmp_path / "h", {1: SAME, 2: SAME}, "Haswell"),
     ]
     with pytest.raises(SamebitsError, match=r"h: expected a native .* 2 threads, got none"):
+        atlas.collect(probes, "")
+
+
+@pytest.mark.parametrize("lacking", ["native", "emulated"])
+def test_a_result_that_one_probe_of_a_battery_lacks_is_an_error(
+    tmp_path: Path, lacking: str
+) -> None:
+    fewer = {RSQRT: ONE}
+    probes = [
+        probe(tmp_path / "n", {1: fewer if lacking == "native" else SAME}),
+        probe(tmp_path / "h", {1: fewer if lacking == "emulated" else SAME}, "Haswell"),
+    ]
+    with pytest.raises(SamebitsError, match=r"h: expected the results that .*: add/float32/0/v"):
         atlas.collect(probes, "")
 
 
@@ -356,6 +381,39 @@ def test_where_two_kernels_may_be_the_cause_both_are_listed_and_what_is_cleared_
         op("add", "Add float32"),
     )
     assert listed(cleared) == ["Add float32", "Filter float32"]
+
+
+def test_kernels_that_did_not_run_under_the_settings_are_neither_cleared_nor_accused() -> None:
+    """oneDNN has a fused one where two others run without it."""
+    fused = op(
+        "silu", "Swish float32",
+        different=elsewhere(NEW, 51, 2), without=["Mul float32", "Sigmoid float32"],
+    )  # fmt: skip
+    made = atlas_factory.atlas(fused, op("multiply", "Mul float32"))
+    assert listed(made) == ["Swish float32"]
+    other = op("other", "Swish float32", "Odd float32", different=elsewhere(NEW, 9, 1))
+    equal = op("equal", "Sigmoid float32", without=["Odd float32"])
+    assert listed(atlas_factory.atlas(other, equal)) == ["Odd float32", "Swish float32"]
+
+
+def test_more_freedom_lists_no_fewer_kernels() -> None:
+    """What differs without oneDNN shows nothing of what differs with it."""
+    differs = elsewhere(NEW, 51, 2)
+    made = atlas_factory.atlas(
+        op("conv", "Filter float32", "Input float32", different=differs),
+        op("filter", "Filter float32", different=elsewhere(NEW, 1, 1, onednn=False)),
+        op("input", "Input float32"),
+    )
+    pinned, free = listed(made) or [], listed(made, onednn=None) or []
+    assert pinned == ["Filter float32", "Input float32"]
+    assert set(pinned) <= set(free)
+
+
+def test_a_setting_that_swaps_kernels_lists_those_on_both_sides() -> None:
+    only = {place(NEW, onednn=False): (51, 1)}
+    fused = op("silu", "Swish float32", different=only, without=["Sigmoid float32"])
+    made = atlas_factory.atlas(fused)
+    assert listed(made, onednn=None) == ["Sigmoid float32", "Swish float32"]
 
 
 def test_of_an_unknown_tensorflow_nothing_is_known() -> None:

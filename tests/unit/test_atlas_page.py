@@ -147,6 +147,27 @@ def test_an_equal_row_is_one_empty_cell_and_an_unavailable_one_says_so() -> None
     ]
 
 
+def test_where_an_op_is_not_available_no_cell_says_that_it_is_equal() -> None:
+    """The native one without oneDNN would be held against the one with it, which there is not."""
+    differs = {place(NEW, "EPYC"): (51, 7)}
+    atlas = atlas_factory.atlas(
+        op("x", "X", different=differs, without=[]),
+        op("y", "Y", without=[]),
+        op("z", without=["Z"]),
+    )
+    rows, places = matrix(atlas), columns(NEW)
+    for name, many in (("x", "1"), ("y", "="), ("z", "=")):
+        first, *cells = rows[NEW, f"{name} float32, 566"]
+        assert first[1] == many
+        lacking = {place for place, (_, text) in zip(places, cells, strict=True) if text == "–"}
+        without = [where for where in places if not atlas["conditions"][where]["onednn"]]
+        natives = [where for where in places if atlas["conditions"][where]["cpu"] == "native"]
+        on = set(places) - set(without)
+        assert lacking == (on | set(natives) if name == "z" else set(without))
+    assert "1 of 2 cases depend on the CPU" in plain(atlas_page.render(atlas))
+    assert "| AVX2, oneDNN off, 1 thread | 0 of 1 |" in atlas_page.readers_page(atlas)
+
+
 def test_hundreds_of_rows_are_a_small_page() -> None:
     assert len(atlas_page.render(atlas_factory.large()).encode()) < LARGEST
 
