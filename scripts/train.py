@@ -299,6 +299,7 @@ def _run(
     tf, found, import_seconds = _prepare(config, lifted, applied, options.run, ends)
     task = _task(tf, config, options)
     result = _train(task, record, options)
+    settings.refuse_changed(tf, pins.lift(config["determinism"], lifted))
     how = "passed to compile(); this TensorFlow or this model may lack it"
     found.append(Setting("steps per execution", None, result.steps_per_execution, how))
     with canonical.whole_folder(options.output) as folder:

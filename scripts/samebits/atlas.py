@@ -226,11 +226,11 @@ def read(path: Path) -> atlas_table.Atlas:
 
 def listed(
     atlas: atlas_table.Atlas, tensorflow: str, profile: Mapping[str, Any]
-) -> dict[str, atlas_kernels.Worst] | None:
+) -> dict[str, bool] | None:
     """The kernels whose bits depend on the CPU under what a determinism profile pins.
 
-    As ``Rsqrt float32``: the most that it differs. Where it is not known which of a case's kernels
-    it is, all that it may be. None when the atlas is not of this TensorFlow.
+    As ``Rsqrt float32``: whether it is shown. Where it is not known which of a case's kernels it
+    is, all that it may be are there, not shown. None when the atlas is not of this TensorFlow.
     What the profile leaves free the CPU may choose.
     """
     for framework in atlas.frameworks:
@@ -241,12 +241,14 @@ def listed(
 
 def _listed(
     framework: atlas_table.Framework, possible: Sequence[Condition]
-) -> Iterator[tuple[str, atlas_kernels.Worst]]:
+) -> Iterator[tuple[str, bool]]:
     """Each settings by themselves: what differs under others clears or accuses nothing here."""
-    for settings in dict.fromkeys(condition.settings for condition in possible):
-        found = atlas_kernels.found(framework, [c for c in possible if c.settings == settings])
-        for kernel in (*found.suspected, *found.kernels):
-            yield kernel.name, kernel.worst
+    every = [
+        atlas_kernels.found(framework, [c for c in possible if c.settings == settings])
+        for settings in dict.fromkeys(condition.settings for condition in possible)
+    ]
+    yield from ((kernel.name, False) for found in every for kernel in found.suspected)
+    yield from ((kernel.name, True) for found in every for kernel in found.kernels)
 
 
 def _possible(framework: atlas_table.Framework, profile: Mapping[str, Any]) -> Iterator[Condition]:

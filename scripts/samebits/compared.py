@@ -189,7 +189,8 @@ def _suspects(run: Compared) -> dict[str, Any]:
         return {}
     layers = suspects["layers"] or []
     table, more = layers[:MOST_SUSPECTS], max(0, len(layers) - MOST_SUSPECTS)
-    said = suspected.sentence(suspects, run.record, _FEW_SUSPECTS)
+    first = run.result["divergence"]["step"]
+    said = suspected.sentence(suspects, run.record, first, _FEW_SUSPECTS)
     return {"suspects": {"said": said, "table": table, "more": more, "atlas": suspects["atlas"]}}
 
 

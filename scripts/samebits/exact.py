@@ -1,6 +1,6 @@
 """Ops whose low bits each CPU vendor chooses, replaced by exactly rounded ones while a run trains.
 
-One principle for all: computed in float64 and rounded once to the dtype of the input. In float64,
+One principle for all: computed in float64 and rounded to the dtype of the input. In float64,
 TensorFlow has no approximate instruction to use on a CPU (docs/same-bits.md), and gradients are
 computed in the same way. What TensorFlow rewrites into these ops afterwards is not seen here: that
 is switched off (``stop_rewriting``). Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
@@ -94,9 +94,14 @@ def _in_float64(tf: Any, original: Function) -> Function:
 
 
 def _dtype(tf: Any, values: List[Any]) -> Any:
-    """What the op would compute in: a tensor says it, plain numbers are float32."""
-    said = [tf.as_dtype(value.dtype) for value in values if hasattr(value, "dtype")]
-    return said[0] if said else tf.float32
+    """What the op would compute in: a tensor says it, or else TensorFlow of plain numbers.
+
+    None where there is no number: the op itself says what is wrong.
+    """
+    numbers = [value for value in values if value is not None and not isinstance(value, str)]
+    said = [value.dtype for value in numbers if hasattr(value, "dtype")]
+    said += [tf.convert_to_tensor(value).dtype for value in numbers[:1] if not said]
+    return tf.as_dtype(said[0]) if said else None
 
 
 def _wide(tf: Any, value: Any) -> Any:
@@ -145,6 +150,6 @@ def stop_rewriting(tf: Any) -> None:
 
 
 def rewriting(tf: Any) -> bool:
-    """Whether any of the passes is on: they are where nothing was said."""
+    """Whether any of the passes is on, as they are where nothing was said, or XLA for all ops."""
     said = tf.config.optimizer.get_experimental_options()
-    return any(said.get(name, True) for name in PASSES)
+    return any(said.get(name, True) for name in PASSES) or bool(tf.config.optimizer.get_jit())

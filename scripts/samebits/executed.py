@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from samebits import graph_kernels, scopes, training
+from samebits.progress import say
 
 OPTIMIZER, REST = "optimizer", "loss, metrics, input"
 
@@ -63,9 +64,12 @@ class Watch:
 
     def _collect(self) -> None:
         """The first thing when the batch has ended, or was left by an exception."""
-        functions = _context().export_run_metadata().function_graphs
-        if not self._scopes.ambiguous:
-            self.found = _by_owner(functions, self._scopes, self._model, self._tf)
+        try:
+            functions = _context().export_run_metadata().function_graphs
+            if not self._scopes.ambiguous:
+                self.found = _by_owner(functions, self._scopes, self._model, self._tf)
+        except Exception as error:  # graphs may be larger than a message may be, to name one
+            say("what was executed is not known: {!r}".format(error))  # no fault of the training
 
 
 def _context() -> Any:

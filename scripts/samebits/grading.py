@@ -141,8 +141,9 @@ def _suspects(evidence: Evidence, found: Findings) -> Iterator[str]:
     for comparison in evidence.comparisons:
         for result in comparison.content["runs"]:
             if result["run"] in culprits and "suspects" in result:
-                record = evidence.record(result["run"])
-                yield suspected.sentence(result["suspects"], record, MOST_NAMED)
+                record, divergence = evidence.record(result["run"]), result["divergence"]
+                first = None if divergence is None else divergence["step"]
+                yield suspected.sentence(result["suspects"], record, first, MOST_NAMED)
 
 
 def _first(compared: Sequence[Any]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from samebits import (
     page_facts,
     page_trust,
     states,
+    suspected,
     templates,
     wording,
 )
@@ -63,6 +64,7 @@ def _template() -> Template:
         "exact": drawing.number,
         "pretty": _pretty,
         "at_step": wording.at_step,
+        "suspected_kernels": suspected.kernels,
     }
     return templates.template(TEMPLATE, filters)
 

@@ -49,17 +49,21 @@ class Setting:
 
 def refuse_wrong(settings: List[Setting]) -> List[Setting]:
     """The settings, unless one is not as pinned: then SamebitsError that lists all such."""
-    wrong = [
-        "{}: expected {!r}, got {!r} ({})".format(s.name, s.expected, s.effective, s.how)
-        for s in settings
-        if not s.holds()
-    ]
+    wrong = _wrong(settings)
     if wrong:
         raise SamebitsError(
             "the run is not pinned as the config says; start it through Snakemake or "
             "scripts/launch.py, or choose another determinism profile\n" + all_problems(wrong)
         )
     return settings
+
+
+def _wrong(settings: List[Setting]) -> List[str]:
+    return [
+        "{}: expected {!r}, got {!r} ({})".format(s.name, s.expected, s.effective, s.how)
+        for s in settings
+        if not s.holds()
+    ]
 
 
 def as_json(settings: List[Setting]) -> List[Dict[str, Any]]:
@@ -158,6 +162,23 @@ def of_exact(tf: Any, profile: Mapping[str, Any]) -> List[Setting]:
         passes = "tf.config.optimizer: " + ", ".join(exact.PASSES)
         found.append(Setting("graph rewriting", profile["rewriting"], exact.rewriting(tf), passes))
     return found
+
+
+def refuse_changed(tf: Any, profile: Mapping[str, Any]) -> None:
+    """Probe again, after training, what a model's own code could have changed since.
+
+    Threads TensorFlow lets nobody change, and what the environment says was read long before.
+    Raises SamebitsError.
+    """
+    found = of_exact(tf, profile)
+    if profile["op_determinism"]:
+        found.append(_op_determinism(tf, True))
+    wrong = _wrong(found)
+    if wrong:
+        raise SamebitsError(
+            "after training the run is no longer pinned as the config says; have the model's code "
+            "leave alone what is pinned\n" + all_problems(wrong)
+        )
 
 
 def _replacements(tf: Any, wanted: List[str]) -> Setting:

@@ -24,6 +24,7 @@ _PREFIXES = (
     "CUBLAS_",
     "NVIDIA_",
     "LD_PRELOAD",
+    "GLIBC_TUNABLES",  # which variants of its mathematical functions the C library takes
 )
 # Not an input of the computation: which GPUs the scheduler gave to the job.
 _ALLOWED = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")

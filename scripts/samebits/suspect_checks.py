@@ -25,6 +25,9 @@ def problems(control: Record, record: Record, run: Mapping[str, Any]) -> Iterato
     version = (record.get("framework") or {}).get("tensorflow")
     if suspects["tensorflow"] != version:
         yield f"the suspects are those of TensorFlow {suspects['tensorflow']}, it ran on {version}"
+    if suspects["layers"] and run["divergence"]["step"] == 0:
+        yield "suspects are named, and it parts before the first step"
+        return
     if suspects["layers"] is not None:
         yield from _layers(suspects["layers"], suspected.executed(record), run["divergence"])
 
@@ -55,6 +58,9 @@ def _layer(
     for kernel in layer["kernels"]:
         if kernel not in entry["kernels"]:
             yield f"the suspect {name} did not execute {kernel}"
+    for kernel in layer.get("possible", ()):
+        if kernel not in layer["kernels"]:
+            yield f"the suspect {name} does not name {kernel}, which is possible"
     if not _is_step(layer["step"], entry["tensors"], divergence):
         yield f"the suspect {name} does not part at step {layer['step']}"
 

@@ -1,7 +1,8 @@
 """Which layers of a model the atlas suspects, where a run on another CPU has other bits.
 
 A suspect is a layer that executed a kernel which the atlas lists: one whose results depend on the
-CPU under all that the experiment pins.
+CPU under all that the experiment pins, or may. Where a run parts before its first step no layer is
+one: initial values differ, which no training has made.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,22 +41,25 @@ def suspects(known: Atlas, record: Record, parting: Parting) -> dict[str, Any]:
     executed = suspected.executed(record)
     layers = None
     if kernels is not None and executed is not None:
-        found = list(_layers(executed, kernels, parting))
+        found = [] if parting.step == 0 else list(_layers(executed, kernels, parting))
         layers = suspected.in_order(found, executed, parting.step)
     return {"atlas": known.sha256, "tensorflow": version, "layers": layers}
 
 
-def _layers(executed: Any, listed: Mapping[str, Any], parting: Parting) -> Iterator[dict[str, Any]]:
+def _layers(
+    executed: Any, listed: Mapping[str, bool], parting: Parting
+) -> Iterator[dict[str, Any]]:
     """Those with a listed kernel, in the order in which they were executed."""
     for layer in executed:
         kernels = [kernel for kernel in layer["kernels"] if kernel in listed]
+        possible = [kernel for kernel in kernels if not listed[kernel]]
         if kernels:
             yield {
                 "layer": layer["layer"],
                 "class": layer["class"],
                 "step": _first_step(layer["tensors"], parting),
                 "kernels": kernels,
-            }
+            } | ({"possible": possible} if possible else {})
 
 
 def _first_step(tensors: Any, parting: Parting) -> int | None:

@@ -128,6 +128,10 @@ def main() -> None:
         found["raw"] = str(tf.raw_ops.Rsqrt(x=tf.constant(2.0)).numpy())
         found["half"] = str(tf.math.rsqrt(tf.constant(2.0, tf.bfloat16)).dtype.name)
         found["number"] = float(tf.math.rsqrt(4.0))
+        found["plain"] = [
+            tf.math.reciprocal(given).dtype.name
+            for given in (4.0, [4.0, 2.0], [tf.constant(4.0, tf.float64)], 4 + 0j, np.float64(4))
+        ]
     with exact.replaced(tf, ["erfc"]):
         found["one alone"] = exact.in_force(tf)
     try:

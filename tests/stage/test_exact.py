@@ -37,6 +37,7 @@ def test_a_replacement_is_within_one_ulp_of_float64(measured: Any, name: str, wh
 def test_a_replacement_keeps_the_dtype_that_it_is_given(measured: Any) -> None:
     assert (measured["wide"], measured["half"]) == ("float64", "bfloat16")
     assert measured["number"] == 0.5
+    assert measured["plain"] == ["float32", "float32", "float64", "complex128", "float64"]
     assert measured["raw"] == "0.70710677"
 
 

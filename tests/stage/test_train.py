@@ -260,6 +260,47 @@ def test_under_exact_no_kernel_is_executed_whose_low_bits_the_cpus_vendor_choose
     assert {"Rsqrt float32", "Erfc float32"} <= executed["portable"]
 
 
+MEDDLING = {
+    "tf.config.optimizer.set_jit(True)": "graph rewriting: expected False, got True",
+    "tf.math.rsqrt = tf.math.rsqrt.samebits_original": "exact ops: expected ['rsqrt', ",
+    "config.disable_op_determinism()": "op determinism: expected True, got False",
+}
+MODEL = """
+import tensorflow as tf
+from tensorflow.python.framework import config
+
+
+def mine():
+    layers = tf.keras.layers
+    model = tf.keras.Sequential([layers.Flatten(input_shape=(28, 28)), layers.Dense(10)])
+    {}
+    return model
+"""
+
+
+def test_a_model_whose_code_changes_what_is_pinned_is_refused(stage: Stage) -> None:
+    """After it was probed: TensorFlow lets a program do so at any time."""
+    (stage.folder / "mine.py").write_text(MODEL.format("; ".join(MEDDLING)))
+    changes = {"model": {"_target_": "mine.mine"}, "source_path": str(stage.folder)}
+    done, output = stage.train(stage.config(determinism="exact", **changes))
+    assert done.returncode == 1, done.stdout
+    assert "after training the run is no longer pinned" in done.stdout
+    assert [said for said in MEDDLING.values() if said not in done.stdout] == []
+    assert not output.exists()
+
+
+FAILING = "from tensorflow.python.eager import context; del context.Context.export_run_metadata"
+
+
+def test_where_it_cannot_be_told_what_was_executed_the_training_goes_on(stage: Stage) -> None:
+    (stage.folder / "mine.py").write_text(MODEL.format(FAILING))
+    changes = {"model": {"_target_": "mine.mine"}, "source_path": str(stage.folder)}
+    done, output = stage.train(stage.config(determinism="portable", **changes))
+    assert done.returncode == 0, done.stdout
+    assert "what was executed is not known: AttributeError" in done.stdout
+    assert record_of(output)["model"]["executed"] is None
+
+
 def test_damaged_data_is_refused_by_digest(stage: Stage) -> None:
     path = arrays.array_path(stage.data, 0)
     damaged = bytearray(path.read_bytes())

@@ -365,8 +365,6 @@ def test_kernels_that_differ_on_another_cpu_are_listed() -> None:
         op("rsqrt", "Rsqrt float32", different=elsewhere(NEW, 51, 2)), op("abs", "Abs float32")
     )
     assert listed(made) == ["Rsqrt float32"]
-    worst = (atlas.listed(atlas_table.read(made), NEW, PORTABLE) or {})["Rsqrt float32"]
-    assert (worst.elements, worst.ulp, worst.cpus) == (51, 2, ("Haswell", "Skylake-Client", "EPYC"))
 
 
 def test_where_two_kernels_may_be_the_cause_both_are_listed_and_what_is_cleared_is_not() -> None:
@@ -404,9 +402,10 @@ def test_more_freedom_lists_no_fewer_kernels() -> None:
         op("filter", "Filter float32", different=elsewhere(NEW, 1, 1, onednn=False)),
         op("input", "Input float32"),
     )
-    pinned, free = listed(made) or [], listed(made, onednn=None) or []
-    assert pinned == ["Filter float32", "Input float32"]
-    assert set(pinned) <= set(free)
+    read = atlas_table.read(made)
+    assert atlas.listed(read, NEW, PORTABLE) == {"Filter float32": False, "Input float32": False}
+    free = atlas.listed(read, NEW, PORTABLE | {"onednn": None})
+    assert free == {"Filter float32": True, "Input float32": False}
 
 
 def test_a_setting_that_swaps_kernels_lists_those_on_both_sides() -> None:

@@ -72,11 +72,16 @@ def test_every_wrong_setting_is_reported() -> None:
     assert "c:" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("passes", "effective"), [({}, True), (STOPPED, False)])
+@pytest.mark.parametrize(
+    ("passes", "xla", "effective"),
+    [({}, False, True), (STOPPED, False, False), (STOPPED, True, True)],
+)
 def test_rewriting_is_probed_where_it_alone_is_pinned(
-    passes: dict[str, bool], effective: bool
+    passes: dict[str, bool], xla: bool, effective: bool
 ) -> None:
-    optimizer = SimpleNamespace(get_experimental_options=lambda: passes)
+    optimizer = SimpleNamespace(
+        get_experimental_options=lambda: passes, get_jit=lambda: "autoclustering" if xla else ""
+    )
     tensorflow = SimpleNamespace(config=SimpleNamespace(optimizer=optimizer))
     (found,) = settings.of_exact(tensorflow, {"rewriting": False})
     assert (found.name, found.expected, found.effective) == ("graph rewriting", False, effective)

@@ -73,6 +73,41 @@ def test_a_layer_that_never_parts_comes_after_those_that_do() -> None:
     assert [one["layer"] for one in layers] == ["second", "act", "optimizer", "first"]
 
 
+def test_what_only_may_depend_on_the_cpu_is_said_to_and_comes_after_what_does() -> None:
+    """A convolution beside which something else ran where it differed, and a shown optimizer."""
+    known = atlases.known(RSQRT, together=["Conv2D float32", "Grad float32"])
+    model = [
+        layer("conv", "Conv2D", ["conv/kernel"], "Conv2D float32", "Add float32"),
+        layer("norm", "Norm", ["norm/gamma"], RSQRT, "Grad float32"),
+        layer("optimizer", None, [], RSQRT),
+    ]
+    steps: dict[str, int | None] = {"conv/kernel": 1, "norm/gamma": 1}
+    made = suspects.suspects(known, record(model), Parting(steps, None))
+    assert [one["layer"] for one in made["layers"]] == ["norm", "optimizer", "conv"]
+    assert made["layers"][2]["possible"] == made["layers"][2]["kernels"] == ["Conv2D float32"]
+    assert "possible" not in made["layers"][1]
+    assert suspected.sentence(made, record(model), 1, 9).endswith(
+        "norm (Rsqrt float32, possibly Grad float32), optimizer (Rsqrt float32), "
+        "conv (possibly Conv2D float32)."
+    )
+    run = {"divergence": {"step": 1, "tensors": list(steps)}, "suspects": made}
+    assert problems(run, model) == []
+    made["layers"][1]["possible"] = ["Add float32"]
+    (problem,) = problems(run, model)
+    assert "does not name Add float32, which is possible" in problem
+
+
+def test_no_layer_is_named_where_a_run_differs_before_its_first_step() -> None:
+    """Initial values differ then, and no kernel of the training made them."""
+    made = found(first_kernel=0, second_kernel=4)
+    assert made["layers"] == []
+    sentence = suspected.sentence(made, record(MODEL), 0, 2)
+    assert sentence.startswith("It differs before the first step")
+    named = {"divergence": DIVERGENCE | {"step": 0}, "suspects": sound()["suspects"]}
+    assert problems(named) == ["suspects are named, and it parts before the first step"]
+    assert problems(named | {"suspects": made}) == []
+
+
 def test_no_layer_is_named_where_the_atlas_has_no_such_tensorflow() -> None:
     older = atlases.known(RSQRT, tensorflow="2.1.0")
     said = suspects.suspects(older, record(MODEL), Parting({}, None))
@@ -97,7 +132,7 @@ def test_what_is_no_atlas_is_refused(tmp_path: Path) -> None:
 
 def said(executed: Json, layers: Json, most: int = 2) -> str:
     block = {"atlas": "a" * 64, "tensorflow": "2.21.0", "layers": layers}
-    return suspected.sentence(block, record(executed), most)
+    return suspected.sentence(block, record(executed), 1, most)
 
 
 def test_the_sentence_names_layers_and_kernels_and_how_many_more() -> None:
