@@ -121,11 +121,17 @@ def _by_owner(functions: Any, found: scopes.Scopes, model: Any, tf: Any) -> Opti
 
 
 def _of_steps(functions: Any, found: scopes.Scopes) -> Iterator[Tuple[str, str]]:
-    """The kernels of all functions that have something of a layer: the others make variables."""
-    for function in functions:
-        nodes = [node for graph in function.partition_graphs for node in graph.node]
-        if any(found.layers_around(node.name) for node in nodes):
+    """The kernels of all functions; none where no function has something of a layer.
+
+    A step may be several: one for the layers, and one that only applies gradients.
+    """
+    if any(found.layers_around(node.name) for function in functions for node in _nodes(function)):
+        for function in functions:
             yield from graph_kernels.executed(function)
+
+
+def _nodes(function: Any) -> Iterator[Any]:
+    return (node for graph in function.partition_graphs for node in graph.node)
 
 
 def _entries(

@@ -15,7 +15,7 @@ Named = Tuple[str, str]  # a node's name with those of the calls around it, its 
 # What moves, shapes or keeps numbers, and what steers: it computes none.
 _IDLE = (
     "Const Placeholder Identity IdentityN StopGradient PreventGradient Snapshot NoOp Assert "
-    "_Arg _Retval _Send _Recv _HostSend _HostRecv ControlTrigger "
+    "_Arg _Retval _DeviceArg _DeviceRetval _Send _Recv _HostSend _HostRecv ControlTrigger "
     "Shape ShapeN Size Rank Reshape ExpandDims Squeeze Cast Bitcast Fill ZerosLike OnesLike "
     "Pack Unpack Slice StridedSlice StridedSliceGrad Transpose ConcatV2 ConcatOffset Split SplitV "
     "ReverseV2 Range InvertPermutation BroadcastGradientArgs BroadcastTo Tile Pad PadV2 GatherV2 "

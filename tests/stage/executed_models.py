@@ -57,6 +57,42 @@ def subclassed() -> tf.keras.Model:
     return OfItsOwn()
 
 
+class InTwoFunctions(tf.keras.Model):  # type: ignore[misc]
+    """Its gradients are applied by a function that has nothing of a layer."""
+
+    def train_step(self, data: Any) -> Any:
+        return self._gradients(*data)[0]
+
+    def make_train_function(self, force: bool = False) -> Any:
+        step, apply = tf.function(self._gradients), tf.function(self._apply)
+
+        def train(iterator: Any) -> Any:
+            logs, gradients = step(*next(iterator))
+            apply(gradients)
+            return logs
+
+        self.train_function = train
+        return train
+
+    def _gradients(self, x: Any, y: Any) -> Any:
+        with tf.GradientTape() as tape:
+            scores = tf.keras.losses.sparse_categorical_crossentropy(y, self(x, training=True))
+            loss = tf.reduce_mean(scores)
+        return {"loss": loss}, tape.gradient(loss, self.trainable_variables)
+
+    def _apply(self, gradients: Any) -> None:
+        named = zip(gradients, self.trainable_variables)  # noqa: B905 (Python 3.7 has no strict)
+        self.optimizer.apply_gradients(named)
+
+
+def in_two_functions() -> tf.keras.Model:
+    start = tf.keras.Input((12, 12))
+    dense = layers.Dense(10, activation="softmax", name="dense")
+    model = InTwoFunctions(start, dense(layers.Flatten()(start)))
+    model.compile("rmsprop", "sparse_categorical_crossentropy")
+    return model
+
+
 def eager() -> tf.keras.Model:
     """Nothing of it is a graph."""
     model = dense()

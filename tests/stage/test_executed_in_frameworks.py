@@ -11,7 +11,8 @@ from samebits import canonical
 from samebits.configure import configure
 
 PROGRAM = ROOT / "tests/stage/executed_program.py"
-MODELS = ("dense", "convolution", "nested", "subclassed", "lstm", "eager", "compiled_by_xla")
+GRAPHS = ("dense", "convolution", "nested", "subclassed", "lstm", "in_two_functions")
+MODELS = (*GRAPHS, "eager", "compiled_by_xla")
 Layers = dict[str, dict[str, Any]]
 
 
@@ -34,10 +35,11 @@ def test_executed(workspace: Workspace, tmp_path: Path, framework: str) -> None:
     """One test for all, because the trainings of a framework take their time."""
     results = told(workspace, tmp_path, framework, "portable", 1, *MODELS)
     _changes_no_bit(results)
-    found = {model: _layers(results[model]) for model in MODELS[:5]}
+    found = {model: _layers(results[model]) for model in GRAPHS}
     _names_layers_as_the_model_does(found)
     _tells_what_grappler_made(found, framework)
     _knows_what_is_within_a_call(found["lstm"])
+    _knows_what_has_nothing_of_a_layer(found["in_two_functions"], framework)
     assert results["eager"]["watched"]["executed"] is None
 
 
@@ -93,6 +95,12 @@ def _knows_what_is_within_a_call(layers: Layers) -> None:
         assert within <= set(layers[name]["kernels"])
     for name in ("dense", *REST):
         assert "SigmoidGrad float32" not in layers[name]["kernels"]
+
+
+def _knows_what_has_nothing_of_a_layer(layers: Layers, framework: str) -> None:
+    root = "Rsqrt float32" if framework == "tf2.21" else "Sqrt float32"
+    assert [*layers] == ["dense", *REST]
+    assert root in layers["optimizer"]["kernels"]
 
 
 @pytest.mark.slow
