@@ -20,9 +20,9 @@ from pipeline import ROOT, SCRIPTS, Workspace, command, skip_without
 SMOKE = "experiment=smoke"
 FRAMEWORKS = [
     ("tf2.21", "portable", "varied", "3.11"),
-    ("tf2.21", "tf21", "varied", "3.11"),
     ("tf2.8", "portable", "varied", "3.7"),
-    # Threads are not pinned here, and the bits depend on the number of CPUs.
+    # Threads are not pinned here: the bits depend on the number of CPUs, on 2.21 on some machines.
+    ("tf2.21", "tf21", "twice", "3.11"),
     ("tf2.8", "tf21", "twice", "3.7"),
     ("tf2.1", "tf21", "twice", "3.7"),
 ]
