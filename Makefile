@@ -8,6 +8,9 @@ ifneq ($(OVERRIDES),)
 CONFIG := --config overrides='$(OVERRIDES)'
 endif
 
+NEEDS_CERTIFICATE = $(if $(CERTIFICATE),,$(error CERTIFICATE: expected the path of a certificate.json \
+or .zip, got none; for instance make $@ CERTIFICATE=results/default/certificate.json))
+
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -19,13 +22,13 @@ mend: .venv/ready ## remove results and data that are not as their digests say, 
 	@.venv/bin/snakemake --cores all $(CONFIG)
 
 verify: .venv-verify/ready ## check CERTIFICATE=certificate.json or .zip; FLAGS='--key PUB --artifacts DIR --json'
-	@.venv-verify/bin/python scripts/verify.py '$(CERTIFICATE)' $(FLAGS)
+	@$(NEEDS_CERTIFICATE).venv-verify/bin/python scripts/verify.py '$(CERTIFICATE)' $(FLAGS)
 
 bundle: .venv/ready ## the certificate with all its evidence in one file, SBOMs and an RO-Crate
 	@.venv/bin/snakemake --cores all bundle crate $(CONFIG)
 
 replay: .venv/ready ## make the experiment of CERTIFICATE=certificate.json or .zip again, or EPOCHS=1 of it drawn at random; sign what came out
-	@.venv/bin/snakemake --cores all replay --config certificate='$(CERTIFICATE)' $(if $(EPOCHS),epochs='$(EPOCHS)')
+	@$(NEEDS_CERTIFICATE).venv/bin/snakemake --cores all replay --config certificate='$(CERTIFICATE)' $(if $(EPOCHS),epochs='$(EPOCHS)')
 
 claims: .venv/ready ## the article's sentences, tested: results/article/claims.html
 	@.venv/bin/snakemake --cores all results/article/claims.html
