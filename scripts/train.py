@@ -15,10 +15,11 @@ OUTPUTS     --output       a folder: record.json, history.json, weights/, optimi
                            canary/, and checkpoints/ of the control; of drawn epochs
                            record.json alone, in a format of its own
 GUARANTEES  the settings in force were probed and are what the config pins, but for what is lifted
-            or varied on purpose; the steps are the published ones and no random number is drawn
-            beyond them; floats are stored with all their bits; what TensorFlow refuses to do
-            deterministically is a result with the op named; a model that fails is a result too,
-            except in the control; the folder is there whole or not at all
+            or varied on purpose; what a model's code could change was probed again at the end; the
+            steps are the published ones and no random number is drawn beyond them; floats are
+            stored with all their bits; what TensorFlow refuses to do deterministically is a result
+            with the op named; a model that fails is a result too, except in the control; the folder
+            is there whole or not at all
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
