@@ -144,13 +144,14 @@ def _compare(
 ) -> None:
     """Note in every op how far its results are from the reference's; nothing where they are not.
 
-    What only one of two batteries has is not compared: it is not available. Opening the arrays
+    A row that only one of two batteries has is not compared and not shown as equal; of a row that
+    both have, the sets of shapes that both have are compared. Opening the arrays
     holds them against their digests, those that are equal as well.
     """
     control, replica = reference.arrays, column.arrays
     theirs, ours = reference.digests, column.digests
     for row, names in rows.items():
-        differing = [name for name in names if theirs.get(name, ours[name]) != ours[name]]
+        differing = [name for name in names if name in theirs and theirs[name] != ours[name]]
         pairs = [_pair(name, column, control[name], replica[name]) for name in differing]
         if pairs:
             ops[row.key]["different"][str(index)] = _distance(pairs, row.dtype)
@@ -247,7 +248,7 @@ def _listed(
         atlas_kernels.found(framework, [c for c in possible if c.settings == settings])
         for settings in dict.fromkeys(condition.settings for condition in possible)
     ]
-    yield from ((kernel.name, False) for found in every for kernel in found.suspected)
+    yield from ((name, False) for found in every for name in found.suspected)
     yield from ((kernel.name, True) for found in every for kernel in found.kernels)
 
 

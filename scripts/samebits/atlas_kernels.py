@@ -39,7 +39,7 @@ class Found:
     kernels: tuple[Kernel, ...]  # the one that reaches most cases first
     unexplained: tuple[Case, ...]  # they differ, and no kernel of theirs was found guilty
     reached: int  # how many cases differ
-    suspected: tuple[Kernel, ...] = ()  # which of them the unexplained cases are about: not known
+    suspected: tuple[str, ...] = ()  # kernels that the unexplained cases may be about
 
 
 def found(framework: Framework, under: Sequence[Condition] | None = None) -> Found:
@@ -51,7 +51,6 @@ def found(framework: Framework, under: Sequence[Condition] | None = None) -> Fou
     cleared = {kernel for case in still for kernel in ran[case]}
     proofs = _proofs({case: ran[case] for case in moved}, cleared)
     unexplained = {case: ran[case] for case in moved if not ran[case] & set(proofs)}
-    doubts = _doubts(unexplained, cleared)
 
     def kernel(name: str, proof: Sequence[Case]) -> Kernel:
         alone = any(ran[case] == {name} for case in proof)
@@ -59,8 +58,9 @@ def found(framework: Framework, under: Sequence[Condition] | None = None) -> Fou
         return Kernel(name, alone, worst(proof, conditions), reaches)
 
     kernels = sorted(itertools.starmap(kernel, proofs.items()), key=lambda k: -len(k.reaches))
-    suspected = tuple(itertools.starmap(kernel, doubts.items()))
-    return Found(tuple(kernels), tuple(unexplained), len(moved), suspected)
+    # Those that no equal case clears; where it clears all of a case, all.
+    suspected = {name for runs in unexplained.values() for name in runs - cleared or runs}
+    return Found(tuple(kernels), tuple(unexplained), len(moved), tuple(sorted(suspected)))
 
 
 def _proofs(moved: Mapping[Case, Set[str]], cleared: Set[str]) -> dict[str, list[Case]]:
@@ -78,15 +78,6 @@ def _proofs(moved: Mapping[Case, Set[str]], cleared: Set[str]) -> dict[str, list
 
 def _single(kernels: Set[str]) -> Iterator[str]:
     return iter(kernels if len(kernels) == 1 else ())
-
-
-def _doubts(unexplained: Mapping[Case, Set[str]], cleared: Set[str]) -> dict[str, list[Case]]:
-    """The kernels of unexplained cases that no equal case clears; where it clears all, all."""
-    doubts: dict[str, list[Case]] = {}
-    for case, ran in unexplained.items():
-        for kernel in sorted(ran - cleared or ran):
-            doubts.setdefault(kernel, []).append(case)
-    return doubts
 
 
 def worst(cases: Sequence[Case], conditions: Sequence[Condition]) -> Worst:

@@ -7,7 +7,15 @@ from samebits import strays
 
 
 @pytest.mark.parametrize(
-    "name", ["PYTHONHASHSEED", "PYTHONPATH", "TF_DETERMINISTIC_OPS", "OMP_THREADS", "LD_PRELOAD"]
+    "name",
+    [
+        "PYTHONHASHSEED",
+        "PYTHONPATH",
+        "TF_DETERMINISTIC_OPS",
+        "OMP_THREADS",
+        "LD_PRELOAD",
+        "GLIBC_TUNABLES",
+    ],
 )
 def test_what_changes_results_is_a_stray(name: str) -> None:
     assert strays.is_stray(name)
