@@ -97,7 +97,10 @@ def take(path: Path, environ: Mapping[str, str]) -> Lease:
                 raise refusal(path.name, found.holder) from None
             continue
         file = os.fdopen(descriptor, "rb+")
-        _lock(file)
+        _lock(file, wait=True)  # one that looks may have been first, and take it for left
+        if not _is_still(file, path):
+            file.close()
+            continue
         content = json.dumps(_self(environ), sort_keys=True).encode("utf-8")
         file.write(content)
         file.flush()
@@ -151,14 +154,16 @@ def _examine(file: IO[bytes], path: Path) -> Found:
     return Found(None, was_left=True)
 
 
-def _lock(file: IO[bytes]) -> Optional[bool]:
+def _lock(file: IO[bytes], wait: bool = False) -> Optional[bool]:
     """Whether the lock was free, and is taken now; None where files cannot be locked."""
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _NO_LOCKS:
-            return None
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return None
     return True
 
 

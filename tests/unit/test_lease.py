@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,40 @@ def test_a_holder_that_was_taken_for_gone_finds_out_and_leaves_the_new_one_alone
         left_by(path)
         assert lost.wait(10)
     assert path.is_file()
+
+
+@pytest.mark.parametrize("removes", [False, True], ids=["says-it-lives", "takes-it-for-left"])
+def test_one_that_looks_before_the_holder_locked_it_leaves_it_one_holder_that_is_seen(
+    path: Path, monkeypatch: pytest.MonkeyPatch, removes: bool
+) -> None:
+    create, looking = os.open, []
+
+    def create_and_be_looked_at(name: Any, *flags: Any) -> int:
+        descriptor = create(name, *flags)
+        if not looking:
+            looking.append(one_that_looks(path, removes))
+        return descriptor
+
+    monkeypatch.setattr(os, "open", create_and_be_looked_at)
+    with lease.take(path, {}):
+        looking[0].join()
+        with pytest.raises(SamebitsError, match="is still writing it"):
+            lease.take(path, {})
+
+
+def one_that_looks(path: Path, removes: bool) -> threading.Timer:
+    """It has the lock for a moment from now on, as in ``lease.look``."""
+    file = path.open("rb")
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def end() -> None:
+        if removes:
+            path.unlink()
+        file.close()
+
+    timer = threading.Timer(0.2, end)
+    timer.start()
+    return timer
 
 
 def test_of_many_that_want_it_at_once_one_gets_it(path: Path) -> None:
