@@ -4,6 +4,9 @@
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
+# Two tests at once: most of their time is one thread that imports TensorFlow. A file is one worker's,
+# whose tests share what its fixtures made.
+PYTEST := .venv-dev/bin/python -m pytest -n $(or $(WORKERS),2) --dist loadfile
 ifneq ($(OVERRIDES),)
 CONFIG := --config overrides='$(OVERRIDES)'
 endif
@@ -41,10 +44,10 @@ zoo: .venv-dev/ready ## planted dependences that must be found, clean experiment
 	@.venv-dev/bin/python tests/zoo/zoo.py
 
 test: .venv-dev/ready ## unit, stage and workflow tests
-	@.venv-dev/bin/python -m pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 test-slow: .venv-dev/ready ## what takes longer
-	@.venv-dev/bin/python -m pytest -m slow
+	@$(PYTEST) -m slow
 
 bench: .venv-dev/ready ## what all this costs: results/bench/bench.html; ONLY=dag,digest PAIRS=1 measures a part
 	@.venv-dev/bin/python bench/bench.py $(if $(ONLY),--only '$(ONLY)') $(if $(PAIRS),--pairs '$(PAIRS)')
