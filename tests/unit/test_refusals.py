@@ -1,5 +1,6 @@
 """Why attempts fail: those that end their process or hang are named, and the others go on."""
 
+import faulthandler
 import os
 import signal
 import time
@@ -31,12 +32,14 @@ def hangs() -> str:
 
 
 def killed() -> str:
+    faulthandler.disable()  # pytest's, in this process only: that it ends so is meant
     os.kill(os.getpid(), signal.SIGSEGV)
     time.sleep(60)
     return "too late"
 
 
 def aborts() -> str:
+    faulthandler.disable()
     os.abort()
 
 
@@ -84,7 +87,7 @@ def test_what_ends_its_process_once_by_chance_is_not_refused(tmp_path: Path) -> 
     def by_chance() -> str:
         if not (tmp_path / "tried").exists():
             (tmp_path / "tried").touch()
-            os.abort()
+            aborts()
         return ""
 
     assert refusals([fine, by_chance, refused]) == ["", "", refused()]
