@@ -24,8 +24,8 @@ from samebits.verification import DOES_NOT_HOLD, MALFORMED, VERIFIED
 Json = Any
 Harm = Callable[[Path], None]
 ISSUER = attacks.signer()
-# All bytes take minutes, so one in five is tried, which over many elements is each byte of some.
-SHARE = 1 if os.environ.get("SAMEBITS_ALL_ATTACKS") else 5
+# All bytes take minutes, so one in 15 is tried, which over many elements is each byte of some.
+SHARE = 1 if os.environ.get("SAMEBITS_ALL_ATTACKS") else 15
 # Of many files one in three, in `make test-slow` all of them.
 QUICK, LESS_QUICK = 3, pytest.param(1, marks=pytest.mark.slow)
 

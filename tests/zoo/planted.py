@@ -125,6 +125,15 @@ def umask():
     return _model(mask)
 
 
+def many():
+    """All of these at once but the year, which needs a tool: each has to be named by itself."""
+    plants = (host_name, folder, home, locale_name, time_zone, cpus, variables, umask)
+    model = _model(0)
+    kernel, bias = model.get_weights()
+    model.set_weights([kernel + sum(plant().get_weights()[0] for plant in plants), bias])
+    return model
+
+
 def directory_order(listed):
     """Files in the order in which the folder gives them."""
     names = [entry.name for entry in os.scandir(listed)]
