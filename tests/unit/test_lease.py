@@ -107,7 +107,7 @@ def test_a_holder_that_was_taken_for_gone_finds_out_and_leaves_the_new_one_alone
 def test_one_that_looks_before_the_holder_locked_it_leaves_it_one_holder_that_is_seen(
     path: Path, monkeypatch: pytest.MonkeyPatch, removes: bool
 ) -> None:
-    create, looking = os.open, []
+    create, looking = os.open, list[threading.Timer]()
 
     def create_and_be_looked_at(name: Any, *flags: Any) -> int:
         descriptor = create(name, *flags)
