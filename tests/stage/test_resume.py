@@ -17,8 +17,11 @@ from pipeline import Workspace, skip_without
 from samebits import arrays, canonical
 
 AUGMENTED = {"_target_": "clean.augmented"}
-MODELS = [("mlp", "mlp"), ("cnn", {"option": "cnn", "filters": 4}), ("augmented", AUGMENTED)]
-KILLS = 10  # of each model
+MODELS = [  # and how often each is killed
+    ("mlp", "mlp", 10),
+    ("cnn", {"option": "cnn", "filters": 4}, 4),
+    ("augmented", AUGMENTED, 4),
+]
 # Each recipe with another model: all nine pairs would train for minutes.
 OLDER = [
     ("tf2.8", "tf28", "clean.augmented"),
@@ -36,12 +39,12 @@ def mlp(tmp_path_factory: pytest.TempPathFactory, workspace: Workspace) -> Train
     return made
 
 
-def killed_at_random(made: Training, run: str, seconds: float) -> None:
-    """Start a run and kill it within this time after the import; then let it end."""
+def kill_and_resume(made: Training, run: str, seconds: float) -> None:
+    """Start a run and kill it this long after the import; then let it end."""
     before = made.log(run).count(" imported in ")
     with made.started(run) as process:
         made.wait_for_import(run, before + 1)
-        time.sleep(_RANDOM.uniform(0, seconds))
+        time.sleep(seconds)
         killing.kill(process)
     if not made.output(run).is_dir():
         assert made.run(run) == 0, made.log(run)
@@ -143,8 +146,9 @@ def test_a_signal_to_end_is_heeded_and_the_same_command_goes_on(mlp: Training) -
 
 
 def test_two_processes_do_not_train_one_run(mlp: Training) -> None:
-    with mlp.started("alone"):
+    with mlp.started("alone") as process:
         mlp.wait_for_checkpoint(1, "alone")
+        os.killpg(process.pid, signal.SIGSTOP)  # else it may end while the other one waits
         assert mlp.run("alone") == 1
         assert "expected no other process that trains this run" in mlp.log("alone")
 
@@ -222,20 +226,21 @@ def _same_when_killed(made: Training) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "model"), MODELS)
-def test_ten_kills_at_random_moments_give_ten_equal_results(
-    tmp_path: Path, workspace: Workspace, name: str, model: Any
+@pytest.mark.parametrize(("name", "model", "kills"), MODELS)
+def test_kills_at_random_moments_give_equal_results(
+    tmp_path: Path, workspace: Workspace, name: str, model: Any, kills: int
 ) -> None:
     steps = {"steps_per_execution": _RANDOM.choice([1, 3, 100])}
     made = killing.training(tmp_path / name, workspace, model=model, trainer=steps)
-    names = [f"run-{number}" for number in range(KILLS)]
     with ThreadPoolExecutor(2) as pool:  # each run keeps one CPU busy
         both = ("control", "beside")  # timed as the others run, two at once
         assert list(pool.map(made.run, both)) == [0, 0], made.log()
         seconds = max(made.record(run)["timing"]["fit_seconds"] for run in both) + 0.5
-        list(pool.map(lambda run: killed_at_random(made, run, seconds), names))
-    for run in names:
+        # One in each part of the training: some come after the first checkpoint.
+        moments = {f"run-{n}": (n + _RANDOM.random()) / kills * seconds for n in range(kills)}
+        list(pool.map(lambda run: kill_and_resume(made, run, moments[run]), moments))
+    for run in moments:
         assert made.result(run) == made.result(), made.log(run)
         made.refuse_remains(run)
     # Else every kill came before the first checkpoint.
-    assert any(made.record(run)["checkpoints"]["resumed"] for run in names)
+    assert any(made.record(run)["checkpoints"]["resumed"] for run in moments)

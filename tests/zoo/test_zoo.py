@@ -9,9 +9,9 @@ from pipeline import Workspace
 from zoo import CLEAN, MANY, PLANTED, Specimen
 
 # `make zoo` runs all. Here those with a culprit come as one, and of those without one of each kind:
-# random numbers, memory, threads and what an earlier run left. What normalization depends on is in
+# random numbers, threads and what an earlier run left. What normalization depends on is in
 # tests/stage/test_crossing.py and tests/workflow/test_protocols.py. Each clean one comes once.
-NAMES = {"default_rng", "np_empty", "thread_race", "cache_file"}
+NAMES = {"default_rng", "thread_race", "cache_file"}
 NAMES |= {"year", "directory_order", "set_order_unpinned", "set_order", "timestamp"}
 TRIED = (
     MANY,
