@@ -125,15 +125,6 @@ def umask():
     return _model(mask)
 
 
-def many():
-    """All of these at once but the year, which needs a tool: each has to be named by itself."""
-    plants = (host_name, folder, home, locale_name, time_zone, cpus, variables, umask)
-    model = _model(0)
-    kernel, bias = model.get_weights()
-    model.set_weights([kernel + sum(plant().get_weights()[0] for plant in plants), bias])
-    return model
-
-
 def directory_order(listed):
     """Files in the order in which the folder gives them."""
     names = [entry.name for entry in os.scandir(listed)]
@@ -152,6 +143,24 @@ def cache_file():
 def set_order():
     names = {f"feature {i}" for i in range(100)}
     return _model(sum((i + 1) * int(name.split()[1]) for i, name in enumerate(names)))
+
+
+def many():
+    """What no tool is needed for, at once: each has to be named by itself."""
+    plants = (host_name, folder, home, locale_name, time_zone, cpus, variables, umask, set_order)
+    return _together(plant() for plant in plants)
+
+
+def with_tools(listed):
+    """What tools are needed for, at once."""
+    return _together([year(), directory_order(listed)])
+
+
+def _together(models):
+    model = _model(0)
+    kernel, bias = model.get_weights()
+    model.set_weights([kernel + sum(one.get_weights()[0] for one in models), bias])
+    return model
 
 
 def batch_normalization():

@@ -84,11 +84,11 @@ def _planted() -> Iterator[Specimen]:
     )  # fmt: skip
     yield Specimen(
         "set_order", "planted.set_order", CERTIFIED, conditions=("hash seed",),
-        overrides=(_LIFTED,),
+        overrides=(_LIFTED, "protocol.alone=[]"),
     )  # fmt: skip
     yield Specimen(
         "python_random", "planted.python_random", CERTIFIED, conditions=("Python seed",),
-        overrides=(_LIFTED,),
+        overrides=(_LIFTED, "protocol.alone=[]"),
     )  # fmt: skip
     for name in ("batch_normalization", "layer_normalization"):
         yield Specimen(
@@ -110,8 +110,18 @@ def _clean() -> Iterator[Specimen]:
 
 
 PLANTED, CLEAN = tuple(_planted()), tuple(_clean())
-# What most of them plant, in the time of one; `make zoo` tries them one by one instead.
-MANY = Specimen("many", "planted.many", culprits=tuple(_NAMED.values()), repeatable=True)
+# What most of them plant, in the time of two; `make zoo` tries them one by one instead.
+TOGETHER = (
+    Specimen(
+        "many", "planted.many", culprits=(*_NAMED.values(), "hash seed"), repeatable=True,
+        overrides=(_ALONE, "determinism.hash_seed=null"),
+    ),
+    Specimen(
+        "with_tools", "planted.with_tools", culprits=("clock", "order of directory entries"),
+        repeatable=True, needs=("faketime", "disorderfs"),
+        overrides=(_ALONE, "+model.listed=listed"),
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
