@@ -1,12 +1,13 @@
 """Trainings that are killed, and go on: train.py as its rule starts it, on a few images."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,16 @@ class Training:
         """From start to end; the exit code."""
         with self.started(run, *flags, launch=launch) as process:
             return process.wait(_LONGEST)
+
+    def kill(self, process: "subprocess.Popen[bytes]", run: str = "control") -> None:
+        """All processes of a run; over when the kernel has taken back what they had locked.
+
+        That is later than their parent knows of their end, and until then no other may begin.
+        """
+        kill(process)
+        lock = self.checkpoints(run) / "lock"
+        with suppress(FileNotFoundError), lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
 
     def record(self, run: str = "control") -> Any:
         """The record of a run that ended well."""

@@ -14,11 +14,10 @@ Runs on Python 3.7 to 3.13 without TensorFlow.
 import fcntl
 import os
 import shutil
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -30,7 +29,6 @@ from samebits.states import EPOCH, name
 FORMAT = "samebits-checkpoint-1"
 _RECORD, _STATE, _TRACE = "checkpoint.json", "state", "trace"
 _LOCK = "lock"
-_DYING = 5.0  # seconds in which the kernel takes a killed process's lock back, on a busy machine
 _KEPT = 2  # states of a run of which only the end is wanted: the last one may be damaged
 
 Named = Sequence[Tuple[str, np.ndarray]]
@@ -219,31 +217,19 @@ def alone(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(str(folder / _LOCK), "ab") as file:
-        if not _lock(file):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
             raise SamebitsError(
                 "{}: expected no other process that trains this run, got one; wait for its end, "
                 "or end it".format(folder)
-            )
+            ) from error
+        except OSError:  # a file system without locks
+            pass
         yield
     # Only now: a file that is open can't be removed on every file system (NFS, FUSE).
     if not numbers(folder):
         shutil.rmtree(str(folder), ignore_errors=True)
-
-
-def _lock(file: IO[bytes]) -> bool:
-    """Whether nobody else has it; True, too, on a file system without locks."""
-    end = time.monotonic() + _DYING
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.1)
-        except OSError:  # a file system without locks
-            return True
-        else:
-            return True
 
 
 def _check(folder: Path, expected: str) -> None:

@@ -1,10 +1,8 @@
 """Which checkpoints are gone on from, which are refused and named; no TensorFlow."""
 
-import fcntl
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -212,10 +210,7 @@ def test_a_full_disk_is_an_explained_failure(
     assert names(tmp_path) == ["0001"]
 
 
-def test_a_second_process_is_refused_and_a_killed_one_blocks_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkpoints, "_DYING", 0.3)
+def test_a_second_process_is_refused_and_a_killed_one_blocks_nobody(tmp_path: Path) -> None:
     hold = (
         f"import sys, time; sys.path.insert(0, {str(SCRIPTS)!r})\n"
         "from pathlib import Path\nfrom samebits import checkpoints\n"
@@ -230,20 +225,5 @@ def test_a_second_process_is_refused_and_a_killed_one_blocks_nobody(
         ):
             pass
         holder.kill()
-        holder.wait()
     with checkpoints.alone(tmp_path):
         pass
-
-
-def test_a_killed_process_may_take_a_moment_to_end(tmp_path: Path) -> None:
-    with (tmp_path / checkpoints._LOCK).open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        ended: list[bool] = []
-
-        def end() -> None:
-            ended.append(True)
-            fcntl.flock(file, fcntl.LOCK_UN)
-
-        threading.Timer(0.3, end).start()
-        with checkpoints.alone(tmp_path):
-            assert ended
