@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import ROOT, SCRIPTS, Workspace
-from samebits import arrays, canonical, states
+from samebits import arrays, canonical, checkpoints, states
 from samebits.configure import Experiment, configure
 
 _LONGEST = 300  # seconds to wait for anything
@@ -80,7 +80,7 @@ class Training:
         That is later than their parent knows of their end, and until then no other may begin.
         """
         kill(process)
-        lock = self.checkpoints(run) / "lock"
+        lock = self.checkpoints(run) / checkpoints._LOCK
         with suppress(FileNotFoundError), lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
 
