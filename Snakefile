@@ -35,9 +35,15 @@ ENVS = Path(workflow.basedir, "envs")
 LAUNCH = SCRIPTS / "launch.py"
 sys.path.insert(0, str(SCRIPTS))
 
-from samebits import canonical, code, heads, nodes, protocol, starting, summary, sweeps
 from samebits.claims import BY_KEY as CLAIMS
+from samebits.config import sources as code
+from samebits.config import sweep as sweeps
 from samebits.errors import SamebitsError, explain_os_error
+from samebits.experiment import protocol
+from samebits.formats import canonical
+from samebits.launch import heads
+from samebits.pages import summary
+from samebits.workflow import nodes, start as starting
 
 started = psutil.Process().create_time()
 # A job lives as long as its DAG. To look for garbage among all of them as often as Python does costs

@@ -26,8 +26,10 @@ import bench_page
 from bench_page import Bench, Part
 from paired import ROOT, read
 
-from samebits import canonical, checkout, machine
-from samebits.configure import configure
+from samebits.certificate import checkout
+from samebits.config.experiment import configure
+from samebits.formats import canonical
+from samebits.training import machine
 
 HERE = Path(__file__).resolve().parent
 MEASUREMENTS = (

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Template
 from paired import Line, digits, verdict
 
-from samebits import index_page, templates
+from samebits.pages import index, templates
 
 TEMPLATE = Path(__file__).with_name("bench_page.html.j2")
 
@@ -45,7 +45,7 @@ class Bench:
 def render(bench: Bench) -> str:
     """The page. What is quoted is escaped."""
     return _template().render(
-        style=index_page.STYLE.name,
+        style=index.STYLE.name,
         bench=bench,
         summary=summary(bench),
         faces=_FACES,
@@ -54,7 +54,7 @@ def render(bench: Bench) -> str:
 
 @cache
 def _template() -> Template:
-    filters = {"digits": digits, "spent": index_page.spent, "verdict": verdict}
+    filters = {"digits": digits, "spent": index.spent, "verdict": verdict}
     return templates.template(TEMPLATE, filters)
 
 

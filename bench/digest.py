@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from paired import ROOT, Line, attributes, figure, in_turn, main, ratio
 
-from samebits import arrays
+from samebits.formats import arrays
 
 GIB = 1.0  # of weights
 _GOAL = 1.0  # times model_signing's

@@ -25,7 +25,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
-from samebits import canonical  # noqa: E402
+from samebits.formats import canonical  # noqa: E402
 
 RATIO = "×"
 _SAMPLE_SECONDS = 0.5  # between two looks at the memory of a process tree, which cost CPU

@@ -12,8 +12,8 @@ from typing import Any
 from paired import ROOT, Cost, measure
 
 import killing
-from samebits import canonical
-from samebits.configure import configure
+from samebits.config.experiment import configure
+from samebits.formats import canonical
 
 _READY = "ready"
 

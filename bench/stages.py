@@ -17,7 +17,8 @@ from paired import Line, attributes, figure, in_turn, main
 
 import factories
 import peak
-from samebits import canonical, keys
+from samebits.formats import canonical
+from samebits.signing import keys
 
 GIB = 1.0  # of weights in each run
 _GOAL = 300.0  # MiB

@@ -20,19 +20,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from samebits import (
-    canonical,
-    certified,
-    errors,
-    kept,
-    machine,
-    replay,
-    spot,
-    statements,
-    states,
-)
+from samebits import errors
+from samebits.certificate import replays, sampled, statements
 from samebits.errors import SamebitsError
-from samebits.progress import say
+from samebits.formats import canonical, states
+from samebits.replay import states as kept
+from samebits.text import say
+from samebits.training import machine
+from samebits.verification import opened
 
 FORMAT = "samebits-admitted-1"
 
@@ -53,12 +48,12 @@ def _arguments() -> argparse.Namespace:
 
 def _draw(content: Mapping[str, Any], count: int) -> dict[str, Any]:
     """Epochs drawn at random, and the digest of the state that each begins from."""
-    report, of, draw = content["report"], statements.of(content), spot.new_draw()
+    report, of, draw = content["report"], statements.of(content), sampled.new_draw()
     wrong, commitment = kept.count_problem(report, count), states.commitment(report)
     if wrong is not None or commitment is None:
         raise SamebitsError(str(wrong))
-    drawn = spot.drawn(of, draw, commitment.epochs, count)
-    epochs = [{"epoch": number, "from": spot.before(report, number)} for number in drawn]
+    drawn = sampled.drawn(of, draw, commitment.epochs, count)
+    epochs = [{"epoch": number, "from": sampled.before(report, number)} for number in drawn]
     say(f"drawn: epochs {', '.join(map(str, drawn))} of {commitment.epochs}")
     return {"certificate": of, "draw": draw, "epochs": epochs}
 
@@ -75,11 +70,11 @@ def _copy_states(drawn: Mapping[str, Any], found: kept.Kept, target: Path) -> No
 def main() -> int:
     """Verify, look at the machine, tell."""
     options = _arguments()
-    with certified.opened(options.certificate) as found:
-        certified.refuse_other(found, options.digest)
-        content = certified.verified(found.content, os.environ)
+    with opened.opened(options.certificate) as found:
+        opened.refuse_other(found, options.digest)
+        content = opened.verified(found.content, os.environ)
         drawn = None if options.epochs is None else _draw(content, options.epochs)
-        outside = sorted(replay.outside(content["report"], machine.record()))
+        outside = sorted(replays.outside(content["report"], machine.record()))
     for reason in outside:
         say(f"outside of the certificate's scope: {reason}")
     admitted = {

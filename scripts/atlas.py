@@ -15,7 +15,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from samebits import atlas, atlas_page, canonical, errors
+from samebits import atlas, atlas_page, errors
+from samebits.formats import canonical
 
 
 def _arguments() -> argparse.Namespace:

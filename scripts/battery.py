@@ -11,13 +11,18 @@ GUARANTEES  every condition is probed with the very same graph and inputs, made 
 Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 
-from samebits import battery, canonical, environment_record, packing, run_record
+from samebits import battery, packing
 from samebits.errors import SamebitsError, run
+from samebits.formats import canonical
 from samebits.operations import battery as all_operations
-from samebits.progress import say
+from samebits.text import say
+from samebits.training import environment_record
+from samebits.training import record as run_record
 
 FORMAT = "samebits-battery-1"
 
@@ -56,7 +61,7 @@ def main() -> int:
             feeds=packing.save(folder / "feeds", sorted(made.feeds.items())),
         )
         canonical.write_json(folder / "battery.json", content)
-    say("battery: {} results, {} missing".format(len(made.results), len(made.missing)))
+    say(f"battery: {len(made.results)} results, {len(made.missing)} missing")
     return 0
 
 

@@ -19,7 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from samebits import arrays, bundle, canonical, errors, states
+from samebits import errors
+from samebits.formats import arrays, bundle, canonical, states
 
 
 def _arguments() -> argparse.Namespace:

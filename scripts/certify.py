@@ -26,17 +26,12 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from samebits import (
-    badge,
-    canonical,
-    certificate,
-    checkout,
-    errors,
-    evidence,
-    issuing,
-    page,
-    report,
-)
+from samebits import errors
+from samebits.certificate import certificate, checkout, evidence, report
+from samebits.formats import canonical
+from samebits.pages import badge
+from samebits.pages import certificate as page
+from samebits.verification import issuing
 
 
 def _named(text: str) -> tuple[str, Path]:

@@ -12,6 +12,8 @@ GUARANTEES  measures and does not judge by exit code: a claim that does not hold
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import subprocess
@@ -20,11 +22,13 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
-from samebits import arrays, article, canonical, claims, environment_record, machine
+from samebits import article, claims
 from samebits.errors import SamebitsError, run
-from samebits.progress import say
+from samebits.formats import arrays, canonical
+from samebits.text import say
+from samebits.training import environment_record, machine
 
 FORMAT = "samebits-claim-1"
 _SCRIPTS = Path(__file__).resolve().parent
@@ -49,13 +53,13 @@ def _measure(claim: claims.Claim, number: int, data: Path) -> Any:
         code = subprocess.call(command, cwd=str(_SCRIPTS), env=variables)
         if code:
             raise SamebitsError(
-                "{}: expected a program of the claim to end with 0, got {}; its own message is "
-                "above".format(article.__name__, code)
+                f"{article.__name__}: expected a program of the claim to end with 0, got {code}; its own message is "
+                "above"
             )
         return canonical.read_json(result)
 
 
-def _examine(claim: claims.Claim, data: Path) -> Dict[str, Any]:
+def _examine(claim: claims.Claim, data: Path) -> dict[str, Any]:
     """Run the claim's programs and judge what they measured."""
     started = time.monotonic()
     programs = [
@@ -74,7 +78,7 @@ def _examine(claim: claims.Claim, data: Path) -> Dict[str, Any]:
     }
 
 
-def _versions(lock: Path) -> Dict[str, Optional[str]]:
+def _versions(lock: Path) -> dict[str, str | None]:
     """Python, TensorFlow and Keras of this environment; Keras is None where TensorFlow has it."""
     record = environment_record.record(lock)
     packages = {package["name"]: package["version"] for package in record["packages"]}

@@ -12,7 +12,8 @@ GUARANTEES  every cell of the page is a measured outcome of one experiment on on
 import argparse
 from pathlib import Path
 
-from samebits import canonical, claims_page, errors
+from samebits import claims_page, errors
+from samebits.formats import canonical
 
 
 def _arguments() -> argparse.Namespace:

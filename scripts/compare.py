@@ -19,8 +19,10 @@ GUARANTEES  measures and does not judge: exit 0 with "identical": false when run
 import argparse
 from pathlib import Path
 
-from samebits import canonical, errors, seal, suspects
-from samebits.comparison import compare
+from samebits import errors
+from samebits.comparison import suspects
+from samebits.comparison.runs import compare
+from samebits.formats import canonical, seal
 
 
 def _arguments() -> argparse.Namespace:

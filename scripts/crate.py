@@ -21,8 +21,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from samebits import canonical, crate, errors, locks, sbom
+from samebits import errors
 from samebits.errors import SamebitsError, all_problems
+from samebits.exchange import crate, sbom
+from samebits.formats import canonical, lockfile
 
 FORMAT = "samebits-certificate-1"
 
@@ -74,8 +76,8 @@ def _refuse_unknown(paths: Sequence[Path], report: dict[str, Any]) -> None:
 def _write_sboms(options: argparse.Namespace, issued: str) -> None:
     with canonical.whole_folder(options.sbom) as beside:
         for path in options.lock:
-            name = path.name.removesuffix(locks.SUFFIX)
-            text = sbom.of_lock(locks.read(path), name, issued)
+            name = path.name.removesuffix(lockfile.SUFFIX)
+            text = sbom.of_lock(lockfile.read(path), name, issued)
             canonical.write_bytes(beside / f"{name}{sbom.SUFFIX}", text.encode())
 
 
@@ -90,7 +92,7 @@ def _faces(options: argparse.Namespace) -> Iterator[crate.Face]:
         if path:
             yield crate.Face(path, description)
     for path in options.lock:
-        name = path.name.removesuffix(locks.SUFFIX)
+        name = path.name.removesuffix(lockfile.SUFFIX)
         yield crate.Face(
             options.sbom / f"{name}{sbom.SUFFIX}",
             f"The packages of the environment {name}, in CycloneDX 1.6.",

@@ -13,8 +13,9 @@ import platform
 import sys
 from pathlib import Path
 
-from samebits import locks, uv, virtual_environment
+from samebits.environments import build, uv
 from samebits.errors import SamebitsError, run
+from samebits.formats import lockfile
 
 
 def _arguments() -> argparse.Namespace:
@@ -36,9 +37,9 @@ def _check_machine() -> None:
 def _check_python(definition: Path, lock: Path) -> None:
     """Raise SamebitsError unless the definition asks for the Python of the lock."""
     # Imported here: it needs PyYAML, which the driver has only once this script has built it.
-    from samebits import definitions
+    from samebits.environments import definitions
 
-    wanted, locked = definitions.python_minor(definition), locks.read(lock).python
+    wanted, locked = definitions.python_minor(definition), lockfile.read(lock).python
     if wanted != locked:
         raise SamebitsError(
             f"{lock}: expected a lock for Python {wanted}, as {definition} says; got {locked}; "
@@ -52,7 +53,7 @@ def main() -> int:
     _check_machine()
     if options.definition:
         _check_python(options.definition, options.lock)
-    built = virtual_environment.build(options.output.absolute(), options.lock, uv.beside_python())
+    built = build.build(options.output.absolute(), options.lock, uv.beside_python())
     print(f"{options.output}: {'built' if built else 'nothing to be done'}")
     return 0
 

@@ -14,7 +14,9 @@ GUARANTEES  nothing that is not in the certificates; a certificate that is missi
 import argparse
 from pathlib import Path
 
-from samebits import canonical, errors, index_page, index_rows, index_table
+from samebits import errors
+from samebits.formats import canonical
+from samebits.pages import index, index_rows, index_table
 
 
 def _arguments() -> argparse.Namespace:
@@ -30,10 +32,10 @@ def main() -> int:
     listed = canonical.read_json(options.sweep)
     rows = index_rows.read(options.sweep)
     table = index_table.render(rows, listed["keys"])
-    page = index_page.render(rows, listed["name"], options.table.name, table)
+    page = index.render(rows, listed["name"], options.table.name, table)
     canonical.write_bytes(options.page, page.encode("utf-8"))
     canonical.write_bytes(options.table, table)  # last: where it is, the page is too
-    print(index_page.counted(rows))
+    print(index.counted(rows))
     return 0
 
 

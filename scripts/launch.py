@@ -8,7 +8,7 @@ INPUTS      variables to set before the interpreter starts, the script and its f
             --signing: leave the variables that name the signing key to the script
             --lease: a file that is there while the script runs; no second one runs meanwhile
             --limit-minutes: how long the script may run; without it, as long as it wants
-            --vary: what to change about the process that must not matter (samebits.variations)
+            --vary: what to change about the process that must not matter (samebits.launch.variations)
 OUTPUTS     --log: everything that the script and the libraries below it print
 GUARANTEES  variables that change what Python or TensorFlow compute are taken from the command
             line and never from the user's shell; a script that does not sign, a user's model above
@@ -23,6 +23,8 @@ Runs on Python 3.7 to 3.13 with the standard library alone: it starts each stage
 interpreter of the stage's own environment.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import signal
@@ -31,12 +33,14 @@ import sys
 from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, List, Optional
+from typing import Any, BinaryIO
 
-from samebits import heads, lease, signing_variables, strays, variations
 from samebits.errors import FAILED, run
-from samebits.progress import VARIABLE
-from samebits.time_limit import TimeLimit
+from samebits.experiment import signing_variables
+from samebits.experiment import variables as strays
+from samebits.launch import heads, lease, variations
+from samebits.launch.timeout import TimeLimit
+from samebits.text import VARIABLE
 
 _LATER = 5.0  # minutes that a scheduler has before a job is ended here
 _TAIL = 20  # lines of a failed script's log that the terminal shows
@@ -62,13 +66,13 @@ def _arguments() -> argparse.Namespace:
     try:
         options.vary = variations.parse(options.vary)
     except ValueError as error:
-        parser.error("--vary: {}".format(error))
+        parser.error(f"--vary: {error}")
     return options
 
 
 def environment(
-    shell: Dict[str, str], variables: List[str], signing: bool = False
-) -> Dict[str, str]:
+    shell: dict[str, str], variables: list[str], signing: bool = False
+) -> dict[str, str]:
     """The shell's variables without those that change results, and the given ones."""
     kept = {name: value for name, value in shell.items() if not strays.is_stray(name)}
     kept.pop(lease.HEAD, None)
@@ -84,14 +88,14 @@ def _show_end(log: Path) -> None:
     with open(str(log), encoding="utf-8", errors="replace") as file:
         for line in deque(file, _TAIL):
             sys.stderr.write("    " + line)
-    sys.stderr.write("    (the end of {})\n".format(log))
+    sys.stderr.write(f"    (the end of {log})\n")
 
 
 class _Script:
     """The script's process, and the signals that are meant for it."""
 
     def __init__(self, limit: TimeLimit) -> None:
-        self.process: "Optional[subprocess.Popen[bytes]]" = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.limit = limit
         self.early = 0  # a signal that came before the process was there
         wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -110,7 +114,7 @@ class _Script:
         start: variations.Start,
         log: BinaryIO,
         terminal: int,
-        held: Optional[lease.Lease],
+        held: lease.Lease | None,
     ) -> int:
         """Start it and wait for its end; its exit code, negative: the signal that ended it."""
         # A signal between the start and the assignment would miss it.
@@ -147,7 +151,7 @@ class _Script:
         start: variations.Start,
         log: BinaryIO,
         terminal: int,
-        held: "Optional[lease.Lease]",
+        held: lease.Lease | None,
     ) -> int:
         """Run it; once more when it was killed by the variation and by nothing else."""
         code = self.run(start, log, terminal, held)
@@ -178,9 +182,9 @@ def _take(path: Path) -> lease.Lease:
     return lease.take(path, os.environ)
 
 
-def _limit(options: argparse.Namespace) -> Optional[float]:
+def _limit(options: argparse.Namespace) -> float | None:
     """A scheduler ends its job at the same limit, with a reason of its own: that comes first."""
-    minutes: Optional[float] = options.limit_minutes
+    minutes: float | None = options.limit_minutes
     return minutes + _LATER if minutes is not None and lease.job(os.environ) else minutes
 
 
@@ -205,7 +209,7 @@ def main() -> int:
     if code:
         _show_end(options.log)
     if code and limit.said:
-        sys.stderr.write("error: {}: {}\n".format(options.log, limit.said))
+        sys.stderr.write(f"error: {options.log}: {limit.said}\n")
         return FAILED
     return code if code >= 0 else 128 - code
 

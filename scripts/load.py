@@ -14,9 +14,11 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from samebits import arrays, canonical, datasets, environment_record, seal
+from samebits.data import datasets
 from samebits.errors import run
-from samebits.progress import say
+from samebits.formats import arrays, canonical, seal
+from samebits.text import say
+from samebits.training import environment_record
 
 FORMAT = "samebits-load-1"
 

@@ -13,10 +13,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from samebits import canonical, definitions, locks, post_deploy, resolution
-from samebits import uv as uv_tool
+from samebits import post_deploy, resolution
+from samebits.environments import definitions
+from samebits.environments import uv as uv_tool
 from samebits.errors import SamebitsError, all_problems, run
-from samebits.locks import Lock, LockedPackage
+from samebits.formats import canonical, lockfile
+from samebits.formats.lockfile import Lock, LockedPackage
 
 ENVS = Path(__file__).resolve().parents[1] / "envs"
 _DRIVER_PYTHON = "3.11"  # what `make` asks for; dev has no yaml
@@ -78,8 +80,8 @@ def _preferred(old: Lock | None, upgrade: list[str] | None) -> Lock | None:
 
 
 def _lock(envs: Path, name: str, options: argparse.Namespace) -> Lock:
-    path = envs / f"{name}{locks.SUFFIX}"
-    old = locks.read(path) if path.is_file() else None
+    path = envs / f"{name}{lockfile.SUFFIX}"
+    old = lockfile.read(path) if path.is_file() else None
     if not options.offline:
         return _resolve(envs, name, _preferred(old, options.upgrade))
     if old is None or (old.sources, old.python) != (_sources(envs, name), _python(envs, name)):
@@ -90,7 +92,7 @@ def _lock(envs: Path, name: str, options: argparse.Namespace) -> Lock:
 def _made(envs: Path, name: str, options: argparse.Namespace) -> Iterator[tuple[Path, str]]:
     """The files of one environment and their content."""
     lock = _lock(envs, name, options)
-    yield envs / f"{name}{locks.SUFFIX}", lock.text()
+    yield envs / f"{name}{lockfile.SUFFIX}", lock.text()
     if (envs / f"{name}{definitions.SUFFIX}").is_file():
         yield envs / f"{name}.post-deploy.sh", post_deploy.script(name, lock)
 

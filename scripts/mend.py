@@ -18,11 +18,13 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from samebits import arrays, canonical, comparison, seal, states, verification
-from samebits import certificate as certificates
+from samebits.certificate import certificate as certificates
+from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems, run
-from samebits.progress import say
-from samebits.protocol import CONTROL
+from samebits.experiment.protocol import CONTROL
+from samebits.formats import arrays, canonical, seal, states
+from samebits.text import say
+from samebits.verification import levels
 
 Check = Callable[[Path], None]
 KINDS = ("data", "run", "comparison", "certificate")
@@ -53,10 +55,10 @@ def _data(folder: Path) -> None:
 
 
 def _run(folder: Path) -> None:
-    _document(folder / comparison.RECORD)
-    found = comparison.read_run(folder)
+    _document(folder / runs.RECORD)
+    found = runs.read_run(folder)
     for artefact in found.artefacts:
-        comparison.open_tensors(found, artefact)
+        runs.open_tensors(found, artefact)
     kept = found.checkpoints or () if folder.name == CONTROL else ()
     for epoch, digest in enumerate(kept, start=1):
         state = folder / "checkpoints" / states.name(epoch)
@@ -66,7 +68,7 @@ def _run(folder: Path) -> None:
 
 
 def _certificate(path: Path) -> None:
-    found = verification.verify(certificates.parse(path.read_bytes()), [], None)
+    found = levels.verify(certificates.parse(path.read_bytes()), [], None)
     problems = [f"{path}: {said}" for check in found.checks for said in check.problems]
     if problems:
         raise SamebitsError(all_problems(problems))

@@ -18,23 +18,19 @@ GUARANTEES  op determinism is on and inter-op parallelism is 1; the instruction 
 Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21, natively and under qemu-x86_64.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
-from samebits import (
-    canonical,
-    cpuid,
-    environment_record,
-    machine,
-    packing,
-    probing,
-    settings,
-    variations,
-)
+from samebits import packing, probing
 from samebits.errors import SamebitsError, run
-from samebits.progress import say
+from samebits.formats import canonical
+from samebits.launch import variations
+from samebits.text import say
+from samebits.training import cpuid, environment_record, machine, settings
 
 FORMAT = "samebits-probe-1"
 _ONEDNN, _ISA, _OLD_ISA = "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"
@@ -52,23 +48,21 @@ def _onednn() -> bool:
     """Set before the interpreter starts, because TensorFlow reads it while it is imported."""
     given = os.environ.get(_ONEDNN)
     if given not in ("0", "1"):
-        raise SamebitsError("{}: expected 0 or 1, got {!r}; start with it".format(_ONEDNN, given))
+        raise SamebitsError(f"{_ONEDNN}: expected 0 or 1, got {given!r}; start with it")
     return given == "1"
 
 
-def _isa() -> Optional[str]:
+def _isa() -> str | None:
     """The cap by its present name, which has to be that by its earlier one: either may be read."""
     isa, old = os.environ.get(_ISA), os.environ.get(_OLD_ISA)
     if isa != old:
         raise SamebitsError(
-            "{}: expected {!r} as in {}, got {!r}; start with both or neither".format(
-                _OLD_ISA, isa, _ISA, old
-            )
+            f"{_OLD_ISA}: expected {isa!r} as in {_ISA}, got {old!r}; start with both or neither"
         )
     return isa
 
 
-def _cpu() -> Optional[str]:
+def _cpu() -> str | None:
     """The CPU that the launcher varied to; None is the native one."""
     varied = variations.of_environment(os.environ)
     if "cpu" in varied["not_tried"]:
@@ -92,28 +86,28 @@ def _battery(options: argparse.Namespace) -> Any:
     content = canonical.read_json(options.battery / "battery.json")
     if content["lock"] != record["lock"]:
         raise SamebitsError(
-            "{}: expected a battery that was built with {}, got one of another lock; build it "
-            "again".format(options.battery, options.lock)
+            f"{options.battery}: expected a battery that was built with {options.lock}, got one of another lock; build it "
+            "again"
         )
     return content
 
 
 def _compute(
-    loaded: probing.Loaded, threads: List[int], onednn: bool
-) -> Tuple[Dict[int, probing.Computed], Optional[str]]:
+    loaded: probing.Loaded, threads: list[int], onednn: bool
+) -> tuple[dict[int, probing.Computed], str | None]:
     """The results with each number of threads, and the instruction set that oneDNN used."""
-    found = {}  # type: Dict[int, probing.Computed]
+    found: dict[int, probing.Computed] = {}
     with probing.onednn_report() as instruction_set:
         for count in threads:
             found[count] = probing.compute(loaded, count)
-            say("probe: {} threads: {} results".format(count, len(found[count].values)))
+            say(f"probe: {count} threads: {len(found[count].values)} results")
     in_force = instruction_set()
     for computed in found.values():
         probing.refuse_other_than_said(onednn, in_force, computed)
     return found, in_force
 
 
-def _saved(folder: Path, threads: int, computed: probing.Computed) -> Dict[str, Any]:
+def _saved(folder: Path, threads: int, computed: probing.Computed) -> dict[str, Any]:
     """One condition; its results are written."""
     entries = packing.save(folder / str(threads), computed.values)
     results = [dict(entry, kernels=computed.kernels[entry["name"]]) for entry in entries]

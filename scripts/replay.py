@@ -27,25 +27,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from samebits import (
-    badge,
-    canonical,
+from samebits import errors
+from samebits.certificate import (
     certificate,
-    certified,
-    chain,
     checkout,
-    comparison,
-    errors,
     evidence,
-    issuing,
-    page,
-    replay,
-    spot,
+    replays,
+    sampled,
+    signatories,
     statements,
 )
-from samebits.certified import Given
+from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems
-from samebits.progress import say
+from samebits.formats import canonical
+from samebits.pages import badge
+from samebits.pages import certificate as page
+from samebits.text import say
+from samebits.verification import issuing, opened
+from samebits.verification.opened import Given
 
 _CONTROL = "train/control"
 
@@ -71,9 +70,9 @@ def _record(folder: Path, drawn: Mapping[str, Any] | None) -> Any:
                 f"{document.content['spot']['draw']}; delete it to have it made again"
             )
         return document.content
-    run = comparison.read_run(folder)
+    run = runs.read_run(folder)
     for artefact in run.artefacts:
-        comparison.open_tensors(run, artefact)
+        runs.open_tensors(run, artefact)
     return document.content
 
 
@@ -105,7 +104,7 @@ def _divergence(given: Given, options: argparse.Namespace, got: Mapping[str, str
         if canonical.read_json(control / "record.json")["digests"] != expected:
             say("the files beside the certificate are of another run: no divergence is named")
             return None
-        return comparison.compare(control, [options.run])["runs"][0]["divergence"]
+        return runs.compare(control, [options.run])["runs"][0]["divergence"]
 
 
 def main() -> int:
@@ -114,33 +113,33 @@ def main() -> int:
     admitted = canonical.read_json(options.admitted)
     drawn = admitted.get("spot")
     record = _record(options.run, drawn)
-    with certified.opened(options.certificate) as given:
-        certified.refuse_other(given, admitted["certificate"])
-        content = certified.verified(given.content, os.environ)
+    with opened.opened(options.certificate) as given:
+        opened.refuse_other(given, admitted["certificate"])
+        content = opened.verified(given.content, os.environ)
         report, of = content["report"], statements.of(content)
         if drawn is None:
-            wrong = list(replay.problems(report, record))
+            wrong = list(replays.problems(report, record))
         else:
-            wrong = list(spot.problems(report, of, record))
+            wrong = list(sampled.problems(report, of, record))
         if wrong:
             raise SamebitsError(f"{options.run} is no replay\n{all_problems(wrong)}")
         divergence = _divergence(given, options, record["digests"]) if drawn is None else None
     signer = issuing.signer(os.environ)
-    issue = replay.Issue(
+    issue = replays.Issue(
         datetime.now(UTC).strftime(evidence.MOMENT),
         checkout.source(options.checkout),
         signer.keyid if signer else None,
     )
     if drawn is None:
-        found = replay.build(report, of, record, divergence, issue)
+        found = replays.build(report, of, record, divergence, issue)
     else:
-        found = spot.build(report, of, record, issue)
+        found = sampled.build(report, of, record, issue)
     issued = certificate.with_replay(content, found, signer)
     issuing.refuse_unverifiable(issued)
     canonical.write_bytes(options.page, page.render(issued).encode("utf-8"))
     canonical.write_bytes(options.badge, badge.render(issued).encode("utf-8"))
     canonical.write_json(options.output, issued)  # last: where it is, its faces are too
-    part = chain.extent(found)
+    part = signatories.extent(found)
     print(f"{found['outcome']} ({part})" if part else found["outcome"])
     return 0
 

@@ -24,41 +24,40 @@ GUARANTEES  the settings in force were probed and are what the config pins, but 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
 
+from __future__ import annotations
+
 import argparse
 import time
 import traceback
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Iterator, Mapping
 
-from samebits import (
-    arrays,
-    canary,
-    canonical,
-    checkpoints,
-    exact,
-    executed,
-    history,
-    interrupts,
-    keyed,
-    machine,
-    mapped,
-    pins,
-    resuming,
-    run_record,
-    seal,
-    settings,
-    spot_training,
-    surroundings,
-    training,
-    unsupported,
-    variations,
-)
 from samebits.errors import SamebitsError, is_of_disk, run
-from samebits.progress import say
-from samebits.settings import Setting
-from samebits.trace import Trace
+from samebits.experiment import pins
+from samebits.formats import arrays, canonical, history, seal
+from samebits.launch import variations
+from samebits.text import say
+from samebits.training import (
+    canary,
+    checkpoints,
+    exact_ops,
+    interrupts,
+    kernels,
+    machine,
+    memory,
+    refusals,
+    sampled_epochs,
+    settings,
+    surroundings,
+)
+from samebits.training import epochs as resuming
+from samebits.training import record as run_record
+from samebits.training import seeds as keyed
+from samebits.training import task as training
+from samebits.training.settings import Setting
+from samebits.training.trace import Trace
 
 CONTROL = "control"
 
@@ -85,7 +84,7 @@ def _arguments() -> argparse.Namespace:
     return options
 
 
-def _import_tensorflow() -> Tuple[Any, float]:
+def _import_tensorflow() -> tuple[Any, float]:
     started = time.monotonic()
     import tensorflow as tf
 
@@ -96,14 +95,14 @@ class _Training:
     """What a training leaves behind: completed with arrays, refused by TensorFlow, or failed."""
 
     def __init__(self) -> None:
-        self.history: Dict[str, Any] = {}
-        self.refusal: Optional[unsupported.Unsupported] = None
-        self.failure: Optional[Dict[str, str]] = None
+        self.history: dict[str, Any] = {}
+        self.refusal: refusals.Unsupported | None = None
+        self.failure: dict[str, str] | None = None
         self.model: Any = None
         self.trace: Any = None
-        self.executed: Optional[List[executed.Entry]] = None
-        self.store: Optional[checkpoints.Store] = None
-        self.epochs: Optional[List[Dict[str, Any]]] = None  # those that were drawn
+        self.executed: list[kernels.Entry] | None = None
+        self.store: checkpoints.Store | None = None
+        self.epochs: list[dict[str, Any]] | None = None  # those that were drawn
         self.seconds = 0.0
         self.steps_per_execution = 1
 
@@ -122,14 +121,12 @@ def _task(tf: Any, config: Any, options: argparse.Namespace) -> training.Task:
     if options.samples is not None:
         if options.samples > len(x):
             raise SamebitsError(
-                "--samples: expected at most {}, as many as there are, got {}".format(
-                    len(x), options.samples
-                )
+                f"--samples: expected at most {len(x)}, as many as there are, got {options.samples}"
             )
         x, y = x[: options.samples], y[: options.samples]
         trainer = dict(trainer, epochs=options.epochs)
-    x = mapped.scaled(x, config["data"]["scale"], options.output.parent)
-    x, y = mapped.shared(x), mapped.shared(y)
+    x = memory.scaled(x, config["data"]["scale"], options.output.parent)
+    x, y = memory.shared(x), memory.shared(y)
     return training.Task(tf, config["model"], trainer, x, y, options.source_path)
 
 
@@ -147,7 +144,7 @@ def _train(task: training.Task, record: Any, options: argparse.Namespace) -> _Tr
     except Exception as error:
         traceback.print_exc()
         kind = type(error).__name__
-        said = SamebitsError("training failed with {}; see its message above".format(kind))
+        said = SamebitsError(f"training failed with {kind}; see its message above")
         _keep(result, task.tf, error, said, options.run)
     result.seconds = round(time.monotonic() - started, 3)
     return result
@@ -159,7 +156,7 @@ def _fit(task: training.Task, result: _Training, record: Any, options: argparse.
         result.epochs = _fit_drawn(task, result.model, record, options)
         return
     progress = training.progress(task.tf, options.run, task.trainer["epochs"])
-    watch = executed.Watch(task.tf, result.model)
+    watch = kernels.Watch(task.tf, result.model)
     try:
         _fit_all(task, result, record, options, [watch.callback(), progress])
     finally:
@@ -172,7 +169,7 @@ def _fit_all(
     result: _Training,
     record: Any,
     options: argparse.Namespace,
-    callbacks: List[Any],
+    callbacks: list[Any],
 ) -> None:
     """Train all epochs, or those that its checkpoints leave."""
     config, rows = record["config"], options.output.parent
@@ -194,7 +191,7 @@ def _fit_drawn(task: training.Task, model: Any, record: Any, options: argparse.N
     if not resuming.is_wanted(task.trainer):
         raise SamebitsError("--spot: expected trainer.checkpoint=epoch, got none")
     seeds = _seeds(task, model, config, options)
-    drawn = spot_training.Drawn(task, model, seeds, options.spot, options.states)
+    drawn = sampled_epochs.Drawn(task, model, seeds, options.spot, options.states)
     trace = Trace(task, model, config["trace"], options.output.parent)
     epochs, count = task.trainer["epochs"], len(record["spot"]["drawn"])
     progress = training.progress(task.tf, options.run, epochs, count)
@@ -213,14 +210,14 @@ def _keep(result: _Training, tf: Any, error: BaseException, said: SamebitsError,
     """
     if is_of_disk(error):
         raise error
-    result.refusal = unsupported.of_exception(tf, error)
+    result.refusal = refusals.of_exception(tf, error)
     if result.refusal is None:
         if name == CONTROL:
             raise said from error
         result.failure = {"error": type(error).__name__, "message": str(error)}
 
 
-def _write(folder: Path, result: _Training) -> Dict[str, str]:
+def _write(folder: Path, result: _Training) -> dict[str, str]:
     """The artefacts of a completed training; returns their digests."""
     if result.status != run_record.COMPLETED or result.epochs is not None:
         return {}
@@ -237,7 +234,7 @@ def _write(folder: Path, result: _Training) -> Dict[str, str]:
     }
 
 
-def _refuse_unpinned(profile: Mapping[str, Any], lifted: List[str]) -> None:
+def _refuse_unpinned(profile: Mapping[str, Any], lifted: list[str]) -> None:
     free = sorted(set(lifted) - set(pins.pinned(profile)))
     if free:
         raise SamebitsError(
@@ -247,8 +244,8 @@ def _refuse_unpinned(profile: Mapping[str, Any], lifted: List[str]) -> None:
 
 
 def _prepare(
-    config: Any, lifted: List[str], applied: Mapping[str, str], name: str, ends: ExitStack
-) -> Tuple[Any, List[Setting], float]:
+    config: Any, lifted: list[str], applied: Mapping[str, str], name: str, ends: ExitStack
+) -> tuple[Any, list[Setting], float]:
     """TensorFlow, imported and pinned; every setting as probed; seconds that the import took.
 
     ``ends``: called when the run has ended, so that replaced ops are what they were.
@@ -261,15 +258,15 @@ def _prepare(
     settings.apply_to_tensorflow(tf, profile)
     found += settings.refuse_wrong(settings.of_tensorflow(tf, framework, profile))
     machine.require_visible_gpu(tf, framework["gpus"])
-    ends.enter_context(exact.replaced(tf, profile.get("replacements", ())))
+    ends.enter_context(exact_ops.replaced(tf, profile.get("replacements", ())))
     found += settings.refuse_wrong(settings.of_exact(tf, profile))
     seeds = settings.seed_everything(tf, profile["seeding"], config["seed"], lifted)
     found += settings.refuse_wrong(seeds)
-    say("{}: TensorFlow {} imported in {:.0f} s".format(name, tf.__version__, seconds))
+    say(f"{name}: TensorFlow {tf.__version__} imported in {seconds:.0f} s")
     return tf, found, seconds
 
 
-def _describe(tf: Any, result: _Training, options: argparse.Namespace) -> Dict[str, Any]:
+def _describe(tf: Any, result: _Training, options: argparse.Namespace) -> dict[str, Any]:
     """The part of the record that says how the training ended, and with what it was done."""
     completed = result.status == run_record.COMPLETED
     return {
@@ -285,14 +282,14 @@ def _describe(tf: Any, result: _Training, options: argparse.Namespace) -> Dict[s
     }
 
 
-def _model(result: _Training) -> Dict[str, Any]:
+def _model(result: _Training) -> dict[str, Any]:
     """The model, and what its first batch executed; epochs that were drawn are not watched."""
     described = training.describe(result.model)
     return described if result.epochs is not None else dict(described, executed=result.executed)
 
 
 def _run(
-    record: Dict[str, Any], options: argparse.Namespace, clock: run_record.Clock, ends: ExitStack
+    record: dict[str, Any], options: argparse.Namespace, clock: run_record.Clock, ends: ExitStack
 ) -> str:
     """Train and write the folder; returns how it ended, for the user."""
     config, lifted = record["config"], options.lift
@@ -319,9 +316,7 @@ def _run(
     outcome = record["digests"].get("weights", result.status)[:16]
     if result.epochs is not None:
         outcome = "epochs {}".format(", ".join(map(str, record["spot"]["drawn"])))
-    return "{}, {:.1f} s".format(
-        result.refusal.reason if result.refusal else outcome, result.seconds
-    )
+    return f"{result.refusal.reason if result.refusal else outcome}, {result.seconds:.1f} s"
 
 
 def main() -> int:
@@ -330,15 +325,15 @@ def main() -> int:
     options, clock = _arguments(), run_record.Clock()
     record = run_record.beginning(options)
     if options.spot is not None:
-        record.update(format=spot_training.FORMAT, spot=spot_training.beginning(options.spot))
+        record.update(format=sampled_epochs.FORMAT, spot=sampled_epochs.beginning(options.spot))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with _alone(record["config"]["trainer"], options):
         try:
             outcome = _made(record, options, clock)
         except resuming.PreemptedError as error:
-            say("{}: {}".format(options.run, error))
+            say(f"{options.run}: {error}")
             return resuming.PREEMPTED
-    say("{}: {}".format(options.run, outcome))
+    say(f"{options.run}: {outcome}")
     return 0
 
 
@@ -359,7 +354,7 @@ def _alone(trainer: Mapping[str, Any], options: argparse.Namespace) -> Iterator[
         yield
 
 
-def _made(record: Dict[str, Any], options: argparse.Namespace, clock: run_record.Clock) -> str:
+def _made(record: dict[str, Any], options: argparse.Namespace, clock: run_record.Clock) -> str:
     """The run, unless there is nothing to make; returns how it ended, for the user."""
     # A replica is needed even where nothing can be varied: that is what `twice` makes.
     if not run_record.could_not_vary(record) or options.canary:
@@ -369,7 +364,7 @@ def _made(record: Dict[str, Any], options: argparse.Namespace, clock: run_record
     with canonical.whole_folder(options.output) as folder:
         canonical.write_json(folder / "record.json", seal.sealed(record))
     (reason,) = record["variations"]["not_tried"].values()
-    return "not tried: {}".format(reason)
+    return f"not tried: {reason}"
 
 
 if __name__ == "__main__":

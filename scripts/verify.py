@@ -24,11 +24,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from samebits import artefact_checks, artefacts, certified, errors, keys, trust, verification
-from samebits.artefact_checks import Found
+from samebits import errors
 from samebits.errors import SamebitsError, explain_os_error
+from samebits.signing import keys
+from samebits.signing import trusted as trust
 from samebits.terminal import bold, plain
-from samebits.verification import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, VERIFIED, Verification
+from samebits.verification import artifact_checks, artifacts, levels, opened
+from samebits.verification.artifact_checks import Found
+from samebits.verification.levels import (
+    DOES_NOT_HOLD,
+    MALFORMED,
+    NOT_TRUSTED,
+    VERIFIED,
+    Verification,
+)
 
 _RESULTS = {
     VERIFIED: ("VERIFIED", "green"),
@@ -62,21 +71,21 @@ def _trusted(options: argparse.Namespace) -> list[trust.Trusted]:
 
 def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], Verification]:
     trusted = _trusted(options)
-    with certified.opened(options.certificate) as given:
+    with opened.opened(options.certificate) as given:
         report, found = given.content["report"], []
         if given.bundled is not None:
-            found.append(artefact_checks.look(report, given.bundled, whole=True))
+            found.append(artifact_checks.look(report, given.bundled, whole=True))
         found += _found(report, options)
-    return given.content, verification.verify(given.content, trusted, _joined(found))
+    return given.content, levels.verify(given.content, trusted, _joined(found))
 
 
 def _found(report: Any, options: argparse.Namespace) -> Iterator[Found]:
     if options.artifacts:
-        with artefacts.opened(options.artifacts) as files:
-            yield artefact_checks.look(report, files, whole=False)
+        with artifacts.opened(options.artifacts) as files:
+            yield artifact_checks.look(report, files, whole=False)
     if options.data:
-        with artefacts.opened(options.data) as files:
-            yield artefact_checks.data(report, files)
+        with artifacts.opened(options.data) as files:
+            yield artifact_checks.data(report, files)
 
 
 def _joined(found: list[Found]) -> Found | None:

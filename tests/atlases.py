@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from samebits import atlas_table, canonical, suspects
+from samebits import atlas_table
+from samebits.comparison import suspects
+from samebits.formats import canonical
 
 EXECUTED = [
     {

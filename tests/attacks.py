@@ -22,18 +22,11 @@ import atlases
 import factories
 import verify
 from factories import Workspace
-from samebits import (
-    bundle,
-    canonical,
-    certificate,
-    comparison,
-    evidence,
-    replay,
-    report,
-    statements,
-)
-from samebits.keys import PublicKey, Signer
-from samebits.verification import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, VERIFIED
+from samebits.certificate import certificate, evidence, replays, report, statements
+from samebits.comparison import runs
+from samebits.formats import bundle, canonical
+from samebits.signing.keys import PublicKey, Signer
+from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, VERIFIED
 
 Json = Any
 Keys = tuple[str | int, ...]
@@ -98,8 +91,8 @@ def replayed(original: Json, by: Signer | None, record: Json = None) -> Json:
     """The certificate with a replay at its end, as replay.py adds it."""
     of = statements.of(original)
     record = another_run(original, len(original["replays"]) + 1) if record is None else record
-    issue = replay.Issue("2026-11-24T09:30:00Z", SOURCE, by.keyid if by else None)
-    made = replay.build(original["report"], of, record, None, issue)
+    issue = replays.Issue("2026-11-24T09:30:00Z", SOURCE, by.keyid if by else None)
+    made = replays.build(original["report"], of, record, None, issue)
     return certificate.with_replay(original, made, by)
 
 
@@ -152,8 +145,8 @@ def explained(folder: Path) -> tuple[Workspace, list[Path]]:
     other = run("cpu-EPYC", cpu, metrics=short, weights=_other_weights())
     space.runs += [*each, subset, other]
     comparisons = [folder / "compare" / f"{name}.json" for name in ("each", "cpu")]
-    canonical.write_json(comparisons[0], comparison.compare(space.runs[0], each))
-    canonical.write_json(comparisons[1], comparison.compare(subset, [other], known))
+    canonical.write_json(comparisons[0], runs.compare(space.runs[0], each))
+    canonical.write_json(comparisons[1], runs.compare(subset, [other], known))
     return space, comparisons
 
 

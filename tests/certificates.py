@@ -16,7 +16,7 @@ from typing import Any
 
 import atlases
 import factories
-from samebits import evidence, report
+from samebits.certificate import evidence, report
 
 Report = dict[str, Any]
 Certificate = dict[str, Any]

@@ -58,7 +58,7 @@ def _hydra_answers_once() -> Iterator[None]:
         return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("samebits.composition.compose", compose)
+        patch.setattr("samebits.config.compose.compose", compose)
         yield
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import factories
-from samebits import badge, canonical, evidence, report
+from samebits.certificate import evidence, report
+from samebits.formats import canonical
+from samebits.pages import badge
 
 KEYID = "ab" * 32
 

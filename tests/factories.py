@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from samebits import arrays, canonical, comparison, history
+from samebits.comparison import runs as comparison
+from samebits.formats import arrays, canonical, history
 
 LOCK = """\
 # Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from pipeline import ROOT, SCRIPTS, Workspace
-from samebits import arrays, canonical, checkpoints, states
-from samebits.configure import Experiment, configure
+from samebits.config.experiment import Experiment, configure
+from samebits.formats import arrays, canonical, states
+from samebits.training import checkpoints
 
 _LONGEST = 300  # seconds to wait for anything
 _SAMPLES = 400

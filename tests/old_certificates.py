@@ -19,9 +19,9 @@ from typing import Any
 
 import attacks
 import factories
-from samebits import bundle, canonical
+from samebits.formats import bundle, canonical
 
-FOLDER = Path(__file__).parent / "unit" / "golden"
+FOLDER = Path(__file__).parent / "pages" / "golden"
 VERSION_1 = FOLDER / "certificates-1"
 ISSUER, REPLAYER = "issuer.pub", "laboratory.pub"
 

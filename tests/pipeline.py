@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from samebits import interpreters, uv
+from samebits.environments import interpreters, uv
 from samebits.errors import SamebitsError
 
 ROOT = Path(__file__).resolve().parents[1]

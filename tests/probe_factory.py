@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from samebits import atlas_probes, battery, canonical, packing
+from samebits import atlas_probes, battery, packing
+from samebits.formats import canonical
 
 NATIVE = "AMD EPYC (features 01234567)"
 EMULATED = {

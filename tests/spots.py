@@ -7,8 +7,9 @@ from typing import Any
 import attacks
 import factories
 from factories import Workspace
-from samebits import arrays, canonical, certificate, merkle, replay, spot, statements, states
-from samebits.keys import Signer
+from samebits.certificate import certificate, replays, sampled, statements
+from samebits.formats import arrays, canonical, merkle, states
+from samebits.signing.keys import Signer
 
 EPOCHS = 3  # of factories.CONFIG
 
@@ -54,7 +55,7 @@ def record(content: Any, count: int = 1, number: int = 1, draw: str = "") -> Any
     report, of = content["report"], statements.of(content)
     control = copy.deepcopy(report["records"]["runs"]["control"])
     draw = draw or canonical.digest({"draw": number})
-    drawn = spot.drawn(of, draw, EPOCHS, count)
+    drawn = sampled.drawn(of, draw, EPOCHS, count)
     digests, metrics = control["checkpoints"]["digests"], report["histories"]["control"]["metrics"]
     epochs = [
         {
@@ -78,8 +79,8 @@ def record(content: Any, count: int = 1, number: int = 1, draw: str = "") -> Any
 
 def replayed(content: Any, by: Signer | None, run: Any) -> Any:
     """The certificate with a spot replay at its end, as replay.py adds it."""
-    issue = replay.Issue("2026-11-24T09:30:00Z", attacks.SOURCE, by.keyid if by else None)
-    made = spot.build(content["report"], statements.of(content), run, issue)
+    issue = replays.Issue("2026-11-24T09:30:00Z", attacks.SOURCE, by.keyid if by else None)
+    made = sampled.build(content["report"], statements.of(content), run, issue)
     return certificate.with_replay(content, made, by)
 
 

@@ -8,6 +8,8 @@ counts only when it is set before the interpreter starts. The program is the cla
 ``fit``. Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import importlib
@@ -15,11 +17,13 @@ import random
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable
 
 import numpy as np
 
-from samebits import arrays, canonical, claims, errors, history, unsupported
+from samebits import claims, errors
+from samebits.formats import arrays, canonical, history
+from samebits.training import refusals
 
 _LONGEST = 300  # characters of an error's message; Keras appends whole graphs
 
@@ -29,7 +33,7 @@ def _run(line: str) -> Any:
     return claims.LINES[line](np, sys.modules.get("tensorflow"))
 
 
-def _attempt(action: Callable[[], Any]) -> Tuple[Any, Optional[Dict[str, Any]]]:
+def _attempt(action: Callable[[], Any]) -> tuple[Any, dict[str, Any] | None]:
     """What an action returns, or its error: an error is a measurement here."""
     try:
         return action(), None
@@ -38,11 +42,11 @@ def _attempt(action: Callable[[], Any]) -> Tuple[Any, Optional[Dict[str, Any]]]:
         return None, _error(error)
 
 
-def _error(error: Exception) -> Dict[str, Any]:
+def _error(error: Exception) -> dict[str, Any]:
     """Type and message of an error, and whether TensorFlow refused something."""
     import tensorflow as tf
 
-    refusal = unsupported.of_exception(tf, error)
+    refusal = refusals.of_exception(tf, error)
     text = refusal.message if refusal else " ".join(str(error).split())
     return {
         "type": type(error).__name__,
@@ -51,9 +55,9 @@ def _error(error: Exception) -> Dict[str, Any]:
     }
 
 
-def _generators() -> Dict[str, str]:
+def _generators() -> dict[str, str]:
     """Digests of the states of Python's and NumPy's generators; nothing is drawn from them."""
-    numpy = np.random.get_state()  # type: Any
+    numpy: Any = np.random.get_state()
     states = {"Python": random.getstate(), "NumPy": (numpy[1].tolist(), numpy[2:])}
     return {name: hashlib.sha256(repr(states[name]).encode()).hexdigest() for name in states}
 
@@ -74,7 +78,7 @@ def _fit(x: np.ndarray, y: np.ndarray) -> str:
     return history.digest(fitted.history)
 
 
-def _train(program: claims.Program, data: Path) -> Dict[str, Any]:
+def _train(program: claims.Program, data: Path) -> dict[str, Any]:
     """Seed as the program says, then build, compile and fit."""
     stored = arrays.open_arrays(data)
     x = stored["x_train"][: claims.SAMPLES] / 255.0
@@ -88,12 +92,12 @@ def _train(program: claims.Program, data: Path) -> Dict[str, Any]:
     return {"history": digest, "error": error, "generators": drawn}
 
 
-def _value(line: str) -> Dict[str, Any]:
+def _value(line: str) -> dict[str, Any]:
     value, error = _attempt(lambda: _run(line))
     return {"expression": line, "value": None if error else str(value), "error": error}
 
 
-def measure(program: claims.Program, data: Path) -> Dict[str, Any]:
+def measure(program: claims.Program, data: Path) -> dict[str, Any]:
     """Run a program's lines; what its values and trainings were."""
     for module in program.imports:
         importlib.import_module(module.split()[0])  # "numpy as np"

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from samebits import atlas_kernels, atlas_table, battery, canonical
+from samebits import atlas_kernels, atlas_table, battery
 from samebits.atlas_probes import Column, columns
 from samebits.atlas_table import FORMAT, NATIVE, ONEDNN, PORTABLE, Battery, Condition, Settings
-from samebits.difference import measure
+from samebits.comparison.difference import measure
 from samebits.errors import SamebitsError
+from samebits.formats import canonical
 
 _CPUID_FEATURES = " (features "  # what follows is a digest for machines
 _BFLOAT16 = "bfloat16"

@@ -10,22 +10,15 @@ from typing import Any
 
 from jinja2 import Template
 
-from samebits import (
-    atlas_counts,
-    atlas_kernels,
-    atlas_matrix,
-    atlas_table,
-    canonical,
-    markdown,
-    reader_tables,
-    templates,
-)
+from samebits import atlas_counts, atlas_kernels, atlas_matrix, atlas_table, markdown, reader_tables
 from samebits.atlas_kernels import Kernel
 from samebits.atlas_table import GRADIENT, NATIVE, PORTABLE, Case
+from samebits.formats import canonical
+from samebits.pages import templates
 
 TEMPLATE = Path(__file__).with_name("atlas_page.html.j2")
 READERS = Path(__file__).with_name("same_bits.md.j2")
-STYLE = Path(__file__).with_name("certificate.css")  # all pages look alike
+STYLE = Path(__file__).parent / "pages" / "style.css"  # all pages look alike
 
 
 def render(atlas: Mapping[str, Any]) -> str:

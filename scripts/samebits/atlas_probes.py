@@ -11,9 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from samebits import atlas_table, canonical, cpuid, packing
+from samebits import atlas_table, packing
 from samebits.atlas_table import NATIVE, Settings
 from samebits.errors import SamebitsError
+from samebits.formats import canonical
+from samebits.training import cpuid
 
 FORMAT = "samebits-probe-1"
 _FIELDS = ("name", "dtype", "shape", "sha256")

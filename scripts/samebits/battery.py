@@ -7,18 +7,20 @@ is left out, with its reason. bfloat16 comes in and goes out as float32, which i
 Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
+from __future__ import annotations
+
 import re
 import zlib
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Iterator
 
 import numpy as np
 
-from samebits import graph_kernels
 from samebits.errors import SamebitsError
 from samebits.operation import Operation
 from samebits.refusals import refusals
+from samebits.training import graph_kernels
 
 VALUE, GRADIENT = "value", "gradient"
 _RANGES = {
@@ -66,12 +68,12 @@ class Battery:
     """The graph's definition, what it is fed and what it gives."""
 
     graph: Any
-    fed: Dict[str, str]  # what a variable is fed, by name: the scope of the nodes that do it
-    feeds: Dict[str, np.ndarray]  # by the same name
-    results: List[Result]
-    missing: List[Missing]
+    fed: dict[str, str]  # what a variable is fed, by name: the scope of the nodes that do it
+    feeds: dict[str, np.ndarray]  # by the same name
+    results: list[Result]
+    missing: list[Missing]
 
-    def as_json(self) -> Dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """All but the graph and the arrays."""
         return {
             "fed": self.fed,
@@ -80,7 +82,7 @@ class Battery:
         }
 
 
-def build(tf: Any, operations: List[Operation]) -> Battery:
+def build(tf: Any, operations: list[Operation]) -> Battery:
     """The graph of all operations that this TensorFlow can do on this CPU."""
     graph, made = tf.Graph(), Battery(None, {}, {}, [], [])
     cases = list(_cases(tf, operations))
@@ -104,7 +106,7 @@ def build(tf: Any, operations: List[Operation]) -> Battery:
     return made
 
 
-def _reads(nodes: Dict[str, Any], name: str) -> bool:
+def _reads(nodes: dict[str, Any], name: str) -> bool:
     """Whether a node's numbers depend on what the variables hold."""
     return any(nodes[node].op == "ReadVariableOp" for node in _upstream(nodes, name))
 
@@ -119,9 +121,9 @@ def fed(scope: str) -> str:
     return scope + "/value:0"
 
 
-def _filled(tf: Any, feeds: Dict[str, np.ndarray]) -> Dict[str, str]:
+def _filled(tf: Any, feeds: dict[str, np.ndarray]) -> dict[str, str]:
     """Add what fills the variables to the default graph; the scopes of it, by what is fed."""
-    scopes = {name: "feed/{}".format(number) for number, name in enumerate(sorted(feeds))}
+    scopes = {name: f"feed/{number}" for number, name in enumerate(sorted(feeds))}
     for name, scope in scopes.items():
         array = feeds[name]
         with tf.name_scope(scope):
@@ -131,12 +133,12 @@ def _filled(tf: Any, feeds: Dict[str, np.ndarray]) -> Dict[str, str]:
     return scopes
 
 
-def _variable(tf: Any, name: str, dtype: str, shape: Tuple[int, ...]) -> Any:
+def _variable(tf: Any, name: str, dtype: str, shape: tuple[int, ...]) -> Any:
     return tf.raw_ops.VarHandleOp(dtype=dtype, shape=shape, shared_name=name)
 
 
-def _cases(tf: Any, operations: List[Operation]) -> Iterator["_Case"]:
-    variants = Counter()  # type: Counter[str]
+def _cases(tf: Any, operations: list[Operation]) -> Iterator[_Case]:
+    variants: Counter[str] = Counter()
     for operation in operations:
         for dtype in operation.dtypes:
             for output in (VALUE, GRADIENT):
@@ -144,7 +146,7 @@ def _cases(tf: Any, operations: List[Operation]) -> Iterator["_Case"]:
         variants[operation.name] += 1
 
 
-def _rewritten(tf: Any, graph: Any, nodes: List[str]) -> Any:
+def _rewritten(tf: Any, graph: Any, nodes: list[str]) -> Any:
     """The graph as TensorFlow rewrites it before it executes it, with all of its defaults.
 
     Once and not in every probe: an emulator would need minutes for it. What is rewritten depends
@@ -169,7 +171,7 @@ class _Case:
     ) -> None:
         self.tf, self.operation, self.dtype = tf, operation, dtype
         self.variant, self.output = variant, output
-        self.feeds = {}  # type: Dict[str, np.ndarray]
+        self.feeds: dict[str, np.ndarray] = {}
 
     def result(self, node: str = "") -> Result:
         """How it is listed."""
@@ -196,7 +198,7 @@ class _Case:
             return first_reason(error)
         return ""
 
-    def add(self) -> Optional[str]:
+    def add(self) -> str | None:
         """Add it to the default graph; the name of its node, None where there is no gradient."""
         tf = self.tf
         with tf.name_scope(self.label()):
@@ -210,7 +212,7 @@ class _Case:
                 made = tf.cast(made, tf.float32)
             return str(tf.identity(made, "result").op.name)
 
-    def _gradient(self, made: Any, given: List[Any]) -> Any:
+    def _gradient(self, made: Any, given: list[Any]) -> Any:
         """All gradients, one after the other."""
         tf = self.tf
         back = self._input(len(given), _COMING_BACK, tuple(made.shape))
@@ -218,7 +220,7 @@ class _Case:
         dense = [tf.convert_to_tensor(gradient) for gradient in found if gradient is not None]
         return tf.concat([tf.reshape(gradient, [-1]) for gradient in dense], 0) if dense else None
 
-    def _input(self, position: int, values: str, shape: Tuple[int, ...]) -> Any:
+    def _input(self, position: int, values: str, shape: tuple[int, ...]) -> Any:
         """What a variable holds, which others of the same shape may read as well."""
         tf = self.tf
         kept = "float64" if self.dtype == "float64" else "float32"
@@ -241,13 +243,13 @@ def first_reason(error: Exception) -> str:
     return line.partition(" with these attrs")[0].strip()[:200]
 
 
-def fill(session: Any, scopes: Dict[str, str], feeds: Dict[str, np.ndarray]) -> None:
+def fill(session: Any, scopes: dict[str, str], feeds: dict[str, np.ndarray]) -> None:
     """Give the variables of a session's graph their values."""
     assign = [assigning(scope) for scope in scopes.values()]
     session.run(assign, {fed(scope): feeds[name] for name, scope in scopes.items()})
 
 
-def sample(values: str, shape: Tuple[int, ...], dtype: str, seed: str) -> np.ndarray:
+def sample(values: str, shape: tuple[int, ...], dtype: str, seed: str) -> np.ndarray:
     """Numbers of a range, the same on every machine: integers, scaled by exact operations."""
     random = np.random.RandomState(zlib.crc32(seed.encode("utf-8")))
     high, low = (random.randint(0, 1 << 26, shape).astype(np.float64) for _ in "hl")
@@ -270,20 +272,20 @@ def _as_bfloat16(single: np.ndarray) -> np.ndarray:
 # --- what is really executed --------------------------------------------------------------------
 
 
-def kernels(nodes: Dict[str, Any], name: str) -> List[str]:
+def kernels(nodes: dict[str, Any], name: str) -> list[str]:
     """The kernels on the way to a node of an executed graph, as ``Rsqrt float32``, sorted."""
     if name not in nodes:
         raise SamebitsError(
-            "expected {} in the graph that was executed, got one without it; what computed it is "
-            "not known".format(name)
+            f"expected {name} in the graph that was executed, got one without it; what computed it is "
+            "not known"
         )
     upstream = _upstream(nodes, name)
     return sorted({kernel for node in upstream for kernel in graph_kernels.of_node(nodes[node])})
 
 
-def _upstream(nodes: Dict[str, Any], name: str) -> Set[str]:
+def _upstream(nodes: dict[str, Any], name: str) -> set[str]:
     """A node of a graph, and all that it waits for."""
-    found: Set[str] = set()
+    found: set[str] = set()
     waiting = [name]
     while waiting:
         name = waiting.pop()

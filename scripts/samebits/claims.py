@@ -7,10 +7,12 @@ article's experiment: its model, its calls of ``compile`` and ``fit``, on the fi
 MNIST's training images. Runs on Python 3.7 to 3.13, without TensorFlow.
 """
 
+from __future__ import annotations
+
 import os
 import random
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 SAMPLES = 6400  # of MNIST's 60,000, so that all claims take minutes; stated on the page
 EPOCHS = 3
@@ -22,7 +24,7 @@ NOT_SHOWN = "not shown"  # it could not be tested here; the reason says why
 
 Line = Callable[[Any, Any], Any]  # of NumPy and TensorFlow, which this module cannot import
 
-NO_SEED = "random op without a seed"  # as samebits.unsupported says it
+NO_SEED = "random op without a seed"  # as samebits.training.refusals says it
 
 Measured = List[Dict[str, Any]]  # one per program, as samebits.article measures it
 Outcome = Tuple[str, str]  # one of the four words, and the reason
@@ -33,11 +35,11 @@ class Program:
     """One interpreter's work, in the order of the fields. Its lines are keys of ``LINES``."""
 
     variables: Mapping[str, str]  # set before the interpreter starts
-    imports: Tuple[str, ...] = ("random", "numpy as np", "tensorflow as tf")
-    needs: Tuple[str, ...] = ()  # expressions; where one is false nothing below is run
-    setup: Tuple[str, ...] = ()  # statements
-    values: Tuple[str, ...] = ()  # expressions; their values, or errors, are measured
-    before_each: Tuple[str, ...] = ()  # statements before each model is built
+    imports: tuple[str, ...] = ("random", "numpy as np", "tensorflow as tf")
+    needs: tuple[str, ...] = ()  # expressions; where one is false nothing below is run
+    setup: tuple[str, ...] = ()  # statements
+    values: tuple[str, ...] = ()  # expressions; their values, or errors, are measured
+    before_each: tuple[str, ...] = ()  # statements before each model is built
     trainings: int = 0
 
 
@@ -47,7 +49,7 @@ class Claim:
 
     key: str
     sentence: str
-    programs: Tuple[Program, ...]
+    programs: tuple[Program, ...]
     judge: Callable[[Measured], Outcome]
 
 
@@ -55,28 +57,28 @@ def outcome(claim: Claim, measured: Measured) -> Outcome:
     """The outcome of a claim's programs."""
     unmet = [need for program in measured for need in program["unmet"]]
     if unmet:
-        return NOT_APPLICABLE, "{} is false".format(unmet[0])
+        return NOT_APPLICABLE, f"{unmet[0]} is false"
     return claim.judge(measured)
 
 
-def _trainings(measured: Measured) -> List[Dict[str, Any]]:
+def _trainings(measured: Measured) -> list[dict[str, Any]]:
     return [training for program in measured for training in program["trainings"]]
 
 
-def _error(measured: Measured) -> Optional[str]:
+def _error(measured: Measured) -> str | None:
     """The first error of a training, in words."""
     errors = [training["error"] for training in _trainings(measured) if training["error"]]
     return "{type}: {message}".format(**errors[0]) if errors else None
 
 
-def _counted(measured: Measured) -> Tuple[int, int, str]:
+def _counted(measured: Measured) -> tuple[int, int, str]:
     """The number of trainings, of different histories, and both in words."""
     histories = [training["history"] for training in _trainings(measured)]
     different = len(set(histories))
     words = "{} trainings in {}: {}".format(
         len(histories),
-        "one process" if len(measured) == 1 else "{} processes".format(len(measured)),
-        "all histories equal" if different == 1 else "{} different histories".format(different),
+        "one process" if len(measured) == 1 else f"{len(measured)} processes",
+        "all histories equal" if different == 1 else f"{different} different histories",
     )
     return len(histories), different, words
 
@@ -85,7 +87,7 @@ def all_equal(measured: Measured) -> Outcome:
     """Yes when every training has the same history, bit for bit."""
     error = _error(measured)
     if error:
-        return NO, "a training stopped with {}".format(error)
+        return NO, f"a training stopped with {error}"
     _, different, words = _counted(measured)
     return (YES if different == 1 else NO), words
 
@@ -94,7 +96,7 @@ def all_differ(measured: Measured) -> Outcome:
     """Yes when no two trainings have the same history."""
     error = _error(measured)
     if error:
-        return NOT_SHOWN, "a training stopped with {}".format(error)
+        return NOT_SHOWN, f"a training stopped with {error}"
     trainings, different, words = _counted(measured)
     return (YES if different == trainings else NO), words
 
@@ -105,7 +107,7 @@ def equal_although_hashes_differ(measured: Measured) -> Outcome:
     if len(set(hashes)) < len(hashes):
         return NOT_SHOWN, "texts hashed alike, so the hash seeds did not differ"
     word, reason = all_equal(measured)
-    return word, "{}; texts hashed differently in each".format(reason)
+    return word, f"{reason}; texts hashed differently in each"
 
 
 def equal_without(generator: str) -> Callable[[Measured], Outcome]:
@@ -114,12 +116,13 @@ def equal_without(generator: str) -> Callable[[Measured], Outcome]:
     def judge(measured: Measured) -> Outcome:
         starts = [program["trainings"][0]["generators"][generator] for program in measured]
         if len({start["before"] for start in starts}) < len(starts):
-            return NOT_SHOWN, "{}'s generator began alike, so it was seeded".format(generator)
+            return NOT_SHOWN, f"{generator}'s generator began alike, so it was seeded"
         word, reason = all_equal(measured)
         drawn = any(t["generators"][generator]["drawn"] for t in _trainings(measured))
         use = "draws from it" if drawn else "draws nothing from it"
-        return word, "{}; {}'s generator began differently in each, and the training {}".format(
-            reason, generator, use
+        return (
+            word,
+            f"{reason}; {generator}'s generator began differently in each, and the training {use}",
         )
 
     return judge
@@ -146,7 +149,7 @@ def too_late(measured: Measured) -> Outcome:
     unchanged = all(first == last for first, _, last in inside)
     if unchanged and inside[0] != inside[1]:
         return YES, "set inside: the hash stays, and two processes differ; set before: equal"
-    return NO, "set inside: the hashes are {}".format(inside)
+    return NO, f"set inside: the hashes are {inside}"
 
 
 def unimplemented(measured: Measured) -> Outcome:
@@ -170,7 +173,7 @@ def silent(measured: Measured) -> Outcome:
     tried = [value for program in measured for value in program["values"]]
     errors = [value["error"]["type"] for value in tried if value["error"]]
     if errors:
-        return NOT_SHOWN, "the op tried is refused with {}".format(errors[0])
+        return NOT_SHOWN, f"the op tried is refused with {errors[0]}"
     found = {tuple(value["value"] for value in program["values"]) for program in measured}
     if len(found) < len(measured):
         return NOT_SHOWN, "the op tried gave equal values"
@@ -179,7 +182,7 @@ def silent(measured: Measured) -> Outcome:
 
 # Ops that TensorFlow's documentation, its release notes or its RFC on determinism name as having
 # had no deterministic version on some device, and the one that its CPU builds refuse.
-_OPS = {
+_OPS: dict[str, Line] = {
     "tf.timestamp()": lambda np, tf: tf.timestamp(),
     "tf.image.adjust_contrast(tf.ones((1, 8, 8, 3)), 2.0)": lambda np, tf: tf.image.adjust_contrast(
         tf.ones((1, 8, 8, 3)), 2.0
@@ -217,10 +220,10 @@ _OPS = {
     "tf.math.bincount(tf.zeros(8, tf.int32), weights=tf.ones(8))": lambda np, tf: tf.math.bincount(
         tf.zeros(8, tf.int32), weights=tf.ones(8)
     ),
-}  # type: Dict[str, Line]
+}
 
 # What runs for each line: the same expression again. A test compares them.
-LINES = {
+LINES: dict[str, Line] = {
     "np.random.seed(1)": lambda np, tf: np.random.seed(1),
     "random.seed(1)": lambda np, tf: random.seed(1),
     "tf.random.set_seed(1)": lambda np, tf: tf.random.set_seed(1),
@@ -242,7 +245,7 @@ LINES = {
         )
     ),
     **_OPS,
-}  # type: Dict[str, Line]
+}
 
 _THREE_SEEDS = ("np.random.seed(1)", "random.seed(1)", "tf.random.set_seed(1)")
 _ALL_SEEDS = "tf.keras.utils.set_random_seed(1)"
@@ -252,7 +255,7 @@ _EMPTY = "tf.raw_ops.Empty(shape=[8], dtype=tf.float32, init=False).numpy().toby
 _TF21 = {"PYTHONHASHSEED": "0", "TF_DETERMINISTIC_OPS": "1"}
 
 
-def _without(line: str) -> Tuple[Program, ...]:
+def _without(line: str) -> tuple[Program, ...]:
     """Two processes with the recipe for TensorFlow >= 2.1, one seed left out."""
     seeds = tuple(seed for seed in _THREE_SEEDS if seed != line)
     return (Program(_TF21, before_each=seeds, trainings=2),) * 2
@@ -260,12 +263,12 @@ def _without(line: str) -> Tuple[Program, ...]:
 
 def _tf28(variables: Mapping[str, str], **changed: Any) -> Program:
     """The recipe for TensorFlow >= 2.8."""
-    parts = {
+    parts: dict[str, Any] = {
         "needs": ('hasattr(tf.config.experimental, "enable_op_determinism")',),
         "setup": (_OP_DETERMINISM,),
         "before_each": (_ALL_SEEDS,),
         "trainings": 2,
-    }  # type: Dict[str, Any]
+    }
     return Program(variables, **dict(parts, **changed))
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from jinja2 import Template
 
-from samebits import claims, templates
+from samebits import claims
 from samebits.errors import SamebitsError
+from samebits.pages import templates
 
 TEMPLATE = Path(__file__).with_name("claims_page.html.j2")
-STYLE = Path(__file__).with_name("certificate.css")  # both pages look alike
+STYLE = Path(__file__).parent / "pages" / "style.css"  # both pages look alike
 FORMAT = "samebits-claims-1"
 
 # Outcome: its style and its sign.

@@ -5,6 +5,8 @@ Exit codes of every script: 0 done, 1 an expected failure with an explanation,
 checkpoint when it is started again).
 """
 
+from __future__ import annotations
+
 import errno
 import sys
 from typing import Callable, Iterable
@@ -42,7 +44,7 @@ def is_of_disk(error: BaseException) -> bool:
 
 def explain_os_error(error: OSError) -> str:
     """What the system refused, on which file, and what to do."""
-    where = " {!r}".format(str(error.filename)) if error.filename else ""
+    where = f" {str(error.filename)!r}" if error.filename else ""
     hint = _NEXT_STEP.get(error.errno or 0)
     return "{}{}{}".format(error.strerror or error, where, "; " + hint if hint else "")
 
@@ -52,10 +54,10 @@ def run(main: Callable[[], int]) -> None:
     try:
         code = main()
     except SamebitsError as error:
-        print("error: {}".format(error), file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         code = FAILED
     except OSError as error:
-        print("error: {}".format(explain_os_error(error)), file=sys.stderr)
+        print(f"error: {explain_os_error(error)}", file=sys.stderr)
         code = FAILED
     except KeyboardInterrupt:
         print("interrupted; start the same command again to go on", file=sys.stderr)

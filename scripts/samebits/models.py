@@ -1,11 +1,11 @@
 """The built-in models. Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21."""
 
-from typing import List
+from __future__ import annotations
 
 import tensorflow as tf
 
 
-def mlp(input_shape: List[int], classes: int, units: int) -> tf.keras.Model:
+def mlp(input_shape: list[int], classes: int, units: int) -> tf.keras.Model:
     """The article's model: Flatten, Dense(units, relu), Dense(classes), Softmax.
 
     Input: float, (batch, *input_shape). Output: float32, (batch, classes).
@@ -21,7 +21,7 @@ def mlp(input_shape: List[int], classes: int, units: int) -> tf.keras.Model:
 
 
 def cnn(
-    input_shape: List[int], classes: int, filters: int, units: int, dropout: float
+    input_shape: list[int], classes: int, filters: int, units: int, dropout: float
 ) -> tf.keras.Model:
     """Two convolutions (3x3, relu), pooling, dropout, two dense layers; gives logits.
 

@@ -5,6 +5,8 @@ are odd enough to leave a remainder after any vector width; those of reductions 
 large enough to be split among threads. Runs on Python 3.7 to 3.13.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 
@@ -33,8 +35,8 @@ class Operation:
     name: str
     group: str
     make: Make
-    inputs: Tuple[Input, ...]
-    dtypes: Tuple[str, ...]
+    inputs: tuple[Input, ...]
+    dtypes: tuple[str, ...]
 
 
 def rows(

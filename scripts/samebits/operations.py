@@ -4,7 +4,9 @@ Each is computed in every dtype that it has; the gradient with respect to every 
 belongs to it. Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
-from typing import Any, List
+from __future__ import annotations
+
+from typing import Any
 
 from samebits import (
     operations_arranging,
@@ -34,6 +36,6 @@ _PARTS = (
 )
 
 
-def battery(tf: Any) -> List[Operation]:
+def battery(tf: Any) -> list[Operation]:
     """All operations, group by group. ``tf``: some are asked for by what this TensorFlow has."""
     return [operation for part in _PARTS for operation in part(tf)]

@@ -3,7 +3,9 @@
 Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
-from typing import Any, Dict, Iterator, Tuple
+from __future__ import annotations
+
+from typing import Any, Iterator
 
 from samebits.operation import NO_BFLOAT16, Make, Operation, Shape, Shaped, Table, rows, shaped_rows
 
@@ -81,7 +83,7 @@ def _positive_definite(tf: Any, x: Any) -> Any:
 def convolutions(tf: Any) -> Iterator[Operation]:
     """In one to three dimensions, and their transposes."""
     nn, same = tf.nn, "SAME"
-    table: Dict[str, Tuple[Make, Shape, Shape]] = {
+    table: dict[str, tuple[Make, Shape, Shape]] = {
         "conv1d": (lambda x, k: nn.conv1d(x, k, 1, same), (6, 33, 5), (3, 5, 7)),
         "conv2d": (lambda x, k: nn.conv2d(x, k, 1, "VALID"), (8, 15, 15, 16), (3, 3, 16, 32)),
         "conv2d_image": (lambda x, k: nn.conv2d(x, k, 1, "VALID"), (32, 14, 14, 1), (3, 3, 1, 8)),

@@ -3,6 +3,8 @@
 Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
+from __future__ import annotations
+
 from typing import Any, Iterator
 
 from samebits.operation import Operation, Shaped, Table, like, rows, shaped_rows

@@ -4,26 +4,28 @@ An entry says name, dtype, shape and digest of each, in the order in which they 
 3.7 to 3.13.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
+from typing import Any, Iterable, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from samebits import arrays
-from samebits.arrays import ArrayEntry
 from samebits.errors import SamebitsError
+from samebits.formats import arrays
+from samebits.formats.arrays import ArrayEntry
 
 Named = Sequence[Tuple[str, np.ndarray]]
 _AGAIN = "delete the folder to have it made again"
 
 
-def save(folder: Path, named: Named) -> List[Dict[str, Any]]:
+def save(folder: Path, named: Named) -> list[dict[str, Any]]:
     """Write the arrays; returns their entries as JSON."""
     twice = sorted(name for name, count in Counter(name for name, _ in named).items() if count > 1)
     if twice:
         raise SamebitsError("expected every name once, got twice: {}".format(", ".join(twice)))
-    by_dtype = {}  # type: Dict[str, List[np.ndarray]]
+    by_dtype: dict[str, list[np.ndarray]] = {}
     for _, array in named:
         dtype = array.dtype.newbyteorder("<").str
         by_dtype.setdefault(dtype, []).append(np.ravel(array))
@@ -32,21 +34,20 @@ def save(folder: Path, named: Named) -> List[Dict[str, Any]]:
     return [arrays.entry_of(name, array).as_json() for name, array in named]
 
 
-def load(folder: Path, entries: Iterable[Any]) -> Dict[str, np.ndarray]:
+def load(folder: Path, entries: Iterable[Any]) -> dict[str, np.ndarray]:
     """The arrays by name, memory-mapped. Raises SamebitsError when one is not as its entry says."""
     wanted = [ArrayEntry(**dict(entry, shape=tuple(entry["shape"]))) for entry in entries]
-    packed, ends = arrays.open_arrays(folder), Counter()  # type: Any, Counter[str]
+    packed = arrays.open_arrays(folder)
+    ends: Counter[str] = Counter()
     _refuse_other_sizes(folder, packed, wanted)
-    found = {}  # type: Dict[str, np.ndarray]
+    found: dict[str, np.ndarray] = {}
     for entry in wanted:
         begin = ends[entry.dtype]
         ends[entry.dtype] += _size(entry)
         array = packed[entry.dtype][begin : ends[entry.dtype]].reshape(entry.shape)
         if arrays.array_digest(array) != entry.sha256:
             raise SamebitsError(
-                "{}: expected {} with digest {}, got another; {}".format(
-                    folder, entry.name, entry.sha256, _AGAIN
-                )
+                f"{folder}: expected {entry.name} with digest {entry.sha256}, got another; {_AGAIN}"
             )
         found[entry.name] = array
     return found
@@ -60,14 +61,12 @@ def _refuse_other_sizes(
     folder: Path, packed: Mapping[str, np.ndarray], wanted: Sequence[ArrayEntry]
 ) -> None:
     """What is stored has to be what the entries name, and nothing else."""
-    expected = Counter()  # type: Counter[str]
+    expected: Counter[str] = Counter()
     for entry in wanted:
         expected[entry.dtype] += _size(entry)
     for dtype in sorted(set(expected) | set(packed)):
         got = packed[dtype].size if dtype in packed else 0
         if got != expected[dtype]:
             raise SamebitsError(
-                "{}: expected {} numbers of {} in all, got {}; {}".format(
-                    folder, expected[dtype], dtype, got, _AGAIN
-                )
+                f"{folder}: expected {expected[dtype]} numbers of {dtype} in all, got {got}; {_AGAIN}"
             )

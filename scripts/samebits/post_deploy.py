@@ -4,7 +4,7 @@ The lock is inside the script, because Snakemake's environment hash covers the b
 the pin file and this script, and nothing that they point to.
 """
 
-from samebits.locks import Lock
+from samebits.formats.lockfile import Lock
 
 # Two refusals matter. Snakemake only warns when the pin file cannot be installed and builds from
 # the yaml instead; and pip would take packages from the user's home for installed ones.

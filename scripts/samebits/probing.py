@@ -4,6 +4,8 @@ Only TensorFlow's runtime is imported, without its API and Keras: an emulator ne
 these. Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
+from __future__ import annotations
+
 import importlib.machinery
 import os
 import re
@@ -13,7 +15,7 @@ import types
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Tuple
 
 import numpy as np
 
@@ -29,9 +31,9 @@ class Loaded:
     """The battery, ready to be computed."""
 
     graph: Any
-    scopes: Dict[str, str]  # what variables are fed -> where in the graph
-    feeds: Dict[str, np.ndarray]
-    fetches: Dict[str, str]  # result -> its node
+    scopes: dict[str, str]  # what variables are fed -> where in the graph
+    feeds: dict[str, np.ndarray]
+    fetches: dict[str, str]  # result -> its node
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Computed:
     """Every result, what computed it, and whether oneDNN was among that."""
 
     values: Named
-    kernels: Dict[str, List[str]]
+    kernels: dict[str, list[str]]
     onednn: bool
 
 
@@ -103,7 +105,7 @@ def compute(loaded: Loaded, threads: int) -> Computed:
     return Computed([(name, values[name]) for name in names], kernels, onednn)
 
 
-def _kernels(loaded: Loaded, nodes: Dict[str, Any], name: str) -> List[str]:
+def _kernels(loaded: Loaded, nodes: dict[str, Any], name: str) -> list[str]:
     """Behind one result: none behind a constant, which TensorFlow hands out without its node."""
     node = loaded.fetches[name]
     if loaded.graph.get_operation_by_name(node).type == "Const":
@@ -114,7 +116,7 @@ def _kernels(loaded: Loaded, nodes: Dict[str, Any], name: str) -> List[str]:
 _CONVOLUTION = "Conv2D float32"  # what oneDNN computes wherever it is on
 
 
-def refuse_other_than_said(said: bool, in_force: Optional[str], computed: Computed) -> None:
+def refuse_other_than_said(said: bool, in_force: str | None, computed: Computed) -> None:
     """Raise SamebitsError where oneDNN was not on or off as it is said to have been."""
     convolved = any(_CONVOLUTION in kernels for kernels in computed.kernels.values())
     if computed.onednn != said and (computed.onednn or convolved):
@@ -130,13 +132,13 @@ def refuse_other_than_said(said: bool, in_force: Optional[str], computed: Comput
 
 
 @contextmanager
-def onednn_report() -> Iterator[Callable[[], Optional[str]]]:
+def onednn_report() -> Iterator[Callable[[], str | None]]:
     """Keep what oneDNN prints while the block runs; asked after it: the instruction set it used.
 
     None where it computed nothing.
     """
     os.environ["ONEDNN_VERBOSE"] = os.environ["DNNL_VERBOSE"] = "1"
-    said = []  # type: List[str]
+    said: list[str] = []
     with tempfile.TemporaryFile() as file:
         terminal = os.dup(1)
         os.dup2(file.fileno(), 1)
@@ -150,7 +152,7 @@ def onednn_report() -> Iterator[Callable[[], Optional[str]]]:
             said.append(file.read().decode("utf-8", "replace"))
 
 
-def _instruction_set(report: str) -> Optional[str]:
+def _instruction_set(report: str) -> str | None:
     match = re.search(r"info,cpu,isa:(.*)", report)
     return match.group(1).strip() if match and ",exec," in report else None
 

@@ -5,11 +5,13 @@ ends early, the attempt that it was at gets a process of its own, since a hang c
 ends that as well is refused, and a new process goes on after it. Runs on Python 3.7 to 3.13.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import signal
 import traceback
-from typing import Callable, List, Sequence, Tuple
+from typing import Callable, Sequence
 
 from samebits.errors import SamebitsError
 
@@ -19,12 +21,12 @@ _LONGEST = 20  # seconds for one attempt, which takes some milliseconds
 _BROKEN = 70  # the exit code of a process in which an attempt raised (EX_SOFTWARE)
 
 
-def refusals(attempts: Sequence[Attempt], longest: int = _LONGEST) -> List[str]:
+def refusals(attempts: Sequence[Attempt], longest: int = _LONGEST) -> list[str]:
     """The answer of each attempt, or how it ended its process.
 
     Raises SamebitsError where an attempt raises: that is a fault of the attempt.
     """
-    found = []  # type: List[str]
+    found: list[str] = []
     while len(found) < len(attempts):
         answers, _ = _in_child(attempts[len(found) :], longest)
         found += answers
@@ -41,14 +43,14 @@ def _alone(attempt: Attempt, longest: int) -> str:
 def _ended(status: int, longest: int) -> str:
     """How a process ended, in words."""
     if not os.WIFSIGNALED(status):
-        return "it ends its process (exit code {})".format(os.WEXITSTATUS(status))
+        return f"it ends its process (exit code {os.WEXITSTATUS(status)})"
     number = os.WTERMSIG(status)
     if number == signal.SIGALRM:
-        return "it takes longer than {} s".format(longest)
-    return "it ends its process ({})".format(signal.Signals(number).name)
+        return f"it takes longer than {longest} s"
+    return f"it ends its process ({signal.Signals(number).name})"
 
 
-def _in_child(attempts: Sequence[Attempt], longest: int) -> Tuple[List[str], int]:
+def _in_child(attempts: Sequence[Attempt], longest: int) -> tuple[list[str], int]:
     """The answers as far as a process came, and how it ended."""
     answer, told = os.pipe()
     child = os.fork()
@@ -61,9 +63,7 @@ def _in_child(attempts: Sequence[Attempt], longest: int) -> Tuple[List[str], int
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == _BROKEN:
         raise SamebitsError(
-            "expected attempt {} to answer, got an exception; its traceback is above".format(
-                len(lines) + 1
-            )
+            f"expected attempt {len(lines) + 1} to answer, got an exception; its traceback is above"
         )
     return list(map(json.loads, lines)), status
 

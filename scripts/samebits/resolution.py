@@ -10,9 +10,9 @@ from typing import Any
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
-from samebits import uv as uv_tool
+from samebits.environments import uv as uv_tool
 from samebits.errors import SamebitsError
-from samebits.locks import Lock, LockedPackage
+from samebits.formats.lockfile import Lock, LockedPackage
 
 _PLATFORM = "x86_64-manylinux_2_28"  # glibc 2.28: Debian 10, RHEL 8 and later
 _GLIBC_MINORS = range(28, 4, -1)

@@ -1,5 +1,7 @@
 """Text for a terminal. What a file says may steer nothing there."""
 
+from __future__ import annotations
+
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from conda_package_streaming.create import conda_builder
 from rattler.index import index_fs
 
-from samebits import uv
+from samebits.environments import uv
 
 _VERSION = "{}.{}.{}".format(*sys.version_info[:3])
 _MINOR = "python{}.{}".format(*sys.version_info[:2])

@@ -10,7 +10,7 @@ from zoo import CLEAN, PLANTED, TOGETHER, Specimen
 
 # `make zoo` runs all. Here those with a culprit come as two, and of those without one of each kind:
 # random numbers, threads and what an earlier run left. What normalization depends on is in
-# tests/stage/test_crossing.py and tests/workflow/test_protocols.py. Each clean one comes once.
+# tests/training/test_crossing.py and tests/pipeline/test_protocols.py. Each clean one comes once.
 NAMES = {"default_rng", "thread_race", "cache_file", "set_order", "timestamp"}
 TRIED = (
     *TOGETHER,

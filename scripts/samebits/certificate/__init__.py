@@ -1,0 +1,1 @@
+"""From evidence to a verdict, a report, statements and their envelopes."""

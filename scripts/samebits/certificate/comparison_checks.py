@@ -1,0 +1,193 @@
+"""Whether the comparisons are those that the protocol asks for, and of these very runs.
+
+Checks as in checks.py: each yields what it finds wrong, as sentences.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from samebits.certificate import suspect_checks
+from samebits.certificate.checks import ARTEFACTS, COMPLETED, NOT_TRIED, TITLES, Check, same
+from samebits.certificate.evidence import Evidence, comparison_name
+from samebits.experiment import protocol
+from samebits.experiment.protocol import PlannedComparison, PlannedRun
+from samebits.formats import states
+
+FIRST_STEP = 1  # with another seed, the weights after the first step have to be others
+SELF_CHECKED = ("history", "trace", "weights")
+
+
+def plan(evidence: Evidence) -> list[PlannedComparison]:
+    """The comparisons that the protocol asks for, given what the first one found."""
+    return protocol.plan(evidence.config.content, evidence.comparison(protocol.FIRST))
+
+
+# --- whether everything was made that was asked for --------------------------------------------
+
+
+def _planned(evidence: Evidence) -> Iterator[str]:
+    if evidence.config.content is None:
+        return
+    comparisons = plan(evidence)
+    expected = [comparison_name(comparison.name) for comparison in comparisons]
+    got = [comparison.name for comparison in evidence.comparisons]
+    if sorted(expected) != sorted(got):
+        yield f"the protocol asks for {_list(expected)}, there is {_list(got) or 'none'}"
+    wanted = {run.name: run for run in protocol.runs(comparisons)}
+    names = [run.name for run in evidence.runs]
+    if sorted(wanted) != sorted(names):
+        asked, there = _list(sorted(wanted)), _list(sorted(names))
+        yield f"the protocol asks for the runs {asked}, there are {there}"
+    for run in evidence.runs:
+        if run.record.content is not None and run.name in wanted:
+            yield from _as_planned(run.name, run.record.content, wanted[run.name])
+
+
+def _as_planned(name: str, record: Any, wanted: PlannedRun) -> Iterator[str]:
+    """What was changed in a run is what was to be changed, no more and no less."""
+    variations = record["variations"]
+    for what, got, asked in (
+        ("varied", sorted([*variations["applied"], *variations["not_tried"]]), wanted.variations),
+        ("lifted", record["lifted"], wanted.lift),
+        ("trained on", record["subset"] or {}, wanted.subset or {}),
+    ):
+        if not same(got, sorted(asked) if isinstance(asked, tuple) else asked):
+            yield f"{name}: expected {what} {_said(asked)}, got {_said(got)}"
+    alone = len(wanted.vary) == 1 and not variations["applied"] and not wanted.canary
+    if record["status"] == NOT_TRIED and not alone:
+        yield f"{name} was not trained, and not because it could not vary its one thing"
+    canary = record["canary"] or {}
+    if record["status"] == COMPLETED and wanted.canary and canary.get("digest") is None:
+        yield f"{name} has no canary: {canary.get('failure', 'none was trained')}"
+
+
+# --- whether each comparison compared these runs ------------------------------------------------
+
+
+def _comparisons(evidence: Evidence) -> Iterator[str]:
+    if evidence.config.content is None:
+        return
+    for comparison in plan(evidence):
+        content = evidence.comparison(comparison.name)
+        if content is not None:
+            yield from _comparison(evidence, comparison, content)
+
+
+def _comparison(evidence: Evidence, wanted: PlannedComparison, comparison: Any) -> Iterator[str]:
+    where = comparison_name(wanted.name)
+    yield from _compared_inputs(evidence, wanted, comparison, where)
+    for run in comparison["runs"]:
+        yield from _compared_run(run, f"{where}: {run['run']}")
+    if comparison["identical"] != all(run["identical"] for run in comparison["runs"]):
+        yield f"{where}: the result is not that of its runs"
+    control = evidence.record(wanted.control.name)
+    if control is not None and control["status"] == COMPLETED:
+        yield from _self_check(comparison, where)
+    elif control is not None and wanted.name != protocol.FIRST:
+        yield f"{where}: {wanted.control.name}, which the others are held against, did not complete"
+    replica = evidence.record(wanted.runs[0].name)
+    if wanted.runs[0].canary and replica is not None and replica["status"] == COMPLETED:
+        yield from _canary(comparison["canary"], replica, where, wanted.runs[0].name)
+
+
+def _compared_inputs(
+    evidence: Evidence, wanted: PlannedComparison, comparison: Any, where: str
+) -> Iterator[str]:
+    compared = [comparison["control"], *(run["run"] for run in comparison["runs"])]
+    asked = [wanted.control.name, *(run.name for run in wanted.runs)]
+    if compared != asked:
+        yield f"{where} compares {_list(compared)}, asked for {_list(asked)}"
+    records = {name: evidence.record(name) for name in compared}
+    stated = comparison["status"]
+    if any(record and stated.get(name) != record["status"] for name, record in records.items()):
+        yield f"{where}: the status of a run is not what its record says"
+    if comparison["experiment"] != evidence.config.sha256:
+        yield f"{where} is about another experiment"
+    load = evidence.load.content
+    if load is not None and comparison["dataset"] != load["digest"]:
+        yield f"{where} is about other data"
+    control = records[comparison["control"]]
+    for run in comparison["runs"]:
+        replica = records[run["run"]]
+        if control is not None and replica is not None:
+            yield from _compared_digests(control, replica, run, f"{where}: {run['run']}")
+            for wrong in suspect_checks.problems(control, replica, run):
+                yield f"{where}: {run['run']}: {wrong}"
+
+
+def _compared_digests(control: Any, replica: Any, run: Any, where: str) -> Iterator[str]:
+    for artefact in run["artefacts"]:
+        name = artefact["artefact"]
+        recorded = [record["digests"].get(name) for record in (control, replica)]
+        if artefact["digests"] != recorded:
+            yield f"{where}: the digests of the {TITLES[name]} are not those in the records"
+    found = states.compare(states.of_record(control), states.of_record(replica))
+    if not same(run.get("checkpoints"), found):
+        yield f"{where}: what is said of the checkpoints is not what the records say"
+
+
+def _compared_run(run: Any, where: str) -> Iterator[str]:
+    names = [artefact["artefact"] for artefact in run["artefacts"]]
+    if sorted(names) != sorted(ARTEFACTS):
+        yield f"{where}: expected {_list(ARTEFACTS)}, compared were {_list(names) or 'none'}"
+    for artefact in run["artefacts"]:
+        yield from _compared_artefact(artefact, where)
+    parts = [*run["artefacts"], run.get("checkpoints") or {"identical": True}]
+    if run["identical"] != all(part["identical"] for part in parts):
+        yield f"{where}: the result is not that of its artefacts"
+
+
+def _compared_artefact(artefact: Any, where: str) -> Iterator[str]:
+    control, replica = artefact["digests"]
+    equal = control is not None and control == replica
+    title = TITLES[artefact["artefact"]]
+    if artefact["identical"] != equal:
+        yield f"{where}: the {title} are called {_called(artefact)}, the digests say otherwise"
+    known = control is not None and replica is not None
+    if known and bool(artefact["differences"]) == artefact["identical"]:
+        yield f"{where}: the {title} are called {_called(artefact)}, the differences say otherwise"
+
+
+def _called(artefact: Any) -> str:
+    return "identical" if artefact["identical"] else "different"
+
+
+def _list(names: Any) -> str:
+    return ", ".join(str(name) for name in names)
+
+
+def _said(value: Any) -> str:
+    parts = [f"{v} {k}" for k, v in value.items()] if isinstance(value, dict) else value
+    return _list(parts) or "nothing"
+
+
+# --- whether the comparison could have seen a difference ----------------------------------------
+
+
+def _self_check(comparison: Any, where: str) -> Iterator[str]:
+    checked = comparison["self_check"]
+    if sorted(check["artefact"] for check in checked) != sorted(SELF_CHECKED):
+        yield f"{where}: no bit was flipped to see it found, in each of {_list(SELF_CHECKED)}"
+    for check in checked:
+        if check["found"] is not True:
+            what = TITLES[check["artefact"]]
+            yield f"{where}: a bit flipped in a copy of the control's {what} was not found"
+
+
+def _canary(canary: Any, record: Any, where: str, run: str) -> Iterator[str]:
+    """The same training with another seed has to come out different at once."""
+    seed, trained = record["config"]["seed"], record["canary"] or {}
+    if canary is None:
+        yield f"{where}: no canary was compared"
+    elif canary["run"] != run:
+        yield f"{where}: the canary is that of {canary['run']}, {run} was to carry one"
+    elif canary["seed"] == seed or canary["seed"] != trained.get("seed"):
+        yield f"{where}: the canary has not the seed that its run gave it, or the runs' own"
+    elif canary["differs"] is not True or canary["step"] > FIRST_STEP:
+        yield (
+            f"{where}: the canary, trained with seed {canary['seed']} instead of {seed}, did not "
+            "differ at the first step: either the seed changes nothing, or the comparison is blind"
+        )
+
+
+CHECKS: tuple[Check, ...] = (_planned, _comparisons)

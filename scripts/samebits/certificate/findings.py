@@ -1,0 +1,161 @@
+"""What sound evidence shows: which variations the bits survived, which pins they need, and why not.
+
+A variation counts only when control and run really saw something different: what was asked for but
+had no effect is listed as not tried.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from samebits.certificate.checks import COMPLETED, FAILED, NOT_TRIED
+from samebits.certificate.comparison_checks import plan
+from samebits.certificate.evidence import Evidence
+from samebits.experiment import pins, protocol
+from samebits.experiment.protocol import PlannedComparison, PlannedRun
+from samebits.formats.names import DIFFERENT, NEEDED, NOT_NEEDED, SAME
+from samebits.launch import variations
+
+# Where an earlier run can leave something for a later one.
+_KEEPS_STATE = ("home", "folder")
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One variation in one run: what its control saw, what it saw, and how the bits came out."""
+
+    key: str
+    what: str
+    run: str
+    outcome: str  # same bits, different bits, not tried
+    control: Any
+    value: Any
+    why: str | None
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One pin lifted once."""
+
+    key: str
+    what: str
+    run: str
+    outcome: str  # needed, not needed, not tried
+    why: str | None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the runs show beside the verdict."""
+
+    variations: tuple[Variation, ...]
+    pins: tuple[Pin, ...]
+    repeatable: bool | None  # under identical conditions; None: not tried
+    depends_on: tuple[str, ...]  # titles of what the bits were seen to depend on
+    differing: tuple[tuple[str, str], ...]  # (control, run) that should be identical and are not
+
+
+def findings(evidence: Evidence) -> Findings:
+    """Read off the comparisons. The evidence must have passed all checks."""
+    comparisons = plan(evidence)
+    tried = [v for comparison in comparisons for v in _variations(evidence, comparison)]
+    again = _outcome(evidence, "each", protocol.AGAIN)
+    first = _outcome(evidence, protocol.FIRST, protocol.REPLICA)
+    repeatable = again if again is not None else (first or None)
+    return Findings(
+        variations=tuple(tried),
+        pins=tuple(_pins(evidence, comparisons, repeatable)),
+        repeatable=repeatable,
+        depends_on=tuple(dict.fromkeys(_culprits(tried, repeatable))),
+        differing=tuple(_differing(evidence, comparisons)),
+    )
+
+
+def _outcome(evidence: Evidence, comparison: str, run: str) -> bool | None:
+    """Whether a run has its control's bits; None when there is no such run or it was not tried."""
+    content = evidence.comparison(comparison)
+    if content is None or content["status"].get(run, NOT_TRIED) == NOT_TRIED:
+        return None
+    found = next((r for r in content["runs"] if r["run"] == run), None)
+    return None if found is None else bool(found["identical"])
+
+
+# --- variations ----------------------------------------------------------------------------
+
+
+def _variations(evidence: Evidence, comparison: PlannedComparison) -> Iterator[Variation]:
+    control = evidence.record(comparison.control.name)
+    for run in comparison.runs:
+        record = evidence.record(run.name)
+        identical = _outcome(evidence, comparison.name, run.name)
+        for key in run.variations:
+            yield _variation(key, run, control, record, identical)
+
+
+def _variation(
+    key: str, run: PlannedRun, control: Any, record: Any, identical: bool | None
+) -> Variation:
+    before, after = control["surroundings"].get(key), record["surroundings"].get(key)
+    why = record["variations"]["not_tried"].get(key)
+    if why is None and before == after:
+        why = "it changed nothing that the run could see"
+    if why is not None or identical is None:
+        return Variation(key, _title(key, run), run.name, NOT_TRIED, before, None, why)
+    outcome = SAME if identical else DIFFERENT
+    return Variation(key, _title(key, run), run.name, outcome, before, after, _failure(record))
+
+
+def _title(key: str, run: PlannedRun) -> str:
+    values = dict(variation.partition("=")[::2] for variation in run.vary)
+    return f"{variations.TITLES[key]} ({values[key]})" if values[key] else variations.TITLES[key]
+
+
+def _failure(record: Any) -> str | None:
+    if record["status"] == COMPLETED:
+        return None
+    if record["status"] == FAILED:
+        return f"{record['failure']['error']}: {record['failure']['message']}"
+    return str(record["unsupported"]["reason"])
+
+
+# --- what the bits depend on -----------------------------------------------------------------
+
+
+def _culprits(tried: Sequence[Variation], repeatable: bool | None) -> Iterator[str]:
+    """Variations whose run alone has other bits. Of a training that differs without any, only
+    this can be said: whether it agrees again when it cannot see what an earlier run left."""
+    alone = [v for v in tried if v.run != protocol.REPLICA]
+    if repeatable is False:
+        for variation in alone:
+            if variation.outcome == SAME and variation.key in _KEEPS_STATE:
+                yield f"what an earlier run left in the {variation.what}"
+        return
+    for variation in alone:
+        if variation.outcome == DIFFERENT:
+            yield variations.TITLES[variation.key]
+
+
+def _differing(
+    evidence: Evidence, comparisons: Sequence[PlannedComparison]
+) -> Iterator[tuple[str, str]]:
+    for comparison in comparisons:
+        for run in comparison.runs:
+            if not run.lift and _outcome(evidence, comparison.name, run.name) is False:
+                yield comparison.control.name, run.name
+
+
+# --- pins ------------------------------------------------------------------------------------
+
+
+def _pins(
+    evidence: Evidence, comparisons: Sequence[PlannedComparison], repeatable: bool | None
+) -> Iterator[Pin]:
+    for run in (run for comparison in comparisons for run in comparison.runs if run.lift):
+        record, key = evidence.record(run.name), run.lift[0]
+        identical = _outcome(evidence, "each", run.name)
+        if repeatable is False:
+            why: str | None = "the runs differ with it as well"
+            outcome = NOT_TRIED
+        else:
+            why, outcome = _failure(record), NOT_NEEDED if identical else NEEDED
+        yield Pin(key, pins.TITLES[key], run.name, outcome, why)

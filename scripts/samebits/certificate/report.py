@@ -1,0 +1,193 @@
+"""The report: what was shown, under what, on which evidence. A pure function of the evidence.
+
+A certificate carries it with all the evidence it was derived from, but for the arrays, so that
+whoever holds one can derive it again: ``rebuild`` does, and verify compares.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from samebits.certificate import embedded
+from samebits.certificate.checks import NOT_TRIED
+from samebits.certificate.evidence import Evidence
+from samebits.certificate.findings import Findings
+from samebits.certificate.verdict import Grade, grade
+from samebits.formats import canonical
+from samebits.formats.names import NEEDED
+
+FORMAT = "samebits-report-1"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The checkout that ran: its commit, and whether files differed from it. None: not known."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+@dataclass(frozen=True)
+class Issue:
+    """What the issuer says beside the evidence."""
+
+    name: str
+    issued: str
+    source: Source
+    how_to_repeat: tuple[str, ...]
+    overridden: tuple[str, ...] = ()  # the dotted keys of the config that the user set
+    dependencies: Mapping[str, str] = field(default_factory=dict)  # locks and pin files: SHA-256
+    keyid: str | None = None  # of the key that signs; None: nobody does
+
+
+def build(evidence: Evidence, issue: Issue) -> dict[str, Any]:
+    """The report as JSON."""
+    graded = grade(evidence)
+    records = {run.name: run.record.content for run in evidence.runs}
+    return {
+        "format": FORMAT,
+        "verdict": graded.verdict,
+        "reasons": list(graded.reasons),
+        "experiment": {
+            "name": issue.name,
+            "digest": evidence.config.sha256,
+            "config": evidence.config.content,
+            "overridden": sorted(issue.overridden),
+        },
+        "scope": _scope(graded, {name: r for name, r in records.items() if _trained(r)}),
+        "evidence": [
+            {"name": d.name, "sha256": d.sha256, "problem": d.problem} for d in evidence.documents
+        ],
+        "comparisons": [c.content for c in evidence.comparisons if c.content is not None],
+        "records": {"load": evidence.load.content, "runs": records},
+        "histories": {
+            run.name: run.history.content
+            for run in evidence.runs
+            if run.history is not None and run.history.content is not None
+        },
+        "indices": {
+            index.name: index.content
+            for run in evidence.runs
+            for index in run.indices
+            if index.content is not None
+        },
+        "lock": {"name": evidence.lock.document.name, "text": evidence.lock.document.content},
+        "dependencies": [
+            {"name": name, "sha256": issue.dependencies[name]}
+            for name in sorted(issue.dependencies)
+        ],
+        "issued": issue.issued,
+        "issuer": {"keyid": issue.keyid},
+        "source": {"commit": issue.source.commit, "dirty": issue.source.dirty},
+        "how_to_repeat": list(issue.how_to_repeat),
+    }
+
+
+def issue_of(report: Mapping[str, Any]) -> Issue:
+    """What the issuer of a report said; the report must be what the schema says."""
+    return Issue(
+        name=report["experiment"]["name"],
+        issued=report["issued"],
+        source=Source(report["source"]["commit"], report["source"]["dirty"]),
+        how_to_repeat=tuple(report["how_to_repeat"]),
+        overridden=tuple(report["experiment"]["overridden"]),
+        dependencies={d["name"]: d["sha256"] for d in report["dependencies"]},
+        keyid=report["issuer"]["keyid"],
+    )
+
+
+def rebuild(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report must say, given the evidence that it carries.
+
+    The report must be what the schema says. Evidence that it lists and does not carry is a problem
+    like any other, so the result is INCONCLUSIVE and another than the report.
+    """
+    return build(embedded.evidence_of(report), issue_of(report))
+
+
+# --- scope ---------------------------------------------------------------------------------
+
+
+def _trained(record: Any) -> bool:
+    """Whether a run at least began to train, so that its record says on what and in what."""
+    return record is not None and record["status"] != NOT_TRIED
+
+
+def _scope(graded: Grade, by_run: dict[str, Any]) -> dict[str, Any]:
+    """The conditions, from the records of the runs that were trained."""
+    records = list(by_run.values())
+    whole = [record for record in records if not record["lifted"] and not record["subset"]]
+    same, differed = _held_equal(by_run)
+    found = graded.findings or Findings((), (), None, (), ())
+    return {
+        "runs": len(whole),
+        "pinned": _pinned(records),
+        "same": same,
+        "differed": differed,
+        "variations": [asdict(variation) for variation in found.variations],
+        "pins": [asdict(pin) for pin in found.pins],
+        "conditions": [pin.what for pin in found.pins if pin.outcome == NEEDED],
+        "depends_on": list(found.depends_on),
+        "repeatable": found.repeatable,
+        "within": asdict(graded.within) if graded.within else None,
+    }
+
+
+def _pinned(records: Sequence[Any]) -> list[dict[str, Any]]:
+    """What the first run was held to; grading has made sure that all were held to the same."""
+    settings = records[0]["settings"] if records else []
+    return [
+        {"what": setting["name"], "value": setting["expected"]}
+        for setting in settings
+        if setting["expected"] is not None
+    ]
+
+
+def facts(record: Any) -> dict[str, Any]:
+    """What a record says of the surroundings and the software of its run."""
+    machine, framework, python = record["machine"], record["framework"], record["python"]
+    wheel = framework.get("wheel") or {}
+    known = {
+        "CPU model": machine.get("cpu"),
+        "CPU features": " ".join(machine.get("flags") or []) or None,
+        "number of CPUs": machine.get("cpus"),
+        "memory": _gibibytes(machine.get("memory_bytes")),
+        "operating system": machine.get("os"),
+        "C library": machine.get("libc"),
+        "GPU": _described(machine.get("gpu")),
+        "Python": _joined(python.get("implementation"), python.get("version")),
+        "TensorFlow": framework["tensorflow"],
+        "TensorFlow build": framework.get("git_version"),
+        "TensorFlow wheel": _joined(wheel.get("name"), wheel.get("sha256")),
+        "Keras": framework.get("keras"),
+        "packages (lock file)": record["lock"],
+    }
+    return {what: value for what, value in known.items() if value is not None}
+
+
+def _gibibytes(size: Any) -> str | None:
+    return f"{size / 2**30:.1f} GiB" if isinstance(size, int) else None
+
+
+def _joined(*parts: str | None) -> str | None:
+    return " ".join(part for part in parts if part) or None
+
+
+def _described(gpu: Any) -> str | None:
+    if not gpu:
+        return None
+    return ", ".join(f"{key} {gpu[key]}" for key in sorted(gpu) if gpu[key] is not None)
+
+
+def _held_equal(by_run: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Facts that are the same in all runs, and those that are not."""
+    known = {name: facts(record) for name, record in by_run.items()}
+    whats = list(dict.fromkeys(what for run in known.values() for what in run))
+    same, differed = [], []
+    for what in whats:
+        values = {name: run.get(what) for name, run in known.items()}
+        if len(known) > 1 and len({canonical.digest(value) for value in values.values()}) > 1:
+            differed.append({"what": what, "values": values})
+        else:
+            same.append({"what": what, "value": next(iter(values.values()))})
+    return same, differed

@@ -1,0 +1,115 @@
+"""Who stands behind a certificate: who issued it, and who repeated the training since, in order.
+
+What a certificate says of itself, for the page, the terminal and verify alike. Whether a signature
+is good is for verify to find out, and whose key it is for the reader to know.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from samebits.pages import wording
+
+REPRODUCED, NOT_REPRODUCED = "REPRODUCED", "NOT REPRODUCED"
+EPOCHS_REPRODUCED = "EPOCHS REPRODUCED"  # some of them, never all: no REPRODUCED
+UNSIGNED = "UNSIGNED"
+_READABLE = 16  # hexadecimal digits of a fingerprint that a person compares at a glance
+
+Certificate = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Link:
+    """One who trained, and signed what came out or left it unsigned."""
+
+    keyid: str | None  # None: nobody signed
+    when: str
+    machine: str  # CPU model and operating system; empty when not known
+    outcome: str  # the verdict, or whether it came out the same again
+    outside_scope: tuple[str, ...] = ()  # why this machine is not one that was certified for
+    same_key: bool = False  # as the certificate's own: not somebody else
+    extent: str = ""  # how much was repeated, in words, where it was not all
+
+    @property
+    def said(self) -> str:
+        """The outcome, never without how much it is about."""
+        return f"{self.outcome} ({self.extent})" if self.extent else self.outcome
+
+    @property
+    def by(self) -> str:
+        """Who, in few words."""
+        return f"by key {short(self.keyid)}" if self.keyid else UNSIGNED
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key that somebody in the chain signed with."""
+
+    keyid: str
+    public: str  # the raw public key, base64
+    used: tuple[str, ...]  # for what
+
+
+def short(keyid: str) -> str:
+    """A fingerprint's beginning, for reading; only all of it tells keys apart for certain."""
+    return f"{keyid[:_READABLE]}…"
+
+
+def moment(time: str) -> str:
+    """A moment (2026-11-23T12:00:00Z) as a person reads it, to the minute."""
+    return f"{time[:10]} {time[11:16]} UTC"
+
+
+def certified(certificate: Certificate) -> Link:
+    """The issuer of the certificate."""
+    report = certificate["report"]
+    facts = {fact["what"]: fact["value"] for fact in report["scope"]["same"]}
+    return Link(
+        keyid=report["issuer"]["keyid"],
+        when=moment(report["issued"]),
+        machine=_machine(facts.get("CPU model"), facts.get("operating system")),
+        outcome=report["verdict"],
+    )
+
+
+def reproduced(certificate: Certificate) -> Iterator[Link]:
+    """Each who repeated it, whether or not the same came out."""
+    issuer = certificate["report"]["issuer"]["keyid"]
+    for replay in (replay["report"] for replay in certificate["replays"]):
+        keyid, machine = replay["issuer"]["keyid"], replay["record"].get("machine") or {}
+        yield Link(
+            keyid=keyid,
+            when=moment(replay["issued"]),
+            machine=_machine(machine.get("cpu"), machine.get("os")),
+            outcome=replay["outcome"],
+            outside_scope=tuple(replay["outside_scope"]),
+            same_key=keyid is not None and keyid == issuer,
+            extent=extent(replay),
+        )
+
+
+def extent(replay: Mapping[str, Any]) -> str:
+    """How much a replay is about, such as "2 of 12 epochs: 3 and 7"; empty: all there is.
+
+    Every epoch that came out otherwise is named.
+    """
+    if "epochs" not in replay:
+        return ""
+    numbers = [str(epoch["epoch"]) for epoch in replay["epochs"]]
+    different = [str(epoch["epoch"]) for epoch in replay["epochs"] if not epoch["identical"]]
+    whole = f"{len(numbers)} of {replay['in_all']} epochs: {wording.few(numbers)}"
+    return f"{whole}; not the same: {', '.join(different)}" if different else whole
+
+
+def keys(certificate: Certificate) -> Iterator[Key]:
+    """Every key in the order of its first use."""
+    used: dict[str, list[str]] = {}
+    for number, link in enumerate((certified(certificate), *reproduced(certificate))):
+        if link.keyid:
+            used.setdefault(link.keyid, []).append(f"replay {number}" if number else "certificate")
+    for keyid, what in used.items():
+        yield Key(keyid, certificate["keys"][keyid], tuple(what))
+
+
+def _machine(*parts: Any) -> str:
+    return ", ".join(str(part) for part in parts if part)

@@ -1,0 +1,213 @@
+"""From evidence to verdict. REPRODUCIBLE is what is left when nothing is missing or inconsistent.
+
+Any problem with the evidence makes the verdict INCONCLUSIVE, whatever the runs look like. Only
+sound evidence can be UNSUPPORTED, NOT REPRODUCIBLE or REPRODUCIBLE; EQUAL WITHIN TOLERANCE is a
+verdict of its own, given only where the experiment asks for it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from samebits.certificate import checks, comparison_checks
+from samebits.certificate.checks import ARTEFACTS, COMPLETED, FAILED, TITLES
+from samebits.certificate.checks import UNSUPPORTED as REFUSED
+from samebits.certificate.evidence import Evidence
+from samebits.certificate.findings import Findings, findings
+from samebits.comparison import suspected
+from samebits.experiment import protocol
+from samebits.formats.names import (
+    DIFFERENT,
+    INCONCLUSIVE,
+    NOT_REPRODUCIBLE,
+    REPRODUCIBLE,
+    UNSUPPORTED,
+    WITHIN_TOLERANCE,
+)
+from samebits.launch import variations
+
+CPU = "cpu"  # the variation
+MOST_NAMED = 3  # in one reason
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The verdict and why. ``findings`` is None where the evidence shows nothing."""
+
+    verdict: str
+    reasons: tuple[str, ...]
+    findings: Findings | None = None
+    within: "Distance | None" = None
+
+
+@dataclass(frozen=True)
+class Distance:
+    """The largest differences over all compared runs that should have been identical."""
+
+    absolute: float
+    ulp: int  # of final weights and optimizer state
+
+
+def grade(evidence: Evidence) -> Grade:
+    """Judge the evidence."""
+    problems = checks.problems(evidence, (*checks.CHECKS, *comparison_checks.CHECKS))
+    if problems:
+        return Grade(INCONCLUSIVE, tuple(problems))
+    first = {name: evidence.record(name) for name in (protocol.CONTROL, protocol.REPLICA)}
+    refused = [name for name, record in first.items() if record["status"] == REFUSED]
+    if refused and len(refused) < len(first):
+        return Grade(INCONCLUSIVE, (f"TensorFlow refused {refused[0]} and not the other run",))
+    if refused:
+        return Grade(UNSUPPORTED, tuple(_unsupported(name, first[name]) for name in refused))
+    return _judge(evidence, findings(evidence))
+
+
+def _judge(evidence: Evidence, found: Findings) -> Grade:
+    if not found.differing:
+        return Grade(REPRODUCIBLE, tuple(_agreement(evidence)), found)
+    compared = [_result(evidence, *pair) for pair in found.differing]
+    why = (*_dependence(found), *dict.fromkeys(_suspects(evidence, found)))
+    reasons = (*why, *_first(compared), *_differences(evidence, found))
+    within = _within(evidence.config.content["protocol"]["tolerance"], compared)
+    if within is None:
+        return Grade(NOT_REPRODUCIBLE, reasons, found)
+    said = (
+        f"Bits differ, by at most {within.absolute:.3g}, and {within.ulp} ULP in weights and "
+        "optimizer state: within the tolerance that was asked for."
+    )
+    return Grade(WITHIN_TOLERANCE, (said, *reasons), found, within)
+
+
+def _result(evidence: Evidence, control: str, run: str) -> Any:
+    """The comparison of two runs."""
+    for comparison in evidence.comparisons:
+        if comparison.content["control"] == control:
+            for result in comparison.content["runs"]:
+                if result["run"] == run:
+                    return result
+    raise AssertionError(f"{run} was compared with {control}")  # checked before
+
+
+# --- tolerance -------------------------------------------------------------------------------
+
+
+def _within(tolerance: Any, compared: Sequence[Any]) -> Distance | None:
+    """How far the runs are apart when that is within the tolerance; None when it is not."""
+    if tolerance is None:
+        return None
+    absolute, ulp = 0.0, 0
+    for result in compared:
+        for artefact in result["artefacts"]:
+            if None in artefact["digests"]:
+                return None
+            if artefact["artefact"] == "trace":  # fingerprints have no distance
+                continue
+            for difference in artefact["differences"]:
+                if difference["kind"] != "values" or difference["not_finite"]:
+                    return None
+                if difference["largest_absolute"] is None:
+                    return None
+                absolute = max(absolute, difference["largest_absolute"])
+                if artefact["artefact"] != "history":  # float32 values, stored as float64
+                    ulp = max(ulp, difference["largest_ulp"] or 0)
+    most = tolerance.get("ulp")
+    close = absolute <= tolerance["absolute"] and (most is None or ulp <= most)
+    return Distance(absolute, ulp) if close else None
+
+
+# --- reasons ---------------------------------------------------------------------------------
+
+
+def _unsupported(name: str, record: Any) -> str:
+    refusal = record["unsupported"]
+    op = f"{refusal['op']}: " if refusal["op"] else ""
+    return f"{name}: TensorFlow refused {op}{refusal['reason']} ({refusal['message']})"
+
+
+def _dependence(found: Findings) -> Iterator[str]:
+    """What the bits depend on, and whether they repeat when nothing is changed."""
+    if found.depends_on:
+        yield f"The bits depend on: {_list(found.depends_on)}."
+    if found.repeatable is False:
+        yield "Not repeatable under identical conditions: the same run, made again, has other bits."
+    if found.repeatable is True:
+        yield "Repeatable under identical conditions: the same run, made again, has the same bits."
+        if not found.depends_on:
+            yield "No variation alone changes the bits: several together do, or it is a rare race."
+
+
+def _suspects(evidence: Evidence, found: Findings) -> Iterator[str]:
+    """What the atlas says of the runs by which the bits were seen to depend on the CPU."""
+    culprits = [v.run for v in found.variations if v.key == CPU and v.outcome == DIFFERENT]
+    if variations.TITLES[CPU] not in found.depends_on:
+        return
+    for comparison in evidence.comparisons:
+        for result in comparison.content["runs"]:
+            if result["run"] in culprits and "suspects" in result:
+                record, divergence = evidence.record(result["run"]), result["divergence"]
+                first = None if divergence is None else divergence["step"]
+                yield suspected.sentence(result["suspects"], record, first, MOST_NAMED)
+
+
+def _first(compared: Sequence[Any]) -> Iterator[str]:
+    """Where the first of the differing runs parts from the control."""
+    divergence, run = compared[0]["divergence"], compared[0]["run"]
+    if divergence is None:
+        return
+    step, names = divergence["step"], divergence["tensors"]
+    if step == 0:
+        yield f"{run} differs before the first step, in {_shortened(names)}."
+    elif step is not None:
+        epoch = f" (epoch {divergence['epoch']})" if divergence["epoch"] else ""
+        loss = "; the loss differed earlier" if divergence["loss_first"] else ""
+        yield f"{run} differs first after step {step}{epoch}, in {_shortened(names)}{loss}."
+
+
+def _differences(evidence: Evidence, found: Findings) -> Iterator[str]:
+    for control, run in found.differing:
+        record = evidence.record(run)
+        if record["status"] == FAILED:
+            failure = record["failure"]
+            yield f"{run} failed where {control} did not: {failure['error']}: {failure['message']}"
+        elif record["status"] == REFUSED:
+            yield _unsupported(run, record)
+        result = _result(evidence, control, run)
+        yield from _checkpoints(control, run, result)
+        artefacts = result["artefacts"]
+        differing = [artefact for artefact in artefacts if not artefact["identical"]]
+        for artefact in differing if record["status"] == COMPLETED else ():
+            if artefact["artefact"] != "trace" or len(differing) == 1:  # else it was told above
+                yield _difference(control, run, artefact)
+
+
+def _checkpoints(control: str, run: str, result: Any) -> Iterator[str]:
+    """Told where nothing else is: weights that agree at the end and did not on the way."""
+    found, agree = result.get("checkpoints"), all(a["identical"] for a in result["artefacts"])
+    if found is not None and not found["identical"] and agree:
+        yield f"The checkpoints of {control} and {run} differ after epoch {found['epoch']}."
+
+
+def _difference(control: str, run: str, artefact: Any) -> str:
+    names = list(dict.fromkeys(difference["name"] for difference in artefact["differences"]))
+    what = {"history": "metric", "trace": "column"}.get(artefact["artefact"], "tensor")
+    counted = f"{len(names)} {what}{'s' if len(names) != 1 else ''}"
+    title = TITLES[artefact["artefact"]]
+    return f"The {title} of {control} and {run} differ in {counted}: {_shortened(names)}."
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return _list(names[:MOST_NAMED]) + more
+
+
+def _agreement(evidence: Evidence) -> Iterator[str]:
+    for artefact in ARTEFACTS:
+        verb = "are" if artefact == "weights" else "is"
+        yield f"The {TITLES[artefact]} {verb} the same in all runs that were to agree, bit for bit."
+    yield "A run with another seed differed at once, and flipped bits in copies were found."
+    yield "Each run was a process of its own."
+    yield "Every pinned setting was in effect, and the packages were those of the lock."
+
+
+def _list(names: Any) -> str:
+    return ", ".join(str(name) for name in names)

@@ -1,0 +1,98 @@
+"""Whether the comparison sees the smallest difference there can be, in this run's own data.
+
+One bit of a copy is flipped, and the copy is held against the original by the functions that
+compare runs. It counts as found only when that element comes back and nothing else does. The
+copy is a temporary file that is memory-mapped, so memory stays bounded whatever its size.
+"""
+
+import tempfile
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from samebits.comparison.difference import Array, Tensors, compare_artefact, elements
+from samebits.comparison.divergence import FINGERPRINT, STEP, Traced, divergence, tensor_names
+from samebits.errors import SamebitsError
+from samebits.formats import arrays
+
+_BLOCK = 1 << 24  # elements that are copied at a time
+
+
+@dataclass(frozen=True)
+class _Planted:
+    """A copy in which the lowest bit of one element is flipped, and where that is."""
+
+    copy: Tensors
+    name: str
+    index: list[int]
+
+
+def self_check(control: Traced, history: Tensors) -> list[dict[str, Any]]:
+    """One planted bit per artefact that has an element, and whether it was found, as JSON."""
+    checks = []
+    for artefact, tensors in (("weights", control.weights), ("history", history)):
+        planted = _in_smallest(tensors)
+        if planted is not None:
+            found = _finds(artefact, tensors, planted)
+            checks.append(_check(artefact, planted.name, planted.index, found))
+    for name in tensor_names(control.trace)[:1]:
+        planted = _in(control.trace, control.trace.positions[FINGERPRINT + name])
+        if planted is not None:
+            found = _finds("trace", control.trace, planted) and _finds_step(control, planted, name)
+            checks.append(_check("trace", name, planted.index, found))
+    return checks
+
+
+def _check(artefact: str, name: str, index: list[int], found: bool) -> dict[str, Any]:
+    return {"artefact": artefact, "name": name, "index": index, "found": found}
+
+
+def _in_smallest(tensors: Tensors) -> _Planted | None:
+    """A bit planted in the smallest array that has an element; None where there is none."""
+    sizes = [(elements(entry), position) for position, entry in enumerate(tensors.entries)]
+    _, position = min((s for s in sizes if s[0]), default=(0, None))
+    return None if position is None else _in(tensors, position)
+
+
+def _in(tensors: Tensors, position: int) -> _Planted | None:
+    """A bit planted in the middle of an array; None where it has no element."""
+    entry = tensors.entries[position]
+    if not elements(entry):
+        return None
+    middle = elements(entry) // 2
+    copy = _copy(tensors.open(position), entry)
+    copy.reshape(-1).view("u1")[middle * copy.itemsize] ^= 1  # little-endian: the lowest byte
+    entries = [*tensors.entries]
+    entries[position] = arrays.entry_of(entry.name, copy)
+    index = [int(i) for i in np.unravel_index(middle, entry.shape)]
+    flipped = Tensors(tuple(entries), lambda p: copy if p == position else tensors.open(p))
+    return _Planted(flipped, entry.name, index)
+
+
+def _copy(array: Array, entry: arrays.ArrayEntry) -> Array:
+    with tempfile.TemporaryFile() as file:
+        copy = np.memmap(file, np.dtype(entry.dtype), "w+", shape=entry.shape)
+    source, target = array.reshape(-1), copy.reshape(-1)
+    for start in range(0, source.size, _BLOCK):
+        target[start : start + _BLOCK] = source[start : start + _BLOCK]
+        arrays.release(array)
+        arrays.release(copy)
+    return copy
+
+
+def _finds(artefact: str, control: Tensors, planted: _Planted) -> bool:
+    """Whether the comparison of this artefact reports that one element and nothing else."""
+    try:
+        compared = compare_artefact(artefact, control, planted.copy)
+    except SamebitsError:  # it reads no difference where the digests have one
+        return False
+    found = [(d["name"], d["kind"], d["different"], d["first"]) for d in compared["differences"]]
+    return not compared["identical"] and found == [(planted.name, "values", 1, planted.index)]
+
+
+def _finds_step(control: Traced, planted: _Planted, name: str) -> bool:
+    """Whether that step and tensor come back as the place where the runs part."""
+    found = divergence(control, replace(control, trace=planted.copy))
+    step = int(control.trace.named(STEP)[planted.index[0]])
+    return (found["step"], found["tensors"], found["loss_step"]) == (step, [name], None)

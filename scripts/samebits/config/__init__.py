@@ -1,0 +1,1 @@
+"""How a user asks for an experiment: Hydra, overrides, sweeps."""

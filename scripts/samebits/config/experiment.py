@@ -1,0 +1,340 @@
+"""Compose the experiment once, when Snakemake reads the Snakefile.
+
+INPUTS      conf/ (Hydra groups and schema.json), Snakemake's ``config``
+OUTPUTS     an Experiment: resolved, schema-checked, named by its digest
+GUARANTEES  an unknown key, group or option, a wrong type or an impossible pair raises
+            SamebitsError with all problems, before any job exists; equal overrides give an equal
+            digest, whatever way they were given
+"""
+
+import difflib
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from samebits.config import model_lookup, overrides, sources
+from samebits.config import signing as signing_choice
+from samebits.config.compose import Composer
+from samebits.config.overrides import OPTION, Override
+from samebits.config.signing import Signing
+from samebits.errors import SamebitsError, all_problems
+from samebits.experiment import pins
+from samebits.formats import canonical
+from samebits.replay import allowlist, plan
+from samebits.replay.plan import Replay
+
+FORMAT = "samebits-config-1"
+PARTS = ("data", "model", "trainer", "framework", "determinism", "protocol")  # of the identity
+GROUPS = (*PARTS, signing_choice.GROUP, "experiment")
+_CHECKPOINT = "checkpoint"  # what trainer.checkpoint is where nothing else says it
+# Where things lie, who signs, what others are made from: not what is trained.
+_NOT_IDENTITY = ("name", "source_path", _CHECKPOINT, signing_choice.GROUP)
+_NAME_LENGTH = 100  # of 255 bytes that file systems allow for one name
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One resolved configuration and the names made from it."""
+
+    name: str  # the folder under results/
+    config: dict[str, Any]  # what is trained: its canonical JSON has the digest below
+    digest: str
+    data_key: str  # the folder under data/; equal data configs share it
+    source_path: str  # where the model's module is looked for
+    model_files: tuple[str, ...]  # the user's modules: inputs of every training
+    overrides: tuple[str, ...]  # in Hydra's notation
+    overridden: tuple[str, ...]  # the keys of the config that these set, sorted; no groups
+    signing: Signing  # for the environment of the job that signs; in nothing else
+    replay: Replay | None = None  # None: the experiment is the user's own
+
+    def part(self, *keys: str) -> dict[str, Any]:
+        """The part of the config that one stage depends on."""
+        return {"format": FORMAT} | {key: self.config[key] for key in keys}
+
+    @property
+    def environment(self) -> str:
+        """The name of the environment that trains it, as below envs/."""
+        return str(self.config["framework"]["environment"])
+
+    def command(self) -> str:
+        """The command line that makes this experiment again."""
+        plain = "snakemake --cores all"
+        if not self.overrides:
+            return plain
+        return f"{plain} --config overrides={shlex.quote(' '.join(self.overrides))}"
+
+    def variables(self, lifted: Sequence[str] = ()) -> list[str]:
+        """NAME=VALUE of what must be set before the interpreter starts.
+
+        A hash seed that is not pinned is varied: 0 is where that starts.
+        """
+        profile = pins.lift(self.config["determinism"], lifted)
+        pinned = {"PYTHONHASHSEED": str(profile["hash_seed"] or 0)}
+        return [f"{name}={value}" for name, value in (pinned | profile["environment"]).items()]
+
+
+def configure(config: Mapping[str, Any], conf: Path) -> Experiment:
+    """Resolve Snakemake's ``config`` against the Hydra tree ``conf``.
+
+    Raises SamebitsError that lists every problem with the valid choices and the nearest name.
+    """
+    asked = plan.asked(config)
+    given = signing_choice.read(plan.without(config), GROUPS)
+    with composing(conf) as composer:
+        if not asked:
+            return experiment(given, given.experiment, composer)
+        # A profile's word on checkpoints is for experiments; here the certificate has the last one.
+        own = [override for override in given.experiment if override.key != _CHECKPOINT]
+        wanted, replay = plan.plan(asked, own, conf, PARTS, lambda w: _local(w, composer))
+        return experiment(given, wanted, composer, replay)
+
+
+@contextmanager
+def composing(conf: Path) -> Iterator[Composer]:
+    """Hydra, ready to compose from the tree ``conf``."""
+    with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
+        yield Composer(conf, GROUPS)
+
+
+def experiment(
+    given: signing_choice.Wanted,
+    wanted: list[Override],
+    composer: Composer,
+    replay: Replay | None = None,
+) -> Experiment:
+    """The experiment that some overrides make, signed as ``given`` says."""
+    composed, overridden = _compose([*wanted, *given.choice], composer)
+    signing = given.signing(composed[signing_choice.GROUP])
+    resolved = composed | {signing_choice.GROUP: signing}
+    _check(resolved, composer)
+    identity = _identity(resolved)
+    data = identity["data"]
+    return Experiment(
+        name=resolved["name"] or (replay.name if replay else default_name(wanted)),
+        config=identity,
+        digest=canonical.digest(identity),
+        data_key=f"{data[OPTION]}-{canonical.digest(data)[:12]}",
+        source_path=resolved["source_path"],
+        model_files=composer.once(
+            (resolved["model"]["_target_"], resolved["source_path"]),
+            lambda: tuple(map(str, _model_files(resolved))),
+        ),
+        overrides=tuple(override.hydra() for override in wanted),
+        overridden=overridden,
+        signing=Signing(signing[OPTION], signing["key"]),
+        replay=replay,
+    )
+
+
+def _identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """What is trained, of a resolved config."""
+    return {key: resolved[key] for key in resolved if key not in _NOT_IDENTITY} | {"format": FORMAT}
+
+
+def _local(wanted: list[Override], composer: Composer) -> plan.Local:
+    """What the checkout makes of these overrides, which need not be all that are needed."""
+    resolved, _ = _compose(wanted, composer, missing_ok=True)
+    return plan.Local(_identity(resolved), resolved["source_path"])
+
+
+def default_name(wanted: Iterable[Override]) -> str:
+    """A folder name made from the overrides; ``default`` without any."""
+    values = {o.prefix.strip("+") + o.key: o.value for o in wanted if o.key != "name"}
+    if not values:
+        return "default"
+    text = ",".join(f"{key}={_short(value)}" for key, value in sorted(values.items()))
+    safe = re.sub(r"[^A-Za-z0-9._=,+-]", "-", text)
+    if safe == text and len(text) <= _NAME_LENGTH:
+        return text
+    return f"{safe[: _NAME_LENGTH - 9]}-{canonical.digest(values)[:8]}"
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _compose(
+    wanted: list[Override], composer: Composer, missing_ok: bool = False
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The resolved config, and which keys of its identity the overrides set."""
+    _refuse_unknown_options(wanted, composer)
+    choices = [o for o in wanted if o.key in GROUPS and not isinstance(o.value, dict)]
+    base = composer.resolve(choices, missing_ok=True)
+    _refuse_unknown_keys(wanted, composer.once(id(base), lambda: frozenset(_paths(base))))
+    complete = missing_ok and len(choices) == len(wanted)
+    resolved = base if complete else composer.resolve(wanted, missing_ok)
+    return resolved, _overridden(wanted, base, resolved, composer)
+
+
+def _overridden(
+    wanted: list[Override],
+    base: Mapping[str, Any],
+    resolved: Mapping[str, Any],
+    composer: Composer,
+) -> tuple[str, ...]:
+    """The keys that overrides set: directly, by an option of ``experiment``, by interpolation."""
+    keys = {key for override in wanted for key in _set_by(override)}
+    if base["trainer"] != resolved["trainer"] and any(o.key == _CHECKPOINT for o in wanted):
+        keys.add(f"trainer.{_CHECKPOINT}")
+    if any(override.key == "experiment" for override in wanted):
+        keys |= composer.once(("experiment", id(base)), lambda: _beside_options(base, composer))
+    return tuple(sorted(key for key in keys if key.partition(".")[0] not in _NOT_IDENTITY))
+
+
+def _beside_options(base: Mapping[str, Any], composer: Composer) -> set[str]:
+    """The keys in which a config is not what its groups' options alone make."""
+    options = [Override(group, base[group][OPTION]) for group in PARTS if group in base]
+    plain = composer.resolve(options, missing_ok=True)
+    found = allowlist.differences(_identity(plain), _identity(base))
+    return {difference.key for difference in found}
+
+
+def _set_by(override: Override) -> Iterable[str]:
+    """The keys that an override sets, none for an option of a group."""
+    if override.key in GROUPS and not isinstance(override.value, Mapping):
+        return []
+    return allowlist.units(override.key.split("."), override.value)
+
+
+def _nearest(name: str, valid: Iterable[str]) -> str:
+    """Where a wrong name leads: the nearest valid one, and all of them."""
+    valid = sorted(valid)
+    near = difflib.get_close_matches(name, valid, n=1)
+    return (f"did you mean {near[0]}? " if near else "") + f"valid: {', '.join(valid)}"
+
+
+def options(group: str) -> list[str]:
+    """The options that the tree being composed from has for a group."""
+    return list(GlobalHydra.instance().config_loader().get_group_options(group))
+
+
+def _refuse_unknown_options(wanted: Iterable[Override], composer: Composer) -> None:
+    problems = []
+    for override in wanted:
+        if override.key in GROUPS and isinstance(override.value, str | int | float | None):
+            valid = composer.once(override.key, partial(options, override.key))
+            if override.value not in valid:
+                hint = _nearest(str(override.value), valid)
+                problems.append(f"{override.key}={override.value}: no such option; {hint}")
+    if problems:
+        raise SamebitsError(all_problems(problems))
+
+
+def leaves(override: Override) -> list[str]:
+    """The keys that an override sets: one, or those of a mapping given to a group."""
+    if override.key in GROUPS and isinstance(override.value, dict):
+        return [f"{override.key}.{key}" for key in override.value]
+    return [override.key]
+
+
+def _refuse_unknown_keys(wanted: Iterable[Override], of_base: frozenset[str]) -> None:
+    known = of_base | set(GROUPS)
+    problems = [
+        f"{key}: no such key; {_nearest(key, _siblings(key, known))}"
+        for override in wanted
+        for key in leaves(override)
+        if key not in known and override.prefix in ("", "~")
+    ]
+    if problems:
+        raise SamebitsError(all_problems(problems))
+
+
+def _paths(node: Any, prefix: str = "") -> Iterable[str]:
+    """Every key of a nested mapping, dotted."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            yield from _paths(value, f"{prefix}{key}.")
+
+
+def _siblings(key: str, known: frozenset[str]) -> set[str]:
+    """The keys to offer for a wrong one: those of its group, or the top level."""
+    group = key.rpartition(".")[0]
+    if group not in known:
+        return {name for name in known if "." not in name}
+    return {name for name in known if name.rpartition(".")[0] == group}
+
+
+def _check(resolved: dict[str, Any], composer: Composer) -> None:
+    """Schema first; pairs only of values that are right by themselves."""
+    problems = list(_schema_problems(resolved, composer)) or list(
+        _pair_problems(resolved, composer)
+    )
+    if problems:
+        raise SamebitsError(all_problems(problems))
+
+
+def _schema_problems(resolved: dict[str, Any], composer: Composer) -> Iterable[str]:
+    for error in composer.violations(resolved):
+        yield from map(_describe, _causes(error, resolved))
+
+
+def _causes(error: Any, resolved: Mapping[str, Any]) -> list[Any]:
+    """Of the alternatives for ``data``, only the one that was chosen explains anything."""
+    if error.validator != "oneOf" or list(error.absolute_path) != ["data"]:
+        return [error]
+    option = resolved["data"][OPTION]
+    index = {"npz": 1, "synthetic": 2}.get(option, 0)
+    return [cause for cause in error.context if cause.schema_path[0] == index]
+
+
+def _describe(error: Any) -> str:
+    path = list(error.absolute_path)
+    if path[:1] == [signing_choice.GROUP]:
+        return signing_choice.schema_problem(path)
+    where = ".".join(map(str, path)) or "config"
+    return f"{where}: {error.message}"
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
+
+
+def _nearest_profile(framework: Mapping[str, Any]) -> str:
+    """The strictest profile that an older TensorFlow can be given."""
+    return "portable" if _version(framework["tensorflow"]) >= (2, 8) else "tf21"
+
+
+def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[str]:
+    """Values that are each right but not together, and what would be."""
+    framework, profile = resolved["framework"], resolved["determinism"]
+    if _version(framework["tensorflow"]) < _version(profile["minimum_tensorflow"]):
+        yield (
+            f"determinism={profile[OPTION]} needs TensorFlow >= {profile['minimum_tensorflow']}, "
+            f"got framework={framework[OPTION]} ({framework['tensorflow']}); "
+            f"use determinism={_nearest_profile(framework)} with it"
+        )
+    if profile["op_determinism"] and profile["seeding"] is None:
+        yield "determinism: op determinism without seeds makes random ops fail; set seeding"
+    model, data = resolved["model"], resolved["data"]
+    for key, source in (("input_shape", "shape"), ("classes", "classes")):
+        if model[OPTION] != overrides.CUSTOM and model.get(key, 0) is None:
+            yield (
+                f"data.{source}: model={model[OPTION]} needs it, got null with data={data[OPTION]};"
+                f" set data.{source} or use a model of your own"
+            )
+    of_model = "model", canonical.dumps(model), resolved["source_path"]
+    yield from composer.once(
+        of_model, lambda: list(model_lookup.problems(model, resolved["source_path"]))
+    )
+    yield from signing_choice.pair_problem(resolved[signing_choice.GROUP])
+
+
+def _model_files(resolved: Mapping[str, Any]) -> list[Path]:
+    """The model's module and those beside it that it imports."""
+    found = model_lookup.find(resolved["model"]["_target_"], resolved["source_path"])
+    if found is None or model_lookup.BUILT_IN in found.parents:
+        return [found] if found else []
+    try:
+        return sorted(sources.imported(found, Path(resolved["source_path"])))
+    except (SyntaxError, ValueError) as error:
+        raise SamebitsError(f"model._target_: a module that it imports: {error}") from None

@@ -1,0 +1,115 @@
+"""Who signs, as the user says it. Where a key lies must be in no name, record, message or log.
+
+So the key's location is taken out before Hydra composes anything: Hydra's messages, the
+experiment's overrides and the folder's name are then made without it. Messages here name the
+setting and never its value.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from samebits.config import overrides
+from samebits.config.overrides import OPTION, Override
+from samebits.errors import SamebitsError, all_problems
+from samebits.experiment.signing_variables import LOCATION, NONE
+
+GROUP = "signing"
+LOCAL = "local"
+
+_KEY = f"{GROUP}.key"
+_EXPECTED = f"{_KEY}: expected the path of a key file as text, or null; got something else"
+_NO_INTERPOLATION = f"{_KEY}: expected a path, got an interpolation; set SAMEBITS_SIGNING_KEY"
+_OPTIONS = f"{GROUP}: no such option; valid: {LOCAL}, {NONE}; a key file is given by {_KEY}=PATH"
+_KEYS = f"{GROUP}: no such key; valid: {_KEY}"
+_UNREADABLE = (
+    f"--config: cannot be read; expected KEY=VALUE, special characters in quotes. It is not shown, "
+    f"because it names {_KEY}"
+)
+_GIVES_KEY = re.compile(rf"{GROUP}.*key", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Signing:
+    """Whether a certificate is signed, and with which key; None: see conf/signing/local.yaml."""
+
+    option: str
+    key: str | None = field(default=None, repr=False)
+
+    def tell_jobs(self) -> None:
+        """Set what jobs inherit: params, command lines and logs then need not name the key."""
+        location = NONE if self.option == NONE else self.key
+        if location is not None:
+            os.environ[LOCATION] = location
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asked for, the signing apart: ``choice`` is for Hydra, ``key`` is not."""
+
+    experiment: list[Override]
+    choice: list[Override]
+    keys: list[str | None] = field(repr=False)  # the last one wins
+
+    def signing(self, composed: dict[str, Any]) -> dict[str, Any]:
+        """The group as composed, with the key that the user gave."""
+        return {**composed, "key": self.keys[-1]} if self.keys else composed
+
+
+def read(config: Mapping[str, Any], groups: Iterable[str]) -> Wanted:
+    """Snakemake's ``config`` as overrides. Raises SamebitsError that shows no key's location."""
+    try:
+        wanted = overrides.from_config(config, groups)
+    except SamebitsError:
+        if _GIVES_KEY.search(repr(config)):
+            raise SamebitsError(_UNREADABLE) from None
+        raise
+    ours = [override for override in wanted if _is_ours(override)]
+    said = [leaf for override in ours for leaf in _leaves(override)]
+    problems = [problem for override in said for problem in _problems(override)]
+    if problems:
+        raise SamebitsError(all_problems(problems))
+    return Wanted(
+        experiment=[override for override in wanted if not _is_ours(override)],
+        choice=[override for override in said if override.key == GROUP],
+        keys=[override.value for override in said if override.key == _KEY],
+    )
+
+
+def _is_ours(override: Override) -> bool:
+    return re.match(rf"{GROUP}(?!\w)", override.key) is not None
+
+
+def _leaves(override: Override) -> Iterator[Override]:
+    """A mapping for the group is one override per key."""
+    if override.key == GROUP and isinstance(override.value, Mapping):
+        for key, value in override.value.items():
+            yield Override(f"{GROUP}.{key}", value)
+    else:
+        yield override
+
+
+def _problems(override: Override) -> Iterator[str]:
+    if override.key == GROUP:
+        if override.prefix or override.value not in (LOCAL, NONE):
+            yield _OPTIONS
+    elif override.key != _KEY:
+        yield _KEYS
+    elif isinstance(override.value, str) and "${" in override.value:
+        yield _NO_INTERPOLATION
+    elif override.prefix == "~" or not (override.value is None or isinstance(override.value, str)):
+        yield _EXPECTED
+
+
+def schema_problem(path: Sequence[Any]) -> str:
+    """What a schema says of this group, without the value that it would quote."""
+    key = ".".join(map(str, path))
+    return _EXPECTED if key == _KEY else f"{key}: expected {OPTION} and key, got something else"
+
+
+def pair_problem(signing: Mapping[str, Any]) -> Iterator[str]:
+    """A key that nothing would be signed with."""
+    if signing[OPTION] == NONE and signing["key"] is not None:
+        yield f"{_KEY}: {GROUP}={NONE} signs with no key; leave one of the two out"

@@ -1,0 +1,1 @@
+"""Data sets, from whatever source, to pinned bytes."""

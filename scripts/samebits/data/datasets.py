@@ -1,0 +1,137 @@
+"""The three kinds of data: published, a user's .npz file, generated. All give named arrays."""
+
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samebits.data import sources
+from samebits.data.sources import Refusal
+from samebits.errors import SamebitsError, all_problems
+from samebits.formats import canonical
+
+UNPACKED = "unpacked"  # the name of files that go again
+_BLOCK = 1 << 20  # bytes of a file that are unpacked at a time
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Named arrays, at least ``x_train`` and ``y_train`` with as many rows, and their origin."""
+
+    arrays: dict[str, np.ndarray]
+    kind: str
+    where: str
+    refused: list[Refusal]
+
+
+def load(config: Mapping[str, Any], say: Callable[[str], None], scratch: Path) -> Dataset:
+    """The data set of a ``data`` config. Arrays of a file lie below ``scratch``, memory-mapped.
+
+    Raises SamebitsError when it cannot be had, is damaged, or is not what the config says.
+    """
+    option = config["option"]
+    if option == "npz":
+        dataset = _npz(config, scratch)
+    else:
+        dataset = _synthetic(config) if option == "synthetic" else _published(config, say)
+    problems = _problems(dataset.arrays, config)
+    if problems:
+        raise SamebitsError(f"{dataset.where}: " + all_problems(problems))
+    return dataset
+
+
+def _published(config: Mapping[str, Any], say: Callable[[str], None]) -> Dataset:
+    found = sources.of_config(config)
+    arrays, source, refused = sources.first_good(found, config["sha256"], say)
+    return Dataset(arrays, source.kind, source.where, refused)
+
+
+def _npz(config: Mapping[str, Any], scratch: Path) -> Dataset:
+    path = Path(config["path"])
+    got = canonical.file_digest(path)
+    if got != config["sha256"]:
+        raise SamebitsError(
+            f"{path}: expected SHA-256 {config['sha256']} (data.sha256), got {got}; "
+            "restore the file, or set data.sha256 when the change is wanted"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            absent = [f"data.{k}={config[k]}" for k in "xy" if config[k] not in file.files]
+            if absent:
+                raise SamebitsError(
+                    f"{path}: no array for {', '.join(absent)}; it has: {', '.join(file.files)}"
+                )
+        arrays = {f"{k}_train": _unpacked(path, config[k], scratch) for k in "xy"}
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+        # AttributeError: np.load gives a bare array, not an archive, for an .npy file
+        raise SamebitsError(f"{path}: expected an .npz file of numbers, got: {error}") from None
+    return Dataset(arrays, "local file", str(path), [])
+
+
+def _unpacked(path: Path, name: str, scratch: Path) -> np.ndarray:
+    """One array of an archive, unpacked to the disk: it may be larger than the memory.
+
+    The file has no name any more when this returns, and goes with the array.
+    """
+    canonical.remove_halves(scratch / UNPACKED)
+    with tempfile.NamedTemporaryFile(dir=scratch, prefix=f".{UNPACKED}.") as file:
+        with canonical.naming(scratch), zipfile.ZipFile(path) as archive:
+            member = name if name in archive.namelist() else f"{name}.npy"
+            with archive.open(member) as source:
+                shutil.copyfileobj(source, file, _BLOCK)
+            file.flush()
+        array: np.ndarray = np.load(file.name, mmap_mode="r", allow_pickle=False)
+        return array
+
+
+def _synthetic(config: Mapping[str, Any]) -> Dataset:
+    """Class prototypes and noise. RandomState's stream is frozen for good (NumPy's NEP 19)."""
+    random = np.random.RandomState(config["seed"])
+    shape = tuple(config["shape"])
+    prototypes = random.randint(0, 128, (config["classes"], *shape), np.uint8)
+    labels = random.randint(0, config["classes"], config["samples"], np.uint8)
+    noise = random.randint(0, 128, (config["samples"], *shape), np.uint8)
+    arrays = {"x_train": prototypes[labels] + noise, "y_train": labels}
+    return Dataset(arrays, "generated", f"seed {config['seed']}", [])
+
+
+def _problems(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> list[str]:
+    """What keeps the arrays from being trained on, each with the key that says otherwise."""
+    problems = []
+    for part in sorted({name.partition("_")[2] for name in arrays}):
+        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
+        if x.dtype.kind not in "biuf" or y.dtype.kind not in "biuf":
+            problems.append(f"expected arrays of numbers, got x {x.dtype} and y {y.dtype}")
+        elif x.ndim == 0 or y.ndim == 0 or len(x) == 0 or len(x) != len(y):
+            rows = f"x {list(x.shape)} and y {list(y.shape)}"
+            problems.append(f"expected as many rows of x as of y, at least one; got {rows}")
+        else:
+            problems += _shape_problems(x, config) + _label_problems(y, config)
+    return problems
+
+
+def _shape_problems(x: np.ndarray, config: Mapping[str, Any]) -> list[str]:
+    expected = config["shape"]
+    if expected is None or list(x.shape[1:]) == list(expected):
+        return []
+    return [f"data.shape: expected samples of shape {expected}, got {list(x.shape[1:])}"]
+
+
+def _label_problems(y: np.ndarray, config: Mapping[str, Any]) -> list[str]:
+    classes = config["classes"]
+    if classes is None:
+        return []
+    wrong = np.flatnonzero((y < 0) | (y >= classes) | (y != np.floor(y)))
+    if not wrong.size:
+        return []
+    first = np.unravel_index(wrong[0], y.shape)
+    return [
+        f"data.classes={classes}: expected labels 0 to {classes - 1}, got {wrong.size} others, "
+        f"the first {y[first]} in row {first[0]}"
+    ]

@@ -1,0 +1,166 @@
+"""One virtual environment from one lock: whole, or not there.
+
+It is built in a folder beside and renamed, so a build that is killed leaves nothing that looks
+whole; a lock on the folder makes a second build of it wait for the first. The kernel gives the
+lock up when the last process that holds it ends, however it ends. uv holds it as well: when its
+parent is killed it works on for a while, and must not do so in what the next build removes.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from samebits.environments import interpreters, uv
+from samebits.errors import SamebitsError
+from samebits.formats import canonical, lockfile
+from samebits.formats.lockfile import Lock
+
+RECORD = "environment.json"
+FORMAT = "samebits-environment-1"
+_BUILD_TOOLS = ("setuptools", "wheel")  # what packages without a wheel are built by
+_MARK = "pyvenv.cfg"  # every virtual environment has it
+_HINT = (
+    "check the network (or the index that UV_DEFAULT_INDEX names), the space on the disk, and "
+    "start again"
+)
+
+
+def build(folder: Path, lock_path: Path, tool: Path) -> bool:
+    """Make ``folder`` the environment that the lock describes; False when it already was.
+
+    ``tool`` is uv. Raises SamebitsError; then nothing of this build stays.
+    """
+    lock = lockfile.read(lock_path)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder) as held:
+        if is_whole(folder, lock_path):
+            return False
+        _check_place(folder)
+        _discard(folder)
+        with canonical.whole_folder(folder) as beside:
+            record = _fill(beside, lock, lock_path, _Uv(tool, held))
+            canonical.write_json(beside / RECORD, record)
+    return True
+
+
+@dataclass(frozen=True)
+class _Uv:
+    """uv, started with the lock on the folder in its hands."""
+
+    tool: Path
+    held: int
+
+    def __call__(self, *arguments: str, hint: str = _HINT) -> str:
+        return uv.run(self.tool, arguments, hint, keep_open=[self.held])
+
+
+def is_whole(folder: Path, lock_path: Path) -> bool:
+    """Whether the folder was built to its end from this lock and its Python still runs."""
+    try:
+        content = canonical.read_json(folder / RECORD)
+    except (FileNotFoundError, NotADirectoryError, SamebitsError):
+        return False
+    return bool(
+        isinstance(content, dict)
+        and content.get("format") == FORMAT
+        and content.get("lock") == canonical.file_digest(lock_path)
+        and _runs(folder / "bin" / "python")
+    )
+
+
+def _runs(python: Path) -> bool:
+    try:
+        interpreters.probe(python)
+    except interpreters.NotUsableError:
+        return False  # the Python it was made from is gone: build again
+    return True
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[int]:
+    """Wait until nobody else builds the folder; yields the descriptor that holds the lock."""
+    with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{folder}: waiting for another process that builds it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
+
+
+def _check_place(folder: Path) -> None:
+    """Raise SamebitsError when something is at the folder's place that was not made here."""
+    files = folder.is_dir() and any(folder.iterdir())  # Snakemake makes it, empty, beforehand
+    if (files and not (folder / _MARK).is_file()) or (folder.exists() and not folder.is_dir()):
+        raise SamebitsError(
+            f"{folder}: expected an environment or nothing there, got other files; move them away "
+            "or choose another --output"
+        )
+
+
+def _discard(folder: Path) -> None:
+    """Remove the folder and what killed builds of it left; nobody builds while the lock is held.
+
+    The folder is renamed first: half removed it could still have its record, and look whole.
+    """
+    if folder.exists():
+        folder.rename(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    for leftover in folder.parent.glob(f".{folder.name}.*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+
+
+def _fill(folder: Path, lock: Lock, lock_path: Path, tool: _Uv) -> dict[str, Any]:
+    base = interpreters.find(lock.python, os.environ, tool.tool)
+    print(f"{len(lock.packages)} packages for Python {base.version} ({base.path})", flush=True)
+    # --relocatable: it is renamed afterwards, and the paths in its scripts must stay right
+    flags = ["--relocatable", "--no-project", "--allow-existing", "--quiet"]
+    tool("venv", *flags, "--python", str(base.path), str(folder))
+    interpreter = folder / "bin" / "python"
+    if lock.from_sdist:
+        _install(tool, interpreter, lock.only(_BUILD_TOOLS))
+    _install(tool, interpreter, lock)
+    _verify(interpreter, lock, lock_path)
+    if not lock.without_dependencies:  # a package without its dependencies never passes
+        tool("pip", "check", "--python", str(interpreter), hint="resolve again: make locks")
+    return {
+        "format": FORMAT,
+        "lock": canonical.file_digest(lock_path),
+        "python": {"version": base.version, "implementation": base.implementation},
+        "uv": tool("--version").strip(),
+        "packages": [asdict(p) for p in sorted(lock.packages, key=lambda p: p.name)],
+    }
+
+
+def _install(tool: _Uv, interpreter: Path, lock: Lock) -> None:
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(lock.text())
+        file.flush()
+        exact = ["--require-hashes", "--no-deps", "--no-build-isolation", "--quiet"]
+        tool("pip", "install", "--python", str(interpreter), *exact, "-r", file.name)
+
+
+def _verify(interpreter: Path, lock: Lock, lock_path: Path) -> None:
+    """The installed packages, as the interpreter itself sees them, are those of the lock."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "
+        "from samebits.training import environment_record as e; "
+        "e.check_lock(Path(sys.argv[2]), e.installed())"
+    )
+    scripts = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [str(interpreter), "-I", "-c", program, str(scripts), str(lock_path)],
+        capture_output=True,
+        text=True,
+        check=False,  # explained below
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["nothing"])[-10:]
+        raise SamebitsError("the new environment is not what its lock says:\n" + "\n".join(last))

@@ -1,0 +1,176 @@
+"""Finding a Python of a wanted minor version, wherever a machine may have one.
+
+Looked at in this order; each candidate is run and asked, since names lie (pyenv's shims exist
+for versions that they then refuse to start):
+
+1. the variable SAMEBITS_PYTHON_<MAJOR>_<MINOR>; when it is set, nothing else is looked at
+2. the running interpreter
+3. PATH: pythonX.Y, python3, python
+4. pyenv's versions
+5. uv: one that it has, or one that it may download (it offers none older than 3.8)
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from samebits.environments import uv as uv_tool
+from samebits.errors import SamebitsError
+
+_ASK = (
+    "import json, platform, sys; print(json.dumps([platform.python_version(), "
+    "platform.python_implementation(), platform.machine()]))"
+)
+_PATIENCE = 30  # seconds that a candidate may take to answer; a cold network disk is slow
+_OLDEST_OF_UV = (3, 8)
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that was run and answered."""
+
+    path: Path
+    version: str  # such as 3.11.7
+    implementation: str
+    machine: str
+
+    @property
+    def minor(self) -> str:
+        """Such as ``3.11``."""
+        return ".".join(self.version.split(".")[:2])
+
+
+class NotUsableError(Exception):
+    """A candidate that is not the wanted Python, and why."""
+
+
+def variable(minor: str) -> str:
+    """The variable that names an interpreter: SAMEBITS_PYTHON_3_7."""
+    return "SAMEBITS_PYTHON_" + minor.replace(".", "_")
+
+
+def probe(path: Path) -> Interpreter:
+    """Run an interpreter and ask what it is. Raises NotUsableError."""
+    try:
+        # -I: neither PYTHONPATH nor the user's site-packages may answer in its place
+        done = subprocess.run(
+            [str(path), "-I", "-c", _ASK],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,  # a refusal is an answer
+        )
+        version, implementation, machine = json.loads(done.stdout)
+    except OSError as error:
+        raise NotUsableError(error.strerror or str(error)) from error
+    except subprocess.TimeoutExpired as error:
+        raise NotUsableError(f"no answer within {_PATIENCE} s") from error
+    except (ValueError, TypeError) as error:
+        said = (done.stderr.strip().splitlines() or ["nothing"])[0]
+        raise NotUsableError(f"did not tell its version; it said: {said}") from error
+    return Interpreter(path, version, implementation, machine)
+
+
+def probe_for(minor: str, path: Path) -> Interpreter:
+    """Run an interpreter that should be CPython ``minor``. Raises NotUsableError."""
+    found = probe(path)
+    if (found.minor, found.implementation) != (minor, "CPython"):
+        raise NotUsableError(f"is {found.implementation} {found.version}")
+    return found
+
+
+def _on_path(minor: str, environ: Mapping[str, str]) -> Iterator[Path]:
+    folders = [folder for folder in environ.get("PATH", "").split(os.pathsep) if folder]
+    for name in (f"python{minor}", "python3", "python"):
+        for folder in folders:
+            if os.access(Path(folder) / name, os.X_OK):
+                yield Path(folder) / name
+
+
+def _natural(path: Path) -> list[int]:
+    """Sorts 3.7.9 before 3.7.16."""
+    return [int(part) for part in path.parents[1].name.split(".") if part.isdigit()]
+
+
+def _pyenv_root(environ: Mapping[str, str]) -> Path:
+    home = Path(environ.get("HOME") or "/nonexistent")
+    return Path(environ.get("PYENV_ROOT") or home / ".pyenv")
+
+
+def _of_pyenv(minor: str, environ: Mapping[str, str]) -> Iterator[Path]:
+    root = _pyenv_root(environ)
+    yield from sorted(root.glob(f"versions/{minor}.*/bin/python{minor}"), key=_natural)[::-1]
+
+
+def _places(minor: str, environ: Mapping[str, str]) -> dict[str, list[Path]]:
+    """Every place but the variable and uv, in order, with the candidates in it, each once."""
+    places = {
+        "the running Python": [Path(sys.executable)],
+        f"PATH (python{minor}, python3, python)": list(_on_path(minor, environ)),
+        f"pyenv ({_pyenv_root(environ)}/versions/{minor}.*)": list(_of_pyenv(minor, environ)),
+    }
+    seen: set[Path] = set()
+    for candidates in places.values():
+        candidates[:] = [path for path in dict.fromkeys(candidates) if path not in seen]
+        seen.update(candidates)
+    return places
+
+
+def _from_uv(minor: str, uv: Path) -> Interpreter:
+    """A Python that uv has, or may download. Raises NotUsableError."""
+    if tuple(map(int, minor.split("."))) < _OLDEST_OF_UV:
+        raise NotUsableError("offers none older than 3.8")
+    here = ["python", "find", "--managed-python", "--no-python-downloads", minor]
+    try:
+        path = uv_tool.run(uv, here, hint="").strip()
+    except SamebitsError:
+        path = _downloaded(minor, uv, here)
+    return probe_for(minor, Path(path))
+
+
+def _downloaded(minor: str, uv: Path, here: list[str]) -> str:
+    try:
+        uv_tool.run(uv, ["python", "install", "--no-bin", minor], hint="")
+        return uv_tool.run(uv, here, hint="").strip()
+    except SamebitsError as error:
+        raise NotUsableError(str(error).strip()) from error
+
+
+def _named(minor: str, named: str) -> Interpreter:
+    """The interpreter that the user's variable names. Raises SamebitsError."""
+    try:
+        return probe_for(minor, Path(named))
+    except NotUsableError as why:
+        raise SamebitsError(
+            f"{variable(minor)}: expected the path of CPython {minor}, got {named}: {why}; "
+            "correct the variable or unset it"
+        ) from why
+
+
+def find(minor: str, environ: Mapping[str, str], uv: Path) -> Interpreter:
+    """CPython of a minor version. Raises SamebitsError that lists every place looked at."""
+    if environ.get(variable(minor)):
+        return _named(minor, environ[variable(minor)])
+    refused = []
+    for place, candidates in _places(minor, environ).items():
+        refused += [] if candidates else [f"  {place}: none"]
+        for path in candidates:
+            try:
+                return probe_for(minor, path)
+            except NotUsableError as why:
+                refused.append(f"  {path}: {why}")
+    try:
+        return _from_uv(minor, uv)
+    except NotUsableError as why:
+        refused.append(f"  uv: {why}")
+    raise SamebitsError(
+        f"expected CPython {minor}, found none. Looked at:\n"
+        f"  {variable(minor)}: not set\n" + "\n".join(refused) + "\n"
+        f"Install Python {minor} (pyenv install {minor}), or name one with {variable(minor)}=PATH, "
+        "or let conda bring it: snakemake --sdm conda"
+    )

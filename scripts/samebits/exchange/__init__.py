@@ -1,0 +1,1 @@
+"""Results described for other programs: RO-Crate and SBOM."""

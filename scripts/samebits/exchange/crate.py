@@ -1,0 +1,266 @@
+"""The results as a Workflow Run RO-Crate: what is here, what it was made from, by what and when.
+
+It conforms to RO-Crate 1.1, Workflow RO-Crate 1.0 and, of the profiles at
+https://w3id.org/ro/wfrun, to Process Run Crate 0.5 and Workflow Run Crate 0.5. Not to Provenance
+Run Crate: that asks for every step's execution, and a certificate records that of trainings only.
+All it says is derived from the certificate, but for the size and digest of the certificate itself
+and of its other faces. The same certificate and files give the same bytes.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rocrate.model.contextentity import ContextEntity
+from rocrate.model.entity import Entity
+from rocrate.rocrate import ROCrate
+
+from samebits.errors import SamebitsError, all_problems
+from samebits.formats import canonical
+
+_PROFILES = {
+    "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
+    "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
+}
+_TERMS = "https://w3id.org/ro/terms/workflow-run/context"  # has sha256
+_FORMATS = {
+    ".cdx.json": "application/vnd.cyclonedx+json",
+    ".json": "application/json",
+    ".html": "text/html",
+    ".svg": "image/svg+xml",
+    ".zip": "application/zip",
+}
+_INSIDE = ("config.json", "train/", "compare/")  # evidence that lies in the results' folder
+SNAKEFILE = "Snakefile"  # as the certificate names it
+WORKFLOW = "workflow.smk"  # its copy, under a name that Snakemake does not take up by itself
+_CLOCK = "clock"  # a run under a shifted clock does not know when it started
+
+
+@dataclass(frozen=True)
+class Face:
+    """A file that was made from the certificate, or from a ``lock`` that it names."""
+
+    path: Path
+    description: str
+    lock: str | None = None
+
+
+def describe(path: Path, folder: Path, faces: Sequence[Face]) -> str:
+    """The text of ``ro-crate-metadata.json`` for the results in a folder, by their certificate.
+
+    The folder must hold what the certificate names: see ``refuse_changed``; and a copy of the
+    Snakefile.
+    """
+    certificate = canonical.read_json(path)
+    report = certificate["report"]
+    crate = ROCrate(version="1.1")
+    crate.metadata.extra_contexts.append(_TERMS)
+    inputs = list(_inputs(crate, report))
+    results = list(_evidence(crate, report, folder))
+    results.append(_faces(crate, folder, path, faces))
+    workflow = _workflow(crate, folder, report)
+    action = _action(crate, certificate, workflow)
+    action["object"] = inputs + [entity for entity in results if entity.id == "config.json"]
+    action["result"] = [entity for entity in results if entity.id != "config.json"]
+    _describe_root(crate, certificate, action)
+    return (
+        json.dumps(crate.metadata.generate(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    )
+
+
+def known_digests(report: Mapping[str, Any]) -> dict[str, str]:
+    """The digests that a report has of files, by name."""
+    named = [*report["evidence"], *report["dependencies"]]
+    return {item["name"]: item["sha256"] for item in named if item["sha256"]}
+
+
+def _describe_root(crate: ROCrate, certificate: Mapping[str, Any], action: Entity) -> None:
+    report, root = certificate["report"], crate.root_dataset
+    verdict, name = report["verdict"], report["experiment"]["name"]
+    root["name"] = f"{name}: {verdict}{_unsigned(certificate)}"
+    root["description"] = (
+        f"What samebits found of the experiment {name}: {verdict}{_unsigned(certificate)}. Under "
+        "which conditions, and on which evidence, is in certificate.json."
+    )
+    root["datePublished"] = report["issued"]
+    # Workflow RO-Crate 1.0 wants a licence. Nobody gave one, and this says so.
+    root["license"] = _add(
+        crate,
+        "#licence",
+        "CreativeWork",
+        name="No licence stated",
+        description="Whoever issued the certificate did not say how these results may be used.",
+    )
+    for url, title in _PROFILES.items():
+        version = url.rpartition("/")[2]
+        profile = _add(crate, url, "CreativeWork", name=title, version=version)
+        root.append_to("conformsTo", profile)
+    root["mentions"] = action
+
+
+def _unsigned(certificate: Mapping[str, Any]) -> str:
+    return ", UNSIGNED" if certificate["signature"] == "UNSIGNED" else ""
+
+
+# --- the run -----------------------------------------------------------------------------------
+
+
+def _workflow(crate: ROCrate, folder: Path, report: Mapping[str, Any]) -> Entity:
+    """The Snakefile, whose digest the certificate has."""
+    commit, dirty = report["source"]["commit"], report["source"]["dirty"]
+    words = f"The file Snakefile of samebits at the git commit {commit}"
+    if commit is None:
+        words = "The file Snakefile of samebits, of a commit that is not known"
+    elif dirty is not False:
+        words += ", with changes that are in no commit"
+    properties = {
+        "name": SNAKEFILE,
+        "description": words + ".",
+        "encodingFormat": "text/plain",
+        "sha256": canonical.file_digest(folder / WORKFLOW),
+        "contentSize": str((folder / WORKFLOW).stat().st_size),
+    }
+    properties |= {"version": commit} if commit is not None and dirty is False else {}
+    return crate.add_workflow(
+        dest_path=WORKFLOW, main=True, lang="snakemake", properties=properties
+    )
+
+
+def _action(crate: ROCrate, certificate: Mapping[str, Any], workflow: Entity) -> Entity:
+    report = certificate["report"]
+    repeat = "; ".join(report["how_to_repeat"])
+    start = _start(report)
+    return _add(
+        crate,
+        uuid.uuid5(uuid.NAMESPACE_OID, canonical.digest(report)).urn,
+        "CreateAction",
+        name=f"Training, comparison and certification of {report['experiment']['name']}",
+        description="It starts with the first training and ends with the certificate."
+        + (f" To repeat it: {repeat}" if repeat else ""),
+        instrument=workflow,
+        agent=_issuer(crate, certificate),
+        endTime=report["issued"],
+        actionStatus="http://schema.org/CompletedActionStatus",
+        **({"startTime": start} if start else {}),
+    )
+
+
+def _start(report: Mapping[str, Any]) -> str | None:
+    """When the first training started, as far as runs know the time."""
+    records = filter(None, report["records"]["runs"].values())
+    return min(
+        (
+            record["timing"]["started"]
+            for record in records
+            if "timing" in record and _CLOCK not in record["variations"]["applied"]
+        ),
+        default=None,
+    )
+
+
+def _issuer(crate: ROCrate, certificate: Mapping[str, Any]) -> Entity:
+    """Who vouches for the run: a key, which tells no person from an organization, or nobody."""
+    keyid = certificate["report"]["issuer"]["keyid"]
+    if keyid is None or certificate["signature"] == "UNSIGNED":
+        words = "Nobody signed the certificate; who ran the workflow is not known."
+        return _add(crate, "#issuer", "Thing", name="UNSIGNED", description=words)
+    words = "Who holds this key, by the SHA-256 of its public half (DER), signed the certificate."
+    return _add(crate, "#issuer", "Thing", name=f"key {keyid}", identifier=keyid, description=words)
+
+
+# --- what went in and what came out ---------------------------------------------------------------
+
+
+def _inputs(crate: ROCrate, report: Mapping[str, Any]) -> Iterator[Entity]:
+    """The data, and the files that lie elsewhere: all by digest."""
+    load = report["records"]["load"]
+    if load is not None:
+        source = load["source"]
+        yield _add(
+            crate,
+            "#dataset",
+            "CreativeWork",
+            name=load["dataset"],
+            identifier=load["digest"],
+            description="The data that was trained on; its identifier is the SHA-256 of the list "
+            f"of its arrays. From a {source['kind']}: {source['where']}.",
+        )
+    for name, digest in sorted(known_digests(report).items()):
+        if not name.startswith(_INSIDE) and name != SNAKEFILE:
+            yield _add(crate, f"#{name}", "CreativeWork", name=name, sha256=digest)
+
+
+def _evidence(crate: ROCrate, report: Mapping[str, Any], folder: Path) -> Iterator[Entity]:
+    """The evidence in the folder; a run's files are parts of the run's folder."""
+    folders: dict[str, Entity] = {}
+    for name in _present(report):
+        file = _file(crate, folder, folder / name, f"Evidence of the certificate: {name}")
+        run = name.split("/")[1] if name.startswith("train/") else None
+        if run is None:
+            yield file
+        elif run not in folders:
+            folders[run] = _run(crate, report, run)
+            yield folders[run]
+        if run is not None:
+            folders[run].append_to("hasPart", file)
+
+
+def _run(crate: ROCrate, report: Mapping[str, Any], run: str) -> Entity:
+    record = report["records"]["runs"].get(run)
+    status = record["status"] if record else "without a valid record"
+    description = f"The training {run}: {status}. Arrays are named by the index beside them."
+    properties = {"name": f"training {run}", "description": description}
+    return crate.add_dataset(dest_path=f"train/{run}", properties=properties)
+
+
+def _faces(crate: ROCrate, folder: Path, certificate: Path, faces: Sequence[Face]) -> Entity:
+    """The certificate, which the run ends with, and what was made from it afterwards."""
+    issued = _file(crate, folder, certificate, "What was found, under what, on which evidence.")
+    for face in sorted(faces, key=lambda face: face.path):
+        file = _file(crate, folder, face.path, face.description)
+        file["isBasedOn"] = {"@id": f"#{face.lock}"} if face.lock else issued
+    return issued
+
+
+def _file(crate: ROCrate, folder: Path, path: Path, description: str) -> Entity:
+    name = path.resolve().relative_to(folder.resolve()).as_posix()
+    form = next((form for end, form in _FORMATS.items() if name.endswith(end)), None)
+    properties = {
+        "name": name,
+        "description": description,
+        "sha256": canonical.file_digest(path),
+        "contentSize": str(path.stat().st_size),
+    }
+    properties |= {"encodingFormat": form} if form else {}
+    return crate.add_file(dest_path=name, properties=properties)
+
+
+def _add(crate: ROCrate, entity: str, kind: str, /, **properties: Any) -> Entity:
+    return crate.add(ContextEntity(crate, entity, {"@type": kind} | properties))
+
+
+# --- what must hold ----------------------------------------------------------------------------
+
+
+def _present(report: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of the evidence that should lie in the results' folder, by name."""
+    known = [(item["name"], item["sha256"]) for item in report["evidence"]]
+    return {name: digest for name, digest in known if digest and name.startswith(_INSIDE)}
+
+
+def refuse_changed(report: Mapping[str, Any], folder: Path) -> None:
+    """Raise SamebitsError when evidence is not in the folder as the report names it."""
+    problems = []
+    for name, digest in _present(report).items():
+        path = folder / name
+        found = canonical.file_digest(path) if path.is_file() else "no such file"
+        if found != digest:
+            problems.append(f"{path}: expected sha256 {digest}, got {found}")
+    if problems:
+        raise SamebitsError(
+            all_problems(problems) + "\nthe results are not what was certified: certify them again"
+        )

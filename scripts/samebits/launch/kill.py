@@ -1,0 +1,80 @@
+"""Kill a run with SIGKILL at a random moment after its first checkpoint, and before its end.
+
+The moment is random on purpose: it must not matter. Drawn are the checkpoint to wait for and, since
+nobody knows how long an epoch takes, a wait whose every order of magnitude is as likely. It
+ends when the last checkpoint is there. A run that was quicker was not interrupted, and says so.
+
+Runs on Python 3.7 to 3.13 with the standard library alone.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+PLANNED = "not yet"
+_SHORTEST = 0.001  # seconds of a wait
+_RANDOM = random.SystemRandom()
+
+
+class Interruption:
+    """One kill of one process, which writes numbered folders into ``folder``, ``last`` at most."""
+
+    def __init__(self, folder: Path, last: int) -> None:
+        """Draw the moment."""
+        self.done: list[int] = []  # after which epochs it was killed
+        self._folder, self._last = folder, last
+        self._awaited = _RANDOM.randint(1, max(1, last - 1))
+
+    def watch(self, process: subprocess.Popen[bytes]) -> None:
+        """From now on, in the background, until the process has ended."""
+        threading.Thread(target=self._watch, args=(process,), daemon=True).start()
+
+    def says(self) -> str:
+        """What was done, for the record."""
+        if not self.done:
+            return PLANNED
+        return f"killed once, after epoch {self.done[0]}"
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        started = time.monotonic()
+        while self._newest() < self._awaited and process.poll() is None:
+            _nap(started)
+        longest = max(_SHORTEST, time.monotonic() - started)
+        wait = math.exp(_RANDOM.uniform(math.log(_SHORTEST), math.log(longest)))
+        end = time.monotonic() + wait
+        while time.monotonic() < end and self._newest() < self._last and process.poll() is None:
+            _nap(started, end)
+        newest = self._newest()
+        if process.poll() is None:
+            self.done.append(newest)
+            process.kill()
+
+    def _newest(self) -> int:
+        try:
+            names = os.listdir(str(self._folder))
+        except FileNotFoundError:
+            return 0
+        return max([int(name) for name in names if name.isdigit()] or [0])
+
+
+def _nap(started: float, end: float = math.inf) -> None:
+    """Long enough to cost nothing, short beside the time that the process has run."""
+    now = time.monotonic()
+    time.sleep(max(0.0, min(1.0, 0.001 + (now - started) / 500, end - now)))
+
+
+def value_after(flag: str, command: Sequence[str]) -> str:
+    """What a command line says after a flag; empty: nothing."""
+    return next((command[i + 1] for i, word in enumerate(command[:-1]) if word == flag), "")
+
+
+def last_epoch(config: Mapping[str, Any], command: Sequence[str]) -> int:
+    """How many epochs a run trains."""
+    return int(value_after("--epochs", command) or config["trainer"]["epochs"])

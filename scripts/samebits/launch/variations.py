@@ -1,0 +1,331 @@
+"""What a run can be started with that must not matter: each variation, defined once.
+
+A variation changes one thing about a process that is about to be started. What this machine
+cannot do is not an error: it is recorded as not tried, with the reason in plain words. Neither
+reasons nor values name a folder or the host. Nothing that a variation made outlives the run.
+Runs on Python 3.7 to 3.13.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Mapping, NamedTuple
+
+from samebits.launch import disorderfs, faketime, kill, links, namespaces
+from samebits.training import surroundings
+
+VARIABLE = "SAMEBITS_VARIATIONS"
+
+_ZONES = "/usr/share/zoneinfo"
+_SOURCES = "--source-path"  # the flag that tells a script where the user's own code lies
+_CONFIG, _CHECKPOINTS = "--config", "--checkpoints"  # flags of train.py
+_HOST_NAME = "samebits-varied"
+_PADDING = 4099  # bytes that shift the stack by more than a page
+# Ends with the launcher, whatever ended that: it then has another parent.
+_BUSY = """
+import os, sys
+os.sched_setaffinity(0, {int(sys.argv[2])})
+while os.getppid() == int(sys.argv[3]):
+    for _ in range(100000):
+        pass
+"""
+
+
+class NotTriedError(Exception):
+    """This machine cannot do a variation; the message says why."""
+
+
+@dataclass
+class Start:
+    """A process that is about to be started, as the variations change it."""
+
+    command: list[str]
+    environ: dict[str, str]
+    ends: ExitStack  # called when the process has ended
+    folder: str = field(default_factory=os.getcwd)  # its working folder
+    in_child: list[Callable[[], Any]] = field(default_factory=list)  # between fork and exec
+    interrupt: kill.Interruption | None = None  # killed by it, it is started again
+
+
+def _time_zone(start: Start, _: str) -> str:
+    choices = [("Pacific/Kiritimati", "<+14>-14", 14), ("Pacific/Pago_Pago", "<-11>11", -11)]
+    name, rule, _hours = next(c for c in choices if c[2] * 3600 != -time.timezone)
+    # Where the zone files are missing, the C library takes the rule itself.
+    start.environ["TZ"] = name if os.path.isfile(os.path.join(_ZONES, name)) else rule
+    return start.environ["TZ"]
+
+
+def _locale(start: Start, _: str) -> str:
+    installed = _words(_tool("locale", "libc-bin"), "-a")
+    name = other_locale(surroundings.locale(start.environ), installed)
+    if not name:
+        raise NotTriedError("no other locale is installed")
+    start.environ.update(LC_ALL=name, LANG=name, LANGUAGE=name.partition(".")[0])
+    return name
+
+
+def other_locale(present: str, installed: list[str]) -> str:
+    """Another language if there is one, else C or C.UTF-8; empty when there is no other.
+
+    Only with UTF-8: the encoding decides whether a program can read its texts at all.
+    """
+    usable = [n for n in sorted(installed) if n == "C" or _plain(n).endswith(".utf8")]
+    others = [n for n in usable if _plain(n) != _plain(present)]
+    others.sort(key=lambda name: _language(name) in ("c", _language(present)))
+    return others[0] if others else ""
+
+
+def _plain(name: str) -> str:
+    """A locale's name as ``locale -a`` and users write it differently."""
+    return "c" if name == "POSIX" else name.lower().replace("-", "")
+
+
+def _language(name: str) -> str:
+    return _plain(name).partition(".")[0].partition("_")[0]
+
+
+def _home(start: Start, _: str) -> str:
+    old, new = start.environ.get("HOME", ""), _temporary(start)
+    for name, value in list(start.environ.items()):
+        if name.startswith("XDG_") and old and Path(old) in [Path(value), *Path(value).parents]:
+            del start.environ[name]
+    start.environ["HOME"] = new
+    return "an empty one"
+
+
+def _folder(start: Start, _: str) -> str:
+    real, new = start.folder, tempfile.mkdtemp(prefix="samebits-")
+    start.ends.callback(links.leave, new, real)
+    links.make(real, new)
+    start.command = links.from_elsewhere(start.command)
+    start.folder = new
+    return "one of links to its entries"
+
+
+def _umask(start: Start, _: str) -> str:
+    other = 0o022 if surroundings.umask() == 0o027 else 0o027
+    start.in_child.append(lambda: os.umask(other))
+    return f"{other:03o}"
+
+
+def _variables(start: Start, _: str) -> str:
+    start.environ.update(SAMEBITS_EXTRA="1", SAMEBITS_PADDING="x" * _PADDING)
+    return f"2 more, of {_PADDING} bytes"
+
+
+def _host_name(start: Start, _: str) -> str:
+    name = _HOST_NAME + ("-2" if os.uname().nodename == _HOST_NAME else "")
+    _permit(lambda: namespaces.set_host_name(name), "a host name of its own")
+    start.in_child.append(lambda: namespaces.set_host_name(name))
+    return name
+
+
+def _aslr(start: Start, _: str) -> str:
+    if not namespaces.randomised():
+        raise NotTriedError("address space randomisation is off on this machine")
+    _permit(namespaces.fix_addresses, "fixed addresses")
+    start.in_child.append(namespaces.fix_addresses)
+    return "off"
+
+
+def _cpus(start: Start, _: str) -> str:
+    available = os.sched_getaffinity(0)
+    if len(available) == 1:
+        raise NotTriedError("only one CPU is available")
+    start.in_child.append(lambda: os.sched_setaffinity(0, {max(available)}))
+    return "1"
+
+
+def _clock(start: Start, _: str) -> str:
+    start.ends.callback(faketime.remove_shared, faketime.shared())
+    found = faketime.variables(_tool("faketime", "faketime"), _temporary(start))
+    if not found:
+        raise NotTriedError("faketime does not work with this Python")
+    start.environ.update(found)
+    return faketime.SHIFT
+
+
+def _contention(start: Start, _: str) -> str:
+    available = sorted(os.sched_getaffinity(0))
+    for cpu in available:
+        command = [sys.executable, "-S", "-c", _BUSY, surroundings.BUSY, str(cpu), str(os.getpid())]
+        busy = subprocess.Popen(command, start_new_session=True)  # Ctrl-C is for the script
+        start.ends.callback(busy.wait)
+        start.ends.callback(busy.kill)
+    return f"{len(available)} busy processes"
+
+
+def _directory_order(start: Start, _: str) -> str:
+    tool = _tool("disorderfs", "disorderfs")
+    # The environment's own files are left as they are: their digests are checked, and every
+    # import would take twice as long.
+    folders = disorderfs.topmost([os.getcwd(), start.folder, *_after(_SOURCES, start.command)])
+    try:
+        mounts = disorderfs.mount(tool, folders, start.ends)
+    except OSError as error:
+        raise NotTriedError(str(error)) from error
+    user, environment = namespaces.ids(), os.path.realpath(sys.prefix)
+    # First: a host name of its own may take a user namespace, from which these cannot be joined.
+    start.in_child.insert(0, lambda: disorderfs.join(mounts, user, environment, start.folder))
+    return "reversed"
+
+
+def _after(flag: str, command: list[str]) -> list[str]:
+    return [command[i + 1] for i, word in enumerate(command[:-1]) if word == flag]
+
+
+def _hash_seed(start: Start, _: str) -> str:
+    given = start.environ.get("PYTHONHASHSEED", "")
+    seed = (int(given) + 1) % 2**32 if given.isdigit() else 1
+    start.environ["PYTHONHASHSEED"] = str(seed)
+    return str(seed)
+
+
+def _cpu(start: Start, model: str) -> str:
+    qemu = _tool("qemu-x86_64", "qemu-user")
+    if model not in _words(qemu, "-cpu", "help"):
+        raise NotTriedError("qemu-x86_64 does not know this CPU")
+    prefix = [qemu, "-cpu", model]
+    preloaded = start.environ.pop("LD_PRELOAD", None)
+    if preloaded:  # by the emulated program alone, or the clock is shifted twice
+        prefix += ["-E", "LD_PRELOAD=" + preloaded]
+    start.command = prefix + start.command
+    return model
+
+
+def _deployment(start: Start, _: str) -> str:
+    """The caller chose the interpreter: uv's, although conda has activated its own."""
+    if "CONDA_PREFIX" not in start.environ or surroundings.deployment() == "conda":
+        raise NotTriedError("uv alone made the environments; with --sdm conda there are two")
+    return surroundings.deployment()
+
+
+def _node(start: Start, _: str) -> str:
+    """The scheduler was asked for nodes on which the control is not; the run sees which it got."""
+    if "SLURM_JOB_ID" not in start.environ:
+        raise NotTriedError("no scheduler chose a node; with --profile profiles/slurm Slurm does")
+    return "another one"
+
+
+def _interrupt(start: Start, _: str) -> str:
+    config = Path(kill.value_after(_CONFIG, start.command) or os.devnull)
+    folder = kill.value_after(_CHECKPOINTS, start.command)
+    content = json.loads(config.read_text(encoding="utf-8") or "{}")
+    if not folder or content.get("trainer", {}).get("checkpoint") != "epoch":
+        raise NotTriedError("without trainer.checkpoint=epoch there is nothing to go on from")
+    last = kill.last_epoch(content, start.command)
+    # From the launcher's own working folder, whatever the process has.
+    start.interrupt = kill.Interruption(Path(os.path.abspath(folder)), last)
+    return start.interrupt.says()
+
+
+class _Variation(NamedTuple):
+    title: str
+    apply: Callable[[Start, str], str]  # returns the new value; raises NotTriedError
+
+
+# In this order they are applied: directory_order comes after folder, cpu after clock.
+_ALL: dict[str, _Variation] = {
+    "time_zone": _Variation("time zone", _time_zone),
+    "locale": _Variation("locale", _locale),
+    "home": _Variation("home folder", _home),
+    "folder": _Variation("working folder", _folder),
+    "umask": _Variation("umask", _umask),
+    "variables": _Variation("extra environment variables", _variables),
+    "host_name": _Variation("host name", _host_name),
+    "aslr": _Variation("address space randomisation", _aslr),
+    "cpus": _Variation("number of CPUs", _cpus),
+    "clock": _Variation("clock", _clock),
+    "contention": _Variation("CPU contention", _contention),
+    "directory_order": _Variation("order of directory entries", _directory_order),
+    "hash_seed": _Variation("hash seed", _hash_seed),
+    "cpu": _Variation("CPU", _cpu),
+    "deployment": _Variation("deployment", _deployment),
+    "node": _Variation("node", _node),
+    "interrupt": _Variation("kill and resume", _interrupt),
+}
+TITLES: dict[str, str] = {name: variation.title for name, variation in _ALL.items()}
+# Variables that change results (see strays) and that a variation sets on purpose.
+_STRAYS = {"clock": "LD_PRELOAD", "hash_seed": "PYTHONHASHSEED"}
+_WITH_VALUE = ("cpu",)
+
+
+def of_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What the launcher says that it varied: ``applied`` and ``not_tried``, each name: text."""
+    found = json.loads(environ.get(VARIABLE, "{}"))
+    return {key: dict(found.get(key, {})) for key in ("applied", "not_tried")}
+
+
+def variables(applied: Mapping[str, str]) -> set[str]:
+    """The names of the stray variables that these variations set on purpose."""
+    return {_STRAYS[name] for name in applied if name in _STRAYS}
+
+
+def parse(given: list[str]) -> dict[str, str]:
+    """``NAME[=VALUE]`` as name: value. Raises ValueError that says what is wrong."""
+    asked = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        if name not in _ALL:
+            raise ValueError("expected one of {}, got {!r}".format(", ".join(_ALL), name))
+        if bool(value) != (name in _WITH_VALUE):
+            form = "{}=MODEL" if name in _WITH_VALUE else "{} without a value"
+            raise ValueError(f"expected {form.format(name)}, got {text!r}")
+        asked[name] = value
+    return asked
+
+
+def apply(start: Start, asked: Mapping[str, str]) -> None:
+    """Change a start as asked, and tell the process what was varied and what could not be."""
+    applied, not_tried = {}, {}
+    for name in [name for name in _ALL if name in asked]:
+        try:
+            applied[name] = _ALL[name].apply(start, asked[name])
+        except NotTriedError as reason:
+            not_tried[name] = str(reason)
+    told = {"applied": applied, "not_tried": not_tried}
+    start.environ[VARIABLE] = json.dumps(told, sort_keys=True)
+
+
+def tell_interruption(start: Start) -> None:
+    """Tell the process that is started again how often, and when, it was killed."""
+    told = json.loads(start.environ[VARIABLE])
+    if start.interrupt is not None:
+        told["applied"]["interrupt"] = start.interrupt.says()
+    start.environ[VARIABLE] = json.dumps(told, sort_keys=True)
+
+
+def _tool(name: str, package: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise NotTriedError(f"{name} is not installed (Debian package {package})")
+    return path
+
+
+def _words(*command: str) -> list[str]:
+    """What a tool prints; nothing when it does not run. QEMU's help ends with exit code 1."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return done.stdout.decode("utf-8", "replace").split()
+
+
+def _permit(action: Callable[[], None], what: str) -> None:
+    """Raise NotTriedError when the kernel refuses an action."""
+    refused = namespaces.attempt(action)
+    if refused:
+        raise NotTriedError(f"{what} is not permitted here ({refused})")
+
+
+def _temporary(start: Start) -> str:
+    """A fresh folder that is removed with all its contents when the process has ended."""
+    folder = tempfile.mkdtemp(prefix="samebits-")
+    start.ends.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -1,0 +1,1 @@
+"""HTML pages, charts, badge and terminal summary, made from certificates."""

@@ -1,0 +1,257 @@
+"""The certificate as one HTML page. It knows the certificate's JSON and nothing else."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Template
+
+from samebits.comparison import suspected
+from samebits.formats import canonical, history, states
+from samebits.formats.names import (
+    INCONCLUSIVE,
+    NOT_REPRODUCIBLE,
+    REPRODUCIBLE,
+    UNSUPPORTED,
+    WITHIN_TOLERANCE,
+)
+from samebits.pages import divergence_drawing, drawing, page_facts, page_trust, templates, wording
+from samebits.pages import runs as compared
+from samebits.pages.runs import Compared
+
+Report = Mapping[str, Any]
+
+TEMPLATE = Path(__file__).parent / "templates" / "certificate.html.j2"
+
+# Verdict: its style, and the headline. The sign beside it is in the template.
+_FACES = {
+    REPRODUCIBLE: ("good", "Reproducible"),
+    WITHIN_TOLERANCE: ("near", "Equal within tolerance"),
+    NOT_REPRODUCIBLE: ("bad", "Not reproducible"),
+    UNSUPPORTED: ("unsupported", "Unsupported"),
+    INCONCLUSIVE: ("open", "Inconclusive"),
+}
+_MOST_CURVES = 4  # runs
+_NOT_TRIED, _COMPLETED = "not tried", "completed"
+_OUTCOMES = ("different bits", "same bits", _NOT_TRIED)  # in the order of their interest
+
+
+def render(certificate: Mapping[str, Any]) -> str:
+    """The page. Whatever the certificate quotes is escaped."""
+    content = _of_report(certificate["report"]) | page_trust.content(certificate)
+    return _template().render(
+        content | {"certificate": certificate, "digest": canonical.digest(certificate)}
+    )
+
+
+@cache
+def _template() -> Template:
+    filters = {
+        "said": page_facts.said,
+        "seen": page_facts.seen,
+        "few": wording.few,
+        "exact": drawing.number,
+        "pretty": _pretty,
+        "at_step": wording.at_step,
+        "suspected_kernels": suspected.kernels,
+    }
+    return templates.template(TEMPLATE, filters)
+
+
+def _of_report(report: Report) -> dict[str, Any]:
+    style, headline = _FACES[report["verdict"]]
+    runs = compared.compared(report)
+    names = _names(report, runs)
+    histories = _histories(report, runs)
+    differences, more = compared.differences(runs)
+    drawn, listed = compared.partings(runs)
+    return {
+        "report": report,
+        "style": style,
+        "headline": headline,
+        "statement": wording.statement(report),
+        "shows": list(wording.shows(report)),
+        "limits": list(wording.limits(report)),
+        "drawn": list(histories),
+        "rays": drawing.rays(report["experiment"]["digest"]),
+        "standing": list(_standing(report)),
+        "summary": list(_summary(report)),
+        "artefacts": list(compared.artefacts(runs)),
+        "counted": compared.counted(runs),
+        "varied": list(_varied(report, runs)),
+        "pins": list(_pins(report)),
+        "partings": drawn,
+        "more_partings": listed,
+        "differences": differences,
+        "more_differences": more,
+        "self_checks": compared.self_checks(report),
+        "canaries": compared.canaries(report),
+        "panels": drawing.panels(histories) if histories else (),
+        "last": list(_last_epoch(histories)),
+        "frame": drawing,
+        "part_frame": divergence_drawing,
+        "checkpoints": states.commitment(report),
+        "settings": list(page_facts.settings(report, names)),
+        "differed": list(page_facts.differed(report, names)),
+        "timing": list(page_facts.timing(report, names)),
+    }
+
+
+def _names(report: Report, runs: Sequence[Compared]) -> list[str]:
+    """All runs, as they were compared, whatever the order in which the certificate has them."""
+    known = sorted(report["records"]["runs"])
+    order = dict.fromkeys(name for run in runs for name in (run.control, run.run))
+    return [name for name in order if name in known] + [n for n in known if n not in order]
+
+
+# --- the first screen ------------------------------------------------------------------------
+
+
+def _standing(report: Report) -> Iterator[tuple[str, str]]:
+    """Under what the verdict holds, in a few words each, the most important first."""
+    verdict, scope = report["verdict"], report["scope"]
+    if scope["within"]:
+        yield from _distances(report)
+    if verdict in (NOT_REPRODUCIBLE, WITHIN_TOLERANCE):
+        yield "Depends on", ", ".join(scope["depends_on"]) or _UNKNOWN[scope["repeatable"]]
+        yield "Repeatable", _REPEATABLE[scope["repeatable"]]
+    elif scope["conditions"]:
+        yield "Only with these pinned", ", ".join(scope["conditions"])
+    names: dict[str, dict[str, None]] = {outcome: {} for outcome in _OUTCOMES}
+    for variation in scope["variations"]:
+        names[variation["outcome"]][variation["what"]] = None
+    if names["same bits"]:
+        yield "Did not matter", ", ".join(names["same bits"])
+    elif verdict == REPRODUCIBLE:
+        yield "Varied", "nothing: the runs were started under the same conditions"
+    missed = [what for what in names[_NOT_TRIED] if what not in names["same bits"]]
+    if missed:
+        yield "Not tried", ", ".join(missed)
+
+
+# What the bits depend on when nothing that was varied alone changes them.
+_UNKNOWN = {
+    True: "nothing that was varied alone",
+    False: "something that changes by itself from run to run",
+    None: "not known",
+}
+_REPEATABLE = {
+    True: "yes, under identical conditions",
+    False: "no, not even under identical conditions",
+    None: "not tried",
+}
+
+
+def _distances(report: Report) -> Iterator[tuple[str, str]]:
+    within = report["scope"]["within"]
+    yield (
+        "Largest difference",
+        f"{within['absolute']:.3g}; {within['ulp']:,} ULP in weights and optimizer state",
+    )
+    asked = (report["experiment"]["config"] or {}).get("protocol", {}).get("tolerance")
+    if asked:
+        ulp = "" if asked.get("ulp") is None else f" and {asked['ulp']:,} ULP"
+        yield "Asked for", f"at most {asked['absolute']:.3g}{ulp}"
+
+
+def _summary(report: Report) -> Iterator[tuple[str, str]]:
+    """What a reader wants to know next."""
+    config, load = report["experiment"]["config"], report["records"]["load"]
+    yield "Experiment", report["experiment"]["name"]
+    if config is not None:
+        yield "Model", str(config["model"].get("option", config["model"].get("_target_")))
+        yield "Framework", f"TensorFlow {config['framework'].get('tensorflow')}"
+        yield "Determinism", str(config["determinism"].get("option"))
+        yield "Seed", page_facts.said(config["seed"])
+    if load is not None:
+        yield "Data", load["dataset"]
+    yield "Runs", _counted(report["records"]["runs"], config)
+    yield "Source", _source(report["source"])
+
+
+def _source(source: Mapping[str, Any]) -> str:
+    """The commit, as short as people quote it; all of it is further down."""
+    if source["commit"] is None:
+        return "commit not known"
+    return f"{source['commit'][:12]}{', with changes' if source['dirty'] else ''}"
+
+
+def _counted(records: Mapping[str, Any], config: Any) -> str:
+    """How many runs, by which protocol, and how many of them ended otherwise."""
+    status = [record["status"] if record else "without a record" for record in records.values()]
+    notes = [str(config["protocol"]["option"])] if config and "option" in config["protocol"] else []
+    for other in sorted(set(status)):
+        if other != _COMPLETED:
+            notes.append(f"{status.count(other)} {other}")
+    return f"{len(records)} ({', '.join(notes)})" if notes else str(len(records))
+
+
+# --- what was varied and lifted ----------------------------------------------------------------
+
+
+def _varied(report: Report, runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
+    """What was varied together in one run, then what was varied alone."""
+    variations = report["scope"]["variations"]
+    alone, unvaried = list[dict[str, Any]](), list[dict[str, Any]]()
+    for run in runs if variations else ():
+        rows = [variation for variation in variations if variation["run"] == run.run]
+        if len(rows) > 1:
+            outcome = "different bits" if run.differs else "same bits"
+            yield {"run": run.run, "outcome": outcome if run.changed else _NOT_TRIED, "rows": rows}
+        elif rows:
+            alone += rows
+        elif not run.lifted:
+            unvaried.append(_unvaried(run))
+    alone.sort(key=lambda row: _OUTCOMES.index(row["outcome"]))
+    if alone or unvaried:
+        yield {"run": None, "outcome": None, "rows": [*unvaried, *alone]}
+
+
+def _unvaried(run: Compared) -> dict[str, Any]:
+    """A run under identical conditions, as a row among the variations."""
+    outcome = "different bits" if run.differs else "same bits" if run.tried else _NOT_TRIED
+    what = "nothing: identical conditions"
+    row = {"run": run.run, "what": what, "control": "", "value": "", "why": None}
+    return row | {"outcome": outcome}
+
+
+def _pins(report: Report) -> Iterator[dict[str, Any]]:
+    """Each pin that was lifted: what it is pinned to, what it was instead, and what that did."""
+    pinned = {fact["what"]: fact["value"] for fact in report["scope"]["pinned"]}
+    for pin in report["scope"]["pins"]:
+        record = report["records"]["runs"].get(pin["run"]) or {}
+        settings = {s["name"]: s["effective"] for s in record.get("settings", ())}
+        yield pin | {
+            "pinned": page_facts.seen(pinned.get(pin["what"])),
+            "lifted": page_facts.seen(settings.get(pin["what"])),
+        }
+
+
+# --- curves ------------------------------------------------------------------------------------
+
+
+def _histories(report: Report, runs: Sequence[Compared]) -> dict[str, history.History]:
+    """The curves of control and replica, and of the runs that are shown because they differ."""
+    names = sorted(report["histories"])
+    if runs:
+        control = runs[0].control
+        shown = [run.run for run in compared.shown(runs) if run.control == control]
+        names = list(dict.fromkeys([control, runs[0].run, *shown]))
+    return {
+        name: history.from_json(report["histories"][name])
+        for name in names[:_MOST_CURVES]
+        if name in report["histories"]
+    }
+
+
+def _last_epoch(histories: dict[str, history.History]) -> Iterator[dict[str, Any]]:
+    names = dict.fromkeys(name for metrics in histories.values() for name in metrics)
+    for name in names:
+        values = {run: metrics[name][-1:] for run, metrics in histories.items() if name in metrics}
+        yield {"name": name, "values": {run: v[0] for run, v in values.items() if v}}
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)

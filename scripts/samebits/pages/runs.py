@@ -1,0 +1,243 @@
+"""What the page says of runs held against each other, in the order in which it matters.
+
+Control and replica are always shown; of the others those that differ, a few of them in full.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from samebits.comparison import suspected
+from samebits.pages import divergence_drawing, drawing, wording
+
+MOST_SHOWN = 3  # differing runs of which everything is shown; the others are listed
+MOST_DIFFERENCES = 40  # of one run
+MOST_SUSPECTS = 12  # layers in the table of one run
+_FEW_SUSPECTS = 3  # of a run that is listed
+_MEANINGS = {
+    "history": "loss and metrics of every epoch",
+    "weights": "every number that the model learned",
+    "optimizer": "its step count and moments: what training on would start from",
+    "trace": "fingerprints of the weights on the way, and the bits of the loss",
+}
+_COMPLETED, _NOT_TRIED = "completed", "not tried"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run beside its control."""
+
+    control: str
+    run: str
+    status: tuple[str, str]  # of the control and of the run
+    changed: tuple[str, ...]  # titles of what was varied in it
+    lifted: str | None  # title of the pin that was lifted in it
+    result: Mapping[str, Any]
+    record: Mapping[str, Any]  # empty where the certificate has none
+
+    @property
+    def tried(self) -> bool:
+        """Whether it shows anything."""
+        return self.status[0] == _COMPLETED and self.status[1] != _NOT_TRIED
+
+    @property
+    def differs(self) -> bool:
+        """Whether it was tried and has other bits than its control."""
+        return self.tried and not self.result["identical"]
+
+    @property
+    def outcome(self) -> str:
+        """How it came out, in a few words."""
+        if self.status[1] != _COMPLETED:
+            return self.status[1]
+        if not self.differs:
+            return "identical"
+        return "different with a pin lifted" if self.lifted else "different"
+
+    @property
+    def title(self) -> str:
+        """What is special about this run."""
+        if self.lifted:
+            return f"pin lifted: {self.lifted}"
+        if len(self.changed) > 1:
+            return f"{len(self.changed)} things varied together"
+        return f"varied: {self.changed[0]}" if self.changed else "nothing varied"
+
+
+def compared(report: Mapping[str, Any]) -> list[Compared]:
+    """Every run that was held against a control, as the certificate lists them."""
+    pins = {pin["run"]: pin["what"] for pin in report["scope"]["pins"]}
+    changed: dict[str, list[str]] = {}
+    for variation in report["scope"]["variations"]:
+        if variation["outcome"] != _NOT_TRIED:
+            changed.setdefault(variation["run"], []).append(variation["what"])
+    return [
+        Compared(
+            comparison["control"],
+            run["run"],
+            tuple(comparison["status"].get(name) for name in (comparison["control"], run["run"])),
+            tuple(changed.get(run["run"], ())),
+            pins.get(run["run"]),
+            run,
+            report["records"]["runs"].get(run["run"]) or {},
+        )
+        for comparison in report["comparisons"]
+        for run in comparison["runs"]
+    ]
+
+
+def unexpected(runs: Sequence[Compared]) -> list[Compared]:
+    """The runs that differ and should not, the most telling first: fewest things varied."""
+    found = [run for run in runs if run.differs and not run.lifted]
+    return sorted(found, key=lambda run: len(run.changed))
+
+
+def shown(runs: Sequence[Compared]) -> list[Compared]:
+    """The few of these that are shown in full; the first run that was compared is among them."""
+    found = [run for run in unexpected(runs) if run.result["divergence"]]
+    first = [run for run in runs[:1] if run in found]
+    return [run for run in found if run not in first][: MOST_SHOWN - len(first)] + first
+
+
+# --- artefact by artefact --------------------------------------------------------------------
+
+
+def artefacts(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
+    """Each artefact of the first two runs, and of the few that differ; none without a control."""
+    others = [run for run in shown(runs) if run is not runs[0]]
+    for artefact in runs[0].result["artefacts"] if runs and runs[0].tried else ():
+        name = artefact["artefact"]
+        pair = zip((runs[0].control, runs[0].run), artefact["digests"], strict=True)
+        yield {
+            "title": wording.TITLES[name],
+            "meaning": _MEANINGS[name],
+            "identical": artefact["identical"],
+            "absent": None in artefact["digests"],
+            "runs": [(run, digest, drawing.bars(digest)) for run, digest in pair],
+            "others": list(_others(name, runs[0].control, others)),
+        }
+
+
+def _others(name: str, control: str, others: Sequence[Compared]) -> Iterator[dict[str, Any]]:
+    """The digests of one artefact in further runs, after that of their control."""
+    known = {control}
+    for other in others:
+        for found in (a for a in other.result["artefacts"] if a["artefact"] == name):
+            control, digest = found["digests"]
+            if other.control not in known:
+                yield {"run": other.control, "digest": control, "control": None}
+            known.add(other.control)
+            same = {"control": other.control, "identical": found["identical"]}
+            yield {"run": other.run, "digest": digest} | same
+
+
+def counted(runs: Sequence[Compared]) -> str:
+    """The runs that are not shown artefact by artefact, in numbers; empty when there are none."""
+    rest = [run for run in runs[1:] if run not in shown(runs)]
+    if not rest:
+        return ""
+    outcomes = [run.outcome for run in rest]
+    said = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes))
+    were = "run was" if len(rest) == 1 else "runs were"
+    return f"{len(rest)} more {were} held against a control in the same way: {said}."
+
+
+def differences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], int]:
+    """The first differences of the few runs that differ, and how many there are beside them."""
+    found = [list(_differences(run)) for run in shown(runs)]
+    first = [difference for one in found for difference in one[:MOST_DIFFERENCES]]
+    return first, sum(map(len, found)) - len(first)
+
+
+def _differences(run: Compared) -> Iterator[dict[str, Any]]:
+    """Every difference but those of fingerprints, which have no size."""
+    for artefact in run.result["artefacts"]:
+        for difference in artefact["differences"]:
+            if artefact["artefact"] != "trace" or difference["kind"] != "values":
+                yield difference | {
+                    "of": run.run,
+                    "from": run.control,
+                    "where": wording.TITLES[artefact["artefact"]],
+                }
+
+
+# --- where they part -------------------------------------------------------------------------
+
+
+def partings(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Where each differing run parts from its control: the few that are drawn, and the others."""
+    lifted = [run for run in runs if run.differs and run.lifted]
+    drawn = [run for run in (*shown(runs), *lifted) if run.result["divergence"]][:MOST_SHOWN]
+    listed = [run for run in (*unexpected(runs), *lifted) if run not in drawn]
+    pictured = [_parting(run) | pictures(run.result["divergence"]) for run in drawn]
+    return pictured, [_parting(run) for run in listed]
+
+
+def _parting(run: Compared) -> dict[str, Any]:
+    if run.result["divergence"] is None:
+        where = _ENDS.get(run.status[1], "Nothing tells where.")
+        return {"run": run, "where": where, "loss": ""}
+    return {"run": run} | told(run.result["divergence"]) | _suspects(run)
+
+
+def _suspects(run: Compared) -> dict[str, Any]:
+    """What the atlas says of a run on another CPU: in a table where layers are named, and in words.
+
+    ``more``: how many layers are beyond the table.
+    """
+    suspects = run.result.get("suspects")
+    if suspects is None:
+        return {}
+    layers = suspects["layers"] or []
+    table, more = layers[:MOST_SUSPECTS], max(0, len(layers) - MOST_SUSPECTS)
+    first = run.result["divergence"]["step"]
+    said = suspected.sentence(suspects, run.record, first, _FEW_SUSPECTS)
+    return {"suspects": {"said": said, "table": table, "more": more, "atlas": suspects["atlas"]}}
+
+
+def told(divergence: Mapping[str, Any]) -> dict[str, Any]:
+    """Where two runs part, in words."""
+    return {
+        "divergence": divergence,
+        "where": wording.where(divergence),
+        "loss": " ".join(wording.loss(divergence)),
+    }
+
+
+_ENDS = {
+    "failed": "It failed where its control did not.",
+    "unsupported": "It was refused by TensorFlow, and its control was not.",
+}
+
+
+def pictures(divergence: Mapping[str, Any]) -> dict[str, Any]:
+    """How a difference grows, and how large it is at the end."""
+    return {
+        "growth": divergence_drawing.growth(divergence),
+        "histogram": divergence_drawing.histogram(divergence["histograms"]),
+    }
+
+
+# --- whether a difference would have been seen -------------------------------------------------
+
+
+def self_checks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each planted bit once, and whether every comparison with that control found it."""
+    found: dict[tuple[Any, ...], bool] = {}
+    for comparison in report["comparisons"]:
+        for check in comparison["self_check"]:
+            key = comparison["control"], check["artefact"], check["name"], *check["index"]
+            found[key] = found.get(key, True) and check["found"]
+    return [
+        {"of": of, "where": wording.TITLES[artefact], "name": name, "index": index, "found": seen}
+        for (of, artefact, name, *index), seen in found.items()
+    ]
+
+
+def canaries(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Trainings with another seed, and where they part from the control."""
+    return [
+        comparison["canary"] | {"control": comparison["control"]}
+        for comparison in report["comparisons"]
+        if comparison["canary"]
+    ]

@@ -1,0 +1,1 @@
+"""A certificate's experiment, composed from this checkout."""

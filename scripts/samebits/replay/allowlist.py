@@ -1,0 +1,223 @@
+"""What a certificate may choose of a config: a few numbers and words, never what runs.
+
+Everything else comes from the checkout or from the user. In particular never: the code
+(``_target_``, and what Keras would import by a nested description of an object), the environment
+of a process (LD_PRELOAD is a variable), what is opened or downloaded, and text that Hydra would
+resolve. Values go on as typed JSON, quoted, and never as Hydra's notation.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from samebits.config.overrides import OPTION, Override
+from samebits.formats import canonical
+
+TARGET = "model._target_"
+# Compared and set as a whole: they have one of several forms, or keys that depend on each other.
+WHOLE = ("trainer.optimizer", "trainer.loss", "protocol.tolerance")
+
+_OBJECTS = ("trainer.optimizer", "trainer.loss")  # of Keras: a name, or a class and numbers
+_OBJECT_LISTS = ("trainer.metrics",)
+_NUMBERS = ("protocol.tolerance",)  # null, or numbers by name
+_PLAIN = frozenset(
+    ["seed", "trace"]
+    + [f"trainer.{key}" for key in ("epochs", "batch_size", "validation_split", "shuffle")]
+    + ["trainer.steps_per_execution", "trainer.checkpoint"]
+    # sha256 is one text for a user's own file only, and that file is named by the user.
+    + [
+        f"data.{key}"
+        for key in ("scale", "shape", "classes", "seed", "samples", "sha256", "x", "y")
+    ]
+    + [f"determinism.{key}" for key in ("hash_seed", "seeding", "op_determinism", "onednn", "isa")]
+    + [f"determinism.{key}" for key in ("replacements", "rewriting")]
+    + [f"determinism.{key}_op_threads" for key in ("intra", "inter")]
+    + [f"protocol.{key}" for key in ("replica", "alone", "explain", "lift")]
+    + [f"protocol.cpu.{key}" for key in ("models", "samples", "epochs")]
+)
+_ARGUMENT = re.compile(r"model\.[A-Za-z][A-Za-z0-9_]*")  # of the model's function
+# No dot, slash, colon or space: neither a module nor a path nor an address.
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_CLASS = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_LONGEST = 64  # values in a list
+_SHOWN = 80  # characters of a value in a message
+
+
+class _Absent:
+    """No value, which null is not."""
+
+
+ABSENT = _Absent()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One place where the certificate's config is not what the checkout makes."""
+
+    path: tuple[str, ...]
+    there: Any  # in the certificate
+    here: Any
+
+    @property
+    def key(self) -> str:
+        """As Hydra writes it."""
+        return ".".join(self.path)
+
+    def line(self, why: str = "") -> str:
+        """For the user; nothing in it steers a terminal."""
+        key = ".".join(json.dumps(part[:_SHOWN])[1:-1] for part in self.path)
+        return (
+            f"{key}: the certificate has {shown(self.there)}, this checkout {shown(self.here)}{why}"
+        )
+
+
+def shown(value: Any) -> str:
+    """A value of unknown origin in a message."""
+    if value is ABSENT or value == "???":  # Hydra's way to say that the user has to name it
+        return "none"
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def differences(
+    there: Mapping[str, Any], here: Mapping[str, Any], above: tuple[str, ...] = ()
+) -> Iterator[Difference]:
+    """Where two configs differ, by canonical JSON: 1, 1.0 and true are three values."""
+    for key in sorted({*there, *here}):
+        one, other = there.get(key, ABSENT), here.get(key, ABSENT)
+        found = Difference((*above, key), one, other)
+        both = isinstance(one, Mapping) and isinstance(other, Mapping)
+        if both and found.key not in WHOLE:
+            yield from differences(one, other, found.path)
+        elif ABSENT in (one, other) or canonical.dumps(one) != canonical.dumps(other):
+            yield found
+
+
+def units(path: Sequence[str], value: Any) -> Iterator[str]:
+    """The dotted keys that setting a value at a path sets, as ``differences`` names them."""
+    for whole in WHOLE:
+        if ".".join(path[: whole.count(".") + 1]) == whole:
+            yield whole
+            return
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from units([*path, str(key)], inner)
+    else:
+        yield ".".join(path)
+
+
+def taken(
+    found: Iterable[Difference], overridden: Iterable[str], allowed: str | None
+) -> Iterator[Override]:
+    """Of these differences those that a certificate may decide, as overrides.
+
+    ``overridden``: what its issuer set; another difference is one of the checkouts. ``allowed``:
+    the only function that the user lets the certificate name.
+    """
+    wanted = set(overridden)
+    for difference in found:
+        key, value = difference.key, difference.there
+        if key == TARGET and allowed is not None and value == allowed:
+            yield Override(key, allowed)
+        elif key in wanted and may_set(key, value):
+            yield from _overrides(difference)
+
+
+def _overrides(difference: Difference) -> Iterator[Override]:
+    key, value = difference.key, difference.there
+    if isinstance(value, Mapping) and isinstance(difference.here, Mapping):
+        yield Override(key, None)  # Hydra merges mappings: none of the old one may stay
+    yield Override(key, value, "++" if difference.here is ABSENT else "")
+
+
+def may_set(key: str, value: Any) -> bool:
+    """Whether a certificate may give this key this value."""
+    if key in _OBJECTS:
+        return _is_object(value)
+    if key in _OBJECT_LISTS:
+        return _is_short_list(value) and all(map(_is_object, value))
+    if key in _NUMBERS:
+        return value is None or _is_flat(value, _is_number)
+    if _ARGUMENT.fullmatch(key) and key != f"model.{OPTION}":
+        return _is_plain(value)
+    return key in _PLAIN and _is_plain(value)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float)
+
+
+def _is_scalar(value: Any) -> bool:
+    return _is_number(value) or (isinstance(value, str) and bool(_WORD.fullmatch(value)))
+
+
+def _is_short_list(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= _LONGEST
+
+
+def _is_plain(value: Any) -> bool:
+    return _is_scalar(value) or (_is_short_list(value) and all(map(_is_scalar, value)))
+
+
+def _is_flat(value: Any, fits: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and len(value) <= _LONGEST
+        and all(_CLASS.fullmatch(key) and fits(inner) for key, inner in value.items())
+    )
+
+
+def _is_object(value: Any) -> bool:
+    """A Keras object by its name, or by a class and scalars.
+
+    Keras builds whatever a nested description names, and imports its module; a list or a mapping
+    in ``config`` may be one. https://keras.io/api/models/model_saving_apis/serialization_utils/
+    """
+    if isinstance(value, str):
+        return bool(_CLASS.fullmatch(value))
+    return (
+        isinstance(value, Mapping)
+        and set(value) <= {"class_name", "config"}
+        and isinstance(value.get("class_name"), str)
+        and bool(_CLASS.fullmatch(value["class_name"]))
+        and _is_flat(value.get("config", {}), _is_scalar)
+    )
+
+
+# --- what is said of the others ----------------------------------------------------------------
+
+
+def lines(
+    found: Iterable[Difference], overridden: Iterable[str], allowed: str | None
+) -> Iterator[str]:
+    """What keeps this checkout from repeating the certificate, one line per difference."""
+    wanted = set(overridden)
+    for difference in found:
+        key = difference.key
+        if key == TARGET:
+            yield difference.line(_why_not_code(allowed))
+        elif _interpolates(difference.there):
+            yield difference.line("; a certificate's text is never resolved")
+        elif key in wanted and not may_set(key, difference.there):
+            yield difference.line(
+                "; a certificate never sets this: name it yourself with overrides='KEY=VALUE' "
+                "if that is what you want"
+            )
+        else:
+            yield difference.line()
+
+
+def _why_not_code(allowed: str | None) -> str:
+    why = "; a certificate never chooses what code runs: name it yourself, allow=MODULE.FUNCTION"
+    return why if allowed is None else f"{why}, which is {allowed} now"
+
+
+def _interpolates(value: Any) -> bool:
+    """Whether Hydra would resolve something in it."""
+    if isinstance(value, Mapping):
+        return any(_interpolates(part) for item in value.items() for part in item)
+    if isinstance(value, list):
+        return any(map(_interpolates, value))
+    return isinstance(value, str) and "${" in value

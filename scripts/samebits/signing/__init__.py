@@ -1,0 +1,1 @@
+"""Keys, and the keys that a user trusts."""

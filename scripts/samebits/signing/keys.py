@@ -1,0 +1,228 @@
+"""Ed25519 keys: the user's own, made on first use, or one that is given; and public halves.
+
+A key is named by its id: SHA-256 (hex) of the DER SubjectPublicKeyInfo of its public half, which
+``openssl pkey -pubin -in KEY.pub -outform DER | sha256sum`` prints as well. Where a private key
+lies is in no message, log, parameter or output: messages name the setting that led to it.
+"""
+
+import base64
+import getpass
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from securesystemslib.signer import CryptoSigner, SSlibKey
+
+from samebits.errors import SamebitsError
+from samebits.experiment.signing_variables import LOCATION, NONE, PASSPHRASE
+from samebits.formats import canonical
+
+_OWN, _PUBLIC = "key.pem", "key.pub"
+_BEGIN = "-----BEGIN "
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """The public half of an Ed25519 key: 32 bytes."""
+
+    raw: bytes
+
+    @property
+    def keyid(self) -> str:
+        """SHA-256 (hex) of the DER SubjectPublicKeyInfo (RFC 8410)."""
+        return hashlib.sha256(self._crypto().public_bytes(_DER, _SPKI)).hexdigest()
+
+    @property
+    def text(self) -> str:
+        """Base64 of the 32 bytes, as certificates and the trust file have it."""
+        return base64.b64encode(self.raw).decode("ascii")
+
+    def pem(self) -> bytes:
+        """The file that a signer gives away."""
+        return self._crypto().public_bytes(serialization.Encoding.PEM, _SPKI)
+
+    def verifier(self) -> SSlibKey:
+        """The key as securesystemslib verifies with it."""
+        return SSlibKey.from_crypto(self._crypto(), self.keyid)
+
+    def _crypto(self) -> Ed25519PublicKey:
+        return Ed25519PublicKey.from_public_bytes(self.raw)
+
+
+_DER, _SPKI = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+
+
+def of_text(text: str) -> PublicKey:
+    """The inverse of ``PublicKey.text``. Raises ValueError for anything else."""
+    raw = base64.b64decode(text, validate=True)
+    if len(raw) != 32 or base64.b64encode(raw).decode("ascii") != text:
+        raise ValueError("expected base64 of 32 bytes")
+    return PublicKey(raw)
+
+
+def of_pem(path: Path) -> PublicKey:
+    """A public key from a PEM file. Raises SamebitsError when it is not an Ed25519 one."""
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except (ValueError, UnsupportedAlgorithm):
+        raise SamebitsError(
+            f"{path}: expected the public half of a key in PEM (BEGIN PUBLIC KEY), got another "
+            "file; the signer's key.pub is one"
+        ) from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise SamebitsError(
+            f"{path}: expected an Ed25519 key, got {type(key).__name__.strip('_')}; samebits signs "
+            "with Ed25519 only"
+        )
+    return _public(key)
+
+
+def _public(key: Ed25519PublicKey) -> PublicKey:
+    return PublicKey(key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))
+
+
+@dataclass(frozen=True, repr=False)
+class Signer:
+    """A private key that is ready to sign."""
+
+    signer: CryptoSigner
+    public: PublicKey
+    is_new: bool = False  # made just now
+
+    @property
+    def keyid(self) -> str:
+        """The id of the key."""
+        return self.public.keyid
+
+
+def _signer(key: Ed25519PrivateKey, is_new: bool = False) -> Signer:
+    public = _public(key.public_key())
+    return Signer(CryptoSigner(key, public.verifier()), public, is_new)
+
+
+def folder(environ: Mapping[str, str]) -> Path:
+    """Where the user's key and trust file are: the XDG Base Directory Specification's place."""
+    base = environ.get("XDG_CONFIG_HOME") or ""
+    try:
+        root = Path(base) if Path(base).is_absolute() else Path.home() / ".config"
+    except RuntimeError:
+        raise SamebitsError("expected a home folder, found none; set HOME") from None
+    return root / "samebits"
+
+
+def load(environ: Mapping[str, str]) -> Signer | None:
+    """The key to sign with; None: the certificate is to be UNSIGNED.
+
+    The variable SAMEBITS_SIGNING_KEY holds a key, the path of one, or ``none``; without it the
+    user's own is taken, and made when there is none.
+    Raises SamebitsError when there is something else than an Ed25519 key.
+    """
+    location = environ.get(LOCATION) or ""
+    if location == NONE:
+        return None
+    if not location:
+        return own(folder(environ), environ)
+    if location.startswith(_BEGIN):
+        return _read(os.fsencode(location), environ)
+    try:
+        return _read(Path(location).expanduser().read_bytes(), environ)
+    except (OSError, RuntimeError) as error:  # the latter: no such user
+        said = error.strerror if isinstance(error, OSError) else "no such home folder"
+        raise SamebitsError(
+            f"signing.key: expected a file with a private key, got: {said}; check the path, or "
+            f"leave signing.key and {LOCATION} out to use your own key"
+        ) from None
+
+
+def _read(pem: bytes, environ: Mapping[str, str]) -> Signer:
+    try:
+        key = serialization.load_pem_private_key(pem, _passphrase(pem, environ))
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise SamebitsError(
+            "signing.key: expected a PEM private key and its passphrase, got another file or a "
+            f"wrong passphrase; openssl genpkey -algorithm ed25519 makes one, {PASSPHRASE} holds "
+            "the passphrase"
+        ) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SamebitsError(
+            f"signing.key: expected an Ed25519 key, got {type(key).__name__.strip('_')}; "
+            "openssl genpkey -algorithm ed25519 makes one"
+        )
+    return _signer(key)
+
+
+def _passphrase(pem: bytes, environ: Mapping[str, str]) -> bytes | None:
+    """From the environment, or asked for at the terminal; None for a key that is not encrypted."""
+    if b"ENCRYPTED" not in pem:
+        return None
+    given = environ.get(PASSPHRASE)
+    if given is None:
+        given = _ask()
+    return os.fsencode(given)
+
+
+def _ask() -> str:
+    try:
+        with open("/dev/tty", "w", encoding="utf-8") as terminal:
+            return getpass.getpass("passphrase of the signing key: ", terminal)
+    except (OSError, EOFError):
+        raise SamebitsError(
+            "signing.key: the key is encrypted, and there is no terminal to ask for its "
+            f"passphrase; set {PASSPHRASE}"
+        ) from None
+
+
+def own(where: Path, environ: Mapping[str, str]) -> Signer:
+    """The user's own key, made on first use: readable by the user alone, never overwritten."""
+    path = where / _OWN
+    try:
+        if not path.exists():
+            return _make(path)
+        _refuse_open(path)
+        return _read(path.read_bytes(), environ)
+    except OSError as error:
+        raise SamebitsError(
+            f"expected to read or make a signing key in your config folder, got: {error.strerror}; "
+            "make that folder writable, or say signing.key=PATH or signing=none"
+        ) from None
+
+
+def _refuse_open(path: Path) -> None:
+    if path.stat().st_mode & 0o077:
+        raise SamebitsError(
+            "your own signing key can be read or changed by others: expected mode 0600, got "
+            f"{path.stat().st_mode & 0o777:04o}; chmod 600 it, or delete it to have another made"
+        )
+
+
+def _make(path: Path) -> Signer:
+    """Whole or not at all; where two start at the same time, the first key stays."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # of mode 0600
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            return _read(path.read_bytes(), {})
+    finally:
+        beside.unlink()
+    made = _signer(key, is_new=True)
+    canonical.write_bytes(path.with_name(_PUBLIC), made.public.pem())
+    return made

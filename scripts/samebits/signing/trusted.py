@@ -1,0 +1,76 @@
+"""The keys that a user trusts, in a file like ssh's known_hosts.
+
+One key per line: a name, the word ``ed25519`` and base64 of the 32 bytes of its public half, with
+white space between them. Empty lines and lines that begin with # mean nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from samebits.errors import SamebitsError, all_problems
+from samebits.formats import canonical
+from samebits.signing import keys
+from samebits.signing.keys import PublicKey
+
+FILE = "trusted_keys"
+KIND = "ed25519"
+OWN = "you"  # the name of the user's own key
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """A key and what the user calls its holder."""
+
+    name: str
+    key: PublicKey
+
+    def line(self) -> str:
+        """The key as the trust file has it."""
+        return f"{self.name} {KIND} {self.key.text}\n"
+
+
+def read(path: Path) -> list[Trusted]:
+    """The trusted keys; none when there is no such file. Raises SamebitsError for wrong lines."""
+    if not path.exists():
+        return []
+    trusted, problems = [], []
+    for number, line in enumerate(_lines(path), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        try:
+            name, kind, text = words
+            if kind != KIND:
+                raise ValueError(kind)
+            trusted.append(Trusted(name, keys.of_text(text)))
+        except ValueError:
+            problems.append(
+                f"{path}:{number}: expected NAME {KIND} BASE64, got {line.strip()[:80]!r}; mend or "
+                "delete the line"
+            )
+    if problems:
+        raise SamebitsError(all_problems(problems))
+    return trusted
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise SamebitsError(f"{path}: expected text in UTF-8, got something else") from None
+
+
+def add(path: Path, name: str, key: PublicKey) -> None:
+    """Trust one more key; nothing happens when it is trusted already."""
+    known = read(path)
+    if all(trusted.key != key for trusted in known):
+        before = path.read_bytes() if path.exists() else b""
+        if before and not before.endswith(b"\n"):
+            before += b"\n"
+        canonical.write_bytes(path, before + Trusted(name, key).line().encode("utf-8"))
+
+
+def name_of(keyid: str, trusted: Iterable[Trusted]) -> str | None:
+    """What the user calls the holder of a key; None when it is not trusted."""
+    return next((t.name for t in trusted if t.key.keyid == keyid), None)

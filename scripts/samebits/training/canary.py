@@ -1,0 +1,58 @@
+"""A short training that must come out different: another seed, in a process that has trained.
+
+It proves that the comparison can see a difference. Everything but the seed is the run's own:
+model, data, arguments of ``fit``. It ends with the first call into the graph: its first steps
+are enough. Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
+"""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from samebits.training import settings
+from samebits.training import task as training
+from samebits.training.trace import STEP, Trace
+
+
+class _EnoughError(Exception):
+    """Leaves ``fit`` from within: Keras itself would end the epoch with a validation."""
+
+
+def seed_of(seed: int) -> int:
+    """The canary's seed: another one, and a valid one."""
+    return (seed + 1) % 2**32
+
+
+def train(task: training.Task, seeding: str | None, seed: int, folder: Path) -> dict[str, Any]:
+    """Train for one execution with a seed; its trace goes to ``folder``. Returns the record's part.
+
+    A failure is told and not raised: the run that this one rides on is complete.
+    """
+    try:
+        trace = _trained(task, seeding, seed, folder.parent)
+        return {"seed": seed, "steps": trace.steps, "digest": trace.save(folder, samples=False)}
+    except Exception as error:
+        traceback.print_exc()
+        failure = f"{type(error).__name__}: {error}"
+        return {"seed": seed, "steps": 0, "digest": None, "failure": failure}
+
+
+def _trained(task: training.Task, seeding: str | None, seed: int, folder: Path) -> Trace:
+    task.tf.keras.backend.clear_session()
+    settings.seed_everything(task.tf, seeding, seed)
+    model = task.compiled_model()
+    trace = Trace(task, model, STEP, folder)
+    with suppress(_EnoughError):
+        task.fit(model, [trace.callback(), _stop_after_one_execution(task.tf)])
+    return trace
+
+
+def _stop_after_one_execution(tf: Any) -> Any:
+    class Stop(tf.keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            raise _EnoughError
+
+    return Stop()

@@ -1,0 +1,256 @@
+"""The checkpoints of a run: what it would go on from, one folder per finished epoch.
+
+    DIR/0001/state/           weights and optimizer, all variables, as arrays
+    DIR/0001/trace/           what the trace has seen since the checkpoint before
+    DIR/0001/checkpoint.json  whose it is, the epoch's history, the digests, the one before it
+
+A folder is there whole or not at all, and names the one before it by its digest: only an unbroken
+chain from the first epoch is gone on from. Digests are taken again over what is stored; what is
+damaged, or of another experiment, source or lock, is told and removed. One process at a time.
+
+Runs on Python 3.7 to 3.13 without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from samebits.errors import SamebitsError, explain_os_error
+from samebits.formats import arrays, canonical, history, merkle
+from samebits.formats.states import EPOCH, name
+from samebits.text import say
+
+FORMAT = "samebits-checkpoint-1"
+_RECORD, _STATE, _TRACE = "checkpoint.json", "state", "trace"
+_LOCK = "lock"
+_KEPT = 2  # states of a run of which only the end is wanted: the last one may be damaged
+
+Named = Sequence[Tuple[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One whole checkpoint: its folder, and what its record says."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    digest: str  # of the record
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs were finished, which is the number of the next one from 0."""
+        return int(self.record["epoch"])
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Weights and optimizer by name, in the order in which they were stored."""
+        return arrays.open_arrays(self.folder / _STATE)
+
+    def trace(self) -> dict[str, np.ndarray]:
+        """What the trace saw since the checkpoint before."""
+        return arrays.open_arrays(self.folder / _TRACE)
+
+
+def numbers(folder: Path) -> list[int]:
+    """Which checkpoints a folder holds, whole or damaged; half ones have other names."""
+    try:
+        names = os.listdir(str(folder))
+    except FileNotFoundError:
+        return []
+    return sorted(int(entry) for entry in names if entry.isdigit() and entry == name(int(entry)))
+
+
+class Store:
+    """The checkpoints of one run. ``keep``: every state is wanted at the end."""
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], keep: bool) -> None:
+        """Find what can be gone on from, and remove what cannot."""
+        self._folder, self._identity, self._keep = folder, dict(identity), keep
+        self.chain = self._found()
+        # Where this run was continued, by this process or by an earlier one.
+        self.resumed: list[int] = list(self.chain[-1].record["resumed"]) if self.chain else []
+        if self.chain and self.chain[-1].epoch not in self.resumed:
+            self.resumed.append(self.chain[-1].epoch)
+        for number in numbers(folder)[len(self.chain) :]:
+            shutil.rmtree(str(folder / name(number)))
+
+    @property
+    def run(self) -> str:
+        """The run's name."""
+        return str(self._identity["run"])
+
+    # ---- choosing -------------------------------------------------------------------------
+
+    def _found(self) -> list[Checkpoint]:
+        """The longest unbroken chain whose last state is whole."""
+        canonical.remove_halves(self._folder / "*")
+        chain: list[Checkpoint] = []
+        for position, number in enumerate(numbers(self._folder)):
+            try:
+                chain.append(self._read(position + 1, chain))
+            except SamebitsError as error:
+                self._say(number, error)
+                break
+        while chain and not self._has_state(chain[-1]):
+            chain.pop()
+        return chain
+
+    def _read(self, epoch: int, before: Sequence[Checkpoint]) -> Checkpoint:
+        """One checkpoint. Raises SamebitsError when it is not this run's, or not as it was."""
+        folder = self._folder / name(epoch)
+        try:
+            record = canonical.read_json(folder / _RECORD)
+            digest = canonical.digest(record)
+            self._refuse_damaged(record)
+            self._refuse_foreign(record["identity"])
+            previous = before[-1].digest if before else None
+            if (record["epoch"], record["previous"]) != (epoch, previous):
+                raise SamebitsError(f"expected the one after {len(before)}, got another")
+            _check(folder / _TRACE, record["digests"]["trace"])
+            if self._keep:
+                _check(folder / _STATE, record["digests"]["state"])
+        except OSError as error:
+            raise SamebitsError(explain_os_error(error)) from error
+        return Checkpoint(folder, record, digest)
+
+    def _refuse_damaged(self, record: Any) -> None:
+        known = isinstance(record, dict) and record.get("format") == FORMAT
+        if not known or record.get("digest") != _digest_of(record):
+            raise SamebitsError(f"{_RECORD}: expected one as it was written, got another")
+
+    def _refuse_foreign(self, identity: Mapping[str, Any]) -> None:
+        wrong = [
+            f"expected {key} {_short(wanted)}, got {_short(identity.get(key))}"
+            for key, wanted in sorted(self._identity.items())
+            if identity.get(key) != wanted
+        ]
+        if wrong:
+            raise SamebitsError("; ".join(wrong))
+
+    def _has_state(self, checkpoint: Checkpoint) -> bool:
+        """Whether its state is whole. Of most runs the older ones were removed on purpose."""
+        if not (checkpoint.folder / _STATE).is_dir():
+            return False
+        try:
+            _check(checkpoint.folder / _STATE, checkpoint.record["digests"]["state"])
+        except (SamebitsError, OSError) as error:
+            what = explain_os_error(error) if isinstance(error, OSError) else error
+            self._say(checkpoint.epoch, what)
+            return False
+        return True
+
+    def _say(self, epoch: int, why: Any) -> None:
+        line = "{}: checkpoint {} is not used: {}"
+        say(line.format(self.run, name(epoch), why))
+
+    # ---- writing --------------------------------------------------------------------------
+
+    def write(self, state: Named, trace: Named, values: Mapping[str, Any], loss: Any) -> None:
+        """The checkpoint after the next epoch; it is on the disk when this returns.
+
+        ``values``: the epoch's history; ``loss``: whose loss the trace has.
+        """
+        epoch = len(self.chain) + 1
+        record: dict[str, Any] = {
+            "format": FORMAT,
+            "identity": self._identity,
+            "epoch": epoch,
+            "previous": self.chain[-1].digest if self.chain else None,
+            "history": history.to_json(values),
+            "loss": loss,
+            "resumed": self.resumed,
+        }
+        folder = self._folder / name(epoch)
+        try:
+            with canonical.whole_folder(folder) as half:
+                record["digests"] = {
+                    "state": arrays.save_arrays(half / _STATE, state),
+                    "trace": arrays.save_arrays(half / _TRACE, trace),
+                }
+                record["digest"] = _digest_of(record)
+                canonical.write_json(half / _RECORD, record)
+            self.chain.append(Checkpoint(folder, record, canonical.digest(record)))
+            if not self._keep:  # gone already where this epoch is made for the second time
+                older = self._folder / name(epoch - _KEPT) / _STATE
+                shutil.rmtree(str(older), ignore_errors=True)
+        except OSError as error:
+            raise SamebitsError(explain_os_error(error)) from error
+
+    # ---- at the end -----------------------------------------------------------------------
+
+    def values(self) -> dict[str, list[float]]:
+        """The history of all epochs so far."""
+        joined: dict[str, list[float]] = {}
+        for checkpoint in self.chain:
+            for metric, values in history.from_json(checkpoint.record["history"]).items():
+                joined.setdefault(metric, []).extend(values)
+        return joined
+
+    def describe(self) -> dict[str, Any]:
+        """The part of the run's record."""
+        digests = [checkpoint.record["digests"]["state"] for checkpoint in self.chain]
+        root = merkle.root(digests)
+        return {"every": EPOCH, "digests": digests, "root": root, "resumed": self.resumed}
+
+    def publish(self, folder: Path) -> None:
+        """Put every state below ``folder``. They stay here too: the run is not complete yet."""
+        for checkpoint in self.chain if self._keep else ():
+            target = folder / name(checkpoint.epoch)
+            shutil.copytree(str(checkpoint.folder / _STATE), str(target), copy_function=_link)
+
+    def remove(self) -> None:
+        """The run is complete: nothing will be gone on from. The newest first: no gap is left."""
+        for number in reversed(numbers(self._folder)):
+            shutil.rmtree(str(self._folder / name(number)))
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Refuse a second process with these checkpoints, on this machine or where the disk says.
+
+    A folder in which none are left is removed at the end.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(str(folder / _LOCK), "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SamebitsError(
+                f"{folder}: expected no other process that trains this run, got one; wait for its end, "
+                "or end it"
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        yield
+    # Only now: a file that is open can't be removed on every file system (NFS, FUSE).
+    if not numbers(folder):
+        shutil.rmtree(str(folder), ignore_errors=True)
+
+
+def _check(folder: Path, expected: str) -> None:
+    got = arrays.check_arrays(folder)
+    if got != expected:
+        raise SamebitsError(f"{folder.name}: expected {expected}, got {got}")
+
+
+def _digest_of(record: Mapping[str, Any]) -> str:
+    return canonical.digest({key: record[key] for key in record if key != "digest"})
+
+
+def _short(value: Any | None) -> str:
+    return str(value)[:40]
+
+
+def _link(source: str, target: str) -> None:
+    """The same file twice where the file system can; nobody writes into either."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,66 @@
+"""Tell TensorFlow's own refusals from other failures.
+
+Under op determinism TensorFlow refuses random ops without a seed (RuntimeError or ValueError)
+and ops without a deterministic version (UnimplementedError, FailedPreconditionError). Its
+documentation of ``enable_op_determinism`` describes both. Such a refusal is a result, the
+verdict UNSUPPORTED; any other exception is a failure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+_NO_SEED = re.compile(r"(seed|from_non_deterministic_state).*when determinism is enabled", re.S)
+_NO_VERSION = re.compile(r"determinis", re.I)
+_OP_IN_MESSAGE = (
+    re.compile(r"\[\[\{\{node ([^}]+)\}\}"),  # the node that failed inside a graph
+    re.compile(r"(\w+) cannot be called when determinism is enabled"),
+    re.compile(r"\[Op:(\w+)\]"),  # an op that was called eagerly
+)
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """What TensorFlow refuses to do deterministically."""
+
+    op: str | None
+    message: str
+    reason: str
+
+
+def of_exception(tf: Any, error: BaseException) -> Unsupported | None:
+    """The refusal behind an exception, or None when it is something else."""
+    text = str(error)
+    refusals = (tf.errors.UnimplementedError, tf.errors.FailedPreconditionError)
+    if isinstance(error, (RuntimeError, ValueError)) and _NO_SEED.search(text):
+        reason, op = "random op without a seed", _op_in_traceback(error.__traceback__)
+    elif isinstance(error, refusals) and _NO_VERSION.search(text):
+        reason, op = "op without a deterministic version", _op_in_message(error)
+    else:
+        return None
+    said = [line.strip() for line in text.splitlines() if _NO_VERSION.search(line)]
+    return Unsupported(op, " ".join(said or text.split()), reason)
+
+
+def _op_in_message(error: Any) -> str | None:
+    if getattr(error, "op", None) is not None:
+        return str(error.op.type)
+    for pattern in _OP_IN_MESSAGE:
+        match = pattern.search(str(error))
+        if match:
+            return match.group(1)
+    return None
+
+
+def _op_in_traceback(traceback: TracebackType | None) -> str | None:
+    """The TensorFlow function nearest to the refusal: ``random_normal`` in ops/random_ops.py."""
+    found = None
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if re.search(r"tensorflow/python/ops/\w*random\w*\.py$|nn_ops\.py$", code.co_filename):
+            found = code.co_name
+        traceback = traceback.tb_next
+    return found

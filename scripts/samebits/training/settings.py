@@ -1,0 +1,294 @@
+"""Apply what an experiment pins, then probe in the process what is really in force.
+
+A setting that is not what the config says stops the run, before any training. Runs on
+Python 3.7 to 3.13 and TensorFlow 2.1 to 2.21; TensorFlow is imported only where it is probed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from typing import AbstractSet, Any, Iterable, Mapping
+
+import numpy as np
+
+from samebits.errors import SamebitsError, all_problems
+from samebits.experiment import pins, variables
+from samebits.training import exact_ops, surroundings
+
+_HASH_SEED = "PYTHONHASHSEED"
+_PROBE_SECONDS = 30  # a forked probe takes 0.1 s; a hung one must not hang the run
+# What oneDNN calls the caps that ONEDNN_MAX_CPU_ISA takes (its documentation, "CPU Dispatcher
+# Control"); versions write the same ISA a little differently.
+_ISA_NAMES = {
+    "SSE41": ("Intel SSE4.1",),
+    "AVX": ("Intel AVX",),
+    "AVX2": ("Intel AVX2",),
+    "AVX512_CORE": (
+        "Intel AVX-512 with AVX512BW, AVX512VL, and AVX512DQ extensions",
+        "Intel AVX-512 with Intel DL Boost",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the experiment pins (None: nothing), what is in force, and how that is known."""
+
+    name: str
+    expected: Any
+    effective: Any
+    how: str
+
+    def holds(self) -> bool:
+        """Whether the setting is as pinned; one that is not pinned always is."""
+        return self.expected is None or self.expected == self.effective
+
+
+def refuse_wrong(settings: list[Setting]) -> list[Setting]:
+    """The settings, unless one is not as pinned: then SamebitsError that lists all such."""
+    wrong = _wrong(settings)
+    if wrong:
+        raise SamebitsError(
+            "the run is not pinned as the config says; start it through Snakemake or "
+            "scripts/launch.py, or choose another determinism profile\n" + all_problems(wrong)
+        )
+    return settings
+
+
+def _wrong(settings: list[Setting]) -> list[str]:
+    return [
+        f"{s.name}: expected {s.expected!r}, got {s.effective!r} ({s.how})"
+        for s in settings
+        if not s.holds()
+    ]
+
+
+def as_json(settings: list[Setting]) -> list[dict[str, Any]]:
+    """The form in records, in the order in which they were probed."""
+    return [asdict(setting) for setting in settings]
+
+
+def of_process(profile: Mapping[str, Any], varied: AbstractSet[str] = frozenset()) -> list[Setting]:
+    """What must be in force before Python starts: hash seed and environment variables.
+
+    ``varied``: variables that a variation of this run sets on purpose.
+    """
+    at_start = surroundings.at_start()
+    found = [_hash_seed(None if _HASH_SEED in varied else profile["hash_seed"])]
+    for name, value in sorted(profile["environment"].items()):
+        how = "the environment this process was started with"
+        found.append(Setting(name, value, at_start.get(name), how))
+    known = set(profile["environment"]) | {_HASH_SEED} | varied
+    unnamed = {k: v for k, v in variables.present(at_start).items() if k not in known}
+    how = "variables that change results and that the experiment does not name"
+    found.append(Setting("other variables", {}, unnamed, how))
+    return found
+
+
+def _hash_seed(expected: int | None) -> Setting:
+    name, how = "hash seed", "hash of a text, here and in a new interpreter with that seed"
+    if not sys.flags.hash_randomization:
+        return Setting(name, expected, 0, "sys.flags.hash_randomization")
+    if expected is None:
+        return Setting(name, None, os.environ.get(_HASH_SEED, "random"), _HASH_SEED)
+    reference = subprocess.check_output(
+        [sys.executable, "-S", "-c", "print(hash('samebits'))"],
+        env=dict(os.environ, PYTHONHASHSEED=str(expected)),
+    )
+    same = int(reference) == hash("samebits")
+    return Setting(name, expected, expected if same else "another", how)
+
+
+def apply_to_tensorflow(tf: Any, profile: Mapping[str, Any]) -> None:
+    """Set threads and op determinism; must come before the first op."""
+    if profile["intra_op_threads"] is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(profile["intra_op_threads"])
+    if profile["inter_op_threads"] is not None:
+        tf.config.threading.set_inter_op_parallelism_threads(profile["inter_op_threads"])
+    if profile["op_determinism"] and "TF_DETERMINISTIC_OPS" not in profile["environment"]:
+        tf.config.experimental.enable_op_determinism()
+    if profile.get("rewriting") is False:
+        exact_ops.stop_rewriting(tf)
+
+
+def of_tensorflow(
+    tf: Any, framework: Mapping[str, Any], profile: Mapping[str, Any]
+) -> list[Setting]:
+    """What TensorFlow itself says, after ``apply_to_tensorflow`` and before the first op."""
+    threading = tf.config.threading
+    onednn, isa = _onednn()
+    return [
+        Setting("TensorFlow", framework["tensorflow"], tf.__version__, "tensorflow.__version__"),
+        _op_determinism(tf, profile["op_determinism"]),
+        Setting(
+            "intra-op threads",
+            profile["intra_op_threads"],
+            threading.get_intra_op_parallelism_threads(),
+            "tf.config.threading; 0: TensorFlow chooses",
+        ),
+        Setting(
+            "inter-op threads",
+            profile["inter_op_threads"],
+            threading.get_inter_op_parallelism_threads(),
+            "tf.config.threading; 0: TensorFlow chooses",
+        ),
+        Setting("oneDNN", profile["onednn"], onednn, "whether a convolution went through it"),
+        of_isa(profile["isa"], isa),
+    ]
+
+
+def _op_determinism(tf: Any, expected: bool) -> Setting:
+    from tensorflow.python.framework import config
+
+    name = "op determinism"
+    if hasattr(config, "is_op_determinism_enabled"):
+        return Setting(name, expected, config.is_op_determinism_enabled(), "TensorFlow's own state")
+    effective = os.environ.get("TF_DETERMINISTIC_OPS") in ("1", "true")
+    return Setting(name, expected, effective, "TF_DETERMINISTIC_OPS; this TensorFlow cannot tell")
+
+
+def of_exact(tf: Any, profile: Mapping[str, Any]) -> list[Setting]:
+    """What is replaced, probed by computing with it; of what a profile does not speak, nothing.
+
+    The first ops that the process itself executes: after all that is asked of forked ones.
+    """
+    found = []
+    if profile.get("replacements") is not None:
+        found.append(_replacements(tf, list(profile["replacements"])))
+    if profile.get("rewriting") is not None:
+        passes = "tf.config.optimizer: " + ", ".join(exact_ops.PASSES)
+        found.append(
+            Setting("graph rewriting", profile["rewriting"], exact_ops.rewriting(tf), passes)
+        )
+    return found
+
+
+def refuse_changed(tf: Any, profile: Mapping[str, Any]) -> None:
+    """Probe again, after training, what a model's own code could have changed since.
+
+    Threads TensorFlow lets nobody change, and what the environment says was read long before.
+    Raises SamebitsError.
+    """
+    found = of_exact(tf, profile)
+    if profile["op_determinism"]:
+        found.append(_op_determinism(tf, True))
+    wrong = _wrong(found)
+    if wrong:
+        raise SamebitsError(
+            "after training the run is no longer pinned as the config says; have the model's code "
+            "leave alone what is pinned\n" + all_problems(wrong)
+        )
+
+
+def _replacements(tf: Any, wanted: list[str]) -> Setting:
+    how = "computed one number with each, and held it against float64"
+    found = exact_ops.in_force(tf)
+    ordered = [name for name in wanted if name in found]
+    ordered += [name for name in found if name not in wanted]
+    return Setting("exact ops", wanted, ordered, how)
+
+
+def of_isa(expected: str | None, reported: str | None) -> Setting:
+    """oneDNN's own word for the instruction set it uses, in the words of the cap."""
+    how = f"oneDNN's verbose report in a forked process: {reported}"
+    name = next((cap for cap, names in _ISA_NAMES.items() if reported in names), reported)
+    return Setting("oneDNN ISA", expected, name, how)
+
+
+def _onednn() -> tuple[bool, str | None]:
+    """Whether a convolution is oneDNN's, and the ISA that it says it uses (None: it is silent).
+
+    With oneDNN off, TensorFlow 2.21 still calls its matrix product, and the ISA cap still counts.
+    Asked of a forked process, so that the run itself executes no op for it: oneDNN says it
+    once, at its first primitive, and its verbosity cannot be taken back.
+    """
+    with tempfile.TemporaryFile() as report:
+        child = os.fork()
+        if child == 0:
+            _report_isa(report.fileno())
+        os.waitpid(child, 0)  # the child ends by itself: by alarm at the latest
+        report.seek(0)
+        text = report.read().decode("ascii", "replace")
+    match = re.search(r"info,cpu,isa:(.*)", text)
+    return "exec,cpu,convolution" in text, match.group(1).strip() if match else None
+
+
+def _report_isa(descriptor: int) -> None:
+    """In the forked process: one small convolution with oneDNN's report on. Never returns."""
+    import ctypes
+    import signal
+
+    import tensorflow as tf
+
+    try:
+        signal.alarm(_PROBE_SECONDS)
+        os.environ["ONEDNN_VERBOSE"] = os.environ["DNNL_VERBOSE"] = "1"
+        os.dup2(descriptor, 1)
+        tf.nn.conv2d(tf.ones((1, 8, 8, 1)), tf.ones((3, 3, 1, 4)), 1, "SAME")
+        ctypes.CDLL(None).fflush(None)  # os._exit does not flush C's buffers
+    finally:
+        os._exit(0)  # an op that fails reports nothing, which the parent then says
+
+
+def seed_everything(
+    tf: Any, seeding: str | None, seed: int, lifted: Iterable[str] = ()
+) -> list[Setting]:
+    """Seed as the profile says and probe each generator without drawing from it.
+
+    The generators whose pins are lifted are seeded by the system afterwards.
+    """
+    if seeding == "keras":
+        tf.keras.utils.set_random_seed(seed)
+    elif seeding == "separate":
+        np.random.seed(seed)
+        random.seed(seed)
+        tf.random.set_seed(seed)
+    for pin in lifted:
+        _seed_by_system(tf, pin)
+    pinned = None if seeding is None else seed
+    expected = {pin: None if pin in lifted else pinned for pin in pins.SEEDS}
+    return [
+        Setting("Python seed", expected["python_seed"], _python_seed(seed), "state of random"),
+        Setting("NumPy seed", expected["numpy_seed"], _numpy_seed(seed), "state of numpy.random"),
+        Setting(
+            "TensorFlow seed",
+            expected["tensorflow_seed"],
+            _tensorflow_seed(),
+            "TensorFlow's global seed",
+        ),
+    ]
+
+
+def _seed_by_system(tf: Any, pin: str) -> None:
+    """Keras 3 takes its seeds from Python's generator, not from the one seed it also keeps."""
+    if pin == "python_seed":
+        random.seed()
+    elif pin == "numpy_seed":
+        np.random.seed()
+    elif pin == "tensorflow_seed":
+        tf.random.set_seed(random.SystemRandom().randrange(2**31))
+
+
+def _python_seed(seed: int) -> int | None:
+    fresh = random.Random(seed)  # noqa: S311 - compared with, not used for secrets
+    return seed if random.getstate() == fresh.getstate() else None
+
+
+def _numpy_seed(seed: int) -> int | None:
+    ours: Any = np.random.get_state(legacy=False)
+    fresh: Any = np.random.RandomState(seed).get_state(legacy=False)
+    same = np.array_equal(ours["state"].pop("key"), fresh["state"].pop("key")) and ours == fresh
+    return seed if same else None
+
+
+def _tensorflow_seed() -> int | None:
+    from tensorflow.python.eager import context
+
+    seed: int | None = context.global_seed()
+    return seed

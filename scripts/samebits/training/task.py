@@ -1,0 +1,259 @@
+"""One training, step for step as the published experiment: seed, build, compile, fit.
+
+No random number is drawn and nothing is reordered beyond what these steps do themselves. Runs
+on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import sys
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, List, Mapping, Tuple
+
+import numpy as np
+
+from samebits.errors import SamebitsError
+from samebits.formats import canonical
+from samebits.text import say
+from samebits.training import interrupts
+
+Named = List[Tuple[str, np.ndarray]]
+
+_SAY_EVERY = 10.0  # seconds between two lines within an epoch
+_NOT_ARGUMENTS = ("_target_", "option")
+
+
+class NotBuiltError(SamebitsError):
+    """The model's function raised; what it raised is the cause."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, on what, and how: the same for every training of a process."""
+
+    tf: Any
+    model: Mapping[str, Any]
+    trainer: Mapping[str, Any]
+    x: np.ndarray
+    y: np.ndarray
+    source_path: Path
+
+    def compiled_model(self) -> Any:
+        """The model, built and compiled."""
+        model = build(self.tf, self.model, self.source_path)
+        check_labels(model, self.trainer, self.y)
+        compile_model(self.tf, model, self.trainer)
+        return model
+
+    def steps_per_epoch(self) -> int:
+        """How many batches Keras makes of what the validation leaves."""
+        kept = math.floor(len(self.x) * (1.0 - self.trainer["validation_split"]))
+        return int(-(-kept // self.trainer["batch_size"]))
+
+    def fit(self, model: Any, callbacks: list[Any], only: int | None = None) -> Any:
+        """``model.fit`` as the article calls it, or ``only`` one epoch; returns Keras' history."""
+        return model.fit(
+            self.x,
+            self.y,
+            initial_epoch=only or 0,
+            epochs=self.trainer["epochs"] if only is None else only + 1,
+            batch_size=self.trainer["batch_size"],
+            validation_split=self.trainer["validation_split"],
+            shuffle=self.trainer["shuffle"],
+            verbose=0,
+            callbacks=callbacks,
+        ).history
+
+
+def build(tf: Any, config: Mapping[str, Any], source_path: Path) -> Any:
+    """Call the model's function. Raises NotBuiltError; the traceback is printed first."""
+    target = config["_target_"]
+    module_name, _, function = target.rpartition(".")
+    arguments = {k: v for k, v in config.items() if k not in _NOT_ARGUMENTS}
+    # Last: a user's file shadows no library.
+    sys.path.append(str(_as_named(source_path)))
+    try:
+        module = importlib.import_module(module_name)
+        model = getattr(module, function)(**arguments)
+    except Exception as error:
+        traceback.print_exc()
+        raise NotBuiltError(f"model._target_={target}: could not be built: {error!r}") from error
+    if not isinstance(model, tf.keras.Model):
+        raise SamebitsError(
+            f"model._target_={target}: expected it to return a tf.keras.Model, got {type(model).__name__!r}; "
+            "return the model"
+        )
+    return model
+
+
+def _keras_object(spec: Any) -> Any:
+    """A loss, metric or optimizer as Keras' ``get`` functions take it."""
+    if isinstance(spec, dict):
+        return {"class_name": spec["class_name"], "config": dict(spec.get("config") or {})}
+    return spec
+
+
+def compile_model(tf: Any, model: Any, trainer: Mapping[str, Any]) -> None:
+    """Compile unless the model's function did."""
+    if getattr(model, "optimizer", None) is not None:
+        return
+    keras, extra = tf.keras, {}
+    if _has_steps_per_execution(tf):
+        extra["steps_per_execution"] = trainer["steps_per_execution"]
+    loss = keras.losses.get(_keras_object(trainer["loss"]))
+    optimizer = keras.optimizers.get(_keras_object(trainer["optimizer"]))
+    metrics = [_metric(keras, m) for m in trainer["metrics"]]
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, **extra)
+
+
+def steps_per_execution(model: Any) -> int:
+    """As compiled: a number in Keras 3, a variable in Keras 2, nothing in TensorFlow 2.1."""
+    steps = getattr(model, "steps_per_execution", None)
+    if steps is None:
+        steps = getattr(model, "_steps_per_execution", None)
+    return 1 if steps is None else int(steps)
+
+
+def _metric(keras: Any, spec: Any) -> Any:
+    """Names stay names: Keras chooses the accuracy that fits the loss."""
+    return spec if isinstance(spec, str) else keras.metrics.get(_keras_object(spec))
+
+
+def _has_steps_per_execution(tf: Any) -> bool:
+    """TensorFlow 2.4 brought it to ``compile`` (its release notes)."""
+    return tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 4)
+
+
+def check_labels(model: Any, trainer: Mapping[str, Any], y: np.ndarray) -> None:
+    """Refuse labels that the model has no output for: a GPU would train on them silently."""
+    loss, shape = trainer["loss"], getattr(model, "output_shape", None)
+    name = loss["class_name"] if isinstance(loss, dict) else loss
+    if "sparse" not in name.lower() or not isinstance(shape, tuple) or shape[-1] is None:
+        return
+    low, high = y.min(), y.max()
+    if low < 0 or high >= shape[-1]:
+        raise SamebitsError(
+            f"y: expected labels 0 to {shape[-1] - 1}, as many as the model has outputs; got {low} to {high}; "
+            "set data.classes, or give the model more outputs"
+        )
+
+
+def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
+    """A callback that tells epochs and the time left; it reads, and changes nothing.
+
+    It also heeds an interrupt that was lost before.
+
+    ``count``: how many epochs this process trains, where these are not all to the last.
+    """
+
+    class Progress(tf.keras.callbacks.Callback):  # type: ignore[misc]
+        first: int | None = None  # epoch that this process trains
+        done = 0  # epochs
+
+        def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+            self.epoch = epoch
+            if self.first is None:
+                self.first = epoch
+                self.started = self.said = time.monotonic()
+
+        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            interrupts.heed()
+            now = time.monotonic()
+            if now - self.said >= _SAY_EVERY:
+                self.said = now
+                say(f"{run}: epoch {self.epoch + 1}/{epochs}, step {batch + 1}")
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+            self.said = time.monotonic()
+            self.done += 1
+            wanted = count or epochs - (self.first or 0)
+            left = (self.said - self.started) / self.done * (wanted - self.done)
+            values = ", ".join(f"{k} {float(v):.4f}" for k, v in (logs or {}).items())
+            line = "{}: epoch {}/{}, {}, {:.0f} s left"
+            say(line.format(run, epoch + 1, epochs, values, left))
+
+    return Progress()
+
+
+def weights(model: Any) -> Named:
+    """Every weight in the model's own order, as (name, array)."""
+    return values(named(model.weights))
+
+
+def trainable(model: Any) -> Named:
+    """Every weight that is trained, in the model's own order, as (name, array)."""
+    return values(named(model.trainable_variables))
+
+
+def optimizer_state(model: Any) -> Named:
+    """Every variable of the optimizer in its own order, as (name, array)."""
+    return values(named(optimizer_variables(model)))
+
+
+def optimizer_variables(model: Any) -> list[Any]:
+    """Every variable of the optimizer in its own order."""
+    optimizer = model.optimizer
+    # Keras 2 has .weights, and .variables is a method there; Keras 3 has .variables only.
+    return list(optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables)
+
+
+def optimizer_name(model: Any) -> str | None:
+    """The name that its optimizer gives the scope of what it computes; None where it has none."""
+    names = [getattr(model.optimizer, name, None) for name in ("name", "_name")]
+    return next((str(name) for name in names if name is not None), None)
+
+
+def values(variables: list[tuple[str, Any]]) -> Named:
+    """Named variables as named arrays."""
+    return [(name, np.asarray(variable.numpy())) for name, variable in variables]
+
+
+def named(variables: Any) -> list[tuple[str, Any]]:
+    """Keras 3 names a variable by its path in the model, Keras 2 by its name.
+
+    Neither has to be unique in a user's model: a repeated name gets its count.
+    """
+    found: list[tuple[str, Any]] = []
+    seen: Counter[str] = Counter()
+    for variable in variables:
+        name = str(getattr(variable, "path", None) or variable.name)
+        seen[name] += 1
+        unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
+        found.append((unique, variable))
+    return found
+
+
+def describe(model: Any) -> dict[str, Any]:
+    """Name, number of parameters, and layers in forward order."""
+    layers = [{"name": layer.name, "class": type(layer).__name__} for layer in model.layers]
+    return {"name": model.name, "parameters": int(model.count_params()), "layers": layers}
+
+
+def source_files(source_path: Path) -> list[dict[str, str]]:
+    """Every imported module of the user's and of this project, with its file's digest."""
+    roots = [_as_named(source_path), _as_named(__file__).parents[2]]
+    found = {}
+    for name, module in sorted(sys.modules.items()):
+        if name == "__mp_main__":  # multiprocessing's second name for __main__
+            continue
+        file = getattr(module, "__file__", None)
+        path = _as_named(file) if file else None
+        if path and _is_below(path, roots) and not _is_below(path, [Path(sys.prefix)]):
+            found[name] = canonical.file_digest(path)
+    return [{"module": name, "sha256": found[name]} for name in sorted(found)]
+
+
+def _as_named(path: Any) -> Path:
+    """Absolute, links kept: modules are found below the folder by the name it was given."""
+    return Path(os.path.abspath(str(path)))
+
+
+def _is_below(path: Path, roots: list[Path]) -> bool:
+    return any(root in path.parents for root in roots)

@@ -1,0 +1,1 @@
+"""Whether a certificate holds, level by level."""

@@ -1,0 +1,283 @@
+"""What many runs show together: culprits, conditions, what was not tried, and the verdict."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import certificates
+import factories
+from samebits.certificate import evidence, report
+from samebits.certificate.evidence import Paths
+from samebits.certificate.report import Issue, Source
+from samebits.comparison import runs
+from samebits.experiment import protocol
+from samebits.experiment.protocol import PlannedRun
+from samebits.formats import canonical
+from samebits.pages import certificate, wording
+
+ISSUE = Issue("many", "2026-11-23T12:00:00Z", Source(None, None), ())
+CPU = {"models": ["Haswell"], "samples": 640, "epochs": 1}
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    content = copy.deepcopy(factories.CONFIG)
+    content["protocol"] |= {"explain": ["time_zone", "home", "cpus"]} | changes
+    return content
+
+
+def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> dict[str, Any]:
+    """The certificate of all planned runs: ``same`` unless said otherwise (_ for - in names).
+
+    Outcomes: same, differs (its own bits), failed, not tried, no effect (same surroundings).
+    """
+    outcomes = {name.replace("__", "-"): outcome for name, outcome in outcomes.items()}
+    experiment = canonical.write_json(folder / "config.json", content)
+    load = factories.load_record()
+    canonical.write_json(folder / "load.json", load)
+    (folder / "train-tf2.21.lock.txt").write_text(factories.LOCK)
+    made: dict[str, Path] = {}
+    comparisons: list[Path] = []
+    found: Any = None
+    while len(comparisons) < len(
+        plan := protocol.plan(content, found) if found else [first(content)]
+    ):
+        wanted = plan[len(comparisons)]
+        for run in (wanted.control, *wanted.runs):
+            if run.name not in made:
+                outcome = outcomes.get(run.name, "same")
+                made[run.name] = write(folder, run, experiment, load["digest"], content, outcome)
+        compared = runs.compare(made[wanted.control.name], [made[run.name] for run in wanted.runs])
+        path = folder / "compare" / f"{wanted.name}.json"
+        canonical.write_json(path, compared)
+        comparisons.append(path)
+        found = found or compared
+    paths = Paths(
+        folder / "config.json", folder / "train-tf2.21.lock.txt", folder / "load.json",
+        list(made.values()), comparisons,
+    )  # fmt: skip
+    issued = report.build(evidence.read(paths), ISSUE)
+    evidence.refuse_invalid(issued)
+    assert certificate.render(certificates.certificate(issued))
+    return issued
+
+
+def first(content: dict[str, Any]) -> Any:
+    return protocol.first(content)
+
+
+def write(
+    folder: Path, run: PlannedRun, experiment: str, dataset: str, content: Any, outcome: str
+) -> Path:
+    """One run's folder as train.py leaves it."""
+    path = folder / "train" / run.name
+
+    def change(record: Any) -> None:
+        keys = run.variations
+        record["lifted"], record["subset"] = list(run.lift), run.subset
+        record["variations"]["applied"] = dict.fromkeys(keys, "another")
+        if outcome != "no effect":
+            record["surroundings"] |= dict.fromkeys(keys, "another")
+        for setting in record["settings"]:
+            relax(setting, run.lift)
+
+    if outcome in ("failed", "not tried"):
+        factories.write_run_without_result(path, experiment, dataset, outcome, config=content)
+        record = canonical.read_json(path / "record.json")
+        change(record)
+        if outcome == "not tried":
+            record["variations"] = {
+                "applied": {},
+                "not_tried": dict.fromkeys(run.variations, "no tool"),
+            }
+        canonical.write_json(path / "record.json", record)
+        return path
+    given: dict[str, Any] = {"canary": factories.canary()} if run.canary else {}
+    if run.subset:
+        given["metrics"] = {name: values[:1] for name, values in factories.HISTORY.items()}
+    if outcome == "differs":
+        given["weights"] = factories.weights()
+        given["weights"][0][1].view("<u4")[0, 0] ^= 1 + sum(map(ord, run.name))
+    return factories.write_run(path, experiment, dataset, config=content, change=change, **given)
+
+
+LIFTED = {
+    "isa": ("oneDNN ISA", "SSE41"),
+    "op_determinism": ("op determinism", False),
+    "python_seed": ("Python seed", None),
+}
+
+
+def relax(setting: dict[str, Any], lift: tuple[str, ...]) -> None:
+    for pin in lift:
+        if pin in LIFTED and setting["name"] == LIFTED[pin][0]:
+            setting["expected"] = setting["effective"] = LIFTED[pin][1]
+
+
+def rows(issued: dict[str, Any], part: str, outcome: str) -> list[str]:
+    return [row["key"] for row in issued["scope"][part] if row["outcome"] == outcome]
+
+
+# --- reproducible ------------------------------------------------------------------------------
+
+
+def test_what_was_varied_and_survived_is_the_scope(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config())
+    assert issued["verdict"] == "REPRODUCIBLE"
+    assert rows(issued, "variations", "same bits") == factories.CONFIG["protocol"]["replica"]
+    assert any("another time zone" in line for line in wording.shows(issued))
+
+
+def test_a_variation_without_effect_is_not_claimed(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(), replica="no effect")
+    assert issued["verdict"] == "REPRODUCIBLE"
+    assert rows(issued, "variations", "same bits") == []
+    assert rows(issued, "variations", "not tried") == factories.CONFIG["protocol"]["replica"]
+
+
+def test_what_could_not_be_tried_alone_is_listed_with_its_reason(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(alone=["clock"]), with__clock="not tried")
+    assert issued["verdict"] == "REPRODUCIBLE"
+    row = next(r for r in issued["scope"]["variations"] if r["run"] == "with-clock")
+    assert (row["outcome"], row["why"]) == ("not tried", "no tool")
+
+
+def test_a_replica_that_was_not_trained_shows_nothing(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(replica=["clock"], explain=[]), replica="not tried")
+    assert issued["verdict"] == "INCONCLUSIVE"
+    assert any("replica was not trained" in reason for reason in issued["reasons"])
+
+
+# --- culprits ----------------------------------------------------------------------------------
+
+
+def test_a_difference_names_the_variation_that_alone_makes_it(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(), replica="differs", with__cpus="differs")
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["depends_on"] == ["number of CPUs"]
+    assert issued["scope"]["repeatable"] is True
+    assert issued["reasons"][0] == "The bits depend on: number of CPUs."
+
+
+def test_a_difference_under_a_variation_alone_is_enough(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(alone=["contention"]), with__contention="differs")
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["depends_on"] == ["CPU contention"]
+
+
+def test_a_run_that_fails_under_a_variation_depends_on_it(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(), replica="failed", with__time_zone="failed")
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["depends_on"] == ["time zone"]
+    assert any("ValueError" in reason for reason in issued["reasons"])
+
+
+def test_runs_that_differ_without_any_change_are_not_repeatable(tmp_path: Path) -> None:
+    every = dict.fromkeys(
+        ("replica", "again", "with__time_zone", "with__home", "with__cpus"), "differs"
+    )
+    issued = certify(tmp_path, config(), **every)
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["repeatable"] is False
+    assert issued["scope"]["depends_on"] == []
+
+
+def test_what_an_earlier_run_left_at_home_is_named(tmp_path: Path) -> None:
+    every = dict.fromkeys(("again", "with__time_zone", "with__cpus"), "differs")
+    issued = certify(tmp_path, config(alone=["time_zone", "home", "cpus"]), **every)
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["depends_on"] == ["what an earlier run left in the home folder"]
+
+
+def test_a_difference_that_no_variation_alone_makes_is_said_to_be_that(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(), replica="differs")
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["depends_on"] == []
+    assert any("rare race" in reason for reason in issued["reasons"])
+
+
+def test_another_cpu_is_named_and_emulation_explained(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(cpu=CPU), cpu__Haswell="differs")
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["depends_on"] == ["CPU"]
+    assert any("emulator" in limit for limit in wording.limits(issued))
+
+
+def test_emulated_runs_without_a_control_of_their_own_show_nothing(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(cpu=CPU), subset="failed", cpu__Haswell="failed")
+    assert issued["verdict"] == "INCONCLUSIVE"
+    assert "subset" in issued["reasons"][0]
+
+
+# --- pins --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lifting() -> dict[str, Any]:
+    """Few pins, so that the fake settings stay few."""
+    content = config(lift=True)
+    content["determinism"] |= {
+        "hash_seed": None, "intra_op_threads": None,
+        "inter_op_threads": None, "onednn": None,
+    }  # fmt: skip
+    content["protocol"]["replica"] = ["time_zone"]
+    return content
+
+
+def test_a_difference_without_a_pin_is_a_condition_and_no_failure(
+    tmp_path: Path, lifting: dict[str, Any]
+) -> None:
+    issued = certify(tmp_path, lifting, without__isa="differs")
+    assert issued["verdict"] == "REPRODUCIBLE"
+    assert issued["scope"]["conditions"] == ["oneDNN ISA"]
+    assert rows(issued, "pins", "needed") == ["isa"]
+    assert "python_seed" in rows(issued, "pins", "not needed")
+    assert any("oneDNN ISA" in line for line in wording.shows(issued))
+
+
+def test_lifting_pins_of_a_run_that_does_not_repeat_shows_nothing(
+    tmp_path: Path, lifting: dict[str, Any]
+) -> None:
+    issued = certify(tmp_path, lifting, again="differs", without__isa="differs")
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["conditions"] == []
+    assert {row["outcome"] for row in issued["scope"]["pins"]} == {"not tried"}
+
+
+# --- tolerance ---------------------------------------------------------------------------------
+
+
+def test_a_difference_within_the_tolerance_asked_for_is_a_verdict_of_its_own(
+    tmp_path: Path,
+) -> None:
+    asked = config(explain=[], tolerance={"absolute": 1e-3, "ulp": None})
+    issued = certify(tmp_path, asked, replica="differs")
+    assert issued["verdict"] == "EQUAL WITHIN TOLERANCE"
+    assert 0 < issued["scope"]["within"]["absolute"] <= 1e-3
+    assert issued["scope"]["within"]["ulp"] > 0
+
+
+@pytest.mark.parametrize("tolerance", [None, {"absolute": 1e-12}, {"absolute": 1.0, "ulp": 1}])
+def test_a_difference_beyond_the_tolerance_is_not_reproducible(
+    tmp_path: Path, tolerance: Any
+) -> None:
+    issued = certify(tmp_path, config(explain=[], tolerance=tolerance), replica="differs")
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["within"] is None
+
+
+def test_equal_bits_are_reproducible_whatever_the_tolerance(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(tolerance={"absolute": 1.0, "ulp": None}))
+    assert issued["verdict"] == "REPRODUCIBLE"
+
+
+def test_a_number_that_is_none_is_within_no_tolerance(tmp_path: Path) -> None:
+    weights = factories.weights()
+    weights[0][1][0, 0] = np.nan
+    space = factories.workspace(
+        tmp_path, config=config(explain=[], tolerance={"absolute": 1e9}), weights=weights
+    )
+    paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
+    assert report.build(evidence.read(paths), ISSUE)["verdict"] == "NOT REPRODUCIBLE"

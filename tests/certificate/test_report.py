@@ -1,0 +1,594 @@
+"""No missing, foreign, damaged or forged evidence is ever graded REPRODUCIBLE."""
+
+import copy
+import html
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import certificates
+import factories
+from factories import Workspace
+from samebits.certificate import evidence, report
+from samebits.certificate.evidence import Paths
+from samebits.certificate.report import Issue, Source
+from samebits.errors import SamebitsError
+from samebits.formats import arrays, canonical, history
+from samebits.pages import certificate, drawing, wording
+
+GOLDEN = Path(__file__).parent / "golden"
+ISSUE = Issue(
+    name="default",
+    issued="2026-11-23T12:00:00Z",
+    source=Source("0123456789abcdef0123456789abcdef01234567", False),
+    how_to_repeat=("make certificate",),
+)
+
+
+def issued(space: Workspace, issue: Issue = ISSUE) -> dict[str, Any]:
+    """The certificate of a workspace; it always is what the schema says."""
+    paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
+    content = report.build(evidence.read(paths), issue)
+    evidence.refuse_invalid(content)
+    return content
+
+
+def rendered(content: dict[str, Any]) -> str:
+    """The page of the certificate of a report."""
+    return certificate.render(certificates.certificate(content))
+
+
+def edit(path: Path, change: Callable[[Any], Any]) -> None:
+    content = canonical.read_json(path)
+    change(content)
+    canonical.write_json(path, content)
+
+
+def differing_weights() -> factories.Arrays:
+    weights = factories.weights()
+    weights[0][1].view("<u4")[2, 1] ^= 1
+    return weights
+
+
+def setting(name: str, **changes: Any) -> Callable[[Any], None]:
+    """Change one probed setting in a record."""
+
+    def change(record: Any) -> None:
+        next(s for s in record["settings"] if s["name"] == name).update(changes)
+
+    return change
+
+
+# --- the four verdicts -----------------------------------------------------------------------
+
+
+def test_equal_runs_with_sound_evidence_are_reproducible(tmp_path: Path) -> None:
+    content = issued(factories.workspace(tmp_path))
+    assert content["verdict"] == "REPRODUCIBLE"
+    assert content["comparisons"][0]["identical"]
+
+
+def test_a_measured_difference_is_not_reproducible_and_named(tmp_path: Path) -> None:
+    content = issued(factories.workspace(tmp_path, weights=differing_weights()))
+    assert content["verdict"] == "NOT REPRODUCIBLE"
+    assert content["reasons"] == [
+        "The final weights of control and replica differ in 1 tensor: dense/kernel."
+    ]
+
+
+def test_a_refusal_by_tensorflow_is_unsupported_with_the_op_named(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    refuse(space, 0)
+    refuse(space, 1)
+    content = issued(space.compare())
+    assert content["verdict"] == "UNSUPPORTED"
+    assert all("FakeQuantWithMinMaxVarsGradient" in reason for reason in content["reasons"])
+    assert len(content["reasons"]) == 2
+
+
+def test_a_refusal_of_one_run_alone_is_inconclusive(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    refuse(space, 1)
+    content = issued(space.compare())
+    assert content["verdict"] == "INCONCLUSIVE"
+    assert content["reasons"] == ["TensorFlow refused replica and not the other run"]
+
+
+def refuse(space: Workspace, position: int) -> None:
+    folder = space.runs[position]
+    record = canonical.read_json(folder / "record.json")
+    for file in sorted(folder.rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    factories.write_unsupported_run(folder, record["experiment"], record["dataset"])
+    if position:
+        edit(folder / "record.json", factories.vary)
+
+
+def test_a_nan_loss_is_a_result_like_any_other(tmp_path: Path) -> None:
+    metrics = {"loss": [1.0, float("nan"), float("inf")], "accuracy": [0.1, 0.2, 0.2]}
+    space = factories.workspace(tmp_path, metrics=metrics)
+    record = canonical.read_json(space.runs[0] / "record.json")
+    factories.write_run(space.runs[0], record["experiment"], record["dataset"], metrics=metrics)
+    content = issued(space.compare())
+    assert content["verdict"] == "REPRODUCIBLE"
+    assert content["histories"]["control"]["metrics"]["loss"][1] == {"float64": "7ff8000000000000"}
+    assert "NaN" in rendered(content)
+
+
+# --- what must never be REPRODUCIBLE -----------------------------------------------------------
+
+Harm = Callable[[Workspace], object]
+
+
+def on_record(change: Callable[[Any], Any]) -> Harm:
+    return lambda space: edit(space.runs[1] / "record.json", change)
+
+
+def on_comparison(change: Callable[[Any], Any]) -> Harm:
+    return lambda space: edit(space.comparison, change)
+
+
+def artefact(position: int, **changes: Any) -> Harm:
+    return on_comparison(lambda c: c["runs"][0]["artefacts"][position].update(changes))
+
+
+def set_item(*path: Any, value: Any) -> Callable[[Any], None]:
+    def change(content: Any) -> None:
+        for key in path[:-1]:
+            content = content[key]
+        content[path[-1]] = value
+
+    return change
+
+
+def without(*path: Any) -> Callable[[Any], None]:
+    def change(content: Any) -> None:
+        for key in path[:-1]:
+            content = content[key]
+        del content[path[-1]]
+
+    return change
+
+
+def same_process(space: Workspace) -> None:
+    shared = canonical.read_json(space.runs[0] / "record.json")["process"]
+    edit(space.runs[1] / "record.json", set_item("process", value=shared))
+
+
+def swap_artefacts(space: Workspace) -> None:
+    """The replica's weights replaced after the comparison, index and all."""
+    arrays.save_arrays(space.runs[1] / "weights", differing_weights())
+
+
+def forge_history(space: Workspace) -> None:
+    better = factories.HISTORY | {"accuracy": [1.0, 1.0, 1.0]}
+    canonical.write_json(space.runs[1] / "history.json", history.to_json(better))
+
+
+def forge_difference_away(space: Workspace) -> None:
+    """Differing runs whose comparison is called identical, digests left as they are."""
+    record = canonical.read_json(space.runs[1] / "record.json")
+    run = record["experiment"], record["dataset"]
+    factories.write_run(space.runs[1], *run, weights=differing_weights())
+    space.compare()
+
+    def forge(comparison: Any) -> None:
+        comparison["identical"] = comparison["runs"][0]["identical"] = True
+        comparison["runs"][0]["artefacts"][1].update(identical=True, differences=[])
+
+    edit(space.comparison, forge)
+
+
+def forge_digests_too(space: Workspace) -> None:
+    forge_difference_away(space)
+    edit(
+        space.comparison,
+        lambda c: c["runs"][0]["artefacts"][1]["digests"].__setitem__(
+            1, c["runs"][0]["artefacts"][1]["digests"][0]
+        ),
+    )
+
+
+def one_run(space: Workspace) -> None:
+    space.runs = space.runs[:1]
+
+
+def third_run(space: Workspace) -> None:
+    record = canonical.read_json(space.runs[0] / "record.json")
+    folder = space.folder / "train" / "replica-2"
+    space.runs.append(factories.write_run(folder, record["experiment"], record["dataset"]))
+
+
+def break_lock(space: Workspace) -> None:
+    space.lock.write_text(factories.LOCK.replace("2.4.6", "2.4.5"))
+
+
+def nothing_left(space: Workspace) -> None:
+    """Runs that left no metric and no weight: nothing equals nothing."""
+    for run in space.runs:
+        canonical.write_json(run / "history.json", history.to_json({}))
+        digests = {
+            "history": history.digest({}),
+            "weights": arrays.save_arrays(run / "weights", []),
+            "optimizer": arrays.save_arrays(run / "optimizer", []),
+        }
+        record = canonical.read_json(run / "record.json")
+        record["digests"] |= digests
+        canonical.write_json(run / "record.json", record)
+    space.compare()
+
+
+def fewer_epochs(space: Workspace) -> None:
+    """Both runs stopped one epoch early."""
+    short = {name: values[:-1] for name, values in factories.HISTORY.items()}
+    for run in space.runs:
+        canonical.write_json(run / "history.json", history.to_json(short))
+        digest = history.digest(short)
+        edit(run / "record.json", set_item("digests", "history", value=digest))
+    space.compare()
+
+
+def in_file(path: str, old: bytes, new: bytes) -> Harm:
+    """Replace bytes in one file, whatever this makes of it."""
+
+    def harm(space: Workspace) -> None:
+        file = space.folder / path
+        data = file.read_bytes()
+        assert old in data
+        file.write_bytes(data.replace(old, new, 1))
+
+    return harm
+
+
+def reformat_config(space: Workspace) -> None:
+    space.config.write_bytes(space.config.read_bytes().replace(b",", b", "))
+
+
+DIGEST = "0" * 64
+NEVER_REPRODUCIBLE: dict[str, Harm] = {
+    # missing or unreadable
+    "no config": lambda s: s.config.unlink(),
+    "no lock": lambda s: s.lock.unlink(),
+    "no load record": lambda s: s.load_record.unlink(),
+    "no comparison": lambda s: s.comparison.unlink(),
+    "no run record": lambda s: (s.runs[1] / "record.json").unlink(),
+    "no history": lambda s: (s.runs[0] / "history.json").unlink(),
+    "no weights": lambda s: (s.runs[1] / "weights" / "index.json").unlink(),
+    "no optimizer state": lambda s: (s.runs[1] / "optimizer" / "index.json").unlink(),
+    "load record cut off": lambda s: s.load_record.write_bytes(s.load_record.read_bytes()[:-9]),
+    "comparison not UTF-8": lambda s: s.comparison.write_bytes(b"\xff"),
+    "comparison nested too deep": lambda s: s.comparison.write_bytes(b"[" * 100_000),
+    "record is a list": lambda s: canonical.write_json(s.runs[0] / "record.json", []),
+    "record with a key twice": lambda s: (s.runs[0] / "record.json").write_text('{"a":1,"a":1}'),
+    # JSON that can be read but not written
+    "a number beyond float64": in_file("train/replica/record.json", b":4.5", b":1e999"),
+    "half a surrogate pair": in_file("load/record.json", b"no network", b"\\ud800"),
+    # of another format
+    "config of another format": lambda s: edit(s.config, set_item("format", value="other-2")),
+    "load record of another format": lambda s: edit(s.load_record, set_item("format", value="x")),
+    "record of another format": on_record(set_item("format", value="samebits-train-2")),
+    "comparison of another format": on_comparison(set_item("format", value="samebits-compare-2")),
+    "unknown status": on_record(set_item("status", value="probably")),
+    "comparison with another key": on_comparison(set_item("trust me", value=True)),
+    # of another experiment, data set, run or process
+    "another config": lambda s: edit(s.config, set_item("seed", value=2)),
+    "config not canonical": reformat_config,
+    "run of another experiment": on_record(set_item("experiment", value=DIGEST)),
+    "run on other data": on_record(set_item("dataset", value=DIGEST)),
+    "record of another run": on_record(set_item("run", value="control")),
+    "one process for both runs": same_process,
+    "no process id": on_record(without("process")),
+    "one run": one_run,
+    "a run that was not compared": third_run,
+    # settings and packages
+    "pin not in effect": on_record(setting("intra-op threads", effective=2)),
+    "true is not one": on_record(setting("intra-op threads", effective=True)),
+    "pin lifted in the record": on_record(setting("oneDNN ISA", expected=None)),
+    "pin held against another value": on_record(
+        setting("oneDNN ISA", expected="AVX512_CORE", effective="AVX512_CORE")
+    ),
+    "another seed": on_record(setting("NumPy seed", expected=2, effective=2)),
+    "another TensorFlow": on_record(setting("TensorFlow", effective="2.20.0")),
+    "pin not probed": on_record(lambda r: r["settings"].pop(0)),
+    "variable not probed": on_record(lambda r: r["settings"].pop(1)),
+    "no setting probed": on_record(set_item("settings", value=[])),
+    "stray variable": on_record(setting("other variables", effective={"TF_XLA_FLAGS": "x"})),
+    "another package version": on_record(set_item("packages", 0, "version", value="2.4.5")),
+    "a package too many": on_record(lambda r: r["packages"].append({"name": "x", "version": "1"})),
+    "a package too few": on_record(lambda r: r["packages"].pop(0)),
+    "a package twice, the locked version last": on_record(
+        lambda r: r["packages"].insert(0, {"name": "NumPy", "version": "9.9"})
+    ),
+    "a setting twice, the pinned one last": on_record(
+        lambda r: r["settings"].insert(
+            0, {"name": "oneDNN ISA", "expected": None, "effective": "SSE41", "how": "asked"}
+        )
+    ),
+    "a trace with fewer rows than asked for": on_record(set_item("trace", "every", value="off")),
+    "run from another lock": on_record(set_item("lock", value=DIGEST)),
+    "another lock": break_lock,
+    "a lock that is none": lambda s: s.lock.write_text("numpy"),
+    "nobody looked for stray variables": on_record(lambda r: r["settings"].pop(2)),
+    # code
+    "other source code": on_record(set_item("source", 0, "sha256", value=DIGEST)),
+    "another module": on_record(lambda r: r["source"].append({"module": "x", "sha256": DIGEST})),
+    "another Python": on_record(set_item("python", "version", value="3.11.9")),
+    "another build of TensorFlow": on_record(set_item("framework", "git_version", value="other")),
+    # what a record must say, by type
+    "config in the record": on_record(set_item("config", "seed", value=2)),
+    "process id is no UUID": on_record(set_item("process", "id", value="0" * 36)),
+    "CPU is no text": on_record(set_item("machine", "cpu", value=["AMD"])),
+    "CPU features are no list": on_record(set_item("machine", "flags", value=3)),
+    "wheel is no object": on_record(set_item("framework", "wheel", value="tensorflow")),
+    "times are no object": on_record(set_item("timing", value=[4.5])),
+    # nothing to compare
+    "neither metrics nor weights": nothing_left,
+    "fewer epochs than the experiment has": fewer_epochs,
+    # digests
+    "data digest is not of its arrays": lambda s: edit(
+        s.load_record, set_item("arrays", 0, "sha256", value=DIGEST)
+    ),
+    "recorded digest of history": on_record(set_item("digests", "history", value=DIGEST)),
+    "recorded digest of weights": on_record(set_item("digests", "weights", value=DIGEST)),
+    "no recorded digest": on_record(without("digests", "optimizer")),
+    "history forged": forge_history,
+    "weights replaced": swap_artefacts,
+    # the comparison
+    "compared digests": artefact(0, digests=[DIGEST, DIGEST]),
+    "compared digests absent": artefact(1, digests=[None, None]),
+    "compared nothing": on_comparison(set_item("runs", 0, "artefacts", value=[])),
+    "compared two artefacts": on_comparison(lambda c: c["runs"][0]["artefacts"].pop()),
+    "compared one artefact twice": artefact(2, artefact="weights"),
+    "compared no run": on_comparison(set_item("runs", value=[])),
+    "compared another run": on_comparison(set_item("runs", 0, "run", value="other")),
+    "compared with itself": on_comparison(set_item("runs", 0, "run", value="control")),
+    "comparison of another experiment": on_comparison(set_item("experiment", value=DIGEST)),
+    "comparison of other data": on_comparison(set_item("dataset", value=DIGEST)),
+    "status contradicts the record": on_comparison(set_item("status", "replica", value="failed")),
+    "difference called identical": forge_difference_away,
+    "difference called identical with digests": forge_digests_too,
+    "identical called different": artefact(0, identical=False),
+    "result contradicts its runs": on_comparison(set_item("identical", value=False)),
+    # whether the comparison could have seen a difference
+    "no trace": lambda s: (s.runs[0] / "trace" / "index.json").unlink(),
+    "trace replaced": lambda s: arrays.save_arrays(s.runs[1] / "trace", factories.trace(seed=3)),
+    "no canary": on_comparison(set_item("canary", value=None)),
+    "no canary in the record": on_record(set_item("canary", value=None)),
+    "canary of another run": on_comparison(set_item("canary", "run", value="control")),
+    "canary failed": on_record(set_item("canary", "digest", value=None)),
+    "canary replaced": lambda s: arrays.save_arrays(s.runs[1] / "canary", factories.canary(4)),
+    "canary gone": lambda s: (s.runs[1] / "canary" / "index.json").unlink(),
+    "canary with the runs' own seed": on_comparison(set_item("canary", "seed", value=1)),
+    "canary that came out equal": on_comparison(
+        lambda c: c["canary"].update(differs=False, step=None, tensors=[])
+    ),
+    "canary that differs late": on_comparison(set_item("canary", "step", value=2)),
+    "a flipped bit not found": on_comparison(set_item("self_check", 0, "found", value=False)),
+    "no bit flipped": on_comparison(set_item("self_check", value=[])),
+    "one artefact not checked": on_comparison(lambda c: c["self_check"].pop()),
+    # whether the runs are those that the protocol asks for
+    "nothing varied": on_record(set_item("variations", value={"applied": {}, "not_tried": {}})),
+    "varied more than asked for": on_record(
+        set_item("variations", "applied", "contention", value="2")
+    ),
+    "a pin lifted": on_record(set_item("lifted", value=["isa"])),
+    "part of the data": on_record(set_item("subset", value={"samples": 9, "epochs": 3})),
+    "replica not tried": on_record(set_item("status", value="not tried")),
+}
+
+
+@pytest.mark.parametrize("harm", NEVER_REPRODUCIBLE)
+def test_unsound_evidence_is_inconclusive(tmp_path: Path, harm: str) -> None:
+    """What is harmed was REPRODUCIBLE: the same files as in the first test."""
+    space = factories.workspace(tmp_path)
+    NEVER_REPRODUCIBLE[harm](space)
+    content = issued(space)
+    assert content["verdict"] == "INCONCLUSIVE"
+    assert content["reasons"]
+    assert "Inconclusive" in rendered(content)
+
+
+def test_all_reasons_are_listed(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    same_process(space)
+    break_lock(space)
+    space.load_record.unlink()
+    reasons = " ".join(issued(space)["reasons"])
+    assert all(
+        part in reasons for part in ("process id", "numpy: expected 2.4.5", "load/record.json")
+    )
+
+
+def test_unsound_evidence_of_a_difference_is_inconclusive_too(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path, weights=differing_weights())
+    same_process(space)
+    assert issued(space)["verdict"] == "INCONCLUSIVE"
+
+
+def test_the_same_run_twice_is_refused(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    space.runs = [space.runs[0], space.runs[0]]
+    with pytest.raises(SamebitsError, match="give each run once"):
+        issued(space)
+
+
+def test_reasons_name_no_folder_of_the_machine(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    for path in (space.config, space.lock, space.comparison, space.runs[0] / "record.json"):
+        path.unlink()
+    assert str(tmp_path) not in str(issued(space))
+
+
+# --- evidence and schema ---------------------------------------------------------------------
+
+
+def test_evidence_names_every_input_by_its_digest(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    listed = {file["name"]: file["sha256"] for file in issued(space)["evidence"]}
+    assert listed["config.json"] == canonical.file_digest(space.config)
+    assert listed["envs/train-tf2.21.lock.txt"] == canonical.file_digest(space.lock)
+    assert listed["compare/replica.json"] == canonical.file_digest(space.comparison)
+    for run in space.runs:
+        for file in ("record.json", "history.json", "weights/index.json", "optimizer/index.json"):
+            assert listed[f"train/{run.name}/{file}"] == canonical.file_digest(run / file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_item("format", value="samebits-certificate-2"),
+        set_item("verdict", value="Reproducible"),
+        set_item("reasons", value=[]),
+        set_item("more", value=1),
+        set_item("comparisons", value=[]),
+        set_item("comparisons", 0, "identical", value=False),
+        set_item("scope", "depends_on", value=["CPU"]),
+        set_item("scope", "repeatable", value=False),
+        set_item("scope", "within", value={"absolute": 0.1, "ulp": 2}),
+        set_item("records", "load", value=None),
+        set_item("records", "runs", "replica", value=None),
+        set_item("records", "runs", "replica", "status", value="unsupported"),
+        set_item("experiment", "digest", value=None),
+        set_item("issued", value="today"),
+        set_item("issued", value="2026-02-30T12:00:00Z"),
+        set_item("histories", "control", "metrics", "loss", 0, value={"float64": "3ff0"}),
+        without("scope"),
+        without("histories", "replica"),
+    ],
+)
+def test_the_schema_refuses_a_certificate_that_is_not_one(tmp_path: Path, change: Any) -> None:
+    content = issued(factories.workspace(tmp_path))
+    change(content)
+    with pytest.raises(SamebitsError, match="breaks it"):
+        evidence.refuse_invalid(content)
+
+
+# --- scope -----------------------------------------------------------------------------------
+
+
+def facts_of(rows: Any) -> dict[str, Any]:
+    return {row["what"]: row["value"] for row in rows}
+
+
+def test_the_scope_says_what_was_pinned_and_what_was_the_same(tmp_path: Path) -> None:
+    content = issued(factories.workspace(tmp_path))
+    scope = content["scope"]
+    assert facts_of(scope["pinned"])["oneDNN ISA"] == "AVX2"
+    assert "steps per execution" not in facts_of(scope["pinned"])
+    assert facts_of(scope["same"])["CPU model"] == "AMD EPYC 9R45"
+    assert any("CPU model" in limit and "elsewhere" in limit for limit in wording.limits(content))
+
+
+def test_what_was_not_the_same_is_said_and_is_no_limit(tmp_path: Path) -> None:
+    change = set_item("machine", "cpu", value="Intel Xeon")
+    content = issued(factories.workspace(tmp_path, change=change))
+    scope = content["scope"]
+    assert scope["differed"] == [
+        {"what": "CPU model", "values": {"control": "AMD EPYC 9R45", "replica": "Intel Xeon"}}
+    ]
+    assert not any("CPU model" in limit for limit in wording.limits(content))
+
+
+# --- the page --------------------------------------------------------------------------------
+
+
+def test_the_page_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
+    text = rendered(issued(factories.workspace(tmp_path)))
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in text
+    assert not re.search(r"<(script|link|iframe|object|img)|\bsrc=|\bhref=|url\(|@import", text)
+
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+def test_whatever_a_certificate_quotes_is_escaped(tmp_path: Path) -> None:
+    config, load = copy.deepcopy(factories.CONFIG), factories.load_record()
+    config["model"]["option"] = config["model"][HOSTILE] = HOSTILE
+    load["source"]["where"] = load["refused"][0]["why"] = HOSTILE
+    space = factories.workspace(
+        tmp_path,
+        config=config,
+        load=load,
+        metrics={HOSTILE: [1.0, float("nan")], "val_" + HOSTILE: [1.0, 2.0]},
+        weights=[(HOSTILE, np.zeros(1)), *factories.weights()],
+        change=set_item("machine", "cpu", value=HOSTILE),
+    )
+    issue = replace(ISSUE, name=HOSTILE, how_to_repeat=(HOSTILE,))
+    text = rendered(issued(space, issue))
+    assert "<script" not in text
+    assert text.count(html.escape(HOSTILE)) == text.count("alert(") > 8
+
+
+def test_the_page_names_the_certificate_that_it_was_made_from(tmp_path: Path) -> None:
+    content = issued(factories.workspace(tmp_path))
+    assert canonical.digest(certificates.certificate(content)) in rendered(content)
+
+
+def test_the_page_says_how_to_repeat_it_from_the_commit_on(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    commands = f"git checkout {ISSUE.source.commit}\nmake certificate"
+    assert commands in rendered(issued(space))
+    unknown = rendered(issued(space, replace(ISSUE, source=Source(None, None))))
+    assert "git checkout" not in unknown
+    assert ">make certificate" in unknown
+
+
+def test_the_page_shows_where_runs_differ(tmp_path: Path) -> None:
+    text = rendered(issued(factories.workspace(tmp_path, weights=differing_weights())))
+    assert "Not reproducible" in text
+    assert re.search(r"dense/kernel.*first at \[2, 1\].*1 ULP", text, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        [1.0],
+        [float("nan")],
+        [1.0, 1.0],
+        [0.0, -0.0],
+        [1e308, -1e308],
+        [5e-324, 0.0],
+        [1.0, float("inf"), float("-inf"), 2.0, 3.0],
+        [float(i) for i in range(1000)],
+    ],
+)
+def test_any_history_can_be_drawn(values: Any) -> None:
+    (panel,) = drawing.panels({"control": {"loss": values}, "replica": {"loss": values}})
+    assert len(panel.lines) == 2
+    places = [tick.at for tick in panel.up] + [y for line in panel.lines for _, y in line.dots]
+    assert all(-1 <= place <= drawing.HEIGHT + 1 for place in places)
+    assert len(panel.up) <= 12
+
+
+def test_an_epoch_without_a_number_breaks_the_line_and_is_marked() -> None:
+    values = [1.0, 2.0, float("nan"), 3.0, 4.0]
+    (line,) = drawing.panels({"control": {"loss": values}})[0].lines
+    assert len(line.segments) == 2
+    assert [(gap.epoch, gap.text) for gap in line.gaps] == [(3, "NaN")]
+
+
+# --- golden files ----------------------------------------------------------------------------
+
+SPACES: dict[str, dict[str, Any]] = {
+    "reproducible": {},
+    "not-reproducible": {"weights": differing_weights()},
+}
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_certificate_and_page_are_the_golden_ones(
+    tmp_path: Path, name: str, update_golden: bool
+) -> None:
+    content = issued(factories.workspace(tmp_path, **SPACES[name]))
+    made = {"json": canonical.dumps(content), "html": rendered(content).encode()}
+    for suffix, data in made.items():
+        path = GOLDEN / f"{name}.{suffix}"
+        if update_golden:
+            canonical.write_bytes(path, data)
+        assert path.read_bytes() == data, "if the change is meant: pytest --update-golden"

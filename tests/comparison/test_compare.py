@@ -1,0 +1,198 @@
+"""compare.py by its flags."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import test_train
+
+import factories
+from samebits.formats import arrays, canonical, seal
+
+stage = test_train.stage  # the fixture: a folder to train in
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "compare.py"
+EXPERIMENT, DATASET = "e" * 64, "d" * 64
+
+
+def compare(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def pair(folder: Path, **replica: Any) -> list[object]:
+    """The flags for a control and a replica."""
+    control = factories.write_run(folder / "control", EXPERIMENT, DATASET)
+    other = factories.write_run(folder / "replica", EXPERIMENT, DATASET, **replica)
+    return ["--control", control, "--replica", other, "--output", folder / "out" / "c.json"]
+
+
+def test_equal_runs_are_identical(tmp_path: Path) -> None:
+    done = compare(*pair(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "identical\n")
+    assert json.loads((tmp_path / "out" / "c.json").read_text())["identical"] is True
+
+
+def test_a_difference_is_a_result_and_not_a_failure(tmp_path: Path) -> None:
+    weights = factories.weights()
+    weights[1][1][2] = np.nextafter(weights[1][1][2], np.float32(1))
+    done = compare(*pair(tmp_path, weights=weights))
+    assert (done.returncode, done.stdout) == (0, "not identical\n")
+    assert json.loads((tmp_path / "out" / "c.json").read_text())["identical"] is False
+
+
+def test_several_replicas_are_each_held_against_the_control(tmp_path: Path) -> None:
+    third = factories.write_run(tmp_path / "replica-2", EXPERIMENT, DATASET, metrics={"loss": [0]})
+    assert compare(*pair(tmp_path), "--replica", third).returncode == 0
+    runs = json.loads((tmp_path / "out" / "c.json").read_text())["runs"]
+    assert [(run["run"], run["identical"]) for run in runs] == [
+        ("replica", True),
+        ("replica-2", False),
+    ]
+
+
+def test_damage_is_a_failure_that_leaves_no_output(tmp_path: Path) -> None:
+    flags = pair(tmp_path)
+    path = tmp_path / "replica" / "weights" / "00000.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    done = compare(*flags)
+    assert done.returncode == 1
+    assert str(path) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("missing", ["--control", "--replica", "--output"])
+def test_a_missing_flag_is_wrong_usage(tmp_path: Path, missing: str) -> None:
+    flags = pair(tmp_path)
+    position = flags.index(missing)
+    done = compare(*flags[:position], *flags[position + 2 :])
+    assert done.returncode == 2
+    assert missing in done.stderr
+
+
+LIMITED = """
+import os, resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_DATA, (200 << 20, 200 << 20))
+sys.argv = sys.argv[1:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_memory_stays_bounded_whatever_the_size_of_the_weights(tmp_path: Path) -> None:
+    """256 MiB of weights in each run, compared with 200 MiB of memory of its own."""
+    large = np.zeros(1 << 26, "<f4")
+    other = large.copy()
+    other[1:] = 1
+    flags = pair(tmp_path, weights=[("large", other)])
+    factories.write_run(tmp_path / "control", EXPERIMENT, DATASET, weights=[("large", large)])
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # its threads' buffers count as well
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(SCRIPT), *map(str, flags)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    comparison = json.loads((tmp_path / "out" / "c.json").read_text())
+    (run,) = comparison["runs"]
+    assert run["artefacts"][1]["differences"][0]["different"] == (1 << 26) - 1
+    assert run["divergence"]["histograms"][0]["counts"] == [1] + [0] * 29 + [(1 << 26) - 1]
+    assert all(check["found"] for check in comparison["self_check"])
+
+
+# --- on TensorFlow -----------------------------------------------------------------------------
+
+FLIPPING = '''
+"""The article's model; at the step in the file `flip` it flips the lowest bit of one weight."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+AT = int(Path(__file__).with_name("flip").read_text())
+
+
+class Flipping(tf.keras.Sequential):
+    def train_step(self, data):
+        told = super().train_step(data)
+        kernel = self.trainable_variables[2]
+        now = tf.cast(tf.equal(tf.cast(self.optimizer.iterations, tf.int32), AT), tf.int32)
+        mask = tf.scatter_nd([[3, 2]], [now], kernel.shape)
+        bits = tf.bitcast(tf.convert_to_tensor(kernel), tf.int32)
+        kernel.assign(tf.bitcast(tf.bitwise.bitwise_xor(bits, mask), tf.float32))
+        return told
+
+
+def model():
+    layers = tf.keras.layers
+    return Flipping(
+        [
+            tf.keras.Input((28, 28)),
+            layers.Flatten(),
+            layers.Dense(16, activation="relu"),
+            layers.Dense(10),
+        ]
+    )
+'''
+
+
+class Trained:
+    """Trainings of one experiment, each with a fault of its own that its record does not tell."""
+
+    def __init__(self, stage: test_train.Stage) -> None:
+        self._stage = stage
+        (stage.folder / "flipping.py").write_text(FLIPPING)
+        self._config = stage.config(
+            model={"_target_": "flipping.model"},
+            trainer={"epochs": 2},
+            trace="step",
+            source_path=str(stage.folder),
+        )
+
+    def run(self, name: str, *, flip: int = -1, seed: int = 1, data: Path | None = None) -> Path:
+        """Train; have the record say that it is the control's experiment."""
+        (self._stage.folder / "flip").write_text(str(flip))
+        stage = replace(self._stage, data=data or self._stage.data)
+        done, output = stage.train(self._config | {"seed": seed}, name)
+        assert done.returncode == 0, done.stdout
+        record = json.loads((output / "record.json").read_bytes())
+        control = output.with_name("control") / "record.json"
+        told = json.loads(control.read_bytes())
+        same = {key: told[key] for key in ("experiment", "dataset")}
+        canonical.write_json(output / "record.json", seal.sealed(record | same))
+        return output
+
+
+def test_planted_faults_of_trainings_come_back_as_step_and_tensor(
+    stage: test_train.Stage,
+) -> None:
+    trained, folder = Trained(stage), stage.folder
+    shuffled = [(n, a[::-1]) for n, a in arrays.open_arrays(stage.data).items()]
+    arrays.save_arrays(folder / "reversed", shuffled)
+    control = trained.run("control")
+    runs = [
+        trained.run("again"),
+        trained.run("seed", seed=2),
+        trained.run("order", data=folder / "reversed"),
+        trained.run("flip-17", flip=17),
+        trained.run("flip-60", flip=60),
+    ]
+    flags = [flag for run in runs for flag in ("--replica", run)]
+    done = compare("--control", control, *flags, "--output", folder / "c.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    runs_told = json.loads((folder / "c.json").read_text())["runs"]
+    found = {run["run"]: run["divergence"] for run in runs_told}
+    names = [e.name for e in arrays.read_index(control / "weights")]
+    assert found["again"] is None
+    assert (found["seed"]["step"], found["seed"]["tensors"]) == (0, names[::2])  # biases are 0
+    assert (found["order"]["step"], found["order"]["loss_step"]) == (1, 1)
+    assert found["order"]["tensors"] == names
+    assert (found["flip-17"]["step"], found["flip-17"]["tensors"]) == (17, [names[2]])
+    assert (found["flip-17"]["epoch"], found["flip-17"]["loss_first"]) == (1, False)
+    assert (found["flip-60"]["step"], found["flip-60"]["epoch"]) == (60, 2)

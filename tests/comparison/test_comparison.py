@@ -1,0 +1,411 @@
+"""Every planted difference is found, and damage is not taken for a difference."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import factories
+from samebits.comparison import difference
+from samebits.comparison.difference import measure, ulp_distance
+from samebits.comparison.runs import compare
+from samebits.errors import SamebitsError
+from samebits.formats import arrays, canonical
+
+EXPERIMENT, DATASET = "e" * 64, "d" * 64
+
+
+def runs(folder: Path, **replica: Any) -> tuple[Path, Path]:
+    """A control and a replica that differs as told."""
+    control = factories.write_run(folder / "control", EXPERIMENT, DATASET)
+    return control, factories.write_run(folder / "replica", EXPERIMENT, DATASET, **replica)
+
+
+def compared(folder: Path, **replica: Any) -> dict[str, Any]:
+    control, other = runs(folder, **replica)
+    return compare(control, [other])
+
+
+def found(comparison: Any, artefact: str) -> list[dict[str, Any]]:
+    """The differences in one artefact, after checking that it alone differs."""
+    (run,) = comparison["runs"]
+    differing = [a for a in run["artefacts"] if not a["identical"]]
+    assert [a["artefact"] for a in differing] == [artefact]
+    assert not run["identical"]
+    assert not comparison["identical"]
+    assert differing[0]["digests"][0] != differing[0]["digests"][1]
+    return list(differing[0]["differences"])
+
+
+def flipped(tensors: factories.Arrays, position: int, index: Any) -> factories.Arrays:
+    """The tensors with the lowest bit of one element flipped."""
+    array = tensors[position][1]
+    array.view(f"<u{array.itemsize}")[index] ^= 1
+    return tensors
+
+
+def test_equal_runs_are_identical_in_all_four_artefacts(tmp_path: Path) -> None:
+    comparison = compared(tmp_path)
+    assert comparison["identical"]
+    artefacts = comparison["runs"][0]["artefacts"]
+    assert [a["artefact"] for a in artefacts] == ["history", "weights", "optimizer", "trace"]
+    assert all(a["identical"] and a["digests"][0] == a["digests"][1] for a in artefacts)
+    assert comparison["runs"][0]["divergence"] is None
+    assert comparison["canary"] is None
+
+
+def test_a_flipped_bit_in_the_weights_is_found(tmp_path: Path) -> None:
+    weights = flipped(factories.weights(), 0, (2, 1))
+    (one,) = found(compared(tmp_path, weights=weights), "weights")
+    assert (one["name"], one["kind"]) == ("dense/kernel", "values")
+    assert (one["elements"], one["different"], one["first"]) == (24, 1, [2, 1])
+    assert one["largest_ulp"] == 1
+    assert one["control"]["bits"] != one["replica"]["bits"]
+
+
+def test_a_flipped_bit_in_the_optimizer_is_found(tmp_path: Path) -> None:
+    (one,) = found(compared(tmp_path, optimizer=flipped(factories.optimizer(), 0, ())), "optimizer")
+    assert one["name"] == "iteration"
+    assert (one["largest_absolute"], one["largest_ulp"]) == (1, None)
+    assert (one["control"]["value"], one["replica"]["value"]) == ("4500", "4501")
+
+
+def test_a_flipped_bit_in_the_history_is_found(tmp_path: Path) -> None:
+    loss = factories.HISTORY["loss"]
+    metrics = factories.HISTORY | {"loss": [*loss[:2], math.nextafter(loss[2], 1)]}
+    (one,) = found(compared(tmp_path, metrics=metrics), "history")
+    assert (one["name"], one["first"], one["largest_ulp"]) == ("loss", [2], 1)
+
+
+def test_a_flipped_bit_in_the_trace_is_found(tmp_path: Path) -> None:
+    (one,) = found(compared(tmp_path, trace=flipped(factories.trace(), 3, 7)), "trace")
+    assert (one["name"], one["first"]) == ("fingerprint/dense/bias", [7])
+
+
+def bias(*bits: int) -> factories.Arrays:
+    """The weights with these bits as bias."""
+    return [factories.weights()[0], ("dense/bias", np.array(bits, "<u4").view("<f4"))]
+
+
+def test_zero_differs_from_negative_zero(tmp_path: Path) -> None:
+    (one,) = found(compared(tmp_path, weights=bias(0, 0x80000000, 0, 0)), "weights")
+    assert (one["control"]["value"], one["replica"]["value"]) == ("0.0", "-0.0")
+    assert (one["largest_absolute"], one["largest_ulp"]) == (0, 1)
+
+
+def test_a_nan_equals_the_same_nan_and_differs_from_another(tmp_path: Path) -> None:
+    nan, other = bias(0x7FC00000, 0, 0, 0), bias(0x7FC00001, 0, 0, 0)
+    control = factories.write_run(tmp_path / "control", EXPERIMENT, DATASET, weights=nan)
+    same = factories.write_run(tmp_path / "same", EXPERIMENT, DATASET, weights=nan)
+    different = factories.write_run(tmp_path / "other", EXPERIMENT, DATASET, weights=other)
+    comparison = compare(control, [same, different])
+    assert [run["identical"] for run in comparison["runs"]] == [True, False]
+    assert not comparison["identical"]
+    (one,) = comparison["runs"][1]["artefacts"][1]["differences"]
+    assert (one["largest_absolute"], one["largest_ulp"], one["not_finite"]) == (None, None, 1)
+
+
+def test_a_missing_tensor_is_found(tmp_path: Path) -> None:
+    (one,) = found(compared(tmp_path, weights=factories.weights()[:1]), "weights")
+    assert (one["name"], one["kind"]) == ("dense/bias", "missing")
+
+
+def test_a_renamed_tensor_is_found_on_both_sides(tmp_path: Path) -> None:
+    kernel, (_, values) = factories.weights()
+    one, other = found(compared(tmp_path, weights=[kernel, ("dense/offset", values)]), "weights")
+    assert (one["name"], one["kind"]) == ("dense/bias", "missing")
+    assert (other["name"], other["kind"]) == ("dense/offset", "extra")
+
+
+def test_another_dtype_of_equal_bytes_is_found(tmp_path: Path) -> None:
+    kernel, (name, values) = factories.weights()
+    (one,) = found(compared(tmp_path, weights=[kernel, (name, values.view("<i4"))]), "weights")
+    assert (one["kind"], one["control"], one["replica"]) == ("dtype", "<f4", "<i4")
+
+
+def test_another_shape_of_equal_bytes_is_found(tmp_path: Path) -> None:
+    kernel, (name, values) = factories.weights()
+    (one,) = found(compared(tmp_path, weights=[kernel, (name, values[None])]), "weights")
+    assert (one["kind"], one["control"], one["replica"]) == ("shape", "[4]", "[1, 4]")
+
+
+def test_another_order_of_equal_tensors_is_found(tmp_path: Path) -> None:
+    differences = found(compared(tmp_path, weights=factories.weights()[::-1]), "weights")
+    assert [(d["name"], d["kind"]) for d in differences] == [
+        ("dense/kernel", "order"),
+        ("dense/bias", "order"),
+    ]
+
+
+def test_all_differences_are_reported_in_the_order_of_the_model(tmp_path: Path) -> None:
+    weights = flipped(flipped(factories.weights(), 1, 0), 0, (5, 3))
+    differences = found(compared(tmp_path, weights=weights), "weights")
+    assert [d["name"] for d in differences] == ["dense/kernel", "dense/bias"]
+
+
+def test_how_arrays_are_stored_does_not_count(tmp_path: Path) -> None:
+    kernel, rest = factories.weights()
+    weights = [(kernel[0], np.asfortranarray(kernel[1].astype(">f4"))), rest]
+    assert compared(tmp_path, weights=weights)["identical"]
+
+
+def test_an_unsupported_run_is_never_identical(tmp_path: Path) -> None:
+    control = factories.write_unsupported_run(tmp_path / "control", EXPERIMENT, DATASET)
+    replica = factories.write_unsupported_run(tmp_path / "replica", EXPERIMENT, DATASET)
+    comparison = compare(control, [replica])
+    assert not comparison["identical"]
+    assert comparison["status"] == {"control": "unsupported", "replica": "unsupported"}
+    assert all(a["digests"] == [None, None] for a in comparison["runs"][0]["artefacts"])
+
+
+@pytest.mark.parametrize("status", ["failed", "not tried"])
+def test_a_run_without_a_result_has_nothing_to_compare(tmp_path: Path, status: str) -> None:
+    control = factories.write_run(tmp_path / "control", EXPERIMENT, DATASET)
+    other = factories.write_run_without_result(tmp_path / "other", EXPERIMENT, DATASET, status)
+    comparison = compare(control, [other])
+    assert comparison["status"] == {"control": "completed", "other": status}
+    (run,) = comparison["runs"]
+    assert (run["identical"], run["divergence"]) == (False, None)
+    assert all(a["digests"][1] is None and not a["differences"] for a in run["artefacts"])
+
+
+def test_a_control_without_a_result_has_no_self_check_and_no_canary(tmp_path: Path) -> None:
+    control = factories.write_unsupported_run(tmp_path / "control", EXPERIMENT, DATASET)
+    replica = tmp_path / "replica"
+    factories.write_run(replica, EXPERIMENT, DATASET, canary=factories.canary())
+    comparison = compare(control, [replica])
+    assert (comparison["self_check"], comparison["canary"]) == ([], None)
+
+
+# --- damage is an error ----------------------------------------------------------------------
+
+
+def flip_last_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGE = {
+    "a flipped bit in an array": ("weights/00000.npy", flip_last_bit),
+    "a cut-off array": ("optimizer/00001.npy", lambda p: p.write_bytes(p.read_bytes()[:-1])),
+    "an empty array file": ("weights/00001.npy", lambda p: p.write_bytes(b"")),
+    "a flipped bit in the trace": ("trace/00002.npy", flip_last_bit),
+    "a trace that is gone": ("trace/index.json", lambda p: p.unlink()),
+    "a flipped bit in the canary": ("canary/00002.npy", flip_last_bit),
+    "a canary that is gone": ("canary/index.json", lambda p: p.unlink()),
+    "a trace of an unknown resolution": (
+        "record.json",
+        lambda p: canonical.write_json(p, canonical.read_json(p) | {"trace": {"every": "hour"}}),
+    ),
+    "an array that is gone": ("weights/00000.npy", lambda p: p.unlink()),
+    "an index that is gone": ("weights/index.json", lambda p: p.unlink()),
+    "a history that is gone": ("history.json", lambda p: p.unlink()),
+    "an index cut off": ("optimizer/index.json", lambda p: p.write_bytes(p.read_bytes()[:-9])),
+    "no record": ("record.json", lambda p: p.unlink()),
+    "a record of another format": (
+        "record.json",
+        lambda p: canonical.write_json(p, canonical.read_json(p) | {"format": "other"}),
+    ),
+    "a record without digests": (
+        "record.json",
+        lambda p: canonical.write_json(p, canonical.read_json(p) | {"digests": {}}),
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("which", [0, 1], ids=["control", "replica"])
+def test_damage_is_an_error_that_names_the_file(tmp_path: Path, damage: str, which: Any) -> None:
+    pair = [
+        factories.write_run(tmp_path / name, EXPERIMENT, DATASET, canary=factories.canary())
+        for name in ("control", "replica")
+    ]
+    path, harm = DAMAGE[damage]
+    harm(pair[which] / path)
+    with pytest.raises((SamebitsError, FileNotFoundError)) as error:
+        compare(pair[0], [pair[1]])
+    assert str(pair[which]) in str(error.value)
+
+
+def test_a_history_that_is_not_the_recorded_one_is_an_error(tmp_path: Path) -> None:
+    control, replica = runs(tmp_path)
+    history = canonical.read_json(replica / "history.json")
+    history["metrics"]["loss"][0] += 1
+    canonical.write_json(replica / "history.json", history)
+    with pytest.raises(SamebitsError, match=r"expected history with digest .* got"):
+        compare(control, [replica])
+
+
+def test_a_canary_that_is_not_the_recorded_one_is_an_error(tmp_path: Path) -> None:
+    control, replica = runs(tmp_path, canary=factories.canary())
+    arrays.save_arrays(replica / "canary", factories.canary(seed=3))
+    with pytest.raises(SamebitsError, match="expected canary with digest"):
+        compare(control, [replica])
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("step", "expected a trace with 'step', got one without"),
+        ("sample step", "expected a trace with 'sample step', got one without"),
+        ("fingerprint/dense/bias", r"'fingerprint/dense/bias' with as many rows as 'step'"),
+        ("sample/dense/bias", r"'sample/dense/bias' with as many rows as 'sample step'"),
+    ],
+)
+def test_a_trace_without_a_row_per_step_is_an_error(tmp_path: Path, entry: str, said: str) -> None:
+    whole = dict(factories.trace())
+    if entry.endswith("step"):
+        del whole[entry]
+    else:
+        whole[entry] = whole[entry][:-1]
+    control, replica = runs(tmp_path, trace=list(whole.items()))
+    with pytest.raises(SamebitsError, match=said):
+        compare(control, [replica])
+
+
+def test_arrays_swapped_together_with_their_index_are_an_error(tmp_path: Path) -> None:
+    control, replica = runs(tmp_path)
+    arrays.save_arrays(replica / "weights", flipped(factories.weights(), 0, (0, 0)))
+    with pytest.raises(SamebitsError, match="expected weights with digest"):
+        compare(control, [replica])
+
+
+def test_all_damage_is_reported_at_once(tmp_path: Path) -> None:
+    control, replica = runs(tmp_path)
+    flip_last_bit(control / "weights" / "00000.npy")
+    (replica / "history.json").unlink()
+    with pytest.raises(SamebitsError) as error:
+        compare(control, [replica])
+    assert "00000.npy" in str(error.value)
+    assert "history.json" in str(error.value)
+
+
+# --- runs that cannot be compared ------------------------------------------------------------
+
+
+def test_the_same_folder_twice_is_refused_by_any_path(tmp_path: Path) -> None:
+    control, _ = runs(tmp_path)
+    with pytest.raises(SamebitsError, match="the same folder twice"):
+        compare(control, [tmp_path / "replica" / ".." / "control"])
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
+    control, _ = runs(tmp_path)
+    copy = factories.write_run(tmp_path / "copy" / "control", EXPERIMENT, DATASET)
+    with pytest.raises(SamebitsError, match="name of its own"):
+        compare(control, [copy])
+
+
+@pytest.mark.parametrize("what", ["experiment", "dataset"])
+def test_runs_of_another_experiment_or_data_set_are_refused(tmp_path: Path, what: str) -> None:
+    control, replica = runs(tmp_path, change=lambda record: record.update({what: "0" * 64}))
+    with pytest.raises(SamebitsError, match=f"expected a run of {what}"):
+        compare(control, [replica])
+
+
+def test_a_run_of_a_part_of_the_data_is_refused(tmp_path: Path) -> None:
+    part = {"subset": {"samples": 640, "epochs": 1}}
+    control, replica = runs(tmp_path, change=lambda record: record.update(part))
+    with pytest.raises(SamebitsError, match=r"of subset .*, got \(640 samples, 1 epo"):
+        compare(control, [replica])
+
+
+def test_runs_of_the_same_part_of_the_data_are_compared(tmp_path: Path) -> None:
+    def part(record: dict[str, Any]) -> None:
+        record["subset"] = {"samples": 640, "epochs": 1}
+
+    folders = [
+        factories.write_run(tmp_path / name, EXPERIMENT, DATASET, change=part)
+        for name in ("subset", "cpu-Haswell")
+    ]
+    assert compare(folders[0], folders[1:])["identical"]
+
+
+# --- the measure -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8"])
+def test_different_bits_are_at_least_one_ulp_apart_and_equal_bits_none(dtype: Any) -> None:
+    @given(*[st.integers(0, 2 ** (8 * np.dtype(dtype).itemsize) - 1)] * 2)
+    def check(left: Any, right: Any) -> None:
+        a, b = (np.array([v], dtype.replace("f", "u")).view(dtype) for v in (left, right))
+        assert (ulp_distance(a, b)[0] == 0) == (left == right)
+        assert ulp_distance(a, b)[0] == ulp_distance(b, a)[0]
+
+    check()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_next_float_is_one_ulp_away_and_distances_add_up(dtype: Any) -> None:
+    width: Any = np.finfo(dtype).bits
+    lowest = np.array([np.finfo(dtype).min], dtype)
+
+    @given(st.floats(width=width, allow_nan=False, allow_infinity=False))
+    def check(value: Any) -> None:
+        here = np.array([value], dtype)
+        if here[0] == np.finfo(dtype).max:
+            return  # has no next one
+        above = np.nextafter(here, dtype(np.inf))
+        if here[0] == 0 or above[0] == 0:
+            return  # two zeros: tested by name below
+        assert ulp_distance(here, above)[0] == 1
+        assert ulp_distance(lowest, above)[0] == ulp_distance(lowest, here)[0] + 1
+
+    check()
+
+
+def test_the_distance_counts_steps_across_zero() -> None:
+    tiny = np.float32(1e-45)  # the smallest positive float32
+    assert ulp_distance(np.array([-tiny]), np.array([tiny]))[0] == 3  # -tiny, -0.0, 0.0, tiny
+
+
+def test_the_whole_range_of_float64_does_not_overflow() -> None:
+    high = np.array([np.finfo(np.float64).max])
+    found = measure(-high, high)
+    assert found is not None
+    assert found.largest_ulp == 2 * int(high.view(np.uint64)[0]) + 1
+    assert found.largest_absolute is None  # beyond what a float64 holds
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "distance"),
+    [
+        (np.array([255, 0], "u1"), np.array([0, 0], "u1"), 255),
+        (np.array([-(2**63)]), np.array([2**63 - 1]), 2**64 - 1),
+        (np.array([2**64 - 1], "u8"), np.array([0], "u8"), 2**64 - 1),
+        (np.array([True, False]), np.array([True, True]), 1),
+    ],
+)
+def test_integers_are_measured_exactly(left: Any, right: Any, distance: int) -> None:
+    found = measure(left, right)
+    assert found is not None
+    assert (found.largest_absolute, found.largest_ulp) == (distance, None)
+
+
+def test_the_largest_distance_is_found_beside_values_that_are_not_finite() -> None:
+    left, right = np.array([1.0, np.nan, np.inf, 5.0]), np.array([2.0, 1.0, 1.0, 9.0])
+    found = measure(left, right)
+    assert found is not None
+    assert (found.different, found.not_finite, found.largest_absolute) == (4, 2, 4.0)
+
+
+def test_a_difference_far_behind_is_found_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(difference, "_BLOCK", 7)
+    left = np.arange(1000, dtype="<f4").reshape(10, 10, 10)
+    right = left.copy()
+    right[9, 8, 7] += 1
+    right[9, 9, 9] += 4
+    found = measure(np.asfortranarray(left), right)
+    assert found is not None
+    assert (found.different, found.first, found.largest_absolute) == (2, (9, 8, 7), 4.0)
+
+
+def test_complex_numbers_are_measured_by_their_parts() -> None:
+    found = measure(np.array([1 + 2j]), np.array([1 + 5j]))
+    assert found is not None
+    assert (found.different, found.largest_absolute) == (1, 3.0)

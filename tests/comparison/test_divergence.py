@@ -1,0 +1,298 @@
+"""Faults planted in traces come back as their step and tensor; curves hide no spike."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import factories
+from samebits.comparison import difference
+from samebits.comparison.difference import ulp_histogram
+from samebits.comparison.runs import compare
+
+EXPERIMENT, DATASET = "e" * 64, "d" * 64
+KERNEL, BIAS = "dense/kernel", "dense/bias"
+
+
+def changed(*changes: tuple[str, Any]) -> factories.Arrays:
+    """A trace in which one bit of these rows of these entries is flipped."""
+    trace = dict(factories.trace())
+    for name, rows in changes:
+        array = trace[name]
+        array.view(f"<u{array.itemsize}")[rows] ^= 1
+    return list(trace.items())
+
+
+def pair(folder: Path, control: dict[str, Any], replica: dict[str, Any]) -> dict[str, Any]:
+    """The comparison of two runs."""
+    runs = [
+        factories.write_run(folder / name, EXPERIMENT, DATASET, **given)
+        for name, given in (("control", control), ("replica", replica))
+    ]
+    return compare(runs[0], runs[1:])
+
+
+def diverged(folder: Path, trace: factories.Arrays, **replica: Any) -> dict[str, Any]:
+    """What is said of a replica with this trace, held against the factories' control."""
+    divergence = pair(folder, {}, {"trace": trace, **replica})["runs"][0]["divergence"]
+    assert isinstance(divergence, dict)
+    return divergence
+
+
+# --- the first step ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [0, 1, 4, 5, 12])
+@pytest.mark.parametrize("name", [KERNEL, BIAS])
+def test_one_flipped_bit_comes_back_as_its_step_and_tensor(
+    tmp_path: Path, step: int, name: str
+) -> None:
+    found = diverged(tmp_path, changed((f"fingerprint/{name}", step)))
+    assert (found["every"], found["step"], found["tensors"]) == ("step", step, [name])
+    assert found["epoch"] == {0: None, 1: 1, 4: 1, 5: 2, 12: 3}[step]
+    assert (found["loss_step"], found["loss_first"]) == (None, False)
+
+
+def test_other_initial_values_are_before_the_first_step(tmp_path: Path) -> None:
+    found = diverged(tmp_path, factories.trace(seed=7))
+    assert (found["step"], found["epoch"], found["tensors"]) == (0, None, [KERNEL, BIAS])
+    assert (found["loss_step"], found["loss_first"]) == (1, False)
+
+
+def test_data_in_another_order_part_at_the_first_step(tmp_path: Path) -> None:
+    after = slice(1, None)
+    entries = ("loss", f"fingerprint/{KERNEL}", f"fingerprint/{BIAS}")
+    found = diverged(tmp_path, changed(*[(name, after) for name in entries]))
+    assert (found["step"], found["epoch"], found["tensors"]) == (1, 1, [KERNEL, BIAS])
+    assert (found["loss_step"], found["loss_first"]) == (1, False)
+
+
+def test_a_loss_that_differs_before_the_tensors_is_told(tmp_path: Path) -> None:
+    found = diverged(tmp_path, changed(("loss", slice(3, None)), (f"fingerprint/{BIAS}", 6)))
+    assert (found["step"], found["tensors"]) == (6, [BIAS])
+    assert (found["loss_step"], found["loss_first"]) == (3, True)
+
+
+def test_the_tensor_that_differs_first_is_named_alone(tmp_path: Path) -> None:
+    later = changed((f"fingerprint/{KERNEL}", slice(9, None)), (f"fingerprint/{BIAS}", 8))
+    assert diverged(tmp_path, later)["tensors"] == [BIAS]
+
+
+def test_equal_traces_of_different_weights_have_no_step(tmp_path: Path) -> None:
+    weights = factories.weights()
+    weights[0][1][0, 0] += 1
+    found = diverged(tmp_path, factories.trace(), weights=weights)
+    assert (found["step"], found["epoch"], found["tensors"]) == (None, None, [])
+    assert (found["loss_step"], found["loss_first"], found["curves"]) == (None, False, [])
+
+
+def test_steps_that_one_trace_lacks_are_no_divergence(tmp_path: Path) -> None:
+    longer = factories.trace()
+    short = [(name, a[:4] if name.startswith("sample") else a[:8]) for name, a in longer]
+    comparison = pair(tmp_path, {"trace": longer}, {"trace": short})
+    run = comparison["runs"][0]
+    kinds = {d["kind"] for d in run["artefacts"][3]["differences"]}
+    assert (run["identical"], kinds, run["divergence"]["step"]) == (False, {"shape"}, None)
+
+
+def test_a_coarser_trace_is_held_against_a_finer_one_at_common_steps(tmp_path: Path) -> None:
+    epochs = [0, 4, 8, 12]
+    fine = changed((f"fingerprint/{KERNEL}", slice(6, None)))
+    coarse = [
+        (name, array[[0, 2, 4, 6]] if name.startswith("sample") else array[epochs])
+        for name, array in factories.trace()
+    ]
+
+    def every_epoch(record: dict[str, Any]) -> None:
+        record["trace"] = record["trace"] | {"every": "epoch"}
+
+    control = {"trace": coarse, "change": every_epoch}
+    found = pair(tmp_path, control, {"trace": fine})["runs"][0]["divergence"]
+    assert (found["every"], found["step"], found["epoch"]) == ("epoch", 8, 2)
+    assert found["curves"][0]["steps"] == epochs
+
+
+def test_tensors_of_one_side_alone_are_left_to_the_ordinary_differences(tmp_path: Path) -> None:
+    renamed = [(name.replace(BIAS, "dense/offset"), a) for name, a in factories.trace()]
+    found = diverged(tmp_path, renamed)
+    assert (found["step"], found["tensors"]) == (None, [])
+
+
+def test_only_the_rows_before_the_first_step_when_the_trace_is_off(tmp_path: Path) -> None:
+    def off(seed: int) -> dict[str, Any]:
+        def change(record: dict[str, Any]) -> None:
+            record["trace"] = record["trace"] | {"every": "off"}
+
+        return {"trace": [(n, a[:1]) for n, a in factories.trace(seed)], "change": change}
+
+    found = pair(tmp_path, off(1), off(2))["runs"][0]["divergence"]
+    assert (found["every"], found["step"]) == ("off", 0)
+    assert found["loss_curve"] == {"steps": [], "ulp": []}
+
+
+def test_a_trace_may_begin_with_the_first_step(tmp_path: Path) -> None:
+    """Keras 2 builds a model without an input shape in its first step."""
+    control, replica = ([(n, a[1:]) for n, a in factories.trace(seed)] for seed in (1, 2))
+    found = pair(tmp_path, {"trace": control}, {"trace": replica})["runs"][0]["divergence"]
+    assert (found["step"], found["epoch"], found["tensors"]) == (1, 1, [KERNEL, BIAS])
+
+
+def test_the_epoch_is_not_guessed_when_steps_and_epochs_do_not_fit(tmp_path: Path) -> None:
+    def change(record: dict[str, Any]) -> None:
+        record["trace"]["steps"] = 11
+
+    trace = changed((f"fingerprint/{KERNEL}", 9))
+    given: dict[str, Any] = {"change": change}
+    found = pair(tmp_path, given, given | {"trace": trace})["runs"][0]["divergence"]
+    assert (found["step"], found["epoch"]) == (9, None)
+
+
+# --- how it grows ------------------------------------------------------------------------------
+
+
+def test_the_curve_of_the_loss_has_its_distances(tmp_path: Path) -> None:
+    trace = dict(factories.trace())
+    trace["loss"][5] += 3
+    trace["loss"][8] = np.array(math.nan, "<f4").view("<u4")
+    curve = diverged(tmp_path, list(trace.items()))["loss_curve"]
+    assert curve["steps"] == list(range(1, 13))
+    assert curve["ulp"] == [0, 0, 0, 0, 3, 0, 0, None, 0, 0, 0, 0]
+
+
+def test_the_same_nan_on_both_sides_is_no_distance(tmp_path: Path) -> None:
+    trace = dict(factories.trace())
+    trace["loss"][4:] = np.array(math.nan, "<f4").view("<u4")
+    other = trace | {"loss": trace["loss"].copy()}
+    other["loss"][2] += 1
+    runs = ({"trace": list(t.items())} for t in (trace, other))
+    curve = pair(tmp_path, *runs)["runs"][0]["divergence"]["loss_curve"]
+    assert curve["ulp"] == [0, 1] + [0] * 10
+
+
+@pytest.mark.parametrize("steps", [199, 200, 201, 202, 5000])
+def test_a_long_curve_is_thinned_and_hides_no_spike(tmp_path: Path, steps: int) -> None:
+    control, replica = (dict(factories.trace(steps=steps)) for _ in range(2))
+    loss = replica["loss"]
+    loss[100:] += 1  # the first difference
+    loss[steps * 3 // 4] += 999  # the spike
+    loss[steps * 3 // 4 + 20] = np.array(math.inf, "<f4").view("<u4")
+    given = ({"trace": list(trace.items())} for trace in (control, replica))
+    curve = pair(tmp_path, *given)["runs"][0]["divergence"]["loss_curve"]
+    points = dict(zip(curve["steps"], curve["ulp"], strict=True))
+    assert len(points) == len(curve["steps"]) <= 200
+    assert curve["steps"] == sorted(points)
+    assert (points[100], points[steps], max(p for p in points.values() if p)) == (1, 1, 1000)
+    assert None in points.values()
+
+
+def test_the_curve_of_a_tensor_is_its_largest_sampled_distance(tmp_path: Path) -> None:
+    trace = dict(changed((f"fingerprint/{KERNEL}", slice(5, None))))
+    bits = trace[f"sample/{KERNEL}"].view("<u4")
+    bits[3, 2] += 5
+    bits[3, 9] += 7
+    trace[f"sample/{KERNEL}"][4, 1] = math.nan
+    (curve,) = diverged(tmp_path, list(trace.items()))["curves"]
+    assert (curve["name"], curve["steps"]) == (KERNEL, [0, 2, 4, 6, 8, 10, 12])
+    assert curve["ulp"] == [0, 0, 0, 7, None, 0, 0]
+
+
+def many_tensors(differ_at: dict[str, int]) -> tuple[factories.Arrays, factories.Arrays]:
+    """A trace of 20 tensors, the later the smaller, that differ at these steps; their weights."""
+    names = [f"layer{i:02}" for i in range(20)]
+    trace: factories.Arrays = [("step", np.arange(13)), ("loss", np.zeros(13, "<u4"))]
+    for name in names:
+        rows = np.zeros(13, "<i4")
+        rows[differ_at.get(name, 99) :] = 1
+        trace.append((f"fingerprint/{name}", rows))
+    trace.append(("sample step", np.array([0, 12])))
+    trace += [(f"sample/{name}", np.zeros((2, 4), "<f4")) for name in names]
+    return trace, [(name, np.zeros(40 - i, "<f4")) for i, name in enumerate(names)]
+
+
+def test_curves_are_of_the_tensors_that_differ_first_and_then_of_the_largest(
+    tmp_path: Path,
+) -> None:
+    late = {f"layer{i:02}": 9 for i in range(20)}
+    control, weights = many_tensors({})
+    replica, _ = many_tensors(late | {"layer19": 3, "layer18": 3, "layer02": 5})
+    runs = ({"trace": trace, "weights": weights} for trace in (control, replica))
+    found = pair(tmp_path, *runs)["runs"][0]["divergence"]
+    assert found["tensors"] == ["layer18", "layer19"]
+    expected = [f"layer{i:02}" for i in range(10)] + ["layer18", "layer19"]
+    assert [curve["name"] for curve in found["curves"]] == expected
+
+
+def test_histograms_are_of_all_final_weights_that_are_floats(tmp_path: Path) -> None:
+    counts = ("count", np.arange(3))
+    control = [*factories.weights(), counts]
+    replica = [*factories.weights(), counts]
+    replica[0][1].view("<u4")[0] += np.array([1, 2, 3, 4], "<u4")
+    found = pair(tmp_path, {"weights": control}, {"weights": replica})["runs"][0]["divergence"]
+    assert found["histograms"] == [
+        {"name": KERNEL, "counts": [20, 1, 2, 1]},
+        {"name": BIAS, "counts": [4]},
+    ]
+
+
+def test_a_histogram_counts_by_powers_of_two_up_to_the_largest_distance() -> None:
+    high = np.array([np.finfo(np.float64).max])
+    assert ulp_histogram(high, high) == [1]
+    assert ulp_histogram(-high, high) == [0] * 64 + [1]
+    assert ulp_histogram(np.array([1.0, math.nan, math.inf]), np.ones(3)) == [1]
+
+
+def test_a_histogram_is_taken_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = np.ones(1000, "<f4")
+    right = (left.view("<u4") + np.arange(1000, dtype="<u4")).view("<f4")
+    whole = ulp_histogram(left, right)
+    monkeypatch.setattr(difference, "_BLOCK", 7)
+    assert ulp_histogram(np.asfortranarray(left), right) == whole
+    assert whole == [1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 488]
+
+
+# --- the canary --------------------------------------------------------------------------------
+
+
+def canary_of(folder: Path, canary: factories.Arrays) -> Any:
+    return pair(folder, {}, {"canary": canary})["canary"]
+
+
+def test_another_seed_differs_before_the_first_step(tmp_path: Path) -> None:
+    found = canary_of(tmp_path, factories.canary())
+    assert found == {
+        "run": "replica", "seed": 2, "differs": True, "step": 0, "tensors": [KERNEL, BIAS]
+    }  # fmt: skip
+
+
+def test_a_seed_that_changes_nothing_is_told(tmp_path: Path) -> None:
+    found = canary_of(tmp_path, factories.canary(seed=1))
+    assert (found["differs"], found["step"], found["tensors"]) == (False, None, [])
+
+
+def test_a_canary_may_differ_in_the_loss_first(tmp_path: Path) -> None:
+    canary = factories.canary(seed=1)
+    canary[1][1][2:] ^= 1
+    canary[3][1][4] ^= 1
+    found = canary_of(tmp_path, canary)
+    assert (found["differs"], found["step"], found["tensors"]) == (True, 2, [])
+
+
+def test_a_canary_may_differ_in_one_tensor_at_one_step(tmp_path: Path) -> None:
+    canary = factories.canary(seed=1)
+    canary[3][1][4] ^= 1
+    found = canary_of(tmp_path, canary)
+    assert (found["differs"], found["step"], found["tensors"]) == (True, 4, [BIAS])
+
+
+def test_the_control_may_carry_the_canary(tmp_path: Path) -> None:
+    found = pair(tmp_path, {"canary": factories.canary()}, {})
+    assert (found["canary"]["run"], found["identical"]) == ("control", True)
+
+
+def test_a_canary_that_failed_is_none(tmp_path: Path) -> None:
+    def change(record: dict[str, Any]) -> None:
+        record["canary"] = {"seed": 2, "steps": 0, "digest": None, "failure": "OSError: full"}
+
+    assert pair(tmp_path, {}, {"change": change})["canary"] is None

@@ -1,0 +1,45 @@
+"""Which files a stage's results depend on."""
+
+from pathlib import Path
+
+from samebits.config import sources
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+def names(script: str) -> set[str]:
+    return {str(Path(f).relative_to(SCRIPTS)) for f in sources.files(SCRIPTS / script)}
+
+
+def test_a_stage_depends_on_its_script_and_what_that_imports_directly_or_not() -> None:
+    found = names("train.py")
+    assert {"train.py", "samebits/training.py", "samebits/canonical.py"} <= found
+
+
+def test_a_stage_does_not_depend_on_other_stages() -> None:
+    assert not names("train.py") & {"load.py", "compare.py", "samebits/datasets.py"}
+
+
+def test_a_modules_schema_and_template_are_part_of_it() -> None:
+    assert "samebits/certificate.schema.json" in names("certify.py")
+
+
+def test_the_name_of_the_code_changes_with_any_of_its_files(tmp_path: Path) -> None:
+    script, module = tmp_path / "stage.py", tmp_path / "other.py"
+    script.write_text("import other\n")
+    module.write_text("x = 1\n")
+    first, files = sources.listed([script])
+    assert {Path(name).name for name in files} >= {"stage.py"}
+    assert sources.listed([script])[0] == first
+    script.write_text("import other  # changed\n")
+    assert sources.listed([script])[0] != first
+
+
+def test_a_modules_imports_are_read_again_when_it_changed(tmp_path: Path) -> None:
+    start = tmp_path / "start.py"
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text("")
+    start.write_text("import one\n")
+    assert {path.name for path in sources.imported(start, tmp_path)} == {"start.py", "one.py"}
+    start.write_text("import one, two\n")
+    assert {path.name for path in sources.imported(start, tmp_path)} >= {"two.py"}

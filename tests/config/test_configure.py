@@ -1,0 +1,332 @@
+"""Composing the experiment: names, digests, and what is refused before any job."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from samebits.config.experiment import GROUPS, configure
+from samebits.config.signing import Signing
+from samebits.errors import SamebitsError
+from samebits.experiment.signing_variables import LOCATION
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def of(config: Mapping[str, Any]) -> Any:
+    return configure(config, CONF)
+
+
+def test_without_overrides_the_experiment_is_the_published_one_made_portable() -> None:
+    experiment = of({})
+    assert experiment.name == "default"
+    assert experiment.config["data"]["option"] == "mnist"
+    assert experiment.config["trainer"]["epochs"] == 3
+    assert experiment.config["determinism"]["option"] == "portable"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"overrides": "trainer.epochs=5 model.units=64"},
+        {"trainer": "{epochs: 5}", "model": "{units: 64}"},
+        {"trainer": {"epochs": 5}, "model": {"units": "64"}},
+        {"overrides": ["model.units=64", "trainer={epochs: 5}"]},
+        yaml.safe_load("trainer:\n  epochs: 5\nmodel: {units: 64}"),
+    ],
+)
+def test_every_way_of_overriding_gives_the_same_digest(config: Mapping[str, Any]) -> None:
+    experiment = of(config)
+    assert experiment.config["trainer"]["epochs"] == 5
+    assert experiment.config["model"]["units"] == 64
+    assert experiment.digest == of({"overrides": "model.units=64 trainer.epochs=5"}).digest
+
+
+def test_a_float_in_text_a_config_file_and_hydra_is_the_same() -> None:
+    by_hydra = of({"overrides": "trainer.validation_split=1e-1"})
+    by_file = of(yaml.safe_load("trainer: {validation_split: 1e-1}"))  # YAML 1.1: text
+    assert by_hydra.config["trainer"]["validation_split"] == 0.1
+    assert by_hydra.digest == by_file.digest == of({"trainer": "{validation_split: 0.1}"}).digest
+
+
+def test_the_name_comes_from_the_overrides_and_is_not_part_of_the_digest() -> None:
+    assert of({"seed": 7, "model": "cnn"}).name == "model=cnn,seed=7"
+    assert of({"name": "mine"}).name == "mine"
+    assert of({"name": "mine"}).digest == of({}).digest
+
+
+@pytest.mark.parametrize(("given", "name"), [(7, "7"), (float("nan"), "nan"), ("1e3", "1e3")])
+def test_a_name_that_looks_like_a_number_stays_a_name(given: object, name: str) -> None:
+    assert of({"name": given}).name == name
+
+
+def test_overrides_that_make_no_file_name_give_a_safe_unique_one() -> None:
+    names = {of({"data": {"option": "mnist", "file": f}}).name for f in ("/a b/{c}", "/a b/[c]")}
+    assert len(names) == 2
+    assert not any(set(name) & set("/{}[] ") for name in names)
+
+
+def test_equal_data_is_shared_between_experiments() -> None:
+    assert of({"seed": 2}).data_key == of({"model": "cnn"}).data_key
+    assert of({"data": "fashion_mnist"}).data_key != of({}).data_key
+
+
+def test_an_experiment_file_can_be_overridden() -> None:
+    assert of({"experiment": "article"}).config["determinism"]["option"] == "tf28"
+    other = of({"experiment": "article", "determinism": "tf21"})
+    assert other.config["determinism"]["option"] == "tf21"
+    assert other.config["trainer"]["steps_per_execution"] == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"model": "cn"}, ["model=cn", "did you mean cnn?", "valid: cnn, custom, mlp"]),
+        ({"modle": "cnn"}, ["modle", "did you mean model?"]),
+        ({"trainer": "{epoch: 5}"}, ["trainer.epoch", "did you mean trainer.epochs?"]),
+        ({"overrides": "trainer={epoch: 5}"}, ["did you mean trainer.epochs?"]),
+        ({"overrides": "trainer.epochs=0"}, ["trainer.epochs", "minimum of 1"]),
+        ({"overrides": "trainer.epochs=many"}, ["trainer.epochs", "integer"]),
+        ({"overrides": "+trainer.extra=1"}, ["trainer", "extra"]),
+        ({"overrides": "+model.extra=1"}, ["model.extra", "input_shape"]),
+        ({"overrides": "~trainer.loss"}, ["loss"]),
+        ({"framework": "tf2.1"}, ["portable", "2.8", "determinism=tf21"]),
+        ({"framework": "tf2.8", "determinism": "exact"}, ["exact", "2.21", "determinism=portable"]),
+        (
+            {"overrides": "determinism=exact determinism.replacements=[exp]"},
+            ["replacements", "exp"],
+        ),
+        ({"data": "npz"}, ["data.path"]),
+        ({"data": {"option": "npz", "path": "a", "sha256": "0" * 63}}, ["data.sha256"]),
+        ({"data": {"option": "npz", "path": "a", "sha256": "a" * 64}}, ["data.shape", "classes"]),
+        ({"model": "custom"}, ["model._target_"]),
+        ({"model": {"_target_": "absent.module.f"}}, ["absent.module", "source_path"]),
+        ({"model": {"_target_": "samebits.models.nil"}}, ["nil", "cnn, mlp"]),
+        ({"name": "../up"}, ["name"]),
+        ({"seed": -1}, ["seed"]),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_could(config: dict[str, Any], said: list[str]) -> None:
+    with pytest.raises(SamebitsError) as caught:
+        of(config)
+    for part in said:
+        assert part in str(caught.value)
+
+
+def test_all_unknown_names_are_reported_at_once() -> None:
+    with pytest.raises(SamebitsError) as caught:
+        of({"model": "cn", "framework": "tf3"})
+    assert "model=cn" in str(caught.value)
+    assert "framework=tf3" in str(caught.value)
+
+
+def test_a_users_model_is_found_on_the_source_path(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def net(width=3): ...\n")
+    config = {"model": {"_target_": "mine.net", "width": 5}, "source_path": str(tmp_path)}
+    experiment = of(config)
+    assert experiment.config["model"] == {"_target_": "mine.net", "option": "custom", "width": 5}
+    assert experiment.model_files == (str(tmp_path / "mine.py"),)
+    assert experiment.digest == of(config | {"source_path": str(tmp_path) + "/."}).digest
+
+
+def test_an_argument_that_a_users_model_does_not_take_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def net(width, *, depth): ...\n")
+    with pytest.raises(SamebitsError) as caught:
+        of({"model": {"_target_": "mine.net", "widht": 5}, "source_path": str(tmp_path)})
+    assert "did you mean width?" in str(caught.value)
+    assert "model.depth" in str(caught.value)
+
+
+@pytest.mark.parametrize("profile", ["none", "seeds", "tf21", "tf28", "portable", "exact"])
+def test_every_profile_says_what_the_hash_seed_is_before_the_interpreter_starts(
+    profile: str,
+) -> None:
+    (hash_seed,) = [
+        v for v in of({"determinism": profile}).variables() if v.startswith("PYTHONHASHSEED=")
+    ]
+    assert hash_seed == "PYTHONHASHSEED=0"  # where `none` starts to vary it
+
+
+def test_modules_that_a_users_model_imports_are_inputs_of_the_training(tmp_path: Path) -> None:
+    package = tmp_path / "mine"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "net.py").write_text("import json\nfrom .parts import block\ndef net(): ...\n")
+    (package / "parts.py").write_text("from shared import width\nblock = width\n")
+    (tmp_path / "shared.py").write_text("width = 3\n")
+    (tmp_path / "other.py").write_text("")
+    config = {"model": {"_target_": "mine.net.net"}, "source_path": str(tmp_path)}
+    files = {str(Path(file).relative_to(tmp_path)) for file in of(config).model_files}
+    assert files == {"mine/net.py", "mine/parts.py", "shared.py"}
+
+
+# --- who signs ---------------------------------------------------------------------------------
+
+KEY_FILE = "/home/me/keys/very-secret.pem"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"signing": {"key": KEY_FILE}},
+        {"signing": f"{{key: {KEY_FILE}}}"},
+        {"signing": {"option": "local", "key": KEY_FILE}},
+        {"signing.key": KEY_FILE},
+        {"overrides": f"signing.key={KEY_FILE}"},
+        {"overrides": [f"signing={{key: {KEY_FILE}}}"]},
+        {"overrides": f"++signing.key='{KEY_FILE}' signing=local"},
+        yaml.safe_load(f"signing: {{key: {KEY_FILE}}}"),
+    ],
+)
+def test_where_the_key_lies_is_in_nothing_but_the_signing(config: Mapping[str, Any]) -> None:
+    experiment = of(config)
+    assert experiment.signing.option == "local"
+    assert experiment.signing.key == KEY_FILE
+    assert KEY_FILE not in repr(experiment)
+    assert experiment.command() == of({}).command()
+    assert (experiment.name, experiment.digest) == ("default", of({}).digest)
+    assert experiment.overrides == experiment.overridden == ()
+
+
+def test_signing_is_no_part_of_the_experiment() -> None:
+    assert of({}).signing == Signing("local", None)
+    for config in (
+        {"signing": "none"},
+        {"signing": {"option": "none"}},
+        {"overrides": "signing=none"},
+    ):
+        experiment = of(config)
+        assert experiment.signing == Signing("none", None)
+        assert "signing" not in experiment.config
+        assert (experiment.name, experiment.digest) == ("default", of({}).digest)
+        assert experiment.overrides == experiment.overridden == ()
+    assert of({"signing": "none", "seed": 7}).name == "seed=7"
+
+
+def test_the_jobs_that_sign_are_told_by_a_variable_only_what_the_user_chose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for given, location in (
+        ({}, None),
+        ({"signing": "none"}, "none"),
+        ({"signing": {"key": KEY_FILE}}, KEY_FILE),
+    ):
+        monkeypatch.setenv(LOCATION, "so that it is put back")
+        monkeypatch.delenv(LOCATION)
+        of(given).signing.tell_jobs()
+        assert os.environ.get(LOCATION) == location
+
+
+def test_the_last_key_wins_and_null_is_the_users_own() -> None:
+    assert of({"overrides": f"signing.key={KEY_FILE} signing.key=b"}).signing.key == "b"
+    assert of({"overrides": f"signing.key={KEY_FILE} signing.key=null"}).signing.key is None
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"signing": KEY_FILE}, "valid: local, none"),
+        ({"overrides": f"signing={KEY_FILE}"}, "valid: local, none"),
+        ({"signing": None}, "valid: local, none"),
+        ({"signing": ["none"]}, "valid: local, none"),
+        ({"signing": {"path": KEY_FILE}}, "no such key; valid: signing.key"),
+        ({"signing": {KEY_FILE: None}}, "no such key; valid: signing.key"),
+        ({"signing": {"key": 7}}, "signing.key: expected the path"),
+        ({"signing": {"key": ""}}, "signing.key: expected the path"),
+        ({"signing": {"key": [KEY_FILE]}}, "signing.key: expected the path"),
+        ({"signing": {"key": {KEY_FILE: 1}}}, "signing.key: expected the path"),
+        ({"overrides": "~signing.key"}, "signing.key: expected the path"),
+        ({"overrides": "~signing"}, "valid: local, none"),
+        ({"overrides": f"signing.key='${{{KEY_FILE}}}'"}, "SAMEBITS_SIGNING_KEY"),
+        ({"overrides": f"signing.key={KEY_FILE} (1)"}, "it names signing.key"),
+        ({"overrides": f"signing.key={KEY_FILE},b"}, "it names signing.key"),
+        ({"overrides": f"signing.key={KEY_FILE} {KEY_FILE}"}, "it names signing.key"),
+        ({"overrides": f"++signing.key.x={KEY_FILE}"}, "no such key; valid: signing.key"),
+        ({"overrides": f"+signing.x={KEY_FILE}"}, "no such key; valid: signing.key"),
+        ({"overrides": f"signing@x={KEY_FILE}"}, "no such key; valid: signing.key"),
+        ({"overrides": f"signing=none signing.key={KEY_FILE}"}, "leave one of the two out"),
+        ({"overrides": f"signing.key={KEY_FILE} seed=-1"}, "seed"),
+        ({"overrides": f"signing.key={KEY_FILE} sed=1"}, "did you mean seed?"),
+    ],
+)
+def test_no_message_shows_where_the_key_lies(config: dict[str, Any], said: str) -> None:
+    with pytest.raises(SamebitsError) as caught:
+        of(config)
+    assert said in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_key_of_the_wrong_type_in_the_config_tree_is_refused_without_it(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    shutil.copytree(CONF, conf)
+    for wrong in ("key: [very-secret]", "key: ''", "key: null\nvery: secret"):
+        (conf / "signing" / "local.yaml").write_text(wrong + "\n")
+        with pytest.raises(SamebitsError) as caught:
+            configure({}, conf)
+        assert "signing" in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+
+# --- what the user set -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "overridden"),
+    [
+        ({}, ()),
+        ({"model": "cnn", "name": "mine", "source_path": "."}, ()),
+        ({"seed": 7, "trainer": "{epochs: 5}"}, ("seed", "trainer.epochs")),
+        ({"overrides": "trainer={epochs: 5} model.units=64"}, ("model.units", "trainer.epochs")),
+        ({"overrides": "trainer.epochs=3"}, ("trainer.epochs",)),  # what it would have been
+        ({"overrides": "trainer.loss={class_name: Hinge}"}, ("trainer.loss",)),
+        ({"overrides": "~trainer.loss.config.from_logits"}, ("trainer.loss",)),
+        ({"overrides": "+determinism.environment.A=b"}, ("determinism.environment.A",)),
+        ({"overrides": "data.shape=[8,8]"}, ("data.shape",)),  # the model's follows
+        ({"checkpoint": "epoch"}, ("trainer.checkpoint",)),
+        ({"checkpoint": "none"}, ()),
+        ({"experiment": "article"}, ("trainer.steps_per_execution",)),
+        ({"experiment": "smoke", "seed": 3}, ("data.samples", "seed", "trainer.epochs")),
+        ({"experiment": "nondeterministic"}, ()),
+    ],
+)
+def test_the_keys_that_the_user_set_are_named_but_for_the_groups(
+    config: dict[str, Any], overridden: tuple[str, ...]
+) -> None:
+    assert of(config).overridden == overridden
+
+
+@pytest.mark.parametrize(
+    ("config", "checkpoint"),
+    [
+        ({}, "none"),
+        ({"checkpoint": "epoch"}, "epoch"),
+        ({"checkpoint": "epoch", "overrides": "trainer.checkpoint=none"}, "none"),
+        ({"checkpoint": "epoch", "experiment": "article"}, "none"),
+        (
+            {
+                "checkpoint": "epoch",
+                "experiment": "article",
+                "overrides": "trainer.checkpoint=epoch",
+            },
+            "epoch",
+        ),
+    ],
+)
+def test_a_profile_can_ask_for_checkpoints_where_nothing_else_says_what_is_wanted(
+    config: dict[str, Any], checkpoint: str
+) -> None:
+    made = of(config)
+    assert made.config["trainer"]["checkpoint"] == checkpoint
+    by_itself = {k: v for k, v in config.items() if k != "checkpoint" and k != "overrides"}
+    same = of({**by_itself, "overrides": f"trainer.checkpoint={checkpoint}"})
+    assert made.digest == same.digest
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_no_option_at_all_is_refused_with_those_that_there_are(group: str) -> None:
+    with pytest.raises(SamebitsError, match=r"no such option; .*valid: "):
+        of({group: None})

@@ -1,0 +1,133 @@
+"""Finding a Python: the order of the places, and what is said when there is none."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from samebits.environments import interpreters, uv
+from samebits.errors import SamebitsError
+
+NO_UV = Path("/nonexistent/uv")
+
+
+def fake(path: Path, version: str, implementation: str = "CPython") -> Path:
+    """A tiny program that answers as an interpreter of this version."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"""#!/bin/sh\necho '["{version}", "{implementation}", "x86_64"]'\n""")
+    path.chmod(0o755)
+    return path
+
+
+def refusing(path: Path) -> Path:
+    """What pyenv's shims do for a version that is not switched on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\necho 'pyenv: command not found' >&2\nexit 127\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """A machine without any Python but the running one."""
+    return {
+        "PATH": f"{tmp_path / 'first'}{os.pathsep}{tmp_path / 'second'}",
+        "HOME": str(tmp_path / "home"),
+    }
+
+
+def test_the_variable_wins_over_everything(tmp_path: Path, environ: dict[str, str]) -> None:
+    fake(tmp_path / "first" / "python3.7", "3.7.1")
+    named = fake(tmp_path / "mine" / "python", "3.7.9")
+    found = interpreters.find("3.7", {**environ, "SAMEBITS_PYTHON_3_7": str(named)}, NO_UV)
+    assert (found.path, found.version, found.minor) == (named, "3.7.9", "3.7")
+
+
+@pytest.mark.parametrize("version", ["3.8.1", None])
+def test_a_variable_that_names_something_else_is_an_error_and_not_passed_over(
+    tmp_path: Path, environ: dict[str, str], version: str | None
+) -> None:
+    fake(tmp_path / "first" / "python3.7", "3.7.1")
+    named = tmp_path / "mine" / "python"
+    if version:
+        fake(named, version)
+    with pytest.raises(SamebitsError) as caught:
+        interpreters.find("3.7", {**environ, "SAMEBITS_PYTHON_3_7": str(named)}, NO_UV)
+    for part in ("SAMEBITS_PYTHON_3_7: expected the path of CPython 3.7", str(named)):
+        assert part in str(caught.value)
+    assert (f"is CPython {version}" if version else "No such file") in str(caught.value)
+
+
+def test_the_running_interpreter_comes_before_path(tmp_path: Path, environ: dict[str, str]) -> None:
+    minor = ".".join(map(str, sys.version_info[:2]))
+    fake(tmp_path / "first" / f"python{minor}", f"{minor}.99")
+    assert interpreters.find(minor, environ, NO_UV).path == Path(sys.executable)
+
+
+def test_the_exact_name_comes_first_on_path_in_the_order_of_its_folders(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    fake(tmp_path / "first" / "python3", "3.7.1")
+    second = fake(tmp_path / "second" / "python3.7", "3.7.2")
+    assert interpreters.find("3.7", environ, NO_UV).path == second
+    first = fake(tmp_path / "first" / "python3.7", "3.7.3")
+    assert interpreters.find("3.7", environ, NO_UV).path == first
+
+
+def test_a_name_that_lies_is_passed_over(tmp_path: Path, environ: dict[str, str]) -> None:
+    refusing(tmp_path / "first" / "python3.7")
+    fake(tmp_path / "second" / "python3.7", "3.7.13", "PyPy")
+    real = fake(tmp_path / "second" / "python", "3.7.4")
+    assert interpreters.find("3.7", environ, NO_UV).path == real
+
+
+@pytest.mark.parametrize("by_variable", [True, False])
+def test_the_newest_of_pyenv_comes_after_path(
+    tmp_path: Path, environ: dict[str, str], by_variable: bool
+) -> None:
+    root = tmp_path / "elsewhere" if by_variable else tmp_path / "home" / ".pyenv"
+    environ |= {"PYENV_ROOT": str(root)} if by_variable else {}
+    for version in ("3.7.9", "3.7.16"):
+        fake(root / "versions" / version / "bin" / "python3.7", version)
+    assert interpreters.find("3.7", environ, NO_UV).version == "3.7.16"
+    fake(tmp_path / "first" / "python3.7", "3.7.1")
+    assert interpreters.find("3.7", environ, NO_UV).version == "3.7.1"
+
+
+def test_uv_is_asked_last_for_one_that_it_has(tmp_path: Path, environ: dict[str, str]) -> None:
+    managed = fake(tmp_path / "managed" / "python3.9", "3.9.20")
+    tool = tmp_path / "uv"
+    tool.write_text(f'#!/bin/sh\n[ "$2" = find ] && echo {managed}\n')
+    tool.chmod(0o755)
+    assert interpreters.find("3.9", environ, tool).path == managed
+
+
+def test_without_any_every_place_is_listed_and_what_brings_one(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    shim = refusing(tmp_path / "first" / "python3.7")
+    with pytest.raises(SamebitsError) as caught:
+        interpreters.find("3.7", environ, uv.beside_python())
+    for part in (
+        "expected CPython 3.7, found none",
+        "SAMEBITS_PYTHON_3_7: not set",
+        f"{sys.executable}: is CPython",
+        f"{shim}: did not tell its version; it said: pyenv: command not found",
+        f"pyenv ({tmp_path}/home/.pyenv/versions/3.7.*): none",
+        "uv: offers none older than 3.8",
+        "SAMEBITS_PYTHON_3_7=PATH",
+        "snakemake --sdm conda",
+    ):
+        assert part in str(caught.value)
+
+
+def test_a_version_that_uv_may_not_download_is_said_to_be_missing(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "none"))
+    with pytest.raises(SamebitsError, match=r"expected CPython 3\.9, found none") as caught:
+        interpreters.find("3.9", environ, uv.beside_python())
+    assert "PATH (python3.9, python3, python): none" in str(caught.value)
+    assert "uv: expected `uv python" in str(caught.value)

@@ -1,0 +1,42 @@
+"""What of a user's settings reaches uv."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from samebits.environments import uv
+from samebits.errors import SamebitsError
+
+
+@pytest.mark.parametrize(
+    "name", ["PYTHONPATH", "PIP_CONSTRAINT", "UV_CONSTRAINT", "UV_TARGET", "VIRTUAL_ENV"]
+)
+def test_what_could_change_the_packages_is_kept_out(name: str) -> None:
+    assert name not in uv.hermetic({name: "x"})
+
+
+@pytest.mark.parametrize(
+    "name", ["UV_DEFAULT_INDEX", "UV_INDEX_MINE_PASSWORD", "UV_CACHE_DIR", "HTTPS_PROXY", "HOME"]
+)
+def test_what_says_where_packages_come_from_is_kept(name: str) -> None:
+    assert uv.hermetic({name: "x"})[name] == "x"
+
+
+def test_the_index_that_pip_was_told_of_is_used() -> None:
+    told = {"PIP_INDEX_URL": "a", "PIP_EXTRA_INDEX_URL": "b"}
+    kept = uv.hermetic(told)
+    assert (kept["UV_DEFAULT_INDEX"], kept["UV_INDEX"]) == ("a", "b")
+    assert uv.hermetic({**told, "UV_DEFAULT_INDEX": "c"})["UV_DEFAULT_INDEX"] == "c"
+    assert "UV_INDEX" not in uv.hermetic({**told, "UV_DEFAULT_INDEX": "c"})
+
+
+def test_a_failure_shows_the_end_of_what_uv_said_and_the_next_step(tmp_path: Path) -> None:
+    tool = tmp_path / "uv"
+    tool.write_text("#!/bin/sh\nseq 100 >&2\nexit 3\n")
+    tool.chmod(stat.S_IRWXU)
+    with pytest.raises(SamebitsError) as caught:
+        uv.run(tool, ["pip", "install"], "do this")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "expected `uv pip install` to succeed, got exit code 3:"
+    assert (lines[-2], lines[-1], "  | 50" in lines) == ("  | 100", "do this", False)

@@ -1,0 +1,199 @@
+"""bundle.py by its flags: what the certificate lists, and nothing else."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import factories
+from factories import Workspace
+from samebits.formats import canonical
+from samebits.verification import artifacts
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+INDICES = ("weights", "optimizer", "trace", "canary")
+
+
+def evidence(space: Workspace) -> dict[str, Path]:
+    """The documents of a workspace under the names that a certificate has for them."""
+    found = {
+        "config.json": space.config,
+        f"envs/{space.lock.name}": space.lock,
+        "load/record.json": space.load_record,
+        f"compare/{space.comparison.name}": space.comparison,
+    }
+    for run in space.runs:
+        for path in run.rglob("*.json"):
+            found[f"train/{run.name}/{path.relative_to(run)}"] = path
+    return found
+
+
+def certificate(space: Workspace) -> dict[str, Any]:
+    """As much of a certificate as names its evidence."""
+    found = evidence(space)
+    listed = [
+        {"name": name, "sha256": canonical.file_digest(path), "problem": None}
+        for name, path in found.items()
+    ]
+    indices = {
+        name: canonical.read_json(path)
+        for name, path in found.items()
+        if path.parent.name in INDICES
+    }
+    return {"report": {"evidence": listed, "indices": indices, "records": {"runs": {}}}}
+
+
+def bundle(
+    space: Workspace, issued: Any = None, **others: Path
+) -> subprocess.CompletedProcess[str]:
+    path = space.folder / "certificate.json"
+    canonical.write_json(path, certificate(space) if issued is None else issued)
+    given = {"config": space.config, "lock": space.lock, "load-record": space.load_record}
+    given |= {"output": space.folder / "certificate.zip", "certificate": path} | others
+    flags = [word for name, file in given.items() for word in (f"--{name}", str(file))]
+    flags += [word for run in space.runs for word in ("--run", str(run))]
+    command = [sys.executable, str(SCRIPTS / "bundle.py"), *flags]
+    command += ["--comparison", str(space.comparison)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def content(space: Workspace) -> dict[str, bytes]:
+    with artifacts.opened(space.folder / "certificate.zip") as found:
+        return {name: found.open(name).read() for name in found.names()}
+
+
+def arrays(space: Workspace) -> dict[str, Path]:
+    return {
+        f"train/{run.name}/{path.relative_to(run)}": path
+        for run in space.runs
+        for path in run.rglob("*.npy")
+    }
+
+
+def test_the_bundle_has_the_certificate_its_documents_and_their_arrays(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    done = bundle(space)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    expected = evidence(space) | arrays(space)
+    assert len(arrays(space)) > 20
+    expected["certificate.json"] = tmp_path / "certificate.json"
+    assert content(space) == {name: path.read_bytes() for name, path in expected.items()}
+
+
+def test_what_the_certificate_does_not_list_is_not_in_it(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    (space.runs[0] / "notes.txt").write_text("private")
+    (space.runs[0] / "weights" / "99999.npy").write_bytes(b"left over")
+    assert bundle(space).returncode == 0
+    assert not {"train/control/notes.txt", "train/control/weights/99999.npy"} & set(content(space))
+
+
+def test_a_document_that_was_not_there_is_left_out(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    issued = certificate(space)
+    name = "train/control/weights/index.json"
+    listed = next(d for d in issued["report"]["evidence"] if d["name"] == name)
+    listed |= {"sha256": None, "problem": f"{name}: No such file or directory; check the path"}
+    del issued["report"]["indices"][name]
+    (space.runs[0] / "weights" / "index.json").unlink()
+    assert bundle(space, issued).returncode == 0
+    assert not [name for name in content(space) if name.startswith("train/control/weights/")]
+
+
+def test_an_index_that_the_report_did_not_understand_brings_no_arrays(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    (space.runs[0] / "trace" / "index.json").write_text("{")
+    name = "train/control/trace/index.json"
+    sha256 = canonical.file_digest(space.runs[0] / "trace" / "index.json")
+    listed = [{"name": name, "sha256": sha256, "problem": "is not JSON"}]
+    issued = {"report": {"evidence": listed, "indices": {}, "records": {"runs": {}}}}
+    assert bundle(space, issued).returncode == 0
+    assert sorted(content(space)) == ["certificate.json", name]
+
+
+def test_the_same_evidence_elsewhere_gives_the_same_bytes(tmp_path: Path) -> None:
+    made = []
+    for folder in ("first", "another folder"):
+        space = factories.workspace(tmp_path / folder)
+        assert bundle(space).returncode == 0
+        made.append((space.folder / "certificate.zip").read_bytes())
+    assert made[0] == made[1]
+
+
+def test_everything_that_is_not_as_the_certificate_says_is_listed(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    issued = certificate(space)
+    issued["report"]["evidence"].append({"name": "notes.txt", "sha256": "0" * 64, "problem": None})
+    space.load_record.write_text("{}")
+    (space.runs[1] / "history.json").unlink()
+    (space.runs[1] / "trace" / "00001.npy").unlink()
+    done = bundle(space, issued)
+    assert done.returncode == 1
+    replica = re.escape(str(space.runs[1]))
+    got = canonical.file_digest(space.load_record)
+    for line, expected in zip(
+        done.stderr.splitlines()[1:],
+        [
+            rf"load/record.json: \S+ has SHA-256 {got}, not .+",
+            r"notes.txt: in no file or folder that was given",
+            rf"train/replica/history.json: {replica}/history.json is not there",
+            rf"train/replica/trace/00001.npy: {replica}/trace/00001.npy is not there",
+        ],
+        strict=True,
+    ):
+        assert re.fullmatch(expected, line), line
+    assert not (tmp_path / "certificate.zip").exists()
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "train/control/../../secret"])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    space = factories.workspace(tmp_path)
+    issued = certificate(space)
+    issued["report"]["evidence"].append({"name": name, "sha256": "0" * 64, "problem": None})
+    done = bundle(space, issued)
+    assert done.returncode == 1
+    assert f"'{name}': " in done.stderr
+    assert "SHA-256" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "issued",
+    [
+        *([], {}, {"report": None}, {"report": {"evidence": 1}}, {"report": {"evidence": [1]}}),
+        {"report": {"evidence": [{"name": "a", "sha256": "0"}]}},
+        {"report": {"evidence": [{"name": 1, "sha256": "0"}], "indices": {}}},
+        {"report": {"evidence": [{"name": [], "sha256": "0"}], "indices": {}}},
+        {"report": {"evidence": [{"name": "a", "sha256": "0"}], "indices": {"a": 1}}},
+    ],
+    ids=json.dumps,
+)
+def test_what_is_no_certificate_is_refused(tmp_path: Path, issued: Any) -> None:
+    done = bundle(factories.workspace(tmp_path), issued)
+    assert done.returncode == 1
+    assert "expected a certificate" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_certificate_is_explained(tmp_path: Path) -> None:
+    done = bundle(factories.workspace(tmp_path), certificate=tmp_path / "absent.json")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: No such file or directory")
+
+
+def test_an_output_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = bundle(factories.workspace(tmp_path), output=tmp_path / "file" / "certificate.zip")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_flags_are_wrong_usage() -> None:
+    command = [sys.executable, str(SCRIPTS / "bundle.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    for flag in ("certificate", "config", "lock", "load-record", "run", "comparison", "output"):
+        assert f"--{flag}" in done.stderr

@@ -1,0 +1,120 @@
+"""The runs that an experiment asks for."""
+
+import json
+from typing import Any
+
+import pytest
+
+from pipeline import ROOT
+from samebits.config.experiment import configure
+from samebits.experiment import pins, protocol
+from samebits.launch import variations
+
+FOUND = {"identical": True, "status": {"control": "completed", "replica": "completed"}}
+
+
+def config(*wanted: str) -> dict[str, Any]:
+    return configure({"overrides": " ".join(wanted)}, ROOT / "conf").config
+
+
+def names(config: dict[str, Any], **found: Any) -> dict[str, list[str]]:
+    """Comparison -> its control and runs."""
+    planned = protocol.plan(config, FOUND | found)
+    return {c.name: [c.control.name, *(run.name for run in c.runs)] for c in planned}
+
+
+def test_by_default_two_runs_are_made_and_the_second_differs_in_everything_cheap() -> None:
+    assert names(config()) == {"replica": ["control", "replica"]}
+    control, replica = protocol.runs(protocol.plan(config(), FOUND))
+    assert (control.vary, control.lift, control.canary) == ((), (), False)
+    assert "time_zone" in replica.vary and "contention" not in replica.vary
+    assert replica.canary
+
+
+def test_the_protocol_for_clusters_is_the_default_and_another_node() -> None:
+    _, varied = protocol.runs([protocol.first(config())])
+    _, nodes = protocol.runs([protocol.first(config("protocol=nodes"))])
+    assert nodes.vary == (*varied.vary, "node")
+    assert "with-node" in names(config("protocol=nodes"), identical=False)["each"]
+
+
+def test_twice_varies_nothing_where_the_hash_seed_is_pinned() -> None:
+    _, replica = protocol.runs(protocol.plan(config("protocol=twice"), FOUND))
+    assert replica.vary == ()
+
+
+@pytest.mark.parametrize("option", ["twice", "varied"])
+def test_a_hash_seed_that_is_not_pinned_is_always_varied(option: str) -> None:
+    """Python draws it anew for each process: leaving it equal would hide a dependence."""
+    wanted = config("determinism=none", f"protocol={option}")
+    _, replica = protocol.runs(protocol.plan(wanted, FOUND))
+    assert replica.vary.count("hash_seed") == 1
+
+
+def test_a_pinned_hash_seed_is_lifted_and_never_varied() -> None:
+    planned = names(config("protocol=exhaustive"))["each"]
+    assert "without-hash_seed" in planned
+    assert "with-hash_seed" not in planned
+
+
+@pytest.mark.parametrize("option", ["twice", "varied"])
+def test_a_difference_is_explained_by_one_run_per_variation_and_one_without_any(
+    option: str,
+) -> None:
+    planned = names(config(f"protocol={option}"), identical=False)
+    assert planned["each"][:2] == ["control", "again"]
+    assert {"with-time_zone", "with-cpus", "with-clock"} < set(planned["each"])
+
+
+def test_what_tensorflow_refuses_is_not_tried_further() -> None:
+    refused = {"control": "unsupported", "replica": "unsupported"}
+    found = names(config("protocol=exhaustive"), identical=False, status=refused)
+    assert list(found) == ["replica"]
+
+
+def test_exhaustive_tries_everything_alone_lifts_each_pin_and_emulates() -> None:
+    planned = names(config("protocol=exhaustive"))
+    assert set(planned) == {"replica", "each", "cpu"}
+    assert {"with-contention", "with-deployment", "without-isa"} < set(planned["each"])
+    assert planned["cpu"] == ["subset", "cpu-Haswell", "cpu-Skylake-Client", "cpu-EPYC"]
+
+
+def test_only_what_a_profile_pins_is_lifted() -> None:
+    assert pins.pinned(config("determinism=none")["determinism"]) == []
+    assert "without-isa" not in names(config("determinism=tf28", "protocol=exhaustive"))["each"]
+
+
+def test_emulated_runs_and_their_control_see_the_same_part_of_the_data() -> None:
+    wanted = config("protocol=exhaustive", "protocol.cpu.samples=64")
+    planned = next(c for c in protocol.plan(wanted, FOUND) if c.name == "cpu")
+    assert planned.control.train_flags() == ["--samples", "64", "--epochs", "1"]
+    assert planned.runs[0].launch_flags() == ["--vary", "cpu=Haswell"]
+    assert {run.subset == planned.control.subset for run in planned.runs} == {True}
+
+
+def test_no_cpu_is_emulated_where_the_training_needs_a_gpu() -> None:
+    assert "cpu" not in names(config("protocol=exhaustive", "framework=tf2.21-gpu"))
+
+
+def test_the_most_runs_there_can_be_contain_all_others() -> None:
+    wanted = config("protocol=exhaustive")
+    most = {run.name for run in protocol.runs(protocol.plan(wanted, None))}
+    for identical in (True, False):
+        found = FOUND | {"identical": identical}
+        assert {run.name for run in protocol.runs(protocol.plan(wanted, found))} <= most
+
+
+def test_the_schema_knows_exactly_the_variations_that_are_defined() -> None:
+    schema = json.loads((ROOT / "conf" / "schema.json").read_text())
+    by_config = set(schema["$defs"]["variations"]["items"]["enum"]) | {"cpu"}
+    assert by_config == set(variations.TITLES)
+
+
+@pytest.mark.parametrize(
+    ("option", "least", "more"),
+    [("twice", 2, True), ("varied", 2, True), ("exhaustive", 20, False)],
+)
+def test_how_many_trainings_there_are_is_known_before(option: str, least: int, more: bool) -> None:
+    found, most = protocol.trainings(config(f"protocol={option}"))
+    assert found >= least
+    assert (most > found) == more

@@ -1,0 +1,32 @@
+"""Variables of the user's shell that must not reach a run."""
+
+import pytest
+
+import launch
+from samebits.experiment import variables
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PYTHONHASHSEED",
+        "PYTHONPATH",
+        "TF_DETERMINISTIC_OPS",
+        "OMP_THREADS",
+        "LD_PRELOAD",
+        "GLIBC_TUNABLES",
+    ],
+)
+def test_what_changes_results_is_a_stray(name: str) -> None:
+    assert variables.is_stray(name)
+
+
+@pytest.mark.parametrize("name", ["PATH", "HOME", "LANG", "CUDA_VISIBLE_DEVICES"])
+def test_what_does_not_change_results_is_none(name: str) -> None:
+    assert not variables.is_stray(name)
+
+
+def test_a_run_gets_the_given_variables_and_no_strays() -> None:
+    shell = {"PATH": "/bin", "PYTHONHASHSEED": "5", "TF_ENABLE_ONEDNN_OPTS": "0", "OMP_X": "1"}
+    expected = {"PATH": "/bin", "PYTHONHASHSEED": "0"}
+    assert launch.environment(shell, ["PYTHONHASHSEED=0"]) == expected

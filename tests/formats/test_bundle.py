@@ -1,0 +1,626 @@
+"""Bundles: the same files give the same bytes, and no other bytes are read."""
+
+import hashlib
+import os
+import re
+import stat
+import struct
+import tracemalloc
+import zipfile
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samebits.errors import SamebitsError
+from samebits.formats import bundle
+from samebits.formats.bundle import BundleError
+
+CONTENT = {
+    "certificate.json": b'{"format":"samebits-certificate-1"}\n',
+    "empty.npy": b"",
+    "train/00000.npy": bytes(range(40)),
+}
+GOLDEN = "775ad04a24aa8fe70360ea96ce510699640141f3adc55a3f08686f2f2ba4ce46"
+
+
+def files(folder: Path, content: dict[str, bytes]) -> dict[str, Path]:
+    """Files with this content, in the order and under the names of the mapping."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {name: folder / str(position) for position, name in enumerate(content)}
+    for name, path in paths.items():
+        path.write_bytes(content[name])
+    return paths
+
+
+def written(folder: Path, content: dict[str, bytes]) -> bytes:
+    bundle.write(folder / "certificate.zip", files(folder / "files", content))
+    return (folder / "certificate.zip").read_bytes()
+
+
+def read(path: Path) -> dict[str, bytes]:
+    """Everything in a bundle, by every way in."""
+    with bundle.opened(path) as opened:
+        names = opened.names()
+        content = {name: opened.open(name).read() for name in names}
+        assert all(name in opened and opened.size(name) == len(content[name]) for name in names)
+    return content
+
+
+def refusal(folder: Path, data: bytes) -> str:
+    """Why these bytes are not a bundle; any other exception fails the test."""
+    path = folder / "hostile.zip"
+    path.write_bytes(data)
+    with pytest.raises(SamebitsError) as refused:
+        read(path)
+    return str(refused.value)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bundle")
+
+
+@pytest.fixture(scope="module")
+def sound(folder: Path) -> bytes:
+    """The bytes of a small bundle."""
+    return written(folder, CONTENT)
+
+
+# --- writing ---------------------------------------------------------------------------------
+
+
+def test_what_is_written_is_read(sound: bytes, folder: Path) -> None:
+    assert read(folder / "certificate.zip") == CONTENT
+
+
+def test_the_bytes_stay_what_they_were(sound: bytes) -> None:
+    assert hashlib.sha256(sound).hexdigest() == GOLDEN
+
+
+def test_the_bytes_are_those_that_zipfile_would_write(sound: bytes, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "other.zip", "w", zipfile.ZIP_STORED) as other:
+        for name in sorted(CONTENT):
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.external_attr = (stat.S_IFREG | 0o644) << 16
+            other.writestr(info, CONTENT[name])
+    assert (tmp_path / "other.zip").read_bytes() == sound
+
+
+def test_order_times_modes_and_umask_do_not_matter(sound: bytes, tmp_path: Path) -> None:
+    paths = files(tmp_path / "files", dict(reversed(CONTENT.items())))
+    for path in paths.values():
+        path.chmod(0o700)
+        os.utime(path, (1, 1))
+    before = os.umask(0o077)
+    try:
+        bundle.write(tmp_path / "a.zip", paths)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.zip").read_bytes() == sound
+
+
+def test_the_output_is_as_the_umask_has_it_and_its_folder_is_made(tmp_path: Path) -> None:
+    output = tmp_path / "deep" / "a.zip"
+    before = os.umask(0o027)
+    try:
+        bundle.write(output, files(tmp_path, CONTENT))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(output.stat().st_mode) == 0o640
+
+
+def test_an_interrupted_write_leaves_what_was_there_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = files(tmp_path / "files", CONTENT)
+    output = tmp_path / "out" / "a.zip"
+    bundle.write(output, paths)
+    before = output.read_bytes()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        bundle.write(output, paths | {"more": paths["empty.npy"]})
+    assert output.read_bytes() == before
+    assert list(output.parent.iterdir()) == [output]
+
+
+def test_everything_that_cannot_be_written_is_listed_and_nothing_written(tmp_path: Path) -> None:
+    paths = {"../b": tmp_path / "absent", "a": tmp_path}
+    with pytest.raises(BundleError) as refused:
+        bundle.write(tmp_path / "a.zip", paths)
+    assert str(refused.value).splitlines()[1:] == [
+        f"'../b': {tmp_path}/absent is not there, or is not a file",
+        "'../b': has a part that ends with a dot or a space, as '.' and '..' do",
+        f"'a': {tmp_path} is not there, or is not a file",
+    ]
+    assert not (tmp_path / "a.zip").exists()
+
+
+def test_no_files_are_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no file at all"):
+        bundle.write(tmp_path / "a.zip", {})
+
+
+def test_a_file_that_grows_while_it_is_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"one line\n")
+
+    header = bundle._local
+
+    def grow(entry: bundle._Entry) -> bytes:
+        path.write_bytes(b"one line\nand another\n")
+        return header(entry)
+
+    monkeypatch.setattr("samebits.formats.bundle._local", grow)
+    with pytest.raises(BundleError, match="got one that changed"):
+        bundle.write(tmp_path / "a.zip", {"log": path})
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.slow
+def test_more_than_65535_files_are_written_and_read(tmp_path: Path) -> None:
+    (path := tmp_path / "file").write_bytes(b"x")
+    bundle.write(tmp_path / "a.zip", {f"{n:05d}.npy": path for n in range(1 << 16)})
+    with bundle.opened(tmp_path / "a.zip") as opened:
+        assert len(opened.names()) == 1 << 16
+        assert opened.open("65535.npy").read() == b"x"
+    with zipfile.ZipFile(tmp_path / "a.zip") as other:
+        assert len(other.infolist()) == 1 << 16
+
+
+def test_more_files_than_can_be_read_are_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samebits.formats.bundle._LARGEST_DIRECTORY", 150)
+    with pytest.raises(BundleError, match=r"some 100,000 files at most, got 3"):
+        bundle.write(tmp_path / "a.zip", files(tmp_path / "files", CONTENT))
+
+
+# --- sizes that need zip64 -------------------------------------------------------------------
+
+HUGE = (1 << 32) + 5
+
+
+def sparse(path: Path, crc: int = 0) -> None:
+    """A bundle whose first file has more than 4 GiB, all of them zeros that take no space."""
+    first = bundle._Entry("a", 0, HUGE, crc)
+    second = bundle._Entry("b", first.data + HUGE, 1, zlib.crc32(b"x"))
+    with open(path, "wb") as file:
+        file.write(bundle._local(first))
+        file.seek(second.offset)
+        file.write(bundle._local(second) + b"x")
+        file.write(bundle._directory([first, second], file.tell()))
+
+
+def test_files_of_more_than_4_gib_are_read(tmp_path: Path) -> None:
+    sparse(tmp_path / "a.zip")
+    with bundle.opened(tmp_path / "a.zip") as opened:
+        assert (opened.size("a"), opened.size("b")) == (HUGE, 1)
+        assert opened.open("b").read() == b"x"
+    with zipfile.ZipFile(tmp_path / "a.zip") as other:
+        assert [info.file_size for info in other.infolist()] == [HUGE, 1]
+
+
+@pytest.mark.slow  # 4 GiB are written and read
+def test_files_of_more_than_4_gib_are_written(tmp_path: Path) -> None:
+    crc = 0
+    for size in [1 << 24] * (HUGE >> 24) + [HUGE & 0xFFFFFF]:
+        crc = zlib.crc32(bytes(size), crc)
+    sparse(tmp_path / "expected.zip", crc)
+    (tmp_path / "b").write_bytes(b"x")
+    with open(tmp_path / "a", "wb") as file:
+        file.truncate(HUGE)
+    bundle.write(tmp_path / "a.zip", {"a": tmp_path / "a", "b": tmp_path / "b"})
+    with open(tmp_path / "a.zip", "rb") as got, open(tmp_path / "expected.zip", "rb") as expected:
+        for block in iter(lambda: got.read(1 << 24), b""):
+            assert block == expected.read(1 << 24)
+        assert expected.read() == b""
+    (tmp_path / "a.zip").unlink()
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def test_a_name_that_is_not_in_it_is_refused(sound: bytes, folder: Path) -> None:
+    with bundle.opened(folder / "certificate.zip") as opened:
+        assert "other" not in opened
+        with pytest.raises(BundleError, match="expected 'other' in it"):
+            opened.open("other")
+
+
+def test_threads_read_streams_of_one_bundle_at_once(tmp_path: Path) -> None:
+    content = {f"{n}": bytes([n]) * (3_000_000 + n) for n in range(8)}
+    written(tmp_path, content)
+    with bundle.opened(tmp_path / "certificate.zip") as opened:
+
+        def digest(name: str) -> str:
+            sha, stream = hashlib.sha256(), opened.open(name)
+            for block in iter(lambda: stream.read(70_001), b""):
+                sha.update(block)
+            return sha.hexdigest()
+
+        with ThreadPoolExecutor(8) as pool:
+            got = list(pool.map(digest, [*content, *content]))
+    assert got == [hashlib.sha256(data).hexdigest() for data in content.values()] * 2
+
+
+def test_a_stream_outlives_its_bundle(sound: bytes, folder: Path) -> None:
+    with bundle.opened(folder / "certificate.zip") as opened:
+        stream = opened.open("certificate.json")
+    assert stream.read() == CONTENT["certificate.json"]
+    stream.close()
+    stream.close()
+
+
+def test_large_files_are_read_and_written_in_little_memory(tmp_path: Path) -> None:
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate(100 << 20)
+    tracemalloc.start()
+    try:
+        bundle.write(tmp_path / "a.zip", {"large": tmp_path / "large"})
+        with bundle.opened(tmp_path / "a.zip") as opened:
+            stream = opened.open("large")
+            assert sum(len(block) for block in iter(lambda: stream.read(1 << 16), b"")) == 100 << 20
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_ends_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    written(tmp_path, CONTENT)
+    with bundle.opened(tmp_path / "certificate.zip") as opened:
+        os.truncate(tmp_path / "certificate.zip", 20)
+        with pytest.raises(BundleError, match="ended while it was read"):
+            opened.open("certificate.json").read()
+
+
+def test_the_last_bytes_do_not_come_when_the_crc_is_wrong(sound: bytes, folder: Path) -> None:
+    damaged = sound.replace(b'{"format"', b'{"formaT"')
+    (folder / "damaged.zip").write_bytes(damaged)
+    with bundle.opened(folder / "damaged.zip") as opened:
+        assert opened.open("train/00000.npy").read() == bytes(range(40))
+        stream = opened.open("certificate.json")
+        with pytest.raises(BundleError, match=r"'certificate.json': expected CRC [0-9a-f]{8}, got"):
+            stream.read(len(CONTENT["certificate.json"]))
+
+
+# --- names -----------------------------------------------------------------------------------
+
+UNFIT = {
+    "/etc/passwd": "is absolute",
+    "../a": "'.' and '..'",
+    "a/../b": "'.' and '..'",
+    "./a": "'.' and '..'",
+    "a/.": "'.' and '..'",
+    "a. ": "a dot or a space",
+    "": "is absolute",
+    "a//b": "an empty part",
+    "a/": "a folder",
+    "a\\b": "a backslash",
+    "C:a": "a colon",
+    "a\0b": "printable",
+    "a\nb": "printable",
+    "a\x7f": "printable",
+    "a\u202eb": "printable",
+    "e\u0301": "printable",
+    "\u00e9": "printable",
+    "\ud800": "printable",
+    "a" * 256: "longer",
+    "a/" * 600 + "b": "longer",
+}
+
+
+@pytest.mark.parametrize("name", UNFIT, ids=ascii)
+def test_a_name_that_is_unfit_somewhere_is_refused(name: str) -> None:
+    (problem,) = bundle.name_problems([name])
+    assert UNFIT[name] in problem
+    assert problem.isascii() or "…" in problem
+
+
+@pytest.mark.parametrize("name", ["config.json", "a" * 255, "train/with-x_y/a+b (1)@.npy", ".a"])
+def test_a_plain_name_is_fit(name: str) -> None:
+    assert list(bundle.name_problems([name])) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (["a", "a"], "'a': the same name as 'a', to some file systems"),
+        (["a/B", "A/b"], "'A/b': the same name as 'a/B', to some file systems"),
+        (["a", "a/b"], "'a': a folder as well, of 'a/b'"),
+        (["a", "a-b", "A/b"], "'a': a folder as well, of 'A/b'"),
+    ],
+)
+def test_names_that_exclude_each_other_are_refused(names: list[str], problem: str) -> None:
+    assert list(bundle.name_problems(names)) == [problem]
+    assert list(bundle.name_problems(["c", "a.npy", "a-b"])) == []
+
+
+@given(st.lists(st.text(max_size=12), max_size=6))
+def test_any_names_are_judged(names: list[str]) -> None:
+    assert sorted(bundle.name_problems(names)) == sorted(bundle.name_problems(names[::-1]))
+
+
+# --- hostile bundles -------------------------------------------------------------------------
+
+
+def test_every_single_byte_counts(sound: bytes, tmp_path: Path) -> None:
+    for position in range(len(sound)):
+        for change in (0xFF, 0x80, 1):
+            data = bytearray(sound)
+            data[position] ^= change
+            refusal(tmp_path, bytes(data))
+
+
+def test_a_byte_less_or_more_is_refused_anywhere(sound: bytes, tmp_path: Path) -> None:
+    for position in range(len(sound)):
+        refusal(tmp_path, sound[:position])
+        refusal(tmp_path, sound[:position] + sound[position + 1 :])
+        refusal(tmp_path, sound[:position] + b"\0" + sound[position:])
+        refusal(tmp_path, sound + sound[: position + 1])
+
+
+def with_zipfile(folder: Path, *entries: Any, **options: Any) -> bytes:
+    """What a common tool would have written: (ZipInfo or name, content) and a comment."""
+    path = folder / "made.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.comment = options.pop("comment", b"")
+        for info, data in entries:
+            made.writestr(plain(info), data, **options)
+    return path.read_bytes()
+
+
+def plain(info: zipfile.ZipInfo | str, **changes: Any) -> zipfile.ZipInfo:
+    """An entry as a bundle has it, but for the changes."""
+    if isinstance(info, str):
+        info = zipfile.ZipInfo(info, (1980, 1, 1, 0, 0, 0))
+        info.external_attr = (stat.S_IFREG | 0o644) << 16
+    for name, value in changes.items():
+        setattr(info, name, value)
+    return info
+
+
+LINK = plain("a", external_attr=(stat.S_IFLNK | 0o777) << 16)
+DEVICE = plain("a", external_attr=(stat.S_IFCHR | 0o666) << 16)
+EXECUTABLE = plain("a", external_attr=(stat.S_IFREG | 0o755) << 16)
+OTHER_ZIPS: dict[str, tuple[Callable[[Path], bytes], str]] = {
+    "traversal": (lambda f: with_zipfile(f, ("../a", b"")), "'.' and '..'"),
+    "absolute": (lambda f: with_zipfile(f, ("/a", b"")), "absolute"),
+    "folder": (lambda f: with_zipfile(f, ("a/", b"")), "a folder"),
+    "not ASCII": (lambda f: with_zipfile(f, ("é", b"")), "printable"),
+    "symbolic link": (lambda f: with_zipfile(f, (LINK, b"/etc/passwd")), "lrwxrwxrwx"),
+    "device": (lambda f: with_zipfile(f, (DEVICE, b"")), "crw-rw-rw-"),
+    "executable": (lambda f: with_zipfile(f, (EXECUTABLE, b"")), "-rwxr-xr-x"),
+    "compressed": (
+        lambda f: with_zipfile(f, ("a", bytes(9999)), compress_type=zipfile.ZIP_DEFLATED),
+        r"compressed \(method 8\)",
+    ),
+    "dated": (
+        lambda f: with_zipfile(f, (plain("a", date_time=(2026, 1, 1, 0, 0, 0)), b"")),
+        "another form",
+    ),
+    "not sorted": (lambda f: with_zipfile(f, ("b", b""), ("a", b"")), "is at byte 31, not at 0"),
+    "comment": (lambda f: with_zipfile(f, ("a", b""), comment=b"hidden"), "another form"),
+    "entry's comment": (
+        lambda f: with_zipfile(f, (plain("a", comment=b"hidden"), b"")),
+        "another form",
+    ),
+    "extra field": (
+        lambda f: with_zipfile(f, (plain("a", extra=b"\xfe\xca\0\0"), b"")),
+        "its header is not",
+    ),
+    "other system": (lambda f: with_zipfile(f, (plain("a", create_system=0), b"")), "another form"),
+    "case": (lambda f: with_zipfile(f, ("A", b""), ("a", b"")), "the same name"),
+    "empty": (lambda f: with_zipfile(f), "no file at all"),
+    "prefix": (lambda f: b"#!/bin/sh\n" + with_zipfile(f, ("a", b"")), "is at byte 10, not at 0"),
+    "suffix": (lambda f: with_zipfile(f, ("a", b"")) + b"\0", "."),
+    "text": (lambda f: b"not a zip", "not a zip"),
+    "nothing": (lambda f: b"", "."),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_ZIPS)
+def test_another_kind_of_zip_is_refused(tmp_path: Path, kind: str) -> None:
+    make, why = OTHER_ZIPS[kind]
+    message = refusal(tmp_path, make(tmp_path))
+    assert "expected a bundle as samebits writes it" in message
+    assert re.search(why, message), message
+
+
+def with_flags(flags: int) -> bytes:
+    """A sound bundle of one file but for its flags, in header and directory alike."""
+    made = bytearray(laid_out(empty("a")))
+    for magic, position in ((bundle.MAGIC, 6), (b"PK\x01\x02", 8)):
+        struct.pack_into("<H", made, made.index(magic) + position, flags)
+    return bytes(made)
+
+
+def laid_out(*listed: bundle._Entry, between: bytes = b"", name: bytes = b"") -> bytes:
+    """Empty files as a bundle has them, but for what lies between, or the second one's name."""
+    data = b"".join(bundle._local(entry) + between for entry in listed)
+    made = data + bundle._directory(listed, len(data))
+    return made.replace(listed[-1].name.encode(), name) if name else made
+
+
+def empty(name: str, offset: int = 0, size: int = 0) -> bundle._Entry:
+    return bundle._Entry(name, offset, size, 0)
+
+
+def overlapping() -> bytes:
+    """Two names for the same bytes."""
+    first, second = empty("a"), empty("b")
+    return bundle._local(first) + bundle._directory([first, second], first.data)
+
+
+def twice() -> bytes:
+    """One name for two places."""
+    return laid_out(empty("a"), empty("a", 31))
+
+
+def gap() -> bytes:
+    """Bytes that belong to no entry."""
+    return laid_out(empty("a"), empty("b", 37), between=b"hidden")
+
+
+def endless() -> bytes:
+    """An entry of 10 TB in a file of 200 bytes."""
+    return laid_out(empty("a", size=10 << 40))
+
+
+def beyond_numbers() -> bytes:
+    """Entries whose sizes add up to more than 64 bits."""
+    return laid_out(empty("a", size=(1 << 64) - 1), empty("b", offset=(1 << 63) + 9))
+
+
+def one_name_inside() -> bytes:
+    """A directory that has another name than the header before the data."""
+    return bundle._local(empty("a")) + bundle._directory([empty("b")], 31)
+
+
+def not_utf8() -> bytes:
+    """A name that is said to be UTF-8 and is not."""
+    made = bytearray(laid_out(empty("a"), empty("b", 31), name=b"\xff"))
+    for at in (i for i in range(len(made)) if made[i : i + 4] == b"PK\x01\x02"):
+        made[at + 9] |= 8
+    return bytes(made)
+
+
+def cut_at_nul() -> bytes:
+    """A name that zipfile shows up to its NUL only."""
+    return laid_out(empty("a"), empty("bcd", 31), name=b"b\0d")
+
+
+def huge_directory(claimed: int) -> bytes:
+    """A directory that claims to be larger than the file."""
+    end = bundle._END64.pack(b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, claimed, 0)
+    end += bundle._LOCATOR64.pack(b"PK\x06\x07", 0, 0, 1)
+    full = 0xFFFFFFFF
+    return end + bundle._END.pack(b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, full, full, 0)
+
+
+def field(position: int, value: int) -> bytes:
+    """A sound bundle but for one 16-bit field, counted from the end."""
+    made = bytearray(laid_out(empty("a")))
+    struct.pack_into("<H", made, len(made) - position, value)
+    return bytes(made)
+
+
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "overlapping": (overlapping(), "'b': is at byte 0, not at 31"),
+    "twice": (twice(), "'a': the same name as 'a'"),
+    "gap": (gap(), "'b': is at byte 37, not at 31"),
+    "before the directory": (laid_out(empty("a"), between=b"hidden"), "another form"),
+    "endless": (endless(), "'a': 10995116277760 bytes at 0 of"),
+    "beyond numbers": (beyond_numbers(), "'a': 18446744073709551615 bytes at 0 of"),
+    "another name inside": (one_name_inside(), "'b': its header is not what the directory makes"),
+    "not UTF-8": (not_utf8(), "codec can't decode"),
+    "cut at NUL": (cut_at_nul(), r"'b\\x00d': has other characters"),
+    "a directory of 10 TB": (huge_directory(10 << 40), "directory"),
+    "a directory of 2^64": (huge_directory((1 << 64) - 1), "directory"),
+    "many disks": (field(18, 1), "another form"),
+    "other count": (field(14, 2), "another form"),
+    "encrypted": (with_flags(1), "'a': is encrypted"),
+    "size after the data": (with_flags(8), "its header is not|another form"),
+    "said to be UTF-8": (with_flags(0x800), "its header is not|another form"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_bundle_is_refused(tmp_path: Path, kind: str) -> None:
+    data, why = HOSTILE[kind]
+    message = refusal(tmp_path, data)
+    assert re.search(why, message), message
+
+
+def test_all_problems_are_listed_sorted(tmp_path: Path) -> None:
+    data = laid_out(empty("b/../a"), empty("a\\b", 36), empty("c:", 70))
+    assert [line.split(":")[0] for line in refusal(tmp_path, data).splitlines()[1:]] == [
+        "'a\\\\b'",
+        "'b/../a'",
+        "'c",
+    ]
+
+
+def test_a_directory_takes_little_more_than_ten_times_its_size_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samebits.formats.bundle._LARGEST_DIRECTORY", 1_000_000)
+    one = bundle._CENTRAL.pack(b"PK\x01\x02", 20, 20, 1, 8, *[0] * 12)
+    listed = one * (bundle._LARGEST_DIRECTORY // len(one))
+    data = listed + bundle._END.pack(b"PK\x05\x06", 0, 0, 9, 9, len(listed), 0, 0)
+    tracemalloc.start()
+    try:
+        assert len(refusal(tmp_path, data).splitlines()) == 1001
+        assert tracemalloc.get_traced_memory()[1] < 12 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("tail", [b"", bundle._END.pack(b"PK\5\6", 0, 0, 1, 1, 1 << 30, 0, 0)])
+def test_a_gigabyte_of_something_is_refused_without_reading_it(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "hostile.zip"
+    with open(path, "wb") as file:
+        file.write(bundle.MAGIC)
+        file.seek(1 << 30)
+        file.write(b"x" + tail)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BundleError), bundle.opened(path):
+            pass
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: None])
+def test_what_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "a.zip")
+    with (
+        pytest.raises(BundleError, match="got no file; check the path"),
+        bundle.opened(tmp_path / "a.zip"),
+    ):
+        pass
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", b"PK\5\6" + bytes(18)]))
+def test_random_bytes_are_refused(folder: Path, data: bytes, tail: bytes) -> None:
+    refusal(folder, data + tail)
+
+
+EDITS = st.lists(
+    st.tuples(st.integers(0, 700), st.integers(0, 8), st.binary(max_size=8)), min_size=1, max_size=4
+)
+
+
+@given(EDITS)
+def test_an_edited_bundle_is_refused(sound: bytes, folder: Path, edits: Any) -> None:
+    data = sound
+    for position, length, new in edits:
+        data = data[:position] + new + data[position + length :]
+    if data != sound:
+        refusal(folder, data)
+
+
+WORDS = st.sampled_from([0, 1, 8, 31, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF])
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), WORDS), min_size=1, max_size=4))
+def test_numbers_in_the_directory_cannot_mislead(
+    sound: bytes, folder: Path, edits: list[tuple[int, int]]
+) -> None:
+    data = bytearray(sound)
+    for position, value in edits:
+        struct.pack_into("<I", data, max(0, len(data) - position - 4), value)
+    if bytes(data) != sound:
+        refusal(folder, bytes(data))

@@ -1,0 +1,65 @@
+"""Histories read back with all their bits."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samebits.errors import SamebitsError
+from samebits.formats import canonical, history
+
+
+def from_bits(bits: int) -> float:
+    return float(struct.unpack(">d", bits.to_bytes(8, "big"))[0])
+
+
+def bits_of(value: float) -> bytes:
+    return struct.pack(">d", value)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1)))
+def test_every_float_reads_back_exactly(bits: Any) -> None:
+    values = [from_bits(b) for b in bits]
+    read = history.from_json(canonical.loads(canonical.dumps(history.to_json({"loss": values}))))
+    assert [bits_of(v) for v in read["loss"]] == [bits_of(v) for v in values]
+
+
+def test_the_payload_of_a_nan_counts() -> None:
+    quiet, payload = from_bits(0x7FF8000000000000), from_bits(0x7FF8000000000001)
+    assert history.digest({"loss": [quiet]}) != history.digest({"loss": [payload]})
+
+
+def test_the_sign_of_zero_counts() -> None:
+    assert history.digest({"loss": [0.0]}) != history.digest({"loss": [-0.0]})
+
+
+def test_the_order_in_which_metrics_come_does_not_count() -> None:
+    one, other = {"a": [1.0], "b": [2.0]}, {"b": [2.0], "a": [1.0]}
+    assert history.digest(one) == history.digest(other)
+
+
+def test_the_digest_stays_what_it_was() -> None:
+    assert (
+        history.digest({"loss": [0.5, 0.25]})
+        == "b86a0febc86385b85835538cfbca060e266423eb90cd62ba34cb5722bf79ada3"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"format": "samebits-history-2", "metrics": {}},
+        {"format": "samebits-history-1", "metrics": {"loss": ["0.5"]}},
+        {"format": "samebits-history-1", "metrics": {"loss": [True]}},
+        {"format": "samebits-history-1", "metrics": {"loss": [{"float64": "7ff8"}]}},
+    ],
+)
+def test_what_is_not_a_history_is_refused_and_the_file_named(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "history.json"
+    canonical.write_json(path, content)
+    with pytest.raises(SamebitsError, match=r"history\.json: expected"):
+        history.read(path)

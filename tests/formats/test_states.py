@@ -1,0 +1,145 @@
+"""The states on the way as evidence: equal weights at the end are not enough."""
+
+import copy
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import factories
+import killing
+from factories import Workspace
+from samebits.certificate import evidence, report
+from samebits.certificate.evidence import Paths
+from samebits.certificate.report import Issue, Source
+from samebits.formats import canonical, merkle, states
+
+ISSUE = Issue("default", "2026-11-23T12:00:00Z", Source(None, None), ("make certificate",))
+FIRST, SECOND, OTHER = (hashlib.sha256(text).hexdigest() for text in (b"1", b"2", b"3"))
+
+
+def checkpointed(folder: Path, replica: tuple[str, str] = (FIRST, SECOND)) -> Workspace:
+    """Two runs of three epochs whose final weights are equal; their states on the way are given."""
+    config = copy.deepcopy(factories.CONFIG)
+    config["trainer"]["checkpoint"] = "epoch"
+    space = factories.workspace(folder, config=config)
+    for run, before in zip(space.runs, ((FIRST, SECOND), replica), strict=True):
+        digests = [*before, killing.last_state(run)]
+        found = {"every": "epoch", "digests": digests, "root": merkle.root(digests), "resumed": []}
+        change(run, with_checkpoints(found))
+    return space.compare()
+
+
+def with_checkpoints(found: Any) -> Callable[[Any], None]:
+    return lambda record: record.update(checkpoints=found)
+
+
+def change(run: Path, how: Callable[[Any], None]) -> None:
+    record = canonical.read_json(run / "record.json")
+    how(record)
+    canonical.write_json(run / "record.json", record)
+
+
+def graded(space: Workspace) -> tuple[str, str]:
+    """The verdict and its reasons."""
+    paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
+    content = report.build(evidence.read(paths), ISSUE)
+    evidence.refuse_invalid(content)
+    return content["verdict"], "\n".join(content["reasons"])
+
+
+def test_equal_states_on_the_way_are_reproducible(tmp_path: Path) -> None:
+    verdict, reasons = graded(checkpointed(tmp_path))
+    assert verdict == "REPRODUCIBLE", reasons
+
+
+def test_where_it_was_resumed_may_differ(tmp_path: Path) -> None:
+    space = checkpointed(tmp_path)
+    change(space.runs[1], lambda record: record["checkpoints"].update(resumed=[1, 2]))
+    assert graded(space.compare())[0] == "REPRODUCIBLE"
+
+
+def test_another_state_on_the_way_is_not_reproducible_although_the_end_is_the_same(
+    tmp_path: Path,
+) -> None:
+    space = checkpointed(tmp_path, (FIRST, OTHER))
+    verdict, reasons = graded(space)
+    assert verdict == "NOT REPRODUCIBLE"
+    assert "The checkpoints of control and replica differ after epoch 2." in reasons
+    (run,) = canonical.read_json(space.comparison)["runs"]
+    assert run["checkpoints"] == {"identical": False, "epoch": 2}
+    assert all(artefact["identical"] for artefact in run["artefacts"])
+
+
+def forged(space: Workspace) -> None:
+    """The states differ; the comparison says otherwise."""
+    content = canonical.read_json(space.comparison)
+    content["identical"] = content["runs"][0]["identical"] = True
+    content["runs"][0]["checkpoints"] = {"identical": True, "epoch": None}
+    canonical.write_json(space.comparison, content)
+
+
+def unsaid(space: Workspace) -> None:
+    content = canonical.read_json(space.comparison)
+    content["identical"] = content["runs"][0]["identical"] = True
+    del content["runs"][0]["checkpoints"]
+    canonical.write_json(space.comparison, content)
+
+
+def on_both(how: Callable[[Any], None]) -> Callable[[Workspace], None]:
+    def harm(space: Workspace) -> None:
+        for run in space.runs:
+            change(run, how)
+        space.compare()
+
+    return harm
+
+
+def _swap_last(record: Any) -> None:
+    digests = [*record["checkpoints"]["digests"][:2], OTHER]
+    record["checkpoints"].update(digests=digests, root=merkle.root(digests))
+
+
+def _drop_first(record: Any) -> None:
+    digests = record["checkpoints"]["digests"][1:]
+    record["checkpoints"].update(digests=digests, root=merkle.root(digests))
+
+
+HARM: dict[str, tuple[Callable[[Workspace], None], str]] = {
+    "forged": (forged, "what is said of the checkpoints is not what the records say"),
+    "unsaid": (unsaid, "what is said of the checkpoints is not what the records say"),
+    "root": (
+        on_both(lambda record: record["checkpoints"].update(root=OTHER)),
+        "the root of the checkpoints is not that of their digests",
+    ),
+    "last": (on_both(_swap_last), "the last checkpoint is not what the training ended with"),
+    "fewer": (on_both(_drop_first), "2 checkpoints of 3"),
+    "none": (on_both(lambda record: record.update(checkpoints=None)), "no checkpoints"),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_states_that_do_not_fit_are_inconclusive(tmp_path: Path, harm: str) -> None:
+    space = checkpointed(tmp_path, (FIRST, OTHER))
+    plant, said = HARM[harm]
+    plant(space)
+    verdict, reasons = graded(space)
+    assert verdict == "INCONCLUSIVE"
+    assert said in reasons
+
+
+@pytest.mark.parametrize(
+    ("control", "replica", "expected"),
+    [
+        (None, None, None),
+        (("a", "b"), ("a", "b"), {"identical": True, "epoch": None}),
+        (("a", "b"), ("a", "c"), {"identical": False, "epoch": 2}),
+        (("a", "b"), ("a",), {"identical": False, "epoch": 2}),
+        (("a",), None, {"identical": False, "epoch": 1}),
+        ((), None, {"identical": False, "epoch": None}),
+    ],
+)
+def test_the_first_epoch_that_differs_is_named(control: Any, replica: Any, expected: Any) -> None:
+    assert states.compare(control, replica) == expected

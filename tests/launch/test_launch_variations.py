@@ -1,0 +1,382 @@
+"""launch.py --vary: each variation as the process that is started sees it, alone and together."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import SCRIPTS, command
+from samebits.launch import variations
+
+LAUNCH = SCRIPTS / "launch.py"
+SHARED = Path("/dev/shm")  # noqa: S108 - what libfaketime uses
+NOT_CHEAP = ("cpu", "deployment", "node", "interrupt")
+CHEAP = [name for name in variations.TITLES if name not in NOT_CHEAP]
+OBSERVE = f"""
+import json, os, sys
+sys.path.insert(0, {str(SCRIPTS)!r})
+from pathlib import Path
+from samebits import progress, surroundings
+told = json.loads(os.environ["SAMEBITS_VARIATIONS"])
+seen = surroundings.observe(Path("models"))
+json.dump({{"told": told, "seen": seen, "order": os.listdir("models")}}, open(sys.argv[1], "w"))
+progress.say("observed")
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A working folder with a few entries, and a folder for temporary files of its own."""
+
+    folder: Path
+    temporary: Path
+
+    def launch(
+        self, *arguments: object, check: bool = True, variables: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Start launch.py in the working folder."""
+        given = {"TMPDIR": str(self.temporary)} | dict(variables or {})
+        line = [sys.executable, LAUNCH, "--log", "log.txt", *arguments]
+        return command(*line, cwd=self.folder, check=check, variables=given)
+
+    def observe(self, *names: str, variables: Mapping[str, str] | None = None) -> Any:
+        """What a process is told and sees under these variations."""
+        vary = [word for name in names for word in ("--vary", name)]
+        script = self.script("observe.py", OBSERVE)
+        self.launch(*vary, "PYTHONHASHSEED=7", "--", script, "seen.json", variables=variables)
+        return json.loads((self.folder / "seen.json").read_bytes())
+
+    def script(self, name: str, text: str) -> str:
+        (self.folder / name).write_text(text)
+        return name
+
+    def left(self) -> list[str]:
+        """Temporary files, and processes that were started with this place's folder for them."""
+        mine = f"TMPDIR={self.temporary}".encode()
+        found = [path.name for path in self.temporary.iterdir()]
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if mine in (process / "environ").read_bytes().split(b"\0"):
+                    found.append((process / "cmdline").read_bytes().decode())
+            except OSError:  # it ended, or is somebody else's
+                continue
+        return found
+
+
+def in_folder(folder: Path) -> Place:
+    place = Place(folder / "working", folder / "temporary")
+    (place.folder / "models").mkdir(parents=True)
+    place.temporary.mkdir()
+    for name in "abcdef":
+        (place.folder / "models" / name).touch()
+    return place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = in_folder(tmp_path)
+    yield made
+    assert made.left() == []
+
+
+def works(*line: str) -> bool:
+    return shutil.which(line[0]) is not None and not subprocess.run(line, check=False).returncode
+
+
+def can(name: str) -> bool:
+    """Whether this machine can do a variation, asked of other tools than the launcher uses."""
+    installed = command("locale", "-a", cwd=Path.cwd(), check=False).stdout
+    own = {kind: works("unshare", kind, "true") or works("unshare", "-r", kind, "true")
+           for kind in ("--uts", "--mount")}  # fmt: skip
+    fuse = os.access("/dev/fuse", os.R_OK | os.W_OK)
+    abilities = {
+        "locale": len(set(installed.split()) - {"POSIX"}) > 1,
+        "host_name": own["--uts"],
+        "aslr": works("setarch", "-R", "true"),
+        "cpus": len(os.sched_getaffinity(0)) > 1,
+        "clock": shutil.which("faketime") is not None,
+        "directory_order": shutil.which("disorderfs") is not None and fuse and own["--mount"],
+        "cpu": shutil.which("qemu-x86_64") is not None,
+    }
+    return abilities.get(name, True)
+
+
+def require(name: str, seen: Any) -> None:
+    """Skip where the machine cannot do a variation; the launcher must have said so."""
+    reason = seen["told"]["not_tried"].get(name)
+    assert (reason is None) == can(name), reason
+    if reason:
+        assert "/" not in reason
+        pytest.skip(f"{name}: {reason}")
+
+
+def test_two_ordinary_starts_see_the_same(place: Place) -> None:
+    first, second = place.observe(), place.observe()
+    assert first == second
+    assert first["told"] == {"applied": {}, "not_tried": {}}
+
+
+@pytest.mark.parametrize("name", [*CHEAP, "cpu"])
+def test_a_variation_changes_what_the_process_sees_and_nothing_else(
+    place: Place, name: str
+) -> None:
+    before = place.observe()
+    after = place.observe("cpu=Haswell" if name == "cpu" else name)
+    require(name, after)
+    assert list(after["told"]["applied"]) == [name]
+    differing = {k for k in before["seen"] if before["seen"][k] != after["seen"][k]}
+    assert differing - {"variables"} == {name} - {"variables"}
+    assert name in differing
+
+
+def test_all_variations_at_once(place: Place) -> None:
+    before, after = place.observe(), place.observe(*CHEAP, "deployment", "cpu=Haswell")
+    for name in [*CHEAP, "cpu"]:
+        assert (name in after["told"]["applied"]) == can(name), after["told"]
+        assert (before["seen"][name] != after["seen"][name]) == can(name), name
+    assert "--sdm conda" in after["told"]["not_tried"]["deployment"]
+    assert "observed" in (place.folder / "log.txt").read_text()
+
+
+def test_another_deployment_is_one_beside_an_activated_conda_environment(place: Place) -> None:
+    seen = place.observe("deployment", variables={"CONDA_PREFIX": "conda's own"})
+    assert seen["told"]["applied"] == {"deployment": seen["seen"]["deployment"]}
+
+
+def test_another_node_is_one_that_slurm_chose(place: Place) -> None:
+    seen = [
+        place.observe("node", variables={"SLURM_JOB_ID": "1", "SLURMD_NODENAME": name})
+        for name in ("node1", "node2")
+    ]
+    assert all(s["told"]["applied"] == {"node": "another one"} for s in seen)
+    assert seen[0]["seen"]["node"] != seen[1]["seen"]["node"]
+    assert not {"node1", "node2"} & {s["seen"]["node"] for s in seen}
+
+
+def test_without_a_scheduler_another_node_is_not_tried_and_a_varied_host_name_is_none(
+    place: Place,
+) -> None:
+    before, after = place.observe(), place.observe("node", "host_name")
+    assert "profiles/slurm" in after["told"]["not_tried"]["node"]
+    assert before["seen"]["node"] == after["seen"]["node"]
+
+
+def test_no_value_names_a_folder_or_the_host(place: Place) -> None:
+    for seen in (place.observe(), place.observe(*CHEAP)):
+        text = json.dumps(seen["seen"]) + json.dumps(seen["told"])
+        for private in (str(place.folder), str(place.temporary), str(Path.home())):
+            assert private not in text
+        assert json.dumps(os.uname().nodename) not in text
+
+
+def test_reversed_entries_come_in_another_order(place: Place) -> None:
+    before, after = place.observe(), place.observe("directory_order")
+    require("directory_order", after)
+    assert after["order"] == before["order"][::-1]
+
+
+def test_the_users_code_elsewhere_is_reversed_too(place: Place, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(place.folder / "models", elsewhere)
+    script = place.script("list.py", "import os, sys\nprint(os.listdir(sys.argv[2]))\n")
+    place.launch("--", script, "--source-path", elsewhere)
+    before = (place.folder / "log.txt").read_text()
+    require("directory_order", place.observe("directory_order"))
+    place.launch("--vary", "directory_order", "--", script, "--source-path", elsewhere)
+    assert eval((place.folder / "log.txt").read_text()) == eval(before)[::-1]  # noqa: S307
+
+
+def test_the_environment_in_the_working_folder_is_not_reversed(place: Place) -> None:
+    environment = place.folder / "environment"
+    command(sys.executable, "-m", "venv", "--without-pip", environment, cwd=place.folder)
+    require("directory_order", place.observe("directory_order"))
+    script = place.script(
+        "show.py",
+        "import os, sys\nprint(sys.prefix, os.stat(sys.prefix).st_dev != os.stat('.').st_dev)\n",
+    )
+    vary = ["--vary", "directory_order", "--vary", "folder"]
+    line = [environment / "bin" / "python", LAUNCH, "--log", "log.txt", *vary, "--", script]
+    command(*line, cwd=place.folder, variables={"TMPDIR": str(place.temporary)})
+    assert (place.folder / "log.txt").read_text() == f"{environment} True\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("clock", "faketime"),
+        ("directory_order", "disorderfs"),
+        ("cpu=Haswell", "qemu-user"),
+        ("locale", "libc-bin"),
+    ],
+)
+def test_a_missing_tool_is_named_with_its_package(place: Place, name: str, package: str) -> None:
+    told = place.observe(name, variables={"PATH": str(place.temporary)})["told"]
+    assert told["applied"] == {}
+    assert list(told["not_tried"]) == [name.partition("=")[0]]
+    assert f"is not installed (Debian package {package})" in "".join(told["not_tried"].values())
+
+
+def test_with_one_cpu_there_is_no_smaller_number(place: Place) -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        told = place.observe("cpus")["told"]
+    finally:
+        os.sched_setaffinity(0, before)
+    assert told["not_tried"] == {"cpus": "only one CPU is available"}
+
+
+def test_a_cpu_that_the_emulator_does_not_know_is_not_tried(place: Place) -> None:
+    require("cpu", place.observe("cpu=Haswell"))
+    told = place.observe("cpu=Z80")["told"]
+    assert told["not_tried"] == {"cpu": "qemu-x86_64 does not know this CPU"}
+
+
+@pytest.mark.parametrize("wrong", ["colour", "cpu", "umask=022"])
+def test_an_unknown_variation_is_a_usage_error(place: Place, wrong: str) -> None:
+    done = place.launch("--vary", wrong, "--", "none.py", check=False)
+    assert done.returncode == 2
+    assert "expected" in done.stdout
+
+
+def test_the_exit_code_the_log_and_new_files_survive_every_variation(place: Place) -> None:
+    script = place.script(
+        "fail.py",
+        "import sys\n"
+        "open('new.txt', 'w').write('1')\n"
+        "open('models/new.txt', 'w').write('2')\n"
+        "print(open(sys.argv[1]).read())\n"
+        "sys.exit(7)\n",
+    )
+    (place.folder.parent / "above.txt").write_text("above")
+    vary = [word for name in CHEAP for word in ("--vary", name)]
+    done = place.launch(*vary, "--", script, "../above.txt", check=False)
+    assert done.returncode == 7
+    assert "above" in done.stdout
+    assert (place.folder / "new.txt").read_text() == "1"
+    assert (place.folder / "models" / "new.txt").read_text() == "2"
+
+
+def test_under_another_date_a_program_still_sleeps_and_waits(place: Place) -> None:
+    script = place.script(
+        "wait.py",
+        "import subprocess, sys, threading, time\n"
+        "started = time.monotonic()\n"
+        "time.sleep(0.1)\n"
+        "threading.Event().wait(0.1)\n"
+        "subprocess.run([sys.executable, '-c', ''], timeout=60)\n"
+        "print(0.2 <= time.monotonic() - started < 60)\n",
+    )
+    require("clock", place.observe("clock"))
+    place.launch("--vary", "clock", "--", script)
+    assert (place.folder / "log.txt").read_text() == "True\n"
+
+
+WAIT = """
+import os, time
+parent = os.getppid()
+print("ready", flush=True)
+while os.getppid() == parent:
+    time.sleep(0.05)
+"""
+
+
+@contextmanager
+def waiting(place: Place) -> Iterator["subprocess.Popen[bytes]"]:
+    """The launcher with every variation, when its script runs; killed if it does not end."""
+    vary = [word for name in CHEAP for word in ("--vary", name)]
+    script, log = place.script("wait.py", WAIT), place.folder / "log.txt"
+    running = subprocess.Popen(
+        [sys.executable, LAUNCH, "--log", "log.txt", *vary, "--", script],
+        cwd=place.folder,
+        env=os.environ | {"TMPDIR": str(place.temporary)},
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 60
+    while not (log.is_file() and log.read_bytes()) and time.monotonic() < end:
+        time.sleep(0.05)
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.kill()
+        running.wait()
+
+
+def orphaned() -> set[Path]:
+    """What programs under libfaketime left behind, of any launcher on this machine."""
+    found = SHARED.glob("*faketime_*")
+    return {p for p in found if not Path("/proc", p.name.rpartition("_")[2]).exists()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_reaches_the_script_and_nothing_is_left(place: Place, number: int) -> None:
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("ignored here, as under nohup, and so by all that is started")
+    before = orphaned()
+    with waiting(place) as running:
+        running.send_signal(number)
+        assert running.wait(60) == 128 + number
+    assert orphaned() <= before
+
+
+def test_a_signal_before_the_script_starts_leaves_nothing(place: Place) -> None:
+    vary = [word for name in CHEAP for word in ("--vary", name)]
+    script = place.script("wait.py", WAIT)
+    for tenths in range(6):
+        with subprocess.Popen(
+            [sys.executable, LAUNCH, "--log", "log.txt", *vary, "--", script],
+            cwd=place.folder,
+            env=os.environ | {"TMPDIR": str(place.temporary)},
+            stderr=subprocess.DEVNULL,
+        ) as running:
+            time.sleep(tenths / 20)
+            running.terminate()
+            assert running.wait(60) in (-signal.SIGTERM, 128 + signal.SIGTERM)
+        assert place.left() == []
+
+
+def test_processes_end_by_themselves_when_the_launcher_is_killed(place: Place) -> None:
+    before = orphaned()
+    with waiting(place) as running:
+        running.kill()
+    # What it could no longer remove are the files.
+    end = time.monotonic() + 20
+    while (
+        set(place.left()) - {p.name for p in place.temporary.iterdir()} and time.monotonic() < end
+    ):
+        time.sleep(0.05)
+    for folder in place.temporary.iterdir():
+        shutil.rmtree(folder)
+    for file in orphaned() - before:
+        file.unlink()
+
+
+def test_without_root_user_namespaces_do_the_same() -> None:
+    python = "/usr/bin/python3"
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    with tempfile.TemporaryDirectory() as folder:
+        place = in_folder(Path(folder))
+        if os.geteuid() or not works(*user, python, str(LAUNCH), "--help"):
+            pytest.skip("needs root, setpriv and a Python that another user may start")
+        command("chmod", "-R", "a+rwX", folder, cwd=place.folder)
+        script = place.script("observe.py", OBSERVE)
+        vary = [word for name in CHEAP for word in ("--vary", name)]
+        line = [*user, python, LAUNCH, "--log", "log.txt", *vary, "--", script, "seen.json"]
+        command(*line, cwd=place.folder, variables={"TMPDIR": str(place.temporary)})
+        seen = json.loads((place.folder / "seen.json").read_bytes())
+        for name in ("home", "folder", "cpus"):
+            assert (name in seen["told"]["applied"]) == can(name)
+        assert set(seen["told"]["applied"]) | set(seen["told"]["not_tried"]) == set(CHEAP)
+        assert place.left() == []

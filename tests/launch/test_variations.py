@@ -1,0 +1,205 @@
+"""The definitions of the variations, as far as they need no process."""
+
+import json
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from samebits.experiment import variables
+from samebits.launch import disorderfs, links, namespaces, variations
+from samebits.training import cpuid, machine, surroundings
+
+
+def start(**environ: str) -> variations.Start:
+    return variations.Start(["python"], dict(environ), ExitStack())
+
+
+def told(*asked: str, **environ: str) -> dict[str, dict[str, str]]:
+    """What a process is told about the variations that were asked for."""
+    process = start(**environ)
+    with process.ends:
+        variations.apply(process, variations.parse(list(asked)))
+    return variations.of_environment(process.environ)
+
+
+def test_every_variation_has_a_title_and_an_observation() -> None:
+    assert list(variations.TITLES) == list(surroundings.observe(Path.cwd()))
+
+
+def test_a_process_that_the_launcher_did_not_start_was_told_nothing() -> None:
+    assert variations.of_environment({}) == {"applied": {}, "not_tried": {}}
+
+
+def test_a_start_without_variations_is_told_so() -> None:
+    assert told() == {"applied": {}, "not_tried": {}}
+
+
+def test_only_variables_that_would_be_strays_are_named_as_set_on_purpose() -> None:
+    named = variations.variables(dict.fromkeys(variations.TITLES, ""))
+    assert named == {"LD_PRELOAD", "PYTHONHASHSEED"}
+    assert all(variables.is_stray(name) for name in named)
+    assert variations.variables({"time_zone": "UTC"}) == set()
+
+
+@pytest.mark.parametrize("wrong", ["colour", "", "cpu", "cpu=", "time_zone=UTC", "Clock"])
+def test_an_unknown_variation_or_a_wrong_value_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        variations.parse([wrong])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("0", "1"), ("41", "42"), ("4294967295", "0"), ("random", "1"), ("", "1")],
+)
+def test_the_hash_seed_becomes_the_next_one(given: str, expected: str) -> None:
+    assert told("hash_seed", PYTHONHASHSEED=given)["applied"] == {"hash_seed": expected}
+
+
+@pytest.mark.parametrize(
+    ("present", "installed", "expected"),
+    [
+        ("C.UTF-8", "C C.utf8 POSIX", "C"),
+        ("C", "C C.utf8 POSIX", "C.utf8"),
+        ("POSIX", "C C.utf8 POSIX", "C.utf8"),
+        ("C", "C POSIX", ""),
+        ("C.UTF-8", "C.utf8", ""),
+        ("en_US.UTF-8", "C C.utf8 de_DE.utf8 en_GB.utf8 en_US.utf8", "de_DE.utf8"),
+        ("C", "C C.utf8 POSIX tr_TR.utf8", "tr_TR.utf8"),
+        ("en_US.UTF-8", "C en_US.utf8", "C"),
+        ("C.UTF-8", "C.utf8 ja_JP.eucjp", ""),
+        ("LC_CTYPE=C.UTF-8, LC_TIME=C", "C C.utf8", "C"),
+    ],
+)
+def test_another_language_is_preferred_to_another_c_locale(
+    present: str, installed: str, expected: str
+) -> None:
+    assert variations.other_locale(present, installed.split()) == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "C"),
+        ({"LANG": "de_DE.UTF-8"}, "de_DE.UTF-8"),
+        ({"LANG": "de_DE.UTF-8", "LC_ALL": "C"}, "C"),
+        ({"LANG": "de_DE.UTF-8", "LC_ALL": ""}, "de_DE.UTF-8"),
+    ],
+)
+def test_the_locale_is_what_the_c_library_would_take(
+    environ: dict[str, str], expected: str
+) -> None:
+    assert surroundings.locale(environ) == expected
+
+
+def test_a_locale_that_differs_between_categories_names_them() -> None:
+    found = surroundings.locale({"LANG": "C", "LC_NUMERIC": "de_DE.UTF-8"})
+    assert "LC_NUMERIC=de_DE.UTF-8" in found
+    assert "LC_TIME=C" in found
+
+
+def test_a_new_home_drops_what_points_into_the_old_one() -> None:
+    given = {"HOME": "/home/me", "XDG_CACHE_HOME": "/home/me/.cache", "XDG_DATA_DIRS": "/usr/share"}
+    process = start(**given)
+    with process.ends:
+        variations.apply(process, {"home": ""})
+        home = Path(process.environ["HOME"])
+        assert list(home.iterdir()) == []
+        assert "XDG_CACHE_HOME" not in process.environ
+        assert process.environ["XDG_DATA_DIRS"] == "/usr/share"
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("name", ["host_name", "aslr", "directory_order"])
+def test_what_the_kernel_does_not_permit_is_not_tried(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(namespaces, "attempt", lambda _: "Operation not permitted")
+    monkeypatch.setattr(variations, "_tool", lambda *_: "tool")
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    if name == "aslr":
+        monkeypatch.setattr(namespaces, "randomised", lambda: True)
+    reason = told(name)["not_tried"][name]
+    assert reason.endswith("permitted here (Operation not permitted)")
+
+
+def test_fuse_without_its_device_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(variations, "_tool", lambda *_: "tool")
+    reason = told("directory_order")["not_tried"]["directory_order"]
+    assert reason == "FUSE is not permitted here (no access to its device)"
+
+
+def test_a_working_folder_that_holds_the_temporary_files_is_not_reversed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(namespaces, "attempt", lambda _: "")
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "inside"))
+    with ExitStack() as ends, pytest.raises(OSError, match="temporary files"):
+        disorderfs.mount("disorderfs", [str(tmp_path)], ends)
+
+
+def test_fixed_addresses_are_not_tried_where_they_are_fixed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(namespaces, "randomised", lambda: False)
+    assert "off on this machine" in told("aslr")["not_tried"]["aslr"]
+
+
+def test_what_is_told_names_neither_folders_nor_the_host() -> None:
+    text = json.dumps(told("home", "folder", "umask", "variables", "time_zone"))
+    for private in (str(Path.cwd()), str(Path.home()), os.uname().nodename, "samebits-"):
+        assert private not in text
+
+
+def test_a_folder_of_links_moves_what_was_made_in_it_home(tmp_path: Path) -> None:
+    real, folder = tmp_path / "real", tmp_path / "folder"
+    (real / "kept").mkdir(parents=True)
+    (real / "old.txt").write_text("old")
+    folder.mkdir()
+    links.make(str(real), str(folder))
+    (folder / "kept" / "through.txt").write_text("1")
+    (folder / "new").mkdir()
+    (folder / "new" / "file.txt").write_text("2")
+    (real / "new").mkdir()  # by another run, meanwhile
+    (real / "new" / "theirs.txt").write_text("3")
+    (folder / "replacing").write_text("new")
+    (folder / "replacing").replace(folder / "old.txt")
+    links.leave(str(folder), str(real))
+    assert not folder.exists()
+    found = {str(p.relative_to(real)): p.read_text() for p in real.rglob("*") if p.is_file()}
+    assert found == {
+        "kept/through.txt": "1",
+        "new/file.txt": "2",
+        "new/theirs.txt": "3",
+        "old.txt": "new",
+    }
+
+
+def test_only_paths_that_leave_the_working_folder_become_absolute() -> None:
+    given = ["--data", "data/a", "../b", "..", "a/../../b", "-x=1", "/abs", "..c", "1.5"]
+    above = str(Path.cwd().parent)
+    expected = [*given[:2], f"{above}/b", above, f"{above}/b", *given[5:]]
+    assert links.from_elsewhere(given) == expected
+
+
+def test_folders_in_other_ones_are_reversed_with_them(tmp_path: Path) -> None:
+    inner, beside = tmp_path / "a" / "b", tmp_path / "ab"
+    inner.mkdir(parents=True)
+    beside.mkdir()
+    (tmp_path / "link").symlink_to(inner)
+    given = [str(p) for p in (inner, tmp_path / "a", beside, tmp_path / "link")]
+    assert disorderfs.topmost(given) == [str(tmp_path / "a"), str(beside)]
+
+
+def test_the_cpu_is_what_the_instruction_says_and_the_system_where_it_cannot_be_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mmap.mmap", _refuse)
+    assert cpuid.describe() == machine.record()["cpu"]
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise PermissionError

@@ -1,0 +1,505 @@
+"""The page says what a certificate says, of any kind, and can draw any divergence."""
+
+import html
+import json
+import re
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+import certificates
+from certificates import KINDS, TENSORS, Report, divergence
+from samebits.certificate import evidence
+from samebits.formats import canonical
+from samebits.pages import certificate, divergence_drawing, page_facts
+from samebits.pages import runs as compared
+from samebits.pages.divergence_drawing import (
+    BASE,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    growth,
+    histogram,
+)
+
+HOSTILE = "<script>alert(1)</script>"
+SECTIONS = ("compared", "parting", "differences", "varied", "pins", "seen", "curves", "why")
+SHOWN = {
+    "Reproducible": {"compared", "varied", "seen", "curves"},
+    "Reproducible, exhaustive": {"compared", "parting", "varied", "pins", "seen", "curves"},
+    "Equal within tolerance": set(SECTIONS) - {"pins"},
+    "Not reproducible": set(SECTIONS),
+    "Unsupported": set(),
+    "Inconclusive": {"compared", "seen", "curves"},
+}
+
+
+def text_of(markup: str) -> str:
+    """What a reader reads, in one line."""
+    body = markup.partition("<body")[2]
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split()).replace(" ,", ",")
+
+
+def rendered(report: Report, signed: bool = True, replays: int = 0) -> str:
+    """The page of a report's certificate."""
+    return certificate.render(
+        certificates.certificate(report, signed, certificates.replays(replays))
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestEveryKind:
+    """What holds for the page of every certificate."""
+
+    def test_it_is_a_certificate_and_its_sections_are_there(self, kind: str) -> None:
+        content = KINDS[kind]()
+        evidence.refuse_invalid(content)
+        found = re.findall(r'<h2 id="(\w+)"', rendered(content))
+        assert {section for section in SECTIONS if section in found} == SHOWN[kind]
+
+    def test_the_order_of_keys_does_not_matter(self, kind: str) -> None:
+        made = certificates.certificate(KINDS[kind](), replays=certificates.replays(3))
+        again = json.loads(canonical.dumps(made))
+        assert certificate.render(again) == certificate.render(made)
+
+    @pytest.mark.parametrize("signed", [True, False])
+    def test_whatever_it_quotes_is_escaped(self, kind: str, signed: bool) -> None:
+        made = certificates.certificate(KINDS[kind](), signed, certificates.replays(3))
+        text = certificate.render(certificates.quoting(HOSTILE, made))
+        assert "<script" not in text
+        assert text.count(html.escape(HOSTILE)[:20]) == text.count("alert(") > 8
+
+    @pytest.mark.parametrize("replays", [0, 1, 3])
+    def test_the_signature_is_stated_before_anything_else(self, kind: str, replays: int) -> None:
+        for signed, state in ((True, "Signed by key SHA256"), (False, "UNSIGNED issued")):
+            text = text_of(rendered(KINDS[kind](), signed, replays))
+            before, found, after = text.partition(state)
+            assert found
+            assert before.split("samebits · ")[1] in (
+                "certificate of reproducibility ",
+                "UNSIGNED certificate of reproducibility ",
+            )
+            assert kind.partition(",")[0] in after
+
+    def test_an_unsigned_one_says_so_in_every_place(self, kind: str) -> None:
+        markup = rendered(KINDS[kind](), signed=False)
+        title = re.findall(r"<title>(.*?)</title>", markup)[0]
+        assert title.startswith("UNSIGNED · " + kind.partition(",")[0])
+        assert '@top-right { content: "UNSIGNED"' in markup  # of each page on paper
+        assert 'id="keys"' not in markup
+        assert "Signed by" not in markup
+        said = text_of(markup)
+        for place in (
+            "UNSIGNED certificate",
+            "Certified, UNSIGNED",
+            "it is UNSIGNED",
+            "UNSIGNED. ",
+        ):
+            assert place in said
+
+    def test_a_signed_one_is_nowhere_called_unsigned(self, kind: str) -> None:
+        assert "UNSIGNED" not in rendered(KINDS[kind](), replays=3)
+
+    def test_it_can_be_read_out(self, kind: str) -> None:
+        """Headers have a scope, pictures a name, and what is referred to exists once."""
+        text = rendered(KINDS[kind](), replays=3)
+        assert all("scope=" in header for header in re.findall(r"<th\b[^>]*>", text))
+        assert all(
+            re.search(r"aria-(hidden|label|labelledby)=", picture)
+            for picture in re.findall(r"<svg\b[^>]*>", text)
+        )
+        ids = re.findall(r'\bid="([^"]+)"', text)
+        assert len(ids) == len(set(ids))
+        for names in re.findall(r'aria-labelledby="([^"]+)"', text):
+            assert set(names.split()) <= set(ids)
+
+
+# --- the first screen ------------------------------------------------------------------------
+
+
+def standing(content: Report) -> dict[str, str]:
+    """The lines under the verdict."""
+    first_screen = rendered(content).partition('<ol class="chain"')[0]
+    lines = re.findall(r"<div><dt>(.*?)</dt><dd>(.*?)</dd></div>", first_screen)
+    return {html.unescape(what): html.unescape(value) for what, value in lines}
+
+
+def test_the_first_screen_says_what_the_bits_depend_on() -> None:
+    content = certificates.dependent()
+    lines = standing(content)
+    assert lines["Depends on"] == "number of CPUs, CPU"
+    assert lines["Repeatable"] == "yes, under identical conditions"
+    assert lines["Not tried"] == "clock, order of directory entries"
+    for repeatable, cause in (
+        (True, "nothing that was varied alone"),
+        (False, "something that changes by itself from run to run"),
+        (None, "not known"),
+    ):
+        content["scope"] |= {"depends_on": [], "repeatable": repeatable}
+        assert standing(content)["Depends on"] == cause
+    assert standing(content)["Repeatable"] == "not tried"
+
+
+def test_the_first_screen_says_which_pins_the_result_needs() -> None:
+    lines = standing(certificates.exhaustive())
+    needed = "intra-op threads, oneDNN, oneDNN ISA, TensorFlow seed"
+    assert lines["Only with these pinned"] == needed
+    assert "CPU (Haswell)" in lines["Did not matter"]
+
+
+def test_a_result_with_nothing_varied_says_so() -> None:
+    content = certificates.reproducible()
+    content["scope"]["variations"] = []
+    assert standing(content)["Varied"].startswith("nothing")
+
+
+def test_the_tolerance_and_the_largest_difference_are_named() -> None:
+    lines = standing(certificates.within_tolerance())
+    assert lines["Largest difference"] == "2.4e-07; 3 ULP in weights and optimizer state"
+    assert lines["Asked for"] == "at most 1e-06 and 4 ULP"
+
+
+def test_the_first_screen_says_which_source_ran() -> None:
+    content = certificates.reproducible()
+    assert "Source cccccccccccc, with changes" in text_of(rendered(content))
+    content["source"] = {"commit": None, "dirty": None}
+    assert "Source commit not known" in text_of(rendered(content))
+
+
+# --- who signed, and who repeated it -----------------------------------------------------------
+
+
+def links(made: certificates.Certificate) -> list[str]:
+    """The chain on the first screen."""
+    chain = certificate.render(made).partition('<ol class="chain"')[2].partition("</ol>")[0]
+    return [text_of(f"<body>{link}") for link in chain.split("<li")[1:]]
+
+
+def key(name: str) -> str:
+    return certificates.key(name)[0][:16] + "…"
+
+
+def test_the_chain_says_who_certified_and_who_reproduced_it_in_order() -> None:
+    made = certificates.certificate(certificates.reproducible(), True, certificates.replays(3))
+    certified, *reproduced = links(made)
+    on = "2026-11-23 12:00 UTC on AMD EPYC 9R45, Linux 6.1.0 Debian GNU/Linux 12 (bookworm)"
+    assert certified.endswith(f"Certified by key {key('issuer')} {on}")
+    assert f"✓ REPRODUCED by key {key('issuer')} (the issuer’s own)" in reproduced[0]
+    assert f"✓ REPRODUCED by key {key('laboratory')} 2026-11-25 09:30 UTC" in reproduced[1]
+    assert f"outside the scope: {certificates.OUTSIDE[0]}" in reproduced[1]
+    assert f"✗ NOT REPRODUCED by key {key('reviewer')}" in reproduced[2]
+    assert "on Intel(R) Core(TM) i7-4790 CPU @ 3.60GHz, Linux 5.15.0" in reproduced[2]
+    assert "outside" not in reproduced[0]
+
+
+def test_a_certificate_that_nobody_repeated_says_so() -> None:
+    made = certificates.certificate(certificates.reproducible())
+    assert "No replay is on record" in links(made)[-1]
+    assert 'id="replays"' not in certificate.render(made)
+
+
+def test_a_replay_that_nobody_signed_is_called_unsigned() -> None:
+    replays = [certificates.replay(1, issuer={"keyid": None})]
+    made = certificates.certificate(certificates.reproducible(), True, replays)
+    assert "✓ REPRODUCED, UNSIGNED" in links(made)[1]
+    assert "signed UNSIGNED" in text_of(certificate.render(made))
+
+
+def test_a_signed_replay_does_not_sign_the_certificate() -> None:
+    text = text_of(rendered(certificates.reproducible(), signed=False, replays=2))
+    assert "UNSIGNED issued" in text
+    assert "Certified, UNSIGNED" in text
+    assert "the issuer’s own" not in text
+    keys = text.partition("Keys Anyone can put a key on a page.")[2]
+    assert "signed replay 1" in keys
+    assert "signed certificate" not in keys
+
+
+def test_of_many_replays_the_latest_are_in_the_chain_and_the_others_counted() -> None:
+    made = certificates.certificate(
+        certificates.reproducible(), True, [certificates.replay(i) for i in (2, 0, *range(5))]
+    )
+    _, earlier, *latest = links(made)
+    assert "2 earlier replays: 1 NOT REPRODUCED, 1 REPRODUCED." in earlier
+    assert len(latest) == 5
+    assert "Replay 7: ✓ REPRODUCED" in text_of(certificate.render(made))
+
+
+def test_keys_are_given_in_full_with_what_they_signed() -> None:
+    text = text_of(rendered(certificates.reproducible(), replays=2))
+    keyid, public = certificates.key("issuer")
+    assert f"signed certificate, replay 1 fingerprint (SHA-256) {keyid}" in text
+    assert f"Ed25519 public key {public}" in text
+    assert "openssl pkey -pubin -in key.pub -outform DER | sha256sum" in text
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_commands_can_be_copied_and_the_page_claims_no_check(signed: bool) -> None:
+    markup = rendered(certificates.reproducible(), signed)
+    commands = [html.unescape(c) for c in re.findall(r'<code class="command">(.*?)</code>', markup)]
+    assert commands[:2] == [
+        "make verify CERTIFICATE=certificate.json",
+        "snakemake --cores all replay --config certificate=certificate.json",
+    ]
+    by_hand = "python scripts/verify.py certificate.json"
+    assert (by_hand + " --key PUB" if signed else by_hand) in commands
+    assert ("This page does not check the signature." in markup) == signed
+
+
+def test_a_replay_says_what_came_out_and_where_it_parts() -> None:
+    text = text_of(rendered(certificates.reproducible(), replays=3))
+    same, other = text.partition("Replay 3: ✗ NOT REPRODUCED")[::2]
+    assert f"Final weights ✓ identical {'2' * 64}" in same
+    assert f"Final weights ✗ different expected {'2' * 64} got {'5bd1e995' * 8}" in other
+    assert "The first difference comes with step 17" in other
+
+
+def test_a_replay_that_ended_without_results_has_none() -> None:
+    lost = {"artefact": "history", "expected": "1" * 64, "got": None, "identical": False}
+    replay = certificates.replay(2, artefacts=[lost], divergence=None)
+    made = certificates.certificate(certificates.reproducible(), True, [replay])
+    assert f"History ✗ not there expected {'1' * 64} got absent" in text_of(
+        certificate.render(made)
+    )
+
+
+def test_a_divergence_without_sizes_is_drawn_without_them() -> None:
+    replay = certificates.replay(2, divergence=divergence(histograms=[], curves=[]))
+    made = certificates.certificate(certificates.reproducible(), True, [replay])
+    text = text_of(certificate.render(made))
+    assert "The first difference comes with step 17" in text
+    assert "weights are equal" not in text
+
+
+def test_of_many_replays_only_a_few_are_drawn() -> None:
+    made = certificates.certificate(certificates.reproducible(), True, [certificates.replay(2)] * 5)
+    markup = certificate.render(made)
+    assert markup.count("How the difference of replay") == 3
+    assert markup.count("The first difference comes with step 17, in epoch 1") >= 5
+
+
+# --- what was varied and compared --------------------------------------------------------------
+
+
+def test_variations_are_listed_together_and_alone() -> None:
+    text = text_of(rendered(certificates.dependent()))
+    together, alone = text.partition("All at once, in replica: ✗ different bits")[2].split(
+        "Alone, each in a run of its own"
+    )
+    assert "locale C.UTF-8 C together" in together
+    assert alone.startswith(" nothing: identical conditions again ✓ same bits")
+    assert "number of CPUs with-cpus 2 1 ✗ different bits" in alone
+    assert "clock with-clock not shifted – ○ not tried faketime is not installed" in alone
+    assert "UnicodeDecodeError: cannot decode byte" in alone
+
+
+def test_a_difference_says_nothing_when_nothing_repeats() -> None:
+    content = certificates.dependent()
+    content["scope"]["repeatable"] = False
+    assert "says nothing about its variation" in rendered(content)
+
+
+def test_pins_say_what_they_were_lifted_to() -> None:
+    content = certificates.exhaustive()
+    settings = content["records"]["runs"]["without-isa"]["settings"]
+    next(s for s in settings if s["name"] == "oneDNN ISA")["effective"] = "SSE41"
+    text = text_of(rendered(content))
+    assert "oneDNN ISA without-isa AVX2 SSE41 ◆ needed" in text
+    assert "hash seed without-hash_seed 0 0 ◇ not needed" in text
+
+
+def test_of_many_runs_that_differ_only_a_few_are_shown_in_full() -> None:
+    content = certificates.exhaustive()
+    for comparison in content["comparisons"]:
+        for run in comparison["runs"]:
+            run |= {"identical": False, "divergence": divergence()}
+    runs = compared.compared(content)
+    assert [run.run for run in compared.shown(runs)] == ["again", "with-time_zone", "replica"]
+    drawn, listed = compared.partings(runs)
+    assert len(drawn) == compared.MOST_SHOWN
+    not_tried = 2
+    assert len(drawn) + len(listed) == len(runs) - not_tried
+
+
+def test_runs_that_are_not_shown_are_counted() -> None:
+    runs = compared.compared(certificates.dependent())
+    said = compared.counted(runs)
+    assert "17 identical, 1 failed, 2 not tried, 4 different with a pin lifted" in said
+
+
+def test_of_many_differences_the_first_are_shown_and_the_rest_counted() -> None:
+    content = certificates.within_tolerance()
+    weights = content["comparisons"][0]["runs"][0]["artefacts"][1]
+    weights["differences"] *= compared.MOST_DIFFERENCES
+    shown, more = compared.differences(compared.compared(content))
+    assert len(shown) == compared.MOST_DIFFERENCES
+    assert more == len(weights["differences"]) - compared.MOST_DIFFERENCES
+
+
+def test_a_pin_that_was_not_in_effect_is_named_with_its_run() -> None:
+    content = certificates.inconclusive()
+    content["records"]["runs"]["control"]["settings"][0]["effective"] = 5
+    assert "✗ not as pinned in control" in rendered(content)
+
+
+# --- what the atlas suspects -------------------------------------------------------------------
+
+
+def of_suspects(*names: str, layers: Any = ..., executed: bool = True) -> str:
+    """The page of a certificate that depends on the CPU."""
+    made = KINDS["Not reproducible"]()
+    block = certificates.suspects(*names)
+    certificates.suspect(made, "cpu-EPYC", block if layers is ... else block | {"layers": layers})
+    if not executed:
+        made["records"]["runs"]["cpu-EPYC"]["model"] = None
+    evidence.refuse_invalid(made)
+    return text_of(rendered(made))
+
+
+def test_what_depends_on_the_cpu_is_a_table_beside_the_divergence() -> None:
+    text = of_suspects()
+    assert "norm BatchNormalization Rsqrt float32 step 17" in text
+    assert "act Activation Erfc float32 in no tensor of its own" in text
+    assert text.index("cpu-EPYC and subset") < text.index("norm BatchNormalization")
+    assert "The atlas has the SHA-256 a71a5" in text
+
+
+def test_of_many_suspects_the_first_are_shown_and_the_rest_counted() -> None:
+    text = of_suspects(*(f"layer_{i:02}" for i in range(15)))
+    assert "layer_11" in text
+    assert "layer_12" not in text
+    assert "3 more are in certificate.json" in text
+
+
+def test_why_the_atlas_names_no_layer_is_said() -> None:
+    assert "the cause is something that it does not list" in of_suspects(layers=[])
+    assert "it has no TensorFlow 2.21.0" in of_suspects(layers=None)
+    assert "not known what the run executed" in of_suspects(layers=None, executed=False)
+
+
+def test_a_run_without_suspects_has_no_word_of_an_atlas() -> None:
+    assert "atlas" not in text_of(rendered(KINDS["Reproducible, exhaustive"]()))
+
+
+def test_what_a_comparison_would_have_seen() -> None:
+    text = text_of(rendered(certificates.exhaustive()))
+    assert "✓ Yes. A short training with seed 2, in the process of replica, differs" in text
+    assert "Trace subset dense/kernel, element [6] ✓ found" in text
+    blind = text_of(rendered(certificates.inconclusive()))
+    assert "Final weights control dense/bias, element [2] ✗ not found" in blind
+
+
+# --- where they part -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "The first difference comes with step 17, in epoch 1, in dense/kernel."),
+        ({}, "The loss shows it only later, at step 18."),
+        ({"loss_step": 16, "loss_first": True}, "The loss differs before any tensor does, at step"),
+        ({"loss_step": 17}, "The loss differs at the same step, not before."),
+        ({"loss_step": None}, "No loss differs."),
+        ({"step": 0, "epoch": None}, "They differ before the first step, in dense/kernel."),
+        ({"step": None, "tensors": []}, "The weights agree wherever the traces have a row."),
+        ({"step": None}, "The loss differs, first at step 18."),
+        ({"tensors": [*TENSORS, "x", "y"]}, "dense/kernel, dense/bias and 2 more."),
+        ({"every": "epoch"}, "it may be up to an epoch earlier"),
+        ({"every": "off"}, "No trace was kept"),
+    ],
+)
+def test_where_runs_part_in_a_sentence(changes: Any, said: str) -> None:
+    content = certificates.within_tolerance()
+    content["comparisons"][0]["runs"][0]["divergence"] = divergence(**changes)
+    assert said in text_of(rendered(content))
+
+
+CURVES: dict[str, list[int | None]] = {
+    "equal": [0, 0, 0],
+    "one ULP": [0, 1, 1],
+    "huge": [0, 1, 2**64 - 1],
+    "not finite": [None, None, None],
+    "a gap": [0, None, 4],
+    "nothing": [],
+    "one snapshot": [3],
+}
+
+
+@pytest.mark.parametrize("ulp", CURVES.values(), ids=CURVES)
+def test_any_divergence_can_be_drawn(ulp: list[int | None]) -> None:
+    curve = {"steps": [0, 50, 100][: len(ulp)], "ulp": ulp}
+    curves = [curve | {"name": f"tensor {i}"} for i in range(12)]
+    picture = growth(divergence(loss_curve=curve, curves=curves))
+    points = [
+        tuple(map(float, point.split(",")))
+        for line in picture.curves
+        for segment in line.segments
+        for point in segment.split()
+    ]
+    points += [point for line in picture.curves for point in line.dots]
+    assert all(LEFT <= x <= WIDTH - RIGHT and TOP <= y <= BASE for x, y in points)
+    labels = [line.label for line in picture.curves if line.label]
+    heights = sorted(y for _, y in labels)
+    assert all(after - before > 10 for before, after in pairwise(heights))
+    assert all(0 < height < HEIGHT for height in heights)
+    assert len(picture.up) <= 8
+
+
+def test_equal_bits_are_on_the_baseline_and_one_ulp_is_above() -> None:
+    curve = {"name": "t", "steps": [0, 1, 2], "ulp": [0, 1, 2]}
+    (line,) = growth(divergence(curves=[curve])).tensors
+    heights = [float(point.split(",")[1]) for point in line.segments[0].split()]
+    assert heights[0] == BASE > heights[1] > heights[2]
+
+
+def test_what_is_not_finite_is_a_gap_and_what_stands_alone_a_dot() -> None:
+    curve = {"name": "t", "steps": [0, 1, 2, 3, 4], "ulp": [1, 2, None, 3, None]}
+    (line,) = growth(divergence(curves=[curve])).tensors
+    assert (len(line.segments), len(line.dots), line.last) == (1, 1, None)
+
+
+def test_lines_are_told_apart_without_colour() -> None:
+    curves = [{"name": f"t{i}", "steps": [0], "ulp": [0]} for i in range(20)]
+    letters = [line.letter for line in growth(divergence(curves=curves)).tensors]
+    assert letters == list("ABCDEFGHIJKL")  # no more than these are drawn
+
+
+def test_without_a_tensor_there_is_the_loss_and_no_mark() -> None:
+    picture = growth(divergence(curves=[], step=None))
+    assert picture.tensors == ()
+    assert picture.mark is None
+    assert picture.loss.segments
+
+
+def test_the_mark_is_at_the_first_step() -> None:
+    middle = growth(divergence(step=2250)).mark
+    assert middle == pytest.approx((LEFT + WIDTH - RIGHT) / 2)
+
+
+@pytest.mark.parametrize(
+    "counts", [[], [0], [7], [0, 1], [5, 0, 3], [10**9, *range(64)]], ids=lambda c: str(len(c))
+)
+def test_any_histogram_can_be_drawn(counts: list[int]) -> None:
+    picture = histogram([{"name": "t", "counts": counts}, {"name": "u", "counts": counts[:1]}])
+    assert picture.total == sum(counts) + sum(counts[:1])
+    for column in picture.columns:
+        assert column.x >= LEFT
+        assert column.x + column.width <= WIDTH - RIGHT + 1
+        assert column.height == pytest.approx(BASE - column.y, abs=0.01)
+        assert (column.height > 0) == (column.count > 0)
+    assert len(picture.across) <= 8
+
+
+def test_columns_say_which_differences_they_count() -> None:
+    texts = [column.text for column in histogram([{"counts": [1, 1, 1, 1]}]).columns]
+    assert texts == ["equal", "1 ULP", "2 to 3 ULP", "4 to 7 ULP"]
+    assert divergence_drawing.histogram([]).total == 0
+
+
+def test_several_names_are_said_as_a_person_would() -> None:
+    assert page_facts.said(["rsqrt", "erfc"]) == "rsqrt, erfc"
+    assert page_facts.said([]) == "none"
+    assert page_facts.said([1, 2]) == "[1, 2]"

@@ -1,0 +1,184 @@
+"""The lines that end a run in the terminal."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import certificates
+from samebits.experiment.protocol import PlannedComparison, PlannedRun
+from samebits.pages import summary
+
+PATH, PAGE = Path("results/default/certificate.json"), Path("results/default/certificate.html")
+
+
+def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> dict[str, Any]:
+    """As much of a certificate as the summary reads."""
+    runs = {"control": {"digests": {"history": "c" * 64}}, "replica": {"digests": {}}}
+    report = {
+        "verdict": verdict,
+        "reasons": reasons,
+        "experiment": {"name": "default"},
+        "issued": "2026-11-23T12:00:00Z",
+        "issuer": {"keyid": keyid},
+        "scope": {
+            "runs": 2,
+            "same": [],
+            "variations": [
+                {"what": "clock", "outcome": "same bits"},
+                {"what": "CPU", "outcome": "not tried"},
+            ],
+            "conditions": ["hash seed"],
+        },
+        "records": {"runs": runs | {"lost": None}},
+    }
+    return {"report": report, "replays": []}
+
+
+def text(verdict: str = "REPRODUCIBLE", reasons: tuple[str, ...] = (), **options: Any) -> str:
+    return summary.text(certificate(verdict, list(reasons)), PATH, PAGE, 41.25, **options)
+
+
+def rows(said: str) -> dict[str, str]:
+    """The lines that have a name."""
+    return {line[2:14].strip(): line[15:] for line in said.splitlines() if line[2:14].strip()}
+
+
+def test_it_says_verdict_digests_places_and_time() -> None:
+    said = text()
+    for part in ("REPRODUCIBLE", "default", "c" * 64, str(PATH), str(PAGE), "41.2 s"):
+        assert part in said
+
+
+def test_a_run_without_a_history_is_said() -> None:
+    lines = text().splitlines()
+    assert [line.split()[-1] for line in lines if "history of" in line] == [
+        "c" * 64,
+        "none",
+    ]
+    assert "1, in the certificate" in text()
+
+
+def test_it_says_what_was_varied_and_under_what_the_claim_holds() -> None:
+    said = text()
+    assert "same under another: clock" in said
+    assert "not tried: CPU" in said
+    assert "only with these pinned: hash seed" in said
+
+
+def test_only_a_protocol_of_many_runs_says_what_it_costs() -> None:
+    runs = tuple(PlannedRun(f"with-{name}", vary=(name,)) for name in ("clock", "home"))
+    emulated = PlannedRun("cpu-EPYC", vary=("cpu=EPYC",), samples=640, epochs=1)
+    few = [PlannedComparison("replica", PlannedRun("control"), (PlannedRun("replica"),))]
+    many = [*few, PlannedComparison("each", PlannedRun("control"), (*runs, emulated))]
+    assert summary.cost(few, 2) == ""
+    assert "4 whole trainings on 2 cores instead of 2" in summary.cost(many, 2)
+    assert "1 emulated ones of 640 samples" in summary.cost(many, 2)
+
+
+def test_reasons_are_given_unless_reproducible() -> None:
+    assert "because" not in text(reasons=("because",))
+    assert "- because" in text("INCONCLUSIVE", ("because",))
+
+
+def test_many_reasons_are_counted() -> None:
+    said = text("INCONCLUSIVE", tuple(f"reason {i}" for i in range(20)))
+    assert "reason 7" in said
+    assert "reason 8" not in said
+    assert "and 12 more" in said
+
+
+def test_nothing_quoted_steers_the_terminal() -> None:
+    assert "\033" not in text("INCONCLUSIVE", ("\033[2Jgone",))
+
+
+@pytest.mark.parametrize(
+    "verdict", ["REPRODUCIBLE", "NOT REPRODUCIBLE", "UNSUPPORTED", "INCONCLUSIVE"]
+)
+def test_colour_only_when_asked_for(verdict: str) -> None:
+    assert "\033" not in text(verdict)
+    assert "\033[1;3" in text(verdict, colour=True)
+
+
+def test_minutes_are_told_as_minutes() -> None:
+    said = summary.text(certificate("REPRODUCIBLE", []), PATH, PAGE, 125.0)
+    assert "2 min 5 s" in said
+
+
+# --- signatures and replays --------------------------------------------------------------------
+
+
+def test_it_says_who_signed_and_how_to_verify() -> None:
+    signed = summary.text(certificate("REPRODUCIBLE", [], "ab" * 32), PATH, PAGE, 1.0)
+    assert rows(signed)["signature"] == "signed by key abababababababab…"
+    assert rows(text())["signature"] == "UNSIGNED"
+    assert rows(text())["verify"] == f"make verify CERTIFICATE={PATH}"
+
+
+def test_the_command_quotes_a_path_with_a_space() -> None:
+    said = summary.text(certificate("REPRODUCIBLE", []), Path("my results/c.json"), PAGE, 1.0)
+    assert rows(said)["verify"] == "make verify CERTIFICATE='my results/c.json'"
+
+
+def replay(number: int, signed: bool = True, colour: bool = False, **changes: Any) -> str:
+    """What is said of the last replay."""
+    replays = [*certificates.replays(number), certificates.replay(number, **changes)]
+    whole = certificates.certificate(certificates.reproducible(), signed, replays)
+    return summary.replay(whole, PATH, PAGE, 41.25, colour)
+
+
+def test_a_replay_says_its_outcome_and_of_whose_certificate() -> None:
+    said = replay(0)
+    assert said.split()[0] == "REPRODUCED"
+    issuer = certificates.key("issuer")[0][:16]
+    assert rows(said)["certified"] == f"REPRODUCIBLE by key {issuer}…, 2026-11-23 12:00 UTC"
+    assert rows(said)["weights"] == "identical"
+    assert rows(said)["certificate"] == str(PATH)
+    assert not {"outside", "parted"} & set(rows(said))
+    assert rows(replay(0, signed=False))["certified"].startswith("REPRODUCIBLE UNSIGNED")
+
+
+def test_a_replay_that_differs_says_what_and_where() -> None:
+    said = replay(2)
+    assert "NOT REPRODUCED  default" in said
+    assert said.count("the scope: ") == len(certificates.OUTSIDE)
+    assert f"expected {'2' * 64}" in said
+    assert f"got      {'5bd1e995' * 8}" in said
+    assert rows(said)["parted"].startswith("The first difference comes with step 17")
+    assert rows(said)["signature"] == f"signed by key {certificates.key('reviewer')[0][:16]}…"
+
+
+def test_a_replay_without_a_divergence_or_an_artefact_says_what_it_knows() -> None:
+    lost = {"artefact": "history", "expected": "1" * 64, "got": None, "identical": False}
+    said = replay(2, artefacts=[lost], divergence=None, issuer={"keyid": None})
+    assert "got      none" in said
+    assert "parted" not in rows(said)
+    assert rows(said)["signature"] == "UNSIGNED"
+
+
+@pytest.mark.parametrize(("number", "colour"), [(1, "32"), (2, "31")])
+def test_a_replay_is_coloured_by_its_outcome(number: int, colour: str) -> None:
+    assert f"\033[1;{colour}m" in replay(number, colour=True)
+    assert "\033" not in replay(number)
+
+
+def test_nothing_that_a_replay_quotes_steers_the_terminal() -> None:
+    hostile = "\033[2Jgone"
+    made = certificates.certificate(certificates.reproducible(), replays=certificates.replays(3))
+    said = summary.replay(certificates.quoting(hostile, made), PATH, PAGE, 1.0)
+    assert "\033" not in said
+    assert said.count("gone") > 4
+
+
+def test_a_sweep_is_a_line_per_combination_and_counts_of_many(tmp_path: Path) -> None:
+    table = tmp_path / "index.csv"
+    rows = [f"seed={i},{'NOT ' * (i == 3)}REPRODUCIBLE,{'UN' * (i == 4)}SIGNED" for i in range(25)]
+    table.write_text("\r\n".join(["combination,verdict,signature", *rows, ""]))
+    said = summary.sweep(table, Path("index.html"), 7.0)
+    assert "NOT REPRODUCIBLE  seed=3\n" in said
+    assert "REPRODUCIBLE  seed=4  UNSIGNED\n" in said
+    assert "seed=19" in said
+    assert "seed=20" not in said
+    assert "and 5 more, in the index" in said
+    assert "24 REPRODUCIBLE, 1 NOT REPRODUCIBLE" in said
+    assert "\033" in summary.sweep(table, Path("index.html"), 7.0, colour=True)

@@ -1,0 +1,185 @@
+"""What the protocols find in the whole pipeline: survivors, culprits, other CPUs, tolerance."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import ROOT, Workspace, skip_without
+from samebits.pages import wording
+
+SMOKE = "experiment=smoke"
+ZOO = f"source_path={ROOT / 'tests' / 'zoo'}"
+SMALL = "data=synthetic data.samples=160 trainer.epochs=1"
+
+
+def outcomes(certificate: dict[str, Any], run: str) -> dict[str, str]:
+    """Variation -> how it came out, in one run."""
+    rows = certificate["scope"]["variations"]
+    return {row["key"]: row["outcome"] for row in rows if row["run"] == run}
+
+
+def test_by_default_the_bits_survive_every_cheap_variation(workspace: Workspace) -> None:
+    certificate = workspace.certify("varied", SMOKE)
+    assert certificate["verdict"] == "REPRODUCIBLE"
+    found = outcomes(certificate, "replica")
+    assert {found[key] for key in ("time_zone", "home", "folder", "umask", "variables")} == {
+        "same bits"
+    }
+    for row in certificate["scope"]["variations"]:
+        assert (row["outcome"] == "not tried") == (row["why"] is not None)
+
+
+def test_every_certificate_shows_that_a_difference_would_have_been_seen(
+    workspace: Workspace,
+) -> None:
+    certificate = workspace.certify("varied", SMOKE)
+    (compared,) = certificate["comparisons"]
+    assert compared["canary"]["differs"]
+    assert compared["canary"]["step"] <= 1
+    assert len(compared["self_check"]) == 3
+    assert all(check["found"] for check in compared["self_check"])
+
+
+def test_a_difference_is_explained_by_the_same_command(workspace: Workspace) -> None:
+    model = "model=custom model._target_=planted.time_zone"
+    certificate = workspace.certify("zoned", ZOO, f"overrides={SMALL} {model}")
+    assert certificate["verdict"] == "NOT REPRODUCIBLE"
+    assert certificate["scope"]["depends_on"] == ["time zone"]
+    assert certificate["scope"]["repeatable"] is True
+    divergence = certificate["comparisons"][0]["runs"][0]["divergence"]
+    assert (divergence["step"], divergence["tensors"]) == (0, divergence["tensors"][:1])
+    said = workspace.snakemake("--config", "name=zoned", ZOO, f"overrides={SMALL} {model}")
+    assert "Nothing to be done" in said
+
+
+@pytest.mark.slow
+def test_a_model_that_breaks_under_a_variation_depends_on_it(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "fragile.py").write_text(
+        "import os, tensorflow as tf\n"
+        "def model():\n"
+        "    assert 'SAMEBITS_EXTRA' not in os.environ, 'an unknown variable'\n"
+        "    return tf.keras.Sequential([tf.keras.layers.Flatten(input_shape=(28, 28)),\n"
+        "                                tf.keras.layers.Dense(10)])\n"
+    )
+    model = "model=custom model._target_=fragile.model"
+    certificate = workspace.certify(
+        "fragile", f"source_path={tmp_path}", f"overrides={SMALL} {model}"
+    )
+    assert certificate["verdict"] == "NOT REPRODUCIBLE"
+    assert certificate["scope"]["depends_on"] == ["extra environment variables"]
+    assert any("an unknown variable" in reason for reason in certificate["reasons"])
+
+
+def test_close_is_a_verdict_of_its_own_and_only_where_it_is_asked_for(workspace: Workspace) -> None:
+    """Unseeded weights are some tenths apart, so a tolerance of 100 takes them all."""
+    asked = "protocol.tolerance={absolute: 100, ulp: null} protocol.explain=[]"
+    certificate = workspace.certify("close", "overrides=" + f"{SMALL} determinism=none {asked}")
+    assert certificate["verdict"] == "EQUAL WITHIN TOLERANCE"
+    assert certificate["scope"]["within"]["absolute"] > 0
+
+
+def test_a_run_that_was_killed_and_resumed_has_the_same_bits(workspace: Workspace) -> None:
+    asked = "trainer.checkpoint=epoch trainer.epochs=4 protocol.alone=[interrupt]"
+    certificate = workspace.certify("interrupted", SMOKE, f"overrides={asked}")
+    assert certificate["verdict"] == "REPRODUCIBLE", certificate["reasons"]
+    record = workspace.json("results/interrupted/train/with-interrupt/record.json")
+    if record["checkpoints"]["resumed"]:  # else it was quicker than the kill
+        assert outcomes(certificate, "with-interrupt") == {"interrupt": "same bits"}
+    results = workspace.folder / "results" / "interrupted"
+    assert len(list((results / "train" / "control" / "checkpoints").iterdir())) == 4
+    assert list((results / "checkpoints").iterdir()) == []
+
+
+def test_a_protocol_says_what_it_costs_before_it_starts(workspace: Workspace) -> None:
+    said = workspace.snakemake(
+        "--config", "name=costly", "overrides=protocol=exhaustive data=synthetic data.samples=161",
+        "--until", "load",
+    )  # fmt: skip
+    assert "whole trainings on 2 cores instead of 2" in said
+    assert said.index("whole trainings") < said.index("load the data")
+
+
+# --- other CPUs --------------------------------------------------------------------------------
+
+_EMULATED = (
+    "protocol.cpu={models: [Haswell], samples: 96, epochs: 1} "
+    "data=synthetic data.samples=160 trainer.epochs=1"
+)
+needs_qemu = pytest.mark.skipif(
+    shutil.which("qemu-x86_64") is None, reason="qemu-x86_64 (Debian: qemu-user) is not installed"
+)
+
+
+@pytest.mark.slow
+@needs_qemu
+@pytest.mark.parametrize(
+    ("profile", "model"),
+    [
+        ("portable", "model=cnn"),
+        ("exact", "model=custom model._target_=planted.batch_normalization"),
+    ],
+)
+def test_a_profile_gives_the_same_bits_on_other_cpus(
+    workspace: Workspace, profile: str, model: str
+) -> None:
+    """More models and CPUs: tests/training/test_crossing.py."""
+    asked = f"{_EMULATED} determinism={profile} {model}"
+    certificate = workspace.certify(f"cpus-{profile}", ZOO, f"overrides={asked}")
+    assert certificate["verdict"] == "REPRODUCIBLE", certificate["reasons"]
+    assert outcomes(certificate, "cpu-Haswell") == {"cpu": "same bits"}
+    assert any("emulator" in limit for limit in wording.limits(certificate))
+    pinned = {fact["what"]: fact["value"] for fact in certificate["scope"]["pinned"]}
+    assert ("rsqrt" in pinned.get("exact ops", [])) == (profile == "exact")
+
+
+@pytest.mark.slow
+@needs_qemu
+def test_where_the_bits_depend_on_the_cpu_the_atlas_tells_by_which_layer(
+    workspace: Workspace,
+) -> None:
+    asked = (
+        f"{SMALL} determinism=portable protocol.cpu={{models: [Haswell], samples: 96, epochs: 1}}"
+    )
+    model = "model=custom model._target_=planted.rsqrt"
+    certificate = workspace.certify("diagnosed", ZOO, f"overrides={asked} {model}")
+    assert certificate["verdict"] == "NOT REPRODUCIBLE"
+    assert certificate["scope"]["depends_on"] == ["CPU"]
+    (reason,) = [reason for reason in certificate["reasons"] if "atlas" in reason]
+    assert "divergence: by_length (" in reason
+    assert "Rsqrt float32" in reason
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is only one CPU")
+def test_where_threads_are_not_pinned_an_older_tensorflow_depends_on_the_number_of_cpus(
+    workspace: Workspace,
+) -> None:
+    skip_without("3.7")
+    older = ("framework=tf2.8", "determinism=tf21")
+    certificate = workspace.certify("older", SMOKE, *older)
+    assert certificate["verdict"] == "NOT REPRODUCIBLE"
+    assert certificate["scope"]["depends_on"] == ["number of CPUs"]
+    assert certificate["scope"]["repeatable"] is True
+
+
+@pytest.mark.slow
+@needs_qemu
+@pytest.mark.skipif(
+    "avx512f" not in Path("/proc/cpuinfo").read_text(), reason="this CPU has no AVX-512"
+)
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is only one CPU")
+def test_without_a_pinned_isa_and_threads_the_bits_depend_on_the_machine(
+    workspace: Workspace,
+) -> None:
+    cpu = "protocol.cpu={models: [Haswell], samples: 96, epochs: 1} protocol.alone=[cpus]"
+    certificate = workspace.certify(
+        "machine", f"overrides=model=cnn determinism=tf28 {SMALL} {cpu}"
+    )
+    assert certificate["verdict"] == "NOT REPRODUCIBLE"
+    assert certificate["scope"]["repeatable"] is True
+    assert set(certificate["scope"]["depends_on"]) == {"CPU", "number of CPUs"}

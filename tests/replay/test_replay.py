@@ -1,0 +1,307 @@
+"""admit.py and replay.py by their flags: who may be replayed, and what is signed about it."""
+
+import base64
+import copy
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import factories
+from factories import Workspace
+from pipeline import SCRIPTS
+from samebits.formats import canonical
+
+
+def stage(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@dataclass(frozen=True)
+class Certified:
+    """An experiment with its certificate, and where its replay goes."""
+
+    space: Workspace
+    certificate: Path
+
+    def run(self, **changed: Any) -> Path:
+        """One more run of the experiment, as train.py would write it."""
+        experiment = canonical.file_digest(self.space.config)
+        dataset = canonical.read_json(self.space.load_record)["digest"]
+        folder = self.space.folder / "again" / "train" / "replay"
+        return factories.write_run(folder, experiment, dataset, **changed)
+
+    def replay(
+        self, run: Path, certificate: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """What the rule does."""
+        again = self.space.folder / "again"
+        admitted = self.space.folder / "admitted.json"
+        digest = canonical.file_digest(certificate or self.certificate)
+        canonical.write_json(admitted, {"certificate": digest})
+        return stage(
+            "replay", "--certificate", certificate or self.certificate, "--run", run,
+            "--admitted", admitted,
+            "--output", again / "certificate.json", "--page", again / "certificate.html",
+            "--badge", again / "badge.svg",
+        )  # fmt: skip
+
+    @property
+    def chain(self) -> list[Any]:
+        """The replays of what was written."""
+        return list(self.issued["replays"])
+
+    @property
+    def issued(self) -> Any:
+        """What was written."""
+        return json.loads((self.space.folder / "again" / "certificate.json").read_bytes())
+
+
+def certify(space: Workspace) -> Certified:
+    certificate = space.folder / "certificate.json"
+    runs = [part for run in space.runs for part in ("--run", run)]
+    done = stage(
+        "certify", "--config", space.config, "--name", "default", "--lock", space.lock,
+        "--load-record", space.load_record, *runs, "--comparison", space.comparison,
+        "--output", certificate, "--page", space.folder / "certificate.html",
+        "--badge", space.folder / "badge.svg",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return Certified(space, certificate)
+
+
+@pytest.fixture(scope="session")
+def certified_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("certified")
+    certify(factories.workspace(folder))
+    return folder
+
+
+@pytest.fixture
+def certified(certified_once: Path, tmp_path: Path) -> Certified:
+    """A copy of one that was certified once, for it takes a second."""
+    space = factories.workspace(tmp_path)
+    shutil.rmtree(tmp_path)
+    shutil.copytree(certified_once, tmp_path)
+    return Certified(space, tmp_path / "certificate.json")
+
+
+def verify(path: Path, *arguments: object) -> tuple[int, str]:
+    done = stage("verify", path, *arguments)
+    return done.returncode, done.stdout + done.stderr
+
+
+def differing() -> factories.Arrays:
+    weights = factories.weights()
+    weights[0][1].view("<u4")[2, 1] ^= 1
+    return weights
+
+
+def test_the_same_bits_are_reproduced_and_the_chain_says_by_whom(certified: Certified) -> None:
+    done = certified.replay(certified.run())
+    assert (done.returncode, done.stdout) == (0, "REPRODUCED\n"), done.stderr
+    (added,) = certified.chain
+    assert added["report"]["outside_scope"] == []
+    statement = json.loads(base64.b64decode(added["statement"]["payload"]))
+    (attribute,) = statement["predicate"]["attributes"]
+    first = base64.b64decode(certified.issued["statements"][0]["payload"])
+    assert attribute["attribute"] == "REPRODUCED"
+    assert attribute["target"]["digest"]["sha256"] == hashlib.sha256(first).hexdigest()
+    code, said = verify(certified.space.folder / "again" / "certificate.json")
+    assert code == 0
+    assert "replayed" in said
+
+
+def test_one_other_bit_is_not_reproduced_and_the_divergence_is_named(certified: Certified) -> None:
+    trace = factories.trace()
+    trace[2][1][5:] ^= 1
+    done = certified.replay(certified.run(weights=differing(), trace=trace))
+    assert (done.returncode, done.stdout) == (0, "NOT REPRODUCED\n"), done.stderr
+    (added,) = certified.chain
+    same = {a["artefact"]: a["identical"] for a in added["report"]["artefacts"]}
+    assert same == {"history": True, "weights": False, "optimizer": True, "trace": False}
+    assert added["report"]["divergence"]["step"] == 5
+
+
+def test_without_the_certified_arrays_the_digests_still_decide(
+    certified: Certified, tmp_path: Path
+) -> None:
+    alone = tmp_path / "elsewhere" / "certificate.json"
+    alone.parent.mkdir()
+    alone.write_bytes(certified.certificate.read_bytes())
+    done = certified.replay(certified.run(weights=differing()), alone)
+    assert done.stdout == "NOT REPRODUCED\n"
+    assert certified.chain[0]["report"]["divergence"] is None
+
+
+def test_a_trusted_failure_to_reproduce_makes_the_certificate_not_hold(
+    certified: Certified,
+) -> None:
+    certified.replay(certified.run(weights=differing()))
+    code, said = verify(certified.space.folder / "again" / "certificate.json")
+    assert code == 1
+    assert "did not reproduce it" in said
+
+
+def test_a_failure_outside_of_the_scope_says_nothing_against_it(certified: Certified) -> None:
+    def old_cpu(record: Any) -> None:
+        record["machine"] |= {"cpu": "Intel Celeron", "flags": ["sse4_1"]}
+
+    certified.replay(certified.run(weights=differing(), change=old_cpu))
+    assert any("avx2" in why for why in certified.chain[0]["report"]["outside_scope"])
+    assert verify(certified.space.folder / "again" / "certificate.json")[0] == 0
+
+
+def test_a_training_that_failed_reproduces_nothing(certified: Certified) -> None:
+    experiment = canonical.file_digest(certified.space.config)
+    dataset = canonical.read_json(certified.space.load_record)["digest"]
+    folder = certified.space.folder / "again" / "train" / "replay"
+    factories.write_run_without_result(folder, experiment, dataset, "failed")
+    assert certified.replay(folder).stdout == "NOT REPRODUCED\n"
+
+
+def test_a_second_replay_is_added_after_the_first_and_the_same_one_is_not(
+    certified: Certified,
+) -> None:
+    certified.replay(certified.run())
+    again = certified.space.folder / "again"
+    first = again / "first.json"
+    first.write_bytes((again / "certificate.json").read_bytes())
+    same = certified.replay(certified.run(), first)
+    assert same.returncode == 1
+    other = {"id": "4f1c0a52-7a1c-4d7e-9d39-0c7a1a1f0b11", "pid": 2}
+    done = certified.replay(certified.run(change=lambda r: r.update(process=other)), first)
+    assert done.returncode == 0, done.stderr
+    assert len(certified.chain) == 2
+    assert verify(again / "certificate.json")[0] == 0
+
+
+Change = Callable[[dict[str, Any]], Any]
+FOREIGN: dict[str, tuple[Change, str]] = {
+    "data": (lambda r: r.update(dataset="0" * 64), "other data"),
+    "lock": (lambda r: r.update(lock="0" * 64), "another lock"),
+    "source": (lambda r: r["source"][0].update(sha256="d" * 64), "different source code"),
+    "experiment": (lambda r: r.update(experiment="0" * 64), "another experiment"),
+    "setting": (lambda r: r["settings"][0].update(effective=7), "hash seed is 7"),
+    "unprobed": (lambda r: r["settings"].pop(0), "not probed: hash seed"),
+    "package": (lambda r: r["packages"].pop(0), "numpy: expected 2.4.6"),
+    "twice": (
+        lambda r: r["packages"].insert(0, {"name": "numpy", "version": "9"}),
+        "numpy is listed 2 times",
+    ),
+    "varied": (factories.vary, "varied"),
+    "lifted": (lambda r: r.update(lifted=["hash_seed"]), "lifted a pin"),
+    "subset": (lambda r: r.update(subset={"samples": 1, "epochs": 1}), "part of the data"),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_run_that_is_no_replay_is_refused_and_nothing_is_written(
+    certified: Certified, what: str
+) -> None:
+    change, said = FOREIGN[what]
+    done = certified.replay(certified.run(change=change))
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert not (certified.space.folder / "again" / "certificate.json").exists()
+
+
+def test_the_certified_run_itself_is_no_replay(certified: Certified) -> None:
+    done = certified.replay(certified.space.runs[0])
+    assert done.returncode == 1
+    assert "the certified one itself" in done.stderr
+
+
+def test_damaged_artefacts_of_the_replay_are_refused(certified: Certified) -> None:
+    run = certified.run()
+    array = np.load(run / "weights" / "00000.npy")
+    np.save(run / "weights" / "00000.npy", array + 1)
+    done = certified.replay(run)
+    assert done.returncode == 1
+    assert "weights" in done.stderr
+
+
+# --- admit -----------------------------------------------------------------------------------
+
+
+def admit(path: Path, output: Path) -> subprocess.CompletedProcess[str]:
+    digest = canonical.file_digest(path)
+    return stage("admit", "--certificate", path, "--digest", digest, "--output", output)
+
+
+def test_a_certificate_that_was_exchanged_is_not_admitted(
+    certified: Certified, tmp_path: Path
+) -> None:
+    done = stage(
+        "admit", "--certificate", certified.certificate, "--digest", "0" * 64,
+        "--output", tmp_path / "admitted.json",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "it was exchanged" in done.stderr
+
+
+def test_a_certificate_that_holds_is_admitted_and_its_signer_is_told(
+    certified: Certified, tmp_path: Path
+) -> None:
+    done = admit(certified.certificate, tmp_path / "admitted.json")
+    assert done.returncode == 0, done.stderr
+    assert "signed by" in done.stderr
+    assert canonical.read_json(tmp_path / "admitted.json")["format"] == "samebits-admitted-1"
+
+
+def test_a_machine_outside_of_the_scope_is_told_and_not_refused(tmp_path: Path) -> None:
+    config = copy.deepcopy(factories.CONFIG)
+    config["determinism"]["isa"] = None
+
+    def unpinned(record: Any) -> None:
+        isa = next(s for s in record["settings"] if s["name"] == "oneDNN ISA")
+        isa["expected"] = None
+        record["machine"]["flags"] = ["an-instruction-set-of-2040"]
+
+    space = factories.workspace(tmp_path, config=config, change=unpinned)
+    run = canonical.file_digest(space.config), canonical.read_json(space.load_record)["digest"]
+    factories.write_run(space.runs[0], *run, config=config, change=unpinned)
+    done = admit(certify(space.compare()).certificate, tmp_path / "admitted.json")
+    assert done.returncode == 0
+    assert "outside of the certificate's scope: no instruction set is pinned" in done.stderr
+    assert canonical.read_json(tmp_path / "admitted.json")["outside_scope"]
+
+
+def test_a_certificate_that_does_not_hold_is_not_admitted(
+    certified: Certified, tmp_path: Path
+) -> None:
+    content = json.loads(certified.certificate.read_bytes())
+    content["report"]["verdict"] = "NOT REPRODUCIBLE"
+    forged = tmp_path / "forged.json"
+    canonical.write_json(forged, content)
+    done = admit(forged, tmp_path / "admitted.json")
+    assert done.returncode == 1
+    assert "cannot be replayed" in done.stderr
+    assert not (tmp_path / "admitted.json").exists()
+
+
+def test_a_certificate_without_a_completed_control_is_not_admitted(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    experiment = canonical.file_digest(space.config)
+    dataset = canonical.read_json(space.load_record)["digest"]
+    for position, folder in enumerate(space.runs):
+        for file in sorted(folder.rglob("*"), reverse=True):
+            file.rmdir() if file.is_dir() else file.unlink()
+        factories.write_unsupported_run(folder, experiment, dataset)
+        if position:
+            record = canonical.read_json(folder / "record.json")
+            factories.vary(record)
+            canonical.write_json(folder / "record.json", record)
+    certificate = certify(space.compare()).certificate
+    done = admit(certificate, tmp_path / "admitted.json")
+    assert done.returncode == 1
+    assert "nothing to compare with" in done.stderr

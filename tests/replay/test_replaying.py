@@ -1,0 +1,834 @@
+"""A certificate's experiment, composed from this checkout, and what a certificate may not do."""
+
+import copy
+import hashlib
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import certificates
+import samebits.config.experiment
+from samebits.config import sources
+from samebits.config.compose import Composer
+from samebits.config.experiment import PARTS, Experiment, configure
+from samebits.config.overrides import Override
+from samebits.errors import SamebitsError
+from samebits.formats import bundle, canonical, merkle
+from samebits.replay import plan
+from samebits.replay.allowlist import WHOLE, differences, may_set, units
+from samebits.replay.plan import MOST_BYTES
+
+ROOT = Path(__file__).resolve().parents[2]
+CONF, SCRIPTS, ENVS = ROOT / "conf", ROOT / "scripts", ROOT / "envs"
+
+Content = dict[str, Any]
+HOSTILE = "evil.module.f"
+
+
+def of(config: Mapping[str, Any]) -> Experiment:
+    return configure(config, CONF)
+
+
+def issued(config: Mapping[str, Any], *files: Path) -> Content:
+    """The certificate of an experiment that this checkout ran; ``files``: the user's modules."""
+    experiment = of(config)
+    made = certificates.reproducible()
+    made["experiment"] = {
+        "name": experiment.name,
+        "digest": experiment.digest,
+        "config": experiment.config,
+        "overridden": list(experiment.overridden),
+    }
+    environment = experiment.config["framework"]["environment"]
+    lock = ENVS / f"{environment}.lock.txt"
+    made["lock"] = {"name": f"envs/{lock.name}", "text": lock.read_text(encoding="utf-8")}
+    control = made["records"]["runs"]["control"]
+    control["lock"] = canonical.file_digest(lock)
+    control["source"] = _source(files or (SCRIPTS / "samebits" / "models.py",))
+    made["dependencies"] = [
+        {"name": f"envs/{path.name}", "sha256": canonical.file_digest(path)}
+        for path in (lock, ENVS / f"{environment}.linux-64.pin.txt", ENVS / "load.lock.txt")
+    ]
+    return {
+        "format": "samebits-certificate-1",
+        "signature": "UNSIGNED",
+        "keys": {},
+        "report": made,
+        "statements": [],
+        "replays": [],
+    }
+
+
+def _source(files: tuple[Path, ...]) -> list[dict[str, str]]:
+    """As a run records the modules that it imported."""
+    found = {}
+    for path in (*sources.imported(SCRIPTS / "train.py", SCRIPTS), *files):
+        inside = path.relative_to(SCRIPTS) if SCRIPTS in path.parents else Path(path.name)
+        name = ".".join(inside.with_suffix("").parts).removesuffix(".__init__")
+        found["__main__" if name == "train" else name] = canonical.file_digest(path)
+    return [{"module": name, "sha256": found[name]} for name in sorted(found)]
+
+
+def write(folder: Path, content: Any) -> Path:
+    path = folder / "certificate.json"
+    canonical.write_json(path, content)
+    return path
+
+
+def replayed(folder: Path, content: Any, **more: Any) -> Experiment:
+    return of({"certificate": str(write(folder, content)), **more})
+
+
+def refused(folder: Path, content: Any, **more: Any) -> list[str]:
+    """The lines of the refusal, without the one that names the file."""
+    with pytest.raises(SamebitsError) as caught:
+        replayed(folder, content, **more)
+    first, *lines = str(caught.value).splitlines()
+    assert str(folder) in first
+    assert lines == sorted(lines)
+    return lines
+
+
+def edited(content: Content, key: str, value: Any, listed: bool = True) -> Content:
+    """The certificate with another value at a dotted key, and a digest that fits."""
+    made = copy.deepcopy(content)
+    experiment = made["report"]["experiment"]
+    *above, last = key.split(".")
+    node = experiment["config"]
+    for part in above:
+        node = node.setdefault(part, {})
+    node[last] = value
+    experiment["digest"] = canonical.digest(experiment["config"])
+    experiment["overridden"] = [key] if listed else []
+    return made
+
+
+@pytest.fixture(scope="module")
+def default() -> Content:
+    return issued({})
+
+
+@pytest.fixture(autouse=True)
+def _composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra needs a quarter of a second, and most certificates here name the same options."""
+
+    def local(wanted: list[Override], composer: Composer) -> plan.Local:
+        said = tuple(override.hydra() for override in wanted)
+        if said not in _COMPOSED:
+            _COMPOSED[said] = _LOCAL(wanted, composer)
+        return _COMPOSED[said]
+
+    monkeypatch.setattr(samebits.config.experiment, "_local", local)
+
+
+_LOCAL = samebits.config.experiment._local
+_COMPOSED: dict[tuple[str, ...], plan.Local] = {}
+
+
+# --- what is taken -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"overrides": "trainer.epochs=5"},
+        {"seed": 7, "trace": "off", "model": "cnn", "data": "fashion_mnist"},
+        {"model": "{option: cnn, units: 64, dropout: 0.5}", "protocol": "twice"},
+        {"experiment": "smoke"},
+        {"experiment": "article", "determinism": "tf21", "framework": "tf2.1"},
+        {"data": {"option": "synthetic", "shape": [8, 8], "classes": 3, "samples": 64}},
+        {"overrides": "trainer.optimizer={class_name: SGD, config: {learning_rate: 1e-1}}"},
+        {"overrides": "trainer.loss=null trainer.loss={class_name: Hinge,config:{name: l}}"},
+        {"overrides": "trainer.metrics=[accuracy,{class_name: AUC, config: {num_thresholds: 9}}]"},
+        {"overrides": "trainer.validation_split=1e-5 data.scale=255 trainer.shuffle=false"},
+        {"overrides": "protocol.tolerance={absolute: 1e-6, ulp: 4} protocol.cpu.models=[EPYC]"},
+        {"overrides": "determinism.onednn=null determinism.isa=SSE41 determinism.hash_seed=null"},
+    ],
+)
+def test_what_an_issuer_set_by_numbers_and_words_is_taken_and_gives_the_same_experiment(
+    config: Mapping[str, Any], tmp_path: Path
+) -> None:
+    content = issued(config)
+    experiment, original = replayed(tmp_path, content), content["report"]["experiment"]
+    assert experiment.digest == original["digest"]
+    assert experiment.config == original["config"]
+
+
+def test_the_command_of_a_replay_makes_the_experiment_without_the_certificate(
+    tmp_path: Path,
+) -> None:
+    content = issued({"experiment": "smoke", "overrides": "trainer.loss={class_name: Hinge}"})
+    experiment = replayed(tmp_path, content)
+    again = of({"overrides": list(experiment.overrides)})
+    assert (again.digest, again.data_key) == (experiment.digest, experiment.data_key)
+    assert again.overridden == experiment.overridden
+
+
+def test_a_replay_is_named_by_the_certificates_digest_and_says_what_it_repeats(
+    tmp_path: Path, default: Content
+) -> None:
+    experiment = replayed(tmp_path, default)
+    digest = hashlib.sha256(canonical.dumps(default)).hexdigest()
+    assert experiment.name == f"replay-{digest[:12]}"
+    assert experiment.replay is not None
+    assert experiment.replay.path == str(tmp_path / "certificate.json")
+    assert experiment.replay.digest == digest
+    assert (experiment.replay.commit, experiment.replay.dirty) == ("c" * 40, True)
+    assert experiment.replay.notes == ()
+    assert replayed(tmp_path, default, name="mine").name == "mine"
+    assert of({}).replay is None
+    assert of({"certificate": None}).replay is None
+
+
+def test_a_bundle_gives_the_same_replay_as_its_certificate(
+    tmp_path: Path, default: Content
+) -> None:
+    path = tmp_path / "certificate.zip"
+    bundle.write(path, {"certificate.json": write(tmp_path, default)})
+    by_bundle, by_file = of({"certificate": str(path)}), replayed(tmp_path, default)
+    assert (by_bundle.name, by_bundle.digest) == (by_file.name, by_file.digest)
+
+
+def test_how_the_replay_is_signed_is_the_users_choice(tmp_path: Path, default: Content) -> None:
+    experiment = replayed(tmp_path, default, signing="{key: /mine}")
+    assert experiment.signing.key == "/mine"
+    assert experiment.digest == default["report"]["experiment"]["digest"]
+
+
+def test_the_users_own_overrides_win_and_are_held_against_the_certificate(tmp_path: Path) -> None:
+    content = issued({"overrides": "trainer.epochs=5"})
+    assert (
+        replayed(tmp_path, content, overrides="trainer.epochs=5").config["trainer"]["epochs"] == 5
+    )
+    (line,) = refused(tmp_path, content, overrides="trainer.epochs=7")
+    assert line == "trainer.epochs: the certificate has 5, this checkout 7"
+    assert refused(tmp_path, content, model="cnn")[0].startswith("model._target_: ")
+
+
+@pytest.mark.parametrize("issuers", [{}, {"checkpoint": "epoch"}, {"experiment": "article"}])
+@pytest.mark.parametrize("profiles", ["none", "epoch"])
+def test_a_profile_that_asks_for_checkpoints_changes_no_replay(
+    tmp_path: Path, issuers: dict[str, str], profiles: str
+) -> None:
+    content = issued(issuers)
+    made = replayed(tmp_path, content, checkpoint=profiles)
+    assert made.digest == content["report"]["experiment"]["digest"]
+
+
+def test_a_wrong_override_of_the_users_own_is_explained_as_ever(
+    tmp_path: Path, default: Content
+) -> None:
+    with pytest.raises(SamebitsError, match=r"did you mean trainer\.epochs"):
+        replayed(tmp_path, default, overrides="trainer.epoch=5")
+
+
+# --- code that a certificate names -------------------------------------------------------------
+
+
+@pytest.fixture
+def own_model(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A user's model, and the config that names it."""
+    path = tmp_path / "src" / "mine.py"
+    path.parent.mkdir()
+    path.write_text("def net(width=3, **more): ...\n")
+    model = {"_target_": "mine.net", "width": 5}
+    return path, {"model": model, "source_path": str(path.parent)}
+
+
+def test_a_function_runs_only_when_the_user_names_it(
+    tmp_path: Path, own_model: tuple[Path, dict[str, Any]]
+) -> None:
+    path, config = own_model
+    content, where = issued(config, path), {"source_path": str(path.parent)}
+    lines = refused(tmp_path, content, **where)
+    assert any(line.startswith('model._target_: the certificate has "mine.net"') for line in lines)
+    assert any("allow=MODULE.FUNCTION" in line for line in lines)
+    for named in ({"allow": "mine.net"}, {"model": {"_target_": "mine.net"}}):
+        experiment = replayed(tmp_path, content, **where, **named)
+        assert experiment.digest == of(config).digest
+        assert experiment.model_files == (str(path),)
+
+
+@pytest.mark.parametrize("allow", ["mine.ne", "mine.net2", "mine", "Mine.net", "", "*", "mine.*"])
+def test_only_the_exact_function_is_allowed(
+    allow: str, tmp_path: Path, own_model: tuple[Path, dict[str, Any]]
+) -> None:
+    path, config = own_model
+    lines = refused(tmp_path, issued(config, path), source_path=str(path.parent), allow=allow)
+    assert any(line.startswith("model._target_: ") for line in lines)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("model", ["mlp", "custom"])
+def test_a_target_of_the_certificates_is_refused_whatever_it_says(
+    model: str, listed: bool, tmp_path: Path, default: Content
+) -> None:
+    content = edited(default, "model.option", model)
+    content = edited(content, "model._target_", HOSTILE, listed)
+    lines = refused(tmp_path, content)
+    assert any(
+        line.startswith(f'model._target_: the certificate has "{HOSTILE}"') for line in lines
+    )
+
+
+@pytest.mark.parametrize("key", ["_partial_", "_args_", "_recursive_", "_convert_", "option.x"])
+def test_keys_that_steer_hydra_are_never_taken(key: str) -> None:
+    assert not may_set(f"model.{key}", True)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"class_name": "SGD", "module": "os"},
+        {"class_name": "SGD", "registered_name": "x"},
+        {"class_name": "__lambda__", "config": {"value": "x"}},
+        {"class_name": "os.system"},
+        {"class_name": "a>b"},
+        {"class_name": 3},
+        {"config": {}},
+        {},
+        {"class_name": "SGD", "config": {"learning_rate": {"class_name": "X", "module": "m"}}},
+        {"class_name": "SGD", "config": {"fn": ["x"]}},
+        {"class_name": "SGD", "config": {"fn": "a.b"}},
+        {"class_name": "SGD", "config": {"__class__": 1}},
+        {"class_name": "SGD", "config": "x"},
+        {"class_name": "SGD", "config": None},
+        "os.system",
+        "a b",
+        "",
+        None,
+        3,
+        ["adam"],
+    ],
+)
+def test_no_description_of_an_object_is_taken_that_keras_could_import_for(value: object) -> None:
+    assert not may_set("trainer.optimizer", value)
+    assert not may_set("trainer.loss", value)
+    assert not may_set("trainer.metrics", [value])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "http://a/b",
+            "/etc/passwd",
+            "a.b",
+            "..",
+            "",
+            "a,b",
+            "a b",
+            "${seed}",
+            "???",
+            "x" * 65,
+            "é",
+        ),
+        *({"a": 1}, [["a"]], [{"a": 1}], ["a/b"], [1] * 65),
+    ],
+)
+def test_an_argument_from_a_certificate_is_a_number_a_word_or_a_few_of_them(value: object) -> None:
+    assert not may_set("model.weights", value)
+    assert not may_set("seed", value)
+
+
+# --- every leaf of the config ------------------------------------------------------------------
+
+
+def _leaves(config: Mapping[str, Any]) -> list[str]:
+    return [key for key in units([], config) if key != "format"]
+
+
+# Together they have every option, but for those that only a user's own files complete.
+_EXPERIMENTS: list[dict[str, str]] = [
+    {},
+    {"data": "fashion_mnist", "model": "cnn", "determinism": "tf28", "protocol": "twice"}
+    | {"framework": "tf2.8"},
+    {"data": "synthetic", "determinism": "tf21", "framework": "tf2.1", "protocol": "exhaustive"},
+    {"determinism": "none", "framework": "tf2.21-gpu"},
+    {"determinism": "seeds", "protocol": "nodes"},
+    {"determinism": "exact"},
+]
+_ISSUED = [issued(config) for config in _EXPERIMENTS]
+ALL: dict[str, Content] = {}  # key: a certificate whose config has it
+for _content in _ISSUED:
+    for _key in _leaves(_content["report"]["experiment"]["config"]):
+        ALL.setdefault(_key, _content)
+
+
+def test_the_experiments_below_have_every_option() -> None:
+    used = [content["report"]["experiment"]["config"] for content in _ISSUED]
+    for group in PARTS:
+        options = {path.stem for path in (CONF / group).glob("*.yaml")} - {"npz", "custom"}
+        assert options == {config[group]["option"] for config in used}
+
+
+NEVER = ("framework.", "determinism.environment.", "data.files.", "data.sha256.")
+NEVER_KEYS = {
+    "determinism.environment",
+    "model._target_",
+    "determinism.minimum_tensorflow",
+    *(f"data.{key}" for key in ("file", "urls", "package", "debian")),
+    *(f"{group}.option" for group in ("data", "model", "trainer", "determinism", "protocol")),
+}
+
+
+def _of_key(key: str) -> tuple[Content, Any]:
+    content = ALL[key]
+    value: Any = content["report"]["experiment"]["config"]
+    for part in key.split("."):
+        value = value[part]
+    return content, value
+
+
+def _other(value: Any) -> Any:
+    """Another value of the same type."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case str():
+            return value + "x"
+        case list():
+            return [*value, *value[:1]] or ["x"]
+        case dict():
+            return {**value, "X": "1"}
+    return {"absolute": 1e-6, "ulp": None}  # null: a tolerance's form, another type elsewhere
+
+
+@pytest.mark.parametrize("key", sorted(ALL))
+def test_a_leaf_that_the_issuer_did_not_set_must_be_what_the_checkout_has(
+    key: str, tmp_path: Path
+) -> None:
+    content, value = _of_key(key)
+    lines = refused(tmp_path, edited(content, key, _other(value), listed=False))
+    assert any(line.startswith((key, f"{key.partition('.')[0]}: ")) for line in lines), lines
+
+
+@pytest.mark.parametrize("key", sorted(k for k in ALL if k.startswith(NEVER) or k in NEVER_KEYS))
+def test_what_runs_is_opened_or_surrounds_is_never_taken(key: str, tmp_path: Path) -> None:
+    content, value = _of_key(key)
+    lines = refused(tmp_path, edited(content, key, _other(value)))
+    assert any(line.startswith((key, f"{key.partition('.')[0]}: ")) for line in lines), lines
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "key", sorted(k for k in ALL if not (k.startswith(NEVER) or k in NEVER_KEYS))
+)
+def test_every_other_leaf_is_taken_or_refused_by_the_schema_of_the_checkout(
+    key: str, tmp_path: Path
+) -> None:
+    content, value = _of_key(key)
+    made = edited(content, key, _other(value))
+    wanted = made["report"]["experiment"]["config"]
+    try:
+        experiment = replayed(tmp_path, made)
+    except SamebitsError as error:
+        # The schema's own words, or what follows from the key by interpolation.
+        said = (key, "model.input_shape", "model.classes")
+        assert any(word in str(error) for word in said), error
+    else:
+        assert not list(differences(wanted, experiment.config))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("determinism.environment.LD_PRELOAD", "/evil/evil.so"),
+        ("determinism.environment.PYTHONPATH", "/evil"),
+        ("hydra.run.dir", "/evil"),
+        ("hydra.searchpath", ["file:///evil"]),
+        ("source_path", "/evil"),
+        ("name", "default"),
+        ("signing.key", "/evil/key"),
+        ("overrides", "seed=3"),
+        ("experiment", "article"),
+        ("defaults", ["/evil"]),
+        ("data.urls", ["file:///etc/passwd"]),
+        ("data.new", "x"),
+        ("trainer.callbacks", ["x"]),
+        ("trainer.evil\x1b[2J", 1),
+        ("seed=3 +model", 1),
+        ("model.a=1 model", 1),
+    ],
+)
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_key_that_is_not_to_be_taken_is_a_line_of_the_refusal(
+    key: str, value: object, listed: bool, tmp_path: Path, default: Content
+) -> None:
+    lines = refused(tmp_path, edited(default, key, value, listed))
+    assert any(line.startswith(key.partition(".")[0]) for line in lines)
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_a_dotted_key_at_the_top_is_not_the_nested_one(tmp_path: Path, default: Content) -> None:
+    made = copy.deepcopy(default)
+    experiment = made["report"]["experiment"]
+    experiment["config"]["trainer.epochs"] = 5
+    experiment["overridden"] = ["trainer.epochs"]
+    assert refused(tmp_path, made)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["${oc.env:HOME}", "a${oc.env:HOME}", "${seed}", "${hydra:run.dir}", "\\${oc.env:HOME}"],
+)
+@pytest.mark.parametrize(
+    "key", ["trace", "model.units", "data.scale", "trainer.optimizer", "determinism.isa"]
+)
+def test_text_of_a_certificate_is_never_resolved(
+    key: str, text: str, tmp_path: Path, default: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/of-somebody")
+    lines = refused(tmp_path, edited(default, key, text))
+    assert any(line.startswith(f"{key}: ") and "never resolved" in line for line in lines)
+    assert not any("of-somebody" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("../../evil", "a,b", "mlp,cnn", "", "mlp ", "MLP", "/evil/x", "${seed}", "mlp\n"),
+        *("custom=1", "../model/mlp", None, 3, ["mlp"], {"mlp": 1}, True),
+    ],
+)
+@pytest.mark.parametrize(
+    "group", ["data", "model", "trainer", "framework", "determinism", "protocol"]
+)
+def test_an_option_that_this_checkout_has_not_is_refused_with_those_it_has(
+    group: str, option: object, tmp_path: Path, default: Content
+) -> None:
+    (line,) = refused(tmp_path, edited(default, f"{group}.option", option))
+    assert line.startswith(f"{group}: the certificate has option ")
+    assert "it has: " in line
+
+
+def test_everything_that_differs_is_in_one_refusal(tmp_path: Path, default: Content) -> None:
+    made = edited(edited(default, "trainer.epochs", 5), "seed", 9, listed=False)
+    made["report"]["dependencies"][2]["sha256"] = "0" * 64
+    made["report"]["records"]["runs"]["control"]["source"][0]["sha256"] = "1" * 64
+    lines = refused(tmp_path, made)
+    assert [line.partition(":")[0] for line in lines] == [
+        "envs/load.lock.txt", "scripts/train.py", "seed", "trainer.epochs",
+    ]  # fmt: skip
+
+
+def test_a_refusal_of_a_million_keys_is_short(tmp_path: Path, default: Content) -> None:
+    made = copy.deepcopy(default)
+    made["report"]["experiment"]["config"]["model"] |= {f"k{n:06}": "y" * 999 for n in range(9999)}
+    with pytest.raises(SamebitsError) as caught:
+        replayed(tmp_path, made)
+    assert len(str(caught.value)) < 30_000
+    assert "and 9899 more" in str(caught.value)
+
+
+def test_types_that_python_takes_for_equal_are_not(tmp_path: Path, default: Content) -> None:
+    for value in (32.0, True):
+        (line,) = refused(tmp_path, edited(default, "trainer.batch_size", value, listed=False))
+        assert line.startswith("trainer.batch_size: ")
+
+
+# --- code and locks ----------------------------------------------------------------------------
+
+
+def _control(content: Content) -> Any:
+    return content["report"]["records"]["runs"]["control"]
+
+
+@pytest.mark.parametrize("module", [entry["module"] for entry in issued({})["report"]["records"]["runs"]["control"]["source"]])  # fmt: skip # noqa: E501
+def test_each_module_must_be_the_one_that_ran(
+    module: str, tmp_path: Path, default: Content
+) -> None:
+    changed, left_out = copy.deepcopy(default), copy.deepcopy(default)
+    for entry in _control(changed)["source"]:
+        entry["sha256"] = "0" * 64 if entry["module"] == module else entry["sha256"]
+    (line,) = refused(tmp_path, changed)
+    assert ".py: the certificate has SHA-256 0000" in line
+    _control(left_out)["source"] = [
+        e for e in _control(left_out)["source"] if e["module"] != module
+    ]
+    assert refused(tmp_path, left_out) == [
+        f"{module}: this checkout runs this module, the certificate does not name it"
+    ]
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["absent", "../../etc/passwd", "samebits..models", ".", "a" * 5000, "x\x1b[2J", "train/"],
+)
+def test_a_module_that_is_not_here_is_refused_by_name(
+    module: str, tmp_path: Path, default: Content
+) -> None:
+    made = copy.deepcopy(default)
+    _control(made)["source"].append({"module": module, "sha256": "0" * 64})
+    (line,) = refused(tmp_path, made)
+    assert "this checkout has none" in line
+    assert "\x1b" not in line
+    assert len(line) < 400
+
+
+def test_a_users_module_that_was_changed_is_named(
+    tmp_path: Path, own_model: tuple[Path, dict[str, Any]]
+) -> None:
+    path, config = own_model
+    content = issued(config, path)
+    path.write_text("def net(width=4, **more): ...\n")
+    lines = refused(tmp_path, content, source_path=str(path.parent), allow="mine.net")
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{path}: the certificate has SHA-256 ")
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_each_lock_and_pin_file_that_determines_the_training_must_be_the_same(
+    index: int, tmp_path: Path, default: Content
+) -> None:
+    changed, left_out = copy.deepcopy(default), copy.deepcopy(default)
+    name = changed["report"]["dependencies"][index]["name"]
+    changed["report"]["dependencies"][index]["sha256"] = "0" * 64
+    (line,) = refused(tmp_path, changed)
+    assert line.startswith(f"{name}: the certificate has SHA-256 ")
+    del left_out["report"]["dependencies"][index]
+    if index:  # the lock itself is carried, too
+        (line,) = refused(tmp_path, left_out)
+        assert line.startswith(f"{name}: this checkout installs from it")
+
+
+def test_a_lock_that_is_carried_must_be_the_one_here(tmp_path: Path, default: Content) -> None:
+    changed, other, absent, record = (copy.deepcopy(default) for _ in range(4))
+    changed["report"]["lock"]["text"] += "#\n"
+    other["report"]["lock"]["name"] = "envs/other.lock.txt"
+    other["report"]["dependencies"] = other["report"]["dependencies"][1:]
+    absent["report"]["lock"]["text"] = None
+    _control(record)["lock"] = "0" * 64
+    for made in (changed, other, record):
+        (line,) = refused(tmp_path, made)
+        assert line.startswith("envs/train-tf2.21.lock.txt: ")
+    assert refused(tmp_path, absent) == ["it carries no lock of the training environment"]
+
+
+def test_another_lock_of_what_only_compares_is_a_note(tmp_path: Path, default: Content) -> None:
+    made = copy.deepcopy(default)
+    certify = ENVS / "certify.lock.txt"
+    made["report"]["dependencies"] += [
+        {"name": "envs/compare.lock.txt", "sha256": "0" * 64},
+        {"name": "envs/certify.lock.txt", "sha256": canonical.file_digest(certify)},
+    ]
+    experiment = replayed(tmp_path, made)
+    assert experiment.replay is not None
+    (note,) = experiment.replay.notes
+    assert note.startswith("envs/compare.lock.txt: ")
+
+
+def test_no_file_outside_of_the_checkout_is_looked_at(tmp_path: Path, default: Content) -> None:
+    made = copy.deepcopy(default)
+    outside = {"name": "envs/../../../etc/passwd", "sha256": "0" * 64}
+    made["report"]["dependencies"].append(outside)
+    assert any("dependencies" in line for line in refused(tmp_path, made))
+
+
+# --- what is not a certificate to replay -------------------------------------------------------
+
+
+def test_a_control_that_did_not_complete_has_nothing_to_compare_with(
+    tmp_path: Path, default: Content
+) -> None:
+    for made in (certificates.unsupported(), {**certificates.inconclusive()}):
+        content = copy.deepcopy(default) | {"report": made}
+        if made["verdict"] == "INCONCLUSIVE":
+            made["records"]["runs"]["control"] = None
+        lines = refused(tmp_path, content)
+        assert "its control run did not complete, so there is nothing to compare with" in lines
+
+
+def test_a_digest_that_is_not_that_of_the_config_is_refused(
+    tmp_path: Path, default: Content
+) -> None:
+    made = copy.deepcopy(default)
+    made["report"]["experiment"]["digest"] = "0" * 64
+    assert refused(tmp_path, made) == [
+        "experiment.digest: it is not the digest of the certificate's config"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "expected a certificate in JSON"),
+        (b"\xff", "expected a certificate in JSON"),
+        (b"null\n", "format samebits-certificate-1, got null"),
+        (b"[]\n", "format samebits-certificate-1, got []"),
+        (b"{}\n", "format samebits-certificate-1, got none"),
+        (b'{"format":"samebits-certificate-1"}\n', "report: at $"),
+        (b'{"format":"samebits-certificate-1","report":{}}\n', "report: at $"),
+        (b'{"format":"samebits-certificate-2"}\n', 'got "samebits-certificate-2"'),
+        (b'{"a":1,"a":1}\n', "the same key twice"),
+        (b'{"a":NaN}\n', "NaN is not JSON"),
+        (b'{"a":1e999}\n', "too large"),
+        (b'{"a":' + b"9" * 5000 + b"}\n", "expected a certificate in JSON"),
+        (b"[" * 100_000, "too deep"),
+        (b"[" * 900 + b"]" * 900 + b"\n", "samebits-certificate-1"),
+        (b'{"\x1b[2J":1,"\x1b[2J":1}', "expected a certificate in JSON"),
+        (b" " * (MOST_BYTES + 1), "at most 32 MiB"),
+    ],
+    ids=range(16),
+)
+def test_what_is_not_a_certificate_is_refused_with_the_reason(
+    data: bytes, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "certificate.json"
+    path.write_bytes(data)
+    with pytest.raises(SamebitsError) as caught:
+        of({"certificate": str(path)})
+    assert said in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("depth", [300, 900, 5000])
+def test_a_config_that_is_nested_deep_is_refused(
+    depth: int, tmp_path: Path, default: Content
+) -> None:
+    path = write(tmp_path, edited(default, "model.x", "DEEP"))
+    deep = b'{"a":' * depth + b"1" + b"}" * depth
+    path.write_bytes(path.read_bytes().replace(b'"DEEP"', deep))
+    with pytest.raises(SamebitsError, match="cannot be replayed"):
+        of({"certificate": str(path)})
+
+
+def test_another_spelling_of_the_same_json_is_refused(tmp_path: Path, default: Content) -> None:
+    path = write(tmp_path, default)
+    path.write_bytes(path.read_bytes().replace(b'":', b'": ', 1))
+    with pytest.raises(SamebitsError, match="canonical"):
+        of({"certificate": str(path)})
+
+
+def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "absent", tmp_path, tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(SamebitsError, match="got no file"):
+            of({"certificate": str(path)})
+
+
+def test_a_bundle_that_is_a_bomb_or_lacks_the_certificate_is_refused(tmp_path: Path) -> None:
+    bomb, empty, large = (tmp_path / f"{name}.zip" for name in ("bomb", "empty", "large"))
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("certificate.json", b" " * (MOST_BYTES + 1))
+    (tmp_path / "other").write_bytes(b"x")
+    bundle.write(empty, {"other": tmp_path / "other"})
+    (tmp_path / "other").write_bytes(b" " * (MOST_BYTES + 1))
+    bundle.write(large, {"certificate.json": tmp_path / "other"})
+    for path in (bomb, empty, large):
+        with pytest.raises(SamebitsError):
+            of({"certificate": str(path)})
+
+
+@pytest.mark.parametrize("allow", [3, ["a.b"], {"a": "b"}, True])
+def test_what_is_allowed_is_one_function(allow: object, tmp_path: Path, default: Content) -> None:
+    with pytest.raises(SamebitsError, match=r"expected one MODULE\.FUNCTION"):
+        replayed(tmp_path, default, allow=allow)
+
+
+def test_allowing_a_function_without_a_certificate_is_refused() -> None:
+    with pytest.raises(SamebitsError, match="expected certificate=PATH"):
+        of({"allow": "mine.net"})
+
+
+def test_what_is_set_is_named_by_the_key_that_a_difference_has() -> None:
+    for whole in WHOLE:
+        assert list(units([*whole.split("."), "x", "y"], {"z": 1})) == [whole]
+    assert list(units(["trainer"], {"epochs": 5, "loss": {"class_name": "X"}})) == [
+        "trainer.epochs",
+        "trainer.loss",
+    ]
+
+
+# --- some epochs of it -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_checkpoints() -> Content:
+    """A certificate that commits to the states of its three epochs."""
+    made = issued({"overrides": "trainer.checkpoint=epoch trainer.epochs=3"})
+    digests = [digit * 64 for digit in "123"]
+    found = {"every": "epoch", "digests": digests, "root": merkle.root(digests), "resumed": []}
+    made["report"]["records"]["runs"]["control"]["checkpoints"] = found
+    return made
+
+
+def beside(folder: Path, *numbers: int) -> None:
+    """The states that lie beside a certificate; what is in them is looked at later."""
+    for number in numbers:
+        (folder / f"train/control/checkpoints/{number:04d}").mkdir(parents=True)
+        (folder / f"train/control/checkpoints/{number:04d}/index.json").touch()
+
+
+def test_some_epochs_have_a_replay_and_a_name_of_their_own(
+    tmp_path: Path, with_checkpoints: Content
+) -> None:
+    beside(tmp_path, 1, 2)  # nothing begins from the last one
+    whole = replayed(tmp_path, with_checkpoints)
+    some = replayed(tmp_path, with_checkpoints, epochs=2)
+    assert whole.replay is not None and whole.replay.epochs is None
+    assert some.replay is not None and some.replay.epochs == 2
+    assert some.name == f"{whole.name}-epochs-2"
+    assert some.digest == whole.digest
+
+
+def test_the_states_may_lie_elsewhere(tmp_path: Path, with_checkpoints: Content) -> None:
+    elsewhere, alone = tmp_path / "elsewhere", tmp_path / "alone"
+    alone.mkdir()
+    beside(elsewhere, 1, 2, 3)
+    (line, *_) = refused(alone, with_checkpoints, epochs=1)
+    assert line.startswith("train/control/checkpoints/0001: not in the bundle or beside")
+    (line, *_) = refused(alone, with_checkpoints, epochs=1, checkpoints=str(elsewhere / "no"))
+    assert "0001: not in the bundle" in line
+    found = replayed(alone, with_checkpoints, epochs=1, checkpoints=str(elsewhere))
+    assert found.replay is not None and found.replay.states == str(elsewhere)
+
+
+def test_a_bundle_without_its_states_is_refused_before_any_job(
+    tmp_path: Path, with_checkpoints: Content
+) -> None:
+    path = tmp_path / "made.zip"
+    bundle.write(path, {"certificate.json": write(tmp_path, with_checkpoints)})
+    beside(tmp_path, 1, 2)  # of a bundle, what lies beside it does not count
+    with pytest.raises(SamebitsError, match="0001: not in the bundle"):
+        of({"certificate": str(path), "epochs": 1})
+
+
+@pytest.mark.parametrize(
+    ("epochs", "said"),
+    [(3, "less than 3, which is all"), (4, "got 4")],
+)
+def test_as_many_epochs_as_there_are_is_no_part(
+    tmp_path: Path, with_checkpoints: Content, epochs: int, said: str
+) -> None:
+    beside(tmp_path, 1, 2, 3)
+    (line,) = refused(tmp_path, with_checkpoints, epochs=epochs)
+    assert said in line
+
+
+@pytest.mark.parametrize("epochs", [0, -1, "two", True, 1.5, [1]])
+def test_a_number_of_epochs_is_one_from_1(
+    tmp_path: Path, with_checkpoints: Content, epochs: object
+) -> None:
+    with pytest.raises(SamebitsError, match="epochs: expected a number from 1, got"):
+        replayed(tmp_path, with_checkpoints, epochs=epochs)
+
+
+def test_a_certificate_without_checkpoints_has_no_epochs_to_draw(
+    tmp_path: Path, default: Content
+) -> None:
+    (line,) = refused(tmp_path, default, epochs=1)
+    assert "commits to no checkpoints" in line
+
+
+@pytest.mark.parametrize("key", ["epochs", "checkpoints"])
+def test_keys_of_a_spot_replay_need_a_certificate(key: str) -> None:
+    with pytest.raises(SamebitsError, match=f"{key}: expected certificate=PATH with it"):
+        of({key: 1})

@@ -1,0 +1,214 @@
+"""admit.py and replay.py on drawn epochs, by their flags: what is drawn, copied and signed."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import attacks
+import spots
+from factories import Workspace
+from pipeline import SCRIPTS
+from samebits.certificate import certificate, sampled, statements
+from samebits.formats import arrays, bundle, canonical, states
+
+KEPT = Path("train", "control", "checkpoints")
+
+
+def stage(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Any]:
+    """A certificate beside its evidence."""
+    space = spots.workspace(tmp_path_factory.mktemp("certified"))
+    content = attacks.certify(space, attacks.signer())
+    canonical.write_json(space.folder / "certificate.json", content)
+    return space, content
+
+
+@pytest.fixture
+def given(once: tuple[Workspace, Any], tmp_path: Path) -> Path:
+    """A copy of it."""
+    shutil.copytree(once[0].folder, tmp_path / "given")
+    return tmp_path / "given" / "certificate.json"
+
+
+def admit(path: Path, epochs: int = 2, *more: object) -> subprocess.CompletedProcess[str]:
+    again = path.parent / "again"
+    digest = canonical.digest(canonical.read_json(path)) if path.suffix == ".json" else more[0]
+    return stage(
+        "admit", "--certificate", path, "--digest", digest, "--epochs", epochs,
+        "--states", again / "states", "--output", again / "admitted.json",
+        *(more if path.suffix == ".json" else more[1:]),
+    )  # fmt: skip
+
+
+def drawn(path: Path) -> Any:
+    return canonical.read_json(path.parent / "again" / "admitted.json")["spot"]
+
+
+def refuse_other_states(path: Path, content: Any) -> None:
+    """What was copied is what the epochs begin from, and no more."""
+    report = content["report"]
+    wanted = {
+        states.name(epoch["epoch"] - 1): sampled.before(report, epoch["epoch"])
+        for epoch in drawn(path)["epochs"]
+        if epoch["epoch"] > 1
+    }
+    folder = path.parent / "again" / "states"
+    assert {kept.name: arrays.check_arrays(kept) for kept in folder.iterdir()} == wanted
+
+
+def test_the_states_are_taken_from_beside_the_certificate(
+    given: Path, once: tuple[Workspace, Any]
+) -> None:
+    done = admit(given)
+    assert done.returncode == 0, done.stderr
+    refuse_other_states(given, once[1])
+    found, of = drawn(given), statements.of(once[1])
+    numbers = [epoch["epoch"] for epoch in found["epochs"]]
+    assert numbers == sampled.drawn(of, found["draw"], 3, 2)
+    assert found["certificate"] == of
+    assert f"drawn: epochs {numbers[0]}, {numbers[1]} of 3" in done.stderr
+
+
+def test_another_replay_has_another_draw(given: Path) -> None:
+    draws = set()
+    for _ in range(2):
+        assert admit(given).returncode == 0
+        draws.add(drawn(given)["draw"])
+    assert len(draws) == 2
+
+
+@pytest.mark.parametrize("how", ["in it", "named folder", "named bundle"])
+def test_the_states_are_taken_from_a_bundle_or_from_where_the_user_says(
+    given: Path, once: tuple[Workspace, Any], how: str
+) -> None:
+    files = [path for path in given.parent.rglob("*") if path.is_file()]
+    named = {path.relative_to(given.parent).as_posix(): path for path in files}
+    bundled = given.parent.parent / "certificate.zip"
+    bundle.write(bundled, named)
+    if how == "in it":
+        done, where = admit(bundled, 2, canonical.digest(once[1])), bundled
+    else:
+        alone = given.parent.parent / "alone" / "certificate.json"
+        alone.parent.mkdir()
+        shutil.copy(given, alone)
+        assert "expected train/control/checkpoints/" in admit(alone).stderr
+        place = bundled if how == "named bundle" else given.parent
+        done, where = admit(alone, 2, "--checkpoints", place), alone
+    assert done.returncode == 0, done.stderr
+    refuse_other_states(where, once[1])
+
+
+def _flip(folder: Path) -> None:
+    for path in folder.glob("*/00000.npy"):
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+
+
+def _shift(folder: Path) -> None:
+    (folder / "0001").rename(folder / "aside")
+    (folder / "0002").rename(folder / "0001")
+    (folder / "aside").rename(folder / "0002")
+
+
+def _link(folder: Path) -> None:
+    for name in ("0001", "0002"):
+        (folder / name / "00000.npy").unlink()
+        (folder / name / "00000.npy").symlink_to("/etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("plant", "said"),
+    [
+        (_flip, "00000.npy (weights/dense/kernel): expected"),
+        (_shift, "index.json: expected"),
+        (_link, "is a link"),
+        (shutil.rmtree, "expected train/control/checkpoints/000"),
+    ],
+)
+def test_a_state_that_is_not_the_certified_one_is_not_copied(
+    given: Path, plant: Any, said: str
+) -> None:
+    plant(given.parent / KEPT)
+    done = admit(given)  # two of three: one of them begins from a stored state
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert not (given.parent / "again" / "admitted.json").exists()
+    assert not (given.parent / "again" / "states").exists()
+
+
+@pytest.mark.parametrize("epochs", [0, 3, 4])
+def test_as_many_epochs_as_there_are_or_none_are_not_drawn(given: Path, epochs: int) -> None:
+    done = admit(given, epochs)
+    assert done.returncode == 1
+    assert f"got {epochs}" in done.stderr
+    assert not (given.parent / "again" / "admitted.json").exists()
+
+
+# --- replay.py ---------------------------------------------------------------------------------
+
+
+def replay(given: Path, run: Any) -> subprocess.CompletedProcess[str]:
+    again = given.parent / "again"
+    canonical.write_json(again / "spot" / "record.json", run)
+    return stage(
+        "replay", "--certificate", given, "--run", again / "spot",
+        "--admitted", again / "admitted.json", "--output", again / "certificate.json",
+        "--page", again / "certificate.html", "--badge", again / "badge.svg",
+    )  # fmt: skip
+
+
+def test_what_came_out_is_signed_and_verified(given: Path, once: tuple[Workspace, Any]) -> None:
+    assert admit(given).returncode == 0
+    done = replay(given, spots.record(once[1], 2, draw=drawn(given)["draw"]))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("EPOCHS REPRODUCED (2 of 3 epochs: ")
+    issued = given.parent / "again" / "certificate.json"
+    content = certificate.parse(issued.read_bytes())
+    assert content["replays"][0]["report"]["draw"] == drawn(given)["draw"]
+    found = stage("verify", issued, "--key", attacks.key_file(given.parent))
+    assert found.returncode == 0, found.stdout
+    assert "EPOCHS REPRODUCED (2 of 3 epochs: " in found.stdout
+
+
+def test_another_bit_is_not_reproduced(given: Path, once: tuple[Workspace, Any]) -> None:
+    assert admit(given).returncode == 0
+    run = spots.record(once[1], 2, draw=drawn(given)["draw"])
+    run["spot"]["epochs"][0]["to"] = "0" * 64
+    done = replay(given, run)
+    number = run["spot"]["drawn"][0]
+    assert done.stdout.startswith("NOT REPRODUCED (2 of 3 epochs: ")
+    assert done.stdout.endswith(f"; not the same: {number})\n")
+
+
+def test_a_run_of_another_draw_or_of_all_epochs_is_refused(
+    given: Path, once: tuple[Workspace, Any]
+) -> None:
+    assert admit(given).returncode == 0
+    done = replay(given, spots.record(once[1], 2, draw="7" * 64))
+    assert done.returncode == 1
+    assert "expected the draw" in done.stderr
+    whole = attacks.another_run(once[1])
+    done = replay(given, whole)
+    assert done.returncode == 1
+    assert "is not what its format says" in done.stderr
+    assert not (given.parent / "again" / "certificate.json").exists()
+
+
+def test_a_record_of_some_epochs_is_refused_where_all_were_wanted(
+    given: Path, once: tuple[Workspace, Any]
+) -> None:
+    admitted = given.parent / "again" / "admitted.json"
+    canonical.write_json(admitted, {"certificate": canonical.digest(once[1])})
+    done = replay(given, spots.record(once[1], 2))
+    assert done.returncode == 1
+    assert "is not what its format says" in done.stderr

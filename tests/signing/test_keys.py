@@ -1,0 +1,418 @@
+"""Keys: made once, by one process, for their owner's eyes; where they lie is told to nobody."""
+
+import base64
+import hashlib
+import os
+import pty
+import select
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
+
+from samebits.errors import SamebitsError
+from samebits.signing import keys
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+# The Ed25519 key that RFC 8410 gives as an example, section 10.1, as DER in base64.
+RFC_8410 = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="
+PASSPHRASE = "correct horse"  # noqa: S105 (of keys that this module makes)
+OTHERS: dict[str, Callable[[], Any]] = {
+    "RSA": lambda: rsa.generate_private_key(65537, 2048),
+    "ECDSA": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "X25519": x25519.X25519PrivateKey.generate,
+    "Ed448": ed448.Ed448PrivateKey.generate,
+}
+
+
+def private_pem(key: Any, passphrase: str | None = None) -> bytes:
+    hidden: Any = serialization.NoEncryption()
+    if passphrase is not None:
+        hidden = serialization.BestAvailableEncryption(passphrase.encode())
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return bytes(key.private_bytes(pem, pkcs8, hidden))
+
+
+def public_pem(key: Any) -> bytes:
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    return bytes(key.public_key().public_bytes(serialization.Encoding.PEM, spki))
+
+
+@pytest.fixture(scope="module")
+def key() -> ed25519.Ed25519PrivateKey:
+    return ed25519.Ed25519PrivateKey.generate()
+
+
+def keyid(key: ed25519.Ed25519PrivateKey) -> str:
+    der, spki = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(key.public_key().public_bytes(der, spki)).hexdigest()
+
+
+def refusal(environ: dict[str, str]) -> SamebitsError:
+    with pytest.raises(SamebitsError) as refused:
+        keys.load(environ)
+    return refused.value
+
+
+# --- public halves ---------------------------------------------------------------------------
+
+
+def test_a_keyid_is_the_digest_of_the_subject_public_key_info() -> None:
+    der = base64.b64decode(RFC_8410)
+    public = keys.PublicKey(der[-32:])
+    assert public.keyid == hashlib.sha256(der).hexdigest()
+
+
+def test_a_keyid_is_what_openssl_says(tmp_path: Path, key: ed25519.Ed25519PrivateKey) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    (tmp_path / "key.pub").write_bytes(public_pem(key))
+    command = [openssl, "pkey", "-pubin", "-in", "key.pub", "-outform", "DER"]
+    der = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
+    assert keys.of_pem(tmp_path / "key.pub").keyid == hashlib.sha256(der).hexdigest()
+
+
+def test_text_and_pem_read_back_to_the_same_key(
+    tmp_path: Path, key: ed25519.Ed25519PrivateKey
+) -> None:
+    public = keys.PublicKey(key.public_key().public_bytes_raw())
+    assert keys.of_text(public.text) == public
+    (tmp_path / "key.pub").write_bytes(public.pem())
+    assert keys.of_pem(tmp_path / "key.pub") == public
+
+
+ZEROS = base64.b64encode(bytes(32)).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ZEROS[:-1],
+        ZEROS + "=",
+        ZEROS + "\n",
+        " " + ZEROS,
+        ZEROS[:20] + "\n" + ZEROS[20:],
+        ZEROS[:-2] + "B=",  # the same 32 bytes, by a decoder that ignores the last bits
+        base64.b64encode(bytes(31)).decode(),
+        base64.b64encode(bytes(33)).decode(),
+        base64.urlsafe_b64encode(b"\xff" * 32).decode(),
+        "ü" + ZEROS[1:],
+        bytes(32).hex(),
+    ],
+)
+def test_a_key_has_one_text(text: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        keys.of_text(text)
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_public_key_of_another_type_is_refused_by_its_name(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "key.pub"
+    path.write_bytes(public_pem(OTHERS[kind]()))
+    with pytest.raises(SamebitsError, match="expected an Ed25519 key, got"):
+        keys.of_pem(path)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0" * 99, b"-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n", b"\xff"]
+)
+def test_what_is_no_public_key_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "key.pub").write_bytes(data)
+    with pytest.raises(SamebitsError, match=r"key\.pub: expected the public half"):
+        keys.of_pem(tmp_path / "key.pub")
+
+
+def test_a_private_key_is_no_public_half(tmp_path: Path, key: ed25519.Ed25519PrivateKey) -> None:
+    (tmp_path / "key.pem").write_bytes(private_pem(key))
+    with pytest.raises(SamebitsError, match="expected the public half"):
+        keys.of_pem(tmp_path / "key.pem")
+
+
+# --- the user's own key ------------------------------------------------------------------------
+
+
+def test_the_own_key_is_made_on_first_use_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "config" / "samebits"
+    made = keys.own(folder, {})
+    assert made.is_new
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "key.pem").stat().st_mode) == 0o600
+    assert keys.of_pem(folder / "key.pub") == made.public
+    assert sorted(path.name for path in folder.iterdir()) == ["key.pem", "key.pub"]
+
+
+def test_the_own_key_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        keys.own(tmp_path / "samebits", {})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "samebits" / "key.pem").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "samebits").stat().st_mode) == 0o700
+
+
+def test_the_own_key_stays(tmp_path: Path) -> None:
+    made, again = keys.own(tmp_path, {}), keys.own(tmp_path, {})
+    assert again.keyid == made.keyid
+    assert not again.is_new
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o601, 0o777])
+def test_an_own_key_that_others_can_reach_is_refused(tmp_path: Path, mode: int) -> None:
+    keys.own(tmp_path, {})
+    (tmp_path / "key.pem").chmod(mode)
+    with pytest.raises(SamebitsError, match=f"expected mode 0600, got {mode:04o}"):
+        keys.own(tmp_path, {})
+
+
+def test_a_damaged_own_key_is_refused_and_not_replaced(tmp_path: Path) -> None:
+    keys.own(tmp_path, {})
+    damaged = (tmp_path / "key.pem").read_bytes()[:-40]
+    (tmp_path / "key.pem").write_bytes(damaged)
+    with pytest.raises(SamebitsError, match="expected a PEM private key"):
+        keys.own(tmp_path, {})
+    assert (tmp_path / "key.pem").read_bytes() == damaged
+
+
+@pytest.mark.parametrize("call", ["fsync", "link", "fdopen"])
+def test_a_key_is_made_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(keys.os, call, full)  # type: ignore[attr-defined]
+    with pytest.raises(SamebitsError, match="No space left"):
+        keys.own(tmp_path / "samebits", {})
+    assert list((tmp_path / "samebits").iterdir()) == []
+
+
+def test_what_a_killed_process_left_does_not_stop_the_next_one(tmp_path: Path) -> None:
+    tmp_path.joinpath(f".key.pem.{os.getpid()}").write_bytes(b"half a ke")
+    assert keys.own(tmp_path, {}).is_new
+
+
+def test_processes_that_start_at_the_same_time_end_with_one_key(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from samebits import keys; print(flush=True); "
+        "sys.stdin.read(); made = keys.own(Path(sys.argv[1]), {}); print(made.is_new, made.keyid)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "samebits")]
+    environ = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    pipe = subprocess.PIPE
+    started = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environ, text=True) for _ in range(6)
+    ]
+    for process in started:
+        assert process.stdout is not None
+        process.stdout.readline()  # all have imported what they need
+    said = [process.communicate()[0].split() for process in started]
+    assert len({keyid for _, keyid in said}) == 1
+    assert sorted(is_new for is_new, _ in said).count("True") == 1
+    left = sorted(path.name for path in (tmp_path / "samebits").iterdir())
+    assert left == ["key.pem", "key.pub"]
+
+
+# --- where keys are looked for -----------------------------------------------------------------
+
+
+def test_the_config_folder_is_that_of_xdg(tmp_path: Path) -> None:
+    assert keys.folder({"XDG_CONFIG_HOME": str(tmp_path)}) == tmp_path / "samebits"
+
+
+@pytest.mark.parametrize("relative", ["", "config", "./config", "~/config"])
+def test_a_relative_config_home_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relative: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    expected = tmp_path / ".config" / "samebits"
+    assert keys.folder({"XDG_CONFIG_HOME": relative}) == expected
+
+
+def test_without_any_home_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(SamebitsError, match="set HOME"):
+        keys.folder({})
+
+
+def test_without_a_setting_the_own_key_signs(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path), "SAMEBITS_SIGNING_KEY": ""}
+    made = keys.load(environ)
+    assert made is not None
+    assert made.keyid == keys.own(tmp_path / "samebits", {}).keyid
+
+
+def test_none_signs_nothing_and_makes_nothing(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path), "SAMEBITS_SIGNING_KEY": "none"}
+    assert keys.load(environ) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_is_read_from_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: ed25519.Ed25519PrivateKey
+) -> None:
+    (tmp_path / "ci.pem").write_bytes(private_pem(key))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for location in (str(tmp_path / "ci.pem"), "~/ci.pem"):
+        loaded = keys.load({"SAMEBITS_SIGNING_KEY": location})
+        assert loaded is not None
+        assert loaded.keyid == keyid(key)
+
+
+def test_the_variable_may_hold_the_key_itself(key: ed25519.Ed25519PrivateKey) -> None:
+    loaded = keys.load({"SAMEBITS_SIGNING_KEY": private_pem(key).decode()})
+    assert loaded is not None
+    assert loaded.keyid == keyid(key)
+
+
+# --- passphrases -------------------------------------------------------------------------------
+
+
+def encrypted(key: ed25519.Ed25519PrivateKey) -> dict[str, str]:
+    return {"SAMEBITS_SIGNING_KEY": private_pem(key, PASSPHRASE).decode()}
+
+
+def test_an_encrypted_key_opens_with_the_variable(key: ed25519.Ed25519PrivateKey) -> None:
+    loaded = keys.load(encrypted(key) | {"SAMEBITS_SIGNING_PASSPHRASE": PASSPHRASE})
+    assert loaded is not None
+    assert loaded.keyid == keyid(key)
+
+
+@pytest.mark.parametrize("wrong", ["", "wrong", PASSPHRASE + " ", "\udcff"])
+def test_a_wrong_passphrase_is_refused(key: ed25519.Ed25519PrivateKey, wrong: str) -> None:
+    error = refusal(encrypted(key) | {"SAMEBITS_SIGNING_PASSPHRASE": wrong})
+    assert "wrong passphrase" in str(error)
+    assert PASSPHRASE not in str(error)
+
+
+def test_a_passphrase_for_a_key_without_one_is_ignored(key: ed25519.Ed25519PrivateKey) -> None:
+    location = private_pem(key).decode()
+    environ = {"SAMEBITS_SIGNING_KEY": location, "SAMEBITS_SIGNING_PASSPHRASE": "any"}
+    assert keys.load(environ) is not None
+
+
+LOAD = "import os; from samebits import keys; print('id', keys.load(os.environ).keyid)"
+
+
+def test_a_passphrase_is_asked_for_at_the_terminal_and_not_shown(
+    key: ed25519.Ed25519PrivateKey,
+) -> None:
+    shown = at_a_terminal(encrypted(key), f"{PASSPHRASE}\n")
+    assert "passphrase of the signing key: " in shown
+    assert f"id {keyid(key)}" in shown
+    assert PASSPHRASE not in shown
+
+
+def at_a_terminal(environ: dict[str, str], typed: str) -> str:
+    """What the terminal of a process that loads a key shows; typed when it asks."""
+    process, terminal = pty.fork()
+    if process == 0:
+        given = os.environ | environ | {"PYTHONPATH": str(SCRIPTS)}
+        os.execve(sys.executable, [sys.executable, "-c", LOAD], given)  # noqa: S606
+    shown = b""
+    try:
+        while block := _read(terminal):
+            shown += block
+            if shown.endswith(b"key: "):
+                os.write(terminal, typed.encode())
+    finally:
+        os.close(terminal)  # which ends a process that still waits
+        os.waitpid(process, 0)
+    return shown.decode()
+
+
+def _read(terminal: int) -> bytes:
+    ready, _, _ = select.select([terminal], [], [], 60)
+    assert ready, "expected a prompt or an end"
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # Linux: the other side is closed
+        return b""
+
+
+def test_without_a_terminal_the_error_names_the_variable(key: ed25519.Ed25519PrivateKey) -> None:
+    code = "import sys; from samebits import errors; sys.argv = ['x']\n" + (
+        f"def main():\n    {LOAD}\n    return 0\nerrors.run(main)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | encrypted(key) | {"PYTHONPATH": str(SCRIPTS)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,  # without a terminal of its own
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "there is no terminal to ask for its passphrase" in done.stderr
+    assert "SAMEBITS_SIGNING_PASSPHRASE" in done.stderr
+
+
+# --- what is refused, and what refusals do not say -----------------------------------------------
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_private_key_of_another_type_is_refused_by_its_name(kind: str) -> None:
+    error = refusal({"SAMEBITS_SIGNING_KEY": private_pem(OTHERS[kind]()).decode()})
+    assert "expected an Ed25519 key, got" in str(error)
+
+
+SECRET = "a-very-secret-place"  # noqa: S105 (a folder's name)
+
+
+def secret_places(folder: Path, key: ed25519.Ed25519PrivateKey) -> dict[str, dict[str, str]]:
+    """Settings that lead to something else than a key, by what is wrong."""
+    place = folder / SECRET
+    place.mkdir()
+    content = {
+        "rsa.pem": private_pem(OTHERS["RSA"]()),
+        "encrypted.pem": private_pem(key, PASSPHRASE),
+        "garbage.pem": b"garbage",
+        "public.pem": public_pem(key),
+    }
+    for name, data in content.items():
+        (place / name).write_bytes(data)
+    (place / "folder" / "samebits").mkdir(parents=True)
+    (place / "file").write_bytes(b"")
+    open_to_all = place / "open" / "samebits"
+    keys.own(open_to_all, {})
+    (open_to_all / "key.pem").chmod(0o644)
+    wrong = {"SAMEBITS_SIGNING_PASSPHRASE": "wrong"}
+    named = [*content, "missing.pem", "folder", "file/below", "x" * 5000]
+    places = {name: {"SAMEBITS_SIGNING_KEY": str(place / name)} | wrong for name in named}
+    places["no such user"] = {"SAMEBITS_SIGNING_KEY": f"~{SECRET}/key.pem"}
+    places["open to all"] = {"XDG_CONFIG_HOME": str(place / "open")}
+    places["config folder is a file"] = {"XDG_CONFIG_HOME": str(place / "file")}
+    return places
+
+
+def test_no_message_says_where_a_private_key_lies(
+    tmp_path: Path, key: ed25519.Ed25519PrivateKey
+) -> None:
+    for what, environ in secret_places(tmp_path, key).items():
+        error = refusal(environ)
+        assert SECRET not in str(error), what
+        assert str(tmp_path) not in str(error), what
+        assert error.__suppress_context__ or error.__context__ is None, what
+
+
+def test_a_signer_shows_nothing_of_its_key(key: ed25519.Ed25519PrivateKey) -> None:
+    loaded = keys.load({"SAMEBITS_SIGNING_KEY": private_pem(key).decode()})
+    private = key.private_bytes_raw()
+    for text in (repr(loaded), str(loaded)):
+        assert private.hex() not in text
+        assert base64.b64encode(private).decode() not in text
+        assert "PRIVATE" not in text

@@ -1,0 +1,21 @@
+"""The atlas's documents in the repository are what its JSON there renders to."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pipeline import ROOT
+from samebits import atlas_page
+from samebits.formats import canonical
+
+
+@pytest.mark.parametrize(
+    ("name", "render"),
+    [("atlas.html", atlas_page.render), ("same-bits.md", atlas_page.readers_page)],
+)
+def test_a_document_is_what_the_atlas_renders_to(
+    name: str, render: Callable[[dict[str, Any]], str]
+) -> None:
+    atlas = canonical.read_json(ROOT / "docs" / "atlas.json")
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == render(atlas)

@@ -1,0 +1,246 @@
+"""Runs that are killed at random moments end as the ones that were not. See tests/killing.py."""
+
+import os
+import random
+import re
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import killing
+from killing import Training
+from pipeline import Workspace, skip_without
+from samebits.formats import arrays, canonical
+
+AUGMENTED = {"_target_": "clean.augmented"}
+MODELS = [  # and how often each is killed
+    ("mlp", "mlp", 10),
+    ("cnn", {"option": "cnn", "filters": 4}, 4),
+    ("augmented", AUGMENTED, 4),
+]
+# Each recipe with another model: all nine pairs would train for minutes.
+OLDER = [
+    ("tf2.8", "tf28", "clean.augmented"),
+    ("tf2.8", "tf21", "resumed.scheduled"),
+    ("tf2.1", "tf21", "cnn"),
+]
+_RANDOM = random.SystemRandom()
+
+
+@pytest.fixture(scope="module")
+def mlp(tmp_path_factory: pytest.TempPathFactory, workspace: Workspace) -> Training:
+    """The mlp and its control run, which nobody killed."""
+    made = killing.training(tmp_path_factory.mktemp("mlp"), workspace)
+    assert made.run() == 0, made.log()
+    return made
+
+
+def kill_and_resume(made: Training, run: str, seconds: float) -> None:
+    """Start a run and kill it this long after the import; then let it end."""
+    before = made.log(run).count(" imported in ")
+    with made.started(run) as process:
+        made.wait_for_import(run, before + 1)
+        time.sleep(seconds)
+        made.kill(process, run)
+    if not made.output(run).is_dir():
+        assert made.run(run) == 0, made.log(run)
+
+
+def test_a_run_that_nobody_killed_has_a_digest_per_epoch(mlp: Training) -> None:
+    record = mlp.record()
+    found = record["checkpoints"]
+    assert (found["every"], found["resumed"], len(set(found["digests"]))) == ("epoch", [], 4)
+    assert found["digests"][-1] == killing.last_state(mlp.output())
+    assert record["surroundings"]["interrupt"] == "not interrupted"
+    mlp.refuse_remains()
+
+
+def test_the_control_keeps_the_state_after_each_epoch_and_other_runs_do_not(mlp: Training) -> None:
+    kept = mlp.output() / "checkpoints"
+    names = sorted(path.name for path in kept.iterdir())
+    assert names == ["0001", "0002", "0003", "0004"]
+    digests = mlp.record()["checkpoints"]["digests"]
+    assert [arrays.check_arrays(kept / name) for name in names] == digests
+    assert mlp.run("other") == 0
+    assert mlp.result("other") == mlp.result()
+    assert not (mlp.output("other") / "checkpoints").exists()
+    mlp.refuse_remains("other")
+
+
+def test_a_run_that_is_killed_twice_ends_as_one_that_was_not(mlp: Training) -> None:
+    for number in (1, 3):
+        with mlp.started("killed") as process:
+            mlp.wait_for_checkpoint(number, "killed")
+            mlp.kill(process, "killed")
+    assert mlp.run("killed") == 0, mlp.log("killed")
+    assert mlp.result("killed") == mlp.result()
+    record = mlp.record("killed")
+    assert record["model"]["executed"]
+    assert record["model"] == mlp.record()["model"]
+    resumed = record["checkpoints"]["resumed"]
+    assert len(resumed) == 2 and resumed[0] in (1, 2) and resumed[1] in (3, 4)
+    said = ", ".join(map(str, resumed))
+    assert record["surroundings"]["interrupt"] == f"resumed after epoch {said}"
+    mlp.refuse_remains("killed")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "state/00000.npy",
+        pytest.param("trace/00000.npy", marks=pytest.mark.slow),
+        pytest.param("checkpoint.json", marks=pytest.mark.slow),
+    ],
+)
+def test_one_flipped_bit_is_named_and_the_checkpoint_before_is_used(
+    mlp: Training, part: str
+) -> None:
+    run = "flipped-" + part[:5]
+    with mlp.started(run) as process:
+        mlp.wait_for_checkpoint(2, run)
+        mlp.kill(process, run)
+    newest = max(path for path in mlp.checkpoints(run).iterdir() if path.name.isdigit())
+    data = bytearray((newest / part).read_bytes())
+    data[-3] ^= 1
+    (newest / part).write_bytes(data)
+    assert mlp.run(run) == 0, mlp.log(run)
+    assert f"checkpoint {newest.name} is not used: " in mlp.log(run)
+    assert mlp.record(run)["checkpoints"]["resumed"] == [int(newest.name) - 1]
+    assert mlp.result(run) == mlp.result()
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_another_experiment_is_told_and_not_used(mlp: Training) -> None:
+    with mlp.started("foreign") as process:
+        mlp.wait_for_checkpoint(1, "foreign")
+        mlp.kill(process, "foreign")
+    path = mlp.folder / "config.json"
+    config = canonical.read_json(path)
+    try:
+        canonical.write_json(path, config | {"seed": 2})
+        assert mlp.run("foreign") == 0, mlp.log("foreign")
+    finally:
+        canonical.write_json(path, config)
+    assert "checkpoint 0001 is not used: expected experiment " in mlp.log("foreign")
+    assert mlp.record("foreign")["checkpoints"]["resumed"] == []
+    assert mlp.result("foreign") != mlp.result()
+
+
+def test_a_signal_to_end_is_heeded_and_the_same_command_goes_on(mlp: Training) -> None:
+    with mlp.started("preempted") as process:
+        mlp.wait_for_checkpoint(1, "preempted")
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(60) == 143
+    (epoch,) = re.findall(
+        r"^preempted: preempted after epoch (\d); the same command goes on from there$",
+        mlp.log("preempted"), re.MULTILINE,
+    )  # fmt: skip
+    assert not mlp.output("preempted").exists()
+    assert mlp.run("preempted") == 0, mlp.log("preempted")
+    assert mlp.record("preempted")["checkpoints"]["resumed"] == [int(epoch)]
+    assert mlp.result("preempted") == mlp.result()
+
+
+def test_two_processes_do_not_train_one_run(mlp: Training) -> None:
+    with mlp.started("alone") as process:
+        mlp.wait_for_checkpoint(1, "alone")
+        os.killpg(process.pid, signal.SIGSTOP)  # else it may end before the other one looks
+        assert mlp.run("alone") == 1
+        assert "expected no other process that trains this run" in mlp.log("alone")
+
+
+@pytest.mark.slow
+def test_an_interruption_by_the_launcher_is_seen_and_changes_no_bit(mlp: Training) -> None:
+    assert mlp.run("varied", launch=("--vary", "interrupt")) == 0, mlp.log("varied")
+    record = mlp.record("varied")
+    assert mlp.result("varied") == mlp.result()
+    (epoch,) = record["checkpoints"]["resumed"]
+    said = f"after epoch {epoch}"
+    assert record["variations"] == {
+        "applied": {"interrupt": f"killed once, {said}"},
+        "not_tried": {},
+    }
+    assert record["surroundings"]["interrupt"] == f"resumed {said}"
+
+
+@pytest.mark.slow
+def test_a_resumed_run_ends_where_open_files_cannot_be_removed(mlp: Training) -> None:
+    """As on FUSE, by which directory entries are shuffled, and on NFS."""
+    shuffled = ("--vary", "directory_order")
+    with mlp.started("shuffled", launch=shuffled) as process:
+        mlp.wait_for_checkpoint(1, "shuffled")
+        mlp.kill(process, "shuffled")
+    assert mlp.run("shuffled", launch=shuffled) == 0, mlp.log("shuffled")
+    record = mlp.record("shuffled")
+    if record["variations"]["not_tried"]:
+        pytest.skip(record["variations"]["not_tried"]["directory_order"])
+    assert record["checkpoints"]["resumed"]
+    assert mlp.result("shuffled") == mlp.result()
+    mlp.refuse_remains("shuffled")
+
+
+def test_without_checkpoints_there_is_nothing_to_interrupt(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    made = killing.training(tmp_path, workspace, trainer={"checkpoint": "none"})
+    assert made.run("varied", launch=("--vary", "interrupt")) == 0, made.log("varied")
+    record = made.record("varied")
+    assert record["status"] == "not tried"
+    assert record["checkpoints"] is None
+    assert "trainer.checkpoint=epoch" in record["variations"]["not_tried"]["interrupt"]
+    assert not made.checkpoints("varied").exists()
+
+
+@pytest.mark.slow
+def test_a_learning_rate_schedule_goes_on_where_it_was(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    """The model comes compiled, is built by its first step, and draws within TensorFlow's graph."""
+    made = killing.training(tmp_path, workspace, model={"_target_": "resumed.scheduled"})
+    _same_when_killed(made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("framework", "profile", "model"), OLDER)
+def test_older_frameworks_resume_as_well(
+    tmp_path: Path, workspace: Workspace, framework: str, profile: str, model: str
+) -> None:
+    skip_without("3.7")
+    given: Any = {"_target_": model} if "." in model else model
+    changes = {"framework": framework, "determinism": profile, "model": given}
+    _same_when_killed(killing.training(tmp_path, workspace, **changes))
+
+
+def _same_when_killed(made: Training) -> None:
+    assert made.run() == 0, made.log()
+    with made.started("killed") as process:
+        made.wait_for_checkpoint(2, "killed")
+        made.kill(process, "killed")
+    assert made.run("killed") == 0, made.log("killed")
+    assert made.record("killed")["checkpoints"]["resumed"]
+    assert made.result("killed") == made.result()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "model", "kills"), MODELS)
+def test_kills_at_random_moments_give_equal_results(
+    tmp_path: Path, workspace: Workspace, name: str, model: Any, kills: int
+) -> None:
+    steps = {"steps_per_execution": _RANDOM.choice([1, 3, 100])}
+    made = killing.training(tmp_path / name, workspace, model=model, trainer=steps)
+    with ThreadPoolExecutor(2) as pool:  # each run keeps one CPU busy
+        both = ("control", "beside")  # timed as the others run, two at once
+        assert list(pool.map(made.run, both)) == [0, 0], made.log()
+        seconds = max(made.record(run)["timing"]["fit_seconds"] for run in both) + 0.5
+        # One in each part of the training: some come after the first checkpoint.
+        moments = {f"run-{n}": (n + _RANDOM.random()) / kills * seconds for n in range(kills)}
+        list(pool.map(lambda run: kill_and_resume(made, run, moments[run]), moments))
+    for run in moments:
+        assert made.result(run) == made.result(), made.log(run)
+        made.refuse_remains(run)
+    # Else every kill came before the first checkpoint.
+    assert any(made.record(run)["checkpoints"]["resumed"] for run in moments)

@@ -1,0 +1,371 @@
+"""Whatever is changed in the files that a certificate is about, verify finds it.
+
+They lie in a folder or in a bundle. Every attack goes through verify.py itself: its exit code is
+what a user has, and a traceback would fail the test.
+"""
+
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import attacks
+import factories
+import old_certificates
+from attacks import Place
+from samebits.formats import arrays, canonical
+from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, VERIFIED
+
+Json = Any
+Harm = Callable[[Path], None]
+ISSUER = attacks.signer()
+# All bytes take minutes, so one in 15 is tried, which over many elements is each byte of some.
+SHARE = 1 if os.environ.get("SAMEBITS_ALL_ATTACKS") else 15
+# Of many files one in three, in `make test-slow` all of them.
+QUICK, LESS_QUICK = 3, pytest.param(1, marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> Json:
+    return attacks.certify(factories.workspace(tmp_path_factory.mktemp("space")), ISSUER)
+
+
+class Results:
+    """A folder of results and what verify says of it; harmed files are put back."""
+
+    def __init__(self, place: Place, folder: Path) -> None:
+        self.place = place
+        self.folder = folder / "results"
+        given = old_certificates.bundle_files(folder / "made")
+        for name, path in given.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, self.folder / name)
+        self.content = canonical.read_json(given["certificate.json"])
+        self.names = sorted(set(given) - {"certificate.json"})
+
+    def code(self) -> int:
+        return self.place.code(self.content, "--artifacts", self.folder)
+
+    def code_with(self, name: str, harm: Harm) -> int:
+        """The code with one file harmed."""
+        path = self.folder / name
+        before = path.read_bytes()
+        try:
+            harm(path)
+            return self.code()
+        finally:
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            path.unlink(missing_ok=True)
+            path.write_bytes(before)
+
+
+@pytest.fixture(scope="module")
+def results(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return Results(place, tmp_path_factory.mktemp("results"))
+
+
+def flip_bit(position: int) -> Harm:
+    """One bit of a file, from its end when the position is negative."""
+
+    def flip(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        data[position % len(data)] ^= 1 << (position % 8)
+        path.write_bytes(data)
+
+    return flip
+
+
+def change(edit: Callable[[bytes], bytes]) -> Harm:
+    return lambda path: write(path, edit(path.read_bytes()))
+
+
+def become(data: bytes) -> Harm:
+    return lambda path: write(path, data)
+
+
+def write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def is_array(name: str) -> bool:
+    return name.endswith(".npy")
+
+
+CHANGES: dict[str, Harm] = {
+    "first bit": flip_bit(0),
+    "a bit in the middle": lambda path: flip_bit(path.stat().st_size // 2)(path),
+    "last bit": flip_bit(-1),
+    "a byte less": change(lambda data: data[:-1]),
+    "half of it": change(lambda data: data[: len(data) // 2]),
+    "nothing in it": change(lambda data: b""),
+    "a byte more": change(lambda data: data + b"\n"),
+}
+
+
+def test_results_that_are_as_they_were_are_verified(results: Results) -> None:
+    assert results.code() == VERIFIED
+
+
+@pytest.mark.parametrize("share", [QUICK, LESS_QUICK])
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_of_any_file_is_found(results: Results, what: str, share: int) -> None:
+    for name in results.names[list(CHANGES).index(what) % share :: share]:
+        assert results.code_with(name, CHANGES[what]) == DOES_NOT_HOLD, name
+
+
+def test_bits_all_over_an_array_are_found(results: Results) -> None:
+    for name in ("train/control/weights/00000.npy", "train/replica/optimizer/00000.npy"):
+        size = (results.folder / name).stat().st_size
+        for position in range(0, size, 5):
+            assert results.code_with(name, flip_bit(position)) == DOES_NOT_HOLD, (name, position)
+
+
+@pytest.mark.slow
+def test_a_bit_of_bytes_all_over_any_file_is_found(results: Results) -> None:
+    for name in results.names:
+        size = (results.folder / name).stat().st_size
+        for position in range(0, size, SHARE if is_array(name) else 7 * SHARE):
+            assert results.code_with(name, flip_bit(position)) == DOES_NOT_HOLD, (name, position)
+
+
+def test_an_array_that_is_gone_is_found_and_a_document_is_in_the_certificate(
+    results: Results,
+) -> None:
+    for name in results.names:
+        expected = DOES_NOT_HOLD if is_array(name) else VERIFIED
+        assert results.code_with(name, Path.unlink) == expected, name
+
+
+@pytest.mark.parametrize("share", [QUICK, LESS_QUICK])
+def test_a_file_that_is_another_file_is_found(results: Results, share: int) -> None:
+    """Swapped within a run and between runs, also as the same kind of file."""
+    for name in results.names[::share]:
+        for other in (
+            name.replace("control", "replica"),
+            *results.names[:: len(results.names) // 4],
+        ):
+            data = (results.folder / other).read_bytes()
+            if data != (results.folder / name).read_bytes():
+                code = results.code_with(name, become(data))
+                assert code == DOES_NOT_HOLD, (name, other)
+
+
+def link_to(target: str) -> Harm:
+    def link(path: Path) -> None:
+        path.unlink()
+        path.symlink_to(target)
+
+    return link
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def empty_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+SPECIAL: dict[str, Harm] = {
+    "a link": link_to("/dev/null"),
+    "a link to nothing": link_to("nothing"),
+    "a link to itself": link_to("00000.npy"),
+    "a pipe": pipe,
+}
+
+
+@pytest.mark.parametrize("what", SPECIAL)
+def test_what_is_no_plain_file_is_refused(results: Results, what: str) -> None:
+    for name in results.names[::5]:
+        assert results.code_with(name, SPECIAL[what]) == MALFORMED, name
+
+
+def test_a_link_to_the_same_bytes_is_refused(place: Place, tmp_path: Path) -> None:
+    results = Results(place, tmp_path)
+    path = results.folder / "train/control/weights/00000.npy"
+    path.rename(tmp_path / "moved.npy")
+    path.symlink_to(tmp_path / "moved.npy")
+    assert results.code() == MALFORMED
+
+
+def test_a_folder_in_the_place_of_an_array_is_found(results: Results) -> None:
+    for name in filter(is_array, results.names):
+        assert results.code_with(name, empty_folder) == DOES_NOT_HOLD, name
+
+
+def stored(array: np.ndarray) -> Harm:
+    def store(path: Path) -> None:
+        with open(path, "wb") as file:
+            np.save(file, array, allow_pickle=False)
+
+    return store
+
+
+def test_the_same_numbers_in_another_shape_type_or_order_are_found(results: Results) -> None:
+    name = "train/control/weights/00000.npy"
+    array = np.load(results.folder / name)
+    others = [
+        array.T, array.reshape(-1), array.reshape(1, *array.shape), array.view("<i4"),
+        array.view("<u4"), array.astype("<f8"), array.astype(">f4"), np.asfortranarray(array),
+        array[::-1], -array, array.astype("<f2"), array[:0], np.array(None, dtype=object).size,
+    ]  # fmt: skip
+    for number, other in enumerate(others):
+        code = results.code_with(name, stored(np.asarray(other)))
+        assert code == DOES_NOT_HOLD, number
+
+
+def test_minus_zero_and_another_nan_are_other_bits(results: Results) -> None:
+    name = "train/control/weights/00001.npy"
+    zeros = np.load(results.folder / name)
+    assert not zeros.any()
+    assert results.code_with(name, stored(-zeros)) == DOES_NOT_HOLD
+
+
+def test_a_header_that_would_be_evaluated_is_found(results: Results) -> None:
+    name = "train/control/weights/00000.npy"
+    header = b"{'descr': __import__('os').system('false'), 'fortran_order': False, 'shape': (), }\n"
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    assert results.code_with(name, become(data)) == DOES_NOT_HOLD
+
+
+def test_a_pickle_is_found_and_not_loaded(results: Results, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    data = b"cos\nsystem\n(S'touch " + str(marker).encode() + b"'\ntR."
+    for name in filter(is_array, results.names[:8]):
+        assert results.code_with(name, become(data)) == DOES_NOT_HOLD
+    assert not marker.exists()
+
+
+def test_results_of_another_certificate_are_found(place: Place, tmp_path: Path) -> None:
+    """A certificate that is shown beside weights that it is not about."""
+    first, other = Results(place, tmp_path / "1"), Results(place, tmp_path / "2")
+    weights = [(name, array + 1) for name, array in factories.weights()]
+    arrays.save_arrays(other.folder / "train" / "control" / "weights", weights)
+    assert place.code(first.content, "--artifacts", other.folder) == DOES_NOT_HOLD
+
+
+def test_an_empty_folder_shows_nothing(place: Place, issued: Json, tmp_path: Path) -> None:
+    assert place.code(issued, "--artifacts", tmp_path) == DOES_NOT_HOLD
+    assert place.code(issued, "--artifacts", tmp_path / "missing") == MALFORMED
+
+
+def test_a_certificate_without_arrays_is_verified_by_its_documents(
+    place: Place, tmp_path: Path
+) -> None:
+    space = factories.workspace(tmp_path)
+    for run in space.runs:
+        record = canonical.read_json(run / "record.json")
+        shutil.rmtree(run)
+        factories.write_unsupported_run(run, record["experiment"], record["dataset"])
+    record = canonical.read_json(space.runs[1] / "record.json")
+    factories.vary(record)
+    canonical.write_json(space.runs[1] / "record.json", record)
+    content = attacks.certify(space.compare(), ISSUER)
+    assert content["report"]["verdict"] == "UNSUPPORTED"
+    assert place.code(content, "--artifacts", tmp_path) == VERIFIED
+
+
+def test_hostile_indices_are_no_crash(place: Place, issued: Json, results: Results) -> None:
+    name = "train/control/weights/index.json"
+    for change in (
+        {"dtype": "|O"}, {"dtype": "evil"}, {"shape": [2**70]}, {"name": ""}, {"shape": [0] * 99},
+        {"name": "../../../etc/passwd"}, {"shape": [2**62, 2**62]}, {"name": "dense/bias"},
+    ):  # fmt: skip
+        said = attacks.copied(issued["report"])
+        said["indices"][name]["arrays"][0] |= change
+        content = attacks.signed_again(issued, said, ISSUER)
+        assert place.code(content, "--artifacts", results.folder) == DOES_NOT_HOLD
+
+
+def test_the_data_set_is_checked_as_well(place: Place, tmp_path: Path) -> None:
+    data = [("x_train", np.arange(12, dtype="|u1")), ("y_train", np.zeros(3, "|u1"))]
+    arrays.save_arrays(tmp_path / "data", data)
+    entries = arrays.read_index(tmp_path / "data")
+    load = factories.load_record() | {
+        "arrays": [entry.as_json() for entry in entries],
+        "digest": arrays.set_digest(entries),
+    }
+    content = attacks.certify(factories.workspace(tmp_path / "space", load=load), ISSUER)
+    assert place.code(content, "--data", tmp_path / "data") == VERIFIED
+    for name in ("00000.npy", "00001.npy"):
+        flip_bit(-1)(tmp_path / "data" / name)
+        assert place.code(content, "--data", tmp_path / "data") == DOES_NOT_HOLD
+        flip_bit(-1)(tmp_path / "data" / name)
+    (tmp_path / "data" / "00001.npy").unlink()
+    assert place.code(content, "--data", tmp_path / "data") == DOES_NOT_HOLD
+
+
+# --- bundles -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def content(results: Results) -> dict[str, bytes]:
+    """What a sound bundle holds, by name."""
+    names = [*results.names, "certificate.json"]
+    return {name: (results.folder / name).read_bytes() for name in names}
+
+
+def test_a_bundle_holds_all_that_its_certificate_names_and_nothing_else(
+    place: Place, content: dict[str, bytes], tmp_path: Path
+) -> None:
+    def code(number: object, held: dict[str, bytes]) -> int:
+        return attacks.run(attacks.bundled(tmp_path / str(number), held), "--key", place.key).code
+
+    assert code("whole", content) == VERIFIED
+    for number, name in enumerate(content):
+        held = {k: v for k, v in content.items() if k != name}
+        expected = MALFORMED if name == "certificate.json" else DOES_NOT_HOLD
+        assert code(number, held) == expected, name
+    for name in ("more.npy", "train/control/weights/00099.npy", "train/more/record.json", "README"):
+        assert code("more", content | {name: b""}) == DOES_NOT_HOLD, name
+
+
+def test_a_change_of_any_file_in_a_bundle_is_found(
+    place: Place, content: dict[str, bytes], tmp_path: Path
+) -> None:
+    """With directory and checksums as they should be."""
+    for number, name in enumerate(content):
+        data = bytearray(content[name])
+        data[len(data) // 2] ^= 1
+        path = attacks.bundled(tmp_path / str(number), content | {name: bytes(data)})
+        code = attacks.run(path, "--key", place.key).code
+        assert code in (DOES_NOT_HOLD, MALFORMED), name
+
+
+def test_a_bundle_of_a_certificate_that_says_little_is_verified(
+    place: Place, tmp_path: Path
+) -> None:
+    space = factories.workspace(tmp_path / "space")
+    for path in (space.config, space.load_record, space.comparison, *space.runs):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    content = attacks.certify(space, ISSUER)
+    lock = {f"envs/{space.lock.name}": space.lock.read_bytes()}
+    path = attacks.bundled(
+        tmp_path / "bundle", lock | {"certificate.json": canonical.dumps(content)}
+    )
+    assert attacks.run(path, "--key", place.key).code == VERIFIED
+
+
+@pytest.mark.parametrize(
+    "name", ["../certificate.json", "/etc/passwd", "a\\b", "C:x", "a//b", "./a", "a/../b", "ü"]
+)
+def test_names_that_lead_elsewhere_are_refused(
+    place: Place, content: dict[str, bytes], tmp_path: Path, name: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "hostile.zip", "w") as file:
+        for inside, data in sorted((content | {name: b""}).items()):
+            file.writestr(zipfile.ZipInfo(inside, (1980, 1, 1, 0, 0, 0)), data)
+    assert attacks.run(tmp_path / "hostile.zip", "--key", place.key).code == MALFORMED

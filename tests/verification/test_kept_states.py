@@ -1,0 +1,184 @@
+"""A certificate commits to the state after each epoch, and what is handed on is held to that."""
+
+import base64
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import attacks
+import bundle as bundle_script
+import factories
+import spots
+from factories import Workspace
+from samebits.formats import bundle, canonical, merkle
+from samebits.pages import certificate as page
+from samebits.verification import artifact_checks, artifacts, levels
+
+KEPT = "train/control/checkpoints"
+
+
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Any]:
+    space = spots.workspace(tmp_path_factory.mktemp("kept"))
+    return space, attacks.certify(space, attacks.signer())
+
+
+def checked(folder: Path, content: Any, whole: bool) -> str:
+    """What is wrong with the files of a folder, or with the same in a bundle."""
+    if whole:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        names = {path.relative_to(folder).as_posix(): path for path in files}
+        bundle.write(folder / "made.zip", names)
+    with artifacts.opened(folder / "made.zip" if whole else folder) as found:
+        return "\n".join(artifact_checks.look(content["report"], found, whole).problems)
+
+
+def copied(issued: tuple[Workspace, Any], folder: Path, content: Any) -> Path:
+    """All that a bundle of it holds, as a folder."""
+    space, _ = issued
+    shutil.copytree(space.folder, folder)
+    (folder / "envs").mkdir()
+    (folder / "train-tf2.21.lock.txt").rename(folder / "envs" / "train-tf2.21.lock.txt")
+    (folder / "certificate.json").write_bytes(b"{}")
+    return folder
+
+
+def test_the_claim_and_the_page_say_what_is_committed_to(issued: tuple[Workspace, Any]) -> None:
+    _, content = issued
+    digests = content["report"]["records"]["runs"]["control"]["checkpoints"]["digests"]
+    root = merkle.root(digests)
+    claim = json.loads(base64.b64decode(content["statements"][0]["payload"]))
+    (attribute,) = claim["predicate"]["attributes"]
+    assert attribute["conditions"]["checkpoints"] == {"epochs": 3, "root": root}
+    assert {"name": "checkpoints", "digest": {"sha256": root}} in claim["subject"]
+    shown = page.render(content)
+    assert "Merkle root over 3 epochs" in shown
+    assert root in shown
+    assert levels.verify(content, [], None).code == levels.NOT_TRUSTED
+
+
+def test_a_certificate_without_checkpoints_says_nothing_of_them(tmp_path: Path) -> None:
+    content = attacks.certify(factories.workspace(tmp_path), attacks.signer())
+    claim = base64.b64decode(content["statements"][0]["payload"]).decode()
+    assert "checkpoints" not in claim
+    assert "Merkle" not in page.render(content)
+
+
+def test_another_list_or_root_does_not_hold(issued: tuple[Workspace, Any]) -> None:
+    _, content = issued
+    changes: list[Callable[[Any], Any]] = [
+        lambda found: found.update(root="0" * 64),
+        lambda found: found["digests"].reverse(),
+        lambda found: found["digests"].pop(0),
+    ]
+    for change in changes:
+        said = attacks.copied(content["report"])
+        for run in ("control", "replica"):
+            change(said["records"]["runs"][run]["checkpoints"])
+        forged = attacks.signed_again(content, said, attacks.signer())
+        assert levels.verify(forged, [], None).code == levels.DOES_NOT_HOLD
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_whole_checkpoints_are_as_the_certificate_says(
+    issued: tuple[Workspace, Any], tmp_path: Path, whole: bool
+) -> None:
+    folder = copied(issued, tmp_path / "given", issued[1])
+    assert checked(folder, issued[1], whole) == ""
+
+
+def _flip(folder: Path) -> None:
+    path = folder / KEPT / "0002" / "00000.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def _swap(folder: Path) -> None:
+    first, second = (folder / KEPT / name for name in ("0001", "0002"))
+    first.rename(folder / "aside")
+    second.rename(first)
+    (folder / "aside").rename(second)
+
+
+def _made_again(folder: Path) -> None:
+    """Whose index fits its arrays, but not the certificate."""
+    shutil.rmtree(folder / KEPT / "0002")
+    shutil.copytree(folder / KEPT / "0001", folder / KEPT / "0002")
+
+
+Change = Callable[[Path], Any]
+FAULTS: dict[str, tuple[Change, tuple[str, ...]]] = {
+    "flipped bit": (_flip, (f"{KEPT}/0002/00000.npy (weights/dense/kernel): expected",)),
+    "missing": (
+        lambda folder: shutil.rmtree(folder / KEPT / "0001"),
+        (f"{KEPT}/0001/index.json: not there",),
+    ),
+    "missing array": (
+        lambda folder: (folder / KEPT / "0003" / "00001.npy").unlink(),
+        (f"{KEPT}/0003/00001.npy: not there",),
+    ),
+    "swapped": (
+        _swap,
+        (f"{KEPT}/0001/index.json: expected", f"{KEPT}/0002/index.json: expected"),
+    ),
+    "made again": (_made_again, (f"{KEPT}/0002/index.json: expected",)),
+    "one too many": (
+        lambda folder: shutil.copytree(folder / KEPT / "0001", folder / KEPT / "0004"),
+        (f"{KEPT}/0004/index.json: not in the certificate",),
+    ),
+    "another file": (
+        lambda folder: (folder / KEPT / "0001" / "more").write_bytes(b"1"),
+        (f"{KEPT}/0001/more: not in the certificate",),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_checkpoint_that_is_not_the_certificates_is_named(
+    issued: tuple[Workspace, Any], tmp_path: Path, fault: str, whole: bool
+) -> None:
+    folder = copied(issued, tmp_path / "given", issued[1])
+    plant, said = FAULTS[fault]
+    plant(folder)
+    problems = checked(folder, issued[1], whole)
+    for part in said:
+        assert part in problems
+
+
+def test_an_index_that_is_too_large_is_not_read(
+    issued: tuple[Workspace, Any], tmp_path: Path
+) -> None:
+    folder = copied(issued, tmp_path / "given", issued[1])
+    with open(folder / KEPT / "0001" / "index.json", "r+b") as file:
+        file.truncate(1 << 26)
+    assert "expected 32 MiB at most" in checked(folder, issued[1], False)
+
+
+def test_the_bundle_holds_the_states_and_refuses_others(
+    issued: tuple[Workspace, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space, content = issued
+    shutil.copytree(space.folder, tmp_path / "given")
+    given = tmp_path / "given"
+    certificate, output = given / "certificate.json", given / "certificate.zip"
+    canonical.write_json(certificate, content)
+    flags: list[object] = [
+        "--config", given / "config.json", "--lock", given / space.lock.name,
+        "--load-record", given / "load" / "record.json", "--certificate", certificate,
+        "--run", given / "train" / "control", "--run", given / "train" / "replica",
+        "--comparison", given / "compare" / "replica.json", "--output", output,
+    ]  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["bundle.py", *map(str, flags)])
+    assert bundle_script.main() == 0
+    with artifacts.opened(output) as found:
+        assert {f"{KEPT}/0001/index.json", f"{KEPT}/0003/00003.npy"} <= set(found.names())
+        assert artifact_checks.look(content["report"], found, whole=True).problems == ()
+    _swap(given)
+    with pytest.raises(bundle.BundleError, match=r"0001/index\.json: .* has SHA-256"):
+        bundle_script.main()

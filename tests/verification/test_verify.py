@@ -1,0 +1,412 @@
+"""verify.py as a stranger runs it: a command, a file that somebody sent, and nothing else."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import attacks
+import factories
+import old_certificates
+from samebits.formats import arrays, canonical
+
+Json = Any
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "verify.py"
+VERSION_1 = old_certificates.VERSION_1
+ISSUER = attacks.signer()
+MIB = 1 << 20
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-B", str(SCRIPT), *map(str, arguments)]
+
+
+class Stranger:
+    """Somebody with a home folder in which there is nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.folder = folder / "elsewhere"
+        for made in (self.home, self.folder):
+            made.mkdir()
+        self.key = attacks.key_file(folder)
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "SAMEBITS_"))}
+        self.environ = kept | {"HOME": str(self.home), "TMPDIR": str(self.home)}
+
+    def verify(self, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments),
+            cwd=self.folder,
+            env=self.environ | variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def give(self, content: Json) -> Path:
+        """A certificate in the stranger's hands."""
+        canonical.write_json(self.folder / "certificate.json", content)
+        return self.folder / "certificate.json"
+
+    def trust(self, text: str, home: Path | None = None) -> Path:
+        path = (home or self.home / ".config") / "samebits" / "trusted_keys"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        return path
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Stranger:
+    return Stranger(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> Json:
+    return attacks.certify(factories.workspace(tmp_path_factory.mktemp("space")), ISSUER)
+
+
+# --- what it says ------------------------------------------------------------------------------
+
+
+def test_a_trusted_certificate_is_verified_level_by_level(stranger: Stranger) -> None:
+    done = stranger.verify(VERSION_1 / "reproducible.zip", "--key", stranger.key)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "VERIFIED  REPRODUCIBLE  default"
+    levels = [line.split()[0] for line in lines[1:5]]
+    assert levels == ["signature", "statement", "claim", "artefacts"]
+    assert all(line.split()[1] == "ok:" for line in lines[1:5])
+
+
+def test_what_does_not_hold_says_where(stranger: Stranger, issued: Json) -> None:
+    said = issued["report"] | {"verdict": "NOT REPRODUCIBLE"}
+    path = stranger.give(attacks.signed_again(issued, said, ISSUER))
+    done = stranger.verify(path, "--key", stranger.key)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("DOES NOT HOLD  NOT REPRODUCIBLE")
+    assert "they differ in: verdict" in done.stdout
+
+
+def test_what_is_no_certificate_is_said_to_be_none(stranger: Stranger) -> None:
+    (stranger.folder / "x.json").write_text("{}")
+    done = stranger.verify("x.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("malformed: ")
+
+
+def test_a_valid_certificate_by_an_unknown_key_is_3_and_says_what_to_do(
+    stranger: Stranger,
+) -> None:
+    done = stranger.verify(VERSION_1 / "reproducible.json")
+    assert (done.returncode, done.stderr) == (3, "")
+    line = next(x for x in done.stdout.splitlines() if x.strip().startswith("NAME ed25519 "))
+    stranger.trust(line.strip().replace("NAME", "alice"))
+    done = stranger.verify(VERSION_1 / "reproducible.json")
+    assert done.returncode == 0
+    assert "signed by alice" in done.stdout
+
+
+def test_what_is_unsigned_is_3_and_offers_no_key_to_trust(stranger: Stranger) -> None:
+    done = stranger.verify(VERSION_1 / "unsigned.json")
+    assert done.returncode == 3
+    assert "UNSIGNED" in done.stdout
+    assert "NAME" not in done.stdout
+
+
+def test_the_chain_is_told(stranger: Stranger) -> None:
+    keys = ("--key", VERSION_1 / "issuer.pub", "--key", VERSION_1 / "laboratory.pub")
+    done = stranger.verify(VERSION_1 / "replayed.json", *keys)
+    assert done.returncode == 0
+    assert re.search(r"certified  .* by issuer\.pub: REPRODUCIBLE", done.stdout)
+    assert re.search(r"replayed   .* by laboratory\.pub on AMD EPYC 9R45: REPRODUCED", done.stdout)
+    assert re.search(r"replayed .* by nobody who signed on Another CPU: NOT REPROD", done.stdout)
+    assert "outside of its scope: the certificate pins AVX2" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "result"),
+    [
+        ("reproducible.zip", 0, "VERIFIED"),
+        ("replayed.json", 0, "VERIFIED"),
+        ("unsigned.json", 3, "VALID, BY NO KEY THAT YOU TRUST"),
+    ],
+)
+def test_json_says_the_same(stranger: Stranger, name: str, code: int, result: str) -> None:
+    done = stranger.verify(VERSION_1 / name, "--key", stranger.key, "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["code"], found["result"]) == (code, code, result)
+    assert all(check["holds"] for check in found["checks"])
+    assert found["verdict"] == "REPRODUCIBLE"
+
+
+def test_json_says_what_does_not_hold(stranger: Stranger, issued: Json) -> None:
+    path = stranger.give(issued | {"signature": "UNSIGNED"})
+    done = stranger.verify(path, "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    failed = [check["level"] for check in found["checks"] if not check["holds"]]
+    assert failed == ["signature"]
+
+
+# --- keys --------------------------------------------------------------------------------------
+
+
+def test_the_trust_file_is_that_of_the_config_home(stranger: Stranger, tmp_path: Path) -> None:
+    stranger.trust(f"alice ed25519 {ISSUER.public.text}\n", tmp_path / "config")
+    path = VERSION_1 / "reproducible.json"
+    assert stranger.verify(path).returncode == 3
+    assert stranger.verify(path, XDG_CONFIG_HOME=str(tmp_path / "config")).returncode == 0
+    assert stranger.verify(path, XDG_CONFIG_HOME="../config").returncode == 3  # relative
+
+
+def test_a_malformed_trust_file_names_the_line(stranger: Stranger) -> None:
+    path = stranger.trust(f"alice ed25519 {ISSUER.public.text}\nbob ed25519 \x1b[2J\n")
+    done = stranger.verify(VERSION_1 / "reproducible.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{path}:2: expected NAME ed25519 BASE64" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_a_trust_file_that_was_named_must_be_there(stranger: Stranger) -> None:
+    """Else a misspelt path would look like a certificate by a stranger."""
+    done = stranger.verify(VERSION_1 / "reproducible.json", "--trust", "missing")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "expected a trust file" in done.stderr
+
+
+def test_a_key_that_is_named_is_trusted_alone(stranger: Stranger, tmp_path: Path) -> None:
+    stranger.trust(f"alice ed25519 {ISSUER.public.text}\n")
+    other = attacks.key_file(tmp_path, "other")
+    path = VERSION_1 / "reproducible.json"
+    assert stranger.verify(path).returncode == 0
+    assert stranger.verify(path, "--key", other).returncode == 3
+    assert stranger.verify(path, "--key", other, "--key", stranger.key).returncode == 0
+
+
+@pytest.mark.parametrize("flags", [["--key", "missing.pub"], ["--key", "."], ["--unknown"], []])
+def test_wrong_usage_is_2(stranger: Stranger, flags: list[str]) -> None:
+    given = [VERSION_1 / "reproducible.json", *flags] if flags else []
+    done = stranger.verify(*given)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+
+
+# --- what is hostile is shown as text ------------------------------------------------------------
+
+EVIL = "\x1b[2J\x1b]0;owned\x07\u202e🙂"
+
+
+@pytest.fixture
+def evil(stranger: Stranger, issued: Json) -> Path:
+    """A certificate that holds, and whose names would steer a terminal."""
+    said = attacks.copied(issued["report"])
+    said["experiment"]["name"], said["how_to_repeat"] = EVIL, [EVIL]
+    return stranger.give(attacks.signed_again(issued, said, ISSUER))
+
+
+def test_names_steer_no_terminal(stranger: Stranger, evil: Path) -> None:
+    for flags in ((), ("--json",), ("--artifacts", stranger.folder)):
+        done = stranger.verify(evil, "--key", stranger.key, *flags)
+        assert done.returncode == (1 if "--artifacts" in flags else 0)
+        shown = done.stdout + done.stderr
+        assert not set(shown) & set("\x1b\x07\u202e"), flags
+
+
+def test_a_terminal_is_shown_this_programs_colours_alone(stranger: Stranger, evil: Path) -> None:
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execve(sys.executable, command(evil, "--key", stranger.key), stranger.environ)  # noqa: S606
+    shown = b""
+    try:
+        while block := os.read(terminal, 4096):
+            shown += block
+    except OSError:  # Linux: the other side is closed
+        pass
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    assert re.findall(rb"\x1b[^m]*m?", shown) == [b"\x1b[1;32m", b"\x1b[0m"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_name_can_be_shown_in_any_encoding(
+    stranger: Stranger, evil: Path, encoding: str
+) -> None:
+    done = stranger.verify(evil, "--key", stranger.key, PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_reader_that_leaves_early_is_no_verified_certificate(stranger: Stranger) -> None:
+    done = subprocess.run(
+        ["sh", "-c", '"$@" > /dev/full', "sh", *command(VERSION_1 / "unsigned.json")],  # noqa: S607
+        cwd=stranger.folder,
+        env=stranger.environ,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode != 0
+
+
+# --- what it does not do -------------------------------------------------------------------------
+
+# Tells of everything that a process opens to write, connects to or starts.
+WATCH = """
+import os, sys
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+EVENTS = ("socket.", "subprocess.", "os.exec", "os.posix_spawn", "os.system", "os.fork",
+          "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.chmod",
+          "os.truncate", "os.utime", "shutil.", "tempfile.", "urllib.", "ftplib.", "http.",
+          "pickle.", "webbrowser.")
+def watch(event, arguments):
+    wrote = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITES
+    if wrote or event.startswith(EVENTS):
+        os.write(2, f"WATCHED {event} {arguments!r}\\n".encode())
+sys.addaudithook(watch)
+"""
+
+
+def tree(*folders: Path) -> list[str]:
+    return sorted(str(path) for folder in folders for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["reproducible.zip", "replayed.json", "unsigned.json"])
+def test_nothing_is_written_connected_to_or_started(
+    stranger: Stranger, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "watch").mkdir()
+    (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
+    before = tree(stranger.home, stranger.folder)
+    flags = ("--key", VERSION_1 / "issuer.pub")
+    for given in (flags, ()):  # the second time with a trust file that is not there
+        done = stranger.verify(VERSION_1 / name, *given, PYTHONPATH=str(tmp_path / "watch"))
+        assert done.returncode in (0, 3)
+        assert done.stderr == ""
+    assert tree(stranger.home, stranger.folder) == before == []
+
+
+def test_what_watches_sees(tmp_path: Path) -> None:
+    """The test above could not fail if the watching did not work."""
+    (tmp_path / "sitecustomize.py").write_text(WATCH)
+    code = "import socket, subprocess; open('x', 'w'); socket.socket(); subprocess.call(['true'])"
+    environ = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for event in ("open", "socket.__new__", "subprocess.Popen"):
+        assert f"WATCHED {event} " in done.stderr
+
+
+def without_network() -> list[str]:
+    """What starts a command in a network namespace in which there is nothing."""
+    for flags in ("-rn", "-n"):
+        for tool in ("/usr/bin/unshare", "/bin/unshare"):
+            starter = [tool, flags]
+            try:
+                if subprocess.run([*starter, "true"], capture_output=True, check=False).returncode:
+                    continue
+            except OSError:
+                continue
+            return starter
+    pytest.skip("no permission to make a network namespace")
+
+
+def test_it_works_where_there_is_no_network(stranger: Stranger) -> None:
+    starter = without_network()
+    given = command(VERSION_1 / "reproducible.zip", "--key", stranger.key)
+    done = subprocess.run(
+        [*starter, *given], cwd=stranger.folder, env=stranger.environ, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    probe = "import socket; socket.create_connection(('1.1.1.1', 53), 1)"
+    alone = subprocess.run(
+        [*starter, sys.executable, "-c", probe], capture_output=True, check=False
+    )
+    assert alone.returncode != 0
+
+
+def test_neither_snakemake_nor_tensorflow_nor_hydra_is_imported(stranger: Stranger) -> None:
+    given = command(VERSION_1 / "reproducible.zip", "--key", stranger.key)
+    done = subprocess.run(
+        [given[0], "-X", "importtime", *given[1:]],
+        cwd=stranger.folder,
+        env=stranger.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert {"samebits", "cryptography", "securesystemslib"} <= imported
+    unwanted = {"snakemake", "tensorflow", "keras", "hydra", "omegaconf", "rocrate", "requests"}
+    assert not imported & unwanted
+
+
+# --- what it costs -------------------------------------------------------------------------------
+
+
+# By a small process: after fork and exec, Linux counts what the parent had as the child's.
+MEASURE = """
+import os, sys
+process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, used = os.wait4(process, 0)
+print(os.waitstatus_to_exitcode(status), used.ru_maxrss)
+"""
+
+
+def peak(stranger: Stranger, *arguments: object) -> tuple[int, int]:
+    """The exit code, and the most memory in bytes."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *command(*arguments)],
+        cwd=stranger.folder,
+        env=stranger.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, kibibytes = done.stdout.splitlines()[-1].split()
+    return int(code), int(kibibytes) << 10
+
+
+def test_a_large_array_takes_little_memory(stranger: Stranger, tmp_path: Path) -> None:
+    """300 MiB of zeros, which are a hole in a file."""
+    data = tmp_path / "data"
+    arrays.save_arrays(data, [("x_train", factories.weights()[1][1])])
+    path = arrays.array_path(data, 0)
+    header = path.read_bytes()[:128].replace(b"(4,)", b"(78643200,)")
+    assert header.endswith(b"\n")
+    spare = len(header) - 128
+    path.write_bytes(header[: -1 - spare] + b"\n")
+    os.truncate(path, 128 + 300 * MIB)
+    with open(path, "rb") as file:
+        entry = arrays.entry_of_stream("x_train", file)
+    load = factories.load_record() | {
+        "arrays": [entry.as_json()],
+        "digest": arrays.set_digest([entry]),
+    }
+    content = attacks.certify(factories.workspace(tmp_path / "space", load=load), ISSUER)
+    code, memory = peak(stranger, stranger.give(content), "--key", stranger.key, "--data", data)
+    assert code == 0
+    assert memory < 200 * MIB
+
+
+@pytest.mark.parametrize("start", [b"", b"[", b'{"format":"', b"PK\x03\x04"])
+def test_a_gigabyte_takes_little_memory(stranger: Stranger, tmp_path: Path, start: bytes) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(start)
+    os.truncate(path, 1 << 30)
+    code, memory = peak(stranger, path)
+    assert code == 2
+    assert memory < 200 * MIB
