@@ -40,7 +40,7 @@ peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text
 print(json.dumps({{"wall": wall, "cpu": cpu, "peak": peak}}))
 """
 _OURS = _MEASURED.format(
-    imports="sys.path.insert(0, sys.argv[2])\nfrom samebits import arrays",
+    imports="sys.path.insert(0, sys.argv[2])\nfrom samebits.formats import arrays",
     work="arrays.check_arrays(Path(sys.argv[1]))",
 )
 _THEIRS = _MEASURED.format(

@@ -19,7 +19,7 @@ _GOAL = 0.5  # of the plain script's time, for a certificate
 _STORE = """
 import sys, numpy
 from pathlib import Path
-from samebits import arrays
+from samebits.formats import arrays
 stored = arrays.open_arrays(Path(sys.argv[1]))
 numpy.savez(sys.argv[2], x=stored["x_train"], y=stored["y_train"])
 """

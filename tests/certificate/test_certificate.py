@@ -316,7 +316,7 @@ def peak_of_parsing(path: Path) -> int:
     code = f"""
 import resource, sys
 sys.path.insert(0, {str(SCRIPTS)!r})
-from samebits import certificate
+from samebits.certificate import certificate
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 try:
     certificate.parse(open({str(path)!r}, "rb").read())

@@ -17,7 +17,7 @@ import factories
 from factories import Workspace
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-SCHEMAS = SCRIPTS / "samebits"
+SCHEMAS = SCRIPTS / "samebits" / "certificate"
 
 
 def flags(space: Workspace) -> list[object]:

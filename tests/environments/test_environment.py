@@ -53,7 +53,7 @@ def assert_whole(folder: Path, lock: Path = LOCK) -> None:
     """The environment's own Python finds exactly the locked packages and can import them."""
     program = (
         "import json, sys; sys.path.insert(0, sys.argv[1]); import numpy; "
-        "from samebits import environment_record as e; print(json.dumps(e.installed()))"
+        "from samebits.training import environment_record as e; print(json.dumps(e.installed()))"
     )
     command = [str(folder / "bin" / "python"), "-I", "-c", program, str(ROOT / "scripts")]
     found = json.loads(subprocess.check_output(command))
@@ -127,7 +127,7 @@ def test_a_uv_whose_parent_was_killed_is_waited_for(folder: Path, tmp_path: Path
     tool.write_text(f'#!/bin/sh\necho $$ > "{pid}.new" && mv "{pid}.new" "{pid}"\nexec sleep 60\n')
     tool.chmod(0o755)
     program = (
-        "import sys; from pathlib import Path; from samebits import virtual_environment as v; "
+        "import sys; from pathlib import Path; from samebits.environments import build as v; "
         "v.build(*map(Path, sys.argv[1:]))"
     )
     command = [sys.executable, "-c", program, str(folder), str(LOCK), str(tool)]

@@ -418,7 +418,7 @@ def test_an_archive_may_be_read_by_all_cpus_at_once(tmp_path: Path) -> None:
 HIGHEST = r"""
 import re, sys
 from pathlib import Path
-from samebits import arrays
+from samebits.formats import arrays
 entries = [arrays.ArrayEntry(str(i), "|u1", (2**28,), "0" * 64) for i in range(2)]
 problems = arrays.check_set(entries, lambda i: open(sys.argv[1], "rb", buffering=0))
 assert len(problems) == 2
@@ -431,7 +431,7 @@ def test_memory_stays_below_200_mb_whatever_the_size(tmp_path: Path) -> None:
     path.write_bytes(npy("'|u1'", shape=f"({2**28},)", data=b""))
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size + 2**28)  # a file of holes takes no room on the disk
-    scripts = str(Path(arrays.__file__).parents[1])
+    scripts = str(Path(arrays.__file__).parents[2])
     output = subprocess.check_output(
         [sys.executable, "-c", HIGHEST, path], env={"PYTHONPATH": scripts}
     )

@@ -27,7 +27,7 @@ OBSERVE = f"""
 import json, os, sys
 sys.path.insert(0, {str(SCRIPTS)!r})
 from pathlib import Path
-from samebits import progress, surroundings
+from samebits. import text as progress; from samebits.training import surroundings
 told = json.loads(os.environ["SAMEBITS_VARIATIONS"])
 seen = surroundings.observe(Path("models"))
 json.dump({{"told": told, "seen": seen, "order": os.listdir("models")}}, open(sys.argv[1], "w"))

@@ -203,7 +203,8 @@ def test_what_a_killed_process_left_does_not_stop_the_next_one(tmp_path: Path) -
 
 def test_processes_that_start_at_the_same_time_end_with_one_key(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from samebits import keys; print(flush=True); "
+        "import sys; from pathlib import Path; "
+        "from samebits.signing import keys; print(flush=True); "
         "sys.stdin.read(); made = keys.own(Path(sys.argv[1]), {}); print(made.is_new, made.keyid)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "samebits")]
@@ -303,7 +304,7 @@ def test_a_passphrase_for_a_key_without_one_is_ignored(key: ed25519.Ed25519Priva
     assert keys.load(environ) is not None
 
 
-LOAD = "import os; from samebits import keys; print('id', keys.load(os.environ).keyid)"
+LOAD = "import os; from samebits.signing import keys; print('id', keys.load(os.environ).keyid)"
 
 
 def test_a_passphrase_is_asked_for_at_the_terminal_and_not_shown(

@@ -215,7 +215,7 @@ def test_a_full_disk_is_an_explained_failure(
 def test_a_second_process_is_refused_and_a_killed_one_blocks_nobody(tmp_path: Path) -> None:
     hold = (
         f"import sys, time; sys.path.insert(0, {str(SCRIPTS)!r})\n"
-        "from pathlib import Path\nfrom samebits import checkpoints\n"
+        "from pathlib import Path\nfrom samebits.training import checkpoints\n"
         f"with checkpoints.alone(Path({str(tmp_path)!r})):\n"
         "    print('held', flush=True)\n    time.sleep(60)\n"
     )

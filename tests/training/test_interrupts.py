@@ -11,7 +11,7 @@ from pipeline import SCRIPTS
 PROGRAM = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-from samebits import interrupts
+from samebits.training import interrupts
 
 class Finalized:
     def __del__(self):

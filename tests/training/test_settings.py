@@ -20,7 +20,7 @@ def probed(profile: dict[str, Any], inside: str = "", **environment: str) -> dic
     """Setting name -> (holds, effective) as a new interpreter started so finds it."""
     program = (
         f"import sys, os, json; sys.path.insert(0, {str(SCRIPTS)!r}); {inside}\n"
-        "from samebits import settings\n"
+        "from samebits.training import settings\n"
         f"found = settings.of_process({profile!r})\n"
         "print(json.dumps({s.name: [s.holds(), s.effective] for s in found}))"
     )
