@@ -16,7 +16,7 @@ from pathlib import Path
 
 from samebits import errors
 from samebits.formats import canonical
-from samebits.pages import index, index_rows, index_table
+from samebits.pages import index
 
 
 def _arguments() -> argparse.Namespace:
@@ -30,8 +30,8 @@ def main() -> int:
     """Read the certificates, write page and table."""
     options = _arguments()
     listed = canonical.read_json(options.sweep)
-    rows = index_rows.read(options.sweep)
-    table = index_table.render(rows, listed["keys"])
+    rows = index.read(options.sweep)
+    table = index.table(rows, listed["keys"])
     page = index.render(rows, listed["name"], options.table.name, table)
     canonical.write_bytes(options.page, page.encode("utf-8"))
     canonical.write_bytes(options.table, table)  # last: where it is, the page is too

@@ -18,7 +18,7 @@ import browser
 import certificates
 from browser import Browser
 from samebits.formats import canonical
-from samebits.pages import index_rows
+from samebits.pages import index as index_page
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 HOSTILE = "<img src=http://example.invalid/x onerror=alert(1)>" + "W" * 300
@@ -56,7 +56,7 @@ def write(folder: Path, *made: Any, keys: tuple[str, ...] = ("seed",)) -> Path:
                 "page": f"{name}/certificate.html",
             }
         )
-    content = {"format": index_rows.FORMAT, "name": "mine", "keys": keys, "combinations": listed}
+    content = {"format": index_page.FORMAT, "name": "mine", "keys": keys, "combinations": listed}
     canonical.write_json(folder / "sweep.json", content)
     return folder / "sweep.json"
 

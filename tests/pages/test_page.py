@@ -12,7 +12,7 @@ import certificates
 from certificates import KINDS, TENSORS, Report, divergence
 from samebits.certificate import evidence
 from samebits.formats import canonical
-from samebits.pages import certificate, divergence_drawing, page_facts
+from samebits.pages import certificate, divergence_drawing
 from samebits.pages import runs as compared
 from samebits.pages.divergence_drawing import (
     BASE,
@@ -500,6 +500,6 @@ def test_columns_say_which_differences_they_count() -> None:
 
 
 def test_several_names_are_said_as_a_person_would() -> None:
-    assert page_facts.said(["rsqrt", "erfc"]) == "rsqrt, erfc"
-    assert page_facts.said([]) == "none"
-    assert page_facts.said([1, 2]) == "[1, 2]"
+    assert certificate.said(["rsqrt", "erfc"]) == "rsqrt, erfc"
+    assert certificate.said([]) == "none"
+    assert certificate.said([1, 2]) == "[1, 2]"

@@ -1,6 +1,7 @@
 """The certificate as one HTML page. It knows the certificate's JSON and nothing else."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 from jinja2 import Template
 
+from samebits.certificate import signatories
+from samebits.certificate.signatories import Certificate, Link
 from samebits.comparison import suspected
 from samebits.formats import canonical, history, states
 from samebits.formats.names import (
@@ -17,7 +20,7 @@ from samebits.formats.names import (
     UNSUPPORTED,
     WITHIN_TOLERANCE,
 )
-from samebits.pages import divergence_drawing, drawing, page_facts, page_trust, templates, wording
+from samebits.pages import divergence_drawing, drawing, templates, wording
 from samebits.pages import runs as compared
 from samebits.pages.runs import Compared
 
@@ -34,13 +37,16 @@ _FACES = {
     INCONCLUSIVE: ("open", "Inconclusive"),
 }
 _MOST_CURVES = 4  # runs
+_MOST_LINKS = 5  # replays on the first screen: the latest; all are further down
+_MOST_DRAWN = 3  # replays of which the divergence is drawn
+FILE = "certificate.json"  # as the commands on the page call it
 _NOT_TRIED, _COMPLETED = "not tried", "completed"
 _OUTCOMES = ("different bits", "same bits", _NOT_TRIED)  # in the order of their interest
 
 
 def render(certificate: Mapping[str, Any]) -> str:
     """The page. Whatever the certificate quotes is escaped."""
-    content = _of_report(certificate["report"]) | page_trust.content(certificate)
+    content = _of_report(certificate["report"]) | trust(certificate)
     return _template().render(
         content | {"certificate": certificate, "digest": canonical.digest(certificate)}
     )
@@ -49,8 +55,8 @@ def render(certificate: Mapping[str, Any]) -> str:
 @cache
 def _template() -> Template:
     filters = {
-        "said": page_facts.said,
-        "seen": page_facts.seen,
+        "said": said,
+        "seen": seen,
         "few": wording.few,
         "exact": drawing.number,
         "pretty": _pretty,
@@ -93,9 +99,9 @@ def _of_report(report: Report) -> dict[str, Any]:
         "frame": drawing,
         "part_frame": divergence_drawing,
         "checkpoints": states.commitment(report),
-        "settings": list(page_facts.settings(report, names)),
-        "differed": list(page_facts.differed(report, names)),
-        "timing": list(page_facts.timing(report, names)),
+        "settings": list(settings(report, names)),
+        "differed": list(differed(report, names)),
+        "timing": list(timing(report, names)),
     }
 
 
@@ -164,7 +170,7 @@ def _summary(report: Report) -> Iterator[tuple[str, str]]:
         yield "Model", str(config["model"].get("option", config["model"].get("_target_")))
         yield "Framework", f"TensorFlow {config['framework'].get('tensorflow')}"
         yield "Determinism", str(config["determinism"].get("option"))
-        yield "Seed", page_facts.said(config["seed"])
+        yield "Seed", said(config["seed"])
     if load is not None:
         yield "Data", load["dataset"]
     yield "Runs", _counted(report["records"]["runs"], config)
@@ -224,8 +230,8 @@ def _pins(report: Report) -> Iterator[dict[str, Any]]:
         record = report["records"]["runs"].get(pin["run"]) or {}
         settings = {s["name"]: s["effective"] for s in record.get("settings", ())}
         yield pin | {
-            "pinned": page_facts.seen(pinned.get(pin["what"])),
-            "lifted": page_facts.seen(settings.get(pin["what"])),
+            "pinned": seen(pinned.get(pin["what"])),
+            "lifted": seen(settings.get(pin["what"])),
         }
 
 
@@ -255,3 +261,141 @@ def _last_epoch(histories: dict[str, history.History]) -> Iterator[dict[str, Any
 
 def _pretty(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+
+
+# --- settings, environment, time ------------------------------------------------------------
+
+
+def settings(report: Report, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Each probed setting once, with what the runs found."""
+    records = report["records"]["runs"]
+    known = {
+        run: {setting["name"]: setting for setting in (records[run] or {}).get("settings", ())}
+        for run in names
+    }
+    for name in dict.fromkeys(name for settings in known.values() for name in settings):
+        found = {run: settings[name] for run, settings in known.items() if name in settings}
+        first = next(iter(found.values()))
+        yield {
+            "name": name,
+            "pinned": first["expected"] is not None,
+            "expected": said(first["expected"]),
+            "effective": _grouped({run: s["effective"] for run, s in found.items()}, names),
+            "how": first["how"],
+            "broken": wording.few([run for run, setting in found.items() if not _holds(setting)]),
+        }
+
+
+def _holds(setting: dict[str, Any]) -> bool:
+    expected, effective = setting["expected"], setting["effective"]
+    return expected is None or canonical.digest(expected) == canonical.digest(effective)
+
+
+def differed(report: Report, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """What was not the same in all runs."""
+    for fact in report["scope"]["differed"]:
+        yield {"what": fact["what"], "values": _grouped(fact["values"], names)}
+
+
+def _grouped(values: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str]]:
+    """Each value once, with the runs that have it; no run is named when all have the same."""
+    runs: dict[str, list[str]] = {}
+    for run in (name for name in names if name in values):
+        runs.setdefault(seen(values[run]), []).append(run)
+    if len(runs) == 1:
+        return [(value, "") for value in runs]
+    return [(value, wording.few(names)) for value, names in runs.items()]
+
+
+def timing(report: Report, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Time and memory of the first two runs, and the time of all others together."""
+    records = report["records"]["runs"]
+    timings = {run: (records[run] or {}).get("timing") or {} for run in names}
+    for run, timing in list(timings.items())[:2]:
+        parts = [
+            f"{timing[key]:.1f} s {words}"
+            for key, words in (("fit_seconds", "training"), ("seconds", "in all"))
+            if _is_number(timing.get(key))
+        ]
+        peak = timing.get("peak_memory_bytes")
+        if isinstance(peak, int):
+            parts.append(f"at most {peak / 2**30:.2f} GiB of memory")
+        if parts:
+            yield f"time and memory, {run}", ", ".join(parts)
+    others = [t["seconds"] for t in list(timings.values())[2:] if _is_number(t.get("seconds"))]
+    if others:
+        yield f"time, {len(others)} other runs", f"{sum(others):.1f} s in all"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+def said(value: Any) -> str:
+    """A setting's value as a person would say it."""
+    if value is None:
+        return "not pinned"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value in ({}, []):
+        return "none"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return ", ".join(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def seen(value: Any) -> str:
+    """What a run saw of its surroundings."""
+    return "–" if value is None else said(value)
+
+
+# --- who signed, and who repeated it ----------------------------------------------------------
+
+
+def trust(certificate: Certificate) -> dict[str, Any]:
+    """What the template needs."""
+    issuer, links = signatories.certified(certificate), list(signatories.reproduced(certificate))
+    return {
+        "unsigned": issuer.keyid is None,
+        "issuer": issuer,
+        "links": links[-_MOST_LINKS:],
+        "earlier": _counted_links(links[:-_MOST_LINKS]),
+        "replays": list(_replays(certificate["replays"], links)),
+        "keys": list(signatories.keys(certificate)),
+        "short": signatories.short,
+        "verify": wording.verify_command(FILE),
+        "verify_raw": f"python scripts/verify.py {FILE}",
+        "repeat": wording.replay_command(FILE),
+    }
+
+
+def _counted_links(links: Sequence[Link]) -> str:
+    """The replays for which the first screen has no room, in numbers."""
+    outcomes = Counter(link.outcome for link in links)
+    return ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
+
+
+def _replays(replays: Sequence[Mapping[str, Any]], links: Sequence[Link]) -> Iterator[Any]:
+    drawn = 0
+    for number, (replay, link) in enumerate(zip(replays, links, strict=True), start=1):
+        report = replay["report"]
+        found: dict[str, Any] = {"number": number, "link": link, "source": report["source"]}
+        found["artefacts"] = [
+            artefact | {"title": wording.TITLES[artefact["artefact"]]}
+            for artefact in report.get("artefacts", ())
+        ]
+        found |= {key: report.get(key, ()) for key in ("epochs", "in_all", "draw")}
+        found["parting"] = _replay_parting(number, report.get("divergence"), drawn < _MOST_DRAWN)
+        drawn += found["parting"] is not None
+        yield found
+
+
+def _replay_parting(number: int, divergence: Mapping[str, Any] | None, draw: bool) -> Any:
+    """Where a replay parts from what was certified, as the template draws any other run."""
+    if divergence is None:
+        return None
+    run = {"run": f"replay {number}", "control": "the certified run"}
+    pictures = compared.pictures(divergence) if draw else {}
+    return {"run": run} | compared.told(divergence) | pictures
