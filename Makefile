@@ -34,10 +34,10 @@ replay: .venv/ready ## make the experiment of CERTIFICATE=certificate.json or .z
 	@$(NEEDS_CERTIFICATE).venv/bin/snakemake --cores all replay --config certificate='$(CERTIFICATE)' $(if $(EPOCHS),epochs='$(EPOCHS)')
 
 claims: .venv/ready ## the article's sentences, tested: results/article/claims.html
-	@.venv/bin/snakemake --cores all results/article/claims.html
+	@.venv/bin/snakemake --snakefile studies/claims/Snakefile --cores all
 
 atlas: .venv/ready ## which ops have other bits on another CPU: docs/atlas.html, .json and same-bits.md; needs qemu-user
-	@.venv/bin/snakemake --cores all results/atlas/atlas.json
+	@.venv/bin/snakemake --snakefile studies/atlas/Snakefile --cores all
 	@cp results/atlas/atlas.json results/atlas/atlas.html results/atlas/same-bits.md docs/
 
 zoo: .venv-dev/ready ## planted dependences that must be found, clean experiments that must pass
@@ -56,7 +56,7 @@ lint: .venv-dev/ready ## ruff, mypy, snakefmt, snakemake --lint
 	@.venv-dev/bin/ruff check .
 	@.venv-dev/bin/ruff format --check .
 	@.venv-dev/bin/mypy
-	@.venv-dev/bin/snakefmt --check Snakefile
+	@.venv-dev/bin/snakefmt --check Snakefile studies
 	@.venv-dev/bin/snakemake --lint
 	@.venv-dev/bin/python scripts/lock.py --check --offline
 

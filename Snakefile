@@ -30,12 +30,12 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-SCRIPTS = Path(workflow.basedir, "scripts")
-ENVS = Path(workflow.basedir, "envs")
+CHECKOUT = Path(workflow.current_basedir)  # of this file, wherever it is included
+SCRIPTS = CHECKOUT / "scripts"
+ENVS = CHECKOUT / "envs"
 LAUNCH = SCRIPTS / "launch.py"
 sys.path.insert(0, str(SCRIPTS))
 
-from samebits.claims import BY_KEY as CLAIMS
 from samebits.config import sources as code
 from samebits.config import sweep as sweeps
 from samebits.errors import SamebitsError, explain_os_error
@@ -53,7 +53,7 @@ gc.set_threshold(100_000, 50, 50)
 
 # ---- configure: the experiments, composed once -----------------------------------------------
 try:
-    plan = sweeps.plan(config, Path(workflow.basedir, "conf"))
+    plan = sweeps.plan(config, CHECKOUT / "conf")
     WRITTEN = {
         f"results/{name}/config.json": experiment.config
         for name, experiment in plan.experiments.items()
@@ -166,8 +166,6 @@ localrules:
     crate,
     admit,
     replay,
-    claims,
-    atlas,
 
 
 FACES = [
@@ -390,7 +388,7 @@ checkpoint compare:
         launch=LAUNCH,
         script=f"{SCRIPTS}/compare.py",
         code=code_of("compare.py"),
-        atlas=Path(workflow.basedir, "docs/atlas.json"),
+        atlas=CHECKOUT / "docs/atlas.json",
         control=lambda wildcards: folders(wildcards)[0],
         replicas=lambda wildcards: folders(wildcards)[1:],
     output:
@@ -424,7 +422,7 @@ def dependencies(made):
     """What a certificate rests on beside the code, by the names that it has there."""
     pins = [path.replace(".lock.", ".linux-64.pin.") for path in locks(made)]
     named = {f"envs/{Path(path).name}": path for path in (*locks(made), *pins)}
-    return {"Snakefile": str(workflow.main_snakefile)} | named
+    return {"Snakefile": str(CHECKOUT / "Snakefile")} | named
 
 
 rule certify:
@@ -604,7 +602,7 @@ rule crate:
         page=f"{RESULTS}/certificate.html",
         badge=f"{RESULTS}/badge.svg",
         bundle=f"{RESULTS}/certificate.zip",
-        workflow=workflow.main_snakefile,
+        workflow=CHECKOUT / "Snakefile",
         locks=each(locks),
     output:
         crate=f"{RESULTS}/ro-crate-metadata.json",
@@ -699,185 +697,6 @@ rule replay:
         " {input.script:q} --certificate {input.certificate:q} --run {input.run:q}"
         " --admitted {input.admitted:q} --checkout {params.checkout:q}"
         " --output {output.certificate:q} --page {output.page:q} --badge {output.badge:q}"
-
-
-# ---- claims: the sentences of the article, each run on three frameworks -----------------------
-# Not part of `all`: `make claims` asks for results/article/claims.html.
-
-CLAIMED = "results/article/claims"
-CLAIMED_FRAMEWORKS = ["tf2.1", "tf2.8", "tf2.21"]
-
-
-def mnist(wildcards):
-    """The data that the article is about; the rule load makes the configured data only."""
-    option = plan.first.config["data"]["option"]
-    if option != "mnist":
-        raise WorkflowError(
-            f"claims: expected data=mnist, got data={option}; leave data out of --config"
-        )
-    return f"data/{plan.first.data_key}/arrays"
-
-
-rule claim:
-    input:
-        lambda wildcards: environment(f"train-{wildcards.framework}"),
-        launch=LAUNCH,
-        script=f"{SCRIPTS}/claim.py",
-        code=code_of("claim.py"),
-        data=mnist,
-        lock=f"{ENVS}/train-{{framework}}.lock.txt",
-    output:
-        f"{CLAIMED}/{{framework}}/{{claim}}.json",
-    log:
-        "logs/article/claim/{framework}/{claim}.log",
-    wildcard_constraints:
-        framework="|".join(CLAIMED_FRAMEWORKS),
-        claim="|".join(CLAIMS),
-    conda:
-        "envs/train-{framework}.yaml"
-    params:
-        python=lambda wildcards: python(f"train-{wildcards.framework}"),
-    message:
-        "test the claim {wildcards.claim} on {wildcards.framework}"
-    shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --"
-        " {input.script:q} --claim {wildcards.claim:q} --data {input.data:q}"
-        " --lock {input.lock:q} --output {output:q}"
-
-
-rule claims:
-    input:
-        environment("certify"),
-        launch=LAUNCH,
-        script=f"{SCRIPTS}/claims.py",
-        code=code_of("claims.py"),
-        tested=expand(
-            f"{CLAIMED}/{{framework}}/{{claim}}.json",
-            framework=CLAIMED_FRAMEWORKS,
-            claim=CLAIMS,
-        ),
-    output:
-        collected="results/article/claims.json",
-        page="results/article/claims.html",
-    log:
-        "logs/article/claims.log",
-    conda:
-        "envs/certify.yaml"
-    params:
-        python=python("certify"),
-    message:
-        "put the claims on one page"
-    shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --"
-        " {input.script:q} --claim {input.tested:q}"
-        " --output {output.collected:q} --page {output.page:q}"
-
-
-# ---- atlas: every op under every condition: what makes bits depend on the CPU -----------------
-# Not part of `all`: `make atlas` asks for results/atlas/atlas.json and puts it into docs/.
-
-ATLAS = "results/atlas"
-ATLAS_FRAMEWORKS = ["tf2.8", "tf2.21"]
-ATLAS_CPUS = ["native", "Haswell", "Skylake-Client", "EPYC"]
-ATLAS_ONEDNN = ["onednn-1", "onednn-0"]
-ATLAS_CAPS = {
-    "capped": "ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2",
-    "uncapped": "",
-}
-
-
-rule battery:
-    input:
-        lambda wildcards: environment(f"train-{wildcards.framework}"),
-        launch=LAUNCH,
-        script=f"{SCRIPTS}/battery.py",
-        code=code_of("battery.py"),
-        lock=f"{ENVS}/train-{{framework}}.lock.txt",
-    output:
-        directory(f"{ATLAS}/{{framework}}/onednn-{{onednn}}/battery"),
-    log:
-        "logs/atlas/battery/{framework}-onednn-{onednn}.log",
-    wildcard_constraints:
-        framework="|".join(ATLAS_FRAMEWORKS),
-        onednn="0|1",
-    conda:
-        "envs/train-{framework}.yaml"
-    params:
-        python=lambda wildcards: python(f"train-{wildcards.framework}"),
-        cap=ATLAS_CAPS["capped"],
-    message:
-        "build the battery for {wildcards.framework} (oneDNN {wildcards.onednn})"
-    shell:
-        "{params.python:q} {input.launch:q} --log {log:q} PYTHONHASHSEED=0"
-        " TF_ENABLE_ONEDNN_OPTS={wildcards.onednn} {params.cap} --"
-        " {input.script:q} --lock {input.lock:q} --output {output:q}"
-
-
-rule probe:
-    input:
-        lambda wildcards: environment(f"train-{wildcards.framework}"),
-        launch=LAUNCH,
-        script=f"{SCRIPTS}/probe.py",
-        code=code_of("probe.py"),
-        battery=f"{ATLAS}/{{framework}}/onednn-{{onednn}}/battery",
-        lock=f"{ENVS}/train-{{framework}}.lock.txt",
-    output:
-        directory(f"{ATLAS}/{{framework}}/onednn-{{onednn}}/{{isa}}/{{cpu}}"),
-    log:
-        "logs/atlas/probe/{framework}-onednn-{onednn}-{isa}-{cpu}.log",
-    wildcard_constraints:
-        framework="|".join(ATLAS_FRAMEWORKS),
-        onednn="0|1",
-        isa="|".join(ATLAS_CAPS),
-        cpu="|".join(ATLAS_CPUS),
-    conda:
-        "envs/train-{framework}.yaml"
-    params:
-        python=lambda wildcards: python(f"train-{wildcards.framework}"),
-        vary=lambda wildcards: (
-            "" if wildcards.cpu == "native" else f"--vary cpu={wildcards.cpu}"
-        ),
-        cap=lambda wildcards: ATLAS_CAPS[wildcards.isa],
-    message:
-        "probe {wildcards.framework} on {wildcards.cpu}"
-        " (oneDNN {wildcards.onednn}, {wildcards.isa})"
-    shell:
-        "{params.python:q} {input.launch:q} --log {log:q} {params.vary} PYTHONHASHSEED=0"
-        " TF_ENABLE_ONEDNN_OPTS={wildcards.onednn} {params.cap} --"
-        " {input.script:q} --battery {input.battery:q} --lock {input.lock:q}"
-        " --threads 1 --threads 2 --threads 4 --output {output:q}"
-
-
-rule atlas:
-    input:
-        environment("certify"),
-        launch=LAUNCH,
-        script=f"{SCRIPTS}/atlas.py",
-        code=code_of("atlas.py"),
-        probes=expand(
-            f"{ATLAS}/{{framework}}/{{onednn}}/{{isa}}/{{cpu}}",
-            framework=ATLAS_FRAMEWORKS,
-            onednn=ATLAS_ONEDNN,
-            isa=ATLAS_CAPS,
-            cpu=ATLAS_CPUS,
-        ),
-    output:
-        atlas=f"{ATLAS}/atlas.json",
-        page=f"{ATLAS}/atlas.html",
-        readers=f"{ATLAS}/same-bits.md",
-    log:
-        "logs/atlas/atlas.log",
-    conda:
-        "envs/certify.yaml"
-    params:
-        python=python("certify"),
-        probes=lambda wildcards, input: flags("--probe", input.probes),
-    message:
-        "hold every op under every condition against its reference"
-    shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --"
-        " {input.script:q} {params.probes} --output {output.atlas:q}"
-        " --page {output.page:q} --readers {output.readers:q}"
 
 
 if plan.sweep and workflow.is_main_process:

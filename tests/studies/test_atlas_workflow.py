@@ -1,8 +1,8 @@
 """The atlas as part of the workflow: asked for by name, every condition once."""
 
-from pipeline import Workspace
+from pipeline import ROOT, Workspace
 
-ATLAS = "results/atlas/atlas.json"
+ATLAS = ("--snakefile", str(ROOT / "studies" / "atlas" / "Snakefile"))
 DRY = ("--dry-run", "--quiet", "rules")
 
 
@@ -13,7 +13,7 @@ def jobs(said: str) -> dict[str, int]:
 
 
 def test_the_atlas_asks_for_every_tensorflow_cpu_and_setting(workspace: Workspace) -> None:
-    counts = jobs(workspace.snakemake(ATLAS, *DRY))
+    counts = jobs(workspace.snakemake(*ATLAS, *DRY))
     assert counts["battery"] == 4
     assert counts["probe"] == 32
     assert counts["atlas"] == 1
@@ -22,7 +22,7 @@ def test_the_atlas_asks_for_every_tensorflow_cpu_and_setting(workspace: Workspac
 
 def test_a_probe_is_started_on_its_cpu_with_its_settings(workspace: Workspace) -> None:
     """Flags and variables of the command agree with the folder that it writes."""
-    said = workspace.snakemake(ATLAS, "--dry-run", "--printshellcmds")
+    said = workspace.snakemake(*ATLAS, "--dry-run", "--printshellcmds")
     commands = [line for line in said.splitlines() if "scripts/probe.py" in line]
     assert len(commands) == 32
     for command in commands:
