@@ -40,7 +40,7 @@ from samebits.config import sources as code
 from samebits.config import sweep as sweeps
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.experiment import protocol
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 from samebits.launch import heads
 from samebits.pages import summary
 from samebits.workflow import nodes, start as starting
@@ -261,7 +261,7 @@ def other_nodes(wildcards):
 
 @functools.cache
 def digest_of(path):
-    return canonical.file_digest(path)
+    return files.digest(path)
 
 
 def content_of(made):

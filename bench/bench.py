@@ -28,7 +28,7 @@ from paired import ROOT, read
 
 from samebits.certificate import checkout
 from samebits.config.experiment import configure
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 from samebits.training import machine
 
 HERE = Path(__file__).resolve().parent
@@ -82,7 +82,7 @@ def write(bench: Bench, folder: Path) -> None:
     """The page and the JSON that it is made of."""
     content = canonical.loads(canonical.dumps({"format": FORMAT} | asdict(bench)))
     canonical.write_json(folder / "bench.json", content)
-    canonical.write_bytes(folder / "bench.html", bench_page.render(bench).encode())
+    files.write_bytes(folder / "bench.html", bench_page.render(bench).encode())
 
 
 def _options() -> argparse.Namespace:

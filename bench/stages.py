@@ -17,7 +17,7 @@ from paired import Line, attributes, figure, in_turn, main
 
 import factories
 import peak
-from samebits.formats import canonical
+from samebits.formats import files
 from samebits.signing import keys
 
 GIB = 1.0  # of weights in each run
@@ -40,7 +40,7 @@ class Evidence:
         if different:
             values[::3] = 1
         weights = [("dense/kernel", values), ("dense/bias", np.zeros(4, "<f4"))]
-        ids = canonical.file_digest(self._space.config), factories.load_record()["digest"]
+        ids = files.digest(self._space.config), factories.load_record()["digest"]
         factories.write_run(self._space.runs[number], *ids, weights=weights, **more)
 
     def compare(self) -> peak.Cost:

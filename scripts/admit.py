@@ -23,7 +23,7 @@ from typing import Any
 from samebits import errors
 from samebits.certificate import replays, sampled, statements
 from samebits.errors import SamebitsError
-from samebits.formats import canonical, states
+from samebits.formats import canonical, files, states
 from samebits.replay import states as kept
 from samebits.text import say
 from samebits.training import machine
@@ -60,7 +60,7 @@ def _draw(content: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 def _copy_states(drawn: Mapping[str, Any], found: kept.Kept, target: Path) -> None:
     """Only what the epochs begin from, and only when it is what the certificate says."""
-    with canonical.whole_folder(target) as folder:
+    with files.atomic_folder(target) as folder:
         for epoch in drawn["epochs"]:
             if epoch["from"] is not None:
                 name = states.name(epoch["epoch"] - 1)

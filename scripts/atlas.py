@@ -16,7 +16,7 @@ import subprocess
 from pathlib import Path
 
 from samebits import atlas, atlas_page, errors
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 
 
 def _arguments() -> argparse.Namespace:
@@ -40,8 +40,8 @@ def main() -> int:
     """Collect, write the JSON and both documents."""
     options = _arguments()
     made = atlas.collect(options.probe, _emulator())
-    canonical.write_bytes(options.page, atlas_page.render(made).encode("utf-8"))
-    canonical.write_bytes(options.readers, atlas_page.readers_page(made).encode("utf-8"))
+    files.write_bytes(options.page, atlas_page.render(made).encode("utf-8"))
+    files.write_bytes(options.readers, atlas_page.readers_page(made).encode("utf-8"))
     canonical.write_json(options.output, made)  # last: where it is, the documents are too
     return 0
 

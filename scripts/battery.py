@@ -18,7 +18,7 @@ from pathlib import Path
 
 from samebits import battery, packing
 from samebits.errors import SamebitsError, run
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 from samebits.operations import battery as all_operations
 from samebits.text import say
 from samebits.training import environment_record
@@ -51,8 +51,8 @@ def main() -> int:
         )
     chosen = [o for o in operations if not options.only or o.name in options.only]
     made = battery.build(tf, chosen)
-    with canonical.whole_folder(options.output) as folder:
-        canonical.write_bytes(folder / "graph.pb", made.graph.SerializeToString(deterministic=True))
+    with files.atomic_folder(options.output) as folder:
+        files.write_bytes(folder / "graph.pb", made.graph.SerializeToString(deterministic=True))
         content = dict(
             made.as_json(),
             format=FORMAT,

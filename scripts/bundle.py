@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits import errors
-from samebits.formats import arrays, bundle, canonical, states
+from samebits.formats import arrays, bundle, canonical, files, states
 
 
 def _arguments() -> argparse.Namespace:
@@ -82,7 +82,7 @@ def _problems(given: _Given, names: Iterable[str], digests: Mapping[str, str]) -
             yield f"{name}: in no file or folder that was given"
         elif not path.is_file():
             yield f"{name}: {path} is not there"
-        elif name in digests and (got := canonical.file_digest(path)) != digests[name]:
+        elif name in digests and (got := files.digest(path)) != digests[name]:
             yield f"{name}: {path} has SHA-256 {got}, not {digests[name]}"
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from samebits import errors
 from samebits.certificate import certificate, checkout, evidence, report
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 from samebits.pages import badge
 from samebits.pages import certificate as page
 from samebits.verification import issuing
@@ -63,7 +63,7 @@ def _issue(options: argparse.Namespace, keyid: str | None) -> report.Issue:
         source=checkout.source(options.checkout),
         how_to_repeat=tuple(options.repeat),
         overridden=tuple(options.overridden),
-        dependencies={name: canonical.file_digest(path) for name, path in options.dependency},
+        dependencies={name: files.digest(path) for name, path in options.dependency},
         keyid=keyid,
     )
 
@@ -79,8 +79,8 @@ def main() -> int:
     evidence.refuse_invalid(found)
     issued = certificate.issue(found, signer)
     issuing.refuse_unverifiable(issued)
-    canonical.write_bytes(options.page, page.render(issued).encode("utf-8"))
-    canonical.write_bytes(options.badge, badge.render(issued).encode("utf-8"))
+    files.write_bytes(options.page, page.render(issued).encode("utf-8"))
+    files.write_bytes(options.badge, badge.render(issued).encode("utf-8"))
     canonical.write_json(options.output, issued)  # last: where it is, its faces are too
     print(found["verdict"])
     return 0

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from samebits import claims_page, errors
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 
 
 def _arguments() -> argparse.Namespace:
@@ -28,7 +28,7 @@ def main() -> int:
     """Collect, write the JSON and the page."""
     options = _arguments()
     collected = claims_page.collect([canonical.read_json(path) for path in options.claim])
-    canonical.write_bytes(options.page, claims_page.render(collected).encode("utf-8"))
+    files.write_bytes(options.page, claims_page.render(collected).encode("utf-8"))
     canonical.write_json(options.output, collected)  # last: where it is, the page is too
     return 0
 

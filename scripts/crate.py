@@ -24,7 +24,7 @@ from typing import Any
 from samebits import errors
 from samebits.errors import SamebitsError, all_problems
 from samebits.exchange import crate, sbom
-from samebits.formats import canonical, lockfile
+from samebits.formats import canonical, files, lockfile
 
 FORMAT = "samebits-certificate-1"
 
@@ -64,7 +64,7 @@ def _refuse_unknown(paths: Sequence[Path], report: dict[str, Any]) -> None:
     known, problems = crate.known_digests(report), []
     for path in paths:
         name = path.name if path.name == crate.SNAKEFILE else f"envs/{path.name}"
-        expected, got = known.get(name), canonical.file_digest(path)
+        expected, got = known.get(name), files.digest(path)
         if expected is None:
             problems.append(f"{path}: expected a file that the certificate names, got another")
         elif got != expected:
@@ -74,11 +74,11 @@ def _refuse_unknown(paths: Sequence[Path], report: dict[str, Any]) -> None:
 
 
 def _write_sboms(options: argparse.Namespace, issued: str) -> None:
-    with canonical.whole_folder(options.sbom) as beside:
+    with files.atomic_folder(options.sbom) as beside:
         for path in options.lock:
             name = path.name.removesuffix(lockfile.SUFFIX)
             text = sbom.of_lock(lockfile.read(path), name, issued)
-            canonical.write_bytes(beside / f"{name}{sbom.SUFFIX}", text.encode())
+            files.write_bytes(beside / f"{name}{sbom.SUFFIX}", text.encode())
 
 
 def _faces(options: argparse.Namespace) -> Iterator[crate.Face]:
@@ -109,9 +109,9 @@ def main() -> int:
     crate.refuse_changed(certificate["report"], options.folder)
     options.output.unlink(missing_ok=True)
     _write_sboms(options, certificate["report"]["issued"])
-    canonical.write_bytes(options.folder / crate.WORKFLOW, options.workflow.read_bytes())
+    files.write_bytes(options.folder / crate.WORKFLOW, options.workflow.read_bytes())
     text = crate.describe(options.certificate, options.folder, list(_faces(options)))
-    canonical.write_bytes(options.output, text.encode())
+    files.write_bytes(options.output, text.encode())
     return 0
 
 

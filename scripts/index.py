@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 from samebits import errors
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 from samebits.pages import index
 
 
@@ -33,8 +33,8 @@ def main() -> int:
     rows = index.read(options.sweep)
     table = index.table(rows, listed["keys"])
     page = index.render(rows, listed["name"], options.table.name, table)
-    canonical.write_bytes(options.page, page.encode("utf-8"))
-    canonical.write_bytes(options.table, table)  # last: where it is, the page is too
+    files.write_bytes(options.page, page.encode("utf-8"))
+    files.write_bytes(options.table, table)  # last: where it is, the page is too
     print(index.counted(rows))
     return 0
 

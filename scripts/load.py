@@ -16,7 +16,7 @@ from pathlib import Path
 
 from samebits.data import datasets
 from samebits.errors import run
-from samebits.formats import arrays, canonical, seal
+from samebits.formats import arrays, canonical, files, seal
 from samebits.text import say
 from samebits.training import environment_record
 
@@ -36,10 +36,10 @@ def main() -> int:
     environment = environment_record.record(options.lock)
     config = canonical.read_json(options.config)["data"]
     options.arrays.parent.mkdir(parents=True, exist_ok=True)
-    canonical.remove_halves(options.arrays)
+    files.remove_partial(options.arrays)
     dataset = datasets.load(config, say, options.arrays.parent)
     named = sorted(dataset.arrays.items())
-    with canonical.whole_folder(options.arrays) as folder:
+    with files.atomic_folder(options.arrays) as folder:
         digest = arrays.save_arrays(folder, named)
     record = {
         "format": FORMAT,

@@ -17,7 +17,7 @@ from samebits import post_deploy, resolution
 from samebits.environments import definitions
 from samebits.environments import uv as uv_tool
 from samebits.errors import SamebitsError, all_problems, run
-from samebits.formats import canonical, lockfile
+from samebits.formats import files, lockfile
 from samebits.formats.lockfile import Lock, LockedPackage
 
 ENVS = Path(__file__).resolve().parents[1] / "envs"
@@ -46,9 +46,9 @@ def _names(envs: Path) -> list[str]:
 
 def _sources(envs: Path, name: str) -> dict[str, str]:
     """What a lock is made from, by digest."""
-    files = [envs / f"{name}.in", envs / f"{name}.no-deps.in"]
-    files += [envs / "driver.in", envs / "driver.lock.txt"] if name == "dev" else []
-    return {path.name: canonical.file_digest(path) for path in files if path.is_file()}
+    inputs = [envs / f"{name}.in", envs / f"{name}.no-deps.in"]
+    inputs += [envs / "driver.in", envs / "driver.lock.txt"] if name == "dev" else []
+    return {path.name: files.digest(path) for path in inputs if path.is_file()}
 
 
 def _python(envs: Path, name: str) -> str:
@@ -106,7 +106,7 @@ def _update(envs: Path, name: str, options: argparse.Namespace) -> list[str]:
         if options.check:
             differing.append(f"{path}: is not what scripts/lock.py makes; run: make locks")
         else:
-            canonical.write_bytes(path, content.encode())
+            files.write_bytes(path, content.encode())
             print(path, file=sys.stderr)
     return differing
 

@@ -22,7 +22,7 @@ from samebits.certificate import certificate as certificates
 from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems, run
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import arrays, canonical, seal, states
+from samebits.formats import arrays, canonical, files, seal, states
 from samebits.text import say
 from samebits.verification import levels
 
@@ -40,7 +40,7 @@ def _arguments() -> argparse.Namespace:
 def _document(path: Path) -> None:
     """Raises SamebitsError for a document that is not as it was written."""
     content = canonical.read_json(path)
-    if canonical.digest(content) != canonical.file_digest(path):
+    if canonical.digest(content) != files.digest(path):
         raise SamebitsError(f"{path}: expected canonical JSON, got another form")
     if broken := seal.problem(content):
         raise SamebitsError(f"{path}: {broken}")

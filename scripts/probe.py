@@ -27,7 +27,7 @@ from typing import Any
 
 from samebits import packing, probing
 from samebits.errors import SamebitsError, run
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 from samebits.launch import variations
 from samebits.text import say
 from samebits.training import cpuid, environment_record, machine, settings
@@ -126,8 +126,8 @@ def main() -> int:
     made = {
         "format": FORMAT,
         "framework": content["framework"],
-        "battery": canonical.file_digest(options.battery / "battery.json"),
-        "graph": canonical.file_digest(options.battery / "graph.pb"),
+        "battery": files.digest(options.battery / "battery.json"),
+        "graph": files.digest(options.battery / "graph.pb"),
         "results": content["results"],
         "cpu": cpu,
         "machine": dict(machine.record(), cpuid=cpuid.describe()),
@@ -135,7 +135,7 @@ def main() -> int:
         "isa": isa,
         "isa_in_force": in_force,
     }
-    with canonical.whole_folder(options.output) as folder:
+    with files.atomic_folder(options.output) as folder:
         made["conditions"] = [_saved(folder, count, found[count]) for count in found]
         canonical.write_json(folder / "probe.json", made)
     return 0

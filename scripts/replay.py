@@ -39,7 +39,7 @@ from samebits.certificate import (
 )
 from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 from samebits.pages import badge
 from samebits.pages import certificate as page
 from samebits.text import say
@@ -136,8 +136,8 @@ def main() -> int:
         found = sampled.build(report, of, record, issue)
     issued = certificate.with_replay(content, found, signer)
     issuing.refuse_unverifiable(issued)
-    canonical.write_bytes(options.page, page.render(issued).encode("utf-8"))
-    canonical.write_bytes(options.badge, badge.render(issued).encode("utf-8"))
+    files.write_bytes(options.page, page.render(issued).encode("utf-8"))
+    files.write_bytes(options.badge, badge.render(issued).encode("utf-8"))
     canonical.write_json(options.output, issued)  # last: where it is, its faces are too
     part = signatories.extent(found)
     print(f"{found['outcome']} ({part})" if part else found["outcome"])

@@ -36,7 +36,7 @@ from typing import Any, Iterator, Mapping
 
 from samebits.errors import SamebitsError, is_of_disk, run
 from samebits.experiment import pins
-from samebits.formats import arrays, canonical, history, seal
+from samebits.formats import arrays, canonical, files, history, seal
 from samebits.launch import variations
 from samebits.text import say
 from samebits.training import (
@@ -300,7 +300,7 @@ def _run(
     settings.refuse_changed(tf, pins.lift(config["determinism"], lifted))
     how = "passed to compile(); this TensorFlow or this model may lack it"
     found.append(Setting("steps per execution", None, result.steps_per_execution, how))
-    with canonical.whole_folder(options.output) as folder:
+    with files.atomic_folder(options.output) as folder:
         record.update(_describe(tf, result, options), settings=settings.as_json(found))
         if options.spot is not None:
             record["spot"]["epochs"] = result.epochs or []
@@ -344,13 +344,13 @@ def _alone(trainer: Mapping[str, Any], options: argparse.Namespace) -> Iterator[
     The launcher's lease sees to that; with checkpoints a lock of their own does as well.
     """
     if not resuming.is_wanted(trainer):
-        canonical.remove_halves(options.output)
+        files.remove_partial(options.output)
         yield
         return
     if options.checkpoints is None:
         raise SamebitsError("--checkpoints: trainer.checkpoint=epoch expects a folder, got none")
     with checkpoints.alone(options.checkpoints):
-        canonical.remove_halves(options.output)
+        files.remove_partial(options.output)
         yield
 
 
@@ -361,7 +361,7 @@ def _made(record: dict[str, Any], options: argparse.Namespace, clock: run_record
         with ExitStack() as ends:
             return _run(record, options, clock, ends)
     record["timing"] = clock.timing(0.0, 0.0)
-    with canonical.whole_folder(options.output) as folder:
+    with files.atomic_folder(options.output) as folder:
         canonical.write_json(folder / "record.json", seal.sealed(record))
     (reason,) = record["variations"]["not_tried"].values()
     return f"not tried: {reason}"

@@ -24,7 +24,7 @@ import verify
 from factories import Workspace
 from samebits.certificate import certificate, evidence, replays, report, statements
 from samebits.comparison import runs
-from samebits.formats import bundle, canonical
+from samebits.formats import bundle, canonical, files
 from samebits.signing.keys import PublicKey, Signer
 from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, VERIFIED
 
@@ -123,7 +123,7 @@ def explained(folder: Path) -> tuple[Workspace, list[Path]]:
     asked = {"replica": ["locale"], "alone": ["time_zone"], "lift": True, "cpu": emulated}
     config["protocol"] |= asked
     space = factories.workspace(folder, config=config, change=_of_lean({}, ["locale"]))
-    experiment = canonical.file_digest(space.config), factories.load_record()["digest"]
+    experiment = files.digest(space.config), factories.load_record()["digest"]
 
     def run(name: str, change: Callable[[Json], None], **results: Any) -> Path:
         where = folder / "train" / name

@@ -7,7 +7,7 @@ from typing import Any
 
 import factories
 from samebits.certificate import evidence, report
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 from samebits.pages import badge
 
 KEYID = "ab" * 32
@@ -55,8 +55,8 @@ def make(base: Path, keyid: str | None = None, **replica: Any) -> Results:
         source=report.Source("c" * 40, False),
         how_to_repeat=("make certificate",),
         dependencies={
-            "envs/load.lock.txt": canonical.file_digest(locks[0]),
-            "Snakefile": canonical.file_digest(workflow),
+            "envs/load.lock.txt": files.digest(locks[0]),
+            "Snakefile": files.digest(workflow),
         },
         keyid=keyid,
     )

@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline import ROOT, SCRIPTS, Workspace
 from samebits.config.experiment import Experiment, configure
-from samebits.formats import arrays, canonical, states
+from samebits.formats import arrays, canonical, files, states
 from samebits.training import checkpoints
 
 _LONGEST = 300  # seconds to wait for anything
@@ -133,7 +133,7 @@ def training(folder: Path, workspace: Workspace, **changes: Any) -> Training:
     np.savez(folder / "data.npz", x=x, y=y)
     arrays.save_arrays(folder / "arrays", [("x_train", x), ("y_train", y)])
     path = folder / "data.npz"
-    data = {"option": "npz", "path": str(path), "sha256": canonical.file_digest(path)}
+    data = {"option": "npz", "path": str(path), "sha256": files.digest(path)}
     shape = {"shape": [28, 28], "classes": 10, "scale": 255.0}
     zoo = str(ROOT / "tests" / "zoo")
     given = {"data": data | shape, "source_path": zoo} | changes

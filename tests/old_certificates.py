@@ -19,7 +19,7 @@ from typing import Any
 
 import attacks
 import factories
-from samebits.formats import bundle, canonical
+from samebits.formats import bundle, canonical, files
 
 FOLDER = Path(__file__).parent / "pages" / "golden"
 VERSION_1 = FOLDER / "certificates-1"
@@ -85,7 +85,7 @@ def make() -> list[Path]:
     written = []
     for name, by in ((ISSUER, ""), (REPLAYER, "laboratory")):
         if not (VERSION_1 / name).exists():
-            canonical.write_bytes(VERSION_1 / name, attacks.signer(by).public.pem())
+            files.write_bytes(VERSION_1 / name, attacks.signer(by).public.pem())
             written.append(VERSION_1 / name)
     for name, made in _MADE.items():
         if not (VERSION_1 / name).exists():

@@ -8,7 +8,7 @@ import attacks
 import factories
 from factories import Workspace
 from samebits.certificate import certificate, replays, sampled, statements
-from samebits.formats import arrays, canonical, merkle, states
+from samebits.formats import arrays, canonical, files, merkle, states
 from samebits.signing.keys import Signer
 
 EPOCHS = 3  # of factories.CONFIG
@@ -33,7 +33,7 @@ def workspace(folder: Path, weights: factories.Arrays | None = None) -> Workspac
     """Two equal runs, and the states of the control."""
     weights = factories.weights() if weights is None else weights
     space = factories.workspace(folder, config=config(), weights=weights)
-    run = canonical.file_digest(space.config), canonical.read_json(space.load_record)["digest"]
+    run = files.digest(space.config), canonical.read_json(space.load_record)["digest"]
     factories.write_run(space.runs[0], *run, config=config(), weights=weights)
     kept = space.runs[0] / "checkpoints"
     digests = [

@@ -18,7 +18,7 @@ from samebits.certificate import evidence, report
 from samebits.certificate.evidence import Paths
 from samebits.certificate.report import Issue, Source
 from samebits.errors import SamebitsError
-from samebits.formats import arrays, canonical, history
+from samebits.formats import arrays, canonical, files, history
 from samebits.pages import certificate, drawing, wording
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -430,12 +430,12 @@ def test_reasons_name_no_folder_of_the_machine(tmp_path: Path) -> None:
 def test_evidence_names_every_input_by_its_digest(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     listed = {file["name"]: file["sha256"] for file in issued(space)["evidence"]}
-    assert listed["config.json"] == canonical.file_digest(space.config)
-    assert listed["envs/train-tf2.21.lock.txt"] == canonical.file_digest(space.lock)
-    assert listed["compare/replica.json"] == canonical.file_digest(space.comparison)
+    assert listed["config.json"] == files.digest(space.config)
+    assert listed["envs/train-tf2.21.lock.txt"] == files.digest(space.lock)
+    assert listed["compare/replica.json"] == files.digest(space.comparison)
     for run in space.runs:
         for file in ("record.json", "history.json", "weights/index.json", "optimizer/index.json"):
-            assert listed[f"train/{run.name}/{file}"] == canonical.file_digest(run / file)
+            assert listed[f"train/{run.name}/{file}"] == files.digest(run / file)
 
 
 @pytest.mark.parametrize(
@@ -590,5 +590,5 @@ def test_certificate_and_page_are_the_golden_ones(
     for suffix, data in made.items():
         path = GOLDEN / f"{name}.{suffix}"
         if update_golden:
-            canonical.write_bytes(path, data)
+            files.write_bytes(path, data)
         assert path.read_bytes() == data, "if the change is meant: pytest --update-golden"

@@ -13,7 +13,7 @@ import killing
 from killing import Training
 from pipeline import ROOT, SCRIPTS, Workspace, skip_without
 from samebits.config.experiment import configure
-from samebits.formats import arrays, canonical
+from samebits.formats import arrays, canonical, files
 from samebits.launch import timeout
 
 SAMPLES, SIDE = 768, 512  # 1 MiB of float32 each
@@ -115,7 +115,7 @@ def test_a_users_file_is_unpacked_to_the_disk(
     path = tmp_path / "mine.npz"
     given = arrays.open_arrays(stored / "arrays")
     np.savez(path, x_train=given["x_train"], y_train=given["y_train"])
-    data = {"option": "npz", "path": str(path), "sha256": canonical.file_digest(path)}
+    data = {"option": "npz", "path": str(path), "sha256": files.digest(path)}
     config = {"data": data | {"x": "x_train", "y": "y_train"}, "model": {"_target_": "x.y"}}
     composed = configure(config | {"source_path": str(mine(tmp_path))}, ROOT / "conf").config
     canonical.write_json(tmp_path / "config.json", composed)

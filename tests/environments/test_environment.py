@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from samebits.formats import canonical, lockfile
+from samebits.formats import files, lockfile
 from samebits.training import environment_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def assert_whole(folder: Path, lock: Path = LOCK) -> None:
     environment_record.check_lock(lock, found)
     subprocess.run([folder / "bin" / "numpy-config", "--version"], check=True)  # finds its Python
     record = json.loads((folder / "environment.json").read_text())
-    assert record["lock"] == canonical.file_digest(lock)
+    assert record["lock"] == files.digest(lock)
     assert leftovers(folder) == []
 
 

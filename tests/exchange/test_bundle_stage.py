@@ -11,7 +11,7 @@ import pytest
 
 import factories
 from factories import Workspace
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 from samebits.verification import artifacts
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -36,7 +36,7 @@ def certificate(space: Workspace) -> dict[str, Any]:
     """As much of a certificate as names its evidence."""
     found = evidence(space)
     listed = [
-        {"name": name, "sha256": canonical.file_digest(path), "problem": None}
+        {"name": name, "sha256": files.digest(path), "problem": None}
         for name, path in found.items()
     ]
     indices = {
@@ -108,7 +108,7 @@ def test_an_index_that_the_report_did_not_understand_brings_no_arrays(tmp_path: 
     space = factories.workspace(tmp_path)
     (space.runs[0] / "trace" / "index.json").write_text("{")
     name = "train/control/trace/index.json"
-    sha256 = canonical.file_digest(space.runs[0] / "trace" / "index.json")
+    sha256 = files.digest(space.runs[0] / "trace" / "index.json")
     listed = [{"name": name, "sha256": sha256, "problem": "is not JSON"}]
     issued = {"report": {"evidence": listed, "indices": {}, "records": {"runs": {}}}}
     assert bundle(space, issued).returncode == 0
@@ -134,7 +134,7 @@ def test_everything_that_is_not_as_the_certificate_says_is_listed(tmp_path: Path
     done = bundle(space, issued)
     assert done.returncode == 1
     replica = re.escape(str(space.runs[1]))
-    got = canonical.file_digest(space.load_record)
+    got = files.digest(space.load_record)
     for line, expected in zip(
         done.stderr.splitlines()[1:],
         [

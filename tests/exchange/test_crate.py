@@ -10,7 +10,7 @@ import crates
 from crates import KEYID, Results
 from samebits.errors import SamebitsError
 from samebits.exchange import crate
-from samebits.formats import canonical
+from samebits.formats import files
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5",
@@ -126,9 +126,7 @@ def test_digests_are_those_that_the_certificate_names(tmp_path: Path) -> None:
     found = {i.lstrip("#"): e["sha256"] for i, e in entities(results).items() if "sha256" in e}
     for name, digest in crate.known_digests(report).items():
         assert found.pop(crate.WORKFLOW if name == "Snakefile" else name) == digest
-    assert found == {
-        path.name: canonical.file_digest(path) for path in (results.certificate, results.page)
-    }
+    assert found == {path.name: files.digest(path) for path in (results.certificate, results.page)}
     assert entities(results)["#dataset"]["identifier"] == report["records"]["load"]["digest"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from samebits.errors import SamebitsError
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 
 
 def test_the_canonical_bytes_are_the_documented_ones() -> None:
@@ -19,7 +19,7 @@ def test_the_canonical_bytes_are_the_documented_ones() -> None:
 def test_a_files_digest_is_what_sha256sum_prints(tmp_path: Path) -> None:
     digest = canonical.write_json(tmp_path / "a.json", {"a": 1})
     assert digest == hashlib.sha256(b'{"a":1}\n').hexdigest() == canonical.digest({"a": 1})
-    assert digest == canonical.file_digest(tmp_path / "a.json")
+    assert digest == files.digest(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -58,9 +58,9 @@ def test_an_interrupted_write_leaves_what_was_there_and_nothing_else(
 
 def test_an_interrupted_folder_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    with canonical.whole_folder(path) as folder:
+    with files.atomic_folder(path) as folder:
         (folder / "a").write_text("before")
-    with pytest.raises(KeyboardInterrupt), canonical.whole_folder(path) as folder:
+    with pytest.raises(KeyboardInterrupt), files.atomic_folder(path) as folder:
         (folder / "a").write_text("after")
         raise KeyboardInterrupt
     assert (path / "a").read_text() == "before"

@@ -56,7 +56,7 @@ def test_every_environment_has_all_its_files(name: str) -> None:
 
 @pytest.mark.parametrize("name", DEPLOYED)
 def test_every_pin_names_an_archive_with_its_digest(name: str) -> None:
-    lines = (ENVS / (name + definitions.PINS)).read_text().splitlines()
+    lines = (ENVS / (name + lockfile.PINS)).read_text().splitlines()
     archives = lines[lines.index("@EXPLICIT") + 1 :]
     form = re.compile(r"https://\S+/(linux-64|noarch)/\S+\.(conda|tar\.bz2)#[0-9a-f]{64}")
     assert [line for line in archives if not form.fullmatch(line)] == []
@@ -67,7 +67,7 @@ def test_environments_of_one_python_pin_the_same_archives() -> None:
     pins: dict[str, set[str]] = {}
     for name in DEPLOYED:
         python = definitions.python_version(ENVS / (name + definitions.SUFFIX))
-        pins.setdefault(python, set()).add((ENVS / (name + definitions.PINS)).read_text())
+        pins.setdefault(python, set()).add((ENVS / (name + lockfile.PINS)).read_text())
     assert {python: len(texts) for python, texts in pins.items()} == dict.fromkeys(pins, 1)
 
 

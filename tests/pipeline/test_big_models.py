@@ -10,7 +10,7 @@ import attacks
 import factories
 import peak
 import spots
-from samebits.formats import canonical, seal
+from samebits.formats import canonical, files, seal
 from samebits.signing import keys
 
 MOST = 300  # MiB; the weights of one run are more
@@ -33,7 +33,7 @@ def weights(change: bool = False) -> factories.Arrays:
 
 def test_memory_stays_bounded_from_comparison_to_bundle(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
-    run = canonical.file_digest(space.config), canonical.read_json(space.load_record)["digest"]
+    run = files.digest(space.config), canonical.read_json(space.load_record)["digest"]
     factories.write_run(space.runs[0], *run, weights=weights())
     factories.write_run(
         space.runs[1], *run, weights=weights(), canary=factories.canary(), change=factories.vary
@@ -58,7 +58,7 @@ def test_memory_stays_bounded_from_comparison_to_bundle(tmp_path: Path) -> None:
 
 def test_memory_stays_bounded_when_a_third_of_all_weights_differs(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
-    run = canonical.file_digest(space.config), canonical.read_json(space.load_record)["digest"]
+    run = files.digest(space.config), canonical.read_json(space.load_record)["digest"]
     factories.write_run(space.runs[0], *run, weights=weights())
     factories.write_run(space.runs[1], *run, weights=weights(change=True))
     flags = ["--replica", space.runs[1], "--output", space.comparison]

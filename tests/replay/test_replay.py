@@ -18,7 +18,7 @@ import pytest
 import factories
 from factories import Workspace
 from pipeline import SCRIPTS
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 
 
 def stage(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -35,7 +35,7 @@ class Certified:
 
     def run(self, **changed: Any) -> Path:
         """One more run of the experiment, as train.py would write it."""
-        experiment = canonical.file_digest(self.space.config)
+        experiment = files.digest(self.space.config)
         dataset = canonical.read_json(self.space.load_record)["digest"]
         folder = self.space.folder / "again" / "train" / "replay"
         return factories.write_run(folder, experiment, dataset, **changed)
@@ -46,7 +46,7 @@ class Certified:
         """What the rule does."""
         again = self.space.folder / "again"
         admitted = self.space.folder / "admitted.json"
-        digest = canonical.file_digest(certificate or self.certificate)
+        digest = files.digest(certificate or self.certificate)
         canonical.write_json(admitted, {"certificate": digest})
         return stage(
             "replay", "--certificate", certificate or self.certificate, "--run", run,
@@ -162,7 +162,7 @@ def test_a_failure_outside_of_the_scope_says_nothing_against_it(certified: Certi
 
 
 def test_a_training_that_failed_reproduces_nothing(certified: Certified) -> None:
-    experiment = canonical.file_digest(certified.space.config)
+    experiment = files.digest(certified.space.config)
     dataset = canonical.read_json(certified.space.load_record)["digest"]
     folder = certified.space.folder / "again" / "train" / "replay"
     factories.write_run_without_result(folder, experiment, dataset, "failed")
@@ -234,7 +234,7 @@ def test_damaged_artefacts_of_the_replay_are_refused(certified: Certified) -> No
 
 
 def admit(path: Path, output: Path) -> subprocess.CompletedProcess[str]:
-    digest = canonical.file_digest(path)
+    digest = files.digest(path)
     return stage("admit", "--certificate", path, "--digest", digest, "--output", output)
 
 
@@ -268,7 +268,7 @@ def test_a_machine_outside_of_the_scope_is_told_and_not_refused(tmp_path: Path) 
         record["machine"]["flags"] = ["an-instruction-set-of-2040"]
 
     space = factories.workspace(tmp_path, config=config, change=unpinned)
-    run = canonical.file_digest(space.config), canonical.read_json(space.load_record)["digest"]
+    run = files.digest(space.config), canonical.read_json(space.load_record)["digest"]
     factories.write_run(space.runs[0], *run, config=config, change=unpinned)
     done = admit(certify(space.compare()).certificate, tmp_path / "admitted.json")
     assert done.returncode == 0
@@ -291,7 +291,7 @@ def test_a_certificate_that_does_not_hold_is_not_admitted(
 
 def test_a_certificate_without_a_completed_control_is_not_admitted(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
-    experiment = canonical.file_digest(space.config)
+    experiment = files.digest(space.config)
     dataset = canonical.read_json(space.load_record)["digest"]
     for position, folder in enumerate(space.runs):
         for file in sorted(folder.rglob("*"), reverse=True):

@@ -17,7 +17,7 @@ from samebits.config.compose import Composer
 from samebits.config.experiment import PARTS, Experiment, configure
 from samebits.config.overrides import Override
 from samebits.errors import SamebitsError
-from samebits.formats import bundle, canonical, merkle
+from samebits.formats import bundle, canonical, files, merkle
 from samebits.replay import plan
 from samebits.replay.allowlist import WHOLE, differences, may_set, units
 from samebits.replay.plan import MOST_BYTES
@@ -33,8 +33,8 @@ def of(config: Mapping[str, Any]) -> Experiment:
     return configure(config, CONF)
 
 
-def issued(config: Mapping[str, Any], *files: Path) -> Content:
-    """The certificate of an experiment that this checkout ran; ``files``: the user's modules."""
+def issued(config: Mapping[str, Any], *modules: Path) -> Content:
+    """The certificate of an experiment that this checkout ran; ``modules``: the user's modules."""
     experiment = of(config)
     made = certificates.reproducible()
     made["experiment"] = {
@@ -47,10 +47,10 @@ def issued(config: Mapping[str, Any], *files: Path) -> Content:
     lock = ENVS / f"{environment}.lock.txt"
     made["lock"] = {"name": f"envs/{lock.name}", "text": lock.read_text(encoding="utf-8")}
     control = made["records"]["runs"]["control"]
-    control["lock"] = canonical.file_digest(lock)
-    control["source"] = _source(files or (SCRIPTS / "samebits" / "models.py",))
+    control["lock"] = files.digest(lock)
+    control["source"] = _source(modules or (SCRIPTS / "samebits" / "models.py",))
     made["dependencies"] = [
-        {"name": f"envs/{path.name}", "sha256": canonical.file_digest(path)}
+        {"name": f"envs/{path.name}", "sha256": files.digest(path)}
         for path in (lock, ENVS / f"{environment}.linux-64.pin.txt", ENVS / "load.lock.txt")
     ]
     return {
@@ -63,13 +63,13 @@ def issued(config: Mapping[str, Any], *files: Path) -> Content:
     }
 
 
-def _source(files: tuple[Path, ...]) -> list[dict[str, str]]:
+def _source(modules: tuple[Path, ...]) -> list[dict[str, str]]:
     """As a run records the modules that it imported."""
     found = {}
-    for path in (*sources.imported(SCRIPTS / "train.py", SCRIPTS), *files):
+    for path in (*sources.imported(SCRIPTS / "train.py", SCRIPTS), *modules):
         inside = path.relative_to(SCRIPTS) if SCRIPTS in path.parents else Path(path.name)
         name = ".".join(inside.with_suffix("").parts).removesuffix(".__init__")
-        found["__main__" if name == "train" else name] = canonical.file_digest(path)
+        found["__main__" if name == "train" else name] = files.digest(path)
     return [{"module": name, "sha256": found[name]} for name in sorted(found)]
 
 
@@ -617,7 +617,7 @@ def test_another_lock_of_what_only_compares_is_a_note(tmp_path: Path, default: C
     certify = ENVS / "certify.lock.txt"
     made["report"]["dependencies"] += [
         {"name": "envs/compare.lock.txt", "sha256": "0" * 64},
-        {"name": "envs/certify.lock.txt", "sha256": canonical.file_digest(certify)},
+        {"name": "envs/certify.lock.txt", "sha256": files.digest(certify)},
     ]
     experiment = replayed(tmp_path, made)
     assert experiment.replay is not None

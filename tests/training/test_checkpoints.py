@@ -12,7 +12,7 @@ import pytest
 
 from pipeline import SCRIPTS
 from samebits.errors import SamebitsError
-from samebits.formats import arrays, canonical, merkle
+from samebits.formats import arrays, canonical, files, merkle
 from samebits.training import checkpoints
 from samebits.training import seeds as keyed
 from samebits.training.checkpoints import Store
@@ -195,7 +195,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
 def test_only_half_ones_of_this_name_are_removed(tmp_path: Path) -> None:
     for name in (".run.abcd_123", ".run-2.abcd_123", ".run.short", "run"):
         (tmp_path / name).mkdir()
-    canonical.remove_halves(tmp_path / "run")
+    files.remove_partial(tmp_path / "run")
     assert names(tmp_path) == [".run-2.abcd_123", ".run.short", "run"]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from samebits.errors import SamebitsError
+from samebits.formats import lockfile
 from samebits.training import environment_record
 
 
@@ -23,7 +24,7 @@ def lock(tmp_path: Path) -> Path:
 
 def test_names_versions_and_digests_are_read_from_a_lock(lock: Path) -> None:
     expected = {"some-package": ("1.2", "a" * 64), "other": ("3", "a" * 64)}
-    assert environment_record.locked(lock) == expected
+    assert lockfile.locked(lock) == expected
 
 
 def test_an_environment_as_locked_is_accepted_with_its_installers(lock: Path) -> None:

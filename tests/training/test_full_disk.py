@@ -97,7 +97,7 @@ import numpy as np
 from samebits import arrays, canonical, errors
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 def main():
-    with canonical.whole_folder({str(tmp_path / "weights")!r}) as folder:
+    with files.atomic_folder({str(tmp_path / "weights")!r}) as folder:
         arrays.save_arrays(folder, [("kernel", np.ones(4096))])
 errors.run(main)
 """

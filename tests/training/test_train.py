@@ -15,7 +15,7 @@ from pipeline import ROOT, SCRIPTS, Workspace, command, skip_without
 from samebits.certificate import evidence
 from samebits.config.experiment import configure
 from samebits.experiment import pins
-from samebits.formats import arrays, canonical, history
+from samebits.formats import arrays, canonical, files, history
 from samebits.training import fingerprint
 
 RECIPES = [
@@ -55,7 +55,7 @@ class Stage:
 
     def config(self, **changes: Any) -> dict[str, Any]:
         """The article's experiment on these images."""
-        data = {"option": "npz", "path": str(self.npz), "sha256": canonical.file_digest(self.npz)}
+        data = {"option": "npz", "path": str(self.npz), "sha256": files.digest(self.npz)}
         shape = {"shape": [28, 28], "classes": 10, "scale": 255.0}
         given = {"experiment": "article", "data": data | shape} | changes
         return configure(given, ROOT / "conf").config
@@ -185,7 +185,7 @@ def test_the_record_tells_settings_build_machine_and_packages(stage: Stage) -> N
     assert effective["hash seed"] == 0
     assert record["framework"]["wheel"]["sha256"]
     assert {"name": "numpy", "version": np.__version__} in record["packages"]
-    assert record["experiment"] == canonical.file_digest(stage.folder / "config.json")
+    assert record["experiment"] == files.digest(stage.folder / "config.json")
     assert record["digests"]["weights"] == arrays.check_arrays(output / "weights")
 
 

@@ -8,7 +8,6 @@ import sys
 
 from pipeline import ROOT, SCRIPTS
 from samebits.formats import lockfile
-from samebits.training.environment_record import normal
 
 IMPORTS = re.compile(r"^from samebits.*", re.MULTILINE)
 
@@ -19,7 +18,7 @@ def absent() -> list[str]:
     return [
         module
         for module, owners in importlib.metadata.packages_distributions().items()
-        if not driver & {normal(owner) for owner in owners}
+        if not driver & {lockfile.normal(owner) for owner in owners}
     ]
 
 

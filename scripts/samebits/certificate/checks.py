@@ -11,9 +11,8 @@ from typing import Any
 
 from samebits.certificate.evidence import Document, Evidence, RunEvidence
 from samebits.experiment import pins as pinning
-from samebits.formats import arrays, canonical, history, merkle, seal, states
+from samebits.formats import arrays, canonical, history, lockfile, merkle, seal, states
 from samebits.formats.arrays import ArrayEntry
-from samebits.training import environment_record
 
 ARTEFACTS = ("history", "weights", "optimizer", "trace")
 TITLES = {
@@ -136,7 +135,7 @@ def _ambiguous(evidence: Evidence) -> Iterator[str]:
 
 def ambiguous(record: Any) -> Iterator[str]:
     """What a record says twice: whoever looks it up by name sees one of the two alone."""
-    packages = [environment_record.normal(package["name"]) for package in record["packages"]]
+    packages = [lockfile.normal(package["name"]) for package in record["packages"]]
     settings = [setting["name"] for setting in record.get("settings", ())]
     for what, names in (("package", packages), ("setting", settings)):
         for name, count in sorted(Counter(names).items()):

@@ -19,8 +19,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 
 from samebits.errors import SamebitsError, all_problems, explain_os_error
-from samebits.formats import arrays, canonical, lockfile
-from samebits.training import environment_record
+from samebits.formats import arrays, canonical, files, lockfile
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 HISTORY = "history.json"
@@ -182,7 +181,7 @@ def run_of(name: str, record: Document, read: Callable[[str, str], Document]) ->
 def read_json(path: Path, name: str, definition: str) -> Document:
     """One JSON file, held against a definition of the schema."""
     try:
-        sha256 = canonical.file_digest(path)
+        sha256 = files.digest(path)
     except OSError as error:
         return Document(name, problem=f"{name}: {explain_os_error(_without_path(error))}")
     try:
@@ -229,10 +228,10 @@ def _packages(lock: lockfile.Lock, run: RunEvidence) -> str:
     if run.record.content is None:
         return ""
     found = {
-        environment_record.normal(package["name"]): package["version"]
+        lockfile.normal(package["name"]): package["version"]
         for package in run.record.content["packages"]
     }
-    return "; ".join(environment_record.mismatches(lock, found))
+    return "; ".join(lockfile.mismatches(lock, found))
 
 
 _FORMATS = FormatChecker(["uuid"])

@@ -14,7 +14,6 @@ from samebits.certificate.report import Source
 from samebits.certificate.signatories import NOT_REPRODUCED, REPRODUCED
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, lockfile, seal
-from samebits.training import environment_record
 
 FORMAT = "samebits-replay-1"
 # What a CPU must offer for oneDNN's caps (oneDNN, "CPU Dispatcher Control"), as Linux names it.
@@ -124,8 +123,8 @@ def _settings(record: Record) -> Iterator[str]:
 
 def _packages(report: Report, record: Record) -> Iterator[str]:
     lock = lockfile.parse(report["lock"]["text"], report["lock"]["name"])
-    found = {environment_record.normal(p["name"]): p["version"] for p in record["packages"]}
-    yield from environment_record.mismatches(lock, found)
+    found = {lockfile.normal(p["name"]): p["version"] for p in record["packages"]}
+    yield from lockfile.mismatches(lock, found)
 
 
 # --- whether the machine is one that the certificate speaks of ---------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 from samebits import atlas, atlas_table
 from samebits.comparison import suspected
 from samebits.comparison.divergence import Parting
-from samebits.formats import canonical
+from samebits.formats import files
 
 Record = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ class Atlas:
 
 def read_atlas(path: Path) -> Atlas:
     """Raises SamebitsError when the file is no atlas."""
-    return Atlas(atlas.read(path), canonical.file_digest(path))
+    return Atlas(atlas.read(path), files.digest(path))
 
 
 def is_elsewhere(control: Record, record: Record) -> bool:

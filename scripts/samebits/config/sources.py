@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from samebits.formats import canonical
+from samebits.formats.files import digest
 
 _ROOT = Path(__file__).resolve().parents[3]
 
@@ -33,7 +34,7 @@ def listed(scripts: Iterable[Path]) -> tuple[str, dict[str, str]]:
     One file stands for dozens: what Snakemake needs for a job grows with the number of its inputs.
     """
     paths = {path for script in scripts for path in files(script)}
-    named = {os.path.relpath(path, _ROOT): canonical.file_digest(Path(path)) for path in paths}
+    named = {os.path.relpath(path, _ROOT): digest(Path(path)) for path in paths}
     return canonical.digest(named)[:12], named
 
 

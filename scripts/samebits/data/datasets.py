@@ -14,7 +14,7 @@ import numpy as np
 from samebits.data import sources
 from samebits.data.sources import Refusal
 from samebits.errors import SamebitsError, all_problems
-from samebits.formats import canonical
+from samebits.formats import files
 
 UNPACKED = "unpacked"  # the name of files that go again
 _BLOCK = 1 << 20  # bytes of a file that are unpacked at a time
@@ -54,7 +54,7 @@ def _published(config: Mapping[str, Any], say: Callable[[str], None]) -> Dataset
 
 def _npz(config: Mapping[str, Any], scratch: Path) -> Dataset:
     path = Path(config["path"])
-    got = canonical.file_digest(path)
+    got = files.digest(path)
     if got != config["sha256"]:
         raise SamebitsError(
             f"{path}: expected SHA-256 {config['sha256']} (data.sha256), got {got}; "
@@ -79,9 +79,9 @@ def _unpacked(path: Path, name: str, scratch: Path) -> np.ndarray:
 
     The file has no name any more when this returns, and goes with the array.
     """
-    canonical.remove_halves(scratch / UNPACKED)
+    files.remove_partial(scratch / UNPACKED)
     with tempfile.NamedTemporaryFile(dir=scratch, prefix=f".{UNPACKED}.") as file:
-        with canonical.naming(scratch), zipfile.ZipFile(path) as archive:
+        with files.naming(scratch), zipfile.ZipFile(path) as archive:
             member = name if name in archive.namelist() else f"{name}.npy"
             with archive.open(member) as source:
                 shutil.copyfileobj(source, file, _BLOCK)

@@ -19,7 +19,7 @@ from typing import Any
 
 from samebits.environments import interpreters, uv
 from samebits.errors import SamebitsError
-from samebits.formats import canonical, lockfile
+from samebits.formats import canonical, files, lockfile
 from samebits.formats.lockfile import Lock
 
 RECORD = "environment.json"
@@ -44,7 +44,7 @@ def build(folder: Path, lock_path: Path, tool: Path) -> bool:
             return False
         _check_place(folder)
         _discard(folder)
-        with canonical.whole_folder(folder) as beside:
+        with files.atomic_folder(folder) as beside:
             record = _fill(beside, lock, lock_path, _Uv(tool, held))
             canonical.write_json(beside / RECORD, record)
     return True
@@ -70,7 +70,7 @@ def is_whole(folder: Path, lock_path: Path) -> bool:
     return bool(
         isinstance(content, dict)
         and content.get("format") == FORMAT
-        and content.get("lock") == canonical.file_digest(lock_path)
+        and content.get("lock") == files.digest(lock_path)
         and _runs(folder / "bin" / "python")
     )
 
@@ -132,7 +132,7 @@ def _fill(folder: Path, lock: Lock, lock_path: Path, tool: _Uv) -> dict[str, Any
         tool("pip", "check", "--python", str(interpreter), hint="resolve again: make locks")
     return {
         "format": FORMAT,
-        "lock": canonical.file_digest(lock_path),
+        "lock": files.digest(lock_path),
         "python": {"version": base.version, "implementation": base.implementation},
         "uv": tool("--version").strip(),
         "packages": [asdict(p) for p in sorted(lock.packages, key=lambda p: p.name)],

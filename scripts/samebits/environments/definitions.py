@@ -6,9 +6,9 @@ from pathlib import Path
 import yaml
 
 from samebits.errors import SamebitsError
+from samebits.formats.lockfile import PINS
 
 SUFFIX = ".yaml"
-PINS = ".linux-64.pin.txt"
 _PYTHON = re.compile(r"python=(\d+\.\d+\.\d+)$")  # conda's form; a space before = is a trap
 _PINNED = re.compile(r"^\S+/python-(\d+\.\d+\.\d+)-\S+#[0-9a-f]{64}$", re.MULTILINE)
 

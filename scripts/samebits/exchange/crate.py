@@ -19,7 +19,7 @@ from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
 from samebits.errors import SamebitsError, all_problems
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 
 _PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
@@ -121,7 +121,7 @@ def _workflow(crate: ROCrate, folder: Path, report: Mapping[str, Any]) -> Entity
         "name": SNAKEFILE,
         "description": words + ".",
         "encodingFormat": "text/plain",
-        "sha256": canonical.file_digest(folder / WORKFLOW),
+        "sha256": files.digest(folder / WORKFLOW),
         "contentSize": str((folder / WORKFLOW).stat().st_size),
     }
     properties |= {"version": commit} if commit is not None and dirty is False else {}
@@ -232,7 +232,7 @@ def _file(crate: ROCrate, folder: Path, path: Path, description: str) -> Entity:
     properties = {
         "name": name,
         "description": description,
-        "sha256": canonical.file_digest(path),
+        "sha256": files.digest(path),
         "contentSize": str(path.stat().st_size),
     }
     properties |= {"encodingFormat": form} if form else {}
@@ -257,7 +257,7 @@ def refuse_changed(report: Mapping[str, Any], folder: Path) -> None:
     problems = []
     for name, digest in _present(report).items():
         path = folder / name
-        found = canonical.file_digest(path) if path.is_file() else "no such file"
+        found = files.digest(path) if path.is_file() else "no such file"
         if found != digest:
             problems.append(f"{path}: expected sha256 {digest}, got {found}")
     if problems:

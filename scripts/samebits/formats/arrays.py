@@ -32,7 +32,7 @@ from typing import Any, BinaryIO, Callable, Iterator, Sequence, Tuple
 import numpy as np
 
 from samebits.errors import SamebitsError, explain_os_error
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 
 INDEX = "index.json"
 FORMAT = "samebits-arrays-1"
@@ -332,7 +332,7 @@ def _write(path: Path, array: np.ndarray) -> None:
     """
     little = array.dtype.newbyteorder("<").str
     header = {"descr": little, "fortran_order": False, "shape": array.shape}
-    with canonical.naming(path), open(str(path), "wb") as file:
+    with files.naming(path), open(str(path), "wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for block in _blocks(array):
             file.write(block)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from samebits.errors import SamebitsError, all_problems
-from samebits.formats import canonical
+from samebits.formats import files
 
 MAGIC = b"PK\x03\x04"  # of a header before data, with which every bundle begins
 
@@ -159,25 +159,25 @@ def _directory(entries: Sequence[_Entry], start: int) -> bytes:
 # --- writing -------------------------------------------------------------------------------
 
 
-def write(output: Path, files: Mapping[str, Path]) -> None:
+def write(output: Path, members: Mapping[str, Path]) -> None:
     """Write files under their names as one bundle, whole or not at all.
 
     Raises BundleError with every name that is not fit and every file that is not there.
     """
-    refuse(f"{output}: expected files that fit into a bundle, got", _unwritable(files))
-    with canonical.whole_file(output) as file:
-        entries = [_append(file, name, files[name]) for name in sorted(files)]
+    refuse(f"{output}: expected files that fit into a bundle, got", _unwritable(members))
+    with files.atomic_file(output) as file:
+        entries = [_append(file, name, members[name]) for name in sorted(members)]
         directory = _directory(entries, file.tell())
         if len(directory) > _LARGEST_DIRECTORY:
             raise BundleError(f"{output}: expected some 100,000 files at most, got {len(entries)}")
         file.write(directory)
 
 
-def _unwritable(files: Mapping[str, Path]) -> Iterator[str]:
-    if not files:
+def _unwritable(members: Mapping[str, Path]) -> Iterator[str]:
+    if not members:
         yield "no file at all"
-    yield from name_problems(files)
-    for name, path in files.items():
+    yield from name_problems(members)
+    for name, path in members.items():
         if not path.is_file():
             yield f"{quoted(name)}: {path} is not there, or is not a file"
 

@@ -1,4 +1,4 @@
-"""One canonical JSON for everything that is digested, and files that are whole or absent.
+"""Canonical JSON: one spelling of a document, so that its digest says whether it changed.
 
 The canonical form is UTF-8, keys sorted by code point, no insignificant white space, floats as
 Python's shortest repr, no NaN or Infinity, one line feed at the end. The line feed is part of
@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Iterator
+from typing import Any
 
 from samebits.errors import SamebitsError
+from samebits.formats import files
 
 
 def dumps(value: Any) -> bytes:
@@ -31,15 +28,6 @@ def dumps(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """SHA-256 (hex) of the canonical bytes."""
     return hashlib.sha256(dumps(value)).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes, read in blocks of 1 MiB."""
-    sha = hashlib.sha256()
-    with open(str(path), "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            sha.update(block)
-    return sha.hexdigest()
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -89,106 +77,15 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(str(folder), os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Name the file in an OSError that does not: a full disk is met in a write, not in an open."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file filled beside, synced and renamed to ``path`` in the end; else nothing stays."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix="." + path.name + ".", dir=str(path.parent))
-    try:
-        with naming(path), os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(beside, 0o666 & ~_umask())
-        os.replace(beside, str(path))
-    except BaseException:
-        os.unlink(beside)
-        raise
-    _sync_folder(path.parent)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    with whole_file(path) as file:
-        file.write(data)
-
-
-def _umask() -> int:
-    """The process's umask; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def write_json(path: Path, value: Any) -> str:
     """Write the canonical bytes of ``value``; returns their digest."""
     data = dumps(value)
-    write_bytes(path, data)
+    files.write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
 def write_json_if_changed(path: Path, value: Any) -> None:
     """Write only when the bytes differ, so that nothing downstream looks out of date."""
     data = dumps(value)
-    if not has_bytes(path, data):
-        write_bytes(path, data)
-
-
-_RANDOM = "?" * 8  # what tempfile puts at the end of a name
-
-
-def remove_halves(path: Path) -> None:
-    """Remove what a killed process left of ``path``, whose name may be a pattern.
-
-    Only where no other process may be writing it.
-    """
-    for half in Path(path).parent.glob("." + Path(path).name + "." + _RANDOM):
-        if half.is_dir():
-            shutil.rmtree(str(half))
-        else:
-            half.unlink()
-
-
-def has_bytes(path: Path, data: bytes) -> bool:
-    """Whether a file is there and holds exactly this."""
-    return Path(path).is_file() and Path(path).read_bytes() == data
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder filled beside and renamed to ``path`` at the end; on an error nothing stays.
-
-    What stood at ``path`` before is replaced.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix="." + path.name + ".", dir=str(path.parent)))
-    try:
-        yield beside
-        beside.chmod(0o777 & ~_umask())
-        if path.exists():
-            shutil.rmtree(str(path))
-        os.rename(str(beside), str(path))
-    except BaseException:
-        shutil.rmtree(str(beside), ignore_errors=True)
-        raise
-    _sync_folder(path.parent)
+    if not files.equals(path, data):
+        files.write_bytes(path, data)

@@ -18,11 +18,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Match, Pattern
+from typing import Iterator, Mapping, Match, Pattern
 
 from samebits.errors import SamebitsError, all_problems
 
 SUFFIX = ".lock.txt"
+PINS = ".linux-64.pin.txt"  # ends the name of the file that pins conda's packages
+# What a conda prefix has beside the lock: they install packages and are not imported.
+_INSTALLERS = ("pip", "setuptools", "wheel", "packaging")
 
 _TITLE = re.compile(r"# Locked for CPython (\d+\.\d+) on Linux x86_64 by scripts/lock\.py")
 _SOURCE = re.compile(r"# from: (\S+) sha256:([0-9a-f]{64})$")
@@ -122,3 +125,34 @@ def _problems(lines: list[str], where: str) -> Iterator[str]:
 def read(path: Path) -> Lock:
     """The lock in a file. Raises SamebitsError when it is not one."""
     return parse(Path(path).read_text(encoding="utf-8"), str(path))
+
+
+def normal(name: str) -> str:
+    """A distribution's name in the normal form of PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked(lock: Path) -> dict[str, tuple[str, str]]:
+    """Distribution name -> (version, SHA-256 of its file), of a lock file."""
+    return {p.name: (p.version, p.sha256) for p in read(lock).packages}
+
+
+def mismatches(lock: Lock, found: Mapping[str, str]) -> list[str]:
+    """Every package that is not as the lock says, in words, sorted."""
+    expected = {p.name: p.version for p in lock.packages}
+    problems = [
+        "{}: expected {}, got {}".format(name, version, found.get(name, "none"))
+        for name, version in expected.items()
+        if found.get(name) != version
+    ]
+    problems += [
+        f"{name}: expected none, got {version}"
+        for name, version in found.items()
+        if name not in expected and name not in _INSTALLERS
+    ]
+    return sorted(problems)
+
+
+def packages_json(found: Mapping[str, str]) -> list[dict[str, str]]:
+    """Packages as records list them: sorted by name."""
+    return [{"name": name, "version": found[name]} for name in sorted(found)]

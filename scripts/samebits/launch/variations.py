@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Mapping, NamedTuple
 
+from samebits.formats import files
 from samebits.launch import disorderfs, faketime, kill, links, namespaces
 from samebits.training import surroundings
 
@@ -112,7 +113,7 @@ def _folder(start: Start, _: str) -> str:
 
 
 def _umask(start: Start, _: str) -> str:
-    other = 0o022 if surroundings.umask() == 0o027 else 0o027
+    other = 0o022 if files.umask() == 0o027 else 0o027
     start.in_child.append(lambda: os.umask(other))
     return f"{other:03o}"
 

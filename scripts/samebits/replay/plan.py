@@ -18,10 +18,9 @@ from samebits.certificate import evidence
 from samebits.config import sources
 from samebits.config.model_lookup import BUILT_IN
 from samebits.config.overrides import OPTION, Override
-from samebits.environments.definitions import PINS
 from samebits.errors import SamebitsError
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, lockfile
+from samebits.formats import canonical, files, lockfile
 from samebits.replay import allowlist
 from samebits.replay import states as kept
 from samebits.replay.allowlist import ABSENT, differences, shown
@@ -273,7 +272,7 @@ def _code_problems(report: Report, local: Local) -> Iterator[str]:
     roots = (BUILT_IN, Path(local.source_path))
     named = {(m["module"], m["sha256"]) for m in report["records"]["runs"][CONTROL]["source"]}
     here = {module: _file(module, roots) for module in {module for module, _ in named}}
-    digests = {path: canonical.file_digest(path) for path in here.values() if path}
+    digests = {path: files.digest(path) for path in here.values() if path}
     for module, sha256 in named:
         path = here[module]
         if path is None:
@@ -333,7 +332,7 @@ def _determining(environment: str) -> tuple[str, ...]:
     to the digest of the data set.
     """
     train = f"envs/{environment}"
-    return (f"{train}{lockfile.SUFFIX}", f"{train}{PINS}", f"envs/load{lockfile.SUFFIX}")
+    return (f"{train}{lockfile.SUFFIX}", f"{train}{lockfile.PINS}", f"envs/load{lockfile.SUFFIX}")
 
 
 def _lock_problems(report: Report, checkout: Path, environment: str) -> Iterator[str]:
@@ -361,7 +360,7 @@ def _named_files(report: Report) -> dict[str, set[str]]:
 
 
 def _digest(path: Path) -> str | None:
-    return canonical.file_digest(path) if path.is_file() else None
+    return files.digest(path) if path.is_file() else None
 
 
 def _notes(report: Report, checkout: Path, environment: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from samebits.errors import SamebitsError
 from samebits.experiment.signing_variables import LOCATION, NONE, PASSPHRASE
-from samebits.formats import canonical
+from samebits.formats import files
 
 _OWN, _PUBLIC = "key.pem", "key.pub"
 _BEGIN = "-----BEGIN "
@@ -224,5 +224,5 @@ def _make(path: Path) -> Signer:
     finally:
         beside.unlink()
     made = _signer(key, is_new=True)
-    canonical.write_bytes(path.with_name(_PUBLIC), made.public.pem())
+    files.write_bytes(path.with_name(_PUBLIC), made.public.pem())
     return made

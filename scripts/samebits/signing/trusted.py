@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from samebits.errors import SamebitsError, all_problems
-from samebits.formats import canonical
+from samebits.formats import files
 from samebits.signing import keys
 from samebits.signing.keys import PublicKey
 
@@ -68,7 +68,7 @@ def add(path: Path, name: str, key: PublicKey) -> None:
         before = path.read_bytes() if path.exists() else b""
         if before and not before.endswith(b"\n"):
             before += b"\n"
-        canonical.write_bytes(path, before + Trusted(name, key).line().encode("utf-8"))
+        files.write_bytes(path, before + Trusted(name, key).line().encode("utf-8"))
 
 
 def name_of(keyid: str, trusted: Iterable[Trusted]) -> str | None:

@@ -24,7 +24,7 @@ from typing import Any, Iterator, Mapping, Sequence, Tuple
 import numpy as np
 
 from samebits.errors import SamebitsError, explain_os_error
-from samebits.formats import arrays, canonical, history, merkle
+from samebits.formats import arrays, canonical, files, history, merkle
 from samebits.formats.states import EPOCH, name
 from samebits.text import say
 
@@ -90,7 +90,7 @@ class Store:
 
     def _found(self) -> list[Checkpoint]:
         """The longest unbroken chain whose last state is whole."""
-        canonical.remove_halves(self._folder / "*")
+        files.remove_partial(self._folder / "*")
         chain: list[Checkpoint] = []
         for position, number in enumerate(numbers(self._folder)):
             try:
@@ -169,7 +169,7 @@ class Store:
         }
         folder = self._folder / name(epoch)
         try:
-            with canonical.whole_folder(folder) as half:
+            with files.atomic_folder(folder) as half:
                 record["digests"] = {
                     "state": arrays.save_arrays(half / _STATE, state),
                     "trace": arrays.save_arrays(half / _TRACE, trace),

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import platform
-import re
 import sys
 from pathlib import Path
 from typing import Any, Mapping
 
 from samebits.errors import SamebitsError, all_problems
-from samebits.formats import canonical, lockfile
+from samebits.formats import files, lockfile
 
 if sys.version_info >= (3, 8):
     import importlib.metadata as metadata
 else:
     import importlib_metadata as metadata  # in the locks of the Python 3.7 environments
-
-# What a conda prefix has beside the lock: they install packages and are not imported.
-_INSTALLERS = ("pip", "setuptools", "wheel", "packaging")
-
-
-def normal(name: str) -> str:
-    """A distribution's name in the normal form of PEP 503."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def installed() -> dict[str, str]:
@@ -31,34 +22,13 @@ def installed() -> dict[str, str]:
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
         if name:
-            found.setdefault(normal(name), distribution.version)
+            found.setdefault(lockfile.normal(name), distribution.version)
     return found
-
-
-def locked(lock: Path) -> dict[str, tuple[str, str]]:
-    """Distribution name -> (version, SHA-256 of its file), of a lock file."""
-    return {p.name: (p.version, p.sha256) for p in lockfile.read(lock).packages}
-
-
-def mismatches(lock: lockfile.Lock, found: Mapping[str, str]) -> list[str]:
-    """Every package that is not as the lock says, in words, sorted."""
-    expected = {p.name: p.version for p in lock.packages}
-    problems = [
-        "{}: expected {}, got {}".format(name, version, found.get(name, "none"))
-        for name, version in expected.items()
-        if found.get(name) != version
-    ]
-    problems += [
-        f"{name}: expected none, got {version}"
-        for name, version in found.items()
-        if name not in expected and name not in _INSTALLERS
-    ]
-    return sorted(problems)
 
 
 def check_lock(lock: Path, found: Mapping[str, str]) -> None:
     """Raise SamebitsError that lists every package that is not as the lock says."""
-    problems = mismatches(lockfile.read(lock), found)
+    problems = lockfile.mismatches(lockfile.read(lock), found)
     if problems:
         raise SamebitsError(
             f"{lock}: this environment is not what the lock says\n{all_problems(problems)}\n"
@@ -76,11 +46,6 @@ def record(lock: Path) -> dict[str, Any]:
             "implementation": platform.python_implementation(),
             "compiler": platform.python_compiler(),
         },
-        "packages": packages_json(found),
-        "lock": canonical.file_digest(lock),
+        "packages": lockfile.packages_json(found),
+        "lock": files.digest(lock),
     }
-
-
-def packages_json(found: Mapping[str, str]) -> list[dict[str, str]]:
-    """Packages as records list them: sorted by name."""
-    return [{"name": name, "version": found[name]} for name in sorted(found)]

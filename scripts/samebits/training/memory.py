@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from samebits.formats import canonical
+from samebits.formats import files
 
 _ROWS = 4096  # scaled at a time: the float64 of NumPy's division needs 8 bytes per value
 _BLOCK = 1 << 24  # bytes of float64 at a time, where rows are large
@@ -65,7 +65,7 @@ def _empty(shape: tuple[int, ...], folder: Path) -> np.ndarray:
     size = 4 * int(np.prod(shape, dtype=np.int64))
     if size <= IN_MEMORY:
         return np.empty(shape, np.float32)
-    with canonical.naming(folder), tempfile.TemporaryFile(dir=str(folder)) as file:
+    with files.naming(folder), tempfile.TemporaryFile(dir=str(folder)) as file:
         os.posix_fallocate(file.fileno(), 0, size)  # writing to a full disk would end the process
         mapped: Any = file  # its own wrapper, which NumPy's types do not know
         return np.memmap(mapped, np.float32, "r+", shape=shape)

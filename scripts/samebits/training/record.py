@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 from typing import Any, Mapping
 
-from samebits.formats import arrays, canonical
+from samebits.formats import arrays, canonical, files, lockfile
 from samebits.launch import variations
 from samebits.training import environment_record, machine, surroundings
 
@@ -57,7 +57,7 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         failure=None,
         process={"id": str(uuid.uuid4()), "pid": os.getpid()},
         machine=machine.record(),
-        experiment=canonical.file_digest(options.config),
+        experiment=files.digest(options.config),
         config=canonical.read_json(options.config),
         dataset=arrays.check_arrays(options.data),
         variations=variations.of_environment(os.environ),
@@ -80,7 +80,7 @@ def could_not_vary(record: Mapping[str, Any]) -> bool:
 
 def framework(tf: Any, lock: Path) -> dict[str, Any]:
     """The TensorFlow build, by version, compiler and the digest of its wheel."""
-    wheels = environment_record.locked(lock)
+    wheels = lockfile.locked(lock)
     name = next(n for n in ("tensorflow-cpu", "tensorflow") if n in wheels)
     build = tf.sysconfig.get_build_info() if hasattr(tf.sysconfig, "get_build_info") else {}
     return {

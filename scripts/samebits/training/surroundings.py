@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Mapping
 
+from samebits.formats import files
 from samebits.launch import namespaces
 from samebits.training import cpuid
 
@@ -31,7 +32,7 @@ def observe(source_path: Path) -> dict[str, Any]:
         "locale": locale(started_with),
         "home": digest(os.path.expanduser("~")),
         "folder": digest(os.getcwd()),
-        "umask": f"{umask():03o}",
+        "umask": f"{files.umask():03o}",
         "variables": len(started_with),
         "host_name": digest(os.uname().nodename),
         "aslr": "on" if namespaces.randomised() else "off",
@@ -82,13 +83,6 @@ def locale(environ: Mapping[str, str]) -> str:
     if len(set(found.values())) == 1:
         return found[_CATEGORIES[0]]
     return ", ".join("{}={}".format(*item) for item in found.items())
-
-
-def umask() -> int:
-    """The process's umask; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _clock() -> str:

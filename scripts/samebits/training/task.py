@@ -20,7 +20,7 @@ from typing import Any, List, Mapping, Tuple
 import numpy as np
 
 from samebits.errors import SamebitsError
-from samebits.formats import canonical
+from samebits.formats import files
 from samebits.text import say
 from samebits.training import interrupts
 
@@ -246,7 +246,7 @@ def source_files(source_path: Path) -> list[dict[str, str]]:
         file = getattr(module, "__file__", None)
         path = _as_named(file) if file else None
         if path and _is_below(path, roots) and not _is_below(path, [Path(sys.prefix)]):
-            found[name] = canonical.file_digest(path)
+            found[name] = files.digest(path)
     return [{"module": name, "sha256": found[name]} for name in sorted(found)]
 
 

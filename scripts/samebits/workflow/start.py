@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from samebits.errors import SamebitsError
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 
 _LOCKS = Path(".snakemake/locks")  # in the folder that Snakemake works in
 _UNLOCK = "--unlock"
 
 
-def write(files: Mapping[str, Any]) -> None:
+def write(contents: Mapping[str, Any]) -> None:
     """Write what differs. Raises SamebitsError when another start works with such a file.
 
     Only what differs is written: a change re-runs what depends on it and nothing else.
@@ -28,9 +28,9 @@ def write(files: Mapping[str, Any]) -> None:
     if _UNLOCK in sys.argv:
         return
     held = set(_held())
-    for path, content in files.items():
+    for path, content in contents.items():
         data = canonical.dumps(content)
-        if canonical.has_bytes(Path(path), data):
+        if files.equals(Path(path), data):
             continue
         if path in held:
             raise SamebitsError(
@@ -38,12 +38,12 @@ def write(files: Mapping[str, Any]) -> None:
                 f"config; wait for it or give this one a name of its own (name=NAME). If none is "
                 f"running: snakemake {_UNLOCK}"
             )
-        canonical.write_bytes(Path(path), data)
+        files.write_bytes(Path(path), data)
 
 
-def write_locked(files: Mapping[str, Any]) -> None:
+def write_locked(contents: Mapping[str, Any]) -> None:
     """Write what differs, when Snakemake has the lock and nobody else may write."""
-    for path, content in files.items():
+    for path, content in contents.items():
         canonical.write_json_if_changed(Path(path), content)
 
 
