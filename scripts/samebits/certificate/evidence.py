@@ -1,20 +1,25 @@
-"""The files that a certificate rests on: read once, with their digest and what is wrong with them.
+"""The evidence of a certificate: read from files, carried in the report, graded from there.
 
-A file that is missing, is not JSON or is not what its format says does not stop the reading: it
-becomes a document with a problem, and the certificate says so. Of arrays an index is read, and the
-elements are digested again.
+INPUTS      ``read``: the files that the stages wrote; ``from_report``: a report that carries them
+OUTPUTS     ``Carried``, what a report carries; ``Evidence``, what is graded
+GUARANTEES  there is one way from files to a verdict: certify reads files into the carried form and
+            grades that form, verify takes the carried form out of a report and grades it again;
+            digests of what is carried are always taken again from what is carried
+
+A file that is missing, is not JSON or breaks its format does not stop the reading: it becomes a
+document with a problem, and the certificate says so.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from jsonschema import Draft202012Validator, FormatChecker
 
@@ -23,6 +28,21 @@ from samebits.formats import arrays, canonical, files, lockfile
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 HISTORY = "history.json"
+_CONFIG, _LOAD = "config.json", "load/record.json"
+_TRAIN, _RECORD, _COMPARE = "train/", "/record.json", "compare/"
+_DEFINITIONS = {  # of the schema, by file
+    _CONFIG: "config",
+    _LOAD: "loadRecord",
+    "record.json": "trainRecord",
+    HISTORY: "history",
+}
+_RESULTS = {  # of a completed run, in the order in which a certificate lists them
+    "history": HISTORY,
+    "weights": "weights/index.json",
+    "optimizer": "optimizer/index.json",
+    "trace": "trace/index.json",
+    "canary": "canary/index.json",
+}
 MOST_ERRORS = 100
 _LONGEST = 300  # characters of what is quoted
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # how a certificate writes a moment: UTC, to the second
@@ -40,7 +60,7 @@ class Document:
 
 @dataclass(frozen=True)
 class RunEvidence:
-    """What one training run left. History and indices are None where the run has none."""
+    """What one training run left. Results are None where the run has none."""
 
     name: str
     record: Document
@@ -104,7 +124,141 @@ class Evidence:
 
 def comparison_name(name: str) -> str:
     """What a certificate calls the file of a comparison."""
-    return f"compare/{name}.json"
+    return f"{_COMPARE}{name}.json"
+
+
+# --- the carried form ------------------------------------------------------------------------
+
+
+class FileEntry(TypedDict):
+    """One file that a report rests on. A file with a problem is not carried."""
+
+    name: str
+    sha256: str | None
+    problem: str | None
+
+
+class Carried(TypedDict):
+    """The contents of all readable files, as a report carries them, and the list of all files."""
+
+    evidence: list[FileEntry]
+    config: Any  # None: not readable; so are the records
+    comparisons: list[Any]
+    records: dict[str, Any]  # "load": a record; "runs": records by run
+    histories: dict[str, Any]  # by run
+    indices: dict[str, Any]  # by file name
+    lock: dict[str, Any]  # "name" and "text"
+
+
+def from_report(report: Mapping[str, Any]) -> Carried:
+    """What a report carries. The report must be valid by the schema."""
+    return {
+        "evidence": report["evidence"],
+        "config": report["experiment"]["config"],
+        "comparisons": report["comparisons"],
+        "records": report["records"],
+        "histories": report["histories"],
+        "indices": report["indices"],
+        "lock": report["lock"],
+    }
+
+
+def carry(evidence: Evidence) -> Carried:
+    """The carried form of evidence: no more than what is graded."""
+    histories = {run.name: run.history for run in evidence.runs}
+    indices = [index for run in evidence.runs for index in run.indices]
+    lock = evidence.lock.document
+    return {
+        "evidence": [
+            {"name": d.name, "sha256": d.sha256, "problem": d.problem} for d in evidence.documents
+        ],
+        "config": evidence.config.content,
+        "comparisons": [c.content for c in evidence.comparisons if c.content is not None],
+        "records": {
+            "load": evidence.load.content,
+            "runs": {run.name: run.record.content for run in evidence.runs},
+        },
+        "histories": {
+            name: history.content
+            for name, history in histories.items()
+            if history is not None and history.content is not None
+        },
+        "indices": {index.name: index.content for index in indices if index.content is not None},
+        "lock": {"name": lock.name, "text": lock.content},
+    }
+
+
+def from_carried(carried: Carried) -> Evidence:
+    """The evidence to grade. A file that is listed and not carried is a problem like any other."""
+    problems = {d["name"]: d for d in carried["evidence"] if d["problem"] is not None}
+    contents = _contents(carried)
+
+    def document(name: str) -> Document:
+        if name in problems:
+            return Document(name, problems[name]["sha256"], problem=problems[name]["problem"])
+        if contents.get(name) is None:
+            return Document(name, problem=f"{name} is not carried")
+        return Document(name, _digest(contents[name]), contents[name])
+
+    names = [d["name"] for d in carried["evidence"]]
+    runs = [n.split("/")[1] for n in names if n.startswith(_TRAIN) and n.endswith(_RECORD)]
+    compared = [name for name in names if name.startswith(_COMPARE)]
+    return _assembled(carried["lock"]["name"], runs, compared, document)
+
+
+def _assembled(
+    lock: str, runs: Sequence[str], comparisons: Sequence[str], document: Callable[[str], Document]
+) -> Evidence:
+    """All evidence of these runs and comparisons. ``document``: a file by its name."""
+    made = tuple(_run(name, document) for name in runs)
+    return Evidence(
+        config=document(_CONFIG),
+        load=document(_LOAD),
+        comparisons=tuple(map(document, comparisons)),
+        runs=made,
+        lock=_lock(document(lock), made),
+    )
+
+
+def _contents(carried: Carried) -> dict[str, Any]:
+    """What is carried, by the names of the files."""
+    readable = [d["name"] for d in carried["evidence"] if d["problem"] is None]
+    compared = [name for name in readable if name.startswith(_COMPARE)]
+    runs = carried["records"]["runs"]
+    return {
+        _CONFIG: carried["config"],
+        _LOAD: carried["records"]["load"],
+        carried["lock"]["name"]: carried["lock"]["text"],
+        **{f"{_TRAIN}{name}{_RECORD}": record for name, record in runs.items()},
+        **{f"{_TRAIN}{name}/{HISTORY}": h for name, h in carried["histories"].items()},
+        **carried["indices"],
+        **dict(zip(compared, carried["comparisons"], strict=False)),  # too few: not carried
+    }
+
+
+def _digest(content: Any) -> str:
+    if isinstance(content, str):  # a lock
+        return hashlib.sha256(content.encode("utf-8")).hexdigest()
+    return canonical.digest(content)
+
+
+def _run(name: str, document: Callable[[str], Document]) -> RunEvidence:
+    """A run by its record, which says what else there is."""
+    record = document(f"{_TRAIN}{name}{_RECORD}")
+    files = _results(record.content)
+    made = {part: document(f"{_TRAIN}{name}/{file}") for part, file in files.items()}
+    return RunEvidence(name, record, **(dict.fromkeys(_RESULTS) | made))
+
+
+def _results(record: Any) -> dict[str, str]:
+    """The files that a run with this record left beside it, by what they are."""
+    if record is None or record["status"] != "completed":
+        return {}
+    canary = (record["canary"] or {}).get("digest") is not None
+    return {part: file for part, file in _RESULTS.items() if part != "canary" or canary}
+
+
+# --- reading files ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -118,36 +272,29 @@ class Paths:
     comparisons: Sequence[Path]
 
 
-def read(paths: Paths) -> Evidence:
+def read(paths: Paths) -> Carried:
     """Read all evidence. Raises SamebitsError only when two runs have folders of one name."""
-    names = [folder.name for folder in paths.runs]
-    if len(set(names)) != len(names):
+    folders = {folder.name: folder for folder in paths.runs}
+    if len(folders) != len(paths.runs):
+        names = ", ".join(sorted(folder.name for folder in paths.runs))
         raise SamebitsError(
-            f"expected runs in folders of different names, got {', '.join(sorted(names))}; "
-            "give each run once"
+            f"expected runs in folders of different names, got {names}; give each run once"
         )
-    runs = tuple(_read_run(folder) for folder in paths.runs)
-    document = _read_text(paths.lock, f"envs/{paths.lock.name}")
-    return Evidence(
-        config=read_json(paths.config, "config.json", "config"),
-        load=read_json(paths.load_record, "load/record.json", "loadRecord"),
-        comparisons=tuple(
-            read_json(path, comparison_name(path.stem), "comparison") for path in paths.comparisons
-        ),
-        runs=runs,
-        lock=lock_of(document, runs),
-    )
+    lock = f"envs/{paths.lock.name}"
+    comparisons = {comparison_name(path.stem): path for path in paths.comparisons}
+    compared = [comparison_name(path.stem) for path in paths.comparisons]
+    given = {_CONFIG: paths.config, _LOAD: paths.load_record, **comparisons}
 
+    def document(name: str) -> Document:
+        if name == lock:
+            return _read_text(paths.lock, name)
+        if name in given:
+            return read_json(given[name], name, _DEFINITIONS.get(name, "comparison"))
+        _, run, file = name.split("/", 2)
+        found = read_json(folders[run] / file, name, _DEFINITIONS.get(file, "arrayIndex"))
+        return found if file in _DEFINITIONS else _with_arrays(found, (folders[run] / file).parent)
 
-def _read_run(folder: Path) -> RunEvidence:
-    name = f"train/{folder.name}"
-    record = read_json(folder / "record.json", f"{name}/record.json", "trainRecord")
-
-    def read(path: str, definition: str) -> Document:
-        document = read_json(folder / path, f"{name}/{path}", definition)
-        return _with_arrays(document, (folder / path).parent) if path != HISTORY else document
-
-    return run_of(folder.name, record, read)
+    return carry(_assembled(lock, list(folders), compared, document))
 
 
 def _with_arrays(index: Document, folder: Path) -> Document:
@@ -162,20 +309,6 @@ def _with_arrays(index: Document, folder: Path) -> Document:
         first = str(error).splitlines()[0].replace(where, name).partition("; delete")[0]
         return Document(index.name, index.sha256, problem=first)
     return index
-
-
-def run_of(name: str, record: Document, read: Callable[[str, str], Document]) -> RunEvidence:
-    """A run by its record, which says what else there is. ``read``: a file, by its definition."""
-    if record.content is None or record.content["status"] != "completed":
-        return RunEvidence(name, record, None, None, None, None, None)
-    canary = (record.content["canary"] or {}).get("digest") is not None
-    indices = [
-        read(f"{what}/index.json", "arrayIndex")
-        for what in ("weights", "optimizer", "trace", *(["canary"] if canary else []))
-    ]
-    weights, optimizer, trace, *rest = indices
-    history = read(HISTORY, "history")
-    return RunEvidence(name, record, history, weights, optimizer, trace, rest[0] if rest else None)
 
 
 def read_json(path: Path, name: str, definition: str) -> Document:
@@ -212,7 +345,7 @@ def _read_text(path: Path, name: str) -> Document:
         return Document(name, sha256, problem=f"{name} is not UTF-8")
 
 
-def lock_of(document: Document, runs: Sequence[RunEvidence]) -> Lock:
+def _lock(document: Document, runs: Sequence[RunEvidence]) -> Lock:
     """A lock, and what each run's packages lack of it."""
     if document.content is None:
         return Lock(document, {})

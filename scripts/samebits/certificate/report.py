@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from samebits.certificate import embedded
+from samebits.certificate import evidence
 from samebits.certificate.checks import NOT_TRIED
-from samebits.certificate.evidence import Evidence
+from samebits.certificate.evidence import Carried
 from samebits.certificate.findings import Findings
 from samebits.certificate.verdict import Grade, grade
 from samebits.formats import canonical
@@ -40,38 +40,29 @@ class Issue:
     keyid: str | None = None  # of the key that signs; None: nobody does
 
 
-def build(evidence: Evidence, issue: Issue) -> dict[str, Any]:
-    """The report as JSON."""
-    graded = grade(evidence)
-    records = {run.name: run.record.content for run in evidence.runs}
+def build(carried: Carried, issue: Issue) -> dict[str, Any]:
+    """The report as JSON, from the evidence that it carries."""
+    found = evidence.from_carried(carried)
+    carried = evidence.carry(found)  # nothing that was not graded
+    graded = grade(found)
+    trained = {run.name: r for run in found.runs if _trained(r := run.record.content)}
     return {
         "format": FORMAT,
         "verdict": graded.verdict,
         "reasons": list(graded.reasons),
         "experiment": {
             "name": issue.name,
-            "digest": evidence.config.sha256,
-            "config": evidence.config.content,
+            "digest": found.config.sha256,
+            "config": carried["config"],
             "overridden": sorted(issue.overridden),
         },
-        "scope": _scope(graded, {name: r for name, r in records.items() if _trained(r)}),
-        "evidence": [
-            {"name": d.name, "sha256": d.sha256, "problem": d.problem} for d in evidence.documents
-        ],
-        "comparisons": [c.content for c in evidence.comparisons if c.content is not None],
-        "records": {"load": evidence.load.content, "runs": records},
-        "histories": {
-            run.name: run.history.content
-            for run in evidence.runs
-            if run.history is not None and run.history.content is not None
-        },
-        "indices": {
-            index.name: index.content
-            for run in evidence.runs
-            for index in run.indices
-            if index.content is not None
-        },
-        "lock": {"name": evidence.lock.document.name, "text": evidence.lock.document.content},
+        "scope": _scope(graded, trained),
+        "evidence": carried["evidence"],
+        "comparisons": carried["comparisons"],
+        "records": carried["records"],
+        "histories": carried["histories"],
+        "indices": carried["indices"],
+        "lock": carried["lock"],
         "dependencies": [
             {"name": name, "sha256": issue.dependencies[name]}
             for name in sorted(issue.dependencies)
@@ -102,7 +93,7 @@ def rebuild(report: Mapping[str, Any]) -> dict[str, Any]:
     The report must be what the schema says. Evidence that it lists and does not carry is a problem
     like any other, so the result is INCONCLUSIVE and another than the report.
     """
-    return build(embedded.evidence_of(report), issue_of(report))
+    return build(evidence.from_report(report), issue_of(report))
 
 
 # --- scope ---------------------------------------------------------------------------------
