@@ -1,6 +1,6 @@
 # Thin faces of commands; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help certificate mend verify bundle replay claims atlas zoo test test-slow bench lint locks clean
+.PHONY: help certificate repair verify bundle replay claims atlas zoo test test-slow bench lint locks clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -20,8 +20,8 @@ help: ## list the targets
 certificate: .venv/ready ## train twice, compare, certify; OVERRIDES='model=cnn seed=7' changes the experiment
 	@.venv/bin/snakemake --cores all $(CONFIG)
 
-mend: .venv/ready ## remove results and data that are not as their digests say, and make them again
-	@.venv/bin/snakemake --cores all mend $(CONFIG)
+repair: .venv/ready ## remove results and data that are not as their digests say, and make them again
+	@.venv/bin/snakemake --cores all repair $(CONFIG)
 	@.venv/bin/snakemake --cores all $(CONFIG)
 
 verify: .venv-verify/ready ## check CERTIFICATE=certificate.json or .zip; FLAGS='--key PUB --artifacts DIR --json'

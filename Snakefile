@@ -6,8 +6,8 @@
 #
 #   sweep=… makes this for every combination, and from all certificates: index ──> index.html, .csv
 #
-#   admit ──> train replay ──> replay ──> the certificate with one more signed statement
-#         ──> train spot ────>            with epochs=K, of K epochs that are drawn at random
+#   prepare_replay ──> train replay ──> replay ──> the certificate with one more signed statement
+#                  ──> train spot ────>            with epochs=K, of K epochs that are drawn at random
 #
 # Every rule runs scripts/<rule>.py in the environment envs/<rule>* and writes below <rule>/.
 # Rules use `shell:`, because a run must be pinned before its interpreter starts: launch.py does
@@ -95,7 +95,7 @@ REPEATED = "spot" if SPOT else "replay"
 DRAWN = ""
 if SPOT:
     DRAWN = shlex.join(
-        ["--spot", f"{RESULTS}/admitted.json", "--states", f"{RESULTS}/states"]
+        ["--spot", f"{RESULTS}/replay-plan.json", "--states", f"{RESULTS}/states"]
     )
 # The most there can be; which of these are made is known after the first comparison.
 RUNS = {
@@ -161,10 +161,10 @@ localrules:
     compare,
     certify,
     index,
-    mend,
+    repair,
     bundle,
     crate,
-    admit,
+    prepare_replay,
     replay,
 
 
@@ -286,7 +286,7 @@ rule train:
         config=f"{RESULTS}/config.json",
         data=each(lambda made: f"data/{made.data_key}/arrays"),
         lock=each(train_lock),
-        admitted=f"{RESULTS}/admitted.json" if plan.first.replay else [],
+        plan=f"{RESULTS}/replay-plan.json" if plan.first.replay else [],
         states=f"{RESULTS}/states" if SPOT else [],
     output:
         directory(f"{RESULTS}/train/{{run}}"),
@@ -504,8 +504,8 @@ rule index:
         " --table {output.table:q}"
 
 
-# ---- mend: what is damaged goes, and the same command makes it again ---------------------------
-# snakemake --cores 2 mend --config …
+# ---- repair: what is damaged goes, and the same command makes it again ---------------------------
+# snakemake --cores 2 repair --config …
 
 
 def there(pattern, names):
@@ -518,14 +518,14 @@ def there(pattern, names):
     return sorted(map(str, found))
 
 
-rule mend:
+rule repair:
     input:
         environment("certify"),
         launch=LAUNCH,
-        script=f"{SCRIPTS}/mend.py",
-        code=code_of("mend.py"),
+        script=f"{SCRIPTS}/repair.py",
+        code=code_of("repair.py"),
     log:
-        f"logs/{SWEEP.removeprefix('results/')}/mend.log",
+        f"logs/{SWEEP.removeprefix('results/')}/repair.log",
     conda:
         "envs/certify.yaml"
     params:
@@ -628,7 +628,7 @@ rule crate:
 
 # ---- replay: somebody's certificate, made again here --------------------------------------------
 # snakemake --cores 2 replay --config certificate=PATH
-# … epochs=K trains K epochs alone. They are drawn once, by admit: who goes on keeps the draw.
+# … epochs=K trains K epochs alone. They are drawn once, by prepare_replay: who goes on keeps the draw.
 
 # Braces in a path are wildcards to Snakemake, unless they are doubled.
 REPLAYED = "certificate=PATH"
@@ -636,18 +636,18 @@ if plan.first.replay:
     REPLAYED = plan.first.replay.path.replace("{", "{{").replace("}", "}}")
 
 
-rule admit:
+rule prepare_replay:
     input:
         environment("certify"),
         launch=LAUNCH,
-        script=f"{SCRIPTS}/admit.py",
-        code=code_of("admit.py"),
+        script=f"{SCRIPTS}/prepare_replay.py",
+        code=code_of("prepare_replay.py"),
         certificate=REPLAYED,
     output:
-        admitted=f"{RESULTS}/admitted.json",
+        plan=f"{RESULTS}/replay-plan.json",
         states=[directory(f"{RESULTS}/states")] if SPOT else [],
     log:
-        f"{LOGS}/admit.log",
+        f"{LOGS}/prepare_replay.log",
     conda:
         "envs/certify.yaml"
     params:
@@ -666,7 +666,7 @@ rule admit:
     shell:
         "{params.python:q} {input.launch:q} --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --digest {params.digest:q}"
-        " {params.drawn} --output {output.admitted:q}"
+        " {params.drawn} --output {output.plan:q}"
 
 
 rule replay:
@@ -676,7 +676,7 @@ rule replay:
         script=f"{SCRIPTS}/replay.py",
         code=code_of("replay.py"),
         certificate=REPLAYED,
-        admitted=f"{RESULTS}/admitted.json",
+        plan=f"{RESULTS}/replay-plan.json",
         run=f"{RESULTS}/train/{REPEATED}",
     output:
         certificate=f"{RESULTS}/replay/certificate.json",
@@ -695,7 +695,7 @@ rule replay:
     shell:
         "{params.python:q} {input.launch:q} --signing --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --run {input.run:q}"
-        " --admitted {input.admitted:q} --checkout {params.checkout:q}"
+        " --plan {input.plan:q} --checkout {params.checkout:q}"
         " --output {output.certificate:q} --page {output.page:q} --badge {output.badge:q}"
 
 

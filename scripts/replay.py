@@ -2,9 +2,9 @@
 """Hold one more training against a certificate, and sign what came out.
 
 INPUTS      --certificate  certificate.json, or the bundle that holds it
-            --admitted     what admit.py wrote of it
+            --plan         what prepare_replay.py wrote of it
             --run          the folder that train.py wrote for this replay, of the epochs that were
-                           drawn where admit.py drew some
+                           drawn where prepare_replay.py drew some
             --checkout     the source tree that ran, asked for its commit (optional)
             the variables SAMEBITS_SIGNING_KEY and SAMEBITS_SIGNING_PASSPHRASE, see keys.py
 OUTPUTS     --output       the certificate with one more statement at the end of its chain
@@ -51,7 +51,7 @@ _CONTROL = "train/control"
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Hold a training against a certificate.")
-    for name in ("certificate", "admitted", "run", "output", "page", "badge"):
+    for name in ("certificate", "plan", "run", "output", "page", "badge"):
         parser.add_argument(f"--{name}", required=True, type=Path)
     parser.add_argument("--checkout", type=Path)
     return parser.parse_args()
@@ -110,11 +110,11 @@ def _divergence(given: Given, options: argparse.Namespace, got: Mapping[str, str
 def main() -> int:
     """Read, compare, sign, verify, write certificate and faces."""
     options = _arguments()
-    admitted = canonical.read_json(options.admitted)
-    drawn = admitted.get("spot")
+    plan = canonical.read_json(options.plan)
+    drawn = plan.get("spot")
     record = _record(options.run, drawn)
     with opened.opened(options.certificate) as given:
-        opened.refuse_other(given, admitted["certificate"])
+        opened.refuse_other(given, plan["certificate"])
         content = opened.verified(given.content, os.environ)
         report, of = content["report"], statements.of(content)
         if drawn is None:

@@ -10,7 +10,7 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --samples, --epochs  train on the first samples alone, that many epochs
             --canary       train a few steps with another seed after everything is saved
             --checkpoints  where a run with trainer.checkpoint=epoch is gone on from
-            --spot, --states  train only the epochs that admit.py drew, each from its stored state
+            --spot, --states  train only the epochs that prepare_replay.py drew, each from its state
 OUTPUTS     --output       a folder: record.json, history.json, weights/, optimizer/, trace/,
                            canary/, and checkpoints/ of the control; of drawn epochs
                            record.json alone, in a format of its own
@@ -72,7 +72,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="with --samples: instead of the config's")
     parser.add_argument("--canary", action="store_true", help="train with another seed, too")
     parser.add_argument("--checkpoints", type=Path, help="a folder of this run's own")
-    parser.add_argument("--spot", type=Path, help="what admit.py drew: train these epochs alone")
+    parser.add_argument(
+        "--spot", type=Path, help="what prepare_replay.py drew: train these epochs alone"
+    )
     parser.add_argument("--states", type=Path, help="with --spot: what they begin from")
     options = parser.parse_args()
     if (options.spot is None) != (options.states is None):

@@ -77,6 +77,6 @@ def test_memory_stays_bounded_with_the_states_after_each_epoch(tmp_path: Path) -
     ]  # fmt: skip
     assert memory("bundle", *evidence, "--certificate", certificate, "--output", bundle) < MOST
     assert memory("verify", bundle, "--key", attacks.key_file(tmp_path)) < MOST
-    drawn = "--epochs", 1, "--states", tmp_path / "states", "--output", tmp_path / "admitted.json"
+    drawn = "--epochs", 1, "--states", tmp_path / "states", "--output", tmp_path / "plan.json"
     digest = canonical.digest(content)
-    assert memory("admit", "--certificate", bundle, "--digest", digest, *drawn) < MOST
+    assert memory("prepare_replay", "--certificate", bundle, "--digest", digest, *drawn) < MOST

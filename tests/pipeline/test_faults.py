@@ -112,8 +112,8 @@ def test_what_is_damaged_between_stages_is_named_and_made_again_on_request(
     said = workspace.snakemake(*given, check=False)
     assert "results/damaged/train/replica/weights/00000.npy" in said
     assert not (results / "certificate.json").exists()
-    mended = workspace.snakemake("mend", *given)
-    assert "removed results/damaged/train/replica" in mended
+    repaired = workspace.snakemake("repair", *given)
+    assert "removed results/damaged/train/replica" in repaired
     assert (results / "train/control").is_dir()
     workspace.snakemake(*given)
     assert verdict(workspace, "damaged") == "REPRODUCIBLE"
@@ -125,10 +125,10 @@ def test_what_is_damaged_between_stages_is_named_and_made_again_on_request(
     workspace.snakemake(*given)
     assert verdict(workspace, "damaged") == "INCONCLUSIVE"
     flip(results / "compare/replica.json")
-    mended = workspace.snakemake("mend", *given)
+    repaired = workspace.snakemake("repair", *given)
     for part in ("train/control", "train/replica", "compare/replica.json"):
-        assert f"removed results/damaged/{part}" in mended
-    assert "put aside results/damaged/certificate.json" in mended
+        assert f"removed results/damaged/{part}" in repaired
+    assert "put aside results/damaged/certificate.json" in repaired
     workspace.snakemake(*given)
     assert verdict(workspace, "damaged") == "REPRODUCIBLE"
     assert digests(workspace, "damaged") == undisturbed
@@ -147,7 +147,7 @@ def test_damaged_data_is_not_trained_on_and_is_loaded_again(workspace: Workspace
     said = workspace.snakemake(*given, check=False)
     assert f"{folder.relative_to(workspace.folder)}/arrays/00000.npy" in said
     assert not list((workspace.folder / "results/data").glob("train/*/record.json"))
-    assert "removed data/" in workspace.snakemake("mend", *given)
+    assert "removed data/" in workspace.snakemake("repair", *given)
     workspace.snakemake(*given)
     assert verdict(workspace, "data") == "REPRODUCIBLE"
 

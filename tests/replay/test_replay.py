@@ -1,4 +1,4 @@
-"""admit.py and replay.py by their flags: who may be replayed, and what is signed about it."""
+"""prepare_replay.py and replay.py by their flags: who is replayed, and what is signed of it."""
 
 import base64
 import copy
@@ -45,12 +45,12 @@ class Certified:
     ) -> subprocess.CompletedProcess[str]:
         """What the rule does."""
         again = self.space.folder / "again"
-        admitted = self.space.folder / "admitted.json"
+        plan = self.space.folder / "plan.json"
         digest = files.digest(certificate or self.certificate)
-        canonical.write_json(admitted, {"certificate": digest})
+        canonical.write_json(plan, {"certificate": digest})
         return stage(
             "replay", "--certificate", certificate or self.certificate, "--run", run,
-            "--admitted", admitted,
+            "--plan", plan,
             "--output", again / "certificate.json", "--page", again / "certificate.html",
             "--badge", again / "badge.svg",
         )  # fmt: skip
@@ -230,32 +230,30 @@ def test_damaged_artefacts_of_the_replay_are_refused(certified: Certified) -> No
     assert "weights" in done.stderr
 
 
-# --- admit -----------------------------------------------------------------------------------
+# --- prepare_replay -----------------------------------------------------------------------------
 
 
-def admit(path: Path, output: Path) -> subprocess.CompletedProcess[str]:
+def prepare(path: Path, output: Path) -> subprocess.CompletedProcess[str]:
     digest = files.digest(path)
-    return stage("admit", "--certificate", path, "--digest", digest, "--output", output)
+    return stage("prepare_replay", "--certificate", path, "--digest", digest, "--output", output)
 
 
-def test_a_certificate_that_was_exchanged_is_not_admitted(
-    certified: Certified, tmp_path: Path
-) -> None:
+def test_a_certificate_that_was_exchanged_is_refused(certified: Certified, tmp_path: Path) -> None:
     done = stage(
-        "admit", "--certificate", certified.certificate, "--digest", "0" * 64,
-        "--output", tmp_path / "admitted.json",
+        "prepare_replay", "--certificate", certified.certificate, "--digest", "0" * 64,
+        "--output", tmp_path / "plan.json",
     )  # fmt: skip
     assert done.returncode == 1
     assert "it was exchanged" in done.stderr
 
 
-def test_a_certificate_that_holds_is_admitted_and_its_signer_is_told(
+def test_a_certificate_that_holds_is_accepted_and_its_signer_is_told(
     certified: Certified, tmp_path: Path
 ) -> None:
-    done = admit(certified.certificate, tmp_path / "admitted.json")
+    done = prepare(certified.certificate, tmp_path / "plan.json")
     assert done.returncode == 0, done.stderr
     assert "signed by" in done.stderr
-    assert canonical.read_json(tmp_path / "admitted.json")["format"] == "samebits-admitted-1"
+    assert canonical.read_json(tmp_path / "plan.json")["format"] == "samebits-replay-plan-1"
 
 
 def test_a_machine_outside_of_the_scope_is_told_and_not_refused(tmp_path: Path) -> None:
@@ -270,26 +268,24 @@ def test_a_machine_outside_of_the_scope_is_told_and_not_refused(tmp_path: Path) 
     space = factories.workspace(tmp_path, config=config, change=unpinned)
     run = files.digest(space.config), canonical.read_json(space.load_record)["digest"]
     factories.write_run(space.runs[0], *run, config=config, change=unpinned)
-    done = admit(certify(space.compare()).certificate, tmp_path / "admitted.json")
+    done = prepare(certify(space.compare()).certificate, tmp_path / "plan.json")
     assert done.returncode == 0
     assert "outside of the certificate's scope: no instruction set is pinned" in done.stderr
-    assert canonical.read_json(tmp_path / "admitted.json")["outside_scope"]
+    assert canonical.read_json(tmp_path / "plan.json")["outside_scope"]
 
 
-def test_a_certificate_that_does_not_hold_is_not_admitted(
-    certified: Certified, tmp_path: Path
-) -> None:
+def test_a_certificate_that_does_not_hold_is_refused(certified: Certified, tmp_path: Path) -> None:
     content = json.loads(certified.certificate.read_bytes())
     content["report"]["verdict"] = "NOT REPRODUCIBLE"
     forged = tmp_path / "forged.json"
     canonical.write_json(forged, content)
-    done = admit(forged, tmp_path / "admitted.json")
+    done = prepare(forged, tmp_path / "plan.json")
     assert done.returncode == 1
     assert "cannot be replayed" in done.stderr
-    assert not (tmp_path / "admitted.json").exists()
+    assert not (tmp_path / "plan.json").exists()
 
 
-def test_a_certificate_without_a_completed_control_is_not_admitted(tmp_path: Path) -> None:
+def test_a_certificate_without_a_completed_control_is_refused(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     experiment = files.digest(space.config)
     dataset = canonical.read_json(space.load_record)["digest"]
@@ -302,6 +298,6 @@ def test_a_certificate_without_a_completed_control_is_not_admitted(tmp_path: Pat
             factories.vary(record)
             canonical.write_json(folder / "record.json", record)
     certificate = certify(space.compare()).certificate
-    done = admit(certificate, tmp_path / "admitted.json")
+    done = prepare(certificate, tmp_path / "plan.json")
     assert done.returncode == 1
     assert "nothing to compare with" in done.stderr

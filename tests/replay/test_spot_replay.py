@@ -1,4 +1,4 @@
-"""admit.py and replay.py on drawn epochs, by their flags: what is drawn, copied and signed."""
+"""prepare_replay.py and replay.py on drawn epochs: what is drawn, copied and signed."""
 
 import shutil
 import subprocess
@@ -39,18 +39,18 @@ def given(once: tuple[Workspace, Any], tmp_path: Path) -> Path:
     return tmp_path / "given" / "certificate.json"
 
 
-def admit(path: Path, epochs: int = 2, *more: object) -> subprocess.CompletedProcess[str]:
+def prepare(path: Path, epochs: int = 2, *more: object) -> subprocess.CompletedProcess[str]:
     again = path.parent / "again"
     digest = canonical.digest(canonical.read_json(path)) if path.suffix == ".json" else more[0]
     return stage(
-        "admit", "--certificate", path, "--digest", digest, "--epochs", epochs,
-        "--states", again / "states", "--output", again / "admitted.json",
+        "prepare_replay", "--certificate", path, "--digest", digest, "--epochs", epochs,
+        "--states", again / "states", "--output", again / "plan.json",
         *(more if path.suffix == ".json" else more[1:]),
     )  # fmt: skip
 
 
 def drawn(path: Path) -> Any:
-    return canonical.read_json(path.parent / "again" / "admitted.json")["spot"]
+    return canonical.read_json(path.parent / "again" / "plan.json")["spot"]
 
 
 def refuse_other_states(path: Path, content: Any) -> None:
@@ -68,7 +68,7 @@ def refuse_other_states(path: Path, content: Any) -> None:
 def test_the_states_are_taken_from_beside_the_certificate(
     given: Path, once: tuple[Workspace, Any]
 ) -> None:
-    done = admit(given)
+    done = prepare(given)
     assert done.returncode == 0, done.stderr
     refuse_other_states(given, once[1])
     found, of = drawn(given), statements.of(once[1])
@@ -81,7 +81,7 @@ def test_the_states_are_taken_from_beside_the_certificate(
 def test_another_replay_has_another_draw(given: Path) -> None:
     draws = set()
     for _ in range(2):
-        assert admit(given).returncode == 0
+        assert prepare(given).returncode == 0
         draws.add(drawn(given)["draw"])
     assert len(draws) == 2
 
@@ -95,14 +95,14 @@ def test_the_states_are_taken_from_a_bundle_or_from_where_the_user_says(
     bundled = given.parent.parent / "certificate.zip"
     bundle.write(bundled, named)
     if how == "in it":
-        done, where = admit(bundled, 2, canonical.digest(once[1])), bundled
+        done, where = prepare(bundled, 2, canonical.digest(once[1])), bundled
     else:
         alone = given.parent.parent / "alone" / "certificate.json"
         alone.parent.mkdir()
         shutil.copy(given, alone)
-        assert "expected train/control/checkpoints/" in admit(alone).stderr
+        assert "expected train/control/checkpoints/" in prepare(alone).stderr
         place = bundled if how == "named bundle" else given.parent
-        done, where = admit(alone, 2, "--checkpoints", place), alone
+        done, where = prepare(alone, 2, "--checkpoints", place), alone
     assert done.returncode == 0, done.stderr
     refuse_other_states(where, once[1])
 
@@ -139,19 +139,19 @@ def test_a_state_that_is_not_the_certified_one_is_not_copied(
     given: Path, plant: Any, said: str
 ) -> None:
     plant(given.parent / KEPT)
-    done = admit(given)  # two of three: one of them begins from a stored state
+    done = prepare(given)  # two of three: one of them begins from a stored state
     assert done.returncode == 1
     assert said in done.stderr
-    assert not (given.parent / "again" / "admitted.json").exists()
+    assert not (given.parent / "again" / "plan.json").exists()
     assert not (given.parent / "again" / "states").exists()
 
 
 @pytest.mark.parametrize("epochs", [0, 3, 4])
 def test_as_many_epochs_as_there_are_or_none_are_not_drawn(given: Path, epochs: int) -> None:
-    done = admit(given, epochs)
+    done = prepare(given, epochs)
     assert done.returncode == 1
     assert f"got {epochs}" in done.stderr
-    assert not (given.parent / "again" / "admitted.json").exists()
+    assert not (given.parent / "again" / "plan.json").exists()
 
 
 # --- replay.py ---------------------------------------------------------------------------------
@@ -162,13 +162,13 @@ def replay(given: Path, run: Any) -> subprocess.CompletedProcess[str]:
     canonical.write_json(again / "spot" / "record.json", run)
     return stage(
         "replay", "--certificate", given, "--run", again / "spot",
-        "--admitted", again / "admitted.json", "--output", again / "certificate.json",
+        "--plan", again / "plan.json", "--output", again / "certificate.json",
         "--page", again / "certificate.html", "--badge", again / "badge.svg",
     )  # fmt: skip
 
 
 def test_what_came_out_is_signed_and_verified(given: Path, once: tuple[Workspace, Any]) -> None:
-    assert admit(given).returncode == 0
+    assert prepare(given).returncode == 0
     done = replay(given, spots.record(once[1], 2, draw=drawn(given)["draw"]))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("EPOCHS REPRODUCED (2 of 3 epochs: ")
@@ -181,7 +181,7 @@ def test_what_came_out_is_signed_and_verified(given: Path, once: tuple[Workspace
 
 
 def test_another_bit_is_not_reproduced(given: Path, once: tuple[Workspace, Any]) -> None:
-    assert admit(given).returncode == 0
+    assert prepare(given).returncode == 0
     run = spots.record(once[1], 2, draw=drawn(given)["draw"])
     run["spot"]["epochs"][0]["to"] = "0" * 64
     done = replay(given, run)
@@ -193,7 +193,7 @@ def test_another_bit_is_not_reproduced(given: Path, once: tuple[Workspace, Any])
 def test_a_run_of_another_draw_or_of_all_epochs_is_refused(
     given: Path, once: tuple[Workspace, Any]
 ) -> None:
-    assert admit(given).returncode == 0
+    assert prepare(given).returncode == 0
     done = replay(given, spots.record(once[1], 2, draw="7" * 64))
     assert done.returncode == 1
     assert "expected the draw" in done.stderr
@@ -207,8 +207,8 @@ def test_a_run_of_another_draw_or_of_all_epochs_is_refused(
 def test_a_record_of_some_epochs_is_refused_where_all_were_wanted(
     given: Path, once: tuple[Workspace, Any]
 ) -> None:
-    admitted = given.parent / "again" / "admitted.json"
-    canonical.write_json(admitted, {"certificate": canonical.digest(once[1])})
+    plan = given.parent / "again" / "plan.json"
+    canonical.write_json(plan, {"certificate": canonical.digest(once[1])})
     done = replay(given, spots.record(once[1], 2))
     assert done.returncode == 1
     assert "is not what its format says" in done.stderr

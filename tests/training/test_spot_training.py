@@ -48,7 +48,7 @@ def certified(made: Training) -> Any:
 
 
 def admitted(made: Training, report: Any, drawn: Sequence[int]) -> Path:
-    """What admit.py writes of a draw."""
+    """What prepare_replay.py writes of a draw."""
     epochs = [{"epoch": epoch, "from": sampled.before(report, epoch)} for epoch in drawn]
     path = made.folder / "admitted.json"
     said = {"certificate": "0" * 64, "draw": "1" * 64, "epochs": epochs}

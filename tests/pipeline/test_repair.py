@@ -1,4 +1,4 @@
-"""scripts/mend.py: what is damaged is removed and named, what is sound stays."""
+"""scripts/repair.py: what is damaged is removed and named, what is sound stays."""
 
 import os
 import shutil
@@ -29,10 +29,10 @@ def space(tmp_path: Path) -> factories.Workspace:
     return made
 
 
-def mend(space: factories.Workspace) -> "subprocess.CompletedProcess[str]":
+def repair(space: factories.Workspace) -> "subprocess.CompletedProcess[str]":
     runs = [part for run in space.runs for part in ("--run", run)]
     command = [
-        sys.executable, SCRIPTS / "mend.py", "--data", space.folder / "data/arrays", *runs,
+        sys.executable, SCRIPTS / "repair.py", "--data", space.folder / "data/arrays", *runs,
         "--comparison", space.comparison,
     ]  # fmt: skip
     return subprocess.run([str(w) for w in command], capture_output=True, text=True, check=False)
@@ -55,7 +55,7 @@ def flip(path: Path) -> None:
 
 def test_what_is_sound_stays(space: factories.Workspace) -> None:
     before = everything(space)
-    done = mend(space)
+    done = repair(space)
     assert (done.returncode, done.stderr) == (0, "4 of 4 are as their digests say\n")
     assert everything(space) == before
 
@@ -84,7 +84,7 @@ def test_one_flipped_bit_removes_what_it_is_in_and_nothing_else(
     prefix = {"run": run, "data": "data/", "compare": comparison}[gone]
     before = everything(space)
     flip(space.folder / path)
-    done = mend(space)
+    done = repair(space)
     assert done.returncode == 0
     assert str(space.folder / path) in done.stderr
     assert "3 of 4 are as their digests say; the same command" in done.stderr
@@ -93,7 +93,7 @@ def test_one_flipped_bit_removes_what_it_is_in_and_nothing_else(
 
 def test_a_file_that_is_missing_is_damage(space: factories.Workspace) -> None:
     (space.runs[0] / "weights/00000.npy").unlink()
-    assert "weights/00000.npy" in mend(space).stderr
+    assert "weights/00000.npy" in repair(space).stderr
     assert not space.runs[0].exists()
 
 
@@ -103,7 +103,7 @@ def test_a_certificate_that_does_not_hold_is_removed_with_its_faces(
     faces = [space.folder / name for name in ("certificate.json", "certificate.html", "badge.svg")]
     for face in faces:
         face.write_text("{}\n")
-    command = [sys.executable, str(SCRIPTS / "mend.py"), "--certificate", str(faces[0])]
+    command = [sys.executable, str(SCRIPTS / "repair.py"), "--certificate", str(faces[0])]
     subprocess.run(command, check=True)
     assert not any(face.exists() for face in faces)
 
@@ -118,7 +118,7 @@ def test_a_certificate_that_rests_on_what_is_gone_is_put_aside(space: factories.
     digest = arrays.check_arrays(space.folder / "data/arrays")
     canonical.write_json(space.folder / "other/record.json", seal.sealed({"digest": digest}))
     flags = ["--data", str(space.folder / "other/arrays"), "--certificate", str(certificate)]
-    command = [sys.executable, str(SCRIPTS / "mend.py"), *flags]
+    command = [sys.executable, str(SCRIPTS / "repair.py"), *flags]
     subprocess.run(command, check=True)
     assert certificate.is_file()
     flip(space.folder / "other/arrays/00000.npy")

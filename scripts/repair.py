@@ -133,7 +133,7 @@ def main() -> int:
     return 0
 
 
-_AGAIN = "; the same command without `mend` makes the others again"
+_AGAIN = "; the same command without `repair` makes the others again"
 
 if __name__ == "__main__":
     run(main)

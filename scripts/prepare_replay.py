@@ -5,7 +5,7 @@ INPUTS      --certificate  certificate.json, or the bundle that holds it
             --digest       the SHA-256 of the certificate.json that the experiment was composed from
             --epochs       how many epochs are to be drawn; without it all are trained
             --checkpoints  where the certified states are, if neither in the bundle nor beside
-OUTPUTS     --output       admitted.json: which certificate it is, in what this machine is outside
+OUTPUTS     --output       plan.json: which certificate it is, in what this machine is outside
                            of its scope, and the epochs that were drawn
             --states       with --epochs: the states that these epochs begin from
 GUARANTEES  a certificate that does not hold, or has nothing to compare with, is an error with every
@@ -29,7 +29,7 @@ from samebits.text import say
 from samebits.training import machine
 from samebits.verification import opened
 
-FORMAT = "samebits-admitted-1"
+FORMAT = "samebits-replay-plan-1"
 
 
 def _arguments() -> argparse.Namespace:
@@ -77,17 +77,17 @@ def main() -> int:
         outside = sorted(replays.outside(content["report"], machine.record()))
     for reason in outside:
         say(f"outside of the certificate's scope: {reason}")
-    admitted = {
+    plan = {
         "format": FORMAT,
         "certificate": options.digest,
         "statement": statements.of(content),
         "outside_scope": outside,
     }
     if drawn is not None:
-        admitted["spot"] = drawn
+        plan["spot"] = drawn
         with kept.opened(options.certificate, options.checkpoints) as found:
             _copy_states(drawn, found, options.states)
-    canonical.write_json(options.output, admitted)
+    canonical.write_json(options.output, plan)
     return 0
 
 
