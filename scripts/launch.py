@@ -36,8 +36,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from samebits.errors import FAILED, run
-from samebits.experiment import signing_variables
-from samebits.experiment import variables as strays
+from samebits.experiment import variables
+from samebits.experiment.variations import parse
 from samebits.launch import heads, lease, variations
 from samebits.launch.timeout import TimeLimit
 from samebits.text import VARIABLE
@@ -64,21 +64,19 @@ def _arguments() -> argparse.Namespace:
     if wrong or not script:
         parser.error("expected NAME=VALUE ... -- SCRIPT, got {}".format(" ".join(wrong) or "none"))
     try:
-        options.vary = variations.parse(options.vary)
+        options.vary = parse(options.vary)
     except ValueError as error:
         parser.error(f"--vary: {error}")
     return options
 
 
-def environment(
-    shell: dict[str, str], variables: list[str], signing: bool = False
-) -> dict[str, str]:
-    """The shell's variables without those that change results, and the given ones."""
-    kept = {name: value for name, value in shell.items() if not strays.is_stray(name)}
+def environment(shell: dict[str, str], given: list[str], signing: bool = False) -> dict[str, str]:
+    """The shell's variables without those that affect results, and the given ones."""
+    kept = {name: value for name, value in shell.items() if not variables.affects_results(name)}
     kept.pop(lease.HEAD, None)
     if not signing:
-        kept = {n: value for n, value in kept.items() if not n.startswith(signing_variables.PREFIX)}
-    for variable in variables:
+        kept = {n: value for n, value in kept.items() if not n.startswith(variables.SIGNING_PREFIX)}
+    for variable in given:
         name, _, value = variable.partition("=")
         kept[name] = value
     return kept

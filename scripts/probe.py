@@ -27,8 +27,8 @@ from typing import Any
 
 from samebits import packing, probing
 from samebits.errors import SamebitsError, run
+from samebits.experiment import variations
 from samebits.formats import canonical, files
-from samebits.launch import variations
 from samebits.text import say
 from samebits.training import cpuid, environment_record, machine, settings
 

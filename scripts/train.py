@@ -35,9 +35,8 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping
 
 from samebits.errors import SamebitsError, is_of_disk, run
-from samebits.experiment import pins
+from samebits.experiment import pins, variations
 from samebits.formats import arrays, canonical, files, history, seal
-from samebits.launch import variations
 from samebits.text import say
 from samebits.training import (
     canary,

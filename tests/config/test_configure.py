@@ -12,7 +12,7 @@ import yaml
 from samebits.config.experiment import GROUPS, configure
 from samebits.config.signing import Signing
 from samebits.errors import SamebitsError
-from samebits.experiment.signing_variables import LOCATION
+from samebits.experiment.variables import SIGNING_KEY
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -215,10 +215,10 @@ def test_the_jobs_that_sign_are_told_by_a_variable_only_what_the_user_chose(
         ({"signing": "none"}, "none"),
         ({"signing": {"key": KEY_FILE}}, KEY_FILE),
     ):
-        monkeypatch.setenv(LOCATION, "so that it is put back")
-        monkeypatch.delenv(LOCATION)
+        monkeypatch.setenv(SIGNING_KEY, "so that it is put back")
+        monkeypatch.delenv(SIGNING_KEY)
         of(given).signing.tell_jobs()
-        assert os.environ.get(LOCATION) == location
+        assert os.environ.get(SIGNING_KEY) == location
 
 
 def test_the_last_key_wins_and_null_is_the_users_own() -> None:

@@ -7,8 +7,7 @@ import pytest
 
 from pipeline import ROOT
 from samebits.config.experiment import configure
-from samebits.experiment import pins, protocol
-from samebits.launch import variations
+from samebits.experiment import pins, protocol, variations
 
 FOUND = {"identical": True, "status": {"control": "completed", "replica": "completed"}}
 

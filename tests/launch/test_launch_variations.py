@@ -17,21 +17,21 @@ from typing import Any
 import pytest
 
 from pipeline import SCRIPTS, command
-from samebits.launch import variations
+from samebits.experiment.variations import TITLES
 
 LAUNCH = SCRIPTS / "launch.py"
 SHARED = Path("/dev/shm")  # noqa: S108 - what libfaketime uses
 NOT_CHEAP = ("cpu", "deployment", "node", "interrupt")
-CHEAP = [name for name in variations.TITLES if name not in NOT_CHEAP]
+CHEAP = [name for name in TITLES if name not in NOT_CHEAP]
 OBSERVE = f"""
 import json, os, sys
 sys.path.insert(0, {str(SCRIPTS)!r})
 from pathlib import Path
-from samebits. import text as progress; from samebits.training import surroundings
+from samebits.text import say; from samebits.training import surroundings
 told = json.loads(os.environ["SAMEBITS_VARIATIONS"])
 seen = surroundings.observe(Path("models"))
 json.dump({{"told": told, "seen": seen, "order": os.listdir("models")}}, open(sys.argv[1], "w"))
-progress.say("observed")
+say("observed")
 """
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from samebits.experiment import variables
+from samebits.experiment.variations import of_environment, parse
 from samebits.launch import disorderfs, links, namespaces, variations
 from samebits.training import cpuid, machine, surroundings
 
@@ -20,33 +20,12 @@ def told(*asked: str, **environ: str) -> dict[str, dict[str, str]]:
     """What a process is told about the variations that were asked for."""
     process = start(**environ)
     with process.ends:
-        variations.apply(process, variations.parse(list(asked)))
-    return variations.of_environment(process.environ)
-
-
-def test_every_variation_has_a_title_and_an_observation() -> None:
-    assert list(variations.TITLES) == list(surroundings.observe(Path.cwd()))
-
-
-def test_a_process_that_the_launcher_did_not_start_was_told_nothing() -> None:
-    assert variations.of_environment({}) == {"applied": {}, "not_tried": {}}
+        variations.apply(process, parse(list(asked)))
+    return of_environment(process.environ)
 
 
 def test_a_start_without_variations_is_told_so() -> None:
     assert told() == {"applied": {}, "not_tried": {}}
-
-
-def test_only_variables_that_would_be_strays_are_named_as_set_on_purpose() -> None:
-    named = variations.variables(dict.fromkeys(variations.TITLES, ""))
-    assert named == {"LD_PRELOAD", "PYTHONHASHSEED"}
-    assert all(variables.is_stray(name) for name in named)
-    assert variations.variables({"time_zone": "UTC"}) == set()
-
-
-@pytest.mark.parametrize("wrong", ["colour", "", "cpu", "cpu=", "time_zone=UTC", "Clock"])
-def test_an_unknown_variation_or_a_wrong_value_is_refused(wrong: str) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        variations.parse([wrong])
 
 
 @pytest.mark.parametrize(
@@ -119,7 +98,7 @@ def test_what_the_kernel_does_not_permit_is_not_tried(
     monkeypatch.setattr(variations, "_tool", lambda *_: "tool")
     monkeypatch.setattr(os, "access", lambda *_: True)
     if name == "aslr":
-        monkeypatch.setattr(namespaces, "randomised", lambda: True)
+        monkeypatch.setattr(surroundings, "aslr", lambda: "on")
     reason = told(name)["not_tried"][name]
     assert reason.endswith("permitted here (Operation not permitted)")
 
@@ -144,7 +123,7 @@ def test_a_working_folder_that_holds_the_temporary_files_is_not_reversed(
 def test_fixed_addresses_are_not_tried_where_they_are_fixed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(namespaces, "randomised", lambda: False)
+    monkeypatch.setattr(surroundings, "aslr", lambda: "off")
     assert "off on this machine" in told("aslr")["not_tried"]["aslr"]
 
 

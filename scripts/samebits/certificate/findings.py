@@ -11,10 +11,9 @@ from typing import Any
 from samebits.certificate.checks import COMPLETED, FAILED, NOT_TRIED
 from samebits.certificate.comparison_checks import plan
 from samebits.certificate.evidence import Evidence
-from samebits.experiment import pins, protocol
+from samebits.experiment import pins, protocol, variations
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.formats.names import DIFFERENT, NEEDED, NOT_NEEDED, SAME
-from samebits.launch import variations
 
 # Where an earlier run can leave something for a later one.
 _KEEPS_STATE = ("home", "folder")
@@ -97,7 +96,7 @@ def _variation(
 ) -> Variation:
     before, after = control["surroundings"].get(key), record["surroundings"].get(key)
     why = record["variations"]["not_tried"].get(key)
-    if why is None and before == after:
+    if why is None and (before == after or variations.UNKNOWN in (before, after)):
         why = "it changed nothing that the run could see"
     if why is not None or identical is None:
         return Variation(key, _title(key, run), run.name, NOT_TRIED, before, None, why)

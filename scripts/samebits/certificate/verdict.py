@@ -15,7 +15,7 @@ from samebits.certificate.checks import UNSUPPORTED as REFUSED
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.findings import Findings, findings
 from samebits.comparison import suspected
-from samebits.experiment import protocol
+from samebits.experiment import protocol, variations
 from samebits.formats.names import (
     DIFFERENT,
     INCONCLUSIVE,
@@ -24,7 +24,6 @@ from samebits.formats.names import (
     UNSUPPORTED,
     WITHIN_TOLERANCE,
 )
-from samebits.launch import variations
 
 CPU = "cpu"  # the variation
 MOST_NAMED = 3  # in one reason

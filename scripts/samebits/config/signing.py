@@ -14,7 +14,7 @@ from typing import Any
 from samebits.config import overrides
 from samebits.config.overrides import OPTION, Override
 from samebits.errors import SamebitsError, all_problems
-from samebits.experiment.signing_variables import LOCATION, NONE
+from samebits.experiment.variables import NO_KEY, SIGNING_KEY
 
 GROUP = "signing"
 LOCAL = "local"
@@ -22,7 +22,7 @@ LOCAL = "local"
 _KEY = f"{GROUP}.key"
 _EXPECTED = f"{_KEY}: expected the path of a key file as text, or null; got something else"
 _NO_INTERPOLATION = f"{_KEY}: expected a path, got an interpolation; set SAMEBITS_SIGNING_KEY"
-_OPTIONS = f"{GROUP}: no such option; valid: {LOCAL}, {NONE}; a key file is given by {_KEY}=PATH"
+_OPTIONS = f"{GROUP}: no such option; valid: {LOCAL}, {NO_KEY}; a key file is given by {_KEY}=PATH"
 _KEYS = f"{GROUP}: no such key; valid: {_KEY}"
 _UNREADABLE = (
     f"--config: cannot be read; expected KEY=VALUE, special characters in quotes. It is not shown, "
@@ -40,9 +40,9 @@ class Signing:
 
     def tell_jobs(self) -> None:
         """Set what jobs inherit: params, command lines and logs then need not name the key."""
-        location = NONE if self.option == NONE else self.key
+        location = NO_KEY if self.option == NO_KEY else self.key
         if location is not None:
-            os.environ[LOCATION] = location
+            os.environ[SIGNING_KEY] = location
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _leaves(override: Override) -> Iterator[Override]:
 
 def _problems(override: Override) -> Iterator[str]:
     if override.key == GROUP:
-        if override.prefix or override.value not in (LOCAL, NONE):
+        if override.prefix or override.value not in (LOCAL, NO_KEY):
             yield _OPTIONS
     elif override.key != _KEY:
         yield _KEYS
@@ -111,5 +111,5 @@ def schema_problem(path: Sequence[Any]) -> str:
 
 def pair_problem(signing: Mapping[str, Any]) -> Iterator[str]:
     """A key that nothing would be signed with."""
-    if signing[OPTION] == NONE and signing["key"] is not None:
-        yield f"{_KEY}: {GROUP}={NONE} signs with no key; leave one of the two out"
+    if signing[OPTION] == NO_KEY and signing["key"] is not None:
+        yield f"{_KEY}: {GROUP}={NO_KEY} signs with no key; leave one of the two out"

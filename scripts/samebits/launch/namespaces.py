@@ -44,12 +44,6 @@ def attempt(action: Callable[[], None]) -> str:
     return os.strerror(code) if code else ""
 
 
-def randomised() -> bool:
-    """Whether the system places code and memory of this process at random addresses."""
-    with open("/proc/sys/kernel/randomize_va_space") as setting:
-        return setting.read().strip() != "0" and not _personality(_ASK) & _NO_RANDOMIZE
-
-
 def fix_addresses() -> None:
     """The next program of this process gets the same addresses at every start."""
     _personality(_personality(_ASK) | _NO_RANDOMIZE)

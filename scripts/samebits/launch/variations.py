@@ -18,13 +18,12 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, Callable, Mapping
 
+from samebits.experiment.variations import TITLES, VARIABLE, of_environment, to_variable
 from samebits.formats import files
 from samebits.launch import disorderfs, faketime, kill, links, namespaces
 from samebits.training import surroundings
-
-VARIABLE = "SAMEBITS_VARIATIONS"
 
 _ZONES = "/usr/share/zoneinfo"
 _SOURCES = "--source-path"  # the flag that tells a script where the user's own code lies
@@ -131,8 +130,8 @@ def _host_name(start: Start, _: str) -> str:
 
 
 def _aslr(start: Start, _: str) -> str:
-    if not namespaces.randomised():
-        raise NotTriedError("address space randomisation is off on this machine")
+    if surroundings.aslr() != "on":
+        raise NotTriedError("address space randomization is off on this machine")
     _permit(namespaces.fix_addresses, "fixed addresses")
     start.in_child.append(namespaces.fix_addresses)
     return "off"
@@ -229,80 +228,45 @@ def _interrupt(start: Start, _: str) -> str:
     return start.interrupt.says()
 
 
-class _Variation(NamedTuple):
-    title: str
-    apply: Callable[[Start, str], str]  # returns the new value; raises NotTriedError
-
-
-# In this order they are applied: directory_order comes after folder, cpu after clock.
-_ALL: dict[str, _Variation] = {
-    "time_zone": _Variation("time zone", _time_zone),
-    "locale": _Variation("locale", _locale),
-    "home": _Variation("home folder", _home),
-    "folder": _Variation("working folder", _folder),
-    "umask": _Variation("umask", _umask),
-    "variables": _Variation("extra environment variables", _variables),
-    "host_name": _Variation("host name", _host_name),
-    "aslr": _Variation("address space randomisation", _aslr),
-    "cpus": _Variation("number of CPUs", _cpus),
-    "clock": _Variation("clock", _clock),
-    "contention": _Variation("CPU contention", _contention),
-    "directory_order": _Variation("order of directory entries", _directory_order),
-    "hash_seed": _Variation("hash seed", _hash_seed),
-    "cpu": _Variation("CPU", _cpu),
-    "deployment": _Variation("deployment", _deployment),
-    "node": _Variation("node", _node),
-    "interrupt": _Variation("kill and resume", _interrupt),
+# Each returns the new value, and raises NotTriedError.
+_APPLY: dict[str, Callable[[Start, str], str]] = {
+    "time_zone": _time_zone,
+    "locale": _locale,
+    "home": _home,
+    "folder": _folder,
+    "umask": _umask,
+    "variables": _variables,
+    "host_name": _host_name,
+    "aslr": _aslr,
+    "cpus": _cpus,
+    "clock": _clock,
+    "contention": _contention,
+    "directory_order": _directory_order,
+    "hash_seed": _hash_seed,
+    "cpu": _cpu,
+    "deployment": _deployment,
+    "node": _node,
+    "interrupt": _interrupt,
 }
-TITLES: dict[str, str] = {name: variation.title for name, variation in _ALL.items()}
-# Variables that change results (see strays) and that a variation sets on purpose.
-_STRAYS = {"clock": "LD_PRELOAD", "hash_seed": "PYTHONHASHSEED"}
-_WITH_VALUE = ("cpu",)
-
-
-def of_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """What the launcher says that it varied: ``applied`` and ``not_tried``, each name: text."""
-    found = json.loads(environ.get(VARIABLE, "{}"))
-    return {key: dict(found.get(key, {})) for key in ("applied", "not_tried")}
-
-
-def variables(applied: Mapping[str, str]) -> set[str]:
-    """The names of the stray variables that these variations set on purpose."""
-    return {_STRAYS[name] for name in applied if name in _STRAYS}
-
-
-def parse(given: list[str]) -> dict[str, str]:
-    """``NAME[=VALUE]`` as name: value. Raises ValueError that says what is wrong."""
-    asked = {}
-    for text in given:
-        name, _, value = text.partition("=")
-        if name not in _ALL:
-            raise ValueError("expected one of {}, got {!r}".format(", ".join(_ALL), name))
-        if bool(value) != (name in _WITH_VALUE):
-            form = "{}=MODEL" if name in _WITH_VALUE else "{} without a value"
-            raise ValueError(f"expected {form.format(name)}, got {text!r}")
-        asked[name] = value
-    return asked
 
 
 def apply(start: Start, asked: Mapping[str, str]) -> None:
     """Change a start as asked, and tell the process what was varied and what could not be."""
     applied, not_tried = {}, {}
-    for name in [name for name in _ALL if name in asked]:
+    for name in [name for name in TITLES if name in asked]:
         try:
-            applied[name] = _ALL[name].apply(start, asked[name])
+            applied[name] = _APPLY[name](start, asked[name])
         except NotTriedError as reason:
             not_tried[name] = str(reason)
-    told = {"applied": applied, "not_tried": not_tried}
-    start.environ[VARIABLE] = json.dumps(told, sort_keys=True)
+    start.environ[VARIABLE] = to_variable(applied, not_tried)
 
 
 def tell_interruption(start: Start) -> None:
     """Tell the process that is started again how often, and when, it was killed."""
-    told = json.loads(start.environ[VARIABLE])
+    told = of_environment(start.environ)
     if start.interrupt is not None:
         told["applied"]["interrupt"] = start.interrupt.says()
-    start.environ[VARIABLE] = json.dumps(told, sort_keys=True)
+    start.environ[VARIABLE] = to_variable(**told)
 
 
 def _tool(name: str, package: str) -> str:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from samebits.errors import SamebitsError
-from samebits.experiment.signing_variables import LOCATION, NONE, PASSPHRASE
+from samebits.experiment.variables import NO_KEY, SIGNING_KEY, SIGNING_PASSPHRASE
 from samebits.formats import files
 
 _OWN, _PUBLIC = "key.pem", "key.pub"
@@ -123,8 +123,8 @@ def load(environ: Mapping[str, str]) -> Signer | None:
     user's own is taken, and made when there is none.
     Raises SamebitsError when there is something else than an Ed25519 key.
     """
-    location = environ.get(LOCATION) or ""
-    if location == NONE:
+    location = environ.get(SIGNING_KEY) or ""
+    if location == NO_KEY:
         return None
     if not location:
         return own(folder(environ), environ)
@@ -136,7 +136,7 @@ def load(environ: Mapping[str, str]) -> Signer | None:
         said = error.strerror if isinstance(error, OSError) else "no such home folder"
         raise SamebitsError(
             f"signing.key: expected a file with a private key, got: {said}; check the path, or "
-            f"leave signing.key and {LOCATION} out to use your own key"
+            f"leave signing.key and {SIGNING_KEY} out to use your own key"
         ) from None
 
 
@@ -146,8 +146,8 @@ def _read(pem: bytes, environ: Mapping[str, str]) -> Signer:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise SamebitsError(
             "signing.key: expected a PEM private key and its passphrase, got another file or a "
-            f"wrong passphrase; openssl genpkey -algorithm ed25519 makes one, {PASSPHRASE} holds "
-            "the passphrase"
+            "wrong passphrase; openssl genpkey -algorithm ed25519 makes one, "
+            f"{SIGNING_PASSPHRASE} holds the passphrase"
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise SamebitsError(
@@ -161,7 +161,7 @@ def _passphrase(pem: bytes, environ: Mapping[str, str]) -> bytes | None:
     """From the environment, or asked for at the terminal; None for a key that is not encrypted."""
     if b"ENCRYPTED" not in pem:
         return None
-    given = environ.get(PASSPHRASE)
+    given = environ.get(SIGNING_PASSPHRASE)
     if given is None:
         given = _ask()
     return os.fsencode(given)
@@ -174,7 +174,7 @@ def _ask() -> str:
     except (OSError, EOFError):
         raise SamebitsError(
             "signing.key: the key is encrypted, and there is no terminal to ask for its "
-            f"passphrase; set {PASSPHRASE}"
+            f"passphrase; set {SIGNING_PASSPHRASE}"
         ) from None
 
 

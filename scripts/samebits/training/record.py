@@ -14,8 +14,8 @@ import uuid
 from pathlib import Path
 from typing import Any, Mapping
 
+from samebits.experiment import variations
 from samebits.formats import arrays, canonical, files, lockfile
-from samebits.launch import variations
 from samebits.training import environment_record, machine, surroundings
 
 FORMAT = "samebits-train-1"

@@ -13,19 +13,20 @@ import time
 from pathlib import Path
 from typing import Any, Mapping
 
+from samebits.experiment.variations import UNKNOWN
 from samebits.formats import files
-from samebits.launch import namespaces
 from samebits.training import cpuid
 
 # In the command line of the processes that keep the CPUs busy beside a run.
 BUSY = "samebits-busy"
 
 _DAY = 86400
+_NO_RANDOMIZE = 0x0040000  # ADDR_NO_RANDOMIZE of <sys/personality.h>
 _CATEGORIES = ("LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
 
 
 def observe(source_path: Path) -> dict[str, Any]:
-    """What this process sees, keys as in ``variations.TITLES``."""
+    """What this process sees, keys as in ``experiment.variations.TITLES``."""
     started_with = at_start()
     return {
         "time_zone": _time_zone(),
@@ -35,7 +36,7 @@ def observe(source_path: Path) -> dict[str, Any]:
         "umask": f"{files.umask():03o}",
         "variables": len(started_with),
         "host_name": digest(os.uname().nodename),
-        "aslr": "on" if namespaces.randomised() else "off",
+        "aslr": aslr(),
         "cpus": len(os.sched_getaffinity(0)),
         "clock": _clock(),
         "contention": _busy(),
@@ -83,6 +84,16 @@ def locale(environ: Mapping[str, str]) -> str:
     if len(set(found.values())) == 1:
         return found[_CATEGORIES[0]]
     return ", ".join("{}={}".format(*item) for item in found.items())
+
+
+def aslr() -> str:
+    """Whether the system places this process's code and memory at random addresses: on or off."""
+    try:
+        system = Path("/proc/sys/kernel/randomize_va_space").read_text().strip()
+        personality = int(Path("/proc/self/personality").read_text(), 16)
+    except OSError:  # a kernel that does not say so
+        return UNKNOWN
+    return "off" if system == "0" or personality & _NO_RANDOMIZE else "on"
 
 
 def _clock() -> str:

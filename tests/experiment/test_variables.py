@@ -17,16 +17,16 @@ from samebits.experiment import variables
         "GLIBC_TUNABLES",
     ],
 )
-def test_what_changes_results_is_a_stray(name: str) -> None:
-    assert variables.is_stray(name)
+def test_what_affects_results_is_recognized(name: str) -> None:
+    assert variables.affects_results(name)
 
 
 @pytest.mark.parametrize("name", ["PATH", "HOME", "LANG", "CUDA_VISIBLE_DEVICES"])
-def test_what_does_not_change_results_is_none(name: str) -> None:
-    assert not variables.is_stray(name)
+def test_what_does_not_affect_results_is_not(name: str) -> None:
+    assert not variables.affects_results(name)
 
 
-def test_a_run_gets_the_given_variables_and_no_strays() -> None:
+def test_a_run_gets_the_given_variables_and_none_that_affect_results() -> None:
     shell = {"PATH": "/bin", "PYTHONHASHSEED": "5", "TF_ENABLE_ONEDNN_OPTS": "0", "OMP_X": "1"}
     expected = {"PATH": "/bin", "PYTHONHASHSEED": "0"}
     assert launch.environment(shell, ["PYTHONHASHSEED=0"]) == expected

@@ -1,0 +1,67 @@
+"""The variations by name: what may differ between two runs and must not matter.
+
+How each is made is the launcher's part (``samebits.launch.variations``). It describes to the
+process, in one variable, what it varied and what this machine could not do.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Iterable, Mapping
+
+VARIABLE = "SAMEBITS_VARIATIONS"
+UNKNOWN = "unknown"  # what a run observes where the system does not say: evidence of nothing
+
+# In this order they are made: directory_order comes after folder, cpu after clock.
+TITLES: dict[str, str] = {
+    "time_zone": "time zone",
+    "locale": "locale",
+    "home": "home folder",
+    "folder": "working folder",
+    "umask": "umask",
+    "variables": "extra environment variables",
+    "host_name": "host name",
+    "aslr": "address space randomization",
+    "cpus": "number of CPUs",
+    "clock": "clock",
+    "contention": "CPU contention",
+    "directory_order": "order of directory entries",
+    "hash_seed": "hash seed",
+    "cpu": "CPU",
+    "deployment": "deployment",
+    "node": "node",
+    "interrupt": "kill and resume",
+}
+_WITH_VALUE = ("cpu",)
+# Variables that affect results and that a variation sets on purpose.
+_VARIABLES = {"clock": "LD_PRELOAD", "hash_seed": "PYTHONHASHSEED"}
+
+
+def parse(given: Iterable[str]) -> dict[str, str]:
+    """``NAME[=VALUE]`` as name: value. Raises ValueError that says what is wrong."""
+    asked = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        if name not in TITLES:
+            raise ValueError(f"expected one of {', '.join(TITLES)}, got {name!r}")
+        if bool(value) != (name in _WITH_VALUE):
+            form = f"{name}=MODEL" if name in _WITH_VALUE else f"{name} without a value"
+            raise ValueError(f"expected {form}, got {text!r}")
+        asked[name] = value
+    return asked
+
+
+def to_variable(applied: Mapping[str, str], not_tried: Mapping[str, str]) -> str:
+    """The value of ``VARIABLE``: names with their new values, and with the reasons why not."""
+    return json.dumps({"applied": applied, "not_tried": not_tried}, sort_keys=True)
+
+
+def of_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What the launcher varied: ``applied`` and ``not_tried``, each name: text."""
+    found = json.loads(environ.get(VARIABLE, "{}"))
+    return {key: dict(found.get(key, {})) for key in ("applied", "not_tried")}
+
+
+def variables(applied: Iterable[str]) -> set[str]:
+    """The variables that affect results and that these variations set on purpose."""
+    return {_VARIABLES[name] for name in applied if name in _VARIABLES}
