@@ -37,13 +37,12 @@ LAUNCH = SCRIPTS / "launch.py"
 sys.path.insert(0, str(SCRIPTS))
 
 from samebits.config import sources as code
-from samebits.config import sweep as sweeps
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.experiment import protocol
 from samebits.formats import canonical, files
 from samebits.launch import heads
 from samebits.pages import summary
-from samebits.workflow import nodes, start as starting
+from samebits.workflow import nodes, plan as plans, start as starting
 
 started = psutil.Process().create_time()
 # A job lives as long as its DAG. To look for garbage among all of them as often as Python does costs
@@ -53,7 +52,7 @@ gc.set_threshold(100_000, 50, 50)
 
 # ---- configure: the experiments, composed once -----------------------------------------------
 try:
-    plan = sweeps.plan(config, CHECKOUT / "conf")
+    plan = plans.plan(config, CHECKOUT / "conf")
     WRITTEN = {
         f"results/{name}/config.json": experiment.config
         for name, experiment in plan.experiments.items()
@@ -90,7 +89,7 @@ OF = ": {wildcards.experiment}" if plan.sweep else ""  # at the end of a message
 DATA = "data/{data}"
 SWEEP = f"results/{plan.name}"
 # A replay: of all epochs, or of some that are drawn at random.
-SPOT = plan.first.replay is not None and plan.first.replay.epochs is not None
+SPOT = plan.replay is not None and plan.replay.epochs is not None
 REPEATED = "spot" if SPOT else "replay"
 DRAWN = ""
 if SPOT:
@@ -286,7 +285,7 @@ rule train:
         config=f"{RESULTS}/config.json",
         data=each(lambda made: f"data/{made.data_key}/arrays"),
         lock=each(train_lock),
-        plan=f"{RESULTS}/replay-plan.json" if plan.first.replay else [],
+        plan=f"{RESULTS}/replay-plan.json" if plan.replay else [],
         states=f"{RESULTS}/states" if SPOT else [],
     output:
         directory(f"{RESULTS}/train/{{run}}"),
@@ -632,8 +631,8 @@ rule crate:
 
 # Braces in a path are wildcards to Snakemake, unless they are doubled.
 REPLAYED = "certificate=PATH"
-if plan.first.replay:
-    REPLAYED = plan.first.replay.path.replace("{", "{{").replace("}", "}}")
+if plan.replay:
+    REPLAYED = plan.replay.path.replace("{", "{{").replace("}", "}}")
 
 
 rule prepare_replay:
@@ -652,12 +651,12 @@ rule prepare_replay:
         "envs/certify.yaml"
     params:
         python=python("certify"),
-        digest=plan.first.replay.digest if plan.first.replay else "",
+        digest=plan.replay.digest if plan.replay else "",
         # Not inputs: that a folder was touched is no reason to draw again.
         drawn=lambda wildcards, output: " ".join(
             [
-                flags("--epochs", [plan.first.replay.epochs] * SPOT),
-                flags("--checkpoints", filter(None, [plan.first.replay.states])),
+                flags("--epochs", [plan.replay.epochs] * SPOT),
+                flags("--checkpoints", filter(None, [plan.replay.states])),
                 flags("--states", output.states),
             ]
         ),
@@ -701,7 +700,7 @@ rule replay:
 
 if plan.sweep and workflow.is_main_process:
     # A dry run shows it too.
-    print(sweeps.counted(plan, STAGES), file=sys.stderr, flush=True)
+    print(plan.counted(STAGES), file=sys.stderr, flush=True)
 
 
 onstart:

@@ -9,26 +9,27 @@ from typing import Any
 import hydra
 import pytest
 
-from samebits.config import sweep as sweeps
 from samebits.config.experiment import configure
 from samebits.config.overrides import OPTION
 from samebits.errors import SamebitsError
+from samebits.workflow import plan as plans
+from samebits.workflow.plan import Plan
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SMOKE = {"experiment": "smoke"}
 
 
-def of(sweep: Any, **config: Any) -> sweeps.Plan:
-    return sweeps.plan(SMOKE | config | {"sweep": sweep}, CONF)
+def of(sweep: Any, **config: Any) -> Plan:
+    return plans.plan(SMOKE | config | {"sweep": sweep}, CONF)
 
 
-def folders(plan: sweeps.Plan) -> list[str]:
+def folders(plan: Plan) -> list[str]:
     return [name.rpartition("/")[2] for name in plan.experiments]
 
 
 def test_without_a_sweep_there_is_one_experiment_with_the_name_that_it_has_alone() -> None:
     for config in ({"seed": 7}, {"seed": 7, "sweep": None}):
-        plan = sweeps.plan(config, CONF)
+        plan = plans.plan(config, CONF)
         assert list(plan.experiments) == ["seed=7"]
         assert plan.sweep is None
         assert plan.first == configure({"seed": 7}, CONF)
@@ -83,7 +84,7 @@ def test_an_experiment_that_is_made_twice_is_there_once() -> None:
     assert len(plan.experiments) == 4
     assert plan.sweep
     assert plan.sweep.asked == 6
-    assert "2 more are the same as one of these" in sweeps.counted(plan, ["load"])
+    assert "2 more are the same as one of these" in plan.counted(["load"])
 
 
 def test_different_experiments_with_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_composing_fast_gives_what_hydra_gives(
 
 def outcome(config: Mapping[str, Any]) -> object:
     try:
-        made = sweeps.plan(config, CONF).experiments
+        made = plans.plan(config, CONF).experiments
     except SamebitsError as error:
         return str(error)
     return {name: (json.dumps(e.config), e.overridden, e.data_key) for name, e in made.items()}
@@ -222,10 +223,8 @@ def test_a_certificate_is_not_replayed_in_a_sweep() -> None:
 
 
 def test_what_a_sweep_is_is_said_in_numbers() -> None:
-    said = sweeps.counted(
-        of("determinism=tf21,none framework=tf2.1,tf2.21 data.seed=1,2", name="mine"),
-        ["load", "compare", "certify"],
-    )
+    plan = of("determinism=tf21,none framework=tf2.1,tf2.21 data.seed=1,2", name="mine")
+    said = plan.counted(["load", "compare", "certify"])
     assert said.startswith("sweep mine: 8 combinations, 16 trainings (up to ")
     assert said.endswith("where bits differ), 2 data sets, 5 environments")
 

@@ -14,13 +14,15 @@ import certificates
 import samebits.config.experiment
 from samebits.config import sources
 from samebits.config.compose import Composer
-from samebits.config.experiment import PARTS, Experiment, configure
+from samebits.config.experiment import PARTS, Experiment, LocalExperiment
+from samebits.config.keys import WHOLE, differences, units
 from samebits.config.overrides import Override
 from samebits.errors import SamebitsError
 from samebits.formats import bundle, canonical, files, merkle
-from samebits.replay import plan
-from samebits.replay.allowlist import WHOLE, differences, may_set, units
+from samebits.replay.allowlist import may_set
 from samebits.replay.plan import MOST_BYTES
+from samebits.workflow import plan
+from samebits.workflow.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF, SCRIPTS, ENVS = ROOT / "conf", ROOT / "scripts", ROOT / "envs"
@@ -30,7 +32,7 @@ HOSTILE = "evil.module.f"
 
 
 def of(config: Mapping[str, Any]) -> Experiment:
-    return configure(config, CONF)
+    return plan.plan(config, CONF).first
 
 
 def issued(config: Mapping[str, Any], *modules: Path) -> Content:
@@ -79,8 +81,12 @@ def write(folder: Path, content: Any) -> Path:
     return path
 
 
+def planned(folder: Path, content: Any, **more: Any) -> Plan:
+    return plan.plan({"certificate": str(write(folder, content)), **more}, CONF)
+
+
 def replayed(folder: Path, content: Any, **more: Any) -> Experiment:
-    return of({"certificate": str(write(folder, content)), **more})
+    return planned(folder, content, **more).first
 
 
 def refused(folder: Path, content: Any, **more: Any) -> list[str]:
@@ -116,17 +122,17 @@ def default() -> Content:
 def _composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hydra needs a quarter of a second, and most certificates here name the same options."""
 
-    def local(wanted: list[Override], composer: Composer) -> plan.Local:
+    def local(wanted: list[Override], composer: Composer) -> LocalExperiment:
         said = tuple(override.hydra() for override in wanted)
         if said not in _COMPOSED:
             _COMPOSED[said] = _LOCAL(wanted, composer)
         return _COMPOSED[said]
 
-    monkeypatch.setattr(samebits.config.experiment, "_local", local)
+    monkeypatch.setattr(samebits.config.experiment, "local", local)
 
 
-_LOCAL = samebits.config.experiment._local
-_COMPOSED: dict[tuple[str, ...], plan.Local] = {}
+_LOCAL = samebits.config.experiment.local
+_COMPOSED: dict[tuple[str, ...], LocalExperiment] = {}
 
 
 # --- what is taken -----------------------------------------------------------------------------
@@ -172,17 +178,17 @@ def test_the_command_of_a_replay_makes_the_experiment_without_the_certificate(
 def test_a_replay_is_named_by_the_certificates_digest_and_says_what_it_repeats(
     tmp_path: Path, default: Content
 ) -> None:
-    experiment = replayed(tmp_path, default)
+    made = planned(tmp_path, default)
     digest = hashlib.sha256(canonical.dumps(default)).hexdigest()
-    assert experiment.name == f"replay-{digest[:12]}"
-    assert experiment.replay is not None
-    assert experiment.replay.path == str(tmp_path / "certificate.json")
-    assert experiment.replay.digest == digest
-    assert (experiment.replay.commit, experiment.replay.dirty) == ("c" * 40, True)
-    assert experiment.replay.notes == ()
+    assert made.name == f"replay-{digest[:12]}"
+    assert made.replay is not None
+    assert made.replay.path == str(tmp_path / "certificate.json")
+    assert made.replay.digest == digest
+    assert (made.replay.commit, made.replay.dirty) == ("c" * 40, True)
+    assert made.replay.notes == ()
     assert replayed(tmp_path, default, name="mine").name == "mine"
-    assert of({}).replay is None
-    assert of({"certificate": None}).replay is None
+    assert plan.plan({}, CONF).replay is None
+    assert plan.plan({"certificate": None}, CONF).replay is None
 
 
 def test_a_bundle_gives_the_same_replay_as_its_certificate(
@@ -619,9 +625,9 @@ def test_another_lock_of_what_only_compares_is_a_note(tmp_path: Path, default: C
         {"name": "envs/compare.lock.txt", "sha256": "0" * 64},
         {"name": "envs/certify.lock.txt", "sha256": files.digest(certify)},
     ]
-    experiment = replayed(tmp_path, made)
-    assert experiment.replay is not None
-    (note,) = experiment.replay.notes
+    found = planned(tmp_path, made)
+    assert found.replay is not None
+    (note,) = found.replay.notes
     assert note.startswith("envs/compare.lock.txt: ")
 
 
@@ -771,12 +777,12 @@ def test_some_epochs_have_a_replay_and_a_name_of_their_own(
     tmp_path: Path, with_checkpoints: Content
 ) -> None:
     beside(tmp_path, 1, 2)  # nothing begins from the last one
-    whole = replayed(tmp_path, with_checkpoints)
-    some = replayed(tmp_path, with_checkpoints, epochs=2)
+    whole = planned(tmp_path, with_checkpoints)
+    some = planned(tmp_path, with_checkpoints, epochs=2)
     assert whole.replay is not None and whole.replay.epochs is None
     assert some.replay is not None and some.replay.epochs == 2
     assert some.name == f"{whole.name}-epochs-2"
-    assert some.digest == whole.digest
+    assert some.first.digest == whole.first.digest
 
 
 def test_the_states_may_lie_elsewhere(tmp_path: Path, with_checkpoints: Content) -> None:
@@ -787,7 +793,7 @@ def test_the_states_may_lie_elsewhere(tmp_path: Path, with_checkpoints: Content)
     assert line.startswith("train/control/checkpoints/0001: not in the bundle or beside")
     (line, *_) = refused(alone, with_checkpoints, epochs=1, checkpoints=str(elsewhere / "no"))
     assert "0001: not in the bundle" in line
-    found = replayed(alone, with_checkpoints, epochs=1, checkpoints=str(elsewhere))
+    found = planned(alone, with_checkpoints, epochs=1, checkpoints=str(elsewhere))
     assert found.replay is not None and found.replay.states == str(elsewhere)
 
 

@@ -21,23 +21,21 @@ from typing import Any
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from samebits.config import model_lookup, overrides, sources
+from samebits.config import keys, model_lookup, overrides, sources
 from samebits.config import signing as signing_choice
 from samebits.config.compose import Composer
 from samebits.config.overrides import OPTION, Override
-from samebits.config.signing import Signing
+from samebits.config.signing import Signing, UserOverrides
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment import pins
 from samebits.formats import canonical
-from samebits.replay import allowlist, plan
-from samebits.replay.plan import Replay
 
 FORMAT = "samebits-config-1"
 PARTS = ("data", "model", "trainer", "framework", "determinism", "protocol")  # of the identity
 GROUPS = (*PARTS, signing_choice.GROUP, "experiment")
-_CHECKPOINT = "checkpoint"  # what trainer.checkpoint is where nothing else says it
+CHECKPOINT = "checkpoint"  # what trainer.checkpoint is where nothing else says it
 # Where things lie, who signs, what others are made from: not what is trained.
-_NOT_IDENTITY = ("name", "source_path", _CHECKPOINT, signing_choice.GROUP)
+_NOT_IDENTITY = ("name", "source_path", CHECKPOINT, signing_choice.GROUP)
 _NAME_LENGTH = 100  # of 255 bytes that file systems allow for one name
 
 
@@ -54,7 +52,6 @@ class Experiment:
     overrides: tuple[str, ...]  # in Hydra's notation
     overridden: tuple[str, ...]  # the keys of the config that these set, sorted; no groups
     signing: Signing  # for the environment of the job that signs; in nothing else
-    replay: Replay | None = None  # None: the experiment is the user's own
 
     def part(self, *keys: str) -> dict[str, Any]:
         """The part of the config that one stage depends on."""
@@ -82,20 +79,22 @@ class Experiment:
         return [f"{name}={value}" for name, value in (pinned | profile["environment"]).items()]
 
 
+@dataclass(frozen=True)
+class LocalExperiment:
+    """What this checkout makes of some overrides, which need not be all that are needed."""
+
+    identity: dict[str, Any]
+    source_path: str
+
+
 def configure(config: Mapping[str, Any], conf: Path) -> Experiment:
     """Resolve Snakemake's ``config`` against the Hydra tree ``conf``.
 
     Raises SamebitsError that lists every problem with the valid choices and the nearest name.
     """
-    asked = plan.asked(config)
-    given = signing_choice.read(plan.without(config), GROUPS)
+    given = signing_choice.read(config, GROUPS)
     with composing(conf) as composer:
-        if not asked:
-            return experiment(given, given.experiment, composer)
-        # A profile's word on checkpoints is for experiments; here the certificate has the last one.
-        own = [override for override in given.experiment if override.key != _CHECKPOINT]
-        wanted, replay = plan.plan(asked, own, conf, PARTS, lambda w: _local(w, composer))
-        return experiment(given, wanted, composer, replay)
+        return experiment(given, given.experiment, composer)
 
 
 @contextmanager
@@ -106,12 +105,15 @@ def composing(conf: Path) -> Iterator[Composer]:
 
 
 def experiment(
-    given: signing_choice.Wanted,
+    given: UserOverrides,
     wanted: list[Override],
     composer: Composer,
-    replay: Replay | None = None,
+    name: str | None = None,
 ) -> Experiment:
-    """The experiment that some overrides make, signed as ``given`` says."""
+    """The experiment that some overrides make, signed as ``given`` says.
+
+    ``name``: of its folder, unless the overrides have one; by default it is made from them.
+    """
     composed, overridden = _compose([*wanted, *given.choice], composer)
     signing = given.signing(composed[signing_choice.GROUP])
     resolved = composed | {signing_choice.GROUP: signing}
@@ -119,7 +121,7 @@ def experiment(
     identity = _identity(resolved)
     data = identity["data"]
     return Experiment(
-        name=resolved["name"] or (replay.name if replay else default_name(wanted)),
+        name=resolved["name"] or name or default_name(wanted),
         config=identity,
         digest=canonical.digest(identity),
         data_key=f"{data[OPTION]}-{canonical.digest(data)[:12]}",
@@ -131,7 +133,6 @@ def experiment(
         overrides=tuple(override.hydra() for override in wanted),
         overridden=overridden,
         signing=Signing(signing[OPTION], signing["key"]),
-        replay=replay,
     )
 
 
@@ -140,10 +141,10 @@ def _identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
     return {key: resolved[key] for key in resolved if key not in _NOT_IDENTITY} | {"format": FORMAT}
 
 
-def _local(wanted: list[Override], composer: Composer) -> plan.Local:
-    """What the checkout makes of these overrides, which need not be all that are needed."""
+def local(wanted: list[Override], composer: Composer) -> LocalExperiment:
+    """What this checkout makes of some overrides, which need not be all that are needed."""
     resolved, _ = _compose(wanted, composer, missing_ok=True)
-    return plan.Local(_identity(resolved), resolved["source_path"])
+    return LocalExperiment(_identity(resolved), resolved["source_path"])
 
 
 def default_name(wanted: Iterable[Override]) -> str:
@@ -182,19 +183,19 @@ def _overridden(
     composer: Composer,
 ) -> tuple[str, ...]:
     """The keys that overrides set: directly, by an option of ``experiment``, by interpolation."""
-    keys = {key for override in wanted for key in _set_by(override)}
-    if base["trainer"] != resolved["trainer"] and any(o.key == _CHECKPOINT for o in wanted):
-        keys.add(f"trainer.{_CHECKPOINT}")
+    found = {key for override in wanted for key in _set_by(override)}
+    if base["trainer"] != resolved["trainer"] and any(o.key == CHECKPOINT for o in wanted):
+        found.add(f"trainer.{CHECKPOINT}")
     if any(override.key == "experiment" for override in wanted):
-        keys |= composer.once(("experiment", id(base)), lambda: _beside_options(base, composer))
-    return tuple(sorted(key for key in keys if key.partition(".")[0] not in _NOT_IDENTITY))
+        found |= composer.once(("experiment", id(base)), lambda: _beside_options(base, composer))
+    return tuple(sorted(key for key in found if key.partition(".")[0] not in _NOT_IDENTITY))
 
 
 def _beside_options(base: Mapping[str, Any], composer: Composer) -> set[str]:
     """The keys in which a config is not what its groups' options alone make."""
     options = [Override(group, base[group][OPTION]) for group in PARTS if group in base]
     plain = composer.resolve(options, missing_ok=True)
-    found = allowlist.differences(_identity(plain), _identity(base))
+    found = keys.differences(_identity(plain), _identity(base))
     return {difference.key for difference in found}
 
 
@@ -202,7 +203,7 @@ def _set_by(override: Override) -> Iterable[str]:
     """The keys that an override sets, none for an option of a group."""
     if override.key in GROUPS and not isinstance(override.value, Mapping):
         return []
-    return allowlist.units(override.key.split("."), override.value)
+    return keys.units(override.key.split("."), override.value)
 
 
 def _nearest(name: str, valid: Iterable[str]) -> str:

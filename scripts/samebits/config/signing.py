@@ -46,7 +46,7 @@ class Signing:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class UserOverrides:
     """What the user asked for, the signing apart: ``choice`` is for Hydra, ``key`` is not."""
 
     experiment: list[Override]
@@ -58,7 +58,7 @@ class Wanted:
         return {**composed, "key": self.keys[-1]} if self.keys else composed
 
 
-def read(config: Mapping[str, Any], groups: Iterable[str]) -> Wanted:
+def read(config: Mapping[str, Any], groups: Iterable[str]) -> UserOverrides:
     """Snakemake's ``config`` as overrides. Raises SamebitsError that shows no key's location."""
     try:
         wanted = overrides.from_config(config, groups)
@@ -71,7 +71,7 @@ def read(config: Mapping[str, Any], groups: Iterable[str]) -> Wanted:
     problems = [problem for override in said for problem in _problems(override)]
     if problems:
         raise SamebitsError(all_problems(problems))
-    return Wanted(
+    return UserOverrides(
         experiment=[override for override in wanted if not _is_ours(override)],
         choice=[override for override in said if override.key == GROUP],
         keys=[override.value for override in said if override.key == _KEY],

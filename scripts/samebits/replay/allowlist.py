@@ -8,17 +8,13 @@ resolve. Values go on as typed JSON, quoted, and never as Hydra's notation.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from samebits.config.keys import ABSENT, Difference, shown
 from samebits.config.overrides import OPTION, Override
-from samebits.formats import canonical
 
 TARGET = "model._target_"
-# Compared and set as a whole: they have one of several forms, or keys that depend on each other.
-WHOLE = ("trainer.optimizer", "trainer.loss", "protocol.tolerance")
-
 _OBJECTS = ("trainer.optimizer", "trainer.loss")  # of Keras: a name, or a class and numbers
 _OBJECT_LISTS = ("trainer.metrics",)
 _NUMBERS = ("protocol.tolerance",)  # null, or numbers by name
@@ -45,69 +41,6 @@ _LONGEST = 64  # values in a list
 _SHOWN = 80  # characters of a value in a message
 
 
-class _Absent:
-    """No value, which null is not."""
-
-
-ABSENT = _Absent()
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One place where the certificate's config is not what the checkout makes."""
-
-    path: tuple[str, ...]
-    there: Any  # in the certificate
-    here: Any
-
-    @property
-    def key(self) -> str:
-        """As Hydra writes it."""
-        return ".".join(self.path)
-
-    def line(self, why: str = "") -> str:
-        """For the user; nothing in it steers a terminal."""
-        key = ".".join(json.dumps(part[:_SHOWN])[1:-1] for part in self.path)
-        return (
-            f"{key}: the certificate has {shown(self.there)}, this checkout {shown(self.here)}{why}"
-        )
-
-
-def shown(value: Any) -> str:
-    """A value of unknown origin in a message."""
-    if value is ABSENT or value == "???":  # Hydra's way to say that the user has to name it
-        return "none"
-    text = json.dumps(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def differences(
-    there: Mapping[str, Any], here: Mapping[str, Any], above: tuple[str, ...] = ()
-) -> Iterator[Difference]:
-    """Where two configs differ, by canonical JSON: 1, 1.0 and true are three values."""
-    for key in sorted({*there, *here}):
-        one, other = there.get(key, ABSENT), here.get(key, ABSENT)
-        found = Difference((*above, key), one, other)
-        both = isinstance(one, Mapping) and isinstance(other, Mapping)
-        if both and found.key not in WHOLE:
-            yield from differences(one, other, found.path)
-        elif ABSENT in (one, other) or canonical.dumps(one) != canonical.dumps(other):
-            yield found
-
-
-def units(path: Sequence[str], value: Any) -> Iterator[str]:
-    """The dotted keys that setting a value at a path sets, as ``differences`` names them."""
-    for whole in WHOLE:
-        if ".".join(path[: whole.count(".") + 1]) == whole:
-            yield whole
-            return
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from units([*path, str(key)], inner)
-    else:
-        yield ".".join(path)
-
-
 def taken(
     found: Iterable[Difference], overridden: Iterable[str], allowed: str | None
 ) -> Iterator[Override]:
@@ -118,7 +51,7 @@ def taken(
     """
     wanted = set(overridden)
     for difference in found:
-        key, value = difference.key, difference.there
+        key, value = difference.key, difference.expected
         if key == TARGET and allowed is not None and value == allowed:
             yield Override(key, allowed)
         elif key in wanted and may_set(key, value):
@@ -126,10 +59,10 @@ def taken(
 
 
 def _overrides(difference: Difference) -> Iterator[Override]:
-    key, value = difference.key, difference.there
-    if isinstance(value, Mapping) and isinstance(difference.here, Mapping):
+    key, value = difference.key, difference.expected
+    if isinstance(value, Mapping) and isinstance(difference.got, Mapping):
         yield Override(key, None)  # Hydra merges mappings: none of the old one may stay
-    yield Override(key, value, "++" if difference.here is ABSENT else "")
+    yield Override(key, value, "++" if difference.got is ABSENT else "")
 
 
 def may_set(key: str, value: Any) -> bool:
@@ -197,16 +130,24 @@ def lines(
     for difference in found:
         key = difference.key
         if key == TARGET:
-            yield difference.line(_why_not_code(allowed))
-        elif _interpolates(difference.there):
-            yield difference.line("; a certificate's text is never resolved")
-        elif key in wanted and not may_set(key, difference.there):
-            yield difference.line(
+            yield _line(difference, _why_not_code(allowed))
+        elif _interpolates(difference.expected):
+            yield _line(difference, "; a certificate's text is never resolved")
+        elif key in wanted and not may_set(key, difference.expected):
+            yield _line(
+                difference,
                 "; a certificate never sets this: name it yourself with overrides='KEY=VALUE' "
                 "if that is what you want"
             )
         else:
-            yield difference.line()
+            yield _line(difference)
+
+
+def _line(difference: Difference, why: str = "") -> str:
+    """For the user; nothing in it steers a terminal."""
+    key = ".".join(json.dumps(part[:_SHOWN])[1:-1] for part in difference.path)
+    theirs, ours = shown(difference.expected), shown(difference.got)
+    return f"{key}: the certificate has {theirs}, this checkout {ours}{why}"
 
 
 def _why_not_code(allowed: str | None) -> str:

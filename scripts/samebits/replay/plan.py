@@ -8,14 +8,18 @@ verify, in an environment that can check signatures: nothing here needs more tha
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from samebits.certificate import evidence
+from samebits.config import experiment as experiments
 from samebits.config import sources
+from samebits.config.compose import Composer
+from samebits.config.experiment import CHECKPOINT, PARTS, LocalExperiment
+from samebits.config.keys import ABSENT, differences, shown
 from samebits.config.model_lookup import BUILT_IN
 from samebits.config.overrides import OPTION, Override
 from samebits.errors import SamebitsError
@@ -23,7 +27,6 @@ from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, lockfile
 from samebits.replay import allowlist
 from samebits.replay import states as kept
-from samebits.replay.allowlist import ABSENT, differences, shown
 from samebits.terminal import plain
 from samebits.verification import artifacts
 
@@ -71,17 +74,6 @@ class Replay:
         return f"replay-{self.digest[:12]}{part}"
 
 
-@dataclass(frozen=True)
-class Local:
-    """What the checkout composes: the identity of an experiment, and where its model is found."""
-
-    identity: dict[str, Any]
-    source_path: str
-
-
-Compose = Callable[[list[Override]], Local]
-
-
 def asked(config: Mapping[str, Any]) -> Asked | None:
     """What Snakemake's ``config`` says of a certificate; None: nothing."""
     path, allow, epochs, states = (config.get(key) for key in KEYS)
@@ -100,24 +92,21 @@ def asked(config: Mapping[str, Any]) -> Asked | None:
     return Asked(Path(str(path)), allow, epochs, None if states is None else Path(str(states)))
 
 
-def without(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The rest of the config: overrides."""
-    return {key: value for key, value in config.items() if key not in KEYS}
-
-
 def plan(
-    asked: Asked, own: list[Override], conf: Path, groups: Sequence[str], compose: Compose
+    asked: Asked, own: list[Override], conf: Path, composer: Composer
 ) -> tuple[list[Override], Replay]:
     """The overrides that make a certificate's experiment here; the user's ``own`` come last.
 
     Raises SamebitsError with everything in which this checkout would not repeat it.
     """
+    # A profile's word on checkpoints is for experiments; here the certificate has the last one.
+    own = [override for override in own if override.key != CHECKPOINT]
     try:
         data = _bytes(asked.path)
         report = _report(data)
         _refuse(_spot_problems(asked, report))
-        options = _options(report, own, conf, groups)
-        wanted, local = _composed(asked, report, [*options, *own], len(options), compose)
+        options = _options(report, own, conf)
+        wanted, local = _composed(asked, report, [*options, *own], len(options), composer)
         checkout = conf.resolve().parent
         environment = local.identity["framework"]["environment"]
         _refuse(
@@ -223,13 +212,13 @@ def _spot_problems(asked: Asked, report: Report) -> Iterator[str]:
 
 
 def _options(
-    report: Report, own: Sequence[Override], conf: Path, groups: Sequence[str]
+    report: Report, own: Sequence[Override], conf: Path
 ) -> list[Override]:
     """The option of each group, but for those that the user chose."""
     config = report["experiment"]["config"] or {}
     chosen, problems = [], list(_unfit(report))
     users = {o.key for o in own if not isinstance(o.value, Mapping)}
-    for group in [group for group in groups if group in config and group not in users]:
+    for group in [group for group in PARTS if group in config and group not in users]:
         valid = sorted(path.stem for path in (conf / group).glob("*.yaml"))
         option = config[group].get(OPTION, ABSENT)
         if option in valid:
@@ -244,18 +233,18 @@ def _options(
 
 
 def _composed(
-    asked: Asked, report: Report, base: list[Override], options: int, compose: Compose
-) -> tuple[list[Override], Local]:
+    asked: Asked, report: Report, base: list[Override], options: int, composer: Composer
+) -> tuple[list[Override], LocalExperiment]:
     """The overrides with what the certificate may decide, and what they make here."""
     experiment = report["experiment"]
-    local = compose(base)
+    local = experiments.local(base, composer)
     found = differences(experiment["config"], local.identity)
     taken = list(allowlist.taken(found, experiment["overridden"], asked.allow))
     wanted = [*base[:options], *taken, *base[options:]]
-    return wanted, compose(wanted) if taken else local
+    return wanted, experiments.local(wanted, composer) if taken else local
 
 
-def _config_problems(asked: Asked, report: Report, local: Local) -> Iterator[str]:
+def _config_problems(asked: Asked, report: Report, local: LocalExperiment) -> Iterator[str]:
     """What still differs. Nothing: the experiment is the certificate's, to the last byte."""
     experiment = report["experiment"]
     left = list(differences(experiment["config"], local.identity))
@@ -267,7 +256,7 @@ def _config_problems(asked: Asked, report: Report, local: Local) -> Iterator[str
 # --- code --------------------------------------------------------------------------------------
 
 
-def _code_problems(report: Report, local: Local) -> Iterator[str]:
+def _code_problems(report: Report, local: LocalExperiment) -> Iterator[str]:
     """The modules that the control ran, and those that would run here."""
     roots = (BUILT_IN, Path(local.source_path))
     named = {(m["module"], m["sha256"]) for m in report["records"]["runs"][CONTROL]["source"]}
@@ -283,7 +272,7 @@ def _code_problems(report: Report, local: Local) -> Iterator[str]:
         yield f"{module}: this checkout runs this module, the certificate does not name it"
 
 
-def _needed(local: Local) -> set[str]:
+def _needed(local: LocalExperiment) -> set[str]:
     """What a record names at least: the training's modules, and the model's."""
     target = str(local.identity["model"].get("_target_", ""))
     return {_MAIN, target.rpartition(".")[0], *_imported_by_training()} - {""}
