@@ -215,7 +215,7 @@ def test_all_problems_of_all_combinations_are_reported_at_once() -> None:
 
 
 def test_a_certificate_is_not_replayed_in_a_sweep() -> None:
-    with pytest.raises(SamebitsError, match="leave sweep out"):
+    with pytest.raises(SamebitsError, match="leave out sweep or certificate"):
         of("seed=1,2", certificate="certificate.json")
 
 

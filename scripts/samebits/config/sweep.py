@@ -8,7 +8,6 @@ GUARANTEES  a combination is the experiment that its overrides make by themselve
 """
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice, product

@@ -137,7 +137,7 @@ def lines(
             yield _line(
                 difference,
                 "; a certificate never sets this: name it yourself with overrides='KEY=VALUE' "
-                "if that is what you want"
+                "if that is what you want",
             )
         else:
             yield _line(difference)

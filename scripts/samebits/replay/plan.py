@@ -211,9 +211,7 @@ def _spot_problems(asked: Asked, report: Report) -> Iterator[str]:
 # --- config ------------------------------------------------------------------------------------
 
 
-def _options(
-    report: Report, own: Sequence[Override], conf: Path
-) -> list[Override]:
+def _options(report: Report, own: Sequence[Override], conf: Path) -> list[Override]:
     """The option of each group, but for those that the user chose."""
     config = report["experiment"]["config"] or {}
     chosen, problems = [], list(_unfit(report))
