@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from samebits import errors
-from samebits.certificate import certificate, checkout, evidence, report
+from samebits.certificate import certificate, evidence, report
 from samebits.formats import canonical, files
 from samebits.pages import badge
 from samebits.pages import certificate as page
@@ -60,7 +60,7 @@ def _issue(options: argparse.Namespace, keyid: str | None) -> report.Issue:
     return report.Issue(
         name=options.name,
         issued=datetime.now(UTC).strftime(evidence.MOMENT),
-        source=checkout.source(options.checkout),
+        source=report.source(options.checkout),
         how_to_repeat=tuple(options.repeat),
         overridden=tuple(options.overridden),
         dependencies={name: files.digest(path) for name, path in options.dependency},

@@ -30,13 +30,13 @@ from typing import Any
 from samebits import errors
 from samebits.certificate import (
     certificate,
-    checkout,
     evidence,
     replays,
     sampled,
     signatories,
     statements,
 )
+from samebits.certificate.report import source
 from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical, files
@@ -127,7 +127,7 @@ def main() -> int:
     signer = issuing.signer(os.environ)
     issue = replays.Issue(
         datetime.now(UTC).strftime(evidence.MOMENT),
-        checkout.source(options.checkout),
+        source(options.checkout),
         signer.keyid if signer else None,
     )
     if drawn is None:

@@ -28,7 +28,7 @@ from samebits import errors
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.signing import keys
 from samebits.signing import trusted as trust
-from samebits.terminal import bold, plain
+from samebits.text import bold, plain
 from samebits.verification import artifact_checks, artifacts, levels, opened
 from samebits.verification.artifact_checks import Found
 from samebits.verification.levels import (

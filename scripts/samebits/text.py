@@ -1,14 +1,17 @@
-"""Lines for the person at the terminal; everything else that a stage prints goes to its log.
+"""Words for people: progress lines, names in a sentence, text that is safe on a terminal.
 
-``scripts/launch.py`` passes the terminal as a file descriptor; without it stderr is used.
+``scripts/launch.py`` passes the terminal as a file descriptor, since everything else that a stage
+prints goes to its log; without it stderr is used.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
 
 VARIABLE = "SAMEBITS_PROGRESS_FD"
+COLORS = {"red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
 
 
 def say(line: str) -> None:
@@ -17,3 +20,26 @@ def say(line: str) -> None:
     descriptor = os.environ.get(VARIABLE, "")
     if descriptor.isdigit():
         os.write(int(descriptor), (line + "\n").encode("utf-8", "replace"))
+
+
+def plain(text: str) -> str:
+    """Text that may quote a file, without anything that steers a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def bold(text: str, color: str, wanted: bool) -> str:
+    """Text in a color, where that is wanted."""
+    return f"\033[1;{COLORS[color]}m{text}\033[0m" if wanted else text
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names in a sentence: "a, b and c"; empty when there are none."""
+    *first, last = [str(name) for name in names] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def few(names: Sequence[str], most: int = 4) -> str:
+    """The first names in a sentence, and how many more there are."""
+    if len(names) > most:
+        names = [*names[:most], f"{len(names) - most} more"]
+    return listed(names)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import factories
-from samebits.certificate import checkout, evidence, report
+from samebits.certificate import evidence, report
 from samebits.comparison import runs
 from samebits.errors import SamebitsError
 from samebits.formats import canonical, seal
@@ -23,7 +23,7 @@ def verdict(space: factories.Workspace) -> tuple[str, str]:
         space.config, space.lock, space.load_record, space.runs, [space.comparison]
     )
     issue = report.Issue(
-        name="default", issued="2026-11-24T00:00:00Z", source=checkout.source(None),
+        name="default", issued="2026-11-24T00:00:00Z", source=report.source(None),
         how_to_repeat=(), overridden=(), dependencies={}, keyid=None,
     )  # fmt: skip
     found = report.build(evidence.read(paths), issue)

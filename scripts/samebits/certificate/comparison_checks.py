@@ -12,6 +12,7 @@ from samebits.certificate.evidence import Evidence, comparison_name
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.formats import states
+from samebits.text import listed
 
 FIRST_STEP = 1  # with another seed, the weights after the first step have to be others
 SELF_CHECKED = ("history", "trace", "weights")
@@ -32,11 +33,11 @@ def _planned(evidence: Evidence) -> Iterator[str]:
     expected = [comparison_name(comparison.name) for comparison in comparisons]
     got = [comparison.name for comparison in evidence.comparisons]
     if sorted(expected) != sorted(got):
-        yield f"the protocol asks for {_list(expected)}, there is {_list(got) or 'none'}"
+        yield f"the protocol asks for {listed(expected)}, there is {listed(got) or 'none'}"
     wanted = {run.name: run for run in protocol.runs(comparisons)}
     names = [run.name for run in evidence.runs]
     if sorted(wanted) != sorted(names):
-        asked, there = _list(sorted(wanted)), _list(sorted(names))
+        asked, there = listed(sorted(wanted)), listed(sorted(names))
         yield f"the protocol asks for the runs {asked}, there are {there}"
     for run in evidence.runs:
         if run.record.content is not None and run.name in wanted:
@@ -96,7 +97,7 @@ def _compared_inputs(
     compared = [comparison["control"], *(run["run"] for run in comparison["runs"])]
     asked = [wanted.control.name, *(run.name for run in wanted.runs)]
     if compared != asked:
-        yield f"{where} compares {_list(compared)}, asked for {_list(asked)}"
+        yield f"{where} compares {listed(compared)}, asked for {listed(asked)}"
     records = {name: evidence.record(name) for name in compared}
     stated = comparison["status"]
     if any(record and stated.get(name) != record["status"] for name, record in records.items()):
@@ -129,7 +130,7 @@ def _compared_digests(control: Any, replica: Any, run: Any, where: str) -> Itera
 def _compared_run(run: Any, where: str) -> Iterator[str]:
     names = [artefact["artefact"] for artefact in run["artefacts"]]
     if sorted(names) != sorted(ARTEFACTS):
-        yield f"{where}: expected {_list(ARTEFACTS)}, compared were {_list(names) or 'none'}"
+        yield f"{where}: expected {listed(ARTEFACTS)}, compared were {listed(names) or 'none'}"
     for artefact in run["artefacts"]:
         yield from _compared_artefact(artefact, where)
     parts = [*run["artefacts"], run.get("checkpoints") or {"identical": True}]
@@ -152,13 +153,9 @@ def _called(artefact: Any) -> str:
     return "identical" if artefact["identical"] else "different"
 
 
-def _list(names: Any) -> str:
-    return ", ".join(str(name) for name in names)
-
-
 def _said(value: Any) -> str:
     parts = [f"{v} {k}" for k, v in value.items()] if isinstance(value, dict) else value
-    return _list(parts) or "nothing"
+    return listed(parts) or "nothing"
 
 
 # --- whether the comparison could have seen a difference ----------------------------------------
@@ -167,7 +164,7 @@ def _said(value: Any) -> str:
 def _self_check(comparison: Any, where: str) -> Iterator[str]:
     checked = comparison["self_check"]
     if sorted(check["artefact"] for check in checked) != sorted(SELF_CHECKED):
-        yield f"{where}: no bit was flipped to see it found, in each of {_list(SELF_CHECKED)}"
+        yield f"{where}: no bit was flipped to see it found, in each of {listed(SELF_CHECKED)}"
     for check in checked:
         if check["found"] is not True:
             what = TITLES[check["artefact"]]

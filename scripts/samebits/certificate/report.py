@@ -4,8 +4,11 @@ A certificate carries it with all the evidence it was derived from, but for the 
 whoever holds one can derive it again: ``rebuild`` does, and verify compares.
 """
 
+import os
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from samebits.certificate import evidence
@@ -14,7 +17,7 @@ from samebits.certificate.evidence import Carried
 from samebits.certificate.findings import Findings
 from samebits.certificate.verdict import Grade, grade
 from samebits.formats import canonical
-from samebits.formats.names import NEEDED
+from samebits.formats.names import NEEDED, SAME
 
 FORMAT = "samebits-report-1"
 
@@ -94,6 +97,12 @@ def rebuild(report: Mapping[str, Any]) -> dict[str, Any]:
     like any other, so the result is INCONCLUSIVE and another than the report.
     """
     return build(evidence.from_report(report), issue_of(report))
+
+
+def survived(report: Mapping[str, Any]) -> list[str]:
+    """Titles of what was varied while the bits stayed the same, each once."""
+    variations = report["scope"]["variations"]
+    return list(dict.fromkeys(v["what"] for v in variations if v["outcome"] == SAME))
 
 
 # --- scope ---------------------------------------------------------------------------------
@@ -182,3 +191,32 @@ def _held_equal(by_run: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict
         else:
             same.append({"what": what, "value": next(iter(values.values()))})
     return same, differed
+
+
+# --- the checkout that ran ---------------------------------------------------------------------
+
+# git status would otherwise refresh the index, a write that races with a person's own git
+_ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0"}
+
+
+def source(folder: Path | None) -> Source:
+    """The commit of a checkout; unknown without git, outside a repository, before a commit."""
+    commit = _git(folder, "rev-parse", "--verify", "HEAD") if folder else None
+    if commit is None:
+        return Source(None, None)
+    changes = _git(folder, "status", "--porcelain")
+    return Source(commit, None if changes is None else bool(changes))
+
+
+def _git(folder: Path | None, *command: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *command],  # noqa: S607 (whichever git the user has)
+            env=os.environ | _ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

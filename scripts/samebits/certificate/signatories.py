@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from samebits.pages import wording
+from samebits.text import few
 
 REPRODUCED, NOT_REPRODUCED = "REPRODUCED", "NOT REPRODUCED"
 EPOCHS_REPRODUCED = "EPOCHS REPRODUCED"  # some of them, never all: no REPRODUCED
@@ -97,7 +97,7 @@ def extent(replay: Mapping[str, Any]) -> str:
         return ""
     numbers = [str(epoch["epoch"]) for epoch in replay["epochs"]]
     different = [str(epoch["epoch"]) for epoch in replay["epochs"] if not epoch["identical"]]
-    whole = f"{len(numbers)} of {replay['in_all']} epochs: {wording.few(numbers)}"
+    whole = f"{len(numbers)} of {replay['in_all']} epochs: {few(numbers)}"
     return f"{whole}; not the same: {', '.join(different)}" if different else whole
 
 

@@ -22,9 +22,9 @@ from in_toto_attestation.v1.statement import Statement
 from samebits.certificate import sampled
 from samebits.certificate.checks import ARTEFACTS, COMPLETED
 from samebits.certificate.evidence import MOMENT
+from samebits.certificate.report import survived
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, states
-from samebits.pages import wording
 
 SCAI = "https://in-toto.io/attestation/scai/attribute-report/v0.3"
 PROVENANCE = "https://slsa.dev/provenance/v1"
@@ -43,7 +43,7 @@ def claim(report: Report) -> bytes:
         "runs": scope["runs"],
         "pinned": {fact["what"]: fact["value"] for fact in scope["pinned"]},
         "same": {fact["what"]: fact["value"] for fact in scope["same"]},
-        "survived": wording.survived(report),
+        "survived": survived(report),
         "only with": scope["conditions"],
         "depends on": scope["depends_on"],
         "repeatable": scope["repeatable"],

@@ -24,6 +24,7 @@ from samebits.formats.names import (
     UNSUPPORTED,
     WITHIN_TOLERANCE,
 )
+from samebits.text import few, listed
 
 CPU = "cpu"  # the variation
 MOST_NAMED = 3  # in one reason
@@ -126,7 +127,7 @@ def _unsupported(name: str, record: Any) -> str:
 def _dependence(found: Findings) -> Iterator[str]:
     """What the bits depend on, and whether they repeat when nothing is changed."""
     if found.depends_on:
-        yield f"The bits depend on: {_list(found.depends_on)}."
+        yield f"The bits depend on: {listed(found.depends_on)}."
     if found.repeatable is False:
         yield "Not repeatable under identical conditions: the same run, made again, has other bits."
     if found.repeatable is True:
@@ -155,11 +156,11 @@ def _first(compared: Sequence[Any]) -> Iterator[str]:
         return
     step, names = divergence["step"], divergence["tensors"]
     if step == 0:
-        yield f"{run} differs before the first step, in {_shortened(names)}."
+        yield f"{run} differs before the first step, in {few(names, MOST_NAMED)}."
     elif step is not None:
         epoch = f" (epoch {divergence['epoch']})" if divergence["epoch"] else ""
         loss = "; the loss differed earlier" if divergence["loss_first"] else ""
-        yield f"{run} differs first after step {step}{epoch}, in {_shortened(names)}{loss}."
+        yield f"{run} differs first after step {step}{epoch}, in {few(names, MOST_NAMED)}{loss}."
 
 
 def _differences(evidence: Evidence, found: Findings) -> Iterator[str]:
@@ -191,12 +192,7 @@ def _difference(control: str, run: str, artefact: Any) -> str:
     what = {"history": "metric", "trace": "column"}.get(artefact["artefact"], "tensor")
     counted = f"{len(names)} {what}{'s' if len(names) != 1 else ''}"
     title = TITLES[artefact["artefact"]]
-    return f"The {title} of {control} and {run} differ in {counted}: {_shortened(names)}."
-
-
-def _shortened(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return _list(names[:MOST_NAMED]) + more
+    return f"The {title} of {control} and {run} differ in {counted}: {few(names, MOST_NAMED)}."
 
 
 def _agreement(evidence: Evidence) -> Iterator[str]:
@@ -206,7 +202,3 @@ def _agreement(evidence: Evidence) -> Iterator[str]:
     yield "A run with another seed differed at once, and flipped bits in copies were found."
     yield "Each run was a process of its own."
     yield "Every pinned setting was in effect, and the packages were those of the lock."
-
-
-def _list(names: Any) -> str:
-    return ", ".join(str(name) for name in names)

@@ -23,6 +23,7 @@ from samebits.formats.names import (
 from samebits.pages import divergence_drawing, drawing, templates, wording
 from samebits.pages import runs as compared
 from samebits.pages.runs import Compared
+from samebits.text import few
 
 Report = Mapping[str, Any]
 
@@ -57,7 +58,7 @@ def _template() -> Template:
     filters = {
         "said": said,
         "seen": seen,
-        "few": wording.few,
+        "few": few,
         "exact": drawing.number,
         "pretty": _pretty,
         "at_step": wording.at_step,
@@ -282,7 +283,7 @@ def settings(report: Report, names: Sequence[str]) -> Iterator[dict[str, Any]]:
             "expected": said(first["expected"]),
             "effective": _grouped({run: s["effective"] for run, s in found.items()}, names),
             "how": first["how"],
-            "broken": wording.few([run for run, setting in found.items() if not _holds(setting)]),
+            "broken": few([run for run, setting in found.items() if not _holds(setting)]),
         }
 
 
@@ -304,7 +305,7 @@ def _grouped(values: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str,
         runs.setdefault(seen(values[run]), []).append(run)
     if len(runs) == 1:
         return [(value, "") for value in runs]
-    return [(value, wording.few(names)) for value, names in runs.items()]
+    return [(value, few(names)) for value, names in runs.items()]
 
 
 def timing(report: Report, names: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from samebits.certificate import signatories
 from samebits.certificate.signatories import UNSIGNED, Link
 from samebits.experiment.protocol import CONTROL, REPLICA, PlannedComparison, runs
 from samebits.pages import wording
-from samebits.terminal import bold, plain
+from samebits.text import bold, plain
 
 _COLOURS = {
     "REPRODUCIBLE": "green",

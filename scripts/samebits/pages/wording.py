@@ -1,17 +1,18 @@
 """What a report says in words. Every sentence is derived from the report's facts, none is in it."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from samebits.certificate.report import survived
 from samebits.formats.names import (
     INCONCLUSIVE,
     NOT_REPRODUCIBLE,
     REPRODUCIBLE,
-    SAME,
     UNSUPPORTED,
     WITHIN_TOLERANCE,
 )
+from samebits.text import few, listed
 
 Report = Mapping[str, Any]
 
@@ -21,7 +22,6 @@ TITLES = {  # of artefacts
     "optimizer": "Optimizer state",
     "trace": "Trace",
 }
-_MOST_NAMED = 4
 
 # What a person would call the surroundings of a run: where it ran, not what ran.
 _SURROUNDINGS = ("CPU model", "number of CPUs", "GPU", "operating system", "C library")
@@ -31,12 +31,6 @@ def statement(report: Report) -> str:
     """The verdict as a sentence."""
     runs = _count(report["scope"]["runs"])
     return _STATEMENTS[report["verdict"]].format(runs=runs)
-
-
-def survived(report: Report) -> list[str]:
-    """Titles of what was varied while the bits stayed the same, each once."""
-    variations = report["scope"]["variations"]
-    return list(dict.fromkeys(v["what"] for v in variations if v["outcome"] == SAME))
 
 
 _STATEMENTS = {
@@ -68,7 +62,7 @@ def shows(report: Report) -> Iterator[str]:
         )
         yield "The packages were at exactly the versions that the lock file names."
     if unchanged and verdict in (REPRODUCIBLE, NOT_REPRODUCIBLE, WITHIN_TOLERANCE):
-        yield f"The bits stayed the same under another {_list(unchanged)}."
+        yield f"The bits stayed the same under another {listed(unchanged)}."
     if verdict == WITHIN_TOLERANCE:
         yield "No number differs by more than the experiment's own tolerance. The bits do differ."
     if verdict == NOT_REPRODUCIBLE:
@@ -77,7 +71,7 @@ def shows(report: Report) -> Iterator[str]:
             "ones, and how far apart, is in the table of differences."
         )
     if report["scope"]["conditions"]:
-        needed = _list(report["scope"]["conditions"])
+        needed = listed(report["scope"]["conditions"])
         yield f"They hold only with these pinned, since lifting any gave other bits: {needed}."
     if verdict == UNSUPPORTED:
         yield (
@@ -99,7 +93,7 @@ def limits(report: Report) -> Iterator[str]:
         names = [fact["what"] for fact in scope["same"] if fact["what"] in _SURROUNDINGS]
         if names:
             yield (
-                f"That the bits stay the same elsewhere: {_list(names)} "
+                f"That the bits stay the same elsewhere: {listed(names)} "
                 f"{'were' if len(names) > 1 else 'was'} the same in all runs."
             )
         yield "That the runs would be equal every time: a rare race can stay unseen in a few runs."
@@ -118,10 +112,6 @@ _EMULATION = (
     "(reciprocal square root) exactly, so a dependence on these is found; it shows nothing about "
     "speed, caches or errors of a real chip, and only the first samples were trained on."
 )
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def at_step(step: int | None) -> str:
@@ -175,10 +165,3 @@ def loss(divergence: Mapping[str, Any]) -> Iterator[str]:
         yield "The traces have a row per epoch, so it may be up to an epoch earlier."
     if divergence["every"] == "off":
         yield "No trace was kept but for the first weights, so the step is not known."
-
-
-def few(names: Sequence[str]) -> str:
-    """Names in a sentence, the first few of them."""
-    if len(names) > _MOST_NAMED:
-        names = [*names[:_MOST_NAMED], f"{len(names) - _MOST_NAMED} more"]
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
