@@ -27,7 +27,6 @@ from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, lockfile
 from samebits.replay import allowlist
 from samebits.replay import states as kept
-from samebits.replay.allowlist import ABSENT, differences, shown
 from samebits.text import plain
 from samebits.verification import artifacts
 
