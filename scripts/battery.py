@@ -18,10 +18,9 @@ from pathlib import Path
 
 from samebits import battery, packing
 from samebits.errors import SamebitsError, run
-from samebits.formats import canonical, files
+from samebits.formats import canonical, files, lockfile
 from samebits.operations import battery as all_operations
 from samebits.text import say
-from samebits.training import environment_record
 from samebits.training import record as run_record
 
 FORMAT = "samebits-battery-1"
@@ -38,7 +37,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Build, write."""
     options = _arguments()
-    record = environment_record.record(options.lock)
+    record = lockfile.environment(options.lock)
     import tensorflow as tf
 
     operations = all_operations(tf)

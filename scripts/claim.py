@@ -26,9 +26,9 @@ from typing import Any
 
 from samebits import article, claims
 from samebits.errors import SamebitsError, run
-from samebits.formats import arrays, canonical
+from samebits.formats import arrays, canonical, lockfile
 from samebits.text import say
-from samebits.training import environment_record, machine
+from samebits.training import machine
 
 FORMAT = "samebits-claim-1"
 _SCRIPTS = Path(__file__).resolve().parent
@@ -80,7 +80,7 @@ def _examine(claim: claims.Claim, data: Path) -> dict[str, Any]:
 
 def _versions(lock: Path) -> dict[str, str | None]:
     """Python, TensorFlow and Keras of this environment; Keras is None where TensorFlow has it."""
-    record = environment_record.record(lock)
+    record = lockfile.environment(lock)
     packages = {package["name"]: package["version"] for package in record["packages"]}
     return {
         "python": record["python"]["version"],

@@ -16,9 +16,8 @@ from pathlib import Path
 
 from samebits.data import datasets
 from samebits.errors import run
-from samebits.formats import arrays, canonical, files, seal
+from samebits.formats import arrays, canonical, files, lockfile, seal
 from samebits.text import say
-from samebits.training import environment_record
 
 FORMAT = "samebits-load-1"
 
@@ -33,7 +32,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Load, check, write arrays and record."""
     options, started = _arguments(), time.monotonic()
-    environment = environment_record.record(options.lock)
+    environment = lockfile.environment(options.lock)
     config = canonical.read_json(options.config)["data"]
     options.arrays.parent.mkdir(parents=True, exist_ok=True)
     files.remove_partial(options.arrays)

@@ -28,9 +28,9 @@ from typing import Any
 from samebits import packing, probing
 from samebits.errors import SamebitsError, run
 from samebits.experiment import variations
-from samebits.formats import canonical, files
+from samebits.formats import canonical, files, lockfile
 from samebits.text import say
-from samebits.training import cpuid, environment_record, machine, settings
+from samebits.training import machine, settings
 
 FORMAT = "samebits-probe-1"
 _ONEDNN, _ISA, _OLD_ISA = "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"
@@ -71,18 +71,18 @@ def _cpu() -> str | None:
                 varied["not_tried"]["cpu"]
             )
         )
-    cpu, emulated = varied["applied"].get("cpu"), cpuid.is_emulated(cpuid.describe())
+    cpu, emulated = varied["applied"].get("cpu"), machine.is_emulated(machine.describe_cpu())
     if (cpu is not None) != emulated:
         raise SamebitsError(
             "expected the CPU {}, got {}; start with --vary cpu=MODEL or without an "
-            "emulator".format(cpu or "native", cpuid.describe())
+            "emulator".format(cpu or "native", machine.describe_cpu())
         )
     return cpu
 
 
 def _battery(options: argparse.Namespace) -> Any:
     """The battery's description, if it is of this environment."""
-    record = environment_record.record(options.lock)
+    record = lockfile.environment(options.lock)
     content = canonical.read_json(options.battery / "battery.json")
     if content["lock"] != record["lock"]:
         raise SamebitsError(
@@ -130,7 +130,7 @@ def main() -> int:
         "graph": files.digest(options.battery / "graph.pb"),
         "results": content["results"],
         "cpu": cpu,
-        "machine": dict(machine.record(), cpuid=cpuid.describe()),
+        "machine": dict(machine.record(), cpuid=machine.describe_cpu()),
         "onednn": onednn,
         "isa": isa,
         "isa_in_force": in_force,

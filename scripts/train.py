@@ -29,10 +29,10 @@ from __future__ import annotations
 import argparse
 import time
 import traceback
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 from samebits.errors import SamebitsError, is_of_disk, run
 from samebits.experiment import pins, variations
@@ -42,12 +42,10 @@ from samebits.training import (
     canary,
     checkpoints,
     exact_ops,
-    interrupts,
     kernels,
     machine,
     memory,
     refusals,
-    sampled_epochs,
     settings,
     surroundings,
 )
@@ -161,7 +159,7 @@ def _fit(task: training.Task, result: _Training, record: Any, options: argparse.
     try:
         _fit_all(task, result, record, options, [watch.callback(), progress])
     finally:
-        watch.rest()
+        watch.restore()
     result.executed = watch.found
 
 
@@ -181,7 +179,7 @@ def _fit_all(
     seeds = _seeds(task, result.model, config, options)
     identity = resuming.identity(record, options.source_path)
     result.store = checkpoints.Store(options.checkpoints, identity, options.run == CONTROL)
-    epochs = resuming.Epochs(task, result.model, seeds, result.store)
+    epochs = resuming.RemainingEpochs(task, result.model, seeds, result.store)
     result.trace = epochs.trace(config["trace"], rows)
     result.history = epochs.fit(result.trace, [result.trace.callback(), *callbacks])
 
@@ -192,7 +190,8 @@ def _fit_drawn(task: training.Task, model: Any, record: Any, options: argparse.N
     if not resuming.is_wanted(task.trainer):
         raise SamebitsError("--spot: expected trainer.checkpoint=epoch, got none")
     seeds = _seeds(task, model, config, options)
-    drawn = sampled_epochs.Drawn(task, model, seeds, options.spot, options.states)
+    wanted = resuming.sampled(options.spot)["epochs"]
+    drawn = resuming.SampledEpochs(task, model, seeds, wanted, options.states)
     trace = Trace(task, model, config["trace"], options.output.parent)
     epochs, count = task.trainer["epochs"], len(record["spot"]["drawn"])
     progress = training.progress(task.tf, options.run, epochs, count)
@@ -322,37 +321,23 @@ def _run(
 
 def main() -> int:
     """Check, probe, train, record."""
-    interrupts.listen()
+    training.install_handler()
     options, clock = _arguments(), run_record.Clock()
     record = run_record.beginning(options)
     if options.spot is not None:
-        record.update(format=sampled_epochs.FORMAT, spot=sampled_epochs.beginning(options.spot))
+        spot = resuming.not_trained(resuming.sampled(options.spot))
+        record.update(format=resuming.SAMPLED_FORMAT, spot=spot)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(record["config"]["trainer"], options):
-        try:
-            outcome = _made(record, options, clock)
-        except resuming.PreemptedError as error:
-            say(f"{options.run}: {error}")
-            return resuming.PREEMPTED
+    if resuming.is_wanted(record["config"]["trainer"]) and options.checkpoints is None:
+        raise SamebitsError("--checkpoints: trainer.checkpoint=epoch expects a folder, got none")
+    files.remove_partial(options.output)
+    try:
+        outcome = _made(record, options, clock)
+    except resuming.PreemptedError as error:
+        say(f"{options.run}: {error}")
+        return resuming.PREEMPTED
     say(f"{options.run}: {outcome}")
     return 0
-
-
-@contextmanager
-def _alone(trainer: Mapping[str, Any], options: argparse.Namespace) -> Iterator[None]:
-    """No other process makes this run, and what a killed one left is removed.
-
-    The launcher's lease sees to that; with checkpoints a lock of their own does as well.
-    """
-    if not resuming.is_wanted(trainer):
-        files.remove_partial(options.output)
-        yield
-        return
-    if options.checkpoints is None:
-        raise SamebitsError("--checkpoints: trainer.checkpoint=epoch expects a folder, got none")
-    with checkpoints.alone(options.checkpoints):
-        files.remove_partial(options.output)
-        yield
 
 
 def _made(record: dict[str, Any], options: argparse.Namespace, clock: run_record.Clock) -> str:

@@ -1,13 +1,12 @@
 """Trainings that are killed, and go on: train.py as its rule starts it, on a few images."""
 
-import fcntl
 import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import numpy as np
 from pipeline import ROOT, SCRIPTS, Workspace
 from samebits.config.experiment import Experiment, configure
 from samebits.formats import arrays, canonical, files, states
-from samebits.training import checkpoints
 
 _LONGEST = 300  # seconds to wait for anything
 _SAMPLES = 400
@@ -74,16 +72,6 @@ class Training:
         """From start to end; the exit code."""
         with self.started(run, *flags, launch=launch) as process:
             return process.wait(_LONGEST)
-
-    def kill(self, process: "subprocess.Popen[bytes]", run: str = "control") -> None:
-        """All processes of a run; over when the kernel has taken back what they had locked.
-
-        That is later than their parent knows of their end, and until then no other may begin.
-        """
-        kill(process)
-        lock = self.checkpoints(run) / checkpoints._LOCK
-        with suppress(FileNotFoundError), lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
 
     def record(self, run: str = "control") -> Any:
         """The record of a run that ended well."""

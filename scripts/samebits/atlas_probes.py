@@ -15,7 +15,7 @@ from samebits import atlas_table, packing
 from samebits.atlas_table import NATIVE, Settings
 from samebits.errors import SamebitsError
 from samebits.formats import canonical
-from samebits.training import cpuid
+from samebits.training import machine
 
 FORMAT = "samebits-probe-1"
 _FIELDS = ("name", "dtype", "shape", "sha256")
@@ -77,7 +77,7 @@ def _columns(folder: Path) -> Iterator[Column]:
             f"{folder}: expected a {FORMAT}, got {probe.get('format')!r}; make it again"
         )
     name, cpu = probe["cpu"] or NATIVE, _cpuid(probe)
-    if (name != NATIVE) != cpuid.is_emulated(cpu):
+    if (name != NATIVE) != machine.is_emulated(cpu):
         raise SamebitsError(f"{folder}: expected the CPU {name}, got {cpu}; make it again")
     for content in probe["conditions"]:
         yield Column(folder, probe, content, name)

@@ -20,7 +20,7 @@ import numpy as np
 from samebits.errors import SamebitsError
 from samebits.operation import Operation
 from samebits.refusals import refusals
-from samebits.training import graph_kernels
+from samebits.training.kernels import of_node
 
 VALUE, GRADIENT = "value", "gradient"
 _RANGES = {
@@ -280,7 +280,7 @@ def kernels(nodes: dict[str, Any], name: str) -> list[str]:
             "not known"
         )
     upstream = _upstream(nodes, name)
-    return sorted({kernel for node in upstream for kernel in graph_kernels.of_node(nodes[node])})
+    return sorted({kernel for node in upstream for kernel in of_node(nodes[node])})
 
 
 def _upstream(nodes: dict[str, Any], name: str) -> set[str]:

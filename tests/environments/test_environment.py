@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from samebits.formats import files, lockfile
-from samebits.training import environment_record
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "envs" / "compare.lock.txt"
@@ -53,11 +52,11 @@ def assert_whole(folder: Path, lock: Path = LOCK) -> None:
     """The environment's own Python finds exactly the locked packages and can import them."""
     program = (
         "import json, sys; sys.path.insert(0, sys.argv[1]); import numpy; "
-        "from samebits.training import environment_record as e; print(json.dumps(e.installed()))"
+        "from samebits.formats import lockfile as e; print(json.dumps(e.installed()))"
     )
     command = [str(folder / "bin" / "python"), "-I", "-c", program, str(ROOT / "scripts")]
     found = json.loads(subprocess.check_output(command))
-    environment_record.check_lock(lock, found)
+    lockfile.check_lock(lock, found)
     subprocess.run([folder / "bin" / "numpy-config", "--version"], check=True)  # finds its Python
     record = json.loads((folder / "environment.json").read_text())
     assert record["lock"] == files.digest(lock)

@@ -9,7 +9,7 @@ import pytest
 
 from samebits.experiment.variations import of_environment, parse
 from samebits.launch import disorderfs, links, namespaces, variations
-from samebits.training import cpuid, machine, surroundings
+from samebits.training import machine, surroundings
 
 
 def start(**environ: str) -> variations.Start:
@@ -177,7 +177,7 @@ def test_the_cpu_is_what_the_instruction_says_and_the_system_where_it_cannot_be_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("mmap.mmap", _refuse)
-    assert cpuid.describe() == machine.record()["cpu"]
+    assert machine.describe_cpu() == machine.record()["cpu"]
 
 
 def _refuse(*_: object, **__: object) -> None:

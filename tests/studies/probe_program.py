@@ -22,7 +22,7 @@ from tensorflow.python.eager import context
 
 from samebits import battery, operations, packing
 from samebits.formats import arrays, canonical
-from samebits.training import graph_kernels
+from samebits.training.kernels import executed
 
 
 class Wanted:
@@ -68,7 +68,7 @@ def _watched(compute: Callable[[], Any]) -> tuple[str, list[str]]:
     context.context().disable_graph_collection()
     if made.dtype == tf.bfloat16:
         made = tf.cast(made, tf.float32)  # which is exact
-    kernels = {kernel for graph in graphs for _, kernel in graph_kernels.executed(graph)}
+    kernels = {kernel for graph in graphs for _, kernel in executed(graph)}
     return arrays.array_digest(made.numpy()), sorted(kernels)
 
 

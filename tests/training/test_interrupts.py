@@ -11,7 +11,7 @@ from pipeline import SCRIPTS
 PROGRAM = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-from samebits.training import interrupts
+from samebits.training import task
 
 class Finalized:
     def __del__(self):
@@ -20,10 +20,10 @@ class Finalized:
             pass
 
 {before}
-interrupts.heed()
+task.raise_if_interrupted()
 Finalized()  # what is raised in there goes no further
 print("went on")
-interrupts.heed()
+task.raise_if_interrupted()
 print("was not interrupted")
 """
 
@@ -35,14 +35,14 @@ def run(before: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_an_interrupt_in_a_finalizer_is_raised_at_the_next_look() -> None:
-    done = run("interrupts.listen()")
+    done = run("task.install_handler()")
     assert done.stdout == "went on\n"
     assert done.stderr.endswith("KeyboardInterrupt\n")
     assert done.returncode == -signal.SIGINT
 
 
 @pytest.mark.parametrize(
-    "before", ["", "signal.signal(signal.SIGINT, signal.SIG_IGN); interrupts.listen()"]
+    "before", ["", "signal.signal(signal.SIGINT, signal.SIG_IGN); task.install_handler()"]
 )
 def test_where_nobody_listens_or_interrupts_are_ignored_it_goes_on(before: str) -> None:
     assert run(before).stdout == "went on\nwas not interrupted\n"

@@ -45,7 +45,7 @@ def kill_and_resume(made: Training, run: str, seconds: float) -> None:
     with made.started(run) as process:
         made.wait_for_import(run, before + 1)
         time.sleep(seconds)
-        made.kill(process, run)
+        killing.kill(process)
     if not made.output(run).is_dir():
         assert made.run(run) == 0, made.log(run)
 
@@ -75,7 +75,7 @@ def test_a_run_that_is_killed_twice_ends_as_one_that_was_not(mlp: Training) -> N
     for number in (1, 3):
         with mlp.started("killed") as process:
             mlp.wait_for_checkpoint(number, "killed")
-            mlp.kill(process, "killed")
+            killing.kill(process)
     assert mlp.run("killed") == 0, mlp.log("killed")
     assert mlp.result("killed") == mlp.result()
     record = mlp.record("killed")
@@ -102,7 +102,7 @@ def test_one_flipped_bit_is_named_and_the_checkpoint_before_is_used(
     run = "flipped-" + part[:5]
     with mlp.started(run) as process:
         mlp.wait_for_checkpoint(2, run)
-        mlp.kill(process, run)
+        killing.kill(process)
     newest = max(path for path in mlp.checkpoints(run).iterdir() if path.name.isdigit())
     data = bytearray((newest / part).read_bytes())
     data[-3] ^= 1
@@ -117,7 +117,7 @@ def test_one_flipped_bit_is_named_and_the_checkpoint_before_is_used(
 def test_a_checkpoint_of_another_experiment_is_told_and_not_used(mlp: Training) -> None:
     with mlp.started("foreign") as process:
         mlp.wait_for_checkpoint(1, "foreign")
-        mlp.kill(process, "foreign")
+        killing.kill(process)
     path = mlp.folder / "config.json"
     config = canonical.read_json(path)
     try:
@@ -145,14 +145,6 @@ def test_a_signal_to_end_is_heeded_and_the_same_command_goes_on(mlp: Training) -
     assert mlp.result("preempted") == mlp.result()
 
 
-def test_two_processes_do_not_train_one_run(mlp: Training) -> None:
-    with mlp.started("alone") as process:
-        mlp.wait_for_checkpoint(1, "alone")
-        os.killpg(process.pid, signal.SIGSTOP)  # else it may end before the other one looks
-        assert mlp.run("alone") == 1
-        assert "expected no other process that trains this run" in mlp.log("alone")
-
-
 @pytest.mark.slow
 def test_an_interruption_by_the_launcher_is_seen_and_changes_no_bit(mlp: Training) -> None:
     assert mlp.run("varied", launch=("--vary", "interrupt")) == 0, mlp.log("varied")
@@ -173,7 +165,7 @@ def test_a_resumed_run_ends_where_open_files_cannot_be_removed(mlp: Training) ->
     shuffled = ("--vary", "directory_order")
     with mlp.started("shuffled", launch=shuffled) as process:
         mlp.wait_for_checkpoint(1, "shuffled")
-        mlp.kill(process, "shuffled")
+        killing.kill(process)
     assert mlp.run("shuffled", launch=shuffled) == 0, mlp.log("shuffled")
     record = mlp.record("shuffled")
     if record["variations"]["not_tried"]:
@@ -219,7 +211,7 @@ def _same_when_killed(made: Training) -> None:
     assert made.run() == 0, made.log()
     with made.started("killed") as process:
         made.wait_for_checkpoint(2, "killed")
-        made.kill(process, "killed")
+        killing.kill(process)
     assert made.run("killed") == 0, made.log("killed")
     assert made.record("killed")["checkpoints"]["resumed"]
     assert made.result("killed") == made.result()

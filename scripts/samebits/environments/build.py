@@ -151,7 +151,7 @@ def _verify(interpreter: Path, lock: Lock, lock_path: Path) -> None:
     """The installed packages, as the interpreter itself sees them, are those of the lock."""
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "
-        "from samebits.training import environment_record as e; "
+        "from samebits.formats import lockfile as e; "
         "e.check_lock(Path(sys.argv[2]), e.installed())"
     )
     scripts = Path(__file__).resolve().parents[2]

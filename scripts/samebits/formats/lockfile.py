@@ -10,17 +10,25 @@ A lock is a requirements file that pip and uv both install::
     name==version --hash=sha256:<digest of the one file>
 
 One hash per package, so a lock says which build was installed and not only which version.
-Runs on Python 3.7 like scripts/train.py: a run holds what it finds installed against its lock.
+A process compares its installed packages with its lock; runs on Python 3.7 like scripts/train.py.
 """
 
 from __future__ import annotations
 
+import platform
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Mapping, Match, Pattern
+from typing import Any, Iterator, Mapping, Match, Pattern
 
 from samebits.errors import SamebitsError, all_problems
+from samebits.formats import files
+
+if sys.version_info >= (3, 8):
+    import importlib.metadata as metadata
+else:
+    import importlib_metadata as metadata  # in the locks of the Python 3.7 environments
 
 SUFFIX = ".lock.txt"
 PINS = ".linux-64.pin.txt"  # ends the name of the file that pins conda's packages
@@ -156,3 +164,38 @@ def mismatches(lock: Lock, found: Mapping[str, str]) -> list[str]:
 def packages_json(found: Mapping[str, str]) -> list[dict[str, str]]:
     """Packages as records list them: sorted by name."""
     return [{"name": name, "version": found[name]} for name in sorted(found)]
+
+
+def installed() -> dict[str, str]:
+    """Distribution name (normal form) -> version, of everything that can be imported."""
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name:
+            found.setdefault(normal(name), distribution.version)
+    return found
+
+
+def check_lock(lock: Path, found: Mapping[str, str]) -> None:
+    """Raise SamebitsError that lists every package that is not as the lock says."""
+    problems = mismatches(read(lock), found)
+    if problems:
+        raise SamebitsError(
+            f"{lock}: this environment is not what the lock says\n{all_problems(problems)}\n"
+            "delete it to have it built again"
+        )
+
+
+def environment(lock: Path) -> dict[str, Any]:
+    """Python, packages and their lock. Raises SamebitsError if the packages are not as locked."""
+    found = installed()
+    check_lock(lock, found)
+    return {
+        "python": {
+            "version": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "compiler": platform.python_compiler(),
+        },
+        "packages": packages_json(found),
+        "lock": files.digest(lock),
+    }

@@ -6,20 +6,20 @@
 
 A folder is there whole or not at all, and names the one before it by its digest: only an unbroken
 chain from the first epoch is gone on from. Digests are taken again over what is stored; what is
-damaged, or of another experiment, source or lock, is told and removed. One process at a time.
+damaged, or of another experiment, source or lock, is told and removed. The launcher's lease keeps a
+second process away; without it, the loser of a race fails, or trains again what the other replaced.
 
 Runs on Python 3.7 to 3.13 without TensorFlow.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence, Tuple
+from typing import Any, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -30,7 +30,6 @@ from samebits.text import say
 
 FORMAT = "samebits-checkpoint-1"
 _RECORD, _STATE, _TRACE = "checkpoint.json", "state", "trace"
-_LOCK = "lock"
 _KEPT = 2  # states of a run of which only the end is wanted: the last one may be damaged
 
 Named = Sequence[Tuple[str, np.ndarray]]
@@ -209,29 +208,8 @@ class Store:
         """The run is complete: nothing will be gone on from. The newest first: no gap is left."""
         for number in reversed(numbers(self._folder)):
             shutil.rmtree(str(self._folder / name(number)))
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Refuse a second process with these checkpoints, on this machine or where the disk says.
-
-    A folder in which none are left is removed at the end.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(str(folder / _LOCK), "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SamebitsError(
-                f"{folder}: expected no other process that trains this run, got one; wait for its end, "
-                "or end it"
-            ) from error
-        except OSError:  # a file system without locks
-            pass
-        yield
-    # Only now: a file that is open can't be removed on every file system (NFS, FUSE).
-    if not numbers(folder):
-        shutil.rmtree(str(folder), ignore_errors=True)
+        with suppress(OSError):  # no folder, or somebody put a file into it
+            self._folder.rmdir()
 
 
 def _check(folder: Path, expected: str) -> None:

@@ -1,9 +1,14 @@
-"""A training that can be killed at any moment and goes on from its last whole checkpoint.
+"""A training epoch by epoch: all epochs that its checkpoints leave, or those that were sampled.
 
-Each epoch is a ``fit`` of its own, begins with random state that follows from (seed, epoch) alone,
-and ends with a checkpoint of all that the next one needs: weights, optimizer, history and trace.
-So an epoch has the same bits in the process that trained those before it and in one that did not.
-A signal to end (SIGTERM) is heeded after the running call into the graph.
+Each epoch is a ``fit`` of its own and begins with random state that follows from (seed, epoch)
+alone. So it has the same bits in the process that trained those before it and in one that did not.
+
+``RemainingEpochs`` can be killed at any moment and resumes from its last whole checkpoint, which
+holds all that the next epoch needs: weights, optimizer, history and trace. SIGTERM ends it after
+the running call into the graph. ``SampledEpochs`` trains epochs of a certified experiment, each
+from the state that the certificate names. The model is built as for any training, and followed by
+the same trace: what is in its graph may matter to the bits. A stored state is used only if its
+arrays have the certified digest, and the model's state is digested again before the epoch begins.
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
@@ -17,15 +22,15 @@ from typing import Any, Mapping
 import numpy as np
 
 from samebits.errors import SamebitsError
-from samebits.formats import canonical
+from samebits.formats import arrays, canonical, history, states
 from samebits.formats.states import EPOCH, OPTIMIZER, WEIGHTS
 from samebits.text import say
-from samebits.training import seeds as keyed
-from samebits.training import task as training
+from samebits.training import seeds, task
 from samebits.training.checkpoints import Store
 from samebits.training.trace import Trace
 
 PREEMPTED = 143  # 128 + SIGTERM, as shells report it
+SAMPLED_FORMAT = "samebits-spot-1"  # of a record: nothing takes it for one of a whole training
 
 
 class PreemptedError(Exception):
@@ -39,7 +44,7 @@ def is_wanted(trainer: Mapping[str, Any]) -> bool:
 
 def identity(record: Mapping[str, Any], source_path: Path) -> dict[str, Any]:
     """What a checkpoint has to have in common with a run; after the model's code was imported."""
-    source = training.source_files(source_path)
+    source = task.source_files(source_path)
     same = {key: record[key] for key in ("run", "experiment", "dataset", "lock", "lifted")}
     return dict(same, subset=record["subset"], source=canonical.digest(source))
 
@@ -47,58 +52,74 @@ def identity(record: Mapping[str, Any], source_path: Path) -> dict[str, Any]:
 class State:
     """All variables of a model and of its optimizer, by the names that checkpoints have."""
 
-    def __init__(self, task: training.Task, model: Any) -> None:
+    def __init__(self, training: task.Task, model: Any) -> None:
         """Of a compiled model; its optimizer may have none yet."""
-        self._task, self._model = task, model
+        self._training, self._model = training, model
 
     def make(self) -> None:
         """Make all variables as a training makes them; their values are of no use."""
-        size = self._task.trainer["batch_size"]
-        self._model.fit(self._task.x[:size], self._task.y[:size], batch_size=size, verbose=0)
-        keyed.forget_graphs(self._model)
+        x, y, size = self._training.x, self._training.y, self._training.trainer["batch_size"]
+        self._model.fit(x[:size], y[:size], batch_size=size, verbose=0)
+        seeds.forget_graphs(self._model)
 
     def set(self, state: Mapping[str, np.ndarray]) -> None:
         """Give each its value. Raises SamebitsError when there are others."""
         variables = dict(self._variables())
         if list(variables) != list(state):
             raise SamebitsError(
-                f"checkpoint: expected the variables {list(state)}, got {list(variables)}; delete the folder of checkpoints "
-                "to start from the beginning"
+                f"checkpoint: expected the variables {list(state)}, got {list(variables)}; "
+                "delete the folder of checkpoints to start from the beginning"
             )
         for name, variable in variables.items():
             variable.assign(np.array(state[name]))  # a copy: TensorFlow may keep what it is given
 
-    def values(self) -> training.Named:
+    def values(self) -> task.Named:
         """The state as it is now."""
-        return training.values(self._variables())
+        return task.values(self._variables())
+
+    def digest(self) -> str:
+        """The digest that its arrays have when they are stored."""
+        return arrays.set_digest([arrays.entry_of(*named) for named in self.values()])
 
     def _variables(self) -> list[tuple[str, Any]]:
-        weights = training.named(self._model.weights)
-        optimizer = training.named(training.optimizer_variables(self._model))
+        weights = task.named(self._model.weights)
+        optimizer = task.named(task.optimizer_variables(self._model))
         found = [(WEIGHTS + name, variable) for name, variable in weights]
         return found + [(OPTIMIZER + name, variable) for name, variable in optimizer]
 
 
-class Epochs:
-    """One training, epoch by epoch, from where its checkpoints end."""
+class _Epochs:
+    """The epochs of one model, each of which can be trained by itself."""
 
-    def __init__(self, task: training.Task, model: Any, seeds: keyed.Seeds, store: Store) -> None:
-        """Of a model as its function returned it; it gets the state of the last checkpoint."""
-        self._task, self._model, self._seeds, self._store = task, model, seeds, store
-        self._run, self._state = store.run, State(task, model)
+    def __init__(self, training: task.Task, model: Any, seeding: seeds.Seeds) -> None:
+        """Of a model as its function returned it."""
+        self._training, self._model, self._seeding = training, model, seeding
+        self._state = State(training, model)
+
+    def _train(self, epoch: int, trace: Trace, callbacks: list[Any]) -> Any:
+        """Train the epoch with this number, from 0; returns its history."""
+        self._seeding.set(epoch)
+        trace.before_fit()
+        watching = [self._seeding.callback(), *callbacks]
+        return self._training.fit(self._model, watching, epoch)
+
+
+class RemainingEpochs(_Epochs):
+    """All epochs from where the checkpoints of a run end."""
+
+    def __init__(self, training: task.Task, model: Any, seeding: seeds.Seeds, store: Store) -> None:
+        """The model gets the state of the last checkpoint."""
+        super().__init__(training, model, seeding)
+        self._store = store
         if store.chain:
-            self._go_on()
-
-    def _go_on(self) -> None:
-        """Make all variables as a training makes them, then give them their values."""
-        self._state.make()
-        self._state.set(self._store.chain[-1].state())
-        line = "{}: goes on after epoch {}/{}"
-        say(line.format(self._run, len(self._store.chain), self._task.trainer["epochs"]))
+            self._state.make()
+            self._state.set(store.chain[-1].state())
+            total = training.trainer["epochs"]
+            say(f"{store.run}: goes on after epoch {len(store.chain)}/{total}")
 
     def trace(self, every: str, folder: Path) -> Trace:
         """The trace of the whole training, as far as the checkpoints know it."""
-        trace = Trace(self._task, self._model, every, folder)
+        trace = Trace(self._training, self._model, every, folder)
         if self._store.chain:
             parts = [checkpoint.trace() for checkpoint in self._store.chain]
             trace.restore(parts, self._store.chain[-1].record["loss"])
@@ -106,15 +127,12 @@ class Epochs:
 
     def fit(self, trace: Trace, callbacks: list[Any]) -> dict[str, list[float]]:
         """Train the epochs that are left; returns the history of all. Raises PreemptedError."""
-        with _Ending(self._task.tf, self._where) as ending:
-            watching = [self._seeds.callback(), *callbacks, ending.callback()]
-            for epoch in range(len(self._store.chain), self._task.trainer["epochs"]):
-                ending.leave_if_asked()
-                self._seeds.set(epoch)
-                trace.before_fit()
-                values = self._task.fit(self._model, watching, epoch)
+        with _Ending(self._training.tf, self._where) as ending:
+            for epoch in range(len(self._store.chain), self._training.trainer["epochs"]):
+                ending.raise_if_asked()
+                values = self._train(epoch, trace, [*callbacks, ending.callback()])
                 self._write(trace, values)
-            ending.leave_if_asked()
+            ending.raise_if_asked()
         return self._store.values()
 
     def _write(self, trace: Trace, values: Mapping[str, Any]) -> None:
@@ -125,6 +143,68 @@ class Epochs:
         if not done:
             return "preempted before the end of epoch 1; the same command starts again"
         return f"preempted after epoch {done}; the same command goes on from there"
+
+
+class SampledEpochs(_Epochs):
+    """Sampled epochs of a certified experiment, each from its certified state."""
+
+    def __init__(
+        self,
+        training: task.Task,
+        model: Any,
+        seeding: seeds.Seeds,
+        wanted: list[Mapping[str, Any]],
+        folder: Path,
+    ) -> None:
+        """``wanted``: as the replay plan has them; ``folder``: the states to begin from."""
+        super().__init__(training, model, seeding)
+        self._wanted, self._folder = wanted, folder
+        if wanted[0]["from"] is not None:
+            self._state.make()
+
+    def fit(self, trace: Trace, callbacks: list[Any]) -> list[dict[str, Any]]:
+        """Train them in their order; returns of each the states before and after, and its history.
+
+        Raises SamebitsError if a state is not the certified one.
+        """
+        return [self._fit(wanted, trace, callbacks) for wanted in self._wanted]
+
+    def _fit(self, wanted: Mapping[str, Any], trace: Trace, callbacks: list[Any]) -> dict[str, Any]:
+        epoch = wanted["epoch"]
+        begun = self._begin(epoch, wanted["from"])
+        trace.seek(epoch - 1)
+        values = self._train(epoch - 1, trace, callbacks)
+        ended = self._state.digest()
+        return {"epoch": epoch, "from": begun, "to": ended, "history": history.to_json(values)}
+
+    def _begin(self, epoch: int, expected: str | None) -> str | None:
+        """Give the model its state. The first epoch begins as the model is built."""
+        if expected is None:
+            return None
+        folder = self._folder / states.name(epoch - 1)
+        stored = arrays.check_arrays(folder)
+        if stored == expected:
+            self._state.set(arrays.open_arrays(folder))
+            stored = self._state.digest()
+        if stored != expected:
+            raise SamebitsError(
+                f"{folder}: expected the certified state {expected}, got {stored}; "
+                "get the bundle again"
+            )
+        return stored
+
+
+def sampled(plan: Path) -> dict[str, Any]:
+    """The part of a replay plan that says which epochs were sampled. Raises SamebitsError."""
+    found = canonical.read_json(plan).get("spot")
+    if not isinstance(found, dict):
+        raise SamebitsError(f"{plan}: expected sampled epochs, got none")
+    return found
+
+
+def not_trained(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The record's part before any sampled epoch was trained."""
+    return dict(found, drawn=[epoch["epoch"] for epoch in found["epochs"]], epochs=[])
 
 
 class _Ending:
@@ -145,7 +225,7 @@ class _Ending:
     def _note(self, *_: Any) -> None:
         self._asked = True
 
-    def leave_if_asked(self) -> None:
+    def raise_if_asked(self) -> None:
         if self._asked:
             raise PreemptedError(self._where())
 
@@ -154,9 +234,9 @@ class _Ending:
 
         class Callback(self._tf.keras.callbacks.Callback):  # type: ignore[misc,name-defined]
             def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-                ending.leave_if_asked()
+                ending.raise_if_asked()
 
             def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-                ending.leave_if_asked()
+                ending.raise_if_asked()
 
         return Callback()

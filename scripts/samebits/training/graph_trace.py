@@ -73,7 +73,7 @@ class GraphTrace:
 
         self._model.train_step = followed
 
-    def go_on(self, loss: str | None) -> None:
+    def resume(self, loss: str | None) -> None:
         """The model was trained before. Keras traces a step that makes variables once more."""
         self.loss = loss
         self._make_table()

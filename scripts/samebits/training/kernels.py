@@ -1,25 +1,62 @@
-"""What a training really executed: the kernels of its first batch, layer by layer.
+"""Which kernels a training executed: those of its first batch, layer by layer.
 
 TensorFlow rewrites a graph before it runs it (a / sqrt(b) becomes a * Rsqrt(b)), so the graphs are
-asked for as they were executed, once; it hands out what it has anyway. No operation is added and no
-random number drawn. A kernel that Grappler made of ops of two layers belongs to the one that its
-name says.
+collected as they were executed, once; TensorFlow has them anyway. No operation is added and no
+random number drawn. Most functions are inlined in such a graph, and Grappler has rewritten it: the
+names are those of the kernels that run. A remaining call is known only as it was traced; where
+Grappler could turn that into other kernels, and where XLA compiles, the kernels are unknown.
 
-Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21; with 2.1 it is not known what was executed.
+The layer of a node follows from the name scopes in the node's name. A name alone is ambiguous:
+Keras 3 opens a scope twice per call, so ``dense_1`` is the layer ``dense`` and ``dense_1_2`` the
+layer ``dense_1``. So the scope of each layer is noted while Keras makes the graph. A kernel that
+Grappler made of ops of two layers belongs to the layer that its name says.
+
+Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21; with 2.1 the executed kernels are unknown.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from contextlib import ExitStack
-from typing import Any, Dict, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Dict, Iterator, Mapping, Tuple
 
 from samebits.text import say
-from samebits.training import graph_kernels, scopes, task
+from samebits.training import task
 
 OPTIMIZER, REST = "optimizer", "loss, metrics, input"
 
 Entry = Dict[str, Any]
+_KERAS_3, _KERAS_2 = "_open_name_scope", "_name_scope"
+
+Components = Tuple[str, ...]
+Named = Tuple[str, str]  # a node's name with those of the calls around it, its kernel
+
+# What moves, shapes or keeps numbers, and what steers: it computes none.
+_IDLE = (
+    "Const Placeholder Identity IdentityN StopGradient PreventGradient Snapshot NoOp Assert "
+    "_Arg _Retval _DeviceArg _DeviceRetval _Send _Recv _HostSend _HostRecv ControlTrigger "
+    "Shape ShapeN Size Rank Reshape ExpandDims Squeeze Cast Bitcast Fill ZerosLike OnesLike "
+    "Pack Unpack Slice StridedSlice StridedSliceGrad Transpose ConcatV2 ConcatOffset Split SplitV "
+    "ReverseV2 Range InvertPermutation BroadcastGradientArgs BroadcastTo Tile Pad PadV2 GatherV2 "
+    "_MklTranspose VarHandleOp VarIsInitializedOp ReadVariableOp AssignVariableOp VariableShape "
+    "Switch Merge Enter Exit NextIteration LoopCond "
+    "IteratorGetNext IteratorGetNextAsOptional "
+    "OptionalFromValue OptionalGetValue OptionalHasValue OptionalNone"
+)
+_BOOKKEEPING = frozenset(_IDLE.split())
+_NO_NUMBERS = ("variant", "resource", "string", "bool")  # dtypes
+_LISTS = ("TensorList", "EmptyTensorList", "Stack", "TensorArray")  # what the names begin with
+_CALLS = (
+    *("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile"),
+    *("If", "StatelessIf", "Case", "StatelessCase"),
+)
+_REWRITTEN = ("Sqrt", "RealDiv", "Div")  # by Grappler, into Rsqrt and Reciprocal
+_COMPOSED = "_UnaryOpsComposition"
+_ONEDNN = re.compile("^_Mkl(?:Native)?")
+_PUBLIC_FUSED = re.compile("FusedBatchNorm(Grad)?(V[23])?")  # other fused ops begin with _
+_SPECIALIZED = "_specialized_for_"  # in the name that Grappler gives a function's copy
+_FORWARD = "forward_function_name"  # of a function that computes a gradient: whose
 
 
 class Watch:
@@ -32,11 +69,11 @@ class Watch:
         """Of a compiled model."""
         self.found: list[Entry] | None = None
         self._tf, self._model = tf, model
-        self._scopes = scopes.Scopes(tf)
+        self._scopes = LayerScopes(tf)
         self._collecting = ExitStack()
-        self._wanted = scopes.can_watch(tf) and not model.run_eagerly
+        self._wanted = can_watch(tf) and not model.run_eagerly
 
-    def rest(self) -> None:
+    def restore(self) -> None:
         """TensorFlow and Keras are as they were; also after a batch that raised an exception."""
         self._collecting.close()
 
@@ -49,7 +86,7 @@ class Watch:
                 watch._begin()
 
             def on_train_batch_end(self, batch: int, logs: Entry | None = None) -> None:
-                watch.rest()
+                watch.restore()
 
         return Callback()
 
@@ -107,7 +144,7 @@ class _Owners:
         return next((layer for layer in layers if id(layer) in self._names), None)
 
 
-def _by_owner(functions: Any, found: scopes.Scopes, model: Any, tf: Any) -> list[Entry] | None:
+def _by_owner(functions: Any, found: LayerScopes, model: Any, tf: Any) -> list[Entry] | None:
     """The record's part; None where it cannot be known."""
     owners, optimizer = _Owners(tf, model), task.optimizer_name(model)
     kernels: dict[Any, set[str]] = {}
@@ -115,21 +152,21 @@ def _by_owner(functions: Any, found: scopes.Scopes, model: Any, tf: Any) -> list
         for node, kernel in _of_steps(functions, found):
             owner: Any = owners.innermost(found.layers_around(node))
             if owner is None:
-                owner = OPTIMIZER if scopes.has_scope(node, optimizer) else REST
+                owner = OPTIMIZER if has_scope(node, optimizer) else REST
             kernels.setdefault(owner if isinstance(owner, str) else id(owner), set()).add(kernel)
-    except graph_kernels.NotKnownError:
+    except NotKnownError:
         return None
     return list(_entries(kernels, found, owners, model)) or None
 
 
-def _of_steps(functions: Any, found: scopes.Scopes) -> Iterator[tuple[str, str]]:
+def _of_steps(functions: Any, found: LayerScopes) -> Iterator[tuple[str, str]]:
     """The kernels of all functions; none where no function has something of a layer.
 
     A step may be several: one for the layers, and one that only applies gradients.
     """
     if any(found.layers_around(node.name) for function in functions for node in _nodes(function)):
         for function in functions:
-            yield from graph_kernels.executed(function)
+            yield from executed(function)
 
 
 def _nodes(function: Any) -> Iterator[Any]:
@@ -137,7 +174,7 @@ def _nodes(function: Any) -> Iterator[Any]:
 
 
 def _entries(
-    kernels: dict[Any, set[str]], found: scopes.Scopes, owners: _Owners, model: Any
+    kernels: dict[Any, set[str]], found: LayerScopes, owners: _Owners, model: Any
 ) -> Iterator[Entry]:
     """In forward order, then what is in no layer; what has no kernel is left out."""
     tensors = _Tensors(model)
@@ -174,3 +211,182 @@ class _Tensors:
         taken = {id(variable) for one in inner for variable in one.trainable_variables}
         own = [v for v in layer.trainable_variables if id(v) not in taken]
         return [self._names[id(variable)] for variable in own if id(variable) in self._names]
+
+
+# ---- layer name scopes -----------------------------------------------------------------------
+
+
+def can_watch(tf: Any) -> bool:
+    """Whether this Keras says which scope it gives a layer: not that of TensorFlow 2.1."""
+    return hasattr(tf.keras.layers.Layer, _KERAS_3) or hasattr(tf, "__internal__")
+
+
+class LayerScopes:
+    """The scopes that layers were given, and whose each of them is."""
+
+    def __init__(self, tf: Any) -> None:
+        """None so far."""
+        self._tf = tf
+        self._found: dict[Components, Any] = {}
+        self.ambiguous = False  # two layers were given the same scope
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Note what Keras opens meanwhile. Nothing that it computes is another one."""
+        layer = self._tf.keras.layers.Layer
+        method = _KERAS_3 if hasattr(layer, _KERAS_3) else _KERAS_2
+        original = getattr(layer, method)
+        noting = self._entering if method == _KERAS_3 else self._asking
+        setattr(layer, method, self._tf.autograph.experimental.do_not_convert(noting(original)))
+        try:
+            yield
+        finally:
+            setattr(layer, method, original)
+
+    def _entering(self, original: Any) -> Any:
+        """Keras 3 gives the scope itself, whose full name is known once it was entered."""
+
+        @contextmanager
+        def entered(layer: Any) -> Iterator[Any]:
+            with original(layer) as scope:
+                self._note(self._tf.get_current_name_scope(), layer)
+                yield scope
+
+        def watched(layer: Any) -> Any:
+            return entered(layer)
+
+        return watched
+
+    def _asking(self, original: Any) -> Any:
+        """Keras 2 gives the full name of the scope, with a slash at its end."""
+
+        def watched(layer: Any) -> Any:
+            name = original(layer)
+            self._note(name, layer)
+            return name
+
+        return watched
+
+    def _note(self, name: str, layer: Any) -> None:
+        scope = tuple(name.strip("/").split("/"))
+        if self._found.setdefault(scope, layer) is not layer:
+            self.ambiguous = True
+
+    def layers(self) -> list[Any]:
+        """All layers that were given a scope, in the order in which they were first called."""
+        found: list[Any] = []
+        for layer in self._found.values():
+            if not any(layer is other for other in found):
+                found.append(layer)
+        return found
+
+    def layers_around(self, name: str) -> list[Any]:
+        """The layers whose scopes are in a node's name, the innermost first.
+
+        What TensorFlow puts before a scope differs: where it was called from, that it is a
+        gradient's, which optimization made the node. So a scope may begin anywhere.
+        """
+        parts, found = tuple(name.split("/")[:-1]), []
+        for length in range(len(parts), 0, -1):
+            for start in range(len(parts) - length + 1):
+                layer = self._found.get(parts[start : start + length])
+                if layer is not None:
+                    found.append(layer)
+        return found
+
+
+def is_scope_of(name: str, component: str) -> bool:
+    """Whether a component of a name is this scope, or a later one of the same name."""
+    begin, _, number = component.rpartition("_")
+    return component == name or (begin == name and number.isdigit())
+
+
+def has_scope(node: str, name: str | None) -> bool:
+    """Whether a scope of this name is anywhere in a node's name."""
+    return name is not None and any(is_scope_of(name, part) for part in node.split("/")[:-1])
+
+
+# ---- kernels of a graph -----------------------------------------------------------------------
+
+
+class NotKnownError(Exception):
+    """It cannot be told which kernels run."""
+
+
+def executed(function: Any) -> list[Named]:
+    """The kernels of one function graph of a RunMetadata. Raises NotKnownError."""
+    library = {f.signature.name: f for f in function.pre_optimization_graph.library.function}
+    nodes = [node for graph in function.partition_graphs for node in graph.node]
+    walk = _Walk(library, {name: node.name for node in nodes for name in _called(node)})
+    return [named for node in nodes for named in walk.of(node, node.name)]
+
+
+class _Walk:
+    """From nodes into the functions that they call."""
+
+    def __init__(self, library: Mapping[str, Any], callers: dict[str, str]) -> None:
+        self._library, self._callers = library, callers
+
+    def of(self, node: Any, name: str, traced: bool = False) -> Iterator[Named]:
+        """A node's kernels; ``traced``: Grappler's work on it is not seen."""
+        if "Xla" in node.op or node.attr["_XlaMustCompile"].b or (traced and node.op in _REWRITTEN):
+            raise NotKnownError(name)
+        called = list(_called(node))
+        if called and node.op not in _CALLS:
+            raise NotKnownError(name)
+        for function in called:
+            yield from self._of_function(function, name)
+        if not called:
+            yield from ((name, kernel) for kernel in of_node(node))
+
+    def _of_function(self, function: str, name: str) -> Iterator[Named]:
+        body = self._library.get(function)
+        if body is None:
+            raise NotKnownError(name)
+        # Keras 2 computes gradients in its optimizer's scope, those of a layer's function too.
+        caller = self._callers.get(body.attr[_FORWARD].s.decode(), name)
+        for node in body.node_def:
+            yield from self.of(node, f"{caller}/{node.name}", traced=True)
+
+
+def _called(node: Any) -> Iterator[str]:
+    """The functions that a node calls, by the names under which they were traced."""
+    for value in node.attr.values():
+        for function in (value.func, *value.list.func):
+            if function.name:
+                yield function.name.partition(_SPECIALIZED)[0]
+
+
+def of_node(node: Any) -> Iterator[str]:
+    """``Rsqrt float32``, whether or not oneDNN has taken it; nothing where none computes.
+
+    Of several unary ops that Grappler made one: each of them, which it calls.
+    """
+    if node.op in _BOOKKEEPING or node.op.startswith(_LISTS):
+        return
+    ops = [_public(node.op)]
+    if node.op == _COMPOSED:
+        ops = [name.decode() for name in node.attr["op_names"].list.s]
+    dtype = _dtype(node)
+    for op in ops if dtype not in _NO_NUMBERS else ():
+        yield f"{op} {dtype}" if dtype else op
+
+
+def _public(op: str) -> str:
+    """What an op is called before a graph is handed to oneDNN."""
+    name = _ONEDNN.sub("", op)
+    private = name.startswith("Fused") and not _PUBLIC_FUSED.fullmatch(name)
+    return "_" + name if private else name
+
+
+def _dtype(node: Any) -> str:
+    """In which it computes; empty where its kernel is the same for all.
+
+    Of random numbers T may be the dtype of their shape.
+    """
+    from tensorflow.python.framework import dtypes
+
+    for key in ("dtype", "T"):
+        if key in node.attr and node.attr[key].type:
+            return str(dtypes.as_dtype(node.attr[key].type).name)
+    return ""

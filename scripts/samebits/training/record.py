@@ -16,7 +16,7 @@ from typing import Any, Mapping
 
 from samebits.experiment import variations
 from samebits.formats import arrays, canonical, files, lockfile
-from samebits.training import environment_record, machine, surroundings
+from samebits.training import machine, surroundings
 
 FORMAT = "samebits-train-1"
 COMPLETED, UNSUPPORTED, FAILED, NOT_TRIED = "completed", "unsupported", "failed", "not tried"
@@ -49,7 +49,7 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
     """
     subset = {"samples": options.samples, "epochs": options.epochs}
     return dict(
-        environment_record.record(options.lock),
+        lockfile.environment(options.lock),
         format=FORMAT,
         run=options.run,
         status=NOT_TRIED,

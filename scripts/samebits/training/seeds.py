@@ -53,13 +53,13 @@ class Seeds:
                 in_graph.watch()
 
             def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-                in_graph.rest()
+                in_graph.restore()
 
         return Callback()
 
     def set(self, epoch: int) -> None:
         """Before the epoch with this number, from 0."""
-        self.rest()
+        self.restore()
         if self._seeding is None:
             return
         for position, generator in enumerate(self._generators()):
@@ -72,9 +72,9 @@ class Seeds:
         settings.refuse_wrong(settings.seed_everything(self._tf, self._seeding, seed, self._lifted))
         _set_keras_global_generator(self._global)
 
-    def rest(self) -> None:
+    def restore(self) -> None:
         """TensorFlow is as it was; also after an epoch that was left by an exception."""
-        self._in_graph.rest()
+        self._in_graph.restore()
 
     def _generators(self) -> Iterator[Any]:
         from tensorflow.python.ops import stateful_random_ops
@@ -113,7 +113,7 @@ class _SeedsInGraph:
 
         random_seed.get_seed = watched
 
-    def rest(self) -> None:
+    def restore(self) -> None:
         if self._get_seed is not None:
             from tensorflow.python.framework import random_seed
 

@@ -15,7 +15,7 @@ from typing import Any, Mapping
 
 from samebits.experiment.variations import UNKNOWN
 from samebits.formats import files
-from samebits.training import cpuid
+from samebits.training import machine
 
 # In the command line of the processes that keep the CPUs busy beside a run.
 BUSY = "samebits-busy"
@@ -42,7 +42,7 @@ def observe(source_path: Path) -> dict[str, Any]:
         "contention": _busy(),
         "directory_order": _directory_order(source_path),
         "hash_seed": started_with.get("PYTHONHASHSEED", "random"),
-        "cpu": cpuid.describe(),
+        "cpu": machine.describe_cpu(),
         "deployment": deployment(),
         "node": _node(started_with),
         "interrupt": interruption(None),

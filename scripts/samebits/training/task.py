@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
+import signal
 import sys
 import time
 import traceback
@@ -22,7 +23,6 @@ import numpy as np
 from samebits.errors import SamebitsError
 from samebits.formats import files
 from samebits.text import say
-from samebits.training import interrupts
 
 Named = List[Tuple[str, np.ndarray]]
 
@@ -113,22 +113,9 @@ def compile_model(tf: Any, model: Any, trainer: Mapping[str, Any]) -> None:
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics, **extra)
 
 
-def steps_per_execution(model: Any) -> int:
-    """As compiled: a number in Keras 3, a variable in Keras 2, nothing in TensorFlow 2.1."""
-    steps = getattr(model, "steps_per_execution", None)
-    if steps is None:
-        steps = getattr(model, "_steps_per_execution", None)
-    return 1 if steps is None else int(steps)
-
-
 def _metric(keras: Any, spec: Any) -> Any:
     """Names stay names: Keras chooses the accuracy that fits the loss."""
     return spec if isinstance(spec, str) else keras.metrics.get(_keras_object(spec))
-
-
-def _has_steps_per_execution(tf: Any) -> bool:
-    """TensorFlow 2.4 brought it to ``compile`` (its release notes)."""
-    return tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 4)
 
 
 def check_labels(model: Any, trainer: Mapping[str, Any], y: np.ndarray) -> None:
@@ -148,7 +135,7 @@ def check_labels(model: Any, trainer: Mapping[str, Any], y: np.ndarray) -> None:
 def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
     """A callback that tells epochs and the time left; it reads, and changes nothing.
 
-    It also heeds an interrupt that was lost before.
+    It also ends a training whose Ctrl-C was lost before.
 
     ``count``: how many epochs this process trains, where these are not all to the last.
     """
@@ -164,7 +151,7 @@ def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
                 self.started = self.said = time.monotonic()
 
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            interrupts.heed()
+            raise_if_interrupted()
             now = time.monotonic()
             if now - self.said >= _SAY_EVERY:
                 self.said = now
@@ -197,37 +184,9 @@ def optimizer_state(model: Any) -> Named:
     return values(named(optimizer_variables(model)))
 
 
-def optimizer_variables(model: Any) -> list[Any]:
-    """Every variable of the optimizer in its own order."""
-    optimizer = model.optimizer
-    # Keras 2 has .weights, and .variables is a method there; Keras 3 has .variables only.
-    return list(optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables)
-
-
-def optimizer_name(model: Any) -> str | None:
-    """The name that its optimizer gives the scope of what it computes; None where it has none."""
-    names = [getattr(model.optimizer, name, None) for name in ("name", "_name")]
-    return next((str(name) for name in names if name is not None), None)
-
-
 def values(variables: list[tuple[str, Any]]) -> Named:
     """Named variables as named arrays."""
     return [(name, np.asarray(variable.numpy())) for name, variable in variables]
-
-
-def named(variables: Any) -> list[tuple[str, Any]]:
-    """Keras 3 names a variable by its path in the model, Keras 2 by its name.
-
-    Neither has to be unique in a user's model: a repeated name gets its count.
-    """
-    found: list[tuple[str, Any]] = []
-    seen: Counter[str] = Counter()
-    for variable in variables:
-        name = str(getattr(variable, "path", None) or variable.name)
-        seen[name] += 1
-        unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
-        found.append((unique, variable))
-    return found
 
 
 def describe(model: Any) -> dict[str, Any]:
@@ -257,3 +216,74 @@ def _as_named(path: Any) -> Path:
 
 def _is_below(path: Path, roots: list[Path]) -> bool:
     return any(root in path.parents for root in roots)
+
+
+# ---- Ctrl-C -----------------------------------------------------------------------------------
+#
+# An exception cannot leave a finalizer, nor a callback of a C library: Python prints or drops it
+# there (``sys.unraisablehook``), a KeyboardInterrupt as well. A training calls both all the time,
+# and would continue to its end. So the signal is remembered, and raised again at the next step.
+
+_interrupted = False
+
+
+def install_handler() -> None:
+    """Remember a Ctrl-C from now on; where interrupts are ignored, they stay ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def raise_if_interrupted() -> None:
+    """Raise KeyboardInterrupt if an earlier one was lost."""
+    if _interrupted:
+        raise KeyboardInterrupt
+
+
+def _interrupt(*_: Any) -> None:
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt
+
+
+# ---- where Keras 3, Keras 2 and TensorFlow 2.1 differ ------------------------------------------
+
+
+def _has_steps_per_execution(tf: Any) -> bool:
+    """TensorFlow 2.4 brought it to ``compile`` (its release notes)."""
+    return tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 4)
+
+
+def steps_per_execution(model: Any) -> int:
+    """As compiled: a number in Keras 3, a variable in Keras 2, nothing in TensorFlow 2.1."""
+    steps = getattr(model, "steps_per_execution", None)
+    if steps is None:
+        steps = getattr(model, "_steps_per_execution", None)
+    return 1 if steps is None else int(steps)
+
+
+def optimizer_variables(model: Any) -> list[Any]:
+    """Every variable of the optimizer in its own order."""
+    optimizer = model.optimizer
+    # Keras 2 has .weights, and .variables is a method there; Keras 3 has .variables only.
+    return list(optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables)
+
+
+def optimizer_name(model: Any) -> str | None:
+    """The name that its optimizer gives the scope of what it computes; None where it has none."""
+    names = [getattr(model.optimizer, name, None) for name in ("name", "_name")]
+    return next((str(name) for name in names if name is not None), None)
+
+
+def named(variables: Any) -> list[tuple[str, Any]]:
+    """Keras 3 names a variable by its path in the model, Keras 2 by its name.
+
+    Neither has to be unique in a user's model: a repeated name gets its count.
+    """
+    found: list[tuple[str, Any]] = []
+    seen: Counter[str] = Counter()
+    for variable in variables:
+        name = str(getattr(variable, "path", None) or variable.name)
+        seen[name] += 1
+        unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
+        found.append((unique, variable))
+    return found

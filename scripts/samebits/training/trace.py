@@ -162,13 +162,13 @@ class Trace:
 
     # ---- checkpoints ----------------------------------------------------------------------
 
-    def begin_at(self, epoch: int) -> None:
+    def seek(self, epoch: int) -> None:
         """The next ``fit`` trains the epoch with this number, from 0, whatever was before."""
         self._empty_graph()
         self._epoch = epoch
         self._step = self._emptied = epoch * self._steps_per_epoch
         if epoch and self._graph is not None:
-            self._graph.go_on(self._graph.loss)
+            self._graph.resume(self._graph.loss)
 
     def before_fit(self) -> None:
         """Before a further ``fit`` of the same model."""
@@ -202,7 +202,7 @@ class Trace:
         if self._graph is None:
             self._loss = loss or self._loss
         else:
-            self._graph.go_on(loss)
+            self._graph.resume(loss)
 
     # ---- at the end -----------------------------------------------------------------------
 
