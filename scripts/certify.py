@@ -29,8 +29,8 @@ from pathlib import Path
 from samebits import errors
 from samebits.certificate import certificate, evidence, report
 from samebits.formats import canonical, files
-from samebits.pages import badge
 from samebits.pages import certificate as page
+from samebits.pages import charts
 from samebits.verification import issuing
 
 
@@ -80,7 +80,7 @@ def main() -> int:
     issued = certificate.issue(found, signer)
     issuing.refuse_unverifiable(issued)
     files.write_bytes(options.page, page.render(issued).encode("utf-8"))
-    files.write_bytes(options.badge, badge.render(issued).encode("utf-8"))
+    files.write_bytes(options.badge, charts.badge(issued).encode("utf-8"))
     canonical.write_json(options.output, issued)  # last: where it is, its faces are too
     print(found["verdict"])
     return 0

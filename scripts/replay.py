@@ -40,8 +40,8 @@ from samebits.certificate.report import source
 from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical, files
-from samebits.pages import badge
 from samebits.pages import certificate as page
+from samebits.pages import charts
 from samebits.text import say
 from samebits.verification import issuing, opened
 from samebits.verification.opened import Given
@@ -137,7 +137,7 @@ def main() -> int:
     issued = certificate.with_replay(content, found, signer)
     issuing.refuse_unverifiable(issued)
     files.write_bytes(options.page, page.render(issued).encode("utf-8"))
-    files.write_bytes(options.badge, badge.render(issued).encode("utf-8"))
+    files.write_bytes(options.badge, charts.badge(issued).encode("utf-8"))
     canonical.write_json(options.output, issued)  # last: where it is, its faces are too
     part = signatories.extent(found)
     print(f"{found['outcome']} ({part})" if part else found["outcome"])

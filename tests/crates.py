@@ -8,7 +8,7 @@ from typing import Any
 import factories
 from samebits.certificate import evidence, report
 from samebits.formats import canonical, files
-from samebits.pages import badge
+from samebits.pages import charts
 
 KEYID = "ab" * 32
 
@@ -81,5 +81,5 @@ def _certified(
     canonical.write_json(certificate, content)
     page.write_text("<!doctype html>")
     picture = folder / "badge.svg"
-    picture.write_text(badge.render(content))
+    picture.write_text(charts.badge(content))
     return Results(folder, certificate, page, picture, locks, workflow)

@@ -15,8 +15,8 @@ import spots
 from samebits.certificate import certificate, evidence, sampled, statements
 from samebits.certificate.certificate import MalformedError
 from samebits.formats import canonical
-from samebits.pages import badge, summary
 from samebits.pages import certificate as page
+from samebits.pages import charts, summary
 from samebits.replay import states
 from samebits.signing.trusted import Trusted
 from samebits.verification import levels
@@ -139,7 +139,7 @@ def test_no_face_calls_a_part_reproduced(passed: Json, failed: Json, issued: Jso
     assert "◐ EPOCHS REPRODUCED (2 of 3 epochs" in shown
     assert passed["replays"][0]["report"]["draw"] in shown
     assert "checked      2 of 3 epochs" in terminal
-    assert badge.render(passed) == badge.render(failed) == badge.render(issued)
+    assert charts.badge(passed) == charts.badge(failed) == charts.badge(issued)
     assert "✗ NOT REPRODUCED (2 of 3 epochs" in page.render(failed)
 
 

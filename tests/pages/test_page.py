@@ -3,7 +3,6 @@
 import html
 import json
 import re
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,18 +11,8 @@ import certificates
 from certificates import KINDS, TENSORS, Report, divergence
 from samebits.certificate import evidence
 from samebits.formats import canonical
-from samebits.pages import certificate, divergence_drawing
+from samebits.pages import certificate
 from samebits.pages import runs as compared
-from samebits.pages.divergence_drawing import (
-    BASE,
-    HEIGHT,
-    LEFT,
-    RIGHT,
-    TOP,
-    WIDTH,
-    growth,
-    histogram,
-)
 
 HOSTILE = "<script>alert(1)</script>"
 SECTIONS = ("compared", "parting", "differences", "varied", "pins", "seen", "curves", "why")
@@ -277,7 +266,7 @@ def test_a_divergence_without_sizes_is_drawn_without_them() -> None:
 def test_of_many_replays_only_a_few_are_drawn() -> None:
     made = certificates.certificate(certificates.reproducible(), True, [certificates.replay(2)] * 5)
     markup = certificate.render(made)
-    assert markup.count("How the difference of replay") == 3
+    assert markup.count("How the difference between replay") == 3
     assert markup.count("The first difference comes with step 17, in epoch 1") >= 5
 
 
@@ -417,89 +406,46 @@ def test_where_runs_part_in_a_sentence(changes: Any, said: str) -> None:
     assert said in text_of(rendered(content))
 
 
-CURVES: dict[str, list[int | None]] = {
-    "equal": [0, 0, 0],
-    "one ULP": [0, 1, 1],
-    "huge": [0, 1, 2**64 - 1],
-    "not finite": [None, None, None],
-    "a gap": [0, None, 4],
-    "nothing": [],
-    "one snapshot": [3],
-}
-
-
-@pytest.mark.parametrize("ulp", CURVES.values(), ids=CURVES)
-def test_any_divergence_can_be_drawn(ulp: list[int | None]) -> None:
-    curve = {"steps": [0, 50, 100][: len(ulp)], "ulp": ulp}
-    curves = [curve | {"name": f"tensor {i}"} for i in range(12)]
-    picture = growth(divergence(loss_curve=curve, curves=curves))
-    points = [
-        tuple(map(float, point.split(",")))
-        for line in picture.curves
-        for segment in line.segments
-        for point in segment.split()
-    ]
-    points += [point for line in picture.curves for point in line.dots]
-    assert all(LEFT <= x <= WIDTH - RIGHT and TOP <= y <= BASE for x, y in points)
-    labels = [line.label for line in picture.curves if line.label]
-    heights = sorted(y for _, y in labels)
-    assert all(after - before > 10 for before, after in pairwise(heights))
-    assert all(0 < height < HEIGHT for height in heights)
-    assert len(picture.up) <= 8
-
-
-def test_equal_bits_are_on_the_baseline_and_one_ulp_is_above() -> None:
-    curve = {"name": "t", "steps": [0, 1, 2], "ulp": [0, 1, 2]}
-    (line,) = growth(divergence(curves=[curve])).tensors
-    heights = [float(point.split(",")[1]) for point in line.segments[0].split()]
-    assert heights[0] == BASE > heights[1] > heights[2]
-
-
-def test_what_is_not_finite_is_a_gap_and_what_stands_alone_a_dot() -> None:
-    curve = {"name": "t", "steps": [0, 1, 2, 3, 4], "ulp": [1, 2, None, 3, None]}
-    (line,) = growth(divergence(curves=[curve])).tensors
-    assert (len(line.segments), len(line.dots), line.last) == (1, 1, None)
-
-
-def test_lines_are_told_apart_without_colour() -> None:
-    curves = [{"name": f"t{i}", "steps": [0], "ulp": [0]} for i in range(20)]
-    letters = [line.letter for line in growth(divergence(curves=curves)).tensors]
-    assert letters == list("ABCDEFGHIJKL")  # no more than these are drawn
-
-
-def test_without_a_tensor_there_is_the_loss_and_no_mark() -> None:
-    picture = growth(divergence(curves=[], step=None))
-    assert picture.tensors == ()
-    assert picture.mark is None
-    assert picture.loss.segments
-
-
-def test_the_mark_is_at_the_first_step() -> None:
-    middle = growth(divergence(step=2250)).mark
-    assert middle == pytest.approx((LEFT + WIDTH - RIGHT) / 2)
-
-
-@pytest.mark.parametrize(
-    "counts", [[], [0], [7], [0, 1], [5, 0, 3], [10**9, *range(64)]], ids=lambda c: str(len(c))
-)
-def test_any_histogram_can_be_drawn(counts: list[int]) -> None:
-    picture = histogram([{"name": "t", "counts": counts}, {"name": "u", "counts": counts[:1]}])
-    assert picture.total == sum(counts) + sum(counts[:1])
-    for column in picture.columns:
-        assert column.x >= LEFT
-        assert column.x + column.width <= WIDTH - RIGHT + 1
-        assert column.height == pytest.approx(BASE - column.y, abs=0.01)
-        assert (column.height > 0) == (column.count > 0)
-    assert len(picture.across) <= 8
-
-
-def test_columns_say_which_differences_they_count() -> None:
-    texts = [column.text for column in histogram([{"counts": [1, 1, 1, 1]}]).columns]
-    assert texts == ["equal", "1 ULP", "2 to 3 ULP", "4 to 7 ULP"]
-    assert divergence_drawing.histogram([]).total == 0
-
-
 def test_several_names_are_said_as_a_person_would() -> None:
     assert certificate.said(["rsqrt", "erfc"]) == "rsqrt, erfc"
     assert certificate.said([]) == "none"
     assert certificate.said([1, 2]) == "[1, 2]"
+
+
+# --- the page as a whole -----------------------------------------------------------------------
+
+
+def test_the_page_loads_nothing_and_runs_nothing() -> None:
+    text = rendered(certificates.dependent(), replays=3)
+    assert "default-src 'none'; style-src 'unsafe-inline'" in text
+    assert not re.search(r"<(script|link|iframe|object|img)|\bsrc=|\bhref=|url\(|@import", text)
+
+
+def test_names_that_a_certificate_uses_as_keys_are_escaped() -> None:
+    content = certificates.reproducible()
+    content["experiment"]["config"]["model"][HOSTILE] = 1
+    for history in content["histories"].values():
+        values = next(iter(history["metrics"].values()))
+        history["metrics"] |= {HOSTILE: values, f"val_{HOSTILE}": values}
+    text = rendered(content)
+    assert "<script" not in text
+    assert text.count(html.escape(HOSTILE)) == text.count("alert(") > 4
+
+
+def test_the_page_names_the_certificate_that_it_was_made_from() -> None:
+    content = certificates.reproducible()
+    assert canonical.digest(certificates.certificate(content)) in rendered(content)
+
+
+def test_the_page_says_how_to_repeat_it_from_the_commit_on() -> None:
+    content = certificates.reproducible()
+    commands = f"git checkout {content['source']['commit']}\nmake certificate"
+    assert commands in rendered(content)
+    content["source"] = {"commit": None, "dirty": None}
+    assert "git checkout" not in rendered(content)
+    assert ">make certificate" in rendered(content)
+
+
+def test_the_page_shows_where_runs_differ() -> None:
+    text = rendered(certificates.within_tolerance())
+    assert re.search(r"dense/kernel.*first at \[0, 3\].*3 ULP", text, re.DOTALL)

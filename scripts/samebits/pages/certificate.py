@@ -20,7 +20,7 @@ from samebits.formats.names import (
     UNSUPPORTED,
     WITHIN_TOLERANCE,
 )
-from samebits.pages import divergence_drawing, drawing, templates, wording
+from samebits.pages import charts, templates, wording
 from samebits.pages import runs as compared
 from samebits.pages.runs import Compared
 from samebits.text import few
@@ -59,7 +59,7 @@ def _template() -> Template:
         "said": said,
         "seen": seen,
         "few": few,
-        "exact": drawing.number,
+        "exact": charts.number,
         "pretty": _pretty,
         "at_step": wording.at_step,
         "suspected_kernels": suspected.kernels,
@@ -82,7 +82,6 @@ def _of_report(report: Report) -> dict[str, Any]:
         "shows": list(wording.shows(report)),
         "limits": list(wording.limits(report)),
         "drawn": list(histories),
-        "rays": drawing.rays(report["experiment"]["digest"]),
         "standing": list(_standing(report)),
         "summary": list(_summary(report)),
         "artefacts": list(compared.artefacts(runs)),
@@ -95,10 +94,9 @@ def _of_report(report: Report) -> dict[str, Any]:
         "more_differences": more,
         "self_checks": compared.self_checks(report),
         "canaries": compared.canaries(report),
-        "panels": drawing.panels(histories) if histories else (),
+        "curves": charts.curves(histories),
         "last": list(_last_epoch(histories)),
-        "frame": drawing,
-        "part_frame": divergence_drawing,
+        "frame": charts,
         "checkpoints": states.commitment(report),
         "settings": list(settings(report, names)),
         "differed": list(differed(report, names)),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from samebits.comparison import suspected
-from samebits.pages import divergence_drawing, drawing, wording
+from samebits.pages import charts, wording
 
 MOST_SHOWN = 3  # differing runs of which everything is shown; the others are listed
 MOST_DIFFERENCES = 40  # of one run
@@ -113,7 +113,7 @@ def artefacts(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
             "meaning": _MEANINGS[name],
             "identical": artefact["identical"],
             "absent": None in artefact["digests"],
-            "runs": [(run, digest, drawing.bars(digest)) for run, digest in pair],
+            "runs": list(pair),
             "others": list(_others(name, runs[0].control, others)),
         }
 
@@ -213,8 +213,8 @@ _ENDS = {
 def pictures(divergence: Mapping[str, Any]) -> dict[str, Any]:
     """How a difference grows, and how large it is at the end."""
     return {
-        "growth": divergence_drawing.growth(divergence),
-        "histogram": divergence_drawing.histogram(divergence["histograms"]),
+        "growth": charts.growth(divergence),
+        "histogram": charts.histogram(divergence["histograms"]),
     }
 
 

@@ -1,0 +1,335 @@
+"""Charts and the badge as numbers: templates/charts.html.j2 and badge.svg.j2 draw them as SVG.
+
+No charting library draws them, because the charts belong to the page: they take its fonts and
+colors, light, dark or printed; they have a title and a description for screen readers; they load
+nothing; and the same certificate gives the same bytes.
+"""
+
+import math
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Template
+
+from samebits.certificate.signatories import UNSIGNED
+from samebits.formats import names
+from samebits.pages import templates
+
+# One frame for all charts; lines end at RIGHT, and the labels of lines lie beyond it.
+WIDTH, HEIGHT = 400.0, 262.0
+LEFT, RIGHT, TOP, BASE = 50.0, 370.0, 34.0, 228.0
+LOSS = "loss"
+_VALIDATION = "val_"  # Keras puts this before the name of a metric on validation data
+_MOST_DOTS = 30  # with more epochs the dots would hide the lines
+_MOST_TENSORS = 12
+_MOST_TICKS = 6
+_LOWEST_TOP = 4  # as a power of two: a difference of 1 ULP has to look small
+_EQUAL = -2.0  # as a power of two: where equal bits lie, on the baseline
+_LABEL_SPACE = 10.5  # between two labels at line ends
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+Point = tuple[float, float]
+History = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values to places in the picture."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def at(self, value: float) -> float:
+        """Where a value is; halved, so that the widest range of floats does not overflow."""
+        share = 0.5  # without a range, everything is in the middle
+        if self.high > self.low:
+            share = (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
+        return round(self.start + share * (self.end - self.start), 2)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A place on an axis, or of a value that cannot be drawn, and the text that stands there."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line. A value that is not finite is a gap between two segments."""
+
+    name: str  # of a run or a tensor
+    kind: str  # train or validation; the letter of a tensor, or loss
+    position: int  # among the runs (0 is the control) or the tensors
+    segments: tuple[str, ...]  # each as the points of an SVG polyline
+    dots: tuple[Point, ...]
+    gaps: tuple[Tick, ...]
+    label: Point | None  # where its name goes; None: nothing of it can be drawn
+    last: int | None = None  # the difference at the end, in ULP
+
+
+@dataclass(frozen=True)
+class Column:
+    """How many elements have a difference of some size."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    text: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines or columns between two axes. ``mark``: where the first difference is."""
+
+    title: str
+    across: tuple[Tick, ...]
+    up: tuple[Tick, ...]
+    lines: tuple[Line, ...] = ()
+    columns: tuple[Column, ...] = ()
+    mark: float | None = None
+
+    @property
+    def total(self) -> int:
+        """All elements that the columns count."""
+        return sum(column.count for column in self.columns)
+
+
+def number(value: float) -> str:
+    """A float with all its digits, for people."""
+    if math.isfinite(value):
+        return repr(value)
+    return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
+
+
+# --- curves of metrics ---------------------------------------------------------------------------
+
+
+def curves(histories: Mapping[str, History]) -> list[Chart]:
+    """One chart per metric by epoch, the loss first, on training and validation data."""
+    metrics = {name.removeprefix(_VALIDATION) for history in histories.values() for name in history}
+    return [_metric(name, histories) for name in sorted(metrics, key=lambda m: (m != LOSS, m))]
+
+
+def _metric(metric: str, histories: Mapping[str, History]) -> Chart:
+    found = [
+        (run, kind, position, history[prefix + metric])
+        for position, (run, history) in enumerate(histories.items())
+        for kind, prefix in (("train", ""), ("validation", _VALIDATION))
+        if prefix + metric in history
+    ]
+    finite = [value for *_, values in found for value in values if math.isfinite(value)]
+    heights = ticks(*_range(min(finite, default=0.0), max(finite, default=1.0)))
+    epochs = max(len(values) for *_, values in found)
+    across, up = Axis(1, epochs, LEFT, RIGHT), Axis(heights[0], heights[-1], BASE, TOP)
+    return Chart(
+        metric,
+        tuple(Tick(across.at(e), str(e)) for e in range(1, epochs + 1, math.ceil(epochs / 9) or 1)),
+        tuple(Tick(up.at(height), f"{height:.4g}" if height else "0") for height in heights),
+        tuple(
+            _line(run, kind, position, [*enumerate(values, 1)], across, up, _MOST_DOTS)
+            for run, kind, position, values in found
+        ),
+    )
+
+
+def _range(low: float, high: float) -> tuple[float, float]:
+    """A range that is wide enough to draw: a flat line is in the middle of it."""
+    margin = max(abs(low), abs(high), 1e-300) * 1e-6
+    return (
+        (low, high) if high / 2 - low / 2 >= margin else (low - margin * 1e5, high + margin * 1e5)
+    )
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Round values at equal distances, the first and last of which enclose both."""
+    span = high / 5 - low / 5
+    if not math.isfinite(span * 6) or span < 1e-290:
+        return [low, high]
+    size = 10.0 ** math.floor(math.log10(span))
+    step = next(size * by for by in (1, 2, 5, 10) if size * by >= span)
+    return [step * i for i in range(math.floor(low / step), math.ceil(high / step) + 1)]
+
+
+def _line(
+    name: str,
+    kind: str,
+    position: int,
+    values: Sequence[tuple[float, float]],
+    across: Axis,
+    up: Axis,
+    most_dots: int = 0,
+) -> Line:
+    """A line through values. Beyond ``most_dots``, only isolated points are dots."""
+    points = [(across.at(x), up.at(y)) if math.isfinite(y) else None for x, y in values]
+    segments = list(_segments(points))
+    dots = (
+        [p for p in points if p]
+        if len(points) <= most_dots
+        else [s[0] for s in segments if len(s) == 1]
+    )
+    return Line(
+        name,
+        kind,
+        position,
+        tuple(" ".join(f"{x:g},{y:g}" for x, y in segment) for segment in segments if segment[1:]),
+        tuple(dots),
+        tuple(Tick(across.at(x), number(y)) for x, y in values if not math.isfinite(y)),
+        segments[-1][-1] if segments else None,
+    )
+
+
+def _segments(points: Iterable[Point | None]) -> Iterator[list[Point]]:
+    segment: list[Point] = []
+    for point in [*points, None]:
+        if point:
+            segment.append(point)
+        elif segment:
+            yield segment
+            segment = []
+
+
+# --- how the difference of two runs grows, and its size at the end -------------------------------
+
+
+def growth(divergence: Mapping[str, Any]) -> Chart:
+    """The largest ULP distance of each tensor by step: the loss first, then in forward order.
+
+    Heights are powers of two. Equal bits, 0 ULP, lie on the baseline, two powers below 1 ULP.
+    """
+    found = [divergence["loss_curve"], *divergence["curves"][:_MOST_TENSORS]]
+    first, highest = divergence["step"], max(ulp or 0 for c in found for ulp in [1, *c["ulp"]])
+    last = max([first or 0, *(step for curve in found for step in curve["steps"])])
+    top = max(_LOWEST_TOP, (highest - 1).bit_length())
+    across, up = Axis(0, last, LEFT, RIGHT), Axis(_EQUAL, top, BASE, TOP)
+    kinds = [LOSS, *string.ascii_uppercase]
+    lines = [
+        _line(curve.get("name", LOSS), kinds[i], i, _powers(curve), across, up)
+        for i, curve in enumerate(found)
+    ]
+    labeled = zip(lines, _apart(lines), found, strict=True)
+    return Chart(
+        "growth",
+        tuple(
+            Tick(across.at(step), f"{step:,}")
+            for step in map(round, ticks(0, last))
+            if step <= last
+        ),
+        (Tick(BASE, "equal"), *(Tick(up.at(p), _power(2, p)) for p in _named(top))),
+        tuple(replace(line, label=at, last=[None, *c["ulp"]][-1]) for line, at, c in labeled),
+        mark=None if first is None else across.at(first),
+    )
+
+
+def _powers(curve: Mapping[str, Any]) -> list[tuple[int, float]]:
+    """A curve's steps and differences as powers of two; one without a size (NaN) is NaN."""
+    heights = (math.nan if u is None else math.log2(u) if u else _EQUAL for u in curve["ulp"])
+    return list(zip(curve["steps"], heights, strict=False))
+
+
+def _apart(lines: Sequence[Line]) -> list[Point | None]:
+    """Labels that would cover each other are moved down, and up where there is no room left."""
+    order = sorted((line.label[1], i) for i, line in enumerate(lines) if line.label)
+    heights, lowest = [height for height, _ in order], -math.inf
+    for i, height in enumerate(heights):
+        heights[i] = lowest = max(height, lowest + _LABEL_SPACE)
+    highest = BASE + _LABEL_SPACE
+    for i in reversed(range(len(heights))):
+        heights[i] = highest = min(heights[i], highest - _LABEL_SPACE)
+    moved = {i: round(height, 2) for (_, i), height in zip(order, heights, strict=True)}
+    return [(line.label[0], moved[i]) if line.label else None for i, line in enumerate(lines)]
+
+
+def _named(top: int) -> range:
+    """Few enough powers to be named, from 0 on."""
+    return range(0, top + 1, math.ceil((top + 1) / _MOST_TICKS))
+
+
+def _power(base: int, exponent: int) -> str:
+    """A power as a person reads it best."""
+    value = base**exponent
+    return f"{value:,}" if value <= 1 << 16 else f"{base}{str(exponent).translate(_SUPERSCRIPT)}"
+
+
+def histogram(histograms: Iterable[Mapping[str, Any]]) -> Chart:
+    """The elements of all tensors by the size of their difference; the first column is the equal.
+
+    Heights are powers of ten, so that a single element shows.
+    """
+    counts = [sum(c) for c in zip_longest(*(h["counts"] for h in histograms), fillvalue=0)] or [0]
+    top = max(1, math.ceil(math.log10(max(*counts, 1))))
+    up, width = Axis(-1, top, BASE, TOP), min(30.0, (RIGHT - LEFT) / (len(counts) + 0.5))
+    columns = [_column(i, count, width, up) for i, count in enumerate(counts)]
+    named = [0, *(1 + power for power in _named(len(counts) - 2))] if counts[1:] else [0]
+    return Chart(
+        "histogram",
+        tuple(
+            Tick(columns[i].x + columns[i].width / 2, _power(2, i - 1) if i else "equal")
+            for i in named
+        ),
+        tuple(
+            Tick(up.at(p), _power(10, p)) for p in range(0, top + 1, math.ceil(top / _MOST_TICKS))
+        ),
+        columns=tuple(columns),
+    )
+
+
+def _column(position: int, count: int, width: float, up: Axis) -> Column:
+    """A column of elements whose difference is below 2**position; the equal ones stand apart."""
+    low, high = (1 << position) >> 1, (1 << position) - 1
+    text = (
+        "equal" if not position else f"{low:,} ULP" if low == high else f"{low:,} to {high:,} ULP"
+    )
+    x = round(LEFT + (position + 0.1 + (0.5 if position else 0)) * width, 2)
+    y = up.at(math.log10(count)) if count else BASE
+    return Column(x, y, round(0.8 * width, 2), round(BASE - y, 2), text, count)
+
+
+# --- badge ------------------------------------------------------------------------------------
+
+# The verdicts' colors on the printed page: white text has a contrast of at least 5.5 on each.
+_VERDICT_COLORS = {
+    names.REPRODUCIBLE: "#16653d",
+    names.WITHIN_TOLERANCE: "#14607a",
+    names.NOT_REPRODUCIBLE: "#a3221f",
+    names.UNSUPPORTED: "#6b4b9a",
+    names.INCONCLUSIVE: "#87590a",
+}
+
+
+def badge(certificate: Mapping[str, Any]) -> str:
+    """A small SVG with the verdict, the number of runs, the date, and UNSIGNED where nobody signed.
+
+    It looks the same on light and on dark and loads nothing. It proves nothing: the certificate
+    can be verified, the badge cannot.
+    """
+    report = certificate["report"]
+    verdict, runs = report["verdict"], report["scope"]["runs"]
+    said = f"{verdict} · {runs} run{'s' if runs != 1 else ''} · {report['issued'][:10]}"
+    parts = [("samebits", "#33373e", "#ffffff"), (said, _VERDICT_COLORS[verdict], "#ffffff")]
+    if certificate["signature"] == UNSIGNED:
+        parts.append((UNSIGNED, "#ffffff", "#a3221f"))
+    lengths = [round(sum(map(_advance, text)), 1) for text, *_ in parts]
+    # No XML may hold control characters.
+    name = "".join(c if c.isprintable() else " " for c in report["experiment"]["name"])
+    return _badge_template().render(parts=parts, lengths=lengths, name=name)
+
+
+def _advance(character: str) -> float:
+    """About how wide a character of Verdana is at 11 px; the SVG stretches a text to the sum."""
+    return 7.5 if character.isupper() else 3.7 if character in " ·-I" else 6.6
+
+
+@cache
+def _badge_template() -> Template:
+    return templates.template(Path(__file__).parent / "templates" / "badge.svg.j2", {})
