@@ -20,7 +20,7 @@ import argparse
 from pathlib import Path
 
 from samebits import errors
-from samebits.comparison import suspects
+from samebits.comparison import attribution
 from samebits.comparison.runs import compare
 from samebits.formats import canonical, seal
 
@@ -37,7 +37,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Compare and write the comparison."""
     args = _arguments()
-    atlas = suspects.read_atlas(args.atlas) if args.atlas else None
+    atlas = attribution.read_atlas(args.atlas) if args.atlas else None
     comparison = compare(args.control, args.replica, atlas)
     canonical.write_json(args.output, seal.sealed(comparison))
     print("identical" if comparison["identical"] else "not identical")

@@ -114,7 +114,7 @@ def explained(folder: Path) -> tuple[Workspace, list[Path]]:
     """A workspace with a run of every kind, and its further comparisons.
 
     One variation alone, two lifted pins of which one is needed, one emulated CPU with other bits
-    and suspects.
+    and attributed layers.
     """
     config = copied(factories.CONFIG)
     lean: Json = {"seeding": None, "op_determinism": False, "onednn": None, "environment": {}}

@@ -148,7 +148,7 @@ def dependent() -> Report:
     differ = {"replica": first, "with-cpus": each, "cpu-EPYC": emulated}
     for name, comparison in differ.items():
         _differ(next(run for run in comparison["runs"] if run["run"] == name))
-    suspect(made, "cpu-EPYC", suspects())
+    attribute(made, "cpu-EPYC", attribution())
     failed = next(run for run in each["runs"] if run["run"] == "with-locale")
     _differ(failed)
     failed["divergence"], each["status"]["with-locale"] = None, "failed"
@@ -167,8 +167,8 @@ def dependent() -> Report:
     return made
 
 
-def suspects(*names: str) -> Any:
-    """What an atlas suspects: these layers, or those of the small atlas."""
+def attribution(*names: str) -> Any:
+    """A layer attribution: of these layers, or of a few of each kind."""
     kernels = ["Rsqrt float32", "_MklNativeFusedMatMul float32"]
     named = [
         {"layer": name, "class": "Dense", "step": 17 + i, "kernels": kernels[: 1 + i % 2]}
@@ -182,10 +182,10 @@ def suspects(*names: str) -> Any:
     return {"atlas": "a71a5" * 12 + "0" * 4, "tensorflow": "2.21.0", "layers": named or few}
 
 
-def suspect(made: Report, name: str, block: Any) -> None:
+def attribute(made: Report, name: str, block: Any) -> None:
     """Have a report say this of a run on another CPU, and that it is known what was executed."""
     run = next(r for c in made["comparisons"] for r in c["runs"] if r["run"] == name)
-    run["suspects"] = block
+    run["attribution"] = block
     made["records"]["runs"][name]["model"] = {"executed": atlases.EXECUTED}
 
 

@@ -5,7 +5,7 @@ the native one with the same settings, so what differs is what another CPU chang
 against the native one with the portable settings, so what differs is what a setting changes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ import numpy as np
 
 from samebits import atlas_kernels, atlas_table, battery
 from samebits.atlas_probes import Column, columns
-from samebits.atlas_table import FORMAT, NATIVE, ONEDNN, PORTABLE, Battery, Condition, Settings
+from samebits.atlas_table import FORMAT, NATIVE, ONEDNN, PORTABLE, Battery
 from samebits.comparison.difference import measure
 from samebits.errors import SamebitsError
-from samebits.formats import canonical
 
 _CPUID_FEATURES = " (features "  # what follows is a digest for machines
 _BFLOAT16 = "bfloat16"
@@ -62,8 +61,8 @@ def collect(folders: Sequence[Path], emulator: str) -> dict[str, Any]:
         ],
         "ops": list(ops.values()),
     }
-    atlas_table.read(made)  # what its readers refuse is not written
-    return made
+    read = atlas_table.read(made)  # raises where a reader would
+    return made | {"depends": atlas_kernels.depends(read)}
 
 
 def _versions(found: Sequence[Column]) -> list[str]:
@@ -210,66 +209,3 @@ def _condition(column: Column, reference: int | None) -> dict[str, Any]:
         "isa_in_force": column.probe["isa_in_force"],
         "reference": reference,
     }
-
-
-# --- looking up --------------------------------------------------------------------------------
-
-
-def read(path: Path) -> atlas_table.Atlas:
-    """An atlas. Raises SamebitsError when the file is not one."""
-    content = canonical.read_json(path)
-    try:
-        return atlas_table.read(content)
-    except (SamebitsError, AttributeError, IndexError, KeyError, TypeError) as error:
-        raise SamebitsError(
-            f"{path}: expected an atlas, got another file: {error}; `make atlas` makes one"
-        ) from error
-
-
-def listed(
-    atlas: atlas_table.Atlas, tensorflow: str, profile: Mapping[str, Any]
-) -> dict[str, bool] | None:
-    """The kernels whose bits depend on the CPU under what a determinism profile pins.
-
-    As ``Rsqrt float32``: whether it is shown. Where it is not known which of a case's kernels it
-    is, all that it may be are there, not shown. None when the atlas is not of this TensorFlow.
-    What the profile leaves free the CPU may choose.
-    """
-    for framework in atlas.frameworks:
-        if framework.version == tensorflow:
-            return dict(_listed(framework, list(_possible(framework, profile))))
-    return None
-
-
-def _listed(
-    framework: atlas_table.Framework, possible: Sequence[Condition]
-) -> Iterator[tuple[str, bool]]:
-    """Each settings by themselves: what differs under others clears or accuses nothing here."""
-    every = [
-        atlas_kernels.found(framework, [c for c in possible if c.settings == settings])
-        for settings in dict.fromkeys(condition.settings for condition in possible)
-    ]
-    yield from ((name, False) for found in every for name in found.suspected)
-    yield from ((kernel.name, True) for found in every for kernel in found.kernels)
-
-
-def _possible(framework: atlas_table.Framework, profile: Mapping[str, Any]) -> Iterator[Condition]:
-    pinned = {
-        "isa": profile["isa"],
-        "onednn": profile["onednn"],
-        "threads": profile["intra_op_threads"],
-    }
-    for key, value in pinned.items():
-        tried = {getattr(settings, key) for settings in framework.settings}
-        if value not in tried:  # also where a value was pinned with which nothing was probed
-            pinned[key] = None
-    possible = [s for s in framework.settings if _is_as(s, pinned)]
-    for condition in framework.conditions:
-        # A native one shows what another setting changes: nothing where there is no other.
-        counts = condition.cpu != NATIVE or len(possible) > 1
-        if condition.settings in possible and counts:
-            yield condition
-
-
-def _is_as(settings: Settings, pinned: Mapping[str, Any]) -> bool:
-    return all(v is None or getattr(settings, key) == v for key, v in pinned.items())

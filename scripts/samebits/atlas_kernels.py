@@ -8,8 +8,9 @@ not judged.
 import itertools
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
-from samebits.atlas_table import PORTABLE, Case, Condition, Framework
+from samebits.atlas_table import NATIVE, PORTABLE, Atlas, Case, Condition, Framework, Settings
 
 
 @dataclass(frozen=True)
@@ -88,3 +89,32 @@ def worst(cases: Sequence[Case], conditions: Sequence[Condition]) -> Worst:
     finite = [ulp for ulp in ulps if ulp is not None]
     cpus = tuple(dict.fromkeys(c.cpu for c in conditions if any(c is s for _, s in seen)))
     return Worst(most, of, max(finite) if len(finite) == len(ulps) else None, cpus)
+
+
+def depends(atlas: Atlas) -> list[dict[str, Any]]:
+    """The CPU-dependent kernels under every combination of pinned settings; None: left free.
+
+    ``shown``: found guilty. ``possible``: run by unexplained cases. What is left free the CPU may
+    choose, so a kernel counts whose bits another setting changes on the native CPU.
+    """
+    return [row for framework in atlas.frameworks for row in _depends(framework)]
+
+
+def _depends(framework: Framework) -> Iterator[dict[str, Any]]:
+    settings = framework.settings
+    keys = "isa", "onednn", "threads"
+    tried = (dict.fromkeys([*(getattr(s, key) for s in settings), None]) for key in keys)
+    for pins in itertools.product(*tried):
+        pinned = dict(zip(keys, pins, strict=True))
+        under = [s for s in settings if all(v in (None, getattr(s, k)) for k, v in pinned.items())]
+        results = [found(framework, _conditions(framework, s, len(under) > 1)) for s in under]
+        shown = {kernel.name for result in results for kernel in result.kernels}
+        possible = {name for result in results for name in result.suspected} - shown
+        kernels = {"shown": sorted(shown), "possible": sorted(possible)}
+        yield {"tensorflow": framework.version, **pinned, **kernels}
+
+
+def _conditions(framework: Framework, settings: Settings, native: bool) -> list[Condition]:
+    """Those of some settings, each by themselves: others clear or accuse nothing here."""
+    conditions = (framework.at(cpu, settings) for cpu in framework.cpus)
+    return [c for c in conditions if native or c.cpu != NATIVE]

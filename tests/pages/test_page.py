@@ -334,14 +334,14 @@ def test_a_pin_that_was_not_in_effect_is_named_with_its_run() -> None:
     assert "✗ not as pinned in control" in rendered(content)
 
 
-# --- what the atlas suspects -------------------------------------------------------------------
+# --- layer attribution -------------------------------------------------------------------------
 
 
-def of_suspects(*names: str, layers: Any = ..., executed: bool = True) -> str:
+def attributed(*names: str, layers: Any = ..., executed: bool = True) -> str:
     """The page of a certificate that depends on the CPU."""
     made = KINDS["Not reproducible"]()
-    block = certificates.suspects(*names)
-    certificates.suspect(made, "cpu-EPYC", block if layers is ... else block | {"layers": layers})
+    block = certificates.attribution(*names)
+    certificates.attribute(made, "cpu-EPYC", block if layers is ... else block | {"layers": layers})
     if not executed:
         made["records"]["runs"]["cpu-EPYC"]["model"] = None
     evidence.refuse_invalid(made)
@@ -349,27 +349,29 @@ def of_suspects(*names: str, layers: Any = ..., executed: bool = True) -> str:
 
 
 def test_what_depends_on_the_cpu_is_a_table_beside_the_divergence() -> None:
-    text = of_suspects()
+    text = attributed()
     assert "norm BatchNormalization Rsqrt float32 step 17" in text
     assert "act Activation Erfc float32 in no tensor of its own" in text
     assert text.index("cpu-EPYC and subset") < text.index("norm BatchNormalization")
-    assert "The atlas has the SHA-256 a71a5" in text
+    assert "SHA-256 of the atlas: a71a5" in text
 
 
-def test_of_many_suspects_the_first_are_shown_and_the_rest_counted() -> None:
-    text = of_suspects(*(f"layer_{i:02}" for i in range(15)))
+def test_of_many_layers_the_first_are_shown_and_the_rest_counted() -> None:
+    text = attributed(*(f"layer_{i:02}" for i in range(15)))
     assert "layer_11" in text
     assert "layer_12" not in text
-    assert "3 more are in certificate.json" in text
+    assert "certificate.json lists 3 more" in text
 
 
 def test_why_the_atlas_names_no_layer_is_said() -> None:
-    assert "the cause is something that it does not list" in of_suspects(layers=[])
-    assert "it has no TensorFlow 2.21.0" in of_suspects(layers=None)
-    assert "not known what the run executed" in of_suspects(layers=None, executed=False)
+    assert "the cause is something else" in attributed(layers=[])
+    assert "the atlas does not cover TensorFlow 2.21.0" in attributed(layers=None)
+    assert "the kernels that the run executed are unknown" in attributed(
+        layers=None, executed=False
+    )
 
 
-def test_a_run_without_suspects_has_no_word_of_an_atlas() -> None:
+def test_a_run_without_attribution_has_no_word_of_an_atlas() -> None:
     assert "atlas" not in text_of(rendered(KINDS["Reproducible, exhaustive"]()))
 
 

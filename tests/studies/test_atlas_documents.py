@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline import ROOT
-from samebits import atlas_page
+from samebits import atlas_kernels, atlas_page, atlas_table
 from samebits.formats import canonical
 
 
@@ -19,3 +19,9 @@ def test_a_document_is_what_the_atlas_renders_to(
 ) -> None:
     atlas = canonical.read_json(ROOT / "docs" / "atlas.json")
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == render(atlas)
+
+
+def test_the_kernels_that_depend_on_the_cpu_are_those_of_the_matrix() -> None:
+    """The product looks them up; how they follow from what was measured only the study knows."""
+    atlas = canonical.read_json(ROOT / "docs" / "atlas.json")
+    assert atlas["depends"] == atlas_kernels.depends(atlas_table.read(atlas))

@@ -133,7 +133,7 @@ ISSUERS_WORD = {
 RUNS_WORD = {
     "records.runs.*: key added|without timing|without model": "keys that no format knows, or that "
     "need not be",
-    "records.runs.*.model.**": "what it executed: its suspects are held against it",
+    "records.runs.*.model.**": "what it executed: its layer attribution is compared with it",
     "records.runs.*.timing.**": "when it ran, how long, how much memory it took",
     "records.runs.*.process: key added|without pid": "as above",
     "records.runs.*.process.pid": "its number at that time",
@@ -173,7 +173,7 @@ RUNS_WORD = {
     "comparisons.*.runs.*.artefacts: * swapped": "an order without a meaning",
     "comparisons.*.runs.*.artefacts.*.differences.**": "how far runs are apart: needs the arrays",
     "comparisons.*.runs.*.divergence.**": "where runs part: needs the arrays",
-    "comparisons.*.runs.*.suspects.atlas": "which atlas it was: whoever has it can tell",
+    "comparisons.*.runs.*.attribution.atlas": "which atlas it was: whoever has it can tell",
     "lock.name": "what the lock is called: its digest counts",
 }
 

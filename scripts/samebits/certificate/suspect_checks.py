@@ -1,49 +1,49 @@
-"""Whether the suspects in a comparison can be those of the runs that it compares.
+"""Whether the layer attribution of a comparison fits the runs that it compares.
 
-Whoever checks a certificate may have no atlas, so which kernels it lists is not held against one:
-but suspects have to be layers and kernels that the run's own record says were executed.
+A verifier may have no atlas, so which kernels it lists is not checked; but the named layers and
+kernels must be among those that the run's own record says were executed.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from samebits.comparison import suspected
+from samebits.comparison import attribution
 
 Record = Mapping[str, Any]
 
 
 def problems(control: Record, record: Record, run: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the suspects of a compared run; nothing where it has none."""
-    suspects = run.get("suspects")
-    if suspects is None:
+    """What is wrong with the layer attribution of a compared run; nothing if it has none."""
+    said = run.get("attribution")
+    if said is None:
         return
     if control["surroundings"].get("cpu") == record["surroundings"].get("cpu"):
-        yield "suspects are named, and its CPU is the control's"
+        yield "layers are named, but it ran on the control's CPU"
     if run["divergence"] is None:
-        yield "suspects are named, and it parts nowhere"
+        yield "layers are named, but it diverges nowhere"
         return
     version = (record.get("framework") or {}).get("tensorflow")
-    if suspects["tensorflow"] != version:
-        yield f"the suspects are those of TensorFlow {suspects['tensorflow']}, it ran on {version}"
-    if suspects["layers"] and run["divergence"]["step"] == 0:
-        yield "suspects are named, and it parts before the first step"
+    if said["tensorflow"] != version:
+        yield f"the layers are those of TensorFlow {said['tensorflow']}, it ran on {version}"
+    if said["layers"] and run["divergence"]["step"] == 0:
+        yield "layers are named, but it diverges before the first step"
         return
-    if suspects["layers"] is not None:
-        yield from _layers(suspects["layers"], suspected.executed(record), run["divergence"])
+    if said["layers"] is not None:
+        yield from _layers(said["layers"], attribution.executed(record), run["divergence"])
 
 
 def _layers(layers: Any, executed: Any, divergence: Mapping[str, Any]) -> Iterator[str]:
     if executed is None:
-        yield "suspects are named, and it is not known what was executed"
+        yield "layers are named, but the kernels that it executed are unknown"
         return
     entries = {entry["layer"]: entry for entry in executed}
     wrong = [said for layer in layers for said in _layer(layer, entries, divergence)]
     yield from wrong
     names = [layer["layer"] for layer in layers]
     if len(set(names)) != len(names):
-        yield "a suspect is named twice"
-    elif not wrong and suspected.in_order(layers, executed, divergence["step"]) != layers:
-        yield "the suspects are not in the order of the divergence"
+        yield "a layer is named twice"
+    elif not wrong and attribution.in_order(layers, executed, divergence["step"]) != layers:
+        yield "the layers are not in order of divergence"
 
 
 def _layer(
@@ -51,18 +51,18 @@ def _layer(
 ) -> Iterator[str]:
     entry, name = entries.get(layer["layer"]), layer["layer"]
     if entry is None:
-        yield f"the suspect {name} is no layer that was executed"
+        yield f"the layer {name} was not executed"
         return
     if layer["class"] != entry["class"]:
-        yield f"the suspect {name} is a {layer['class']}, executed was a {entry['class']}"
+        yield f"the layer {name} is a {layer['class']}, executed was a {entry['class']}"
     for kernel in layer["kernels"]:
         if kernel not in entry["kernels"]:
-            yield f"the suspect {name} did not execute {kernel}"
+            yield f"the layer {name} did not execute {kernel}"
     for kernel in layer.get("possible", ()):
         if kernel not in layer["kernels"]:
-            yield f"the suspect {name} does not name {kernel}, which is possible"
+            yield f"the layer {name} does not name {kernel}, which is possible"
     if not _is_step(layer["step"], entry["tensors"], divergence):
-        yield f"the suspect {name} does not part at step {layer['step']}"
+        yield f"the layer {name} does not diverge at step {layer['step']}"
 
 
 def _is_step(step: int | None, tensors: Any, divergence: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from samebits.certificate.checks import ARTEFACTS, COMPLETED, FAILED, TITLES
 from samebits.certificate.checks import UNSUPPORTED as REFUSED
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.findings import Findings, findings
-from samebits.comparison import suspected
+from samebits.comparison import attribution
 from samebits.experiment import protocol, variations
 from samebits.formats.names import (
     DIFFERENT,
@@ -66,7 +66,7 @@ def _judge(evidence: Evidence, found: Findings) -> Grade:
     if not found.differing:
         return Grade(REPRODUCIBLE, tuple(_agreement(evidence)), found)
     compared = [_result(evidence, *pair) for pair in found.differing]
-    why = (*_dependence(found), *dict.fromkeys(_suspects(evidence, found)))
+    why = (*_dependence(found), *dict.fromkeys(_attributions(evidence, found)))
     reasons = (*why, *_first(compared), *_differences(evidence, found))
     within = _within(evidence.config.content["protocol"]["tolerance"], compared)
     if within is None:
@@ -136,17 +136,17 @@ def _dependence(found: Findings) -> Iterator[str]:
             yield "No variation alone changes the bits: several together do, or it is a rare race."
 
 
-def _suspects(evidence: Evidence, found: Findings) -> Iterator[str]:
+def _attributions(evidence: Evidence, found: Findings) -> Iterator[str]:
     """What the atlas says of the runs by which the bits were seen to depend on the CPU."""
     culprits = [v.run for v in found.variations if v.key == CPU and v.outcome == DIFFERENT]
     if variations.TITLES[CPU] not in found.depends_on:
         return
     for comparison in evidence.comparisons:
         for result in comparison.content["runs"]:
-            if result["run"] in culprits and "suspects" in result:
+            if result["run"] in culprits and "attribution" in result:
                 record, divergence = evidence.record(result["run"]), result["divergence"]
                 first = None if divergence is None else divergence["step"]
-                yield suspected.sentence(result["suspects"], record, first, MOST_NAMED)
+                yield attribution.sentence(result["attribution"], record, first, MOST_NAMED)
 
 
 def _first(compared: Sequence[Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from samebits.comparison import divergence, suspects
+from samebits.comparison import attribution, divergence
 from samebits.comparison.difference import Tensors, compare_artefact
 from samebits.comparison.divergence import LOSS, SAMPLE_STEP, STEP, Traced
 from samebits.comparison.self_check import self_check
@@ -202,7 +202,7 @@ def _checked(runs: Sequence[Run]) -> Opened:
 
 
 def compare(
-    control: Path, replicas: Sequence[Path], atlas: suspects.Atlas | None = None
+    control: Path, replicas: Sequence[Path], atlas: attribution.Atlas | None = None
 ) -> dict[str, Any]:
     """The comparison of runs as JSON. Raises SamebitsError when they cannot be compared."""
     runs = [read_run(folder) for folder in (control, *replicas)]
@@ -223,7 +223,7 @@ def compare(
 
 
 def _compare_run(
-    control: Run, replica: Run, tensors: Opened, atlas: suspects.Atlas | None
+    control: Run, replica: Run, tensors: Opened, atlas: attribution.Atlas | None
 ) -> dict[str, Any]:
     compared = [
         compare_artefact(name, tensors.get((control.name, name)), tensors.get((replica.name, name)))
@@ -241,16 +241,16 @@ def _compare_run(
 
 
 def _parted(
-    control: Run, replica: Run, tensors: Opened, atlas: suspects.Atlas | None
+    control: Run, replica: Run, tensors: Opened, atlas: attribution.Atlas | None
 ) -> dict[str, Any]:
-    """Where two completed runs part, and on another CPU which layers the atlas suspects."""
+    """Where two completed runs diverge, and on another CPU the layers that may explain it."""
     if not control.artefacts or not replica.artefacts:
         return {}
     traced = _traced(control, tensors), _traced(replica, tensors)
     found = {"divergence": divergence.divergence(*traced)}
-    if atlas is not None and suspects.is_elsewhere(control.record, replica.record):
+    if atlas is not None and attribution.on_another_cpu(control.record, replica.record):
         parting = divergence.parting(*traced)
-        found["suspects"] = suspects.suspects(atlas, replica.record, parting)
+        found["attribution"] = attribution.attribute(atlas, replica.record, parting)
     return found
 
 

@@ -11,7 +11,7 @@ from jinja2 import Template
 
 from samebits.certificate import signatories
 from samebits.certificate.signatories import Certificate, Link
-from samebits.comparison import suspected
+from samebits.comparison import attribution
 from samebits.formats import canonical, history, states
 from samebits.formats.names import (
     INCONCLUSIVE,
@@ -62,7 +62,7 @@ def _template() -> Template:
         "exact": charts.number,
         "pretty": _pretty,
         "at_step": wording.at_step,
-        "suspected_kernels": suspected.kernels,
+        "kernels_text": attribution.kernels_text,
     }
     return templates.template(TEMPLATE, filters)
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samebits.comparison import suspected
+from samebits.comparison import attribution
 from samebits.pages import charts, wording
 
 MOST_SHOWN = 3  # differing runs of which everything is shown; the others are listed
 MOST_DIFFERENCES = 40  # of one run
-MOST_SUSPECTS = 12  # layers in the table of one run
-_FEW_SUSPECTS = 3  # of a run that is listed
+MOST_LAYERS = 12  # layers in the table of one run
+_FEW_LAYERS = 3  # of a run that is listed
 _MEANINGS = {
     "history": "loss and metrics of every epoch",
     "weights": "every number that the model learned",
@@ -177,22 +177,22 @@ def _parting(run: Compared) -> dict[str, Any]:
     if run.result["divergence"] is None:
         where = _ENDS.get(run.status[1], "Nothing tells where.")
         return {"run": run, "where": where, "loss": ""}
-    return {"run": run} | told(run.result["divergence"]) | _suspects(run)
+    return {"run": run} | told(run.result["divergence"]) | _attribution(run)
 
 
-def _suspects(run: Compared) -> dict[str, Any]:
+def _attribution(run: Compared) -> dict[str, Any]:
     """What the atlas says of a run on another CPU: in a table where layers are named, and in words.
 
     ``more``: how many layers are beyond the table.
     """
-    suspects = run.result.get("suspects")
-    if suspects is None:
+    found = run.result.get("attribution")
+    if found is None:
         return {}
-    layers = suspects["layers"] or []
-    table, more = layers[:MOST_SUSPECTS], max(0, len(layers) - MOST_SUSPECTS)
+    layers = found["layers"] or []
+    table, more = layers[:MOST_LAYERS], max(0, len(layers) - MOST_LAYERS)
     first = run.result["divergence"]["step"]
-    said = suspected.sentence(suspects, run.record, first, _FEW_SUSPECTS)
-    return {"suspects": {"said": said, "table": table, "more": more, "atlas": suspects["atlas"]}}
+    said = attribution.sentence(found, run.record, first, _FEW_LAYERS)
+    return {"attribution": {"said": said, "table": table, "more": more, "atlas": found["atlas"]}}
 
 
 def told(divergence: Mapping[str, Any]) -> dict[str, Any]:

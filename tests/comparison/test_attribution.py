@@ -1,4 +1,4 @@
-"""Which layers are suspected where the bits depend on the CPU, in which order; what is refused."""
+"""Layer attribution: which layers, in which order, in words; and what no verifier accepts."""
 
 import copy
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import atlases
 import attacks
 import factories
 from samebits.certificate import report, suspect_checks
-from samebits.comparison import runs, suspected, suspects
+from samebits.comparison import attribution, runs
 from samebits.comparison.divergence import Parting
 from samebits.errors import SamebitsError
 from samebits.formats import canonical
@@ -47,7 +47,7 @@ def record(executed: Json, cpu: str = "other") -> Json:
 
 def found(executed: Json = MODEL, *kernels: str, **steps: int | None) -> Json:
     parting = Parting({name.replace("_", "/"): step for name, step in steps.items()}, None)
-    return suspects.suspects(atlases.known(*(kernels or (RSQRT,))), record(executed), parting)
+    return attribution.attribute(atlases.known(*(kernels or (RSQRT,))), record(executed), parting)
 
 
 # --- which, and in which order -----------------------------------------------------------------
@@ -77,22 +77,22 @@ def test_a_layer_that_never_parts_comes_after_those_that_do() -> None:
 
 def test_what_only_may_depend_on_the_cpu_is_said_to_and_comes_after_what_does() -> None:
     """A convolution beside which something else ran where it differed, and a shown optimizer."""
-    known = atlases.known(RSQRT, together=["Conv2D float32", "Grad float32"])
+    known = atlases.known(RSQRT, possible=["Conv2D float32", "Grad float32"])
     model = [
         layer("conv", "Conv2D", ["conv/kernel"], "Conv2D float32", "Add float32"),
         layer("norm", "Norm", ["norm/gamma"], RSQRT, "Grad float32"),
         layer("optimizer", None, [], RSQRT),
     ]
     steps: dict[str, int | None] = {"conv/kernel": 1, "norm/gamma": 1}
-    made = suspects.suspects(known, record(model), Parting(steps, None))
+    made = attribution.attribute(known, record(model), Parting(steps, None))
     assert [one["layer"] for one in made["layers"]] == ["norm", "optimizer", "conv"]
     assert made["layers"][2]["possible"] == made["layers"][2]["kernels"] == ["Conv2D float32"]
     assert "possible" not in made["layers"][1]
-    assert suspected.sentence(made, record(model), 1, 9).endswith(
+    assert attribution.sentence(made, record(model), 1, 9).endswith(
         "norm (Rsqrt float32, possibly Grad float32), optimizer (Rsqrt float32), "
         "conv (possibly Conv2D float32)."
     )
-    run = {"divergence": {"step": 1, "tensors": list(steps)}, "suspects": made}
+    run = {"divergence": {"step": 1, "tensors": list(steps)}, "attribution": made}
     assert problems(run, model) == []
     made["layers"][1]["possible"] = ["Add float32"]
     (problem,) = problems(run, model)
@@ -103,16 +103,16 @@ def test_no_layer_is_named_where_a_run_differs_before_its_first_step() -> None:
     """Initial values differ then, and no kernel of the training made them."""
     made = found(first_kernel=0, second_kernel=4)
     assert made["layers"] == []
-    sentence = suspected.sentence(made, record(MODEL), 0, 2)
-    assert sentence.startswith("It differs before the first step")
-    named = {"divergence": DIVERGENCE | {"step": 0}, "suspects": sound()["suspects"]}
-    assert problems(named) == ["suspects are named, and it parts before the first step"]
-    assert problems(named | {"suspects": made}) == []
+    sentence = attribution.sentence(made, record(MODEL), 0, 2)
+    assert sentence.startswith("The runs differ before the first step")
+    named = {"divergence": DIVERGENCE | {"step": 0}, "attribution": sound()["attribution"]}
+    assert problems(named) == ["layers are named, but it diverges before the first step"]
+    assert problems(named | {"attribution": made}) == []
 
 
 def test_no_layer_is_named_where_the_atlas_has_no_such_tensorflow() -> None:
     older = atlases.known(RSQRT, tensorflow="2.1.0")
-    said = suspects.suspects(older, record(MODEL), Parting({}, None))
+    said = attribution.attribute(older, record(MODEL), Parting({}, None))
     assert said == {"atlas": older.sha256, "tensorflow": "2.21.0", "layers": None}
 
 
@@ -120,13 +120,31 @@ def test_no_layer_is_named_where_it_is_not_known_what_was_executed() -> None:
     assert found(None, first_kernel=1)["layers"] is None
     earlier = record(None)
     del earlier["model"]
-    assert suspected.executed(earlier) is None
+    assert attribution.executed(earlier) is None
 
 
 def test_what_is_no_atlas_is_refused(tmp_path: Path) -> None:
     canonical.write_json(tmp_path / "atlas.json", {"format": "another"})
-    with pytest.raises(SamebitsError, match="expected an atlas"):
-        suspects.read_atlas(tmp_path / "atlas.json")
+    with pytest.raises(SamebitsError, match="not an atlas"):
+        attribution.read_atlas(tmp_path / "atlas.json")
+
+
+def test_what_is_pinned_decides_which_kernels_count() -> None:
+    """A value that the atlas did not try counts as left free."""
+    rows = [
+        {"tensorflow": "2.21.0", "isa": isa, "onednn": True, "threads": None}
+        | {"shown": [f"{isa} float32"], "possible": []}
+        for isa in ("AVX2", None)
+    ]
+    atlas = attribution.Atlas([*rows, rows[0] | {"tensorflow": "2.8.0"}], "a" * 64)
+
+    def listed(isa: str | None) -> Json:
+        pins = {"isa": isa, "onednn": True, "intra_op_threads": 1}
+        return atlas.kernels("2.21.0", pins)
+
+    assert listed("AVX2") == {"AVX2 float32": True}
+    assert listed(None) == listed("SSE41") == {"None float32": True}
+    assert atlas.kernels("2.1.0", {}) is None
 
 
 # --- in words ----------------------------------------------------------------------------------
@@ -134,21 +152,21 @@ def test_what_is_no_atlas_is_refused(tmp_path: Path) -> None:
 
 def said(executed: Json, layers: Json, most: int = 2) -> str:
     block = {"atlas": "a" * 64, "tensorflow": "2.21.0", "layers": layers}
-    return suspected.sentence(block, record(executed), 1, most)
+    return attribution.sentence(block, record(executed), 1, most)
 
 
 def test_the_sentence_names_layers_and_kernels_and_how_many_more() -> None:
     layers = found(MODEL, RSQRT, "Exp float32", first_kernel=1, second_kernel=1)["layers"]
     assert said(MODEL, layers).endswith(
-        "in the order of the divergence: first (Rsqrt float32, Exp float32), "
+        "in order of divergence: first (Rsqrt float32, Exp float32), "
         "second (Rsqrt float32) and 3 more."
     )
 
 
 def test_the_sentence_says_why_there_is_no_layer() -> None:
-    assert "the cause is something that it does not list" in said(MODEL, [])
-    assert "no TensorFlow 2.21.0" in said(MODEL, None)
-    assert "not known what the run executed" in said(None, None)
+    assert "the cause is something else" in said(MODEL, [])
+    assert "does not cover TensorFlow 2.21.0" in said(MODEL, None)
+    assert "that the run executed are unknown" in said(None, None)
 
 
 # --- in a comparison ---------------------------------------------------------------------------
@@ -171,24 +189,24 @@ def elsewhere(record: Json) -> None:
     record["surroundings"]["cpu"] = "Haswell"
 
 
-def test_a_run_on_another_cpu_that_differs_has_suspects(tmp_path: Path) -> None:
+def test_a_run_on_another_cpu_that_differs_has_its_layers_named(tmp_path: Path) -> None:
     run = compared(tmp_path, elsewhere, atlases.known(RSQRT, MATMUL))
-    named = [(one["layer"], one["step"], one["kernels"]) for one in run["suspects"]["layers"]]
+    named = [(one["layer"], one["step"], one["kernels"]) for one in run["attribution"]["layers"]]
     expected = [("dense", 5, [MATMUL]), ("norm", None, [RSQRT]), ("optimizer", None, [RSQRT])]
     assert named == expected
     assert run["divergence"]["step"] == 5
 
 
-def test_without_an_atlas_and_on_the_same_cpu_nobody_is_suspected(tmp_path: Path) -> None:
-    assert "suspects" not in compared(tmp_path / "a", elsewhere, None)
-    assert "suspects" not in compared(tmp_path / "b", lambda record: None, atlases.known(RSQRT))
+def test_without_an_atlas_and_on_the_same_cpu_no_layer_is_named(tmp_path: Path) -> None:
+    assert "attribution" not in compared(tmp_path / "a", elsewhere, None)
+    assert "attribution" not in compared(tmp_path / "b", lambda record: None, atlases.known(RSQRT))
 
 
-def test_a_run_on_another_cpu_with_the_same_bits_has_no_suspects(tmp_path: Path) -> None:
+def test_a_run_on_another_cpu_with_the_same_bits_has_no_attribution(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path, change=elsewhere)
     whole = runs.compare(space.runs[0], space.runs[1:], atlases.known(RSQRT))
     assert whole == runs.compare(space.runs[0], space.runs[1:])
-    assert "suspects" not in whole["runs"][0]
+    assert "attribution" not in whole["runs"][0]
 
 
 # --- what can not be ---------------------------------------------------------------------------
@@ -198,7 +216,7 @@ DIVERGENCE = {"step": 5, "tensors": ["first/kernel"]}
 
 def sound() -> Json:
     layers = found(first_kernel=5, second_kernel=7)
-    return {"divergence": DIVERGENCE, "suspects": layers}
+    return {"divergence": DIVERGENCE, "attribution": layers}
 
 
 def problems(run: Json, executed: Json = MODEL, cpu: str = "other") -> list[str]:
@@ -207,44 +225,44 @@ def problems(run: Json, executed: Json = MODEL, cpu: str = "other") -> list[str]
 
 def forged(change: Callable[[Json], Any]) -> list[str]:
     run = copy.deepcopy(sound())
-    change(run["suspects"])
+    change(run["attribution"])
     return problems(run)
 
 
-def test_sound_suspects_are_accepted() -> None:
+def test_a_sound_attribution_is_accepted() -> None:
     assert problems(sound()) == []
     assert problems({"divergence": DIVERGENCE}) == []
-    assert forged(lambda suspects: suspects.update(layers=None)) == []
+    assert forged(lambda said: said.update(layers=None)) == []
 
 
-def test_suspects_of_a_run_on_the_controls_cpu_are_refused() -> None:
-    assert problems(sound(), cpu="here") == ["suspects are named, and its CPU is the control's"]
+def test_layers_of_a_run_on_the_controls_cpu_are_refused() -> None:
+    assert problems(sound(), cpu="here") == ["layers are named, but it ran on the control's CPU"]
 
 
-def test_suspects_of_a_run_that_parts_nowhere_are_refused() -> None:
-    assert problems(sound() | {"divergence": None}) == ["suspects are named, and it parts nowhere"]
+def test_layers_of_a_run_that_diverges_nowhere_are_refused() -> None:
+    assert problems(sound() | {"divergence": None}) == ["layers are named, but it diverges nowhere"]
 
 
-def test_suspects_are_refused_where_it_is_not_known_what_was_executed() -> None:
+def test_layers_are_refused_where_the_executed_kernels_are_unknown() -> None:
     (problem,) = problems(sound(), executed=None)
-    assert "not known what was executed" in problem
+    assert "the kernels that it executed are unknown" in problem
 
 
 FORGERIES: dict[str, tuple[Callable[[Json], Any], str]] = {
-    "a layer": (lambda s: s["layers"][0].update(layer="made up"), "made up is no layer"),
+    "a layer": (lambda s: s["layers"][0].update(layer="made up"), "made up was not executed"),
     "a kernel": (lambda s: s["layers"][0]["kernels"].append(MATMUL), "did not execute _Mkl"),
     "the class": (lambda s: s["layers"][0].update({"class": "Other"}), "is a Other, executed was"),
-    "an early step": (lambda s: s["layers"][-1].update(step=4), "does not part at step 4"),
-    "a late step": (lambda s: s["layers"][0].update(step=6), "does not part at step 6"),
-    "a step of none": (lambda s: s["layers"][1].update(step=5), "does not part at step 5"),
-    "the order": (lambda s: s["layers"].reverse(), "not in the order of the divergence"),
+    "an early step": (lambda s: s["layers"][-1].update(step=4), "does not diverge at step 4"),
+    "a late step": (lambda s: s["layers"][0].update(step=6), "does not diverge at step 6"),
+    "a step of none": (lambda s: s["layers"][1].update(step=5), "does not diverge at step 5"),
+    "the order": (lambda s: s["layers"].reverse(), "not in order of divergence"),
     "one twice": (lambda s: s["layers"].append(s["layers"][-1]), "named twice"),
     "TensorFlow": (lambda s: s.update(tensorflow="2.8.0"), "it ran on 2.21.0"),
 }
 
 
 @pytest.mark.parametrize("what", FORGERIES)
-def test_suspects_that_contradict_the_record_are_refused(what: str) -> None:
+def test_an_attribution_that_contradicts_the_record_is_refused(what: str) -> None:
     change, expected = FORGERIES[what]
     (problem,) = forged(change)
     assert expected in problem
@@ -262,22 +280,22 @@ def explained(tmp_path_factory: pytest.TempPathFactory) -> Json:
 def test_a_certificate_that_depends_on_the_cpu_names_layers_and_kernels(explained: Json) -> None:
     said = explained["report"]
     assert "CPU" in said["scope"]["depends_on"]
-    (reason,) = [reason for reason in said["reasons"] if "by the atlas" in reason]
+    (reason,) = [reason for reason in said["reasons"] if "per the atlas" in reason]
     assert reason.endswith("norm (Rsqrt float32), optimizer (Rsqrt float32).")
 
 
 @pytest.mark.parametrize("what", FORGERIES)
-def test_a_signer_who_forges_suspects_is_refused(
+def test_a_signer_who_forges_an_attribution_is_refused(
     tmp_path: Path, explained: Json, what: str
 ) -> None:
     place, forged = attacks.Place(tmp_path), copy.deepcopy(explained["report"])
     assert place.verify(explained).code == VERIFIED
     whole = forged["comparisons"][-1]
-    FORGERIES[what][0](whole["runs"][0]["suspects"])
+    FORGERIES[what][0](whole["runs"][0]["attribution"])
     (listed,) = [file for file in forged["evidence"] if file["name"] == "compare/cpu.json"]
     listed["sha256"] = canonical.digest(whole)
     made = attacks.signed_again(explained, forged, attacks.signer())
     assert place.code(made) == DOES_NOT_HOLD
     shown = report.rebuild(forged)
     assert shown["verdict"] == "INCONCLUSIVE"
-    assert any("suspect" in reason for reason in shown["reasons"])
+    assert any("layer" in reason for reason in shown["reasons"])

@@ -1,0 +1,149 @@
+"""Layer attribution: which layers ran CPU-dependent kernels, when a run on another CPU differs.
+
+The atlas lists the kernels whose bits depend on the CPU under the settings that an experiment pins:
+shown to depend, or possibly depending. Runs that differ before the first step have no such layer:
+their initial values differ, which no kernel of the training made.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samebits.comparison.divergence import Parting
+from samebits.errors import SamebitsError
+from samebits.formats import canonical, files
+
+ATLAS_FORMAT = "samebits-atlas-1"
+_PINS = {"isa": "isa", "onednn": "onednn", "threads": "intra_op_threads"}
+
+Record = Mapping[str, Any]
+Layers = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """The atlas's table of CPU-dependent kernels, and the SHA-256 of its file."""
+
+    depends: Sequence[Mapping[str, Any]]
+    sha256: str
+
+    def kernels(self, tensorflow: str, determinism: Mapping[str, Any]) -> dict[str, bool] | None:
+        """CPU-dependent kernels, as ``Rsqrt float32``, and whether each is shown to depend.
+
+        None when the atlas does not cover this TensorFlow. A pinned value that the atlas did not
+        try counts as left free.
+        """
+        rows = [row for row in self.depends if row["tensorflow"] == tensorflow]
+        if not rows:
+            return None
+        pins = {key: determinism[name] for key, name in _PINS.items()}
+        for key in pins:
+            if all(row[key] != pins[key] for row in rows):
+                pins[key] = None
+        row = next(row for row in rows if all(row[key] == pins[key] for key in pins))
+        return dict.fromkeys(row["possible"], False) | dict.fromkeys(row["shown"], True)
+
+
+def read_atlas(path: Path) -> Atlas:
+    """Raises SamebitsError when the file is not an atlas."""
+    content = canonical.read_json(path)
+    if not isinstance(content, dict) or content.get("format") != ATLAS_FORMAT:
+        raise SamebitsError(f"{path}: not an atlas; run: make atlas")
+    return Atlas(content["depends"], files.digest(path))
+
+
+def on_another_cpu(control: Record, record: Record) -> bool:
+    """Whether a run saw another CPU than its control."""
+    return bool(control["surroundings"]["cpu"] != record["surroundings"]["cpu"])
+
+
+def executed(record: Record) -> Any:
+    """The kernels that the first batch of a run executed, by layer; None if unknown."""
+    return (record.get("model") or {}).get("executed")
+
+
+def attribute(atlas: Atlas, record: Record, parting: Parting) -> dict[str, Any]:
+    """The layers of a run that may explain its divergence from the control, as JSON."""
+    version = record["framework"]["tensorflow"]
+    dependent = atlas.kernels(version, record["config"]["determinism"])
+    layers, ran = None, executed(record)
+    if dependent is not None and ran is not None:
+        found = [] if parting.step == 0 else list(_dependent_layers(ran, dependent, parting))
+        layers = in_order(found, ran, parting.step)
+    return {"atlas": atlas.sha256, "tensorflow": version, "layers": layers}
+
+
+def _dependent_layers(
+    ran: Layers, dependent: Mapping[str, bool], parting: Parting
+) -> Iterator[dict[str, Any]]:
+    for layer in ran:
+        kernels = [kernel for kernel in layer["kernels"] if kernel in dependent]
+        possible = [kernel for kernel in kernels if not dependent[kernel]]
+        steps = [parting.tensors.get(name) for name in layer["tensors"]]
+        if kernels:
+            yield {
+                "layer": layer["layer"],
+                "class": layer["class"],
+                "step": min((step for step in steps if step is not None), default=None),
+                "kernels": kernels,
+            } | ({"possible": possible} if possible else {})
+
+
+def in_order(layers: Layers, ran: Layers, first: int | None) -> list[dict[str, Any]]:
+    """Layers in order of divergence, those of one step in forward order.
+
+    ``first``: the step at which the runs diverge; a layer without trainable tensors counts as
+    diverging there. Within a step, kernels that are shown to depend come before those that
+    possibly do, and layers before the parts outside any layer (optimizer, loss).
+    """
+    position = {entry["layer"]: number for number, entry in enumerate(ran)}
+    trains = {entry["layer"]: bool(entry["tensors"]) for entry in ran}
+
+    def key(layer: Mapping[str, Any]) -> tuple[float, bool, bool, int]:
+        step = layer["step"] if trains[layer["layer"]] else first
+        late = math.inf if step is None else step
+        return late, not _shown(layer), layer["class"] is None, position[layer["layer"]]
+
+    return [dict(layer) for layer in sorted(layers, key=key)]
+
+
+def _shown(layer: Mapping[str, Any]) -> list[str]:
+    return [kernel for kernel in layer["kernels"] if kernel not in layer.get("possible", ())]
+
+
+def kernels_text(layer: Mapping[str, Any]) -> str:
+    """The CPU-dependent kernels of a layer, in words."""
+    return ", ".join([*_shown(layer), *(f"possibly {name}" for name in layer.get("possible", ()))])
+
+
+def sentence(attribution: Mapping[str, Any], record: Record, first: int | None, most: int) -> str:
+    """What the atlas says about a run that diverges at a step (``first``; None: unknown).
+
+    Names at most ``most`` layers and counts the rest.
+    """
+    layers = attribution["layers"]
+    if layers is None and executed(record) is None:
+        return "No layer can be named: the kernels that the run executed are unknown."
+    if layers is None:
+        return (
+            f"No layer can be named: the atlas does not cover TensorFlow "
+            f"{attribution['tensorflow']}."
+        )
+    if first == 0:
+        return (
+            "The runs differ before the first step: the cause is in the initial values, not in a "
+            "kernel of the training."
+        )
+    if not layers:
+        return (
+            "This model executed no kernel in its first batch that the atlas lists as "
+            "CPU-dependent: the cause is something else."
+        )
+    named = [f"{layer['layer']} ({kernels_text(layer)})" for layer in layers]
+    more = f" and {len(named) - most} more" if len(named) > most else ""
+    return (
+        "The parts of the model that ran CPU-dependent kernels (per the atlas), in order of "
+        f"divergence: {', '.join(named[:most])}{more}."
+    )
