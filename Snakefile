@@ -34,13 +34,15 @@ CHECKOUT = Path(workflow.current_basedir)  # of this file, wherever it is includ
 SCRIPTS = CHECKOUT / "scripts"
 ENVS = CHECKOUT / "envs"
 LAUNCH = SCRIPTS / "launch.py"
+# Looked up when a job starts, so that another driver makes nothing again as another text would.
+DRIVER = sys.executable
 sys.path.insert(0, str(SCRIPTS))
 
 from samebits.config import sources as code
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.experiment import protocol
 from samebits.formats import canonical, files
-from samebits.launch import heads
+from samebits.launch import lease
 from samebits.pages import summary
 from samebits.workflow import nodes, plan as plans, start as starting
 
@@ -64,15 +66,15 @@ try:
             certificate="certificate.json", page="certificate.html"
         )
     # What a killed snakemake left: its locks here, and in a cluster's queue its jobs.
-    HEADS, LEASES = (f".samebits/{kind}/{plan.name}" for kind in ("heads", "leases"))
+    OWNERS, LEASES = (f".samebits/{kind}/{plan.name}" for kind in ("owners", "leases"))
     if workflow.is_main_process:
-        heads.clear(Path(HEADS), f"results/{plan.name}")
+        lease.clear_dead_owners(Path(OWNERS), f"results/{plan.name}")
         made = [Path("results/.code"), *{Path(path).parent for path in WRITTEN}]
         starting.date_back(
             [*made, *Path(".samebits/environments").glob("*/environment.json")]
         )
     else:
-        heads.refuse_orphan(os.environ)
+        lease.require_living_owner(os.environ)
     starting.write(WRITTEN)
 except SamebitsError as error:
     raise WorkflowError(str(error))
@@ -196,12 +198,11 @@ rule environment:
     conda:
         "envs/driver.yaml"
     params:
-        python=sys.executable,
         folder=subpath(output.record, parent=True),
     message:
         "build the environment {wildcards.environment} (once)"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --"
+        "{DRIVER:q} {input.launch:q} --python {DRIVER:q} --log {log:q} --"
         " {input.script:q} --definition {input.definition:q} --lock {input.lock:q}"
         " --output {params.folder:q}"
 
@@ -229,7 +230,7 @@ rule load:
     message:
         "load the data ({wildcards.data})"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --"
+        "{DRIVER:q} {input.launch:q} --python {params.python:q} --log {log:q} --"
         " {input.script:q} --config {input.config:q} --lock {input.lock:q}"
         " --arrays {output.arrays:q} --record {output.record:q}"
 
@@ -315,7 +316,7 @@ rule train:
     message:
         f"train {{wildcards.run}}{OF}"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --lease {params.lease:q}"
+        "{DRIVER:q} {input.launch:q} --python {params.python:q} --log {log:q} --lease {params.lease:q}"
         " {params.limit} {params.launched} --"
         " {input.script:q} --config {input.config:q} --data {input.data:q}"
         " --lock {input.lock:q} --source-path {params.source_path:q} --run {wildcards.run:q}"
@@ -402,7 +403,7 @@ checkpoint compare:
     message:
         f"compare the runs bit for bit ({{wildcards.comparison}}){OF}"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --"
+        "{DRIVER:q} {input.launch:q} --python {params.python:q} --log {log:q} --"
         " {input.script:q} --control {input.control:q} {params.replicas}"
         " --atlas {input.atlas:q} --output {output:q}"
 
@@ -467,7 +468,7 @@ rule certify:
     message:
         f"certify{OF}"
     shell:
-        "{params.python:q} {input.launch:q} --signing --log {log:q} --"
+        "{DRIVER:q} {input.launch:q} --python {params.python:q} --signing --log {log:q} --"
         " {input.script:q} --config {input.config:q} --name {params.name:q}"
         " --lock {input.lock:q} --load-record {input.load:q}"
         " {params.runs} {params.comparisons} {params.dependencies} {params.overridden}"
@@ -498,7 +499,7 @@ rule index:
     message:
         "put all certificates on one page"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --"
+        "{DRIVER:q} {input.launch:q} --python {params.python:q} --log {log:q} --"
         " {input.script:q} --sweep {input.sweep:q} --page {output.page:q}"
         " --table {output.table:q}"
 
@@ -552,7 +553,7 @@ rule repair:
     message:
         "look for what is damaged"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --"
+        "{DRIVER:q} {input.launch:q} --python {params.python:q} --log {log:q} --"
         " {input.script:q} {params.data} {params.runs} {params.comparisons}"
         " {params.certificates}"
 
@@ -585,7 +586,7 @@ rule bundle:
     message:
         "put the certificate and its evidence in one file"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --"
+        "{DRIVER:q} {input.launch:q} --python {params.python:q} --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --config {input.config:q}"
         " --lock {input.lock:q} --load-record {input.load:q}"
         " {params.runs} {params.comparisons} --output {output:q}"
@@ -618,7 +619,7 @@ rule crate:
     message:
         "describe the results for other programs"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --"
+        "{DRIVER:q} {input.launch:q} --python {params.python:q} --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --page {input.page:q}"
         " --badge {input.badge:q} --bundle {input.bundle:q} {params.locks}"
         " --workflow {input.workflow:q}"
@@ -663,7 +664,7 @@ rule prepare_replay:
     message:
         "check the certificate, and whether this machine is inside of its scope"
     shell:
-        "{params.python:q} {input.launch:q} --log {log:q} --"
+        "{DRIVER:q} {input.launch:q} --python {params.python:q} --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --digest {params.digest:q}"
         " {params.drawn} --output {output.plan:q}"
 
@@ -692,7 +693,7 @@ rule replay:
     message:
         "hold the run against the certificate"
     shell:
-        "{params.python:q} {input.launch:q} --signing --log {log:q} --"
+        "{DRIVER:q} {input.launch:q} --python {params.python:q} --signing --log {log:q} --"
         " {input.script:q} --certificate {input.certificate:q} --run {input.run:q}"
         " --plan {input.plan:q} --checkout {params.checkout:q}"
         " --output {output.certificate:q} --page {output.page:q} --badge {output.badge:q}"
@@ -705,7 +706,7 @@ if plan.sweep and workflow.is_main_process:
 
 onstart:
     try:
-        heads.begin(Path(HEADS), Path(LEASES), os.environ)
+        lease.become_owner(Path(OWNERS), Path(LEASES), os.environ)
     except SamebitsError as error:
         raise WorkflowError(str(error))
     starting.write_locked(WRITTEN)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Start a stage's script in a pinned environment, with a log, and stand by it until it ends.
 
-    launch.py --log FILE [--signing] [--lease FILE] [--limit-minutes N] [--vary NAME[=VALUE]]...
-              [NAME=VALUE ...] -- SCRIPT [FLAG ...]
+    launch.py --python PATH --log FILE [--signing] [--lease FILE] [--limit-minutes N]
+              [--vary NAME[=VALUE]]... [NAME=VALUE ...] -- SCRIPT [FLAG ...]
 
 INPUTS      variables to set before the interpreter starts, the script and its flags
+            --python: the interpreter of the stage's own environment, as a path or as found by PATH
             --signing: leave the variables that name the signing key to the script
             --lease: a file that is there while the script runs; no second one runs meanwhile
             --limit-minutes: how long the script may run; without it, as long as it wants
@@ -18,15 +19,11 @@ GUARANTEES  variables that change what Python or TensorFlow compute are taken fr
             and what could not be and why; nothing that a variation made outlives the script;
             a script that the variation `interrupt` killed is started again with the same command;
             one that runs for longer than it may is ended with all that it started
-
-Runs on Python 3.7 to 3.13 with the standard library alone: it starts each stage with the
-interpreter of the stage's own environment.
 """
-
-from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,10 +32,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from samebits.errors import FAILED, run
+from samebits.errors import FAILED, SamebitsError, run
 from samebits.experiment import variables
 from samebits.experiment.variations import parse
-from samebits.launch import heads, lease, variations
+from samebits.launch import lease, variations
 from samebits.launch.timeout import TimeLimit
 from samebits.text import VARIABLE
 
@@ -48,6 +45,7 @@ _TAIL = 20  # lines of a failed script's log that the terminal shows
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Start a script in a pinned environment.")
+    parser.add_argument("--python", required=True)
     parser.add_argument("--log", required=True, type=Path)
     parser.add_argument("--signing", action="store_true")
     parser.add_argument("--lease", type=Path)
@@ -62,7 +60,11 @@ def _arguments() -> argparse.Namespace:
     options.script = script
     wrong = [v for v in options.variables if "=" not in v]
     if wrong or not script:
-        parser.error("expected NAME=VALUE ... -- SCRIPT, got {}".format(" ".join(wrong) or "none"))
+        parser.error(f"expected NAME=VALUE ... -- SCRIPT, got {' '.join(wrong) or 'none'}")
+    python = shutil.which(options.python)
+    if python is None:
+        parser.error(f"--python: no program {options.python}")
+    options.python = Path(python).absolute()  # not resolved: a link tells Python its environment
     try:
         options.vary = parse(options.vary)
     except ValueError as error:
@@ -73,7 +75,7 @@ def _arguments() -> argparse.Namespace:
 def environment(shell: dict[str, str], given: list[str], signing: bool = False) -> dict[str, str]:
     """The shell's variables without those that affect results, and the given ones."""
     kept = {name: value for name, value in shell.items() if not variables.affects_results(name)}
-    kept.pop(lease.HEAD, None)
+    kept.pop(lease.OWNER, None)
     if not signing:
         kept = {n: value for n, value in kept.items() if not n.startswith(variables.SIGNING_PREFIX)}
     for variable in given:
@@ -83,7 +85,7 @@ def environment(shell: dict[str, str], given: list[str], signing: bool = False) 
 
 
 def _show_end(log: Path) -> None:
-    with open(str(log), encoding="utf-8", errors="replace") as file:
+    with log.open(encoding="utf-8", errors="replace") as file:
         for line in deque(file, _TAIL):
             sys.stderr.write("    " + line)
     sys.stderr.write(f"    (the end of {log})\n")
@@ -95,7 +97,8 @@ class _Script:
     def __init__(self, limit: TimeLimit) -> None:
         self.process: subprocess.Popen[bytes] | None = None
         self.limit = limit
-        self.early = 0  # a signal that came before the process was there
+        self.held: lease.Lease | None = None
+        self.early = 0  # a signal that came before the process was started
         wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         self.numbers = [n for n in wanted if signal.getsignal(n) is not signal.SIG_IGN]
         for number in self.numbers:
@@ -107,14 +110,20 @@ class _Script:
         else:
             self.process.send_signal(number)
 
-    def run(
-        self,
-        start: variations.Start,
-        log: BinaryIO,
-        terminal: int,
-        held: lease.Lease | None,
-    ) -> int:
-        """Start it and wait for its end; its exit code, negative: the signal that ended it."""
+    def run(self, start: variations.Start, log: BinaryIO, terminal: int) -> int:
+        """Start it and wait for its end; its exit code, negative: the signal that ended it.
+
+        Once more when the variation killed it, and nothing else did.
+        """
+        code = self._run(start, log, terminal)
+        killed = start.kill is not None and bool(start.kill.done)
+        if code != -signal.SIGKILL or not killed or self.limit.exceeded:
+            return code
+        variations.describe_kill(start)
+        self.process = None
+        return self._run(start, log, terminal)
+
+    def _run(self, start: variations.Start, log: BinaryIO, terminal: int) -> int:
         # A signal between the start and the assignment would miss it.
         signal.pthread_sigmask(signal.SIG_BLOCK, self.numbers)
         if self.early:
@@ -126,43 +135,24 @@ class _Script:
                 cwd=start.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=[terminal] + ([held.descriptor] if held else []),
+                pass_fds=[terminal] + ([self.held.descriptor] if self.held else []),
                 preexec_fn=lambda: self._in_child(start),
             )
         except subprocess.SubprocessError:
-            sys.exit(
-                "error: expected the kernel to permit these variations together as it does one "
-                "by one, got a refusal; start with fewer of them"
-            )
+            raise SamebitsError(
+                "the kernel refused this combination of variations (each alone is allowed); "
+                "start with fewer of them"
+            ) from None
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self.numbers)
-        if held:
-            held.keep(self._end)  # after the fork: a thread of its own
-        if start.interrupt is not None and not start.interrupt.done:
-            start.interrupt.watch(self.process)
-        self.limit.watch(self.process)
-        code = self.process.wait()
-        self.limit.over()
-        return code
-
-    def run_again_if_interrupted(
-        self,
-        start: variations.Start,
-        log: BinaryIO,
-        terminal: int,
-        held: lease.Lease | None,
-    ) -> int:
-        """Run it; once more when it was killed by the variation and by nothing else."""
-        code = self.run(start, log, terminal, held)
-        interrupted = start.interrupt is not None and bool(start.interrupt.done)
-        if code != -signal.SIGKILL or not interrupted or self.limit.said:
-            return code
-        variations.tell_interruption(start)
-        self.process = None
-        return self.run(start, log, terminal, held)
+        if self.held:
+            self.held.keep(self._end)  # after the fork: a thread of its own
+        if start.kill is not None and not start.kill.done:
+            start.kill.watch(self.process)
+        return self.limit.wait(self.process)
 
     def _end(self) -> None:
-        """Somebody else writes the same: this one was away for longer than anybody waits."""
-        sys.stderr.write("error: another job has taken over; this one is ended\n")
+        """The lease is lost: this machine was away for longer than another job waits."""
+        sys.stderr.write("error: another job took over; stopping\n")
         if self.process is not None:
             self.process.kill()
 
@@ -175,8 +165,8 @@ class _Script:
 
 
 def _take(path: Path) -> lease.Lease:
-    """The right to write an output. Raises SamebitsError that says who has it."""
-    heads.refuse_orphan(os.environ)
+    """The right to write an output. Raises SamebitsError that names the one who has it."""
+    lease.require_living_owner(os.environ)
     return lease.take(path, os.environ)
 
 
@@ -192,22 +182,22 @@ def main() -> int:
     limit = TimeLimit(_limit(options), options.log)
     script = _Script(limit)
     shell = environment(dict(os.environ), options.variables, options.signing)
-    held = _take(options.lease) if options.lease else None
-    options.log.parent.mkdir(parents=True, exist_ok=True)
     terminal = os.dup(sys.stderr.fileno())
     shell[VARIABLE] = str(terminal)
     # -s: packages in the user's home are not part of the environment
-    command = [sys.executable, "-s", *options.script]
-    with open(str(options.log), "wb") as log, ExitStack() as ends:
-        if held:
-            ends.enter_context(held)
-        start = variations.Start(command, shell, ends)
+    command = [str(options.python), "-s", *options.script]
+    with ExitStack() as ends:
+        if options.lease:
+            script.held = ends.enter_context(_take(options.lease))
+        options.log.parent.mkdir(parents=True, exist_ok=True)
+        log = ends.enter_context(options.log.open("wb"))
+        start = variations.Start(options.python, command, shell, ends)
         variations.apply(start, options.vary)
-        code = script.run_again_if_interrupted(start, log, terminal, held)
-    if code:
+        code = script.run(start, log, terminal)
+    if code or limit.exceeded:
         _show_end(options.log)
-    if code and limit.said:
-        sys.stderr.write(f"error: {options.log}: {limit.said}\n")
+    if limit.exceeded:
+        sys.stderr.write(f"error: {options.log}: {limit.exceeded}\n")
         return FAILED
     return code if code >= 0 else 128 - code
 

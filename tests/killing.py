@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import ROOT, SCRIPTS, Workspace
+from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace
 from samebits.config.experiment import Experiment, configure
 from samebits.formats import arrays, canonical, files, states
 
@@ -51,7 +51,7 @@ class Training:
         """A process in a session of its own, with its launcher; killed at the end."""
         environment = self.experiment.config["framework"]["environment"]
         line = [
-            self.python, SCRIPTS / "launch.py", "--log", self.folder / f"{run}.launched", *launch,
+            *LAUNCH, self.python, "--log", self.folder / f"{run}.launched", *launch,
             *self.experiment.variables(), "--", SCRIPTS / "train.py",
             "--config", self.folder / "config.json", "--data", self.folder / "arrays",
             "--lock", ROOT / f"envs/{environment}.lock.txt",

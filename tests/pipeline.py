@@ -16,6 +16,7 @@ from samebits.errors import SamebitsError
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
+LAUNCH = (sys.executable, SCRIPTS / "launch.py", "--python")  # then an interpreter
 _LONGEST = 600  # seconds for one command; a hung one must fail and not hang the tests
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 import killing
@@ -14,7 +15,6 @@ from killing import Training
 from pipeline import ROOT, SCRIPTS, Workspace, skip_without
 from samebits.config.experiment import configure
 from samebits.formats import arrays, canonical, files
-from samebits.launch import timeout
 
 SAMPLES, SIDE = 768, 512  # 1 MiB of float32 each
 MOST = 480  # MiB; TensorFlow itself takes 150 to 400
@@ -42,7 +42,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def anonymous(pid: int) -> int:
     """MiB that only this process or one that it started has, on no disk."""
     found = 0
-    for process in timeout.family(pid):
+    parent = psutil.Process(pid)
+    for process in [parent, *parent.children(recursive=True)]:
         try:
             status = Path(f"/proc/{process.pid}/status").read_text()
         except OSError:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from pipeline import SCRIPTS, command
+from pipeline import LAUNCH, SCRIPTS, command
 from samebits.experiment.variations import TITLES
 
-LAUNCH = SCRIPTS / "launch.py"
 SHARED = Path("/dev/shm")  # noqa: S108 - what libfaketime uses
 NOT_CHEAP = ("cpu", "deployment", "node", "interrupt")
 CHEAP = [name for name in TITLES if name not in NOT_CHEAP]
@@ -47,7 +47,7 @@ class Place:
     ) -> subprocess.CompletedProcess[str]:
         """Start launch.py in the working folder."""
         given = {"TMPDIR": str(self.temporary)} | dict(variables or {})
-        line = [sys.executable, LAUNCH, "--log", "log.txt", *arguments]
+        line = [*LAUNCH, sys.executable, "--log", "log.txt", *arguments]
         return command(*line, cwd=self.folder, check=check, variables=given)
 
     def observe(self, *names: str, variables: Mapping[str, str] | None = None) -> Any:
@@ -206,7 +206,7 @@ def test_the_environment_in_the_working_folder_is_not_reversed(place: Place) -> 
         "import os, sys\nprint(sys.prefix, os.stat(sys.prefix).st_dev != os.stat('.').st_dev)\n",
     )
     vary = ["--vary", "directory_order", "--vary", "folder"]
-    line = [environment / "bin" / "python", LAUNCH, "--log", "log.txt", *vary, "--", script]
+    line = [*LAUNCH, environment / "bin" / "python", "--log", "log.txt", *vary, "--", script]
     command(*line, cwd=place.folder, variables={"TMPDIR": str(place.temporary)})
     assert (place.folder / "log.txt").read_text() == f"{environment} True\n"
 
@@ -298,7 +298,7 @@ def waiting(place: Place) -> Iterator["subprocess.Popen[bytes]"]:
     vary = [word for name in CHEAP for word in ("--vary", name)]
     script, log = place.script("wait.py", WAIT), place.folder / "log.txt"
     running = subprocess.Popen(
-        [sys.executable, LAUNCH, "--log", "log.txt", *vary, "--", script],
+        [*LAUNCH, sys.executable, "--log", "log.txt", *vary, "--", script],
         cwd=place.folder,
         env=os.environ | {"TMPDIR": str(place.temporary)},
         stderr=subprocess.DEVNULL,
@@ -336,7 +336,7 @@ def test_a_signal_before_the_script_starts_leaves_nothing(place: Place) -> None:
     script = place.script("wait.py", WAIT)
     for tenths in range(6):
         with subprocess.Popen(
-            [sys.executable, LAUNCH, "--log", "log.txt", *vary, "--", script],
+            [*LAUNCH, sys.executable, "--log", "log.txt", *vary, "--", script],
             cwd=place.folder,
             env=os.environ | {"TMPDIR": str(place.temporary)},
             stderr=subprocess.DEVNULL,
@@ -368,13 +368,22 @@ def test_without_root_user_namespaces_do_the_same() -> None:
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     with tempfile.TemporaryDirectory() as folder:
         place = in_folder(Path(folder))
-        if os.geteuid() or not works(*user, python, str(LAUNCH), "--help"):
-            pytest.skip("needs root, setpriv and a Python that another user may start")
+        shutil.copytree(Path(psutil.__file__).parent, place.folder / "packages" / "psutil")
         command("chmod", "-R", "a+rwX", folder, cwd=place.folder)
+        shell = {"PYTHONPATH": str(place.folder / "packages"), "TMPDIR": str(place.temporary)}
+        launch = [
+            *user,
+            "env",
+            *(f"{k}={v}" for k, v in shell.items()),
+            python,
+            SCRIPTS / "launch.py",
+        ]
+        if os.geteuid() or not works(*map(str, [*launch, "--help"])):
+            pytest.skip("needs root, setpriv and a Python that another user may start")
         script = place.script("observe.py", OBSERVE)
         vary = [word for name in CHEAP for word in ("--vary", name)]
-        line = [*user, python, LAUNCH, "--log", "log.txt", *vary, "--", script, "seen.json"]
-        command(*line, cwd=place.folder, variables={"TMPDIR": str(place.temporary)})
+        line = [*launch, "--python", python, "--log", "log.txt", *vary, "--", script, "seen.json"]
+        command(*line, cwd=place.folder)
         seen = json.loads((place.folder / "seen.json").read_bytes())
         for name in ("home", "folder", "cpus"):
             assert (name in seen["told"]["applied"]) == can(name)

@@ -1,5 +1,6 @@
-"""One holder at a time, known to be alive by a lock or, from another machine, by its beats."""
+"""One holder at a time, known to live by a lock or by its heartbeat; and the owners of jobs."""
 
+import atexit
 import errno
 import fcntl
 import json
@@ -13,6 +14,8 @@ import pytest
 
 from samebits.errors import SamebitsError
 from samebits.launch import lease
+
+OWNERS, LEASES = Path("owners"), Path("leases")
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def left_by(path: Path, **changes: Any) -> None:
     """What a dead holder on this machine left, or one on another."""
     path.parent.mkdir(exist_ok=True)
-    holder = {"id": "x", "kernel": lease._kernel(), "host": "node7", "pid": 1, "head": None}
+    holder = {"id": "x", "kernel": lease._kernel(), "host": "node7", "pid": 1, "owner": None}
     path.write_text(json.dumps(holder | {"job": "12", "cancel": "scancel"} | changes))
 
 
@@ -56,7 +59,7 @@ def test_a_second_one_is_refused_and_told_the_job_and_how_to_end_it(path: Path) 
 
 def test_what_a_dead_one_on_this_machine_left_is_taken_over_at_once(path: Path) -> None:
     left_by(path)
-    assert lease.look(path) == lease.Found(None, was_left=True)
+    assert lease.look(path) == lease.LeaseState(None, was_left=True)
     left_by(path)
     lease.take(path, {}).release()
 
@@ -157,3 +160,88 @@ def test_of_many_that_want_it_at_once_one_gets_it(path: Path) -> None:
     assert len(got) <= 1  # none where each met another that was just looking
     for held in got:
         held.release()
+
+
+# --- owners: what a killed snakemake left: running jobs, queued ones, locks
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(atexit, "register", lambda _: None)
+    return tmp_path
+
+
+def lock(number: int, *outputs: str) -> Path:
+    """Snakemake's locks of one snakemake."""
+    locks = Path(".snakemake", "locks")
+    locks.mkdir(parents=True, exist_ok=True)
+    (locks / f"{number}.input.lock").write_text("Snakefile\n")
+    path = locks / f"{number}.output.lock"
+    path.write_text("".join(f"{output}\n" for output in outputs))
+    return path
+
+
+def killed() -> Path:
+    """The lease of a snakemake that was killed on this machine."""
+    OWNERS.mkdir(exist_ok=True)
+    path = OWNERS / "killed"
+    path.write_text(json.dumps({"kernel": lease._kernel(), "host": "here", "pid": 1, "job": None}))
+    return path
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_locks_of_a_killed_snakemake_are_removed_and_no_others() -> None:
+    killed()
+    ours, others = lock(0, "results/mine/train/control"), lock(1, "results/mine-too/x", "results/m")
+    lease.clear_dead_owners(OWNERS, "results/mine")
+    assert not ours.exists() and not ours.with_name("0.input.lock").exists()
+    assert others.exists() and others.with_name("1.input.lock").exists()
+    assert list(OWNERS.iterdir()) == []
+
+
+@pytest.mark.usefixtures("folder")
+def test_locks_stay_where_no_snakemake_was_killed() -> None:
+    ours = lock(0, "results/mine/train/control")
+    lease.clear_dead_owners(OWNERS, "results/mine")
+    assert ours.exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_locks_stay_while_another_snakemake_of_the_experiment_lives() -> None:
+    killed()
+    ours, environ = lock(0, "results/mine/train/control"), dict[str, str]()
+    lease.become_owner(OWNERS, LEASES, environ)
+    lease.clear_dead_owners(OWNERS, "results/mine")
+    assert ours.exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_job_of_a_living_snakemake_begins_and_one_of_a_dead_one_does_not() -> None:
+    environ = dict[str, str]()
+    lease.require_living_owner(environ)
+    lease.become_owner(OWNERS, LEASES, environ)
+    lease.require_living_owner(environ)
+    orphan = {lease.OWNER: str(killed())}
+    lease.require_living_owner(orphan)  # nobody took its place
+    lease.clear_dead_owners(OWNERS, "results/mine")
+    with pytest.raises(SamebitsError, match="not needed any more"):
+        lease.require_living_owner(orphan)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_snakemake_does_not_begin_beside_a_running_job_of_a_killed_one() -> None:
+    orphan = {lease.OWNER: str(killed()), "SLURM_JOB_ID": "12"}
+    with lease.take(LEASES / "control", orphan):
+        lease.clear_dead_owners(OWNERS, "results/mine")
+        with pytest.raises(SamebitsError, match=r"control: job 12 .* scancel 12, or wait"):
+            lease.become_owner(OWNERS, LEASES, {})
+    lease.become_owner(OWNERS, LEASES, {})
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_snakemake_begins_beside_the_jobs_of_another_living_one() -> None:
+    environ = dict[str, str]()
+    lease.become_owner(OWNERS, LEASES, environ)
+    with lease.take(LEASES / "control", environ):
+        lease.become_owner(OWNERS, LEASES, {})

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from samebits.experiment.variations import of_environment, parse
-from samebits.launch import disorderfs, links, namespaces, variations
+from samebits.launch import disorderfs, namespaces, variations
 from samebits.training import machine, surroundings
 
 
 def start(**environ: str) -> variations.Start:
-    return variations.Start(["python"], dict(environ), ExitStack())
+    return variations.Start(Path("bin/python"), ["python"], dict(environ), ExitStack())
 
 
 def told(*asked: str, **environ: str) -> dict[str, dict[str, str]]:
@@ -117,7 +117,7 @@ def test_a_working_folder_that_holds_the_temporary_files_is_not_reversed(
     monkeypatch.setattr(os, "access", lambda *_: True)
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "inside"))
     with ExitStack() as ends, pytest.raises(OSError, match="temporary files"):
-        disorderfs.mount("disorderfs", [str(tmp_path)], ends)
+        disorderfs.mount("disorderfs", [tmp_path], ends)
 
 
 def test_fixed_addresses_are_not_tried_where_they_are_fixed(
@@ -133,20 +133,25 @@ def test_what_is_told_names_neither_folders_nor_the_host() -> None:
         assert private not in text
 
 
-def test_a_folder_of_links_moves_what_was_made_in_it_home(tmp_path: Path) -> None:
-    real, folder = tmp_path / "real", tmp_path / "folder"
+def test_what_was_made_in_a_symlinked_folder_is_moved_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = tmp_path / "real"
     (real / "kept").mkdir(parents=True)
     (real / "old.txt").write_text("old")
-    folder.mkdir()
-    links.make(str(real), str(folder))
-    (folder / "kept" / "through.txt").write_text("1")
-    (folder / "new").mkdir()
-    (folder / "new" / "file.txt").write_text("2")
-    (real / "new").mkdir()  # by another run, meanwhile
-    (real / "new" / "theirs.txt").write_text("3")
-    (folder / "replacing").write_text("new")
-    (folder / "replacing").replace(folder / "old.txt")
-    links.leave(str(folder), str(real))
+    monkeypatch.chdir(real)
+    process = start()
+    with process.ends:
+        variations.apply(process, {"folder": ""})
+        folder = process.folder
+        assert {path.name for path in folder.iterdir()} == {"kept", "old.txt"}
+        (folder / "kept" / "through.txt").write_text("1")
+        (folder / "new").mkdir()
+        (folder / "new" / "file.txt").write_text("2")
+        (real / "new").mkdir()  # by another run, meanwhile
+        (real / "new" / "theirs.txt").write_text("3")
+        (folder / "replacing").write_text("new")
+        (folder / "replacing").replace(folder / "old.txt")
     assert not folder.exists()
     found = {str(p.relative_to(real)): p.read_text() for p in real.rglob("*") if p.is_file()}
     assert found == {
@@ -161,7 +166,7 @@ def test_only_paths_that_leave_the_working_folder_become_absolute() -> None:
     given = ["--data", "data/a", "../b", "..", "a/../../b", "-x=1", "/abs", "..c", "1.5"]
     above = str(Path.cwd().parent)
     expected = [*given[:2], f"{above}/b", above, f"{above}/b", *given[5:]]
-    assert links.from_elsewhere(given) == expected
+    assert variations.from_elsewhere(given) == expected
 
 
 def test_folders_in_other_ones_are_reversed_with_them(tmp_path: Path) -> None:
@@ -169,8 +174,8 @@ def test_folders_in_other_ones_are_reversed_with_them(tmp_path: Path) -> None:
     inner.mkdir(parents=True)
     beside.mkdir()
     (tmp_path / "link").symlink_to(inner)
-    given = [str(p) for p in (inner, tmp_path / "a", beside, tmp_path / "link")]
-    assert disorderfs.topmost(given) == [str(tmp_path / "a"), str(beside)]
+    given = [inner, tmp_path / "a", beside, tmp_path / "link"]
+    assert disorderfs.topmost(given) == [tmp_path / "a", beside]
 
 
 def test_the_cpu_is_what_the_instruction_says_and_the_system_where_it_cannot_be_asked(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import ROOT, SCRIPTS, Workspace, command, skip_without
+from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, skip_without
 
 SMOKE = "experiment=smoke"
 FRAMEWORKS = [
@@ -245,7 +245,7 @@ def test_a_gpu_experiment_stops_before_training_where_there_is_none(workspace: W
     data = next(f / "arrays" for f in folders if _config(f)["data"] == config["data"])
     pinned = [f"{k}={v}" for k, v in config["determinism"]["environment"].items()]
     done = command(
-        workspace.python("train-tf2.21"), SCRIPTS / "launch.py", "--log", path.with_suffix(".log"),
+        *LAUNCH, workspace.python("train-tf2.21"), "--log", path.with_suffix(".log"),
         "PYTHONHASHSEED=0", *pinned, "--", SCRIPTS / "train.py", "--config", path, "--data", data,
         "--lock", ROOT / "envs/train-tf2.21.lock.txt", "--source-path", ".", "--run", "control",
         "--output", path.with_suffix(""), cwd=workspace.folder, check=False,

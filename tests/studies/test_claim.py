@@ -4,6 +4,7 @@ The images are noise: these tests are about the measuring, and need no download.
 """
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def _test(
 ) -> dict[str, Any]:
     output, python = folder / f"{key}.json", workspace.python("train-tf2.21")
     command(
-        python, scripts / "launch.py", "--log", folder / f"{key}.log", "--",
+        sys.executable, scripts / "launch.py", "--python", python,
+        "--log", folder / f"{key}.log", "--",
         scripts / "claim.py", "--claim", key, "--data", data, "--lock", LOCK, "--output", output,
         cwd=folder, variables={"PYTHONHASHSEED": "5", "TF_DETERMINISTIC_OPS": "1"},
     )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT, SCRIPTS, Workspace, command, skip_without
+from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, skip_without
 from samebits import atlas, battery
 from samebits.formats import canonical
 
@@ -43,7 +43,7 @@ class Bench:
         split = arguments.index("--")
         launched = [*arguments[:split], "PYTHONHASHSEED=0", "--"]
         done = command(
-            self.python, SCRIPTS / "launch.py", "--log", self.folder / "log", *launched,
+            *LAUNCH, self.python, "--log", self.folder / "log", *launched,
             SCRIPTS / script, "--lock", self.lock, *arguments[split + 1 :],
             cwd=self.folder, check=check,
         )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import ROOT, SCRIPTS, Workspace, command, skip_without
+from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, skip_without
 from samebits.certificate import evidence
 from samebits.config.experiment import configure
 from samebits.experiment import pins
@@ -80,7 +80,7 @@ class Stage:
         profile = pins.lift(config["determinism"], lifted(flags))
         pinned = {"PYTHONHASHSEED": str(profile["hash_seed"])} | profile["environment"]
         done = command(
-            self.python(environment), SCRIPTS / "launch.py", "--log", self.folder / "log.txt",
+            *LAUNCH, self.python(environment), "--log", self.folder / "log.txt",
             *[word for name in vary for word in ("--vary", name)],
             *[f"{k}={v}" for k, v in (pinned | dict(shell)).items()], "--", SCRIPTS / "train.py",
             "--config", path, "--data", self.data,

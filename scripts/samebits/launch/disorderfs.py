@@ -1,18 +1,17 @@
 """Folders whose entries come in reversed order, for one process and those that it starts alone.
 
-disorderfs shows a folder over itself, in mounts of the process's own: nobody else sees them, and
-they are gone when the processes are. Runs on Python 3.7 to 3.13.
+disorderfs shows a folder over itself, in mounts of the process's own: no other process sees them,
+and they are gone when the processes are.
 """
-
-from __future__ import annotations
 
 import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Iterable
+from pathlib import Path
 
 from samebits.launch import namespaces
 
@@ -26,21 +25,16 @@ class Reversed:
     """The mounts, and the process (of disorderfs) that sees them and can be joined."""
 
     process: int = 0
-    real: dict[str, str] = field(default_factory=dict)  # folder: a place that shows it unchanged
+    real: dict[Path, Path] = field(default_factory=dict)  # folder: a place that shows it unchanged
 
 
-def topmost(folders: Iterable[str]) -> list[str]:
+def topmost(folders: Iterable[Path]) -> list[Path]:
     """The folders that lie in no other one of them, by their real paths, sorted."""
-    found = sorted({os.path.realpath(folder) for folder in folders})
-    return [f for f in found if not any(f != other and is_below(f, other) for other in found)]
+    found = sorted({folder.resolve() for folder in folders})
+    return [f for f in found if not any(f != other and f.is_relative_to(other) for other in found)]
 
 
-def is_below(path: str, folder: str) -> bool:
-    """Whether a path is a folder or lies in it."""
-    return os.path.commonpath([path, folder]) == folder
-
-
-def mount(tool: str, folders: list[str], ends: ExitStack) -> Reversed:
+def mount(tool: str, folders: list[Path], ends: ExitStack) -> Reversed:
     """Reverse these folders. Raises OSError with a reason in plain words and no path of a user."""
     if not os.access(_DEVICE, os.R_OK | os.W_OK):
         raise OSError("FUSE is not permitted here (no access to its device)")
@@ -48,13 +42,13 @@ def mount(tool: str, folders: list[str], ends: ExitStack) -> Reversed:
     if refused:
         raise OSError(f"mounts of its own are not permitted here ({refused})")
     # Inside of a reversed folder disorderfs would have to ask itself.
-    beside = os.path.realpath(tempfile.gettempdir())
-    if any(is_below(beside, folder) for folder in folders):
+    beside = Path(tempfile.gettempdir()).resolve()
+    if any(beside.is_relative_to(folder) for folder in folders):
         raise OSError("the folder for temporary files lies in the working folder")
     mounts = Reversed()
     for folder in folders:
-        mounts.real[folder] = tempfile.mkdtemp(prefix="samebits-")
-        ends.callback(os.rmdir, mounts.real[folder])
+        mounts.real[folder] = Path(tempfile.mkdtemp(prefix="samebits-"))
+        ends.callback(mounts.real[folder].rmdir)
         daemon = _start(tool, folder, mounts)
         ends.callback(_end, daemon)
         _wait(daemon, len(mounts.real))
@@ -62,7 +56,7 @@ def mount(tool: str, folders: list[str], ends: ExitStack) -> Reversed:
     return mounts
 
 
-def _start(tool: str, folder: str, mounts: Reversed) -> subprocess.Popen[bytes]:
+def _start(tool: str, folder: Path, mounts: Reversed) -> subprocess.Popen[bytes]:
     def prepare() -> None:
         namespaces.end_with_parent()
         if mounts.process:
@@ -71,10 +65,10 @@ def _start(tool: str, folder: str, mounts: Reversed) -> subprocess.Popen[bytes]:
             namespaces.own_mounts()
         namespaces.bind(folder, mounts.real[folder])
 
-    # In a user namespace an owner or group that it does not know makes a file read-only; there
-    # all is shown as the user's, and disorderfs itself meets the real permissions.
+    # In a user namespace an owner or group that it does not know makes a file read-only; so all
+    # is shown as the user's, and disorderfs itself meets the real permissions.
     shown = ["-o", "uid=0,gid=0"] if os.geteuid() else []
-    command = [tool, *_OPTIONS, *shown, mounts.real[folder], folder]
+    command = [tool, *_OPTIONS, *shown, str(mounts.real[folder]), str(folder)]
     quiet = subprocess.DEVNULL
     try:
         return subprocess.Popen(
@@ -95,8 +89,7 @@ def _wait(daemon: subprocess.Popen[bytes], expected: int) -> None:
 
 
 def _mounted(process: int) -> int:
-    with open(f"/proc/{process}/mountinfo", "rb") as mounts:
-        return mounts.read().count(b" - fuse.disorderfs ")
+    return Path(f"/proc/{process}/mountinfo").read_bytes().count(b" - fuse.disorderfs ")
 
 
 def _end(daemon: subprocess.Popen[bytes]) -> None:
@@ -108,14 +101,14 @@ def _end(daemon: subprocess.Popen[bytes]) -> None:
         daemon.wait()
 
 
-def join(mounts: Reversed, user: namespaces.Ids, unchanged: str, folder: str) -> None:
+def join(mounts: Reversed, user: namespaces.Ids, unchanged: Path, folder: Path) -> None:
     """See the reversed folders from a working folder; what is below ``unchanged`` stays as it is.
 
     Between fork and exec.
     """
     namespaces.join_mounts(mounts.process)
     for path, real in mounts.real.items():
-        if unchanged != path and is_below(unchanged, path):
-            namespaces.bind(os.path.join(real, os.path.relpath(unchanged, path)), unchanged)
+        if unchanged != path and unchanged.is_relative_to(path):
+            namespaces.bind(real / unchanged.relative_to(path), unchanged)
     os.chdir(folder)
-    namespaces.stay(user)
+    namespaces.restore_user(user)

@@ -1,29 +1,26 @@
-"""Kill a run with SIGKILL at a random moment after its first checkpoint, and before its end.
+"""The variation that kills a run with SIGKILL at a random moment after its first checkpoint.
 
 The moment is random on purpose: it must not matter. Drawn are the checkpoint to wait for and, since
 nobody knows how long an epoch takes, a wait whose every order of magnitude is as likely. It
-ends when the last checkpoint is there. A run that was quicker was not interrupted, and says so.
-
-Runs on Python 3.7 to 3.13 with the standard library alone.
+ends when the last checkpoint is written. A run that was quicker is not killed, and the record says
+so.
 """
 
-from __future__ import annotations
-
 import math
-import os
 import random
 import subprocess
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 PLANNED = "not yet"
 _SHORTEST = 0.001  # seconds of a wait
 _RANDOM = random.SystemRandom()
 
 
-class Interruption:
+class Kill:
     """One kill of one process, which writes numbered folders into ``folder``, ``last`` at most."""
 
     def __init__(self, folder: Path, last: int) -> None:
@@ -36,11 +33,9 @@ class Interruption:
         """From now on, in the background, until the process has ended."""
         threading.Thread(target=self._watch, args=(process,), daemon=True).start()
 
-    def says(self) -> str:
+    def describe(self) -> str:
         """What was done, for the record."""
-        if not self.done:
-            return PLANNED
-        return f"killed once, after epoch {self.done[0]}"
+        return f"killed once, after epoch {self.done[0]}" if self.done else PLANNED
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         started = time.monotonic()
@@ -58,7 +53,7 @@ class Interruption:
 
     def _newest(self) -> int:
         try:
-            names = os.listdir(str(self._folder))
+            names = [path.name for path in self._folder.iterdir()]
         except FileNotFoundError:
             return 0
         return max([int(name) for name in names if name.isdigit()] or [0])

@@ -1,14 +1,17 @@
-"""A file that is there for as long as somebody does something that nobody else may do meanwhile.
+"""Who may write an output: a lease on it, held by one process, whose job has a living owner.
 
-Whether the one who made it still lives is known in two ways. On the same machine by a lock on the
-file, which the kernel takes back with the process. From another machine, where a shared file
-system may not know locks, by its date: the holder renews it every few seconds, and one that did
-not within a minute is gone. A holder that was taken for gone finds that out at its next beat. Runs
-on Python 3.7 to 3.13.
+A lease is a file that exists while its holder lives. On the same machine a lock on the file tells
+that, which the kernel takes back with the process. On another machine, where a shared file system
+may not know locks, its date does: the holder renews it every few seconds, and one that did not
+within a minute is gone. A holder that was taken for gone finds that out at its next renewal.
+
+The owner of a job is the snakemake that submitted it, and holds a lease of its own. One that is
+killed can leave jobs that run, jobs that still wait in a cluster's queue, and Snakemake's locks on
+the folder. The next one refuses to start beside the first, the second refuse to start, and the
+third are removed.
 """
 
-from __future__ import annotations
-
+import atexit
 import errno
 import fcntl
 import json
@@ -17,18 +20,20 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Callable, Mapping, NamedTuple
+from typing import IO, Any, NamedTuple, Self
 
 from samebits.errors import SamebitsError
 from samebits.text import say
 
-HEAD = "SAMEBITS_HEAD"  # which snakemake a job belongs to (see heads)
+OWNER = "SAMEBITS_OWNER"  # the lease of the snakemake that submitted a job
 BEAT = 10.0  # seconds between two renewals
 PATIENCE = 60.0  # seconds without one after which a holder on another machine is gone
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_LOCKS = Path(".snakemake", "locks")
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 # The schedulers' names for a job, and how one is ended.
 _JOBS = {"SLURM_JOB_ID": "scancel", "PBS_JOBID": "qdel", "LSB_JOBID": "bkill", "JOB_ID": "qdel"}
@@ -40,10 +45,10 @@ class Lease:
     def __init__(self, path: Path, file: IO[bytes], content: bytes) -> None:
         """Made by ``take``."""
         self._path, self._file, self._content = path, file, content
-        self._done = threading.Event()
-        self._kept = False
+        self._released = threading.Event()
+        self._renewed = False
 
-    def __enter__(self) -> Lease:
+    def __enter__(self) -> Self:
         """Nothing more to do."""
         return self
 
@@ -57,17 +62,17 @@ class Lease:
         return self._file.fileno()
 
     def keep(self, lost: Callable[[], None]) -> None:
-        """Renew it from now on; ``lost`` is called once when somebody else has it."""
-        if not self._kept:  # a process that is started again is kept already
-            self._kept = True
-            threading.Thread(target=self._keep, args=(lost,), daemon=True).start()
+        """Renew it from now on; ``lost`` is called once when another process has it."""
+        if not self._renewed:  # for a script that is started again it is renewed already
+            self._renewed = True
+            threading.Thread(target=self._renew, args=(lost,), daemon=True).start()
 
-    def _keep(self, lost: Callable[[], None]) -> None:
-        while not self._done.wait(BEAT):
+    def _renew(self, lost: Callable[[], None]) -> None:
+        while not self._released.wait(BEAT):
             try:
                 if not self._is_mine():
                     return lost()
-                os.utime(str(self._path))
+                os.utime(self._path)
             except OSError:
                 continue  # the file system is away; if it stays so, the next look tells
 
@@ -79,31 +84,38 @@ class Lease:
 
     def release(self) -> None:
         """Let the next one have it."""
-        self._done.set()
+        self._released.set()
         with suppress(OSError):
             if not self._file.closed and self._is_mine():
                 self._path.unlink()
         self._file.close()
 
 
+class LeaseState(NamedTuple):
+    """Who holds a lease, and whether a dead holder had left it."""
+
+    holder: dict[str, Any] | None  # None: nobody; empty: a process that has not yet said which
+    was_left: bool = False
+
+
 def take(path: Path, environ: Mapping[str, str]) -> Lease:
-    """Become the holder. Raises SamebitsError that names the one who lives."""
-    path = Path(os.path.abspath(str(path)))  # the holder may change its folder
+    """Become the holder. Raises SamebitsError that names the current one."""
+    path = path.absolute()  # the holder may change its folder
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
-            descriptor = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
-            found = look(path)
-            if found.holder is not None:
-                raise refusal(path.name, found.holder) from None
+            holder = look(path).holder
+            if holder is not None:
+                raise _still_writing(path.name, holder) from None
             continue
         file = os.fdopen(descriptor, "rb+")
         _lock(file, wait=True)  # one that looks may have been first, and take it for left
         if not _is_still(file, path):
             file.close()
             continue
-        content = json.dumps(_self(environ), sort_keys=True).encode("utf-8")
+        content = json.dumps(_self(environ), sort_keys=True).encode()
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -124,36 +136,29 @@ def _self(environ: Mapping[str, str]) -> dict[str, Any]:
         "pid": os.getpid(),
         "job": environ[name] if name else None,
         "cancel": _JOBS[name] if name else None,
-        "head": environ.get(HEAD),
+        "owner": environ.get(OWNER),
     }
 
 
-class Found(NamedTuple):
-    """Who holds a lease, and whether a dead one had left it."""
-
-    holder: dict[str, Any] | None  # None: nobody; empty: somebody who has not yet said who
-    was_left: bool = False
-
-
-def look(path: Path) -> Found:
+def look(path: Path) -> LeaseState:
     """Who holds a lease. One that a dead holder left is removed."""
     try:
-        with open(str(path), "rb+") as file:
+        with path.open("rb+") as file:
             return _examine(file, path)
     except FileNotFoundError:
-        return Found(None)
+        return LeaseState(None)
 
 
-def _examine(file: IO[bytes], path: Path) -> Found:
+def _examine(file: IO[bytes], path: Path) -> LeaseState:
     free = _lock(file)
     holder = _read(file)
     here = free and holder.get("kernel") == _kernel()
     if free is False or (not here and _beats(path, holder)):
-        return Found(holder)
+        return LeaseState(holder)
     if not _is_still(file, path):
-        return Found(None)
+        return LeaseState(None)
     path.unlink()
-    return Found(None, was_left=True)
+    return LeaseState(None, was_left=True)
 
 
 def _lock(file: IO[bytes], wait: bool = False) -> bool | None:
@@ -170,17 +175,17 @@ def _lock(file: IO[bytes], wait: bool = False) -> bool | None:
 
 
 def _read(file: IO[bytes]) -> dict[str, Any]:
-    """What a holder said of itself; empty when it has not come to that."""
+    """What a holder wrote about itself; empty when it has not come to that."""
     try:
-        return dict(json.loads(file.read().decode("utf-8")))
+        return dict(json.loads(file.read()))
     except ValueError:
         return {}
 
 
 def _beats(path: Path, holder: Mapping[str, Any]) -> bool:
     """Whether the holder renews its lease. Takes a while when it does not."""
-    name = "{} on {}".format(path.name, holder.get("host", "another machine"))
-    say(f"{name}: looking for a sign of life, for {PATIENCE:.0f} s at most")
+    host = holder.get("host", "another machine")
+    say(f"{path.name} on {host}: waiting up to {PATIENCE:.0f} s for its heartbeat")
     first, end = _date(path), time.monotonic() + PATIENCE
     while first is not None and time.monotonic() < end:
         time.sleep(min(1.0, PATIENCE / 10))
@@ -192,7 +197,7 @@ def _beats(path: Path, holder: Mapping[str, Any]) -> bool:
 def _date(path: Path) -> int | None:
     """When it was renewed last. Opened, because only that asks an NFS server again."""
     try:
-        with open(str(path), "rb") as file:
+        with path.open("rb") as file:
             return os.fstat(file.fileno()).st_mtime_ns
     except FileNotFoundError:
         return None
@@ -201,7 +206,7 @@ def _date(path: Path) -> int | None:
 def _is_still(file: IO[bytes], path: Path) -> bool:
     """Whether the path still leads to this file, and not to a newer one."""
     try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(str(path)))
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
 
@@ -211,12 +216,64 @@ def _kernel() -> str:
     return _BOOT.read_text().strip()
 
 
-def refusal(name: str, holder: Mapping[str, Any]) -> SamebitsError:
-    """Who is still at it, and how to go on."""
+def _still_writing(name: str, holder: Mapping[str, Any]) -> SamebitsError:
+    """The error that names the current holder and how to stop it."""
     if not holder:
-        return SamebitsError(f"{name}: somebody has just begun to write it; try again")
-    who, end = "process {pid}", "kill {pid}"
+        return SamebitsError(f"{name}: another process just started writing it; try again")
+    who, end = f"process {holder['pid']}", f"kill {holder['pid']}"
     if holder["job"]:
-        who, end = "job {job}", "{cancel} {job}"
-    text = "{name}: " + who + " on {host} is still writing it; " + end
-    return SamebitsError((text + ", or wait until it has ended").format(name=name, **holder))
+        who, end = f"job {holder['job']}", f"{holder['cancel']} {holder['job']}"
+    return SamebitsError(
+        f"{name}: {who} on {holder['host']} is still writing it; {end}, or wait until it has ended"
+    )
+
+
+# --- owners -----------------------------------------------------------------------------------
+
+
+def become_owner(owners: Path, leases: Path, environ: MutableMapping[str, str]) -> None:
+    """Own the jobs that are submitted from now on.
+
+    Raises SamebitsError when a job of a killed owner goes on: it would write what this one makes.
+    """
+    for path in sorted(filter(Path.is_file, leases.glob("**/*"))):
+        holder = look(path).holder
+        if holder is not None and not _lives(holder.get("owner")):
+            raise _still_writing(path.name, holder)
+    path = owners / str(uuid.uuid4())
+    own = take(path, environ)
+    own.keep(lambda: None)
+    atexit.register(own.release)
+    environ[OWNER] = str(path)
+
+
+def clear_dead_owners(owners: Path, results: str) -> None:
+    """Forget the owners that were killed while they made ``results``, and remove their locks."""
+    found = [look(path) for path in sorted(owners.glob("*"))]
+    if any(state.was_left for state in found) and all(state.holder is None for state in found):
+        _unlock(results + "/")
+
+
+def _unlock(results: str) -> None:
+    """Remove Snakemake's locks on what lies below a folder; a living process may hold the rest."""
+    for output in sorted(_LOCKS.glob("*.output.lock")):
+        with suppress(FileNotFoundError):
+            if any(line.startswith(results) for line in output.read_text().splitlines()):
+                output.with_name(output.name.replace("output", "input")).unlink()
+                output.unlink()
+
+
+def require_living_owner(environ: Mapping[str, str]) -> None:
+    """Raise SamebitsError in a job whose owner was found dead: another job makes its output.
+
+    Nothing is known where the scheduler does not hand on the variable.
+    """
+    if OWNER in environ and not _lives(environ[OWNER]):
+        raise SamebitsError(
+            "the snakemake that submitted this job has ended, and a later one took its place; "
+            "this job is not needed any more"
+        )
+
+
+def _lives(owner: object) -> bool:
+    return bool(owner) and Path(str(owner)).is_file()

@@ -1,18 +1,17 @@
-"""What only the kernel can change about a process: namespaces, mounts, address randomisation.
+"""What only the kernel can change about a process: namespaces, mounts, address randomization.
 
 Every function acts on the calling process and raises OSError when the kernel refuses; the
 launcher calls them in the process that it starts, between fork and exec. As root a namespace is
-made directly, otherwise below a user namespace. Runs on Python 3.7 to 3.13 on Linux.
+made directly, otherwise below a user namespace.
 """
-
-from __future__ import annotations
 
 import ctypes
 import errno
 import os
 import signal
 import socket
-from typing import Callable, Tuple
+from collections.abc import Callable
+from pathlib import Path
 
 _C = ctypes.CDLL(None, use_errno=True)
 
@@ -22,7 +21,7 @@ _NO_RANDOMIZE = 0x0040000  # ADDR_NO_RANDOMIZE of <sys/personality.h>
 _ASK = 0xFFFFFFFF  # personality(2): return the present one, change nothing
 _SIGNAL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
 
-Ids = Tuple[int, int]
+Ids = tuple[int, int]
 
 
 def attempt(action: Callable[[], None]) -> str:
@@ -46,11 +45,8 @@ def attempt(action: Callable[[], None]) -> str:
 
 def fix_addresses() -> None:
     """The next program of this process gets the same addresses at every start."""
-    _personality(_personality(_ASK) | _NO_RANDOMIZE)
-
-
-def _personality(value: int) -> int:
-    return _checked(_C.personality(ctypes.c_ulong(value)))
+    present = _checked(_C.personality(ctypes.c_ulong(_ASK)))
+    _checked(_C.personality(ctypes.c_ulong(present | _NO_RANDOMIZE)))
 
 
 def ids() -> Ids:
@@ -71,23 +67,23 @@ def own_mounts() -> None:
     user = ids()
     if not _unshare(_NEW_MOUNTS):
         _map((0, 0), user)  # as root there, or the next program could not mount
-    _mount("none", "/", _RECURSIVE | _PRIVATE)
+    _mount(Path("none"), Path("/"), _RECURSIVE | _PRIVATE)
 
 
-def bind(source: str, target: str) -> None:
+def bind(source: Path, target: Path) -> None:
     """Show a folder, and what is mounted below it, at a second place."""
     _mount(source, target, _BIND | _RECURSIVE)
 
 
 def join_mounts(process: int) -> None:
     """See what a process sees that called ``own_mounts``; the working folder becomes the root."""
-    user = f"/proc/{process}/ns/user"
-    if not os.path.samefile(user, "/proc/self/ns/user"):
-        _join(user)
-    _join(f"/proc/{process}/ns/mnt")
+    own = Path("/proc", str(process), "ns")
+    if not (own / "user").samefile("/proc/self/ns/user"):
+        _join(own / "user")
+    _join(own / "mnt")
 
 
-def stay(user: Ids) -> None:
+def restore_user(user: Ids) -> None:
     """After ``join_mounts``: be the user again that one is outside, where that made one root."""
     if ids() != user:
         _checked(_C.unshare(_NEW_USER))
@@ -109,22 +105,17 @@ def _unshare(kind: int) -> bool:
 
 def _map(inside: Ids, outside: Ids) -> None:
     """Who this process is in its new user namespace."""
-    _write("/proc/self/setgroups", "deny")  # or the kernel lets nobody but root map a group
-    _write("/proc/self/uid_map", f"{inside[0]} {outside[0]} 1")
-    _write("/proc/self/gid_map", f"{inside[1]} {outside[1]} 1")
+    this = Path("/proc/self")
+    (this / "setgroups").write_text("deny")  # or the kernel lets only root map a group
+    (this / "uid_map").write_text(f"{inside[0]} {outside[0]} 1")
+    (this / "gid_map").write_text(f"{inside[1]} {outside[1]} 1")
 
 
-def _write(path: str, text: str) -> None:
-    with open(path, "w") as file:
-        file.write(text)
+def _mount(source: Path, target: Path, flags: int) -> None:
+    _checked(_C.mount(bytes(source), bytes(target), None, ctypes.c_ulong(flags), None))
 
 
-def _mount(source: str, target: str, flags: int) -> None:
-    names = os.fsencode(source), os.fsencode(target)
-    _checked(_C.mount(names[0], names[1], None, ctypes.c_ulong(flags), None))
-
-
-def _join(namespace: str) -> None:
+def _join(namespace: Path) -> None:
     handle = os.open(namespace, os.O_RDONLY)
     try:
         _checked(_C.setns(handle, 0))

@@ -1,12 +1,9 @@
-"""What a run can be started with that must not matter: each variation, defined once.
+"""How each variation is made; their names are ``samebits.experiment.variations``.
 
 A variation changes one thing about a process that is about to be started. What this machine
 cannot do is not an error: it is recorded as not tried, with the reason in plain words. Neither
 reasons nor values name a folder or the host. Nothing that a variation made outlives the run.
-Runs on Python 3.7 to 3.13.
 """
-
-from __future__ import annotations
 
 import json
 import os
@@ -15,17 +12,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any
 
 from samebits.experiment.variations import TITLES, VARIABLE, of_environment, to_variable
 from samebits.formats import files
-from samebits.launch import disorderfs, faketime, kill, links, namespaces
+from samebits.launch import disorderfs, faketime, namespaces
+from samebits.launch.kill import Kill, last_epoch, value_after
 from samebits.training import surroundings
 
-_ZONES = "/usr/share/zoneinfo"
+_ZONES = Path("/usr/share/zoneinfo")
 _SOURCES = "--source-path"  # the flag that tells a script where the user's own code lies
 _CONFIG, _CHECKPOINTS = "--config", "--checkpoints"  # flags of train.py
 _HOST_NAME = "samebits-varied"
@@ -48,19 +47,20 @@ class NotTriedError(Exception):
 class Start:
     """A process that is about to be started, as the variations change it."""
 
+    python: Path  # the interpreter that is started
     command: list[str]
     environ: dict[str, str]
     ends: ExitStack  # called when the process has ended
-    folder: str = field(default_factory=os.getcwd)  # its working folder
+    folder: Path = field(default_factory=Path.cwd)  # its working folder
     in_child: list[Callable[[], Any]] = field(default_factory=list)  # between fork and exec
-    interrupt: kill.Interruption | None = None  # killed by it, it is started again
+    kill: Kill | None = None  # killed by it, it is started again
 
 
 def _time_zone(start: Start, _: str) -> str:
     choices = [("Pacific/Kiritimati", "<+14>-14", 14), ("Pacific/Pago_Pago", "<-11>11", -11)]
     name, rule, _hours = next(c for c in choices if c[2] * 3600 != -time.timezone)
     # Where the zone files are missing, the C library takes the rule itself.
-    start.environ["TZ"] = name if os.path.isfile(os.path.join(_ZONES, name)) else rule
+    start.environ["TZ"] = name if (_ZONES / name).is_file() else rule
     return start.environ["TZ"]
 
 
@@ -94,7 +94,7 @@ def _language(name: str) -> str:
 
 
 def _home(start: Start, _: str) -> str:
-    old, new = start.environ.get("HOME", ""), _temporary(start)
+    old, new = start.environ.get("HOME", ""), str(_temporary(start))
     for name, value in list(start.environ.items()):
         if name.startswith("XDG_") and old and Path(old) in [Path(value), *Path(value).parents]:
             del start.environ[name]
@@ -103,12 +103,40 @@ def _home(start: Start, _: str) -> str:
 
 
 def _folder(start: Start, _: str) -> str:
-    real, new = start.folder, tempfile.mkdtemp(prefix="samebits-")
-    start.ends.callback(links.leave, new, real)
-    links.make(real, new)
-    start.command = links.from_elsewhere(start.command)
+    real, new = start.folder, Path(tempfile.mkdtemp(prefix="samebits-"))
+    start.ends.callback(_leave, new, real)
+    for entry in real.iterdir():
+        (new / entry.name).symlink_to(entry)
+    start.command = from_elsewhere(start.command)
     start.folder = new
     return "one of links to its entries"
+
+
+def from_elsewhere(command: list[str]) -> list[str]:
+    """A command whose relative paths that leave the working folder are absolute."""
+    return [
+        os.path.normpath(Path.cwd() / word)
+        if Path(os.path.normpath(word)).parts[:1] == ("..",)
+        else word
+        for word in command
+    ]
+
+
+def _leave(folder: Path, real: Path) -> None:
+    move_back(folder, real)
+    shutil.rmtree(folder)
+
+
+def move_back(folder: Path, real: Path) -> None:
+    """Move what a program made in a folder of links to where it would have been."""
+    for made in folder.iterdir():
+        target = real / made.name
+        if made.is_symlink():
+            continue
+        if made.is_dir() and target.is_dir():  # another run made it meanwhile
+            move_back(made, target)
+        else:
+            shutil.move(made, target)
 
 
 def _umask(start: Start, _: str) -> str:
@@ -147,7 +175,7 @@ def _cpus(start: Start, _: str) -> str:
 
 def _clock(start: Start, _: str) -> str:
     start.ends.callback(faketime.remove_shared, faketime.shared())
-    found = faketime.variables(_tool("faketime", "faketime"), _temporary(start))
+    found = faketime.variables(_tool("faketime", "faketime"), start.python, _temporary(start))
     if not found:
         raise NotTriedError("faketime does not work with this Python")
     start.environ.update(found)
@@ -168,15 +196,21 @@ def _directory_order(start: Start, _: str) -> str:
     tool = _tool("disorderfs", "disorderfs")
     # The environment's own files are left as they are: their digests are checked, and every
     # import would take twice as long.
-    folders = disorderfs.topmost([os.getcwd(), start.folder, *_after(_SOURCES, start.command)])
+    sources = map(Path, _after(_SOURCES, start.command))
+    folders = disorderfs.topmost([Path.cwd(), start.folder, *sources])
     try:
         mounts = disorderfs.mount(tool, folders, start.ends)
     except OSError as error:
         raise NotTriedError(str(error)) from error
-    user, environment = namespaces.ids(), os.path.realpath(sys.prefix)
+    user, environment = namespaces.ids(), prefix(start.python).resolve()
     # First: a host name of its own may take a user namespace, from which these cannot be joined.
     start.in_child.insert(0, lambda: disorderfs.join(mounts, user, environment, start.folder))
     return "reversed"
+
+
+def prefix(python: Path) -> Path:
+    """The environment of an interpreter, which lies in its folder bin."""
+    return python.parent.parent
 
 
 def _after(flag: str, command: list[str]) -> list[str]:
@@ -204,9 +238,10 @@ def _cpu(start: Start, model: str) -> str:
 
 def _deployment(start: Start, _: str) -> str:
     """The caller chose the interpreter: uv's, although conda has activated its own."""
-    if "CONDA_PREFIX" not in start.environ or surroundings.deployment() == "conda":
+    found = surroundings.deployment(prefix(start.python))
+    if "CONDA_PREFIX" not in start.environ or found == "conda":
         raise NotTriedError("uv alone made the environments; with --sdm conda there are two")
-    return surroundings.deployment()
+    return found
 
 
 def _node(start: Start, _: str) -> str:
@@ -217,15 +252,15 @@ def _node(start: Start, _: str) -> str:
 
 
 def _interrupt(start: Start, _: str) -> str:
-    config = Path(kill.value_after(_CONFIG, start.command) or os.devnull)
-    folder = kill.value_after(_CHECKPOINTS, start.command)
+    config = Path(value_after(_CONFIG, start.command) or os.devnull)
+    folder = value_after(_CHECKPOINTS, start.command)
     content = json.loads(config.read_text(encoding="utf-8") or "{}")
     if not folder or content.get("trainer", {}).get("checkpoint") != "epoch":
-        raise NotTriedError("without trainer.checkpoint=epoch there is nothing to go on from")
-    last = kill.last_epoch(content, start.command)
+        raise NotTriedError("without trainer.checkpoint=epoch there is nothing to resume from")
+    last = last_epoch(content, start.command)
     # From the launcher's own working folder, whatever the process has.
-    start.interrupt = kill.Interruption(Path(os.path.abspath(folder)), last)
-    return start.interrupt.says()
+    start.kill = Kill(Path(folder).absolute(), last)
+    return start.kill.describe()
 
 
 # Each returns the new value, and raises NotTriedError.
@@ -261,11 +296,11 @@ def apply(start: Start, asked: Mapping[str, str]) -> None:
     start.environ[VARIABLE] = to_variable(applied, not_tried)
 
 
-def tell_interruption(start: Start) -> None:
-    """Tell the process that is started again how often, and when, it was killed."""
+def describe_kill(start: Start) -> None:
+    """Tell the process that is started again when it was killed."""
     told = of_environment(start.environ)
-    if start.interrupt is not None:
-        told["applied"]["interrupt"] = start.interrupt.says()
+    if start.kill is not None:
+        told["applied"]["interrupt"] = start.kill.describe()
     start.environ[VARIABLE] = to_variable(**told)
 
 
@@ -289,8 +324,8 @@ def _permit(action: Callable[[], None], what: str) -> None:
         raise NotTriedError(f"{what} is not permitted here ({refused})")
 
 
-def _temporary(start: Start) -> str:
+def _temporary(start: Start) -> Path:
     """A fresh folder that is removed with all its contents when the process has ended."""
-    folder = tempfile.mkdtemp(prefix="samebits-")
+    folder = Path(tempfile.mkdtemp(prefix="samebits-"))
     start.ends.callback(shutil.rmtree, folder, ignore_errors=True)
     return folder

@@ -43,7 +43,7 @@ def observe(source_path: Path) -> dict[str, Any]:
         "directory_order": _directory_order(source_path),
         "hash_seed": started_with.get("PYTHONHASHSEED", "random"),
         "cpu": machine.describe_cpu(),
-        "deployment": deployment(),
+        "deployment": deployment(Path(sys.prefix)),
         "node": _node(started_with),
         "interrupt": interruption(None),
     }
@@ -139,6 +139,6 @@ def _node(environ: Mapping[str, str]) -> str:
     return digest(environ.get("SLURMD_NODENAME") or kernel.read_text().strip())
 
 
-def deployment() -> str:
-    """What made the environment of this interpreter: conda or uv."""
-    return "conda" if os.path.isdir(os.path.join(sys.prefix, "conda-meta")) else "uv"
+def deployment(prefix: Path) -> str:
+    """What made an environment: conda or uv."""
+    return "conda" if (prefix / "conda-meta").is_dir() else "uv"
