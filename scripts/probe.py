@@ -122,7 +122,7 @@ def main() -> int:
     probing.pin()
     found, in_force = _compute(loaded, options.threads, onednn)
     if isa and in_force:  # None: oneDNN computed nothing
-        settings.refuse_wrong([settings.of_isa(isa, in_force)])
+        settings.require_pinned([settings.of_isa(isa, in_force)])
     made = {
         "format": FORMAT,
         "framework": content["framework"],

@@ -57,7 +57,7 @@ def main() -> None:
     found = {PLAIN: digest("attention", samples)} if "attention" in names else {}
     exact_ops.stop_rewriting(tf)
     with exact_ops.replaced(tf, profile.get("replacements", ())):
-        settings.refuse_wrong(settings.of_exact(tf, profile))
+        settings.require_pinned(settings.of_exact(tf, profile))
         for name in names:
             started = time.monotonic()
             found[name] = digest(name, samples)

@@ -67,7 +67,7 @@ def test_every_wrong_setting_is_reported() -> None:
     wrong = [Setting("b", 1, 2, "probe"), Setting("a", "x", None, "probe")]
     wrong.append(Setting("c", None, 3, "not pinned"))
     with pytest.raises(SamebitsError) as caught:
-        settings.refuse_wrong(wrong)
+        settings.require_pinned(wrong)
     assert "a: expected 'x', got None (probe)\nb: expected 1, got 2 (probe)" in str(caught.value)
     assert "c:" not in str(caught.value)
 

@@ -60,7 +60,7 @@ def again(made: Training, report: Any, drawn: Sequence[int], kept: Path | None =
     """The spot replay of these epochs."""
     run = made.output("spot")
     shutil.rmtree(run, ignore_errors=True)
-    flags = "--spot", admitted(made, report, drawn), "--states", kept or _kept(made)
+    flags = "--sampled-epochs", admitted(made, report, drawn), "--states", kept or _kept(made)
     assert made.run("spot", *flags) == 0, made.log("spot")
     assert [path.name for path in run.iterdir()] == ["record.json"]
     record = canonical.read_json(run / "record.json")
@@ -119,7 +119,7 @@ def test_a_state_that_is_not_the_certified_one_is_not_used(trained: Any, tmp_pat
     shutil.copytree(_kept(made), kept)
     shutil.rmtree(kept / states.name(2))
     shutil.copytree(kept / states.name(1), kept / states.name(2))
-    flags = "--spot", admitted(made, certified(made), (3,)), "--states", kept
+    flags = "--sampled-epochs", admitted(made, certified(made), (3,)), "--states", kept
     assert made.run("refused", *flags) == 1
     assert "0002: expected the certified state" in made.log("refused")
     assert not made.output("refused").exists()

@@ -479,7 +479,7 @@ def test_a_lifted_tensorflow_seed_is_another_one(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("flags", "code", "said"),
     [
-        (["--lift", "isa"], 1, "--lift isa: expected what the determinism profile pins"),
+        (["--lift", "isa"], 1, "--lift isa: not pinned by this determinism profile"),
         (["--samples", 10], 2, "expected --samples and --epochs together"),
         (["--samples", 2001, "--epochs", 1], 1, "expected at most 2000, as many as there are"),
     ],

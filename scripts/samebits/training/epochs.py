@@ -30,7 +30,6 @@ from samebits.training.checkpoints import Store
 from samebits.training.trace import Trace
 
 PREEMPTED = 143  # 128 + SIGTERM, as shells report it
-SAMPLED_FORMAT = "samebits-spot-1"  # of a record: nothing takes it for one of a whole training
 
 
 class PreemptedError(Exception):
@@ -200,11 +199,6 @@ def sampled(plan: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise SamebitsError(f"{plan}: expected sampled epochs, got none")
     return found
-
-
-def not_trained(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The record's part before any sampled epoch was trained."""
-    return dict(found, drawn=[epoch["epoch"] for epoch in found["epochs"]], epochs=[])
 
 
 class _Ending:

@@ -73,7 +73,11 @@ class Watch:
         self._collecting = ExitStack()
         self._wanted = can_watch(tf) and not model.run_eagerly
 
-    def restore(self) -> None:
+    def __enter__(self) -> Watch:
+        """What a ``with`` names."""
+        return self
+
+    def __exit__(self, *_: Any) -> None:
         """TensorFlow and Keras are as they were; also after a batch that raised an exception."""
         self._collecting.close()
 
@@ -86,7 +90,7 @@ class Watch:
                 watch._begin()
 
             def on_train_batch_end(self, batch: int, logs: Entry | None = None) -> None:
-                watch.restore()
+                watch._collecting.close()
 
         return Callback()
 

@@ -1,5 +1,6 @@
-"""What a run's record says beside its results: what was asked for, changed, used and seen.
+"""A run's record, and how its training ended.
 
+The record says what was asked for, changed, used and observed, and names the results by digest.
 Runs on Python 3.7 to 3.13.
 """
 
@@ -11,14 +12,19 @@ import os
 import resource
 import time
 import uuid
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Mapping
 
+from samebits.errors import SamebitsError, is_of_disk
 from samebits.experiment import variations
-from samebits.formats import arrays, canonical, files, lockfile
-from samebits.training import machine, surroundings
+from samebits.experiment.protocol import CONTROL
+from samebits.formats import arrays, canonical, files, history, lockfile
+from samebits.training import checkpoints, epochs, kernels, machine, refusals, surroundings, task
+from samebits.training.trace import Trace
 
 FORMAT = "samebits-train-1"
+SAMPLED_FORMAT = "samebits-spot-1"  # nothing takes it for the record of a whole training
 COMPLETED, UNSUPPORTED, FAILED, NOT_TRIED = "completed", "unsupported", "failed", "not tried"
 
 
@@ -48,7 +54,7 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
     ``variations``. A run that trains replaces it.
     """
     subset = {"samples": options.samples, "epochs": options.epochs}
-    return dict(
+    content = dict(
         lockfile.environment(options.lock),
         format=FORMAT,
         run=options.run,
@@ -70,12 +76,26 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         checkpoints=None,
         canary=None,
     )
+    if options.sampled_epochs is not None:
+        plan = epochs.sampled(options.sampled_epochs)
+        drawn = [epoch["epoch"] for epoch in plan["epochs"]]
+        content.update(format=SAMPLED_FORMAT, spot=dict(plan, drawn=drawn, epochs=[]))
+    return content
 
 
 def could_not_vary(record: Mapping[str, Any]) -> bool:
     """Whether the run was to vary one thing alone, and this machine cannot."""
     changed = record["variations"]
     return not changed["applied"] and len(changed["not_tried"]) == 1
+
+
+def process(tf: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """The parts that are known once TensorFlow and the model's code are imported."""
+    return {
+        "framework": framework(tf, options.lock),
+        "machine": dict(machine.record(), gpu=machine.gpu(tf)),
+        "source": task.source_files(options.source_path),
+    }
 
 
 def framework(tf: Any, lock: Path) -> dict[str, Any]:
@@ -91,3 +111,83 @@ def framework(tf: Any, lock: Path) -> dict[str, Any]:
         "build_info": {str(key): build[key] for key in sorted(build)},
         "wheel": {"name": name, "version": wheels[name][0], "sha256": wheels[name][1]},
     }
+
+
+@dataclass
+class Outcome:
+    """How a training ended: completed with results, refused by TensorFlow, or failed."""
+
+    run: str
+    model: Any = None
+    steps_per_execution: int = 1
+    trace: Trace | None = None
+    history: dict[str, Any] = field(default_factory=dict)
+    executed: list[kernels.Entry] | None = None  # kernels of the first batch
+    store: checkpoints.Store | None = None
+    sampled: list[dict[str, Any]] | None = None  # the sampled epochs, where these alone are trained
+    refusal: refusals.Unsupported | None = None
+    failure: dict[str, str] | None = None
+    seconds: float = 0.0
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the other runs are compared with this one."""
+        return self.run == CONTROL
+
+    @property
+    def status(self) -> str:
+        """As the record has it."""
+        if self.failure is not None:
+            return FAILED
+        return COMPLETED if self.refusal is None else UNSUPPORTED
+
+    def end(self, tf: Any, error: BaseException, message: SamebitsError) -> None:
+        """The training raised an exception. Raises ``message`` if a control failed.
+
+        A full or failing disk says nothing about the model: its error is raised in any run.
+        """
+        if is_of_disk(error):
+            raise error
+        self.refusal = refusals.of_exception(tf, error)
+        if self.refusal is None:
+            if self.is_control:
+                raise message from error
+            self.failure = {"error": type(error).__name__, "message": str(error)}
+
+    def describe(self) -> dict[str, Any]:
+        """The parts of the record that say how it ended, and what was trained."""
+        model = task.describe(self.model) if self.status == COMPLETED else None
+        if model and self.sampled is None:  # whose kernels are not watched
+            model["executed"] = self.executed
+        return {
+            "status": self.status,
+            "unsupported": asdict(self.refusal) if self.refusal else None,
+            "failure": self.failure,
+            "model": model,
+            "trace": self.trace.describe() if model and self.trace else None,
+            "checkpoints": self.store.describe() if model and self.store else None,
+        }
+
+    def write(self, folder: Path) -> dict[str, str]:
+        """Write the results of a completed training; returns their digests."""
+        if self.status != COMPLETED or self.trace is None:
+            return {}
+        content = history.to_json(self.history)
+        canonical.write_json(folder / "history.json", content)
+        if self.store is not None:
+            self.store.publish(folder / "checkpoints")
+        optimizer = task.optimizer_state(self.model)
+        return {
+            "history": history.digest(history.from_json(content)),
+            "weights": arrays.save_arrays(folder / "weights", task.weights(self.model)),
+            "optimizer": arrays.save_arrays(folder / "optimizer", optimizer),
+            "trace": self.trace.save(folder / "trace"),
+        }
+
+    def said(self, content: Mapping[str, Any]) -> str:
+        """For the user, in a few words."""
+        if self.refusal is not None:
+            return self.refusal.reason
+        if self.sampled is not None:
+            return "epochs {}".format(", ".join(map(str, content["spot"]["drawn"])))
+        return str(content["digests"].get("weights", self.status))[:16]

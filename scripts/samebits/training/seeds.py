@@ -69,7 +69,9 @@ class Seeds:
         if self._in_graph.found:
             forget_graphs(self._model)
         seed = seed_of(self._seed, epoch)
-        settings.refuse_wrong(settings.seed_everything(self._tf, self._seeding, seed, self._lifted))
+        settings.require_pinned(
+            settings.seed_everything(self._tf, self._seeding, seed, self._lifted)
+        )
         _set_keras_global_generator(self._global)
 
     def restore(self) -> None:

@@ -50,7 +50,7 @@ class Setting:
         return self.expected is None or self.expected == self.effective
 
 
-def refuse_wrong(settings: list[Setting]) -> list[Setting]:
+def require_pinned(settings: list[Setting]) -> list[Setting]:
     """The settings, unless one is not as pinned: then SamebitsError that lists all such."""
     wrong = _wrong(settings)
     if wrong:
@@ -169,7 +169,7 @@ def of_exact(tf: Any, profile: Mapping[str, Any]) -> list[Setting]:
     return found
 
 
-def refuse_changed(tf: Any, profile: Mapping[str, Any]) -> None:
+def require_unchanged(tf: Any, profile: Mapping[str, Any]) -> None:
     """Probe again, after training, what a model's own code could have changed since.
 
     Threads TensorFlow lets nobody change, and what the environment says was read long before.
