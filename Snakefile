@@ -96,7 +96,12 @@ REPEATED = "spot" if SPOT else "replay"
 DRAWN = ""
 if SPOT:
     DRAWN = shlex.join(
-        ["--sampled-epochs", f"{RESULTS}/replay-plan.json", "--states", f"{RESULTS}/states"]
+        [
+            "--sampled-epochs",
+            f"{RESULTS}/replay-plan.json",
+            "--states",
+            f"{RESULTS}/states",
+        ]
     )
 # The most there can be; which of these are made is known after the first comparison.
 RUNS = {
