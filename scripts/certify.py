@@ -31,7 +31,8 @@ from samebits.certificate import certificate, evidence, report
 from samebits.formats import canonical, files
 from samebits.pages import certificate as page
 from samebits.pages import charts
-from samebits.verification import issuing
+from samebits.signing import trusted
+from samebits.verification import levels
 
 
 def _named(text: str) -> tuple[str, Path]:
@@ -74,11 +75,11 @@ def main() -> int:
     paths = evidence.Paths(
         options.config, options.lock, options.load_record, options.run, options.comparison
     )
-    signer = issuing.signer(os.environ)
+    signer = trusted.load_signer(os.environ)
     found = report.build(evidence.read(paths), _issue(options, signer.keyid if signer else None))
     evidence.refuse_invalid(found)
     issued = certificate.issue(found, signer)
-    issuing.refuse_unverifiable(issued)
+    levels.require_verifiable(issued)
     files.write_bytes(options.page, page.render(issued).encode("utf-8"))
     files.write_bytes(options.badge, charts.badge(issued).encode("utf-8"))
     canonical.write_json(options.output, issued)  # last: where it is, its faces are too

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits import errors
-from samebits.certificate import replays, sampled, statements
+from samebits.certificate import replays, statements
 from samebits.errors import SamebitsError
 from samebits.formats import canonical, files, states
 from samebits.replay import states as kept
@@ -48,12 +48,12 @@ def _arguments() -> argparse.Namespace:
 
 def _draw(content: Mapping[str, Any], count: int) -> dict[str, Any]:
     """Epochs drawn at random, and the digest of the state that each begins from."""
-    report, of, draw = content["report"], statements.of(content), sampled.new_draw()
-    wrong, commitment = kept.count_problem(report, count), states.commitment(report)
+    report, of, draw = content["report"], statements.of(content), replays.new_draw()
+    wrong, commitment = replays.count_problem(report, count), states.commitment(report)
     if wrong is not None or commitment is None:
         raise SamebitsError(str(wrong))
-    drawn = sampled.drawn(of, draw, commitment.epochs, count)
-    epochs = [{"epoch": number, "from": sampled.before(report, number)} for number in drawn]
+    drawn = replays.drawn(of, draw, commitment.epochs, count)
+    epochs = [{"epoch": number, "from": replays.before(report, number)} for number in drawn]
     say(f"drawn: epochs {', '.join(map(str, drawn))} of {commitment.epochs}")
     return {"certificate": of, "draw": draw, "epochs": epochs}
 
@@ -71,7 +71,7 @@ def main() -> int:
     """Verify, look at the machine, tell."""
     options = _arguments()
     with opened.opened(options.certificate) as found:
-        opened.refuse_other(found, options.digest)
+        opened.require_digest(found, options.digest)
         content = opened.verified(found.content, os.environ)
         drawn = None if options.epochs is None else _draw(content, options.epochs)
         outside = sorted(replays.outside(content["report"], machine.record()))

@@ -32,7 +32,6 @@ from samebits.certificate import (
     certificate,
     evidence,
     replays,
-    sampled,
     signatories,
     statements,
 )
@@ -42,9 +41,10 @@ from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical, files
 from samebits.pages import certificate as page
 from samebits.pages import charts
+from samebits.signing import trusted
 from samebits.text import say
-from samebits.verification import issuing, opened
-from samebits.verification.opened import Given
+from samebits.verification import levels, opened
+from samebits.verification.opened import OpenedCertificate
 
 _CONTROL = "train/control"
 
@@ -77,7 +77,7 @@ def _record(folder: Path, drawn: Mapping[str, Any] | None) -> Any:
 
 
 @contextmanager
-def _certified_run(given: Given, path: Path) -> Iterator[Path | None]:
+def _certified_run(given: OpenedCertificate, path: Path) -> Iterator[Path | None]:
     """The folder of the certified control run: from the bundle, beside the certificate, or None."""
     if given.bundled is None:
         beside = path.parent / _CONTROL
@@ -93,7 +93,9 @@ def _certified_run(given: Given, path: Path) -> Iterator[Path | None]:
         yield Path(folder, _CONTROL)
 
 
-def _divergence(given: Given, options: argparse.Namespace, got: Mapping[str, str]) -> Any:
+def _divergence(
+    given: OpenedCertificate, options: argparse.Namespace, got: Mapping[str, str]
+) -> Any:
     """Where the run first parts from the certified one; None where that cannot be told."""
     expected = given.content["report"]["records"]["runs"]["control"]["digests"]
     if got == expected:
@@ -114,28 +116,22 @@ def main() -> int:
     drawn = plan.get("spot")
     record = _record(options.run, drawn)
     with opened.opened(options.certificate) as given:
-        opened.refuse_other(given, plan["certificate"])
+        opened.require_digest(given, plan["certificate"])
         content = opened.verified(given.content, os.environ)
         report, of = content["report"], statements.of(content)
-        if drawn is None:
-            wrong = list(replays.problems(report, record))
-        else:
-            wrong = list(sampled.problems(report, of, record))
+        wrong = list(replays.problems(report, of, record))
         if wrong:
             raise SamebitsError(f"{options.run} is no replay\n{all_problems(wrong)}")
         divergence = _divergence(given, options, record["digests"]) if drawn is None else None
-    signer = issuing.signer(os.environ)
+    signer = trusted.load_signer(os.environ)
     issue = replays.Issue(
         datetime.now(UTC).strftime(evidence.MOMENT),
         source(options.checkout),
         signer.keyid if signer else None,
     )
-    if drawn is None:
-        found = replays.build(report, of, record, divergence, issue)
-    else:
-        found = sampled.build(report, of, record, issue)
+    found = replays.build(report, of, record, divergence, issue)
     issued = certificate.with_replay(content, found, signer)
-    issuing.refuse_unverifiable(issued)
+    levels.require_verifiable(issued)
     files.write_bytes(options.page, page.render(issued).encode("utf-8"))
     files.write_bytes(options.badge, charts.badge(issued).encode("utf-8"))
     canonical.write_json(options.output, issued)  # last: where it is, its faces are too

@@ -29,8 +29,8 @@ from samebits.errors import SamebitsError, explain_os_error
 from samebits.signing import keys
 from samebits.signing import trusted as trust
 from samebits.text import bold, plain
-from samebits.verification import artifact_checks, artifacts, levels, opened
-from samebits.verification.artifact_checks import Found
+from samebits.verification import artifacts, levels, opened
+from samebits.verification.artifacts import ArtifactCheck
 from samebits.verification.levels import (
     DOES_NOT_HOLD,
     MALFORMED,
@@ -74,25 +74,25 @@ def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], Verification]:
     with opened.opened(options.certificate) as given:
         report, found = given.content["report"], []
         if given.bundled is not None:
-            found.append(artifact_checks.look(report, given.bundled, whole=True))
+            found.append(artifacts.check(report, given.bundled, whole=True))
         found += _found(report, options)
     return given.content, levels.verify(given.content, trusted, _joined(found))
 
 
-def _found(report: Any, options: argparse.Namespace) -> Iterator[Found]:
+def _found(report: Any, options: argparse.Namespace) -> Iterator[ArtifactCheck]:
     if options.artifacts:
         with artifacts.opened(options.artifacts) as files:
-            yield artifact_checks.look(report, files, whole=False)
+            yield artifacts.check(report, files, whole=False)
     if options.data:
         with artifacts.opened(options.data) as files:
-            yield artifact_checks.data(report, files)
+            yield artifacts.check_data(report, files)
 
 
-def _joined(found: list[Found]) -> Found | None:
+def _joined(found: list[ArtifactCheck]) -> ArtifactCheck | None:
     if not found:
         return None
     problems = tuple(problem for one in found for problem in one.problems)
-    return Found("; ".join(one.said for one in found if one.said), problems)
+    return ArtifactCheck("; ".join(one.said for one in found if one.said), problems)
 
 
 def _as_json(made: Verification) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _lines(content: dict[str, Any], made: Verification, colour: bool) -> Iterato
         mark = "does not hold" if check.problems else "ok"
         yield f"  {check.level:<10} {mark if check.problems else mark + ': ' + plain(check.said)}"
         yield from (f"    - {plain(problem)}" for problem in check.problems)
-    for number, link in enumerate(made.chain):
+    for number, link in enumerate(made.signatories):
         what = "certified" if number == 0 else "replayed"
         who = link.holder or ("nobody who signed" if link.keyid is None else link.keyid)
         where = f" on {link.machine}" if link.machine else ""
@@ -122,7 +122,7 @@ def _lines(content: dict[str, Any], made: Verification, colour: bool) -> Iterato
 def _advice(content: dict[str, Any], made: Verification) -> Iterator[str]:
     if not any(check.level == "artefacts" for check in made.checks):
         yield "  Files were not looked at: name their folder with --artifacts, or give the bundle."
-    first = made.chain[0]
+    first = made.signatories[0]
     if made.code == NOT_TRUSTED and first.keyid is not None:
         yield "  When you know whose key it is, add this line to your trust file:"
         yield f"    NAME {trust.KIND} {content['keys'][first.keyid]}"

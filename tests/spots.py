@@ -7,7 +7,7 @@ from typing import Any
 import attacks
 import factories
 from factories import Workspace
-from samebits.certificate import certificate, replays, sampled, statements
+from samebits.certificate import certificate, replays, statements
 from samebits.formats import arrays, canonical, files, merkle, states
 from samebits.signing.keys import Signer
 
@@ -55,7 +55,7 @@ def record(content: Any, count: int = 1, number: int = 1, draw: str = "") -> Any
     report, of = content["report"], statements.of(content)
     control = copy.deepcopy(report["records"]["runs"]["control"])
     draw = draw or canonical.digest({"draw": number})
-    drawn = sampled.drawn(of, draw, EPOCHS, count)
+    drawn = replays.drawn(of, draw, EPOCHS, count)
     digests, metrics = control["checkpoints"]["digests"], report["histories"]["control"]["metrics"]
     epochs = [
         {
@@ -80,7 +80,7 @@ def record(content: Any, count: int = 1, number: int = 1, draw: str = "") -> Any
 def replayed(content: Any, by: Signer | None, run: Any) -> Any:
     """The certificate with a spot replay at its end, as replay.py adds it."""
     issue = replays.Issue("2026-11-24T09:30:00Z", attacks.SOURCE, by.keyid if by else None)
-    made = sampled.build(content["report"], statements.of(content), run, issue)
+    made = replays.build(content["report"], statements.of(content), run, None, issue)
     return certificate.with_replay(content, made, by)
 
 

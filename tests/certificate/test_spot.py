@@ -12,12 +12,11 @@ import pytest
 
 import attacks
 import spots
-from samebits.certificate import certificate, evidence, sampled, statements
+from samebits.certificate import certificate, evidence, replays, statements
 from samebits.certificate.certificate import MalformedError
 from samebits.formats import canonical
 from samebits.pages import certificate as page
 from samebits.pages import charts, summary
-from samebits.replay import states
 from samebits.signing.trusted import Trusted
 from samebits.verification import levels
 from samebits.verification.levels import DOES_NOT_HOLD, VERIFIED, Verification
@@ -65,21 +64,21 @@ def test_the_epochs_are_the_first_when_all_are_sorted_by_digest() -> None:
         ranks[hashlib.sha256(text.encode()).hexdigest()] = epoch
     for count in range(1, 13):
         expected = sorted(ranks[rank] for rank in sorted(ranks)[:count])
-        assert sampled.drawn(of, draw, 12, count) == expected
+        assert replays.drawn(of, draw, 12, count) == expected
 
 
 def test_a_draw_is_a_new_one_each_time_and_another_certificate_has_other_epochs() -> None:
-    draws = {sampled.new_draw() for _ in range(50)}
+    draws = {replays.new_draw() for _ in range(50)}
     assert len(draws) == 50
     assert all(re.fullmatch("[0-9a-f]{64}", draw) for draw in draws)
-    chosen = {tuple(sampled.drawn(digit * 64, OTHER, 1000, 3)) for digit in "0123456789abcdef"}
+    chosen = {tuple(replays.drawn(digit * 64, OTHER, 1000, 3)) for digit in "0123456789abcdef"}
     assert len(chosen) == 16
 
 
 def test_every_epoch_is_drawn_as_often_as_any_other() -> None:
     times = dict.fromkeys(range(1, 11), 0)
     for number in range(5000):
-        for epoch in sampled.drawn("a" * 64, canonical.digest(number), 10, 2):
+        for epoch in replays.drawn("a" * 64, canonical.digest(number), 10, 2):
             times[epoch] += 1
     chi = sum((count - 1000) ** 2 / 1000 for count in times.values())
     assert chi < 27.9  # the draws are given, so this never fails by chance: p = 0.001
@@ -87,13 +86,13 @@ def test_every_epoch_is_drawn_as_often_as_any_other() -> None:
 
 @pytest.mark.parametrize("count", [-1, 0, 3, 4])
 def test_all_epochs_none_or_more_are_no_spot_replay(issued: Json, count: int) -> None:
-    said = states.count_problem(issued["report"], count)
+    said = replays.count_problem(issued["report"], count)
     assert said is not None
     assert f"got {count}" in said
 
 
 def test_only_what_commits_to_one_checkpoint_per_epoch_can_be_drawn_from(issued: Json) -> None:
-    assert states.count_problem(issued["report"], 1) is None
+    assert replays.count_problem(issued["report"], 1) is None
     changes: list[Callable[[Json], Any]] = [
         lambda run: run.update(checkpoints=None),
         lambda run: run["checkpoints"].update(root=OTHER),
@@ -102,7 +101,7 @@ def test_only_what_commits_to_one_checkpoint_per_epoch_can_be_drawn_from(issued:
     for change in changes:
         report = attacks.copied(issued["report"])
         change(report["records"]["runs"]["control"])
-        assert states.count_problem(report, 1) is not None
+        assert replays.count_problem(report, 1) is not None
 
 
 # --- what is said ------------------------------------------------------------------------------
@@ -119,18 +118,18 @@ def test_a_passed_one_says_how_many_which_and_by_what_draw(passed: Json) -> None
         "checked": 2, "in all": 3, "draw": said["draw"],
         "identical": {str(epoch): True for epoch in drawn},
     }  # fmt: skip
-    assert sampled.drawn(statements.of(passed), said["draw"], 3, 2) == drawn
+    assert replays.drawn(statements.of(passed), said["draw"], 3, 2) == drawn
     found = verified(passed)
     assert (found.code, problems(found)) == (VERIFIED, "")
-    assert found.chain[1].what == "EPOCHS REPRODUCED"
-    assert found.chain[1].extent == f"2 of 3 epochs: {drawn[0]} and {drawn[1]}"
+    assert found.signatories[1].outcome == "EPOCHS REPRODUCED"
+    assert found.signatories[1].extent == f"2 of 3 epochs: {drawn[0]} and {drawn[1]}"
 
 
 def test_no_face_calls_a_part_reproduced(passed: Json, failed: Json, issued: Json) -> None:
     shown = page.render(passed)
     terminal = summary.replay(passed, Path("c.json"), Path("c.html"), 1.0)
     said = [c.said for c in verified(passed).checks] + [
-        link.said for link in verified(passed).chain
+        link.said for link in verified(passed).signatories
     ]
     for text in (re.sub("<[^>]*>", "", shown), terminal, *said):
         for match in re.finditer("REPRODUCED", text):
@@ -191,7 +190,7 @@ def test_each_spot_replay_is_a_statement_of_its_own(issued: Json) -> None:
         content = spots.replayed(content, LABORATORY, spots.record(content, 1, number))
     found = verified(content)
     assert found.code == VERIFIED, problems(found)
-    assert [link.what for link in found.chain[1:]] == ["EPOCHS REPRODUCED"] * 3
+    assert [link.outcome for link in found.signatories[1:]] == ["EPOCHS REPRODUCED"] * 3
 
 
 def test_a_draw_counts_once(issued: Json) -> None:
@@ -254,7 +253,7 @@ def test_a_run_that_is_no_spot_replay_is_refused(issued: Json, fault: str) -> No
     if fault == "changed draw":  # one that chooses another epoch
         run["spot"]["draw"] = _draw_of(issued, 3)
     del run["digests_of_control"]
-    assert said in " ".join(sampled.problems(issued["report"], statements.of(issued), run))
+    assert said in " ".join(replays.problems(issued["report"], statements.of(issued), run))
     found = verified(spots.replayed(issued, LABORATORY, run))
     assert found.code == DOES_NOT_HOLD
     assert said in problems(found)
@@ -264,7 +263,7 @@ def _draw_of(issued: Json, epoch: int) -> str:
     """A draw that chooses this epoch of three."""
     draws = (canonical.digest(number) for number in range(100))
     of = statements.of(issued)
-    return next(draw for draw in draws if sampled.drawn(of, draw, 3, 1) == [epoch])
+    return next(draw for draw in draws if replays.drawn(of, draw, 3, 1) == [epoch])
 
 
 def test_an_epoch_that_does_not_exist_is_refused(issued: Json) -> None:
@@ -317,7 +316,7 @@ def test_it_is_no_replay_of_all_and_the_other_way_round(issued: Json, passed: Js
     whole = attacks.replayed(issued, LABORATORY)
     spotted = attacks.copied(passed)
     spotted["replays"][0]["report"]["format"] = "samebits-replay-1"
-    whole["replays"][0]["report"]["format"] = sampled.FORMAT
+    whole["replays"][0]["report"]["format"] = replays.SAMPLED_FORMAT
     for content in (spotted, whole):
         with pytest.raises(MalformedError):
             certificate.parse(canonical.dumps(content))

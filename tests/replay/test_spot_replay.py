@@ -12,7 +12,7 @@ import attacks
 import spots
 from factories import Workspace
 from pipeline import SCRIPTS
-from samebits.certificate import certificate, sampled, statements
+from samebits.certificate import certificate, replays, statements
 from samebits.formats import arrays, bundle, canonical, states
 
 KEPT = Path("train", "control", "checkpoints")
@@ -57,7 +57,7 @@ def refuse_other_states(path: Path, content: Any) -> None:
     """What was copied is what the epochs begin from, and no more."""
     report = content["report"]
     wanted = {
-        states.name(epoch["epoch"] - 1): sampled.before(report, epoch["epoch"])
+        states.name(epoch["epoch"] - 1): replays.before(report, epoch["epoch"])
         for epoch in drawn(path)["epochs"]
         if epoch["epoch"] > 1
     }
@@ -73,7 +73,7 @@ def test_the_states_are_taken_from_beside_the_certificate(
     refuse_other_states(given, once[1])
     found, of = drawn(given), statements.of(once[1])
     numbers = [epoch["epoch"] for epoch in found["epochs"]]
-    assert numbers == sampled.drawn(of, found["draw"], 3, 2)
+    assert numbers == replays.drawn(of, found["draw"], 3, 2)
     assert found["certificate"] == of
     assert f"drawn: epochs {numbers[0]}, {numbers[1]} of 3" in done.stderr
 

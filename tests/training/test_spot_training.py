@@ -11,7 +11,7 @@ import pytest
 import killing
 from killing import Training
 from pipeline import Workspace
-from samebits.certificate import evidence, replays, sampled
+from samebits.certificate import evidence, replays
 from samebits.certificate.report import Source
 from samebits.formats import arrays, canonical, merkle, states
 
@@ -49,7 +49,7 @@ def certified(made: Training) -> Any:
 
 def admitted(made: Training, report: Any, drawn: Sequence[int]) -> Path:
     """What prepare_replay.py writes of a draw."""
-    epochs = [{"epoch": epoch, "from": sampled.before(report, epoch)} for epoch in drawn]
+    epochs = [{"epoch": epoch, "from": replays.before(report, epoch)} for epoch in drawn]
     path = made.folder / "admitted.json"
     said = {"certificate": "0" * 64, "draw": "1" * 64, "epochs": epochs}
     canonical.write_json(path, {"spot": said})
@@ -67,7 +67,7 @@ def again(made: Training, report: Any, drawn: Sequence[int], kept: Path | None =
     assert list(evidence.violations(record, "spotRecord")) == []
     assert record["source"] == made.record()["source"]
     assert "executed" not in record["model"]
-    return sampled.build(report, "0" * 64, record, ISSUE)
+    return replays.build(report, "0" * 64, record, None, ISSUE)
 
 
 def _kept(made: Training) -> Path:

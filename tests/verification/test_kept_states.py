@@ -16,7 +16,7 @@ import spots
 from factories import Workspace
 from samebits.formats import bundle, canonical, merkle
 from samebits.pages import certificate as page
-from samebits.verification import artifact_checks, artifacts, levels
+from samebits.verification import artifacts, levels
 
 KEPT = "train/control/checkpoints"
 
@@ -34,7 +34,7 @@ def checked(folder: Path, content: Any, whole: bool) -> str:
         names = {path.relative_to(folder).as_posix(): path for path in files}
         bundle.write(folder / "made.zip", names)
     with artifacts.opened(folder / "made.zip" if whole else folder) as found:
-        return "\n".join(artifact_checks.look(content["report"], found, whole).problems)
+        return "\n".join(artifacts.check(content["report"], found, whole).problems)
 
 
 def copied(issued: tuple[Workspace, Any], folder: Path, content: Any) -> Path:
@@ -178,7 +178,7 @@ def test_the_bundle_holds_the_states_and_refuses_others(
     assert bundle_script.main() == 0
     with artifacts.opened(output) as found:
         assert {f"{KEPT}/0001/index.json", f"{KEPT}/0003/00003.npy"} <= set(found.names())
-        assert artifact_checks.look(content["report"], found, whole=True).problems == ()
+        assert artifacts.check(content["report"], found, whole=True).problems == ()
     _swap(given)
     with pytest.raises(bundle.BundleError, match=r"0001/index\.json: .* has SHA-256"):
         bundle_script.main()

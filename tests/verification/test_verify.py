@@ -125,9 +125,15 @@ def test_the_chain_is_told(stranger: Stranger) -> None:
     keys = ("--key", VERSION_1 / "issuer.pub", "--key", VERSION_1 / "laboratory.pub")
     done = stranger.verify(VERSION_1 / "replayed.json", *keys)
     assert done.returncode == 0
-    assert re.search(r"certified  .* by issuer\.pub: REPRODUCIBLE", done.stdout)
-    assert re.search(r"replayed   .* by laboratory\.pub on AMD EPYC 9R45: REPRODUCED", done.stdout)
-    assert re.search(r"replayed .* by nobody who signed on Another CPU: NOT REPROD", done.stdout)
+    assert re.search(
+        r"certified  .* by issuer\.pub on AMD EPYC 9R45, Linux .*: REPRODUCIBLE", done.stdout
+    )
+    assert re.search(
+        r"replayed   .* by laboratory\.pub on AMD EPYC 9R45, Linux .*: REPRODUCED", done.stdout
+    )
+    assert re.search(
+        r"replayed .* by nobody who signed on Another CPU, Linux .*: NOT REPROD", done.stdout
+    )
     assert "outside of its scope: the certificate pins AVX2" in done.stdout
 
 

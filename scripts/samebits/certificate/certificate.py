@@ -15,7 +15,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from securesystemslib.dsse import Envelope
 
-from samebits.certificate import evidence, sampled, statements
+from samebits.certificate import evidence, replays, statements
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical
 from samebits.signing import keys
@@ -119,7 +119,7 @@ def _problems(content: Any) -> Iterator[str]:
         return
     yield from (f"report: {said}" for said in evidence.violations(content["report"]))
     for replay in (entry["report"] for entry in content["replays"]):
-        record = "spotRecord" if replay["format"] == sampled.FORMAT else "trainRecord"
+        record = "spotRecord" if replay["format"] == replays.SAMPLED_FORMAT else "trainRecord"
         for part, definition in (("record", record), ("divergence", "divergence")):
             if replay.get(part) is not None:
                 found = evidence.violations(replay[part], definition)

@@ -1,21 +1,35 @@
-"""A replay: one more training of a certified experiment, held against the certificate's digests.
+"""A replay: a certified experiment trained again, whole or in sampled epochs, and compared.
 
-Its report is a pure function of the certificate's report and the new run's record, but for the
-first divergence, which needs the certified arrays. verify derives it again.
+INPUTS      the certificate's report and the new run's record; of a whole training that differs,
+            the first divergence, which needs the certified files
+OUTPUTS     the replay's report
+GUARANTEES  a pure function, so that verify derives it again; sampled epochs are never called
+            REPRODUCED, which is a word for the whole
+
+Sampled epochs: each begins from a state that the certificate commits to, with random numbers of
+its own, so it can be repeated by itself. Once the certificate exists, the checker draws 32 random
+bytes, and the epochs follow from them: the first K when all are sorted by SHA-256 over the
+canonical JSON ``{"certificate":C,"draw":D,"epoch":E}``, where C is the digest of the claim's
+payload, D the draw, both in hexadecimal, and epochs count from 1. So an issuer cannot know which
+epochs will be checked, and anyone can redo the choice. Only the signer of a replay knows that it
+did not draw until the choice suited it, as with everything that is measured.
 """
 
-from collections.abc import Iterator, Mapping
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from samebits.certificate import checks
 from samebits.certificate.checks import ARTEFACTS, COMPLETED
 from samebits.certificate.report import Source
-from samebits.certificate.signatories import NOT_REPRODUCED, REPRODUCED
+from samebits.certificate.signatories import EPOCHS_REPRODUCED, NOT_REPRODUCED, REPRODUCED
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, lockfile, seal
+from samebits.formats import canonical, lockfile, merkle, seal, states
+from samebits.text import listed
 
-FORMAT = "samebits-replay-1"
+FORMAT, SAMPLED_FORMAT = "samebits-replay-1", "samebits-spot-replay-1"
+SAMPLED_RECORD = "samebits-spot-1"  # the format of the record of a run that trained some epochs
 # What a CPU must offer for oneDNN's caps (oneDNN, "CPU Dispatcher Control"), as Linux names it.
 _NEEDED = {"SSE41": ("sse4_1",), "AVX": ("avx",), "AVX2": ("avx2", "fma")}
 _NEEDED["AVX512_CORE"] = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
@@ -35,15 +49,13 @@ class Issue:
 
 def build(report: Report, of: str, record: Record, divergence: Any, issue: Issue) -> dict[str, Any]:
     """The replay as JSON. ``of``: the digest of the certificate's first statement."""
-    artefacts = list(_artefacts(report, record))
-    same = all(artefact["identical"] for artefact in artefacts)
+    compared = _sampled(report, record) if is_sampled(record) else _whole(report, record)
+    if compared["outcome"] == NOT_REPRODUCED and not is_sampled(record):
+        compared["divergence"] = divergence
     return {
-        "format": FORMAT,
+        **compared,
         "of": of,
-        "outcome": REPRODUCED if same else NOT_REPRODUCED,
         "outside_scope": sorted(outside(report, record["machine"], record)),
-        "artefacts": artefacts,
-        "divergence": None if same else divergence,
         "record": record,
         "issued": issue.issued,
         "issuer": {"keyid": issue.keyid},
@@ -51,15 +63,27 @@ def build(report: Report, of: str, record: Record, divergence: Any, issue: Issue
     }
 
 
+def is_sampled(record: Record) -> bool:
+    """Whether a run trained sampled epochs alone."""
+    return bool(record["format"] == SAMPLED_RECORD)
+
+
 def rebuild(report: Report, of: str, replay: Mapping[str, Any]) -> dict[str, Any]:
     """What a replay must say, given its record."""
-    return build(report, of, replay["record"], replay["divergence"], issue_of(replay))
-
-
-def issue_of(replay: Mapping[str, Any]) -> Issue:
-    """What the one who repeated said beside the record."""
     source = Source(replay["source"]["commit"], replay["source"]["dirty"])
-    return Issue(replay["issued"], source, replay["issuer"]["keyid"])
+    issue = Issue(replay["issued"], source, replay["issuer"]["keyid"])
+    return build(report, of, replay["record"], replay.get("divergence"), issue)
+
+
+def _whole(report: Report, record: Record) -> dict[str, Any]:
+    artefacts = list(_artefacts(report, record))
+    same = all(artefact["identical"] for artefact in artefacts)
+    return {
+        "format": FORMAT,
+        "outcome": REPRODUCED if same else NOT_REPRODUCED,
+        "artefacts": artefacts,
+        "divergence": None,
+    }
 
 
 def _artefacts(report: Report, record: Record) -> Iterator[dict[str, Any]]:
@@ -74,6 +98,92 @@ def _artefacts(report: Report, record: Record) -> Iterator[dict[str, Any]]:
         }
 
 
+# --- sampled epochs --------------------------------------------------------------------------
+
+
+def new_draw() -> str:
+    """32 random bytes, in hexadecimal."""
+    return secrets.token_hex(32)
+
+
+def drawn(of: str, draw: str, epochs: int, count: int) -> list[int]:
+    """The ``count`` of all ``epochs`` that a draw chooses, ascending, from 1."""
+
+    def rank(epoch: int) -> str:
+        return canonical.digest({"certificate": of, "draw": draw, "epoch": epoch})
+
+    return sorted(sorted(range(1, epochs + 1), key=rank)[:count])
+
+
+def before(report: Report, epoch: int) -> str | None:
+    """The digest of the state that an epoch begins from; None: from the model as it is built."""
+    return _digests(report)[epoch - 2] if epoch > 1 else None
+
+
+def _sampled(report: Report, record: Record) -> dict[str, Any]:
+    epochs = list(_epochs(report, record))
+    same = all(epoch["identical"] for epoch in epochs)
+    return {
+        "format": SAMPLED_FORMAT,
+        "outcome": EPOCHS_REPRODUCED if same else NOT_REPRODUCED,
+        "draw": record["spot"]["draw"],
+        "in_all": len(_digests(report)),
+        "epochs": epochs,
+    }
+
+
+def _epochs(report: Report, record: Record) -> Iterator[dict[str, Any]]:
+    """Every epoch that was drawn; one that was not trained is not the same."""
+    trained = {epoch["epoch"]: epoch for epoch in record["spot"]["epochs"]}
+    for number in record["spot"]["drawn"]:
+        got = trained.get(number)
+        expected = _digests(report)[number - 1]
+        history = got is not None and checks.same(got["history"], _history(report, number))
+        yield {
+            "epoch": number,
+            "from": before(report, number),
+            "expected": expected,
+            "got": got["to"] if got is not None else None,
+            "history": history,
+            "identical": history and got is not None and got["to"] == expected,
+        }
+
+
+def _history(report: Report, epoch: int) -> dict[str, Any]:
+    """The certified values of one epoch, in the form of a history."""
+    certified = report["histories"][CONTROL]
+    metrics = {name: [values[epoch - 1]] for name, values in certified["metrics"].items()}
+    return {**certified, "metrics": metrics}
+
+
+def _digests(report: Report) -> Sequence[str]:
+    return states.of_record(report["records"]["runs"][CONTROL]) or ()
+
+
+def count_problem(report: Mapping[str, Any], count: int) -> str | None:
+    """Why not so many of a certificate's epochs can be trained alone; None: they can."""
+    commitment, digests = states.commitment(report), list(states.kept(report).values())
+    if commitment is None:
+        return (
+            "epochs: the certificate commits to no checkpoints (trainer.checkpoint=epoch), so only "
+            "all of it can be replayed; leave epochs out"
+        )
+    if (merkle.root(digests), len(digests)) != (commitment.root, _epochs_asked(report)):
+        return (
+            "epochs: the certificate's checkpoints are not one per epoch, or not those of its root"
+        )
+    if 1 <= count < commitment.epochs:
+        return None
+    return (
+        f"epochs: expected a number from 1 to less than {commitment.epochs}, which is all of it, "
+        f"got {count}; leave epochs out to replay all"
+    )
+
+
+def _epochs_asked(report: Mapping[str, Any]) -> Any:
+    return (report["experiment"]["config"] or {}).get("trainer", {}).get("epochs")
+
+
 # --- whether the run says anything about the certificate ---------------------------------------
 
 
@@ -84,8 +194,14 @@ def unfit(report: Report) -> Iterator[str]:
         yield "its control run did not complete, so there is nothing to compare with"
 
 
-def problems(report: Report, record: Record) -> Iterator[str]:
+def problems(report: Report, of: str, record: Record) -> Iterator[str]:
     """Why a run shows nothing about a certificate: it is one of another experiment, say."""
+    yield from _foreign(report, record)
+    if is_sampled(record):
+        yield from _undrawn(report, of, record)
+
+
+def _foreign(report: Report, record: Record) -> Iterator[str]:
     control = report["records"]["runs"][CONTROL]
     if broken := seal.problem(record):
         yield f"the run's record is not as it was written: {broken}"
@@ -109,6 +225,24 @@ def problems(report: Report, record: Record) -> Iterator[str]:
     yield from checks.ambiguous(record)
     yield from _settings(record)
     yield from _packages(report, record)
+
+
+def _undrawn(report: Report, of: str, record: Record) -> Iterator[str]:
+    """Why the epochs of a run are not those that its draw chooses of this certificate."""
+    said, in_all = record["spot"], len(_digests(report))
+    wrong = count_problem(report, len(said["drawn"]))
+    if said["certificate"] != of:
+        yield "its epochs were drawn for another certificate"
+    trained = [epoch["epoch"] for epoch in said["epochs"]]
+    if wrong is not None:
+        yield wrong
+    elif said["drawn"] != drawn(of, said["draw"], in_all, len(said["drawn"])):
+        yield f"the draw does not choose the epochs {listed(said['drawn'])} of this certificate"
+    if trained != (said["drawn"] if record["status"] == COMPLETED else []):
+        yield f"drawn were the epochs {listed(said['drawn'])}, trained {listed(trained) or 'none'}"
+    for epoch in said["epochs"]:
+        if epoch["epoch"] <= in_all and epoch["from"] != before(report, epoch["epoch"]):
+            yield f"epoch {epoch['epoch']} began from another state than the certificate's"
 
 
 def _settings(record: Record) -> Iterator[str]:

@@ -19,16 +19,23 @@ Certificate = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Link:
+class Signatory:
     """One who trained, and signed what came out or left it unsigned."""
 
     keyid: str | None  # None: nobody signed
-    when: str
+    issued: str  # the moment: UTC, to the second
     machine: str  # CPU model and operating system; empty when not known
     outcome: str  # the verdict, or whether it came out the same again
     outside_scope: tuple[str, ...] = ()  # why this machine is not one that was certified for
     same_key: bool = False  # as the certificate's own: not somebody else
     extent: str = ""  # how much was repeated, in words, where it was not all
+
+    holder: str | None = None  # what the user calls the key; None: not one that the user trusts
+
+    @property
+    def when(self) -> str:
+        """The moment as a person reads it, to the minute."""
+        return moment(self.issued)
 
     @property
     def said(self) -> str:
@@ -60,32 +67,38 @@ def moment(time: str) -> str:
     return f"{time[:10]} {time[11:16]} UTC"
 
 
-def certified(certificate: Certificate) -> Link:
+def certified(certificate: Certificate) -> Signatory:
     """The issuer of the certificate."""
     report = certificate["report"]
     facts = {fact["what"]: fact["value"] for fact in report["scope"]["same"]}
-    return Link(
+    return Signatory(
         keyid=report["issuer"]["keyid"],
-        when=moment(report["issued"]),
+        issued=report["issued"],
         machine=_machine(facts.get("CPU model"), facts.get("operating system")),
         outcome=report["verdict"],
     )
 
 
-def reproduced(certificate: Certificate) -> Iterator[Link]:
+def reproduced(certificate: Certificate) -> Iterator[Signatory]:
     """Each who repeated it, whether or not the same came out."""
     issuer = certificate["report"]["issuer"]["keyid"]
     for replay in (replay["report"] for replay in certificate["replays"]):
         keyid, machine = replay["issuer"]["keyid"], replay["record"].get("machine") or {}
-        yield Link(
+        yield Signatory(
             keyid=keyid,
-            when=moment(replay["issued"]),
+            issued=replay["issued"],
             machine=_machine(machine.get("cpu"), machine.get("os")),
             outcome=replay["outcome"],
             outside_scope=tuple(replay["outside_scope"]),
             same_key=keyid is not None and keyid == issuer,
             extent=extent(replay),
         )
+
+
+def listed(certificate: Certificate) -> Iterator[Signatory]:
+    """The issuer, then each who repeated it."""
+    yield certified(certificate)
+    yield from reproduced(certificate)
 
 
 def extent(replay: Mapping[str, Any]) -> str:
@@ -104,9 +117,11 @@ def extent(replay: Mapping[str, Any]) -> str:
 def keys(certificate: Certificate) -> Iterator[Key]:
     """Every key in the order of its first use."""
     used: dict[str, list[str]] = {}
-    for number, link in enumerate((certified(certificate), *reproduced(certificate))):
-        if link.keyid:
-            used.setdefault(link.keyid, []).append(f"replay {number}" if number else "certificate")
+    for number, signatory in enumerate(listed(certificate)):
+        if signatory.keyid:
+            used.setdefault(signatory.keyid, []).append(
+                f"replay {number}" if number else "certificate"
+            )
     for keyid, what in used.items():
         yield Key(keyid, certificate["keys"][keyid], tuple(what))
 

@@ -19,7 +19,7 @@ from in_toto_attestation.predicates.scai.v0.scai import AttributeAssertion, Attr
 from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 
-from samebits.certificate import sampled
+from samebits.certificate import replays
 from samebits.certificate.checks import ARTEFACTS, COMPLETED
 from samebits.certificate.evidence import MOMENT
 from samebits.certificate.report import survived
@@ -82,7 +82,7 @@ def replayed(report: Report, replay: Mapping[str, Any]) -> bytes:
 
 def _compared(replay: Mapping[str, Any]) -> dict[str, Any]:
     """What a replay held against the certificate: the artefacts, or epochs that were drawn."""
-    if replay["format"] != sampled.FORMAT:
+    if replay["format"] != replays.SAMPLED_FORMAT:
         return {"identical": {a["artefact"]: a["identical"] for a in replay["artefacts"]}}
     identical = {str(epoch["epoch"]): epoch["identical"] for epoch in replay["epochs"]}
     checked = {"checked": len(identical), "in all": replay["in_all"], "draw": replay["draw"]}

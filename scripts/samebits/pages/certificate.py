@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Template
 
 from samebits.certificate import signatories
-from samebits.certificate.signatories import Certificate, Link
+from samebits.certificate.signatories import Certificate, Signatory
 from samebits.comparison import attribution
 from samebits.formats import canonical, history, states
 from samebits.formats.names import (
@@ -370,13 +370,13 @@ def trust(certificate: Certificate) -> dict[str, Any]:
     }
 
 
-def _counted_links(links: Sequence[Link]) -> str:
+def _counted_links(links: Sequence[Signatory]) -> str:
     """The replays for which the first screen has no room, in numbers."""
     outcomes = Counter(link.outcome for link in links)
     return ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
 
 
-def _replays(replays: Sequence[Mapping[str, Any]], links: Sequence[Link]) -> Iterator[Any]:
+def _replays(replays: Sequence[Mapping[str, Any]], links: Sequence[Signatory]) -> Iterator[Any]:
     drawn = 0
     for number, (replay, link) in enumerate(zip(replays, links, strict=True), start=1):
         report = replay["report"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits.certificate import signatories
-from samebits.certificate.signatories import UNSIGNED, Link
+from samebits.certificate.signatories import UNSIGNED, Signatory
 from samebits.experiment.protocol import CONTROL, REPLICA, PlannedComparison, runs
 from samebits.pages import wording
 from samebits.text import bold, plain
@@ -83,7 +83,7 @@ def _shown(outcome: str, colour: bool) -> str:
     return bold(outcome, _COLOURS.get(outcome, _OTHER), colour)
 
 
-def _places(link: Link, path: Path, page: Path, seconds: float) -> Iterator[str]:
+def _places(link: Signatory, path: Path, page: Path, seconds: float) -> Iterator[str]:
     """Who signed, where the certificate is, and how it is checked."""
     yield _row("signature", f"signed {link.by}" if link.keyid else UNSIGNED)
     yield _row("certificate", str(path))

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from samebits.certificate import evidence
+from samebits.certificate import evidence, replays
 from samebits.config import experiment as experiments
 from samebits.config import sources
 from samebits.config.compose import Composer
@@ -200,7 +200,7 @@ def _spot_problems(asked: Asked, report: Report) -> Iterator[str]:
     """Why a part of it cannot be replayed: before the rest is looked at, and long before a draw."""
     if asked.epochs is None:
         return
-    wrong = kept.count_problem(report, asked.epochs)
+    wrong = replays.count_problem(report, asked.epochs)
     if wrong is not None:
         yield wrong
         return

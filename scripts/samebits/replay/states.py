@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from samebits.errors import SamebitsError, all_problems
-from samebits.formats import canonical, merkle, states
-from samebits.verification import artifact_checks, artifacts
-from samebits.verification.artifacts import Artefacts
+from samebits.formats import canonical, states
+from samebits.verification import artifacts
+from samebits.verification.artifacts import Artifacts
 
 _INDEX = "index.json"
 
@@ -24,7 +24,7 @@ class Kept:
     """The files of the states, by the names that a certificate has for them."""
 
     place: Path
-    files: Artefacts | None  # None: there are none
+    files: Artifacts | None  # None: there are none
     cut: str = ""  # what a certificate's names begin with, and the files' names don't
 
     def problems(self, report: Mapping[str, Any]) -> Iterator[str]:
@@ -42,12 +42,12 @@ class Kept:
         if self.files is None:
             raise SamebitsError(f"{self.place}: expected {folder}, got none")
         inside = folder.removeprefix(self.cut)
-        content = artifact_checks.index_of(f"{inside}/{_INDEX}", sha256, self.files)
-        wrong = artifact_checks.arrays_of(inside, content, self.files)
+        content = artifacts.index_of(f"{inside}/{_INDEX}", sha256, self.files)
+        wrong = artifacts.arrays_of(inside, content, self.files)
         if wrong:
             raise SamebitsError(f"{self.place}\n{all_problems(wrong)}")
         target.mkdir(parents=True)
-        for name in artifact_checks.paths(inside, content):
+        for name in artifacts.paths(inside, content):
             with self.files.open(name) as source, open(target / Path(name).name, "wb") as file:
                 shutil.copyfileobj(source, file)
         canonical.write_json(target / _INDEX, content)
@@ -70,27 +70,3 @@ def opened(certificate: Path, elsewhere: Path | None) -> Iterator[Kept]:
         return
     with artifacts.opened(folder) as files:
         yield Kept(place, files, states.KEPT)
-
-
-def count_problem(report: Mapping[str, Any], count: int) -> str | None:
-    """Why not so many of a certificate's epochs can be trained alone; None: they can."""
-    commitment, digests = states.commitment(report), list(states.kept(report).values())
-    if commitment is None:
-        return (
-            "epochs: the certificate commits to no checkpoints (trainer.checkpoint=epoch), so only "
-            "all of it can be replayed; leave epochs out"
-        )
-    if (merkle.root(digests), len(digests)) != (commitment.root, _epochs(report)):
-        return (
-            "epochs: the certificate's checkpoints are not one per epoch, or not those of its root"
-        )
-    if 1 <= count < commitment.epochs:
-        return None
-    return (
-        f"epochs: expected a number from 1 to less than {commitment.epochs}, which is all of it, "
-        f"got {count}; leave epochs out to replay all"
-    )
-
-
-def _epochs(report: Mapping[str, Any]) -> Any:
-    return (report["experiment"]["config"] or {}).get("trainer", {}).get("epochs")

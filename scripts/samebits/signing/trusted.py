@@ -4,14 +4,15 @@ One key per line: a name, the word ``ed25519`` and base64 of the 32 bytes of its
 white space between them. Empty lines and lines that begin with # mean nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import files
 from samebits.signing import keys
-from samebits.signing.keys import PublicKey
+from samebits.signing.keys import PublicKey, Signer
+from samebits.text import say
 
 FILE = "trusted_keys"
 KIND = "ed25519"
@@ -74,3 +75,12 @@ def add(path: Path, name: str, key: PublicKey) -> None:
 def name_of(keyid: str, trusted: Iterable[Trusted]) -> str | None:
     """What the user calls the holder of a key; None when it is not trusted."""
     return next((t.name for t in trusted if t.key.keyid == keyid), None)
+
+
+def load_signer(environ: Mapping[str, str]) -> Signer | None:
+    """The key to sign with; None: UNSIGNED. A key that is made now is trusted by its maker."""
+    signer = keys.load(environ)
+    if signer is not None and signer.is_new:
+        add(keys.folder(environ) / FILE, OWN, signer.public)
+        say(f"made a signing key for you: {signer.public.text}, id {signer.keyid}")
+    return signer

@@ -7,7 +7,7 @@ report, and the report from the evidence that it carries.
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf import json_format
@@ -15,15 +15,15 @@ from google.protobuf import message as protobuf
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 
-from samebits.certificate import certificate, checks, replays, report, sampled, statements
+from samebits.certificate import certificate, checks, replays, report, signatories, statements
 from samebits.certificate.certificate import SIGNED, UNSIGNED
-from samebits.certificate.signatories import NOT_REPRODUCED, extent
-from samebits.errors import SamebitsError
+from samebits.certificate.signatories import NOT_REPRODUCED, Signatory
+from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical
 from samebits.signing import trusted as trust
 from samebits.signing.trusted import Trusted
-from samebits.verification.artifact_checks import Found
+from samebits.verification.artifacts import ArtifactCheck
 
 VERIFIED, DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED = 0, 1, 2, 3
 _MOST_PATHS = 20  # of what differs; the rest is counted
@@ -41,60 +41,55 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Link:
-    """One statement of the chain: who says what, when. ``holder``: what the user calls the key."""
-
-    what: str
-    keyid: str | None
-    holder: str | None
-    issued: str
-    outside_scope: tuple[str, ...] = ()
-    machine: str | None = None
-    extent: str = ""  # how much was repeated, in words, where it was not all
-
-    @property
-    def said(self) -> str:
-        """The verdict or outcome, never without how much it is about."""
-        return f"{self.what} ({self.extent})" if self.extent else self.what
-
-
-@dataclass(frozen=True)
 class Verification:
-    """What was checked, and the chain of those who certified and reproduced."""
+    """What was checked, and who certified and who replayed, in order."""
 
     code: int
     verdict: str
     checks: tuple[Check, ...]
-    chain: tuple[Link, ...]
+    signatories: tuple[Signatory, ...]
 
 
-def verify(content: Certificate, trusted: Sequence[Trusted], found: Found | None) -> Verification:
+def verify(
+    content: Certificate, trusted: Sequence[Trusted], found: ArtifactCheck | None
+) -> Verification:
     """Check a certificate whose form ``certificate.parse`` has checked.
 
     ``found``: what the artefacts were checked to be; None: they were not looked at.
     """
     said = content["report"]
-    chain = tuple(_chain(content, trusted))
+    signed = tuple(_signatories(content, trusted))
     made = [
-        Check("signature", _who(chain[0]), tuple(_signatures(content))),
+        Check("signature", _who(signed[0]), tuple(_signatures(content))),
         Check("statement", "the statements say what the report says", tuple(_statements(content))),
         Check("claim", f"{said['verdict']}, as its own evidence says", tuple(_claim(said))),
     ]
-    for number, link in enumerate(chain[1:]):
+    for number, signatory in enumerate(signed[1:]):
         problems = tuple(_replay(content, number))
-        made.append(Check("replay", f"{link.said} by {_holder(link)}", problems))
+        made.append(Check("replay", f"{signatory.said} by {_holder(signatory)}", problems))
     if found is not None:
         made.append(Check("artefacts", found.said, found.problems))
-    contradicted = tuple(_contradictions(chain))
+    contradicted = tuple(_contradictions(signed))
     if contradicted:
-        made.append(Check("chain", "no one you trust failed to reproduce it", contradicted))
-    return Verification(_code(made, chain[0]), said["verdict"], tuple(made), chain)
+        made.append(Check("replays", "no one you trust failed to reproduce it", contradicted))
+    return Verification(_code(made, signed[0]), said["verdict"], tuple(made), signed)
 
 
-def _code(made: Sequence[Check], first: Link) -> int:
+def _code(made: Sequence[Check], first: Signatory) -> int:
     if any(check.problems for check in made):
         return DOES_NOT_HOLD
     return VERIFIED if first.holder is not None else NOT_TRUSTED
+
+
+def require_verifiable(issued: Certificate) -> None:
+    """Raise SamebitsError if a certificate that is to be issued would not verify."""
+    read = certificate.parse(canonical.dumps(issued))
+    problems = [problem for check in verify(read, [], None).checks for problem in check.problems]
+    if problems:
+        raise SamebitsError(
+            "the certificate would not verify, so nothing was written; please report this\n"
+            f"{all_problems(problems)}"
+        )
 
 
 # --- signatures ------------------------------------------------------------------------------
@@ -213,8 +208,7 @@ def _replay(content: Certificate, number: int) -> Iterator[str]:
     yield from _derived("the replay", sealed, lambda: statements.replayed(original, said))
     try:
         wrong = [*_unfit(original, of, said)]
-        rebuild = sampled.rebuild if said["format"] == sampled.FORMAT else replays.rebuild
-        expected = None if wrong else rebuild(original, of, said)
+        expected = None if wrong else replays.rebuild(original, of, said)
     except _UNFIT as error:
         wrong = [f"the replay cannot be derived from its record: {type(error).__name__}"]
     yield from wrong
@@ -224,10 +218,7 @@ def _replay(content: Certificate, number: int) -> Iterator[str]:
 
 def _unfit(original: Mapping[str, Any], of: str, said: Mapping[str, Any]) -> list[str]:
     """Why the certificate cannot be replayed so, or else why the run shows nothing about it."""
-    unfit, record = [*replays.unfit(original)], said["record"]
-    if said["format"] == sampled.FORMAT:
-        return unfit or [*sampled.problems(original, of, record)]
-    return unfit or [*replays.problems(original, record)]
+    return [*replays.unfit(original)] or [*replays.problems(original, of, said["record"])]
 
 
 def _earlier_runs(content: Certificate, number: int) -> set[str]:
@@ -242,47 +233,36 @@ def _earlier_draws(content: Certificate, number: int) -> set[str]:
     return {e["report"]["draw"] for e in content["replays"][:number] if "draw" in e["report"]}
 
 
-# --- the chain -------------------------------------------------------------------------------
+# --- signatories -----------------------------------------------------------------------------
 
 
-def _chain(content: Certificate, trusted: Sequence[Trusted]) -> Iterator[Link]:
-    said = content["report"]
-    keyid = said["issuer"]["keyid"]
-    yield Link(said["verdict"], keyid, _name(keyid, trusted), said["issued"])
-    for entry in content["replays"]:
-        again = entry["report"]
-        keyid = again["issuer"]["keyid"]
-        yield Link(
-            again["outcome"],
-            keyid,
-            _name(keyid, trusted),
-            again["issued"],
-            tuple(again["outside_scope"]),
-            again["record"].get("machine", {}).get("cpu"),  # not there in a run that was not tried
-            extent(again),
-        )
+def _signatories(content: Certificate, trusted: Sequence[Trusted]) -> Iterator[Signatory]:
+    """All signatories, with what the user calls their keys."""
+    for signatory in signatories.listed(content):
+        keyid = signatory.keyid
+        holder = None if keyid is None else trust.name_of(keyid, trusted)
+        yield replace(signatory, holder=holder)
 
 
-def _name(keyid: str | None, trusted: Sequence[Trusted]) -> str | None:
-    return None if keyid is None else trust.name_of(keyid, trusted)
-
-
-def _holder(link: Link) -> str:
-    if link.keyid is None:
+def _holder(signatory: Signatory) -> str:
+    if signatory.keyid is None:
         return UNSIGNED
-    return f"{link.holder or 'a key that you do not trust'} ({link.keyid[:16]}…)"
+    return f"{signatory.holder or 'a key that you do not trust'} ({signatory.keyid[:16]}…)"
 
 
-def _who(link: Link) -> str:
-    if link.keyid is None:
+def _who(signatory: Signatory) -> str:
+    if signatory.keyid is None:
         return "UNSIGNED: anyone can have made it"
-    return f"signed by {_holder(link)}"
+    return f"signed by {_holder(signatory)}"
 
 
-def _contradictions(chain: Sequence[Link]) -> Iterator[str]:
+def _contradictions(signed: Sequence[Signatory]) -> Iterator[str]:
     """A claim that someone trusted could not reproduce, though inside of its scope."""
-    for link in chain[1:]:
-        failed = link.what == NOT_REPRODUCED and not link.outside_scope
-        if failed and link.holder is not None:
-            part = f": {link.extent}" if link.extent else ""
-            yield f"{link.holder} did not reproduce it on {link.machine}, inside of its scope{part}"
+    for signatory in signed[1:]:
+        failed = signatory.outcome == NOT_REPRODUCED and not signatory.outside_scope
+        if failed and signatory.holder is not None:
+            part = f": {signatory.extent}" if signatory.extent else ""
+            yield (
+                f"{signatory.holder} did not reproduce it on {signatory.machine}, "
+                f"inside of its scope{part}"
+            )

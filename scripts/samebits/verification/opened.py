@@ -14,17 +14,17 @@ from samebits.signing import keys
 from samebits.signing import trusted as trust
 from samebits.text import say
 from samebits.verification import artifacts, levels
-from samebits.verification.artifacts import Artefacts
+from samebits.verification.artifacts import Artifacts
 
 NAME = "certificate.json"
 
 
 @dataclass(frozen=True)
-class Given:
+class OpenedCertificate:
     """A certificate whose form is right, and the files that came with it in a bundle."""
 
     content: dict[str, Any]
-    bundled: Artefacts | None
+    bundled: Artifacts | None
 
     @property
     def digest(self) -> str:
@@ -33,18 +33,18 @@ class Given:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Given]:
+def opened(path: Path) -> Iterator[OpenedCertificate]:
     """Read a certificate or a bundle. Raises MalformedError or BundleError for anything else."""
     if not artifacts.is_bundle(path):
         with open(path, "rb") as file:  # at most as much as there may be, and a byte to tell
-            yield Given(certificate.parse(file.read(certificate.MOST_BYTES + 1)), None)
+            yield OpenedCertificate(certificate.parse(file.read(certificate.MOST_BYTES + 1)), None)
         return
     with artifacts.opened(path) as files:
         if NAME not in files:
             raise MalformedError(f"expected a bundle with {NAME}, got one without it")
         with files.open(NAME) as file:
             content = certificate.parse(file.read(certificate.MOST_BYTES + 1))
-        yield Given(content, files)
+        yield OpenedCertificate(content, files)
 
 
 def verified(content: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def verified(content: dict[str, Any], environ: Mapping[str, str]) -> dict[str, A
     trusted = trust.read(keys.folder(environ) / trust.FILE)
     found = levels.verify(content, trusted, None)
     # That someone could not reproduce it is a reason to try.
-    wrong = [p for check in found.checks if check.level != "chain" for p in check.problems]
+    wrong = [p for check in found.checks if check.level != "replays" for p in check.problems]
     wrong += replays.unfit(content["report"])
     if wrong:
         raise SamebitsError(f"the certificate cannot be replayed\n{all_problems(wrong)}")
@@ -63,7 +63,7 @@ def verified(content: dict[str, Any], environ: Mapping[str, str]) -> dict[str, A
     return content
 
 
-def refuse_other(given: Given, digest: str) -> None:
+def require_digest(given: OpenedCertificate, digest: str) -> None:
     """Raise SamebitsError when the certificate is not the one with this digest."""
     if given.digest != digest:
         raise SamebitsError(
