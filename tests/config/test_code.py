@@ -40,6 +40,6 @@ def test_a_modules_imports_are_read_again_when_it_changed(tmp_path: Path) -> Non
     for name in ("one", "two"):
         (tmp_path / f"{name}.py").write_text("")
     start.write_text("import one\n")
-    assert {path.name for path in sources.imported(start, tmp_path)} == {"start.py", "one.py"}
+    assert {path.name for path in sources.closure(start, tmp_path)} == {"start.py", "one.py"}
     start.write_text("import one, two\n")
-    assert {path.name for path in sources.imported(start, tmp_path)} >= {"two.py"}
+    assert {path.name for path in sources.closure(start, tmp_path)} >= {"two.py"}

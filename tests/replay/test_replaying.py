@@ -68,7 +68,7 @@ def issued(config: Mapping[str, Any], *modules: Path) -> Content:
 def _source(modules: tuple[Path, ...]) -> list[dict[str, str]]:
     """As a run records the modules that it imported."""
     found = {}
-    for path in (*sources.imported(SCRIPTS / "train.py", SCRIPTS), *modules):
+    for path in (*sources.closure(SCRIPTS / "train.py", SCRIPTS), *modules):
         inside = path.relative_to(SCRIPTS) if SCRIPTS in path.parents else Path(path.name)
         name = ".".join(inside.with_suffix("").parts).removesuffix(".__init__")
         found["__main__" if name == "train" else name] = files.digest(path)

@@ -21,7 +21,7 @@ from typing import Any
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from samebits.config import keys, model_lookup, overrides, sources
+from samebits.config import keys, overrides, sources
 from samebits.config import signing as signing_choice
 from samebits.config.compose import Composer
 from samebits.config.overrides import OPTION, Override
@@ -128,7 +128,7 @@ def experiment(
         source_path=resolved["source_path"],
         model_files=composer.once(
             (resolved["model"]["_target_"], resolved["source_path"]),
-            lambda: tuple(map(str, _model_files(resolved))),
+            lambda: sources.model_files(resolved["model"]["_target_"], resolved["source_path"]),
         ),
         overrides=tuple(override.hydra() for override in wanted),
         overridden=overridden,
@@ -168,7 +168,7 @@ def _compose(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The resolved config, and which keys of its identity the overrides set."""
     _refuse_unknown_options(wanted, composer)
-    choices = [o for o in wanted if o.key in GROUPS and not isinstance(o.value, dict)]
+    choices = [override for override in wanted if composer.is_choice(override)]
     base = composer.resolve(choices, missing_ok=True)
     _refuse_unknown_keys(wanted, composer.once(id(base), lambda: frozenset(_paths(base))))
     complete = missing_ok and len(choices) == len(wanted)
@@ -325,17 +325,6 @@ def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[
             )
     of_model = "model", canonical.dumps(model), resolved["source_path"]
     yield from composer.once(
-        of_model, lambda: list(model_lookup.problems(model, resolved["source_path"]))
+        of_model, lambda: list(sources.model_problems(model, resolved["source_path"]))
     )
     yield from signing_choice.pair_problem(resolved[signing_choice.GROUP])
-
-
-def _model_files(resolved: Mapping[str, Any]) -> list[Path]:
-    """The model's module and those beside it that it imports."""
-    found = model_lookup.find(resolved["model"]["_target_"], resolved["source_path"])
-    if found is None or model_lookup.BUILT_IN in found.parents:
-        return [found] if found else []
-    try:
-        return sorted(sources.imported(found, Path(resolved["source_path"])))
-    except (SyntaxError, ValueError) as error:
-        raise SamebitsError(f"model._target_: a module that it imports: {error}") from None

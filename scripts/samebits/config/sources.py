@@ -1,44 +1,26 @@
-"""Which files a script runs, so that Snakemake makes results again when one changes."""
+"""Which files a script or a user's model consists of, found without running them."""
 
 import ast
+import difflib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from samebits.formats import canonical
-from samebits.formats.files import digest
+from samebits.config.overrides import OPTION
+from samebits.errors import SamebitsError
+from samebits.formats import canonical, files
 
-_ROOT = Path(__file__).resolve().parents[3]
+SCRIPTS = Path(__file__).resolve().parents[2]  # where samebits.models lies
 
-
-def files(script: Path) -> list[str]:
-    """A stage's script and every ``samebits`` module that it imports, directly or not, sorted.
-
-    Templates and schemas that lie beside a module under the module's name count as part of it.
-    """
-    found = imported(script, script.parent)
-    beside = {other for path in found for other in _beside(path)}
-    return sorted(str(path) for path in found | {p for p in beside if p.parent != script.parent})
+_TARGET = "_target_"
 
 
-def _beside(path: Path) -> Iterator[Path]:
-    yield from path.parent.glob(f"{path.stem}.*")
-    yield from path.parent.glob("style.css")
-    yield from path.parent.glob("templates/*")
+# --- the closure of a file under import ----------------------------------------------------------
 
 
-def listed(scripts: Iterable[Path]) -> tuple[str, dict[str, str]]:
-    """A name for the code that scripts run, another one when any of it changes, and its files.
-
-    One file stands for dozens: what Snakemake needs for a job grows with the number of its inputs.
-    """
-    paths = {path for script in scripts for path in files(script)}
-    named = {os.path.relpath(path, _ROOT): digest(Path(path)) for path in paths}
-    return canonical.digest(named)[:12], named
-
-
-def imported(start: Path, root: Path) -> set[Path]:
+def closure(start: Path, root: Path) -> set[Path]:
     """A file and every module below ``root`` that it imports, directly or not."""
     found: set[Path] = set()
     waiting = [start]
@@ -53,16 +35,12 @@ def imported(start: Path, root: Path) -> set[Path]:
 @cache  # every stage asks for the same modules
 def _imports(path: Path, root: Path, changed: int) -> tuple[Path, ...]:
     """The modules that a file imports. ``changed``: when it did, so that an edited one is read."""
-    return tuple(_found_imports(path, root))
-
-
-def _found_imports(path: Path, root: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
-        for base, name in _names(node, path, root):
-            module = base.joinpath(*name.split("."))
-            for candidate in (module.with_name(f"{module.name}.py"), module / "__init__.py"):
-                if candidate.is_file():
-                    yield candidate
+    return tuple(
+        found
+        for node in ast.walk(ast.parse(path.read_bytes(), str(path)))
+        for base, name in _names(node, path, root)
+        for found in _module_files(base, name)
+    )
 
 
 def _names(node: ast.AST, path: Path, root: Path) -> Iterator[tuple[Path, str]]:
@@ -78,3 +56,122 @@ def _names(node: ast.AST, path: Path, root: Path) -> Iterator[tuple[Path, str]]:
         for alias in node.names:
             if alias.name != "*":
                 yield base, prefix + alias.name
+
+
+def _module_files(folder: Path, name: str) -> Iterator[Path]:
+    """The file of a module by its dotted name, if there is one."""
+    base = folder.joinpath(*name.split("."))
+    for candidate in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
+        if candidate.is_file():
+            yield candidate
+
+
+# --- scripts of the stages -----------------------------------------------------------------------
+
+
+def script_files(script: Path) -> list[str]:
+    """A stage's script and every ``samebits`` module that it imports, directly or not, sorted.
+
+    Templates and schemas that lie beside a module under the module's name count as part of it.
+    """
+    found = closure(script, script.parent)
+    beside = {other for path in found for other in _beside(path)}
+    return sorted(str(path) for path in found | {p for p in beside if p.parent != script.parent})
+
+
+def _beside(path: Path) -> Iterator[Path]:
+    yield from path.parent.glob(f"{path.stem}.*")
+    yield from path.parent.glob("style.css")
+    yield from path.parent.glob("templates/*")
+
+
+def listed(scripts: Iterable[Path]) -> tuple[str, dict[str, str]]:
+    """The digests of all files of some scripts, and a name that changes with any of them.
+
+    One file stands for dozens: what Snakemake needs for a job grows with the number of its inputs.
+    """
+    paths = {path for script in scripts for path in script_files(script)}
+    named = {os.path.relpath(path, SCRIPTS.parent): files.digest(Path(path)) for path in paths}
+    return canonical.digest(named)[:12], named
+
+
+# --- a model by its _target_ ---------------------------------------------------------------------
+
+
+def find_model(target: str, source_path: str) -> Path | None:
+    """The file of ``package.module`` in ``package.module.function``, or None."""
+    module = target.rpartition(".")[0]
+    found = (path for root in (Path(source_path), SCRIPTS) for path in _module_files(root, module))
+    return next(found, None)
+
+
+def model_files(target: str, source_path: str) -> tuple[str, ...]:
+    """The model's module and those below ``source_path`` that it imports, sorted.
+
+    Raises SamebitsError for one that is not Python.
+    """
+    found = find_model(target, source_path)
+    if found is None or SCRIPTS in found.parents:
+        return (str(found),) if found else ()
+    try:
+        return tuple(sorted(map(str, closure(found, Path(source_path)))))
+    except (SyntaxError, ValueError) as error:
+        raise SamebitsError(f"model.{_TARGET}: a module that it imports: {error}") from None
+
+
+def model_problems(model: Mapping[str, Any], source_path: str) -> Iterator[str]:
+    """What is wrong with a model's target or arguments, as far as the source tells."""
+    module, _, name = model[_TARGET].rpartition(".")
+    path = find_model(model[_TARGET], source_path)
+    if path is None:
+        yield (
+            f"model.{_TARGET}: no module {module} below {Path(source_path).resolve()}; "
+            "set source_path to the folder that holds it"
+        )
+        return
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError) as error:
+        yield f"model.{_TARGET}: {path} is not Python: {error}"
+        return
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if name in functions:
+        yield from _argument_problems(functions[name], path, model)
+    elif not _binds(tree, name):  # a class or an import: Python itself will say what it takes
+        yield f"model.{_TARGET}: {path} has no {name}; it has: {', '.join(sorted(functions))}"
+
+
+def _argument_problems(
+    function: ast.FunctionDef, path: Path, model: Mapping[str, Any]
+) -> Iterator[str]:
+    arguments, given = function.args, set(model) - {_TARGET, OPTION}
+    positional = [a.arg for a in arguments.posonlyargs + arguments.args]
+    names = positional + [a.arg for a in arguments.kwonlyargs]
+    for key in sorted(given - set(names) if arguments.kwarg is None else ()):
+        near = difflib.get_close_matches(key, names, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        yield (
+            f"model.{key}: {function.name} takes no such argument; {hint}"
+            f"it takes: {', '.join(names)}"
+        )
+    required = set(positional[: len(positional) - len(arguments.defaults)])
+    keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    required |= {a.arg for a, default in keywords if default is None}
+    for missing in sorted(required - given):
+        yield f"model.{missing}: {function.name} in {path} needs it; set model.{missing}"
+
+
+def _binds(tree: ast.Module, name: str) -> bool:
+    """Whether a module binds a name at its top level other than by ``def``."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return True
+        if isinstance(node, ast.Import | ast.ImportFrom) and any(
+            (alias.asname or alias.name) in (name, "*") for alias in node.names
+        ):
+            return True
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == name for target in node.targets
+        ):
+            return True
+    return False

@@ -20,8 +20,8 @@ from samebits.config import sources
 from samebits.config.compose import Composer
 from samebits.config.experiment import CHECKPOINT, PARTS, LocalExperiment
 from samebits.config.keys import ABSENT, differences, shown
-from samebits.config.model_lookup import BUILT_IN
 from samebits.config.overrides import OPTION, Override
+from samebits.config.sources import SCRIPTS
 from samebits.errors import SamebitsError
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, lockfile
@@ -256,7 +256,7 @@ def _config_problems(asked: Asked, report: Report, local: LocalExperiment) -> It
 
 def _code_problems(report: Report, local: LocalExperiment) -> Iterator[str]:
     """The modules that the control ran, and those that would run here."""
-    roots = (BUILT_IN, Path(local.source_path))
+    roots = (SCRIPTS, Path(local.source_path))
     named = {(m["module"], m["sha256"]) for m in report["records"]["runs"][CONTROL]["source"]}
     here = {module: _file(module, roots) for module in {module for module, _ in named}}
     digests = {path: files.digest(path) for path in here.values() if path}
@@ -278,15 +278,15 @@ def _needed(local: LocalExperiment) -> set[str]:
 
 @cache
 def _imported_by_training() -> frozenset[str]:
-    found = sources.imported(BUILT_IN / _SCRIPT, BUILT_IN) - {BUILT_IN / _SCRIPT}
-    names = (".".join(path.relative_to(BUILT_IN).with_suffix("").parts) for path in found)
+    found = sources.closure(SCRIPTS / _SCRIPT, SCRIPTS) - {SCRIPTS / _SCRIPT}
+    names = (".".join(path.relative_to(SCRIPTS).with_suffix("").parts) for path in found)
     return frozenset(name.removesuffix(".__init__") for name in names)
 
 
 def _file(module: str, roots: Sequence[Path]) -> Path | None:
     """The file of a module by its name, which may be anything."""
     if module == _MAIN:
-        return BUILT_IN / _SCRIPT
+        return SCRIPTS / _SCRIPT
     parts = module.split(".")
     if len(module) > _LONGEST or not all(part.isidentifier() for part in parts):
         return None
@@ -299,8 +299,8 @@ def _file(module: str, roots: Sequence[Path]) -> Path | None:
 
 
 def _shown_path(path: Path) -> str:
-    inside = BUILT_IN in path.parents
-    return str(path.relative_to(BUILT_IN.parent) if inside else path)
+    inside = SCRIPTS in path.parents
+    return str(path.relative_to(SCRIPTS.parent) if inside else path)
 
 
 def _differ(name: str, there: Iterable[str], here: str | None) -> str:
