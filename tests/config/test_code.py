@@ -8,7 +8,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 def names(script: str) -> set[str]:
-    return {str(Path(f).relative_to(SCRIPTS)) for f in sources.files(SCRIPTS / script)}
+    return {str(Path(f).relative_to(SCRIPTS)) for f in sources.script_files(SCRIPTS / script)}
 
 
 def test_a_stage_depends_on_its_script_and_what_that_imports_directly_or_not() -> None:

@@ -2,14 +2,17 @@
 
 import json
 import random
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import hydra
 import pytest
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from samebits.config.experiment import configure
+from samebits.config import overrides
+from samebits.config.experiment import GROUPS, composing, configure
 from samebits.config.overrides import OPTION
 from samebits.errors import SamebitsError
 from samebits.workflow import plan as plans
@@ -108,52 +111,73 @@ def test_a_combination_is_the_experiment_that_its_command_makes() -> None:
         assert not any("name=" in override for override in made.overrides)
 
 
-# What is plain, what others are made from, what is nested, and what Hydra must quote.
+# Plain values, those that other values are made from, nested ones, and text that must be quoted.
 CHOICES: dict[str, list[str]] = {
     "model": ["mlp", "cnn"],
     "determinism": ["none", "tf28", "portable"],
     "experiment": ["smoke", "nondeterministic"],
     "protocol": ["twice", "varied"],
+    "data": ["synthetic"],
     "seed": ["0", "1", "4294967295"],
     "trainer.epochs": ["1", "2"],
-    "trainer.optimizer": ["adam", "'it\\'s'", "{class_name: SGD}"],
+    "trainer.optimizer": ["adam", "'it\\'s'", "{class_name: SGD}", "null"],
+    "trainer.loss": ["null", "x"],
     "trainer.validation_split": ["0", "0.1", "1e-1"],
     "trainer": ["{epochs: 4}", "{batch_size: 8, shuffle: false}"],
-    "data": ["synthetic"],
-    "data.classes": ["10", "7"],
-    "data.shape": ["[28,28]", "[4,4]"],
-    "model.units": ["8", "'16'", "null"],
+    "data.classes": ["10", "7", "${seed}"],
+    "data.shape": ["[28,28]", "[4,4]", "[]"],
+    "model.units": ["8", "'16'", "null", "${data.classes}"],
+    "++model.more": ["1", "[a,b]", "{a: 1}", "${model.units}"],
+    "++model.more.x": ["1"],
     "determinism.hash_seed": ["null", "3"],
     "+determinism.environment.A": ["b", "'1'"],
-    "trace": ["step", "'off'"],
-    "source_path": [".", "${oc.env:HOME}", "'a$b'"],
+    "++determinism.environment.A": ["c", "{a: {b: 2}}"],
+    "trace": ["step", "'off'", "???"],
+    "name": ["a", "null"],
+    "source_path": [".", "${oc.env:HOME}", "'a$b'", "'a\\\\b'"],
 }
 
 
-@pytest.mark.parametrize(("draws", "size"), [(4, 3), pytest.param(12, 4, marks=pytest.mark.slow)])
-def test_composing_fast_gives_what_hydra_gives(
-    monkeypatch: pytest.MonkeyPatch, draws: int, size: int
-) -> None:
-    """Every combination by itself, in a sweep and, with nothing but Hydra, each on its own."""
+@pytest.mark.parametrize("draws", [15, pytest.param(300, marks=pytest.mark.slow)])
+def test_every_set_of_overrides_is_composed_as_hydra_composes_it(draws: int) -> None:
     draw = random.Random(5)  # noqa: S311
-    for _ in range(draws):
-        keys = draw.sample(sorted(CHOICES), size)
-        picked = {key: draw.sample(CHOICES[key], min(2, len(CHOICES[key]))) for key in keys}
-        sweep = [f"{key}={','.join(values)}" for key, values in picked.items()]
-        fast = outcome({"sweep": sweep})
-        with monkeypatch.context() as patch:
-            patch.setattr("samebits.config.compose.Composer._is_plain", lambda *_: False)
-            patch.setattr("samebits.config.compose.Composer._is_valid", lambda *_: False)
-            slow = outcome({"sweep": sweep})
-        assert fast == slow, sweep
+    with composing(CONF) as composer:
+        for _ in range(draws):
+            keys = draw.sample(sorted(CHOICES), draw.randint(1, 6))
+            texts = [f"{key}={draw.choice(CHOICES[key])}" for key in keys]
+            wanted = [overrides.parse(text) for text in texts]
+            expected = by_hydra([override.hydra() for override in wanted])
+            try:
+                got: Any = composer.resolve(wanted)
+            except SamebitsError:
+                got = None
+            assert json.dumps(got, sort_keys=True) == json.dumps(expected, sort_keys=True), texts
 
 
-def outcome(config: Mapping[str, Any]) -> object:
+def by_hydra(texts: list[str]) -> Any:
+    """The resolved config, each group with its option; None where Hydra refuses."""
     try:
-        made = plans.plan(config, CONF).experiments
-    except SamebitsError as error:
-        return str(error)
-    return {name: (json.dumps(e.config), e.overridden, e.data_key) for name, e in made.items()}
+        composed = hydra.compose("config", texts, return_hydra_config=True)
+        names = [str(key) for key in composed if key != "hydra"]
+        node = OmegaConf.masked_copy(composed, names)
+        plain: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException):
+        return None
+    chosen = composed.hydra.runtime.choices
+    return {
+        key: value | {OPTION: chosen[key]} if key in GROUPS else value
+        for key, value in plain.items()
+    }
+
+
+def test_a_value_that_one_experiment_sets_is_in_no_other() -> None:
+    """Parts of the config are shared between the experiments of a sweep."""
+    with composing(CONF) as composer:
+        first = [overrides.parse("trainer.epochs=7"), overrides.parse("data.classes=4")]
+        changed = composer.resolve(first)
+        assert composer.resolve([]) == by_hydra([])
+        assert composer.resolve(first) is changed
+        assert (changed["trainer"]["epochs"], changed["model"]["classes"]) == (7, 4)
 
 
 def test_the_schema_judges_each_part_by_itself() -> None:
