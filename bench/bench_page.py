@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Template
 from paired import Line, digits, verdict
 
-from samebits.pages import index, templates
+from samebits.pages import index, templates, wording
 
 TEMPLATE = Path(__file__).with_name("bench_page.html.j2")
 
@@ -54,7 +54,7 @@ def render(bench: Bench) -> str:
 
 @cache
 def _template() -> Template:
-    filters = {"digits": digits, "spent": index.spent, "verdict": verdict}
+    filters = {"digits": digits, "spent": wording.duration, "verdict": verdict}
     return templates.template(TEMPLATE, filters)
 
 

@@ -181,7 +181,7 @@ def test_a_training_that_failed_reproduces_no_epoch(issued: Json) -> None:
     made = spots.replayed(issued, None, run)
     assert made["replays"][0]["report"]["outcome"] == "NOT REPRODUCED"
     assert verified(made).code == VERIFIED  # nobody who is trusted says so
-    assert "✗ not there" in page.render(made)
+    assert "✗ missing" in page.render(made)
 
 
 def test_each_spot_replay_is_a_statement_of_its_own(issued: Json) -> None:

@@ -90,12 +90,12 @@ def test_each_row_is_what_its_certificate_says(tmp_path: Path) -> None:
             assert cause in row["depends on"]
 
 
-def test_where_the_runs_part_is_told(tmp_path: Path) -> None:
+def test_where_the_runs_diverge_is_told(tmp_path: Path) -> None:
     kind = next(k for k, make in certificates.KINDS.items() if make()["scope"]["depends_on"])
     page, (row,) = made(write(tmp_path, certificate(kind, seed=1)))
     assert (row["divergence run"], row["divergence step"]) == ("replica", "17")
     assert row["divergence tensors"] == "dense/kernel"
-    assert "The first difference comes with step 17, in epoch 1, in dense/kernel." in page
+    assert "The runs first differ at step 17 (epoch 1), in dense/kernel." in page
 
 
 def test_a_spread_is_over_seeds_of_experiments_that_are_otherwise_the_same(
@@ -104,7 +104,7 @@ def test_a_spread_is_over_seeds_of_experiments_that_are_otherwise_the_same(
     contents = [with_accuracy(a, seed=i) for i, a in enumerate((0.5, 0.9, 0.6))]
     contents += [with_accuracy(0.1, seed=1, trace="off")]
     page, rows = made(write(tmp_path, *contents))
-    spread = [[row[f"{what} over seeds"] for what in ("number", "least", "median", "most")]
+    spread = [[row[f"{what} over seeds"] for what in ("number", "minimum", "median", "maximum")]
               for row in rows]  # fmt: skip
     assert spread == [["3", "0.5", "0.6", "0.9"]] * 3 + [[""] * 4]
     assert re.search(r"0\.5000.*0\.6000.*0\.9000", page, re.DOTALL)

@@ -15,14 +15,30 @@ from samebits.pages import certificate
 from samebits.pages import runs as compared
 
 HOSTILE = "<script>alert(1)</script>"
-SECTIONS = ("compared", "parting", "differences", "varied", "pins", "seen", "curves", "why")
+SECTIONS = (
+    "compared",
+    "divergence",
+    "differences",
+    "varied",
+    "pins",
+    "sensitivity",
+    "curves",
+    "why",
+)
 SHOWN = {
-    "Reproducible": {"compared", "varied", "seen", "curves"},
-    "Reproducible, exhaustive": {"compared", "parting", "varied", "pins", "seen", "curves"},
+    "Reproducible": {"compared", "varied", "sensitivity", "curves"},
+    "Reproducible, exhaustive": {
+        "compared",
+        "divergence",
+        "varied",
+        "pins",
+        "sensitivity",
+        "curves",
+    },
     "Equal within tolerance": set(SECTIONS) - {"pins"},
     "Not reproducible": set(SECTIONS),
     "Unsupported": set(),
-    "Inconclusive": {"compared", "seen", "curves"},
+    "Inconclusive": {"compared", "sensitivity", "curves"},
 }
 
 
@@ -123,9 +139,9 @@ def test_the_first_screen_says_what_the_bits_depend_on() -> None:
     assert lines["Repeatable"] == "yes, under identical conditions"
     assert lines["Not tried"] == "clock, order of directory entries"
     for repeatable, cause in (
-        (True, "nothing that was varied alone"),
-        (False, "something that changes by itself from run to run"),
-        (None, "not known"),
+        (True, "none of the variations on its own"),
+        (False, "something that changes from run to run by itself"),
+        (None, "unknown"),
     ):
         content["scope"] |= {"depends_on": [], "repeatable": repeatable}
         assert standing(content)["Depends on"] == cause
@@ -135,8 +151,8 @@ def test_the_first_screen_says_what_the_bits_depend_on() -> None:
 def test_the_first_screen_says_which_pins_the_result_needs() -> None:
     lines = standing(certificates.exhaustive())
     needed = "intra-op threads, oneDNN, oneDNN ISA, TensorFlow seed"
-    assert lines["Only with these pinned"] == needed
-    assert "CPU (Haswell)" in lines["Did not matter"]
+    assert lines["Only if pinned"] == needed
+    assert "CPU (Haswell)" in lines["Varied without effect"]
 
 
 def test_a_result_with_nothing_varied_says_so() -> None:
@@ -148,14 +164,14 @@ def test_a_result_with_nothing_varied_says_so() -> None:
 def test_the_tolerance_and_the_largest_difference_are_named() -> None:
     lines = standing(certificates.within_tolerance())
     assert lines["Largest difference"] == "2.4e-07; 3 ULP in weights and optimizer state"
-    assert lines["Asked for"] == "at most 1e-06 and 4 ULP"
+    assert lines["Tolerance"] == "at most 1e-06 and 4 ULP"
 
 
 def test_the_first_screen_says_which_source_ran() -> None:
     content = certificates.reproducible()
     assert "Source cccccccccccc, with changes" in text_of(rendered(content))
     content["source"] = {"commit": None, "dirty": None}
-    assert "Source commit not known" in text_of(rendered(content))
+    assert "Source unknown commit" in text_of(rendered(content))
 
 
 # --- who signed, and who repeated it -----------------------------------------------------------
@@ -186,7 +202,7 @@ def test_the_chain_says_who_certified_and_who_reproduced_it_in_order() -> None:
 
 def test_a_certificate_that_nobody_repeated_says_so() -> None:
     made = certificates.certificate(certificates.reproducible())
-    assert "No replay is on record" in links(made)[-1]
+    assert "No replays yet" in links(made)[-1]
     assert 'id="replays"' not in certificate.render(made)
 
 
@@ -235,31 +251,29 @@ def test_commands_can_be_copied_and_the_page_claims_no_check(signed: bool) -> No
     ]
     by_hand = "python scripts/verify.py certificate.json"
     assert (by_hand + " --key PUB" if signed else by_hand) in commands
-    assert ("This page does not check the signature." in markup) == signed
+    assert ("This page does not verify the signature;" in markup) == signed
 
 
-def test_a_replay_says_what_came_out_and_where_it_parts() -> None:
+def test_a_replay_says_what_came_out_and_where_it_diverges() -> None:
     text = text_of(rendered(certificates.reproducible(), replays=3))
     same, other = text.partition("Replay 3: ✗ NOT REPRODUCED")[::2]
     assert f"Final weights ✓ identical {'2' * 64}" in same
     assert f"Final weights ✗ different expected {'2' * 64} got {'5bd1e995' * 8}" in other
-    assert "The first difference comes with step 17" in other
+    assert "The runs first differ at step 17" in other
 
 
 def test_a_replay_that_ended_without_results_has_none() -> None:
     lost = {"artefact": "history", "expected": "1" * 64, "got": None, "identical": False}
     replay = certificates.replay(2, artefacts=[lost], divergence=None)
     made = certificates.certificate(certificates.reproducible(), True, [replay])
-    assert f"History ✗ not there expected {'1' * 64} got absent" in text_of(
-        certificate.render(made)
-    )
+    assert f"History ✗ missing expected {'1' * 64} got absent" in text_of(certificate.render(made))
 
 
 def test_a_divergence_without_sizes_is_drawn_without_them() -> None:
     replay = certificates.replay(2, divergence=divergence(histograms=[], curves=[]))
     made = certificates.certificate(certificates.reproducible(), True, [replay])
     text = text_of(certificate.render(made))
-    assert "The first difference comes with step 17" in text
+    assert "The runs first differ at step 17" in text
     assert "weights are equal" not in text
 
 
@@ -267,7 +281,7 @@ def test_of_many_replays_only_a_few_are_drawn() -> None:
     made = certificates.certificate(certificates.reproducible(), True, [certificates.replay(2)] * 5)
     markup = certificate.render(made)
     assert markup.count("How the difference between replay") == 3
-    assert markup.count("The first difference comes with step 17, in epoch 1") >= 5
+    assert markup.count("The runs first differ at step 17 (epoch 1)") >= 5
 
 
 # --- what was varied and compared --------------------------------------------------------------
@@ -275,8 +289,8 @@ def test_of_many_replays_only_a_few_are_drawn() -> None:
 
 def test_variations_are_listed_together_and_alone() -> None:
     text = text_of(rendered(certificates.dependent()))
-    together, alone = text.partition("All at once, in replica: ✗ different bits")[2].split(
-        "Alone, each in a run of its own"
+    together, alone = text.partition("All together, in replica: ✗ different bits")[2].split(
+        "One at a time, each in its own run"
     )
     assert "locale C.UTF-8 C together" in together
     assert alone.startswith(" nothing: identical conditions again ✓ same bits")
@@ -288,7 +302,7 @@ def test_variations_are_listed_together_and_alone() -> None:
 def test_a_difference_says_nothing_when_nothing_repeats() -> None:
     content = certificates.dependent()
     content["scope"]["repeatable"] = False
-    assert "says nothing about its variation" in rendered(content)
+    assert "says nothing about the variation" in rendered(content)
 
 
 def test_pins_say_what_they_were_lifted_to() -> None:
@@ -307,7 +321,7 @@ def test_of_many_runs_that_differ_only_a_few_are_shown_in_full() -> None:
             run |= {"identical": False, "divergence": divergence()}
     runs = compared.compared(content)
     assert [run.run for run in compared.shown(runs)] == ["again", "with-time_zone", "replica"]
-    drawn, listed = compared.partings(runs)
+    drawn, listed = compared.divergences(runs)
     assert len(drawn) == compared.MOST_SHOWN
     not_tried = 2
     assert len(drawn) + len(listed) == len(runs) - not_tried
@@ -351,7 +365,7 @@ def attributed(*names: str, layers: Any = ..., executed: bool = True) -> str:
 def test_what_depends_on_the_cpu_is_a_table_beside_the_divergence() -> None:
     text = attributed()
     assert "norm BatchNormalization Rsqrt float32 step 17" in text
-    assert "act Activation Erfc float32 in no tensor of its own" in text
+    assert "act Activation Erfc float32 no tensor of its own" in text
     assert text.index("cpu-EPYC and subset") < text.index("norm BatchNormalization")
     assert "SHA-256 of the atlas: a71a5" in text
 
@@ -375,34 +389,34 @@ def test_a_run_without_attribution_has_no_word_of_an_atlas() -> None:
     assert "atlas" not in text_of(rendered(KINDS["Reproducible, exhaustive"]()))
 
 
-def test_what_a_comparison_would_have_seen() -> None:
+def test_what_the_comparison_can_detect() -> None:
     text = text_of(rendered(certificates.exhaustive()))
-    assert "✓ Yes. A short training with seed 2, in the process of replica, differs" in text
-    assert "Trace subset dense/kernel, element [6] ✓ found" in text
+    assert "✓ Yes. A short training with seed 2, in the same process as replica, differs" in text
+    assert "Trace subset dense/kernel, element [6] ✓ detected" in text
     blind = text_of(rendered(certificates.inconclusive()))
-    assert "Final weights control dense/bias, element [2] ✗ not found" in blind
+    assert "Final weights control dense/bias, element [2] ✗ not detected" in blind
 
 
-# --- where they part -------------------------------------------------------------------------
+# --- first divergence -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "The first difference comes with step 17, in epoch 1, in dense/kernel."),
-        ({}, "The loss shows it only later, at step 18."),
+        ({}, "The runs first differ at step 17 (epoch 1), in dense/kernel."),
+        ({}, "The loss differs only later, from step 18."),
         ({"loss_step": 16, "loss_first": True}, "The loss differs before any tensor does, at step"),
-        ({"loss_step": 17}, "The loss differs at the same step, not before."),
-        ({"loss_step": None}, "No loss differs."),
-        ({"step": 0, "epoch": None}, "They differ before the first step, in dense/kernel."),
-        ({"step": None, "tensors": []}, "The weights agree wherever the traces have a row."),
-        ({"step": None}, "The loss differs, first at step 18."),
+        ({"loss_step": 17}, "The loss first differs at the same step."),
+        ({"loss_step": None}, "The loss never differs."),
+        ({"step": 0, "epoch": None}, "The runs differ before the first step, in dense/kernel."),
+        ({"step": None, "tensors": []}, "The weights are equal at every step in the traces."),
+        ({"step": None}, "The loss first differs at step 18."),
         ({"tensors": [*TENSORS, "x", "y"]}, "dense/kernel, dense/bias and 2 more."),
-        ({"every": "epoch"}, "it may be up to an epoch earlier"),
-        ({"every": "off"}, "No trace was kept"),
+        ({"every": "epoch"}, "may be an epoch earlier"),
+        ({"every": "off"}, "Only the initial weights were traced"),
     ],
 )
-def test_where_runs_part_in_a_sentence(changes: Any, said: str) -> None:
+def test_where_runs_diverge_in_a_sentence(changes: Any, said: str) -> None:
     content = certificates.within_tolerance()
     content["comparisons"][0]["runs"][0]["divergence"] = divergence(**changes)
     assert said in text_of(rendered(content))

@@ -61,9 +61,9 @@ def test_a_run_without_a_history_is_said() -> None:
 
 def test_it_says_what_was_varied_and_under_what_the_claim_holds() -> None:
     said = text()
-    assert "same under another: clock" in said
+    assert "varied without effect: clock" in said
     assert "not tried: CPU" in said
-    assert "only with these pinned: hash seed" in said
+    assert "only if pinned: hash seed" in said
 
 
 def test_only_a_protocol_of_many_runs_says_what_it_costs() -> None:
@@ -72,8 +72,8 @@ def test_only_a_protocol_of_many_runs_says_what_it_costs() -> None:
     few = [PlannedComparison("replica", PlannedRun("control"), (PlannedRun("replica"),))]
     many = [*few, PlannedComparison("each", PlannedRun("control"), (*runs, emulated))]
     assert summary.cost(few, 2) == ""
-    assert "4 whole trainings on 2 cores instead of 2" in summary.cost(many, 2)
-    assert "1 emulated ones of 640 samples" in summary.cost(many, 2)
+    assert "4 full trainings on 2 cores instead of 2" in summary.cost(many, 2)
+    assert "1 emulated trainings of 640 samples" in summary.cost(many, 2)
 
 
 def test_reasons_are_given_unless_reproducible() -> None:
@@ -95,9 +95,9 @@ def test_nothing_quoted_steers_the_terminal() -> None:
 @pytest.mark.parametrize(
     "verdict", ["REPRODUCIBLE", "NOT REPRODUCIBLE", "UNSUPPORTED", "INCONCLUSIVE"]
 )
-def test_colour_only_when_asked_for(verdict: str) -> None:
+def test_color_only_when_asked_for(verdict: str) -> None:
     assert "\033" not in text(verdict)
-    assert "\033[1;3" in text(verdict, colour=True)
+    assert "\033[1;3" in text(verdict, color=True)
 
 
 def test_minutes_are_told_as_minutes() -> None:
@@ -120,11 +120,11 @@ def test_the_command_quotes_a_path_with_a_space() -> None:
     assert rows(said)["verify"] == "make verify CERTIFICATE='my results/c.json'"
 
 
-def replay(number: int, signed: bool = True, colour: bool = False, **changes: Any) -> str:
+def replay(number: int, signed: bool = True, color: bool = False, **changes: Any) -> str:
     """What is said of the last replay."""
     replays = [*certificates.replays(number), certificates.replay(number, **changes)]
     whole = certificates.certificate(certificates.reproducible(), signed, replays)
-    return summary.replay(whole, PATH, PAGE, 41.25, colour)
+    return summary.replay(whole, PATH, PAGE, 41.25, color)
 
 
 def test_a_replay_says_its_outcome_and_of_whose_certificate() -> None:
@@ -134,31 +134,31 @@ def test_a_replay_says_its_outcome_and_of_whose_certificate() -> None:
     assert rows(said)["certified"] == f"REPRODUCIBLE by key {issuer}…, 2026-11-23 12:00 UTC"
     assert rows(said)["weights"] == "identical"
     assert rows(said)["certificate"] == str(PATH)
-    assert not {"outside", "parted"} & set(rows(said))
+    assert not {"scope", "divergence"} & set(rows(said))
     assert rows(replay(0, signed=False))["certified"].startswith("REPRODUCIBLE UNSIGNED")
 
 
 def test_a_replay_that_differs_says_what_and_where() -> None:
     said = replay(2)
     assert "NOT REPRODUCED  default" in said
-    assert said.count("the scope: ") == len(certificates.OUTSIDE)
+    assert said.count("outside: ") == len(certificates.OUTSIDE)
     assert f"expected {'2' * 64}" in said
     assert f"got      {'5bd1e995' * 8}" in said
-    assert rows(said)["parted"].startswith("The first difference comes with step 17")
+    assert rows(said)["divergence"].startswith("The runs first differ at step 17")
     assert rows(said)["signature"] == f"signed by key {certificates.key('reviewer')[0][:16]}…"
 
 
-def test_a_replay_without_a_divergence_or_an_artefact_says_what_it_knows() -> None:
+def test_a_replay_without_a_divergence_or_an_artifact_says_what_it_knows() -> None:
     lost = {"artefact": "history", "expected": "1" * 64, "got": None, "identical": False}
     said = replay(2, artefacts=[lost], divergence=None, issuer={"keyid": None})
     assert "got      none" in said
-    assert "parted" not in rows(said)
+    assert "divergence" not in rows(said)
     assert rows(said)["signature"] == "UNSIGNED"
 
 
-@pytest.mark.parametrize(("number", "colour"), [(1, "32"), (2, "31")])
-def test_a_replay_is_coloured_by_its_outcome(number: int, colour: str) -> None:
-    assert f"\033[1;{colour}m" in replay(number, colour=True)
+@pytest.mark.parametrize(("number", "color"), [(1, "32"), (2, "31")])
+def test_a_replay_is_colored_by_its_outcome(number: int, color: str) -> None:
+    assert f"\033[1;{color}m" in replay(number, color=True)
     assert "\033" not in replay(number)
 
 
@@ -181,4 +181,4 @@ def test_a_sweep_is_a_line_per_combination_and_counts_of_many(tmp_path: Path) ->
     assert "seed=20" not in said
     assert "and 5 more, in the index" in said
     assert "24 REPRODUCIBLE, 1 NOT REPRODUCIBLE" in said
-    assert "\033" in summary.sweep(table, Path("index.html"), 7.0, colour=True)
+    assert "\033" in summary.sweep(table, Path("index.html"), 7.0, color=True)

@@ -1,4 +1,4 @@
-"""The certificate as one HTML page. It knows the certificate's JSON and nothing else."""
+"""The certificate as one HTML page, made from the certificate's JSON alone."""
 
 import json
 from collections import Counter
@@ -29,8 +29,8 @@ Report = Mapping[str, Any]
 
 TEMPLATE = Path(__file__).parent / "templates" / "certificate.html.j2"
 
-# Verdict: its style, and the headline. The sign beside it is in the template.
-_FACES = {
+# Verdict: its CSS class, which also chooses the sign beside it, and the headline.
+_STYLES = {
     REPRODUCIBLE: ("good", "Reproducible"),
     WITHIN_TOLERANCE: ("near", "Equal within tolerance"),
     NOT_REPRODUCIBLE: ("bad", "Not reproducible"),
@@ -42,11 +42,11 @@ _MOST_LINKS = 5  # replays on the first screen: the latest; all are further down
 _MOST_DRAWN = 3  # replays of which the divergence is drawn
 FILE = "certificate.json"  # as the commands on the page call it
 _NOT_TRIED, _COMPLETED = "not tried", "completed"
-_OUTCOMES = ("different bits", "same bits", _NOT_TRIED)  # in the order of their interest
+_OUTCOMES = ("different bits", "same bits", _NOT_TRIED)  # the most interesting first
 
 
 def render(certificate: Mapping[str, Any]) -> str:
-    """The page. Whatever the certificate quotes is escaped."""
+    """The page. All text from the certificate is escaped."""
     content = _of_report(certificate["report"]) | trust(certificate)
     return _template().render(
         content | {"certificate": certificate, "digest": canonical.digest(certificate)}
@@ -68,12 +68,12 @@ def _template() -> Template:
 
 
 def _of_report(report: Report) -> dict[str, Any]:
-    style, headline = _FACES[report["verdict"]]
+    style, headline = _STYLES[report["verdict"]]
     runs = compared.compared(report)
     names = _names(report, runs)
     histories = _histories(report, runs)
     differences, more = compared.differences(runs)
-    drawn, listed = compared.partings(runs)
+    drawn, listed = compared.divergences(runs)
     return {
         "report": report,
         "style": style,
@@ -84,12 +84,12 @@ def _of_report(report: Report) -> dict[str, Any]:
         "drawn": list(histories),
         "standing": list(_standing(report)),
         "summary": list(_summary(report)),
-        "artefacts": list(compared.artefacts(runs)),
+        "artifacts": list(compared.artifacts(runs)),
         "counted": compared.counted(runs),
         "varied": list(_varied(report, runs)),
         "pins": list(_pins(report)),
-        "partings": drawn,
-        "more_partings": listed,
+        "divergences": drawn,
+        "more_divergences": listed,
         "differences": differences,
         "more_differences": more,
         "self_checks": compared.self_checks(report),
@@ -105,7 +105,7 @@ def _of_report(report: Report) -> dict[str, Any]:
 
 
 def _names(report: Report, runs: Sequence[Compared]) -> list[str]:
-    """All runs, as they were compared, whatever the order in which the certificate has them."""
+    """All runs in the order of the comparisons, whatever the order in the certificate."""
     known = sorted(report["records"]["runs"])
     order = dict.fromkeys(name for run in runs for name in (run.control, run.run))
     return [name for name in order if name in known] + [n for n in known if n not in order]
@@ -115,7 +115,7 @@ def _names(report: Report, runs: Sequence[Compared]) -> list[str]:
 
 
 def _standing(report: Report) -> Iterator[tuple[str, str]]:
-    """Under what the verdict holds, in a few words each, the most important first."""
+    """The conditions of the verdict in a few words each, the most important first."""
     verdict, scope = report["verdict"], report["scope"]
     if scope["within"]:
         yield from _distances(report)
@@ -123,24 +123,24 @@ def _standing(report: Report) -> Iterator[tuple[str, str]]:
         yield "Depends on", ", ".join(scope["depends_on"]) or _UNKNOWN[scope["repeatable"]]
         yield "Repeatable", _REPEATABLE[scope["repeatable"]]
     elif scope["conditions"]:
-        yield "Only with these pinned", ", ".join(scope["conditions"])
+        yield "Only if pinned", ", ".join(scope["conditions"])
     names: dict[str, dict[str, None]] = {outcome: {} for outcome in _OUTCOMES}
     for variation in scope["variations"]:
         names[variation["outcome"]][variation["what"]] = None
     if names["same bits"]:
-        yield "Did not matter", ", ".join(names["same bits"])
+        yield "Varied without effect", ", ".join(names["same bits"])
     elif verdict == REPRODUCIBLE:
-        yield "Varied", "nothing: the runs were started under the same conditions"
+        yield "Varied", "nothing; all runs started under the same conditions"
     missed = [what for what in names[_NOT_TRIED] if what not in names["same bits"]]
     if missed:
         yield "Not tried", ", ".join(missed)
 
 
-# What the bits depend on when nothing that was varied alone changes them.
+# Text for "depends on" when no variation on its own changes the bits.
 _UNKNOWN = {
-    True: "nothing that was varied alone",
-    False: "something that changes by itself from run to run",
-    None: "not known",
+    True: "none of the variations on its own",
+    False: "something that changes from run to run by itself",
+    None: "unknown",
 }
 _REPEATABLE = {
     True: "yes, under identical conditions",
@@ -158,11 +158,11 @@ def _distances(report: Report) -> Iterator[tuple[str, str]]:
     asked = (report["experiment"]["config"] or {}).get("protocol", {}).get("tolerance")
     if asked:
         ulp = "" if asked.get("ulp") is None else f" and {asked['ulp']:,} ULP"
-        yield "Asked for", f"at most {asked['absolute']:.3g}{ulp}"
+        yield "Tolerance", f"at most {asked['absolute']:.3g}{ulp}"
 
 
 def _summary(report: Report) -> Iterator[tuple[str, str]]:
-    """What a reader wants to know next."""
+    """The facts in the table below the verdict."""
     config, load = report["experiment"]["config"], report["records"]["load"]
     yield "Experiment", report["experiment"]["name"]
     if config is not None:
@@ -177,14 +177,14 @@ def _summary(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _source(source: Mapping[str, Any]) -> str:
-    """The commit, as short as people quote it; all of it is further down."""
+    """The abbreviated commit; all of it is further down the page."""
     if source["commit"] is None:
-        return "commit not known"
+        return "unknown commit"
     return f"{source['commit'][:12]}{', with changes' if source['dirty'] else ''}"
 
 
 def _counted(records: Mapping[str, Any], config: Any) -> str:
-    """How many runs, by which protocol, and how many of them ended otherwise."""
+    """How many runs, by which protocol, and how many did not complete."""
     status = [record["status"] if record else "without a record" for record in records.values()]
     notes = [str(config["protocol"]["option"])] if config and "option" in config["protocol"] else []
     for other in sorted(set(status)):
@@ -193,11 +193,11 @@ def _counted(records: Mapping[str, Any], config: Any) -> str:
     return f"{len(records)} ({', '.join(notes)})" if notes else str(len(records))
 
 
-# --- what was varied and lifted ----------------------------------------------------------------
+# --- variations and pins -----------------------------------------------------------------------
 
 
 def _varied(report: Report, runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
-    """What was varied together in one run, then what was varied alone."""
+    """The variations that one run had together, then those that were tried one at a time."""
     variations = report["scope"]["variations"]
     alone, unvaried = list[dict[str, Any]](), list[dict[str, Any]]()
     for run in runs if variations else ():
@@ -223,7 +223,7 @@ def _unvaried(run: Compared) -> dict[str, Any]:
 
 
 def _pins(report: Report) -> Iterator[dict[str, Any]]:
-    """Each pin that was lifted: what it is pinned to, what it was instead, and what that did."""
+    """Each lifted pin: its pinned value, its value when lifted, and the outcome."""
     pinned = {fact["what"]: fact["value"] for fact in report["scope"]["pinned"]}
     for pin in report["scope"]["pins"]:
         record = report["records"]["runs"].get(pin["run"]) or {}
@@ -238,7 +238,7 @@ def _pins(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _histories(report: Report, runs: Sequence[Compared]) -> dict[str, history.History]:
-    """The curves of control and replica, and of the runs that are shown because they differ."""
+    """The histories of control and replica, and of differing runs that are shown in full."""
     names = sorted(report["histories"])
     if runs:
         control = runs[0].control
@@ -266,7 +266,7 @@ def _pretty(value: Any) -> str:
 
 
 def settings(report: Report, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Each probed setting once, with what the runs found."""
+    """Each probed setting once, with the values that the runs observed."""
     records = report["records"]["runs"]
     known = {
         run: {setting["name"]: setting for setting in (records[run] or {}).get("settings", ())}
@@ -291,7 +291,7 @@ def _holds(setting: dict[str, Any]) -> bool:
 
 
 def differed(report: Report, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """What was not the same in all runs."""
+    """Facts that were not the same in all runs."""
     for fact in report["scope"]["differed"]:
         yield {"what": fact["what"], "values": _grouped(fact["values"], names)}
 
@@ -307,13 +307,13 @@ def _grouped(values: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str,
 
 
 def timing(report: Report, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Time and memory of the first two runs, and the time of all others together."""
+    """Time and memory of the first two runs, and the total time of the rest."""
     records = report["records"]["runs"]
     timings = {run: (records[run] or {}).get("timing") or {} for run in names}
     for run, timing in list(timings.items())[:2]:
         parts = [
             f"{timing[key]:.1f} s {words}"
-            for key, words in (("fit_seconds", "training"), ("seconds", "in all"))
+            for key, words in (("fit_seconds", "training"), ("seconds", "in total"))
             if _is_number(timing.get(key))
         ]
         peak = timing.get("peak_memory_bytes")
@@ -323,7 +323,7 @@ def timing(report: Report, names: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield f"time and memory, {run}", ", ".join(parts)
     others = [t["seconds"] for t in list(timings.values())[2:] if _is_number(t.get("seconds"))]
     if others:
-        yield f"time, {len(others)} other runs", f"{sum(others):.1f} s in all"
+        yield f"time, {len(others)} other runs", f"{sum(others):.1f} s in total"
 
 
 def _is_number(value: Any) -> bool:
@@ -331,7 +331,7 @@ def _is_number(value: Any) -> bool:
 
 
 def said(value: Any) -> str:
-    """A setting's value as a person would say it."""
+    """A setting's value in words."""
     if value is None:
         return "not pinned"
     if isinstance(value, bool):
@@ -346,7 +346,7 @@ def said(value: Any) -> str:
 
 
 def seen(value: Any) -> str:
-    """What a run saw of its surroundings."""
+    """A value that a run observed."""
     return "–" if value is None else said(value)
 
 
@@ -354,7 +354,7 @@ def seen(value: Any) -> str:
 
 
 def trust(certificate: Certificate) -> dict[str, Any]:
-    """What the template needs."""
+    """What the page says about signatures and replays."""
     issuer, links = signatories.certified(certificate), list(signatories.reproduced(certificate))
     return {
         "unsigned": issuer.keyid is None,
@@ -371,7 +371,7 @@ def trust(certificate: Certificate) -> dict[str, Any]:
 
 
 def _counted_links(links: Sequence[Signatory]) -> str:
-    """The replays for which the first screen has no room, in numbers."""
+    """How many replays the first screen has no room for, by outcome."""
     outcomes = Counter(link.outcome for link in links)
     return ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
 
@@ -381,18 +381,20 @@ def _replays(replays: Sequence[Mapping[str, Any]], links: Sequence[Signatory]) -
     for number, (replay, link) in enumerate(zip(replays, links, strict=True), start=1):
         report = replay["report"]
         found: dict[str, Any] = {"number": number, "link": link, "source": report["source"]}
-        found["artefacts"] = [
-            artefact | {"title": wording.TITLES[artefact["artefact"]]}
-            for artefact in report.get("artefacts", ())
+        found["artifacts"] = [
+            artifact | {"title": wording.TITLES[artifact["artefact"]]}
+            for artifact in report.get("artefacts", ())
         ]
         found |= {key: report.get(key, ()) for key in ("epochs", "in_all", "draw")}
-        found["parting"] = _replay_parting(number, report.get("divergence"), drawn < _MOST_DRAWN)
-        drawn += found["parting"] is not None
+        found["divergence"] = _replay_divergence(
+            number, report.get("divergence"), drawn < _MOST_DRAWN
+        )
+        drawn += found["divergence"] is not None
         yield found
 
 
-def _replay_parting(number: int, divergence: Mapping[str, Any] | None, draw: bool) -> Any:
-    """Where a replay parts from what was certified, as the template draws any other run."""
+def _replay_divergence(number: int, divergence: Mapping[str, Any] | None, draw: bool) -> Any:
+    """Where a replay diverges from the certified run, in the form of any other divergence."""
     if divergence is None:
         return None
     run = {"run": f"replay {number}", "control": "the certified run"}

@@ -42,11 +42,11 @@ class Row:
     digest: str  # of the experiment
     verdict: str
     signature: str  # SIGNED or UNSIGNED
-    swept: Mapping[str, Any]  # by key; a key that the config has not is not there
+    swept: Mapping[str, Any]  # by key; without the keys that the config does not have
     group: str | None  # the same for experiments that differ in the seed only
     seed: int | None
     metrics: Mapping[str, float]  # of the control's last epoch
-    parted: Mapping[str, Any] | None  # where the control and another run part
+    divergence: Mapping[str, Any] | None  # of the replica or another run from the control
     depends_on: tuple[str, ...]
     runs: int
     seconds: float  # of all runs' processes together
@@ -66,7 +66,7 @@ class Spread:
         return sorted(value for _, value in self.values)
 
     @property
-    def middle(self) -> float:
+    def median(self) -> float:
         """The median."""
         return median(self.numbers)
 
@@ -108,7 +108,7 @@ def _row(folder: Path, combination: Mapping[str, str], keys: Sequence[str]) -> R
         group=canonical.digest({k: v for k, v in config.items() if k != _SEED}) if config else None,
         seed=config.get(_SEED),
         metrics=_last(report),
-        parted=_parted(report),
+        divergence=_divergence(report),
         depends_on=tuple(report["scope"]["depends_on"]),
         runs=len(report["records"]["runs"]),
         seconds=sum(_seconds(report)),
@@ -116,19 +116,18 @@ def _row(folder: Path, combination: Mapping[str, str], keys: Sequence[str]) -> R
 
 
 def _certificate(path: Path, digest: str) -> tuple[dict[str, Any], str]:
-    """A certificate of an experiment. It was verified when it was issued, and is not here."""
+    """A certificate of an experiment. It was verified when it was issued, and not again here."""
     content = canonical.read_json(path)
     form = content.get("format") if isinstance(content, dict) else None
     if form != certificate.FORMAT:
         raise SamebitsError(
-            f"{path}: expected format {certificate.FORMAT}, got {form}; delete it to have it made "
-            "again"
+            f"{path}: expected format {certificate.FORMAT}, got {form}; delete it and run again"
         )
     got = content["report"]["experiment"]["digest"]
     if got != digest:
         raise SamebitsError(
             f"{path}: expected the certificate of the experiment {digest}, got one of {got}; "
-            "delete it to have it made again"
+            "delete it and run again"
         )
     return content, hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -150,7 +149,7 @@ def _last(report: Report) -> dict[str, float]:
     return {name: values[-1] for name, values in history.from_json(found).items() if values}
 
 
-def _parted(report: Report) -> Mapping[str, Any] | None:
+def _divergence(report: Report) -> Mapping[str, Any] | None:
     """The divergence of the replica, or of the run that differs with the fewest changes."""
     runs = compared.compared(report)
     differing = [run for run in compared.unexpected(runs) if run.result["divergence"]]
@@ -180,7 +179,7 @@ def _place(metric: str, name: str) -> tuple[bool, bool, str, bool]:
 
 
 def primary_metrics(rows: Iterable[Row]) -> list[str]:
-    """The metric that says most, and the same on validation data: the last one is compared."""
+    """The most informative metric on training and on validation data; the last is compared."""
     names = all_metrics(rows)
     first = next((name for name in names if not name.endswith(_LOSS)), _LOSS)
     return [name for name in (first, f"{VALIDATION}{first}") if name in names]
@@ -208,8 +207,8 @@ def _spread(rows: Sequence[Row], metric: str) -> Spread:
 TEMPLATE = Path(__file__).parent / "templates" / "index.html.j2"
 STYLE = Path(__file__).with_name("style.css")  # all pages look alike
 
-# Verdict: its style and its sign, as on a certificate, the best first.
-_FACES = {
+# Verdict: its CSS class and its sign, as on a certificate; the best first.
+_STYLES = {
     names.REPRODUCIBLE: ("good", "✓"),
     names.WITHIN_TOLERANCE: ("near", "≈"),
     names.NOT_REPRODUCIBLE: ("bad", "≠"),
@@ -224,7 +223,7 @@ class Strip:
     """The values of one spread on a line, all spreads on the same scale."""
 
     dots: tuple[float, ...]
-    middle: float
+    median: float
 
 
 def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
@@ -236,7 +235,7 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
         name=name,
         rows=rows,
         labels=[list(_labels(row)) for row in rows],
-        faces=_FACES,
+        styles=_STYLES,
         metrics=metrics,
         title=title,
         counts=list(_counts(rows)),
@@ -252,7 +251,7 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
 
 @cache
 def _template() -> Template:
-    filters = {"shown": shown, "spent": spent, "where": wording.where}
+    filters = {"shown": shown, "duration": wording.duration, "where": wording.where}
     return templates.template(TEMPLATE, filters)
 
 
@@ -263,7 +262,7 @@ def title(metric: str) -> str:
 
 
 def shown(value: float | None) -> str:
-    """A metric with few digits; the table has all of them."""
+    """A metric with few digits; the CSV table has all of them."""
     if value is None:
         return "–"
     if math.isnan(value):
@@ -271,17 +270,8 @@ def shown(value: float | None) -> str:
     return f"{value:.4f}" if math.isfinite(value) else ("∞" if value > 0 else "-∞")
 
 
-def spent(seconds: float) -> str:
-    """A time for people."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
-    return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60} min"
-
-
 def counted(rows: Sequence[Row]) -> str:
-    """How often each verdict was come to, in one line."""
+    """How many certificates have each verdict, in one line."""
     said = ", ".join(f"{count:,} {verdict}" for verdict, count in _counts(rows))
     unsigned = sum(row.signature == certificate.UNSIGNED for row in rows)
     return said + (f"; {unsigned:,} UNSIGNED" if unsigned else "")
@@ -289,11 +279,11 @@ def counted(rows: Sequence[Row]) -> str:
 
 def _counts(rows: Sequence[Row]) -> Iterator[tuple[str, int]]:
     found = Counter(row.verdict for row in rows)
-    return ((verdict, found[verdict]) for verdict in _FACES if found[verdict])
+    return ((verdict, found[verdict]) for verdict in _STYLES if found[verdict])
 
 
 def _labels(row: Row) -> Iterator[str]:
-    """What a combination is called: its values, or its name where the config does not have all."""
+    """A combination's values, or its name if the config does not have all of them."""
     if row.swept and all(f"{key}=" in row.name for key in row.swept):
         yield from _pairs(row.swept)
     else:
@@ -316,7 +306,7 @@ def _strip(spread: Spread, low: float, high: float) -> Strip:
         share = (value / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
         return round(EDGE + share * (WIDTH - 2 * EDGE), 2)
 
-    return Strip(tuple(map(x, spread.numbers)), x(spread.middle))
+    return Strip(tuple(map(x, spread.numbers)), x(spread.median))
 
 
 # --- table ------------------------------------------------------------------------------------
@@ -333,7 +323,7 @@ def table(rows: Sequence[Row], keys: Sequence[str]) -> bytes:
     writer.writerow(
         ["combination", *keys, "verdict", "signature"]
         + [f"last {name}" for name in metrics]
-        + [f"{what} over seeds" for what in ("number", "least", "median", "most")]
+        + [f"{what} over seeds" for what in ("number", "minimum", "median", "maximum")]
         + [f"divergence {what}" for what in (*_DIVERGENCE, "tensors")]
         + ["depends on", "runs", "seconds", "experiment sha256", "certificate"]
         + ["certificate sha256"]
@@ -346,7 +336,7 @@ def table(rows: Sequence[Row], keys: Sequence[str]) -> bytes:
 def _line(
     row: Row, keys: Sequence[str], metrics: Sequence[str], spread: Spread | None
 ) -> list[Any]:
-    parted = row.parted or {}
+    divergence = row.divergence or {}
     return [
         row.name,
         *(cell(row.swept[key]) if key in row.swept else "" for key in keys),
@@ -354,8 +344,8 @@ def _line(
         row.signature,
         *(repr(row.metrics[name]) if name in row.metrics else "" for name in metrics),
         *_over_seeds(spread),
-        *(cell(parted.get(what)) for what in _DIVERGENCE),
-        " ".join(parted.get("tensors", ())),
+        *(cell(divergence.get(what)) for what in _DIVERGENCE),
+        " ".join(divergence.get("tensors", ())),
         ", ".join(row.depends_on),
         row.runs,
         f"{row.seconds:.3f}",
@@ -366,11 +356,11 @@ def _line(
 
 
 def _over_seeds(spread: Spread | None) -> list[str]:
-    """Of the last metric that the page shows, as it shows it."""
+    """The spread of the last metric that the page shows."""
     if spread is None or not spread.values:
         return [""] * 4
     numbers = spread.numbers
-    return [str(len(numbers)), repr(numbers[0]), repr(spread.middle), repr(numbers[-1])]
+    return [str(len(numbers)), repr(numbers[0]), repr(spread.median), repr(numbers[-1])]
 
 
 def cell(value: Any) -> str:

@@ -1,6 +1,6 @@
-"""What the page says of runs held against each other, in the order in which it matters.
+"""Runs compared with their control, as rows of the page, the most important first.
 
-Control and replica are always shown; of the others those that differ, a few of them in full.
+Control and replica are always shown; of the other runs those that differ, a few of them in full.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +10,15 @@ from typing import Any
 from samebits.comparison import attribution
 from samebits.pages import charts, wording
 
-MOST_SHOWN = 3  # differing runs of which everything is shown; the others are listed
+MOST_SHOWN = 3  # differing runs of which everything is shown; the rest are listed
 MOST_DIFFERENCES = 40  # of one run
 MOST_LAYERS = 12  # layers in the table of one run
 _FEW_LAYERS = 3  # of a run that is listed
 _MEANINGS = {
     "history": "loss and metrics of every epoch",
-    "weights": "every number that the model learned",
-    "optimizer": "its step count and moments: what training on would start from",
-    "trace": "fingerprints of the weights on the way, and the bits of the loss",
+    "weights": "every number the model learned",
+    "optimizer": "step count and moments, from which training would continue",
+    "trace": "fingerprints of the weights during training, and the bits of the loss",
 }
 _COMPLETED, _NOT_TRIED = "completed", "not tried"
 
@@ -56,7 +56,7 @@ class Compared:
 
     @property
     def title(self) -> str:
-        """What is special about this run."""
+        """How this run differs from its control by design."""
         if self.lifted:
             return f"pin lifted: {self.lifted}"
         if len(self.changed) > 1:
@@ -65,7 +65,7 @@ class Compared:
 
 
 def compared(report: Mapping[str, Any]) -> list[Compared]:
-    """Every run that was held against a control, as the certificate lists them."""
+    """Every run that was compared with a control, in the order of the certificate."""
     pins = {pin["run"]: pin["what"] for pin in report["scope"]["pins"]}
     changed: dict[str, list[str]] = {}
     for variation in report["scope"]["variations"]:
@@ -87,23 +87,23 @@ def compared(report: Mapping[str, Any]) -> list[Compared]:
 
 
 def unexpected(runs: Sequence[Compared]) -> list[Compared]:
-    """The runs that differ and should not, the most telling first: fewest things varied."""
+    """The runs that differ and should not, those with the fewest variations first."""
     found = [run for run in runs if run.differs and not run.lifted]
     return sorted(found, key=lambda run: len(run.changed))
 
 
 def shown(runs: Sequence[Compared]) -> list[Compared]:
-    """The few of these that are shown in full; the first run that was compared is among them."""
+    """The few unexpected runs that are shown in full, among them the first run if it differs."""
     found = [run for run in unexpected(runs) if run.result["divergence"]]
     first = [run for run in runs[:1] if run in found]
     return [run for run in found if run not in first][: MOST_SHOWN - len(first)] + first
 
 
-# --- artefact by artefact --------------------------------------------------------------------
+# --- artifact by artifact --------------------------------------------------------------------
 
 
-def artefacts(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
-    """Each artefact of the first two runs, and of the few that differ; none without a control."""
+def artifacts(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
+    """Each artifact of the first two runs and of the few that differ; none without a control."""
     others = [run for run in shown(runs) if run is not runs[0]]
     for artefact in runs[0].result["artefacts"] if runs and runs[0].tried else ():
         name = artefact["artefact"]
@@ -119,7 +119,7 @@ def artefacts(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
 
 
 def _others(name: str, control: str, others: Sequence[Compared]) -> Iterator[dict[str, Any]]:
-    """The digests of one artefact in further runs, after that of their control."""
+    """The digests of one artifact in further runs, each after the digest of its control."""
     known = {control}
     for other in others:
         for found in (a for a in other.result["artefacts"] if a["artefact"] == name):
@@ -132,25 +132,25 @@ def _others(name: str, control: str, others: Sequence[Compared]) -> Iterator[dic
 
 
 def counted(runs: Sequence[Compared]) -> str:
-    """The runs that are not shown artefact by artefact, in numbers; empty when there are none."""
+    """How many runs are not shown artifact by artifact, by outcome; empty when there are none."""
     rest = [run for run in runs[1:] if run not in shown(runs)]
     if not rest:
         return ""
     outcomes = [run.outcome for run in rest]
     said = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes))
-    were = "run was" if len(rest) == 1 else "runs were"
-    return f"{len(rest)} more {were} held against a control in the same way: {said}."
+    runs_were = "run was" if len(rest) == 1 else "runs were"
+    return f"{len(rest)} more {runs_were} compared with a control in the same way: {said}."
 
 
 def differences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], int]:
-    """The first differences of the few runs that differ, and how many there are beside them."""
+    """The first differences of the runs that are shown in full, and the number of the rest."""
     found = [list(_differences(run)) for run in shown(runs)]
     first = [difference for one in found for difference in one[:MOST_DIFFERENCES]]
     return first, sum(map(len, found)) - len(first)
 
 
 def _differences(run: Compared) -> Iterator[dict[str, Any]]:
-    """Every difference but those of fingerprints, which have no size."""
+    """Every difference except between fingerprints, which have no size."""
     for artefact in run.result["artefacts"]:
         for difference in artefact["differences"]:
             if artefact["artefact"] != "trace" or difference["kind"] != "values":
@@ -161,21 +161,21 @@ def _differences(run: Compared) -> Iterator[dict[str, Any]]:
                 }
 
 
-# --- where they part -------------------------------------------------------------------------
+# --- first divergence ------------------------------------------------------------------------
 
 
-def partings(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Where each differing run parts from its control: the few that are drawn, and the others."""
+def divergences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Where each differing run diverges from its control: a few with charts, and the rest."""
     lifted = [run for run in runs if run.differs and run.lifted]
     drawn = [run for run in (*shown(runs), *lifted) if run.result["divergence"]][:MOST_SHOWN]
     listed = [run for run in (*unexpected(runs), *lifted) if run not in drawn]
-    pictured = [_parting(run) | pictures(run.result["divergence"]) for run in drawn]
-    return pictured, [_parting(run) for run in listed]
+    pictured = [_divergence(run) | pictures(run.result["divergence"]) for run in drawn]
+    return pictured, [_divergence(run) for run in listed]
 
 
-def _parting(run: Compared) -> dict[str, Any]:
+def _divergence(run: Compared) -> dict[str, Any]:
     if run.result["divergence"] is None:
-        where = _ENDS.get(run.status[1], "Nothing tells where.")
+        where = _ENDS.get(run.status[1], "Where they first differ is unknown.")
         return {"run": run, "where": where, "loss": ""}
     return {"run": run} | told(run.result["divergence"]) | _attribution(run)
 
@@ -196,7 +196,7 @@ def _attribution(run: Compared) -> dict[str, Any]:
 
 
 def told(divergence: Mapping[str, Any]) -> dict[str, Any]:
-    """Where two runs part, in words."""
+    """Where two runs diverge, in words."""
     return {
         "divergence": divergence,
         "where": wording.where(divergence),
@@ -205,24 +205,24 @@ def told(divergence: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _ENDS = {
-    "failed": "It failed where its control did not.",
-    "unsupported": "It was refused by TensorFlow, and its control was not.",
+    "failed": "This run failed and its control did not.",
+    "unsupported": "TensorFlow refused this run and not its control.",
 }
 
 
 def pictures(divergence: Mapping[str, Any]) -> dict[str, Any]:
-    """How a difference grows, and how large it is at the end."""
+    """Charts of how a difference grows, and how large it is at the end."""
     return {
         "growth": charts.growth(divergence),
         "histogram": charts.histogram(divergence["histograms"]),
     }
 
 
-# --- whether a difference would have been seen -------------------------------------------------
+# --- whether the comparison can detect a difference --------------------------------------------
 
 
 def self_checks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each planted bit once, and whether every comparison with that control found it."""
+    """Each flipped bit once, and whether every comparison with that control detected it."""
     found: dict[tuple[Any, ...], bool] = {}
     for comparison in report["comparisons"]:
         for check in comparison["self_check"]:
@@ -235,7 +235,7 @@ def self_checks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def canaries(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Trainings with another seed, and where they part from the control."""
+    """Trainings with a different seed, and where they diverge from the control."""
     return [
         comparison["canary"] | {"control": comparison["control"]}
         for comparison in report["comparisons"]

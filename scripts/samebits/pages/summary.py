@@ -1,4 +1,4 @@
-"""The few lines that end a run in the terminal."""
+"""The lines that end a run in the terminal."""
 
 import csv
 from collections import Counter
@@ -9,92 +9,100 @@ from typing import Any
 from samebits.certificate import signatories
 from samebits.certificate.signatories import UNSIGNED, Signatory
 from samebits.experiment.protocol import CONTROL, REPLICA, PlannedComparison, runs
+from samebits.formats.names import (
+    NOT_REPRODUCIBLE,
+    REPRODUCIBLE,
+    SAME,
+    UNSUPPORTED,
+    WITHIN_TOLERANCE,
+)
 from samebits.pages import wording
 from samebits.text import bold, plain
 
-_COLOURS = {
-    "REPRODUCIBLE": "green",
-    "EQUAL WITHIN TOLERANCE": "cyan",
-    "NOT REPRODUCIBLE": "red",
-    "UNSUPPORTED": "magenta",
+_COLORS = {
+    REPRODUCIBLE: "green",
+    WITHIN_TOLERANCE: "cyan",
+    NOT_REPRODUCIBLE: "red",
+    UNSUPPORTED: "magenta",
     signatories.REPRODUCED: "green",
     signatories.EPOCHS_REPRODUCED: "cyan",
     signatories.NOT_REPRODUCED: "red",
 }
 _OTHER = "yellow"
+_NOT_TRIED = "not tried"
 _MOST_REASONS = 8  # the rest is in the certificate
 _MOST_COMBINATIONS = 20  # the rest is in the index
-_FEW_RUNS = 2  # what every protocol costs needs no announcement
+_USUAL_RUNS = 2  # of every protocol: no need to announce their cost
 
 
 def text(
-    certificate: dict[str, Any], path: Path, page: Path, seconds: float, colour: bool = False
+    certificate: dict[str, Any], path: Path, page: Path, seconds: float, color: bool = False
 ) -> str:
-    """Verdict, reasons, the histories' digests, who signed, where it is, how long it took."""
+    """Verdict, reasons, digests of the histories, signature, paths and duration."""
     report = certificate["report"]
-    verdict = report["verdict"]
-    lines = ["", f"{_shown(verdict, colour)}  {plain(report['experiment']['name'])}", ""]
-    lines += [f"  {wording.statement(report)}"]
-    lines += _survived(report["scope"])
-    if verdict != "REPRODUCIBLE":
+    lines = [f"  {wording.statement(report)}", *_scope(report["scope"])]
+    if report["verdict"] != REPRODUCIBLE:
         lines += _reasons(report["reasons"])
     lines += ["", *_histories(report)]
-    lines += _places(signatories.certified(certificate), path, page, seconds)
-    return "\n".join(lines)
+    places = _places(signatories.certified(certificate), path, page, seconds)
+    return "\n".join([*_title(report["verdict"], report, color), *lines, *places])
 
 
 def replay(
-    certificate: dict[str, Any], path: Path, page: Path, seconds: float, colour: bool = False
+    certificate: dict[str, Any], path: Path, page: Path, seconds: float, color: bool = False
 ) -> str:
-    """How the last replay came out: whose certificate it repeated, and what differs, and where."""
+    """The outcome of the last replay: of whose certificate, what differs, and where."""
     report, issuer = certificate["report"], signatories.certified(certificate)
     found, last = certificate["replays"][-1]["report"], [*signatories.reproduced(certificate)][-1]
-    lines = ["", f"{_shown(last.outcome, colour)}  {plain(report['experiment']['name'])}", ""]
-    lines += [_row("checked", last.extent)] if last.extent else []
+    lines = [_row("checked", last.extent)] if last.extent else []
     lines += [
         _row("certified", f"{issuer.outcome} {issuer.by}, {issuer.when}"),
-        _row("machine", last.machine or "not known"),
-        *(_row("outside", f"the scope: {reason}") for reason in last.outside_scope),
+        _row("machine", last.machine or "unknown"),
+        *(_row("scope", f"outside: {reason}") for reason in last.outside_scope),
     ]
     if found.get("divergence"):
-        lines += [_row("parted", wording.where(found["divergence"]))]
-    lines += ["", *_artefacts(found.get("artefacts", ())), *_epochs(found.get("epochs", ()))]
-    lines += _places(last, path, page, seconds)
-    return "\n".join(lines)
+        lines += [_row("divergence", wording.where(found["divergence"]))]
+    lines += ["", *_artifacts(found.get("artefacts", ())), *_epochs(found.get("epochs", ()))]
+    places = _places(last, path, page, seconds)
+    return "\n".join([*_title(last.outcome, report, color), *lines, *places])
 
 
-def sweep(table: Path, page: Path, seconds: float, colour: bool = False) -> str:
-    """How each combination came out, or the first of many, and how many came out how."""
+def sweep(table: Path, page: Path, seconds: float, color: bool = False) -> str:
+    """The verdict of each combination, or of the first of many, and a count of verdicts."""
     with open(table, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     lines = [""]
     for row in rows[:_MOST_COMBINATIONS]:
         unsigned = f"  {UNSIGNED}" if row["signature"] == UNSIGNED else ""
-        lines += [f"{_shown(row['verdict'], colour)}  {plain(row['combination'])}{unsigned}"]
+        lines += [f"{_shown(row['verdict'], color)}  {plain(row['combination'])}{unsigned}"]
     if len(rows) > _MOST_COMBINATIONS:
         lines += [f"and {len(rows) - _MOST_COMBINATIONS:,} more, in the index"]
     counts = Counter(row["verdict"] for row in rows)
     said = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.most_common())
-    lines += ["", _row("in all", said), _row("index", str(page)), _row("table", str(table))]
-    return "\n".join([*lines, _row("took", _duration(seconds)), ""])
+    lines += ["", _row("total", said), _row("index", str(page)), _row("table", str(table))]
+    return "\n".join([*lines, _row("took", wording.duration(seconds)), ""])
 
 
-def _shown(outcome: str, colour: bool) -> str:
-    return bold(outcome, _COLOURS.get(outcome, _OTHER), colour)
+def _title(outcome: str, report: dict[str, Any], color: bool) -> list[str]:
+    return ["", f"{_shown(outcome, color)}  {plain(report['experiment']['name'])}", ""]
+
+
+def _shown(outcome: str, color: bool) -> str:
+    return bold(outcome, _COLORS.get(outcome, _OTHER), color)
 
 
 def _places(link: Signatory, path: Path, page: Path, seconds: float) -> Iterator[str]:
-    """Who signed, where the certificate is, and how it is checked."""
+    """Who signed, where the files are, and how to verify them."""
     yield _row("signature", f"signed {link.by}" if link.keyid else UNSIGNED)
     yield _row("certificate", str(path))
     yield _row("page", str(page))
     yield _row("verify", wording.verify_command(str(path)))
-    yield _row("took", _duration(seconds))
+    yield _row("took", wording.duration(seconds))
     yield ""
 
 
-def _artefacts(artefacts: Iterable[dict[str, Any]]) -> Iterator[str]:
-    for found in artefacts:
+def _artifacts(artifacts: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for found in artifacts:
         yield from _compared(found["artefact"], found, found["identical"])
 
 
@@ -118,31 +126,33 @@ def _row(what: str, value: str) -> str:
     return f"  {what:<12} {plain(value)}"
 
 
-def _survived(scope: dict[str, Any]) -> Iterator[str]:
-    """What was varied without changing the bits, and what could not be varied."""
-    for outcome, said in (("same bits", "same under another"), ("not tried", "not tried")):
-        names = dict.fromkeys(v["what"] for v in scope["variations"] if v["outcome"] == outcome)
+def _scope(scope: dict[str, Any]) -> Iterator[str]:
+    """Variations without effect, variations not tried, and pins that the claim needs."""
+    found = {
+        "varied without effect": [v["what"] for v in scope["variations"] if v["outcome"] == SAME],
+        "not tried": [v["what"] for v in scope["variations"] if v["outcome"] == _NOT_TRIED],
+        "only if pinned": scope["conditions"],
+    }
+    for said, names in found.items():
         if names:
-            yield f"  {said}: {plain(', '.join(names))}"
-    if scope["conditions"]:
-        yield f"  only with these pinned: {plain(', '.join(scope['conditions']))}"
+            yield f"  {said}: {plain(', '.join(dict.fromkeys(names)))}"
 
 
 def cost(comparisons: list[PlannedComparison], cores: int) -> str:
-    """What a protocol with more than two runs will train, before it starts; empty for others."""
+    """What a protocol with more than two runs will train; empty for a protocol with two."""
     wanted = list(runs(comparisons))
-    whole = [run for run in wanted if run.samples is None]
-    if len(whole) <= _FEW_RUNS:
+    full = [run for run in wanted if run.samples is None]
+    if len(full) <= _USUAL_RUNS:
         return ""
     emulated = [run for run in wanted if run.variations == ("cpu",)]
     lines = [
-        f"{len(whole)} whole trainings on {cores} cores instead of {_FEW_RUNS}: "
-        f"{sum(bool(run.lift) for run in whole)} lift a pin, "
-        f"{sum(len(run.vary) == 1 for run in whole)} vary one thing"
+        f"{len(full)} full trainings on {cores} cores instead of {_USUAL_RUNS}: "
+        f"{sum(bool(run.lift) for run in full)} lift a pin, "
+        f"{sum(len(run.vary) == 1 for run in full)} vary one condition"
     ]
     if emulated:
         part = f"{emulated[0].samples} samples, {emulated[0].epochs} epochs"
-        lines.append(f"{len(emulated)} emulated ones of {part}, each some ten times slower")
+        lines.append(f"{len(emulated)} emulated trainings of {part}, each about ten times slower")
     return "\n".join(lines)
 
 
@@ -158,11 +168,5 @@ def _histories(report: dict[str, Any]) -> Iterator[str]:
     for name in (CONTROL, REPLICA):
         digest = records[name]["digests"].get("history") if records.get(name) else None
         yield f"  {'history of':<12} {name:<9} {digest or 'none'}"
-    if len(records) > _FEW_RUNS:
-        yield f"  {'other runs':<12} {len(records) - _FEW_RUNS}, in the certificate"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    if len(records) > _USUAL_RUNS:
+        yield f"  {'other runs':<12} {len(records) - _USUAL_RUNS}, in the certificate"

@@ -1,4 +1,4 @@
-"""What a report says in words. Every sentence is derived from the report's facts, none is in it."""
+"""Sentences about a report, each derived from its facts."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -16,152 +16,154 @@ from samebits.text import few, listed
 
 Report = Mapping[str, Any]
 
-TITLES = {  # of artefacts
+TITLES = {  # of artifacts
     "history": "History",
     "weights": "Final weights",
     "optimizer": "Optimizer state",
     "trace": "Trace",
 }
 
-# What a person would call the surroundings of a run: where it ran, not what ran.
+# Facts about where a run ran, not about what ran.
 _SURROUNDINGS = ("CPU model", "number of CPUs", "GPU", "operating system", "C library")
 
 
 def statement(report: Report) -> str:
     """The verdict as a sentence."""
-    runs = _count(report["scope"]["runs"])
-    return _STATEMENTS[report["verdict"]].format(runs=runs)
+    runs = report["scope"]["runs"]
+    words = {1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five"}
+    return _STATEMENTS[report["verdict"]].format(runs=words.get(runs, str(runs)))
 
 
 _STATEMENTS = {
-    REPRODUCIBLE: "{runs} trainings of this experiment ended in the same bits.",
-    WITHIN_TOLERANCE: "{runs} trainings of this experiment ended close together, in other bits.",
-    NOT_REPRODUCIBLE: "{runs} trainings of this experiment did not end in the same bits.",
+    REPRODUCIBLE: "{runs} training runs of this experiment produced exactly the same bits.",
+    WITHIN_TOLERANCE: "{runs} training runs agree within tolerance, but not bit for bit.",
+    NOT_REPRODUCIBLE: "{runs} training runs of this experiment did not produce the same bits.",
     UNSUPPORTED: "TensorFlow refuses to train this experiment deterministically.",
     INCONCLUSIVE: "The evidence does not show whether this experiment is reproducible.",
 }
 
 
-def _count(number: int) -> str:
-    words = {1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five"}
-    return words.get(number, str(number))
-
-
 def shows(report: Report) -> Iterator[str]:
     """What the evidence shows."""
-    verdict, unchanged = report["verdict"], survived(report)
-    if verdict == REPRODUCIBLE:
-        yield (
-            "Every loss and metric of every epoch, every fingerprint of the weights on the way, "
-            "every final weight and every value of the optimizer is equal in all bits, not just "
-            "close."
-        )
-        yield (
-            "The runs were separate processes that loaded the same data, and each confirmed from "
-            "inside that the pinned settings below were in effect."
-        )
-        yield "The packages were at exactly the versions that the lock file names."
+    verdict, unchanged, needed = report["verdict"], survived(report), report["scope"]["conditions"]
+    yield from _SHOWS.get(verdict, ())
     if unchanged and verdict in (REPRODUCIBLE, NOT_REPRODUCIBLE, WITHIN_TOLERANCE):
-        yield f"The bits stayed the same under another {listed(unchanged)}."
-    if verdict == WITHIN_TOLERANCE:
-        yield "No number differs by more than the experiment's own tolerance. The bits do differ."
-    if verdict == NOT_REPRODUCIBLE:
-        yield (
-            "Pinned as listed below, the same code on the same data gave different numbers. Which "
-            "ones, and how far apart, is in the table of differences."
-        )
-    if report["scope"]["conditions"]:
-        needed = listed(report["scope"]["conditions"])
-        yield f"They hold only with these pinned, since lifting any gave other bits: {needed}."
-    if verdict == UNSUPPORTED:
-        yield (
-            "The model or its input uses an operation for which this version of TensorFlow has "
-            "no deterministic way, and it stopped instead of giving numbers that may change."
-        )
+        yield f"The bits stayed the same when these were varied: {listed(unchanged)}."
+    if needed:
+        yield f"This holds only with these pinned: {listed(needed)}. Lifting any changed the bits."
+
+
+_SHOWS = {
+    REPRODUCIBLE: (
+        "Every loss and metric of every epoch, every fingerprint of the weights during training, "
+        "every final weight and every value of the optimizer is equal bit for bit, not just close.",
+        "The runs were separate processes that loaded the same data, and each verified from inside "
+        "that the pinned settings listed below were in effect.",
+        "All packages had exactly the versions in the lock file.",
+    ),
+    WITHIN_TOLERANCE: (
+        "No number differs by more than the experiment's own tolerance, but the bits do differ.",
+    ),
+    NOT_REPRODUCIBLE: (
+        "Pinned as listed below, the same code on the same data produced different numbers. The "
+        "table of differences shows which ones, and how far apart they are.",
+    ),
+    UNSUPPORTED: (
+        "The model or its input uses an operation that this version of TensorFlow cannot run "
+        "deterministically, so TensorFlow stopped instead of producing numbers that may change.",
+    ),
+}
 
 
 def limits(report: Report) -> Iterator[str]:
     """What the evidence does not show."""
     verdict, scope = report["verdict"], report["scope"]
+    same = [fact["what"] for fact in scope["same"] if fact["what"] in _SURROUNDINGS]
     if verdict == INCONCLUSIVE:
         yield "Anything about the experiment: evidence is missing or contradicts itself."
     if verdict == NOT_REPRODUCIBLE and not scope["depends_on"]:
-        yield "Why the runs differ, or that they would differ in the same way next time."
+        yield "Why the runs differ, or whether they would differ the same way next time."
     if verdict == UNSUPPORTED:
-        yield "Whether the experiment repeats without op determinism: it was not tried."
+        yield "Whether the experiment is reproducible without op determinism: that was not tried."
     if verdict in (REPRODUCIBLE, WITHIN_TOLERANCE):
-        names = [fact["what"] for fact in scope["same"] if fact["what"] in _SURROUNDINGS]
-        if names:
-            yield (
-                f"That the bits stay the same elsewhere: {listed(names)} "
-                f"{'were' if len(names) > 1 else 'was'} the same in all runs."
-            )
-        yield "That the runs would be equal every time: a rare race can stay unseen in a few runs."
+        if same:
+            yield f"That the bits are the same elsewhere: all runs had the same {listed(same)}."
+        yield "That the runs are equal every time: a rare race can go unnoticed in a few runs."
     if any(variation["key"] == "cpu" for variation in scope["variations"]):
         yield _EMULATION
-    yield "That the model is good, or the data right: equal bits say nothing about quality."
+    yield "That the model is good, or the data correct: equal bits say nothing about quality."
     if report["issuer"]["keyid"] is None:
-        yield "Who made this certificate: it is UNSIGNED. Anyone can check it by repeating it."
+        yield "Who made this certificate: it is UNSIGNED. To check it, repeat the training."
     else:
-        yield "Who holds the key that signed this certificate: that is for you to know."
+        yield "Whose key signed this certificate: that is for you to find out."
 
 
 _EMULATION = (
-    "What a real chip of another model would do in every case. The emulator offers the model's "
-    "instruction sets, so other code paths are taken, and it computes approximate instructions "
-    "(reciprocal square root) exactly, so a dependence on these is found; it shows nothing about "
-    "speed, caches or errors of a real chip, and only the first samples were trained on."
+    "How a physical CPU of another model always behaves. The emulator offers that model's "
+    "instruction sets, so different code paths run, and it computes approximate instructions "
+    "(reciprocal square root) exactly, so a dependence on them is detected. It shows nothing about "
+    "the speed, caches or errors of a physical CPU, and emulated runs train on the first samples "
+    "only."
 )
 
 
 def at_step(step: int | None) -> str:
     """When a layer's own tensors first differ, in a table."""
     if step is None:
-        return "in no tensor of its own"
+        return "no tensor of its own"
     return f"step {step:,}" if step else "the start"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as minutes or hours where there are any."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60} min"
 
 
 # --- commands ----------------------------------------------------------------------------------
 
 
 def verify_command(path: str) -> str:
-    """What checks a certificate."""
+    """The command that verifies a certificate."""
     return f"make verify CERTIFICATE={shlex.quote(path)}"
 
 
 def replay_command(path: str) -> str:
-    """What trains again and holds the outcome against a certificate."""
+    """The command that trains again and compares the results with a certificate."""
     return f"snakemake --cores all replay --config certificate={shlex.quote(path)}"
 
 
-# --- where two runs part -----------------------------------------------------------------------
+# --- first divergence --------------------------------------------------------------------------
 
 
 def where(divergence: Mapping[str, Any]) -> str:
     """The first step and tensors that differ."""
     step, tensors = divergence["step"], few(divergence["tensors"])
     if step is None:
-        return "The weights agree wherever the traces have a row."
+        return "The weights are equal at every step in the traces."
     if step == 0:
-        return f"They differ before the first step, in {tensors}."
-    epoch = f", in epoch {divergence['epoch']}" if divergence["epoch"] else ""
-    return f"The first difference comes with step {step:,}{epoch}, in {tensors}."
+        return f"The runs differ before the first step, in {tensors}."
+    epoch = f" (epoch {divergence['epoch']})" if divergence["epoch"] else ""
+    return f"The runs first differ at step {step:,}{epoch}, in {tensors}."
 
 
 def loss(divergence: Mapping[str, Any]) -> Iterator[str]:
     """Whether the loss could have told earlier, and how exact the traces are."""
-    step, seen = divergence["step"], divergence["loss_step"]
-    if seen is None:
-        yield "No loss differs."
+    step, loss_step = divergence["step"], divergence["loss_step"]
+    if loss_step is None:
+        yield "The loss never differs."
     elif step is None:
-        yield f"The loss differs, first at step {seen:,}."
+        yield f"The loss first differs at step {loss_step:,}."
     elif divergence["loss_first"]:
-        yield f"The loss differs before any tensor does, at step {seen:,}."
-    elif seen == step:
-        yield "The loss differs at the same step, not before."
+        yield f"The loss differs before any tensor does, at step {loss_step:,}."
+    elif loss_step == step:
+        yield "The loss first differs at the same step."
     else:
-        yield f"The loss shows it only later, at step {seen:,}."
+        yield f"The loss differs only later, from step {loss_step:,}."
     if divergence["every"] == "epoch":
-        yield "The traces have a row per epoch, so it may be up to an epoch earlier."
+        yield "The traces have one row per epoch, so the first difference may be an epoch earlier."
     if divergence["every"] == "off":
-        yield "No trace was kept but for the first weights, so the step is not known."
+        yield "Only the initial weights were traced, so the step is unknown."
