@@ -23,7 +23,9 @@ RUNS = ("control", "replica")
 _HALF = 2  # models; the other factor of a sweep are seeds
 # Files of the checkout that the jobs of each rule read: the program that starts them, the script,
 # its code as one file, locks, the model, and what a certificate rests on.
-_FIXED = {"environment": 5, "load": 4, "train": 5, "compare": 3, "certify": 13, "index": 3}
+_FIXED = {
+    "environment": 5, "load": 5, "train": 6, "compare": 3, "certify": 14, "render": 3, "index": 4,
+}  # fmt: skip
 
 
 def rule(name: str, inputs: list[str], outputs: list[str]) -> str:
@@ -43,22 +45,23 @@ def environment(name: str) -> str:
 def bare(folders: list[str]) -> str:
     """A Snakefile with as many jobs as a sweep over these experiments has."""
     one = "results/{experiment}"
-    config, compared, issued = (
-        f"{one}/{name}" for name in ("config.json", "compare/replica.json", "certificate.json")
+    compared, issued, page = (
+        f"{one}/{name}" for name in ("compare/replica.json", "certificate.json", "certificate.html")
     )
-    issued_all = [issued.format(experiment=folder) for folder in folders]
+    all_issued = [issued.format(experiment=folder) for folder in folders]
+    all_pages = [page.format(experiment=folder) for folder in folders]
     runs = [f"{one}/train/{run}" for run in RUNS]
-    faces = [issued, f"{one}/certificate.html", f"{one}/badge.svg"]
     data, index = ["data/arrays", "data/record.json"], ["results/index.html", "results/index.csv"]
-    certified = [environment("certify"), config, data[1], *runs, compared]
+    certified = [environment("certify"), data[1], *runs, compared]
     rules = [
-        rule("all", index, []),
+        rule("all", [*index, *all_issued, *all_pages], []),
         rule("environment", [], [environment("{environment}")]),
         rule("load", [environment("load")], data),
-        rule("train", [environment("train"), data[0], config], [f"{one}/train/{{run}}"]),
+        rule("train", [environment("train"), data[0]], [f"{one}/train/{{run}}"]),
         rule("compare", [environment("compare"), *runs], [compared]),
-        rule("certify", certified, faces),
-        rule("index", [environment("certify"), *issued_all], index),
+        rule("certify", certified, [issued, f"{one}/config.json"]),
+        rule("render", [environment("render"), issued], [page, f"{one}/badge.svg"]),
+        rule("index", [environment("render"), *all_issued], index),
     ]
     return "\n".join(rules)
 
@@ -76,7 +79,8 @@ class Bench:
         ]
         self._folder, self._bare = folder, folder / "bare.smk"
         self.ours()
-        listed = json.loads((folder / "results/sweep/sweep.json").read_bytes())["combinations"]
+        stored = (json.loads(path.read_bytes()) for path in folder.glob(".samebits/configs/*"))
+        (listed,) = (found["combinations"] for found in stored if "combinations" in found)
         self._bare.write_text(bare([f"sweep/{made['name']}" for made in listed]))
         self.jobs = self._count(self._dry_run(ROOT / "Snakefile", "--config", *self._sweep))
         theirs = self._count(self._dry_run(self._bare))

@@ -13,12 +13,10 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --repeat       a command that makes this certificate again; once per line (optional)
             the variables SAMEBITS_SIGNING_KEY and SAMEBITS_SIGNING_PASSPHRASE, see keys.py
 OUTPUTS     --output       certificate.json, as scripts/samebits/certificate.schema.json says
-            --page         the same as one HTML page, rendered from the certificate alone
-            --badge        verdict, runs and date as one SVG, likewise
 GUARANTEES  REPRODUCIBLE only when nothing is missing or inconsistent: evidence that is absent,
             damaged, or of another experiment, data set or process makes the verdict INCONCLUSIVE,
             with every reason; evidence is named by digest; what is written was verified as a
-            stranger would; without a key every output says UNSIGNED; nothing half-written
+            stranger would; without a key it says UNSIGNED; nothing half-written
 """
 
 import argparse
@@ -29,8 +27,6 @@ from pathlib import Path
 from samebits import errors
 from samebits.certificate import certificate, evidence, report
 from samebits.formats import canonical, files
-from samebits.pages import certificate as page
-from samebits.pages import charts
 from samebits.signing import trusted
 from samebits.verification import levels
 
@@ -45,7 +41,7 @@ def _named(text: str) -> tuple[str, Path]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Grade the evidence and issue the certificate.")
-    for name in ("config", "lock", "load-record", "output", "page", "badge"):
+    for name in ("config", "lock", "load-record", "output"):
         parser.add_argument(f"--{name}", required=True, type=Path)
     for name in ("run", "comparison"):
         parser.add_argument(f"--{name}", required=True, type=Path, action="append")
@@ -70,7 +66,7 @@ def _issue(options: argparse.Namespace, keyid: str | None) -> report.Issue:
 
 
 def main() -> int:
-    """Read, grade, sign, verify, write certificate and faces."""
+    """Read, grade, sign, verify, write."""
     options = _arguments()
     paths = evidence.Paths(
         options.config, options.lock, options.load_record, options.run, options.comparison
@@ -80,9 +76,7 @@ def main() -> int:
     evidence.refuse_invalid(found)
     issued = certificate.issue(found, signer)
     levels.require_verifiable(issued)
-    files.write_bytes(options.page, page.render(issued).encode("utf-8"))
-    files.write_bytes(options.badge, charts.badge(issued).encode("utf-8"))
-    canonical.write_json(options.output, issued)  # last: where it is, its faces are too
+    canonical.write_json(options.output, issued)
     print(found["verdict"])
     return 0
 

@@ -8,7 +8,6 @@ INPUTS      --certificate  certificate.json, or the bundle that holds it
             --checkout     the source tree that ran, asked for its commit (optional)
             the variables SAMEBITS_SIGNING_KEY and SAMEBITS_SIGNING_PASSPHRASE, see keys.py
 OUTPUTS     --output       the certificate with one more statement at the end of its chain
-            --page, --badge  its faces
 GUARANTEES  REPRODUCED only when history, weights, optimizer state and trace have the certified
             digests, taken again from what is stored, and EPOCHS REPRODUCED only when each epoch
             that was drawn ends with the certified state and values; a run of another experiment,
@@ -38,9 +37,7 @@ from samebits.certificate import (
 from samebits.certificate.report import source
 from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems
-from samebits.formats import canonical, files
-from samebits.pages import certificate as page
-from samebits.pages import charts
+from samebits.formats import canonical
 from samebits.signing import trusted
 from samebits.text import say
 from samebits.verification import levels, opened
@@ -51,7 +48,7 @@ _CONTROL = "train/control"
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Hold a training against a certificate.")
-    for name in ("certificate", "plan", "run", "output", "page", "badge"):
+    for name in ("certificate", "plan", "run", "output"):
         parser.add_argument(f"--{name}", required=True, type=Path)
     parser.add_argument("--checkout", type=Path)
     return parser.parse_args()
@@ -110,7 +107,7 @@ def _divergence(
 
 
 def main() -> int:
-    """Read, compare, sign, verify, write certificate and faces."""
+    """Read, compare, sign, verify, write."""
     options = _arguments()
     plan = canonical.read_json(options.plan)
     drawn = plan.get("spot")
@@ -132,9 +129,7 @@ def main() -> int:
     found = replays.build(report, of, record, divergence, issue)
     issued = certificate.with_replay(content, found, signer)
     levels.require_verifiable(issued)
-    files.write_bytes(options.page, page.render(issued).encode("utf-8"))
-    files.write_bytes(options.badge, charts.badge(issued).encode("utf-8"))
-    canonical.write_json(options.output, issued)  # last: where it is, its faces are too
+    canonical.write_json(options.output, issued)
     part = signatories.extent(found)
     print(f"{found['outcome']} ({part})" if part else found["outcome"])
     return 0

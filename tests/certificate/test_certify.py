@@ -1,4 +1,4 @@
-"""certify.py by its flags: certificate, page and badge, together or not at all."""
+"""certify.py by its flags."""
 
 import base64
 import hashlib
@@ -25,8 +25,7 @@ def flags(space: Workspace) -> list[object]:
     return [
         "--config", space.config, "--name", "default", "--lock", space.lock,
         "--load-record", space.load_record, *runs, "--comparison", space.comparison,
-        "--output", space.folder / "certificate.json", "--page", space.folder / "certificate.html",
-        "--badge", space.folder / "badge.svg",
+        "--output", space.folder / "certificate.json",
     ]  # fmt: skip
 
 
@@ -67,14 +66,6 @@ def test_an_inconclusive_certificate_is_a_result_and_what_the_schema_says(tmp_pa
     refuse_invalid(space)
 
 
-def test_the_page_says_the_verdict_first(tmp_path: Path) -> None:
-    space = factories.workspace(tmp_path)
-    certify(*flags(space))
-    text = (tmp_path / "certificate.html").read_text()
-    assert re.findall(r"<h1>(.*?)</h1>", text) == ["Reproducible"]
-    assert text.index("<h1>") < text.index("<h2")
-
-
 def test_source_and_commands_are_recorded(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     checkout = tmp_path / "checkout"
@@ -98,16 +89,6 @@ def test_a_folder_that_is_no_checkout_gives_an_unknown_source(tmp_path: Path) ->
     assert issued(space)["source"] == {"commit": None, "dirty": None}
 
 
-def test_a_page_that_cannot_be_written_leaves_no_half_certificate(tmp_path: Path) -> None:
-    space = factories.workspace(tmp_path)
-    page = tmp_path / "file" / "certificate.html"
-    page.parent.write_text("a file where a folder should be")
-    done = certify(*flags(space), "--page", page)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "certificate.json").exists()
-
-
 def test_the_same_run_twice_is_refused(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     done = certify(*flags(space), "--run", space.runs[0])
@@ -125,8 +106,6 @@ def test_the_same_run_twice_is_refused(tmp_path: Path) -> None:
         "--load-record",
         "--comparison",
         "--output",
-        "--page",
-        "--badge",
     ],
 )
 def test_a_missing_flag_is_wrong_usage(tmp_path: Path, flag: str) -> None:
@@ -172,8 +151,6 @@ def test_without_a_key_every_output_says_unsigned(
     claim, provenance = certificate(space)["statements"]
     assert claim["signatures"] == provenance["signatures"] == []
     assert b'"signature":"UNSIGNED"' in base64.b64decode(claim["payload"])
-    for name in ("certificate.html", "badge.svg"):
-        assert "UNSIGNED" in (tmp_path / name).read_text()
 
 
 def test_the_keys_location_is_in_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

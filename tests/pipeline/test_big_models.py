@@ -47,8 +47,7 @@ def test_memory_stays_bounded_from_comparison_to_bundle(tmp_path: Path) -> None:
         "--run", space.runs[0], "--run", space.runs[1], "--comparison", space.comparison,
     ]  # fmt: skip
     certificate, bundle = tmp_path / "certificate.json", tmp_path / "certificate.zip"
-    faces = ["--page", tmp_path / "page.html", "--badge", tmp_path / "badge.svg"]
-    assert memory("certify", *evidence, "--name", "big", "--output", certificate, *faces) < MOST
+    assert memory("certify", *evidence, "--name", "big", "--output", certificate) < MOST
     assert canonical.read_json(certificate)["report"]["verdict"] == "REPRODUCIBLE"
     assert memory("bundle", *evidence, "--certificate", certificate, "--output", bundle) < MOST
     key = keys.folder(os.environ) / "key.pub"

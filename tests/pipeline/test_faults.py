@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline import ROOT, Workspace, command
+from samebits.config.experiment import configure
 
 SMOKE = "experiment=smoke"
 
@@ -137,12 +138,8 @@ def test_what_is_damaged_between_stages_is_named_and_made_again_on_request(
 def test_damaged_data_is_not_trained_on_and_is_loaded_again(workspace: Workspace) -> None:
     given = ("--config", "name=data", SMOKE, "overrides=data.samples=320")
     workspace.snakemake("--until", "load", *given)
-    key = workspace.json("results/data/config.json")["data"]
-    (folder,) = [
-        path.parent
-        for path in workspace.folder.glob("data/*/config.json")
-        if workspace.json(str(path.relative_to(workspace.folder)))["data"] == key
-    ]
+    config = {"experiment": "smoke", "overrides": "data.samples=320"}
+    folder = workspace.folder / "data" / configure(config, ROOT / "conf").data_key
     flip(folder / "arrays/00000.npy")
     said = workspace.snakemake(*given, check=False)
     assert f"{folder.relative_to(workspace.folder)}/arrays/00000.npy" in said

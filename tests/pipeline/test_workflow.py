@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, skip_without
+from samebits.config.experiment import configure
+from samebits.formats import canonical, files
 
 SMOKE = "experiment=smoke"
 FRAMEWORKS = [
@@ -68,11 +69,11 @@ def test_a_second_call_has_nothing_to_do_and_a_change_runs_what_depends_on_it(
     workspace.snakemake(*first)
     assert "Nothing to be done" in workspace.snakemake(*first)
     changed = workspace.snakemake("--dry-run", "--quiet", "rules", *first, "seed=2")
-    assert jobs(changed) == {"train": 2, "compare": 1, "certify": 1, "all": 1}
+    assert jobs(changed) == {"train": 2, "compare": 1, "certify": 1, "render": 1, "all": 1}
     other_data = workspace.snakemake(
         "--dry-run", "--quiet", "rules", *first, "overrides=data.samples=320"
     )
-    assert jobs(other_data) == {"load": 1, "train": 2, "compare": 1, "certify": 1, "all": 1}
+    assert jobs(other_data) == {"load": 1, **jobs(changed)}
 
 
 def jobs(dry_run: str) -> dict[str, int]:
@@ -83,15 +84,16 @@ def jobs(dry_run: str) -> dict[str, int]:
     return counts
 
 
-def test_every_way_of_overriding_reaches_the_same_experiment(
-    workspace: Workspace, tmp_path: Path
+def test_every_way_of_overriding_reaches_the_same_experiment_and_a_dry_run_writes_no_result(
+    tmp_path: Path,
 ) -> None:
-    file = tmp_path / "my.yaml"
+    file, profile = tmp_path / "my.yaml", tmp_path / "profile"
     file.write_text("trainer: {epochs: 1}\nmodel: {units: 8}\nexperiment: smoke\nname: file\n")
-    profile = tmp_path / "profile"
     profile.mkdir()
     settings = "config: [experiment=smoke, name=profile, 'trainer={epochs: 1}', 'model={units: 8}']"
     (profile / "config.yaml").write_text(settings + "\n")
+    workspace = Workspace(tmp_path / "fresh")
+    workspace.folder.mkdir()
     smoke = ("--dry-run", "--quiet", "rules")
     workspace.snakemake(*smoke, "--configfile", str(file))
     workspace.snakemake(*smoke, "--profile", str(profile))
@@ -101,10 +103,11 @@ def test_every_way_of_overriding_reaches_the_same_experiment(
     workspace.snakemake(
         *smoke, "--config", "name=nested", SMOKE, "trainer={epochs: 1}", "model={units: 8}"
     )
-    names = ["file", "profile", "dotted", "nested"]
-    contents = {(workspace.folder / f"results/{n}/config.json").read_bytes() for n in names}
-    assert len(contents) == 1
-    assert json.loads(contents.pop())["model"]["units"] == 8
+    stored = list((workspace.folder / ".samebits/configs").iterdir())
+    assert {path.stem for path in stored} == {files.digest(path) for path in stored}
+    (config,) = (found for found in map(canonical.read_json, stored) if "model" in found)
+    assert config["model"]["units"] == 8
+    assert {path.name for path in workspace.folder.iterdir()} == {".samebits", ".snakemake"}
 
 
 @pytest.mark.parametrize(
@@ -229,20 +232,18 @@ def test_a_hostile_shell_does_not_reach_the_run(workspace: Workspace) -> None:
     assert digests[0] == digests[1]
 
 
-def _config(folder: Path) -> Any:
-    return json.loads((folder / "config.json").read_bytes())
-
-
-def test_a_gpu_experiment_stops_before_training_where_there_is_none(workspace: Workspace) -> None:
+def test_a_gpu_experiment_stops_before_training_where_there_is_none(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     if Path("/proc/driver/nvidia/version").exists():
         pytest.skip("this machine has an NVIDIA driver")
     workspace.snakemake("--config", "name=gpu", SMOKE, "--until", "load")
-    config = workspace.json("results/gpu/config.json")
+    experiment = configure({"experiment": "smoke"}, ROOT / "conf")
+    config = experiment.config
     config["framework"]["gpus"] = 1
-    path = workspace.folder / "results/gpu/gpu.json"
+    path = tmp_path / "gpu.json"
     path.write_text(json.dumps(config))
-    folders = workspace.folder.glob("data/synthetic-*")
-    data = next(f / "arrays" for f in folders if _config(f)["data"] == config["data"])
+    data = workspace.folder / "data" / experiment.data_key / "arrays"
     pinned = [f"{k}={v}" for k, v in config["determinism"]["environment"].items()]
     done = command(
         *LAUNCH, workspace.python("train-tf2.21"), "--log", path.with_suffix(".log"),
@@ -290,7 +291,7 @@ def test_beside_the_trainings_of_a_killed_pipeline_no_other_starts_until_they_ha
         assert f"kill {writer}, or wait" in said
     finally:
         os.killpg(running.pid, signal.SIGTERM)
-    leases = workspace.folder / ".samebits/leases/killed"
+    leases = workspace.folder / ".samebits/leases/results/killed/train"
     _wait_for(lambda: not list(leases.iterdir()))
     workspace.snakemake(*again)  # without --unlock
     certificate = workspace.json("results/killed/certificate.json")

@@ -51,8 +51,7 @@ class Certified:
         return stage(
             "replay", "--certificate", certificate or self.certificate, "--run", run,
             "--plan", plan,
-            "--output", again / "certificate.json", "--page", again / "certificate.html",
-            "--badge", again / "badge.svg",
+            "--output", again / "certificate.json",
         )  # fmt: skip
 
     @property
@@ -72,8 +71,7 @@ def certify(space: Workspace) -> Certified:
     done = stage(
         "certify", "--config", space.config, "--name", "default", "--lock", space.lock,
         "--load-record", space.load_record, *runs, "--comparison", space.comparison,
-        "--output", certificate, "--page", space.folder / "certificate.html",
-        "--badge", space.folder / "badge.svg",
+        "--output", certificate,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return Certified(space, certificate)

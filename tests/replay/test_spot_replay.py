@@ -163,7 +163,6 @@ def replay(given: Path, run: Any) -> subprocess.CompletedProcess[str]:
     return stage(
         "replay", "--certificate", given, "--run", again / "spot",
         "--plan", again / "plan.json", "--output", again / "certificate.json",
-        "--page", again / "certificate.html", "--badge", again / "badge.svg",
     )  # fmt: skip
 
 

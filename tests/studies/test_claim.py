@@ -82,7 +82,7 @@ def test_a_recipe_that_does_not_hold_comes_out_as_no(
 def test_results_become_one_page_and_one_file(workspace: Workspace, tmp_path: Path) -> None:
     files = _write(tmp_path, claim_factory.results())
     output, page = tmp_path / "claims.json", tmp_path / "claims.html"
-    stage = [workspace.python("certify"), SCRIPTS / "claims.py", "--output", output, "--page", page]
+    stage = [workspace.python("render"), SCRIPTS / "claims.py", "--output", output, "--page", page]
     command(*stage, "--claim", *files, cwd=tmp_path)
     collected = canonical.read_json(output)
     assert [claim["claim"] for claim in collected["claims"]] == list(claims.BY_KEY)
@@ -92,7 +92,7 @@ def test_results_become_one_page_and_one_file(workspace: Workspace, tmp_path: Pa
 def test_a_missing_result_leaves_no_page(workspace: Workspace, tmp_path: Path) -> None:
     files = _write(tmp_path, claim_factory.results()[1:])
     output, page = tmp_path / "claims.json", tmp_path / "claims.html"
-    stage = [workspace.python("certify"), SCRIPTS / "claims.py", "--output", output, "--page", page]
+    stage = [workspace.python("render"), SCRIPTS / "claims.py", "--output", output, "--page", page]
     done = command(*stage, "--claim", *files, cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert "recipe-2.1 (2.1.0)" in done.stdout

@@ -75,7 +75,6 @@ def test_a_certificate_that_does_not_fit_is_not_there_and_is_issued_when_there_i
         "--lock", space.lock, "--load-record", space.load_record,
         *(part for run in space.runs for part in ("--run", run)),
         "--comparison", space.comparison, "--output", folder / "certificate.json",
-        "--page", folder / "certificate.html", "--badge", folder / "badge.svg",
     ]  # fmt: skip
     words = [str(word) for word in command]
     done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -24,7 +24,8 @@ def absent() -> list[str]:
 
 def test_what_the_snakefile_imports_is_there_in_the_drivers_environment() -> None:
     assert {"cryptography", "securesystemslib"} <= set(absent())
-    imports = IMPORTS.findall((ROOT / "Snakefile").read_text(encoding="utf-8"))
+    rules = [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
+    imports = [line for path in rules for line in IMPORTS.findall(path.read_text(encoding="utf-8"))]
     assert len(imports) > 2
     program = "\n".join(
         ["import sys", f"sys.modules.update(dict.fromkeys({absent()!r}))", *imports]

@@ -18,10 +18,11 @@ from securesystemslib.dsse import Envelope
 from samebits.certificate import evidence, replays, statements
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical
+from samebits.formats.names import CERTIFICATE_FORMAT
 from samebits.signing import keys
 from samebits.signing.keys import PublicKey, Signer
 
-FORMAT = "samebits-certificate-1"
+FORMAT = CERTIFICATE_FORMAT
 SCHEMA = Path(__file__).with_name("certificate.schema.json")
 SIGNED, UNSIGNED = "SIGNED", "UNSIGNED"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"

@@ -17,7 +17,7 @@ from samebits.certificate.evidence import Carried
 from samebits.certificate.findings import Findings
 from samebits.certificate.verdict import Grade, grade
 from samebits.formats import canonical
-from samebits.formats.names import NEEDED, SAME
+from samebits.formats.names import NEEDED
 
 FORMAT = "samebits-report-1"
 
@@ -97,12 +97,6 @@ def rebuild(report: Mapping[str, Any]) -> dict[str, Any]:
     like any other, so the result is INCONCLUSIVE and another than the report.
     """
     return build(evidence.from_report(report), issue_of(report))
-
-
-def survived(report: Mapping[str, Any]) -> list[str]:
-    """Titles of what was varied while the bits stayed the same, each once."""
-    variations = report["scope"]["variations"]
-    return list(dict.fromkeys(v["what"] for v in variations if v["outcome"] == SAME))
 
 
 # --- scope ---------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ from in_toto_attestation.v1.statement import Statement
 from samebits.certificate import replays
 from samebits.certificate.checks import ARTEFACTS, COMPLETED
 from samebits.certificate.evidence import MOMENT
-from samebits.certificate.report import survived
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, states
+from samebits.formats.names import survived
 
 SCAI = "https://in-toto.io/attestation/scai/attribute-report/v0.3"
 PROVENANCE = "https://slsa.dev/provenance/v1"

@@ -15,10 +15,11 @@ from typing import Any
 
 from jinja2 import Template
 
-from samebits.certificate import certificate
+from samebits.certificate.signatories import UNSIGNED
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, history, names
+from samebits.formats.names import CERTIFICATE_FORMAT
 from samebits.pages import runs as compared
 from samebits.pages import templates, wording
 
@@ -119,9 +120,9 @@ def _certificate(path: Path, digest: str) -> tuple[dict[str, Any], str]:
     """A certificate of an experiment. It was verified when it was issued, and not again here."""
     content = canonical.read_json(path)
     form = content.get("format") if isinstance(content, dict) else None
-    if form != certificate.FORMAT:
+    if form != CERTIFICATE_FORMAT:
         raise SamebitsError(
-            f"{path}: expected format {certificate.FORMAT}, got {form}; delete it and run again"
+            f"{path}: expected format {CERTIFICATE_FORMAT}, got {form}; delete it and run again"
         )
     got = content["report"]["experiment"]["digest"]
     if got != digest:
@@ -239,7 +240,7 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
         metrics=metrics,
         title=title,
         counts=list(_counts(rows)),
-        unsigned=sum(row.signature == certificate.UNSIGNED for row in rows),
+        unsigned=sum(row.signature == UNSIGNED for row in rows),
         spreads=list(_drawn([*spreads.values()])),
         frame={"width": WIDTH, "height": HEIGHT},
         seconds=sum(row.seconds for row in rows),
@@ -273,7 +274,7 @@ def shown(value: float | None) -> str:
 def counted(rows: Sequence[Row]) -> str:
     """How many certificates have each verdict, in one line."""
     said = ", ".join(f"{count:,} {verdict}" for verdict, count in _counts(rows))
-    unsigned = sum(row.signature == certificate.UNSIGNED for row in rows)
+    unsigned = sum(row.signature == UNSIGNED for row in rows)
     return said + (f"; {unsigned:,} UNSIGNED" if unsigned else "")
 
 

@@ -4,13 +4,13 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from samebits.certificate.report import survived
 from samebits.formats.names import (
     INCONCLUSIVE,
     NOT_REPRODUCIBLE,
     REPRODUCIBLE,
     UNSUPPORTED,
     WITHIN_TOLERANCE,
+    survived,
 )
 from samebits.text import few, listed
 

@@ -9,8 +9,18 @@ import subprocess
 from collections.abc import Iterable
 from functools import cache
 
+from samebits.experiment import protocol
+from samebits.experiment.protocol import PlannedRun
+
 _USABLE = "idle,mixed,allocated,completing"
 _SECONDS = 30  # a controller that is away must not hold the start
+
+
+def apart(runs: Iterable[PlannedRun], run: PlannedRun) -> str | None:
+    """What keeps `another node` off the other runs' nodes; asked for on a cluster only."""
+    if all(protocol.NODE not in planned.variations for planned in runs):
+        return None
+    return excluded(protocol.NODE in run.variations)
 
 
 def excluded(elsewhere: bool) -> str | None:

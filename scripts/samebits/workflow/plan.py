@@ -1,15 +1,19 @@
 """The experiments of one start, composed when Snakemake reads the Snakefile.
 
 INPUTS      conf/, Snakemake's ``config``
-OUTPUTS     a Plan: one experiment, every combination of a sweep, or a certificate's experiment
+OUTPUTS     a Plan: one experiment, every combination of a sweep, or a certificate's experiment,
+            with the runs and comparisons of each
 GUARANTEES  everything that is wrong with the config is listed before any job exists
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 
 from samebits.config import experiment as experiments
 from samebits.config import signing, sweep
@@ -17,10 +21,16 @@ from samebits.config.experiment import GROUPS, Experiment, composing
 from samebits.config.sweep import Sweep
 from samebits.errors import SamebitsError
 from samebits.experiment import protocol
+from samebits.experiment.protocol import PlannedComparison, PlannedRun
+from samebits.formats import canonical
 from samebits.replay import plan as replays
 from samebits.replay.plan import Replay
 
 FORMAT = "samebits-sweep-1"
+_KINDS = ("json", "html")  # render makes the badge with the page
+REPLAY, SAMPLE = "replay", "spot"  # the run that repeats a certificate: all of it, or some epochs
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,93 @@ class Plan:
     def pattern(self) -> str:
         """A regular expression for the names of the experiments."""
         return rf"{re.escape(self.sweep.name)}/[^/]+" if self.sweep else re.escape(self.first.name)
+
+    @property
+    def folder(self) -> str:
+        """The folder of an experiment as the rules write it: those of a sweep share a wildcard."""
+        return "{experiment}" if self.sweep else self.name
+
+    @property
+    def outputs(self) -> list[str]:
+        """What is made unless something else is asked for."""
+        index = [f"{self.name}/index.html", f"{self.name}/index.csv"] if self.sweep else []
+        pages = [f"{name}/certificate.{kind}" for name in self.experiments for kind in _KINDS]
+        return [f"results/{path}" for path in [*index, *pages]]
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether a replay repeats some epochs alone."""
+        return self.replay is not None and self.replay.epochs is not None
+
+    @property
+    def repeated(self) -> str:
+        """The name of the run that a replay makes."""
+        return SAMPLE if self.is_sampled else REPLAY
+
+    # --- of a job, which Snakemake knows by its wildcards ---
+
+    def of(self, wildcards: Any) -> Experiment:
+        """The experiment that a job belongs to."""
+        return self.experiments[wildcards.experiment] if self.sweep else self.first
+
+    def each(self, value: Callable[[Experiment], T]) -> T | Callable[[Any], T]:
+        """What each experiment has of something: one value where all are equal, else a function."""
+        first, *rest = map(value, self.experiments.values())
+        if all(other == first for other in rest):
+            return first
+        return lambda wildcards: value(self.of(wildcards))
+
+    @cached_property
+    def _runs(self) -> dict[str, dict[str, PlannedRun]]:
+        """The most there can be: which of these are made is known after the first comparison."""
+        extra = {self.repeated: PlannedRun(self.repeated)}
+        return {
+            name: {run.name: run for run in protocol.runs(protocol.plan(made.config, None))} | extra
+            for name, made in self.experiments.items()
+        }
+
+    @property
+    def run_names(self) -> list[str]:
+        """The names of all runs of all experiments."""
+        return list(dict.fromkeys(name for runs in self._runs.values() for name in runs))
+
+    def runs(self, wildcards: Any) -> Iterable[PlannedRun]:
+        """All runs that an experiment may have."""
+        return self._runs[self.of(wildcards).name].values()
+
+    def run(self, wildcards: Any) -> PlannedRun:
+        """The run that a job makes."""
+        return self._runs[self.of(wildcards).name][wildcards.run]
+
+    def planned(self, wildcards: Any, compare: Any) -> list[PlannedComparison]:
+        """All comparisons of an experiment; waits for the first one of the checkpoint."""
+        made = self.of(wildcards)
+        first = compare.get(experiment=made.name, comparison=protocol.FIRST).output[0]
+        try:
+            return protocol.plan(made.config, canonical.read_json(Path(first)))
+        except SamebitsError as error:
+            raise WorkflowError(str(error)) from None
+
+    def known(self, wildcards: Any, compare: Any) -> list[PlannedComparison]:
+        """The comparisons that are known: the first, until it is made; then this is asked again.
+
+        That Snakemake knows some inputs beforehand halves its time where nothing is made yet.
+        """
+        try:
+            return self.planned(wildcards, compare)
+        except IncompleteCheckpointException as error:
+            if Path(str(error.targetfile)).is_file():
+                raise  # what it says may be old
+            return [protocol.first(self.of(wildcards).config)]
+
+    def compared(self, wildcards: Any, compare: Any) -> list[PlannedRun]:
+        """The runs of the comparison that a job makes, its control first."""
+        name, first = wildcards.comparison, protocol.first(self.of(wildcards).config)
+        found = [first] if name == first.name else self.planned(wildcards, compare)
+        wanted = next(comparison for comparison in found if comparison.name == name)
+        return [wanted.control, *wanted.runs]
+
+    # --- what is written and said of all ---
 
     def listed(self, **files: str) -> dict[str, Any]:
         """The experiments as a file that lies beside their folders has them.

@@ -1,0 +1,156 @@
+"""
+What all rules share: paths, and what each stage takes from the checkout.
+
+INPUTS      plan, CHECKOUT and workflow, as the Snakefile has them
+OUTPUTS     .samebits/code/DIGEST.json for each stage, when Snakemake reads this file
+GUARANTEES  a path below results/, data/ or logs/ is an input, an output or a log, which the prefix
+            of an importing workflow changes, and never a parameter, which it does not
+"""
+
+import glob
+import os
+import shlex
+from pathlib import Path
+
+from snakemake.settings.types import DeploymentMethod
+
+from samebits.experiment import protocol
+from samebits.workflow import nodes, start
+
+SCRIPTS, ENVS = CHECKOUT / "scripts", CHECKOUT / "envs"
+LAUNCH = SCRIPTS / "launch.py"
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+
+# A single experiment has its paths as they are; the experiments of a sweep share a wildcard.
+RESULTS, LOGS = f"results/{plan.folder}", f"logs/{plan.folder}"
+SWEEP, SWEEP_LOGS = f"results/{plan.name}", f"logs/{plan.name}"
+DATA = "data/{data}"
+OF = ": {wildcards.experiment}" if plan.sweep else ""  # at the end of a message
+
+# Resolved configs as inputs: a file with other content has another path.
+CONFIGS = {
+    name: start.stored("configs", made.config)
+    for name, made in plan.experiments.items()
+}
+DATA_CONFIGS = {
+    key: start.stored("configs", made.part("data"))
+    for key, made in {made.data_key: made for made in plan.experiments.values()}.items()
+}
+SWEEP_CONFIG = []
+if plan.sweep:
+    files = {"certificate": "certificate.json", "page": "certificate.html"}
+    SWEEP_CONFIG = start.stored("configs", plan.listed(**files))
+
+
+wildcard_constraints:
+    environment=r"[a-z][a-z0-9.-]*",
+    experiment=plan.pattern,
+    place=rf"({plan.pattern})(/replay)?",
+    data="|".join(DATA_CONFIGS),
+    run="|".join(plan.run_names),
+    comparison="replica|each|cpu",
+
+
+# The driver's Python is looked up when a job starts: in the text of a command or in a parameter,
+# another driver would make everything again.
+START = '"$SAMEBITS_DRIVER" {input.launch:q} --python {params.python:q} --log {log:q}'
+
+
+def command(flags, launcher="", before=""):
+    """How a job runs its script: ``launcher`` are flags of launch.py, ``before`` a first command."""
+    return f"{before}{START} {launcher} -- {{input.script:q}} {flags}"
+
+
+def environment(name, embedded=not CONDA):
+    """The embedded environment as an input; nothing where Snakemake itself deploys."""
+    return f".samebits/environments/{name}/environment.json" if embedded else []
+
+
+def python(wildcards, input):
+    """The interpreter of a job's environment: the embedded one, else the one that is active."""
+    return (
+        str(Path(input.environment).with_name("bin") / "python")
+        if input.environment
+        else "python"
+    )
+
+
+def code_of(*scripts):
+    """The code that a stage runs, as one file whose name says which code it is."""
+    return start.code(SCRIPTS / f"{script}.py" for script in scripts)
+
+
+def stage(name, environment_name=None):
+    """What every job of a stage takes from the checkout, and its environment."""
+    return {
+        "environment": environment(environment_name or name),
+        "launch": LAUNCH,
+        "script": SCRIPTS / f"{name}.py",
+        "code": code_of(name),
+    }
+
+
+def flags(name, values):
+    """A flag for each value, quoted for the shell: as text, which costs Snakemake least."""
+    return shlex.join(word for value in values for word in (name, str(value)))
+
+
+def lock_of(made):
+    """The lock of the environment that an experiment is trained in."""
+    return ENVS / f"{made.environment}.lock.txt"
+
+
+def locks(made):
+    """The locks of all environments that decide what a certificate says."""
+    stages = ("load", "compare", "certify", made.environment)
+    return [str(ENVS / f"{stage}.lock.txt") for stage in stages]
+
+
+def dependencies(made):
+    """What a certificate rests on beside the code, by the names that it has there."""
+    pins = [path.replace(".lock.", ".linux-64.pin.") for path in locks(made)]
+    named = {f"envs/{Path(path).name}": path for path in (*locks(made), *pins)}
+    return {"Snakefile": str(CHECKOUT / "Snakefile")} | named
+
+
+def train_environment(wildcards):
+    """The variation `deployment` asks for the embedded one where Snakemake deploys the others."""
+    embedded = not CONDA or "deployment" in plan.run(wildcards).variations
+    return environment(plan.of(wildcards).environment, embedded)
+
+
+def time_limit(wildcards, resources):
+    """What a scheduler calls a job's time, asked for by --set-resources, holds everywhere."""
+    minutes = resources.get("runtime")
+    return f"--limit-minutes {minutes}" if isinstance(minutes, int) else ""
+
+
+def run_folders(wildcards):
+    """The runs of one comparison, its control first."""
+    found = plan.compared(wildcards, checkpoints.compare)
+    return [f"results/{plan.of(wildcards).name}/train/{run.name}" for run in found]
+
+
+def all_run_folders(wildcards):
+    """All runs of an experiment."""
+    runs = protocol.runs(plan.known(wildcards, checkpoints.compare))
+    return [f"results/{plan.of(wildcards).name}/train/{run.name}" for run in runs]
+
+
+def all_comparisons(wildcards):
+    """All comparisons of an experiment, as files."""
+    found = plan.known(wildcards, checkpoints.compare)
+    return [
+        f"results/{plan.of(wildcards).name}/compare/{one.name}.json" for one in found
+    ]
+
+
+place_of = (
+    workflow.modifier.path_modifier.replace_prefix
+)  # where an importer's prefix puts a path
+
+
+def existing(pattern, names):
+    """The files that there are of all of these."""
+    found = (glob.glob(place_of(pattern.format(glob.escape(name)))) for name in names)
+    return sorted(path for paths in found for path in paths)

@@ -1,0 +1,85 @@
+"""
+Train somebody's certificate again here, and sign what came out.
+
+    snakemake --cores 2 replay --config certificate=PATH [epochs=K]
+
+INPUTS      a certificate.json or the bundle that holds it; with epochs=K its checkpoints
+OUTPUTS     prepare_replay  results/{name}/replay-plan.json, with epochs=K the states in states/
+            countersign     results/{name}/replay/certificate.json: one more signed statement
+GUARANTEES  a certificate that does not verify is refused before anything is trained; epochs are
+            drawn once, and a restart keeps the draw; REPRODUCED only with the certified digests
+"""
+
+# Braces in a path are wildcards to Snakemake, unless they are doubled.
+REPLAYED = "certificate=PATH"
+if plan.replay:
+    REPLAYED = os.path.abspath(plan.replay.path).replace("{", "{{").replace("}", "}}")
+
+
+rule prepare_replay:
+    input:
+        **stage("prepare_replay", "certify"),
+        certificate=REPLAYED,
+    output:
+        plan=f"{RESULTS}/replay-plan.json",
+        states=[directory(f"{RESULTS}/states")] if plan.is_sampled else [],
+    log:
+        f"{LOGS}/prepare_replay.log",
+    localrule: True
+    conda:
+        "../envs/certify.yaml"
+    params:
+        python=python,
+        digest=plan.replay.digest if plan.replay else "",
+        # Not inputs: that a folder was touched is no reason to draw again.
+        sampled=lambda wildcards, output: " ".join(
+            [
+                flags("--epochs", [plan.replay.epochs] * plan.is_sampled),
+                flags("--checkpoints", filter(None, [plan.replay.states])),
+                flags("--states", output.states),
+            ]
+        ),
+    message:
+        "check the certificate, and whether this machine is inside of its scope"
+    shell:
+        command(
+            "--certificate {input.certificate:q} --digest {params.digest:q}"
+            " {params.sampled} --output {output.plan:q}",
+        )
+
+
+rule countersign:
+    input:
+        **stage("replay", "certify"),
+        certificate=REPLAYED,
+        plan=f"{RESULTS}/replay-plan.json",
+        run=f"{RESULTS}/train/{plan.repeated}",
+    output:
+        f"{RESULTS}/replay/certificate.json",
+    log:
+        f"{LOGS}/replay.log",
+    localrule: True
+    conda:
+        "../envs/certify.yaml"
+    params:
+        python=python,
+        signing=plan.first.signing.option,
+        checkout=subpath(input.script, ancestor=2),
+    message:
+        "compare the run with the certificate, and sign the outcome"
+    shell:
+        command(
+            "--certificate {input.certificate:q} --run {input.run:q} --plan {input.plan:q}"
+            " --checkout {params.checkout:q} --output {output:q}",
+            launcher="--signing",
+        )
+
+
+rule replay:
+    input:
+        f"{SWEEP}/replay/certificate.json",
+        f"{SWEEP}/replay/certificate.html",
+        f"{SWEEP}/replay/badge.svg",
+    localrule: True
+    message:
+        "done"

@@ -1,0 +1,67 @@
+"""
+Train the model once, in a process of its own, pinned and varied before its interpreter starts.
+
+INPUTS      the resolved config, data/{data}/arrays/, the model's modules; for a replay its plan
+            and, of sampled epochs, the states that they begin from
+OUTPUTS     results/{experiment}/train/{run}/
+GUARANTEES  a run that is there completed, or was refused by TensorFlow with the reason; two
+            processes never write one run; a killed one resumes from its last checkpoint
+"""
+
+
+rule train:
+    input:
+        environment=train_environment,
+        launch=LAUNCH,
+        script=SCRIPTS / "train.py",
+        code=code_of("train", "launch"),
+        model=plan.each(
+            lambda made: [os.path.abspath(path) for path in made.model_files]
+        ),
+        config=plan.each(lambda made: CONFIGS[made.name]),
+        data=plan.each(lambda made: f"data/{made.data_key}/arrays"),
+        lock=plan.each(lock_of),
+        plan=f"{RESULTS}/replay-plan.json" if plan.replay else [],
+        states=f"{RESULTS}/states" if plan.is_sampled else [],
+    output:
+        directory(f"{RESULTS}/train/{{run}}"),
+    log:
+        f"{LOGS}/train/{{run}}.log",
+    conda:
+        plan.each(lambda made: f"../envs/{made.environment}.yaml")
+    threads: plan.each(lambda made: made.config["determinism"]["intra_op_threads"] or 1)
+    resources:
+        gpu=plan.each(lambda made: made.config["framework"]["gpus"]),
+        slurm_extra=lambda wildcards: nodes.apart(
+            plan.runs(wildcards), plan.run(wildcards)
+        ),
+    params:
+        python=python,
+        launched=lambda wildcards: shlex.join(
+            plan.run(wildcards).launch_flags()
+            + plan.of(wildcards).variables(plan.run(wildcards).lift)
+        ),
+        changed=lambda wildcards: shlex.join(plan.run(wildcards).train_flags()),
+        sampled=lambda wildcards, input: (
+            shlex.join(["--sampled-epochs", input.plan, "--states", input.states])
+            if plan.is_sampled
+            else ""
+        ),
+        source_path=lambda wildcards: plan.of(wildcards).source_path,
+        lease=lambda wildcards, output: f".samebits/leases/{output[0]}",
+        limit=time_limit,
+        # Snakemake compares dates, and a clock can be wrong: this changes with what is trained.
+        content=plan.each(lambda made: start.content(made, lock_of(made))),
+        # Not an output: Snakemake removes those of a job that failed.
+        checkpoints=lambda wildcards, output: (
+            f"{Path(output[0]).parents[1]}/checkpoints/{wildcards.run}"
+        ),
+    message:
+        f"train {{wildcards.run}}{OF}"
+    shell:
+        command(
+            "--config {input.config:q} --data {input.data:q} --lock {input.lock:q}"
+            " --source-path {params.source_path:q} --run {wildcards.run:q} {params.changed}"
+            " {params.sampled} --checkpoints {params.checkpoints:q} --output {output:q}",
+            launcher="--lease {params.lease:q} {params.limit} {params.launched}",
+        )

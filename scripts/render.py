@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Show a certificate to people.
+
+INPUTS      --certificate  certificate.json, with or without replays
+OUTPUTS     --page         the same as one HTML page
+            --badge        verdict, runs and date as one SVG
+GUARANTEES  made from the certificate alone, which is not changed; equal certificates give equal
+            bytes; a certificate without a signature is marked UNSIGNED on both
+"""
+
+import argparse
+from pathlib import Path
+
+from samebits import errors
+from samebits.formats import canonical, files
+from samebits.pages import certificate as page
+from samebits.pages import charts
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Show a certificate to people.")
+    for name in ("certificate", "page", "badge"):
+        parser.add_argument(f"--{name}", required=True, type=Path)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Read the certificate, write page and badge."""
+    options = _arguments()
+    certificate = canonical.read_json(options.certificate)
+    files.write_bytes(options.badge, charts.badge(certificate).encode("utf-8"))
+    files.write_bytes(options.page, page.render(certificate).encode("utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,66 @@
+"""render.py by its flags: page and badge, made from the certificate alone."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import certificates
+from pipeline import SCRIPTS
+from samebits.formats import canonical
+
+
+def flags(folder: Path) -> list[str]:
+    names = {"certificate": "certificate.json", "page": "certificate.html", "badge": "badge.svg"}
+    return [word for flag, name in names.items() for word in (f"--{flag}", str(folder / name))]
+
+
+def render(*given: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / "render.py"), *given]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def write(folder: Path, signed: bool = True, replays: int = 0) -> Path:
+    path, added = folder / "certificate.json", certificates.replays(replays)
+    made = certificates.certificate(certificates.reproducible(), signed, added)
+    canonical.write_json(path, made)
+    return path
+
+
+def test_page_and_badge_of_a_certificate_with_replays_and_the_certificate_stays(
+    tmp_path: Path,
+) -> None:
+    before = write(tmp_path, replays=2).read_bytes()
+    done = render(*flags(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "certificate.html").read_text(encoding="utf-8").count("REPRODUCED") >= 2
+    assert "REPRODUCIBLE" in (tmp_path / "badge.svg").read_text(encoding="utf-8")
+    assert (tmp_path / "certificate.json").read_bytes() == before
+    first = [(tmp_path / name).read_bytes() for name in ("certificate.html", "badge.svg")]
+    render(*flags(tmp_path))
+    assert [(tmp_path / name).read_bytes() for name in ("certificate.html", "badge.svg")] == first
+
+
+def test_a_certificate_without_a_signature_is_marked_on_both(tmp_path: Path) -> None:
+    write(tmp_path, signed=False)
+    assert render(*flags(tmp_path)).returncode == 0
+    for name in ("certificate.html", "badge.svg"):
+        assert "UNSIGNED" in (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_what_is_no_json_leaves_no_page(tmp_path: Path) -> None:
+    (tmp_path / "certificate.json").write_text("{")
+    done = render(*flags(tmp_path))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"certificate.json"}
+
+
+@pytest.mark.parametrize("flag", ["--certificate", "--page", "--badge"])
+def test_a_missing_flag_is_wrong_usage(tmp_path: Path, flag: str) -> None:
+    given = flags(tmp_path)
+    position = given.index(flag)
+    done = render(*given[:position], *given[position + 2 :])
+    assert done.returncode == 2
+    assert flag in done.stderr

@@ -1,0 +1,145 @@
+"""The pipeline in somebody else's workflow, and started from checkouts that lie elsewhere."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import ROOT, Workspace, command
+
+SUBMIT = """#!/bin/sh
+echo "$1" >> submitted
+sh "$1" > "$1.out" 2>&1 &
+echo $!
+"""
+IMPORTER = """
+rule all:
+    input:
+        "thesis.txt",
+
+
+rule compare:
+    input:
+        "repro/results/mine/certificate.json",
+        "repro/results/mine/certificate.html",
+    output:
+        "thesis.txt",
+    shell:
+        "cp {{input[0]}} {{output}}"
+
+
+module samebits:
+    snakefile:
+        "{snakefile}"
+    config:
+        config["samebits"]
+    prefix:
+        "repro"
+
+
+use rule * from samebits as samebits_*
+"""
+CONFIG = {"samebits": {"experiment": "smoke", "name": "mine"}}
+
+
+@pytest.fixture
+def importer(workspace: Workspace, tmp_path: Path) -> Path:
+    """A workflow with rules `all` and `compare` of its own, and a stand-in for a cluster."""
+    (tmp_path / "Snakefile").write_text(IMPORTER.format(snakefile=ROOT / "Snakefile"))
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    (tmp_path / "submit.sh").write_text(SUBMIT)
+    (tmp_path / "submit.sh").chmod(0o755)
+    share_environments(workspace, tmp_path / "repro")
+    return tmp_path
+
+
+def share_environments(workspace: Workspace, folder: Path) -> None:
+    """The environments of the tests, built once."""
+    for name in ("load", "train-tf2.21", "compare", "certify", "render"):
+        workspace.python(name)
+    (folder / ".samebits").mkdir(parents=True)
+    target = workspace.folder / ".samebits/environments"
+    (folder / ".samebits/environments").symlink_to(target)
+
+
+def snakemake(folder: Path, *flags: str) -> str:
+    start = [sys.executable, "-m", "snakemake", "--configfile", "config.json", "--cores", "2"]
+    return command(*start, *flags, cwd=folder).stdout
+
+
+def test_another_workflow_makes_a_certificate_and_keeps_its_own_rules(importer: Path) -> None:
+    quiet = "--quiet", "rules", "reason"
+    plan = snakemake(importer, "--dry-run", *quiet)
+    for rule in ("all", "compare", "samebits_compare", "samebits_train", "samebits_render"):
+        assert f"\n{rule} " in plan
+    assert "samebits_all" not in plan  # the default target is the importer's
+    assert not (importer / "repro/results").exists()
+    cluster = ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", "./submit.sh"]
+    snakemake(importer, *cluster, "--jobs", "2", "--local-cores", "2")
+    report = json.loads((importer / "thesis.txt").read_bytes())["report"]
+    assert (report["verdict"], report["experiment"]["name"]) == ("REPRODUCIBLE", "mine")
+    assert (importer / "repro/results/mine/badge.svg").is_file()
+    assert {path.name for path in importer.iterdir()} <= {
+        *("Snakefile", "config.json", "submit.sh", "submitted", "thesis.txt", "repro"),
+        *(".samebits", ".snakemake"),
+    }
+    submitted = [Path(line).name for line in (importer / "submitted").read_text().splitlines()]
+    rules = sorted(name.split(".")[1] for name in submitted)
+    assert rules == ["compare", "samebits_train", "samebits_train"]
+    assert "Nothing to be done" in snakemake(importer)
+    changed = dict(CONFIG["samebits"], seed=2)
+    (importer / "config.json").write_text(json.dumps({"samebits": changed}))
+    assert "\nsamebits_train                2" in snakemake(
+        importer, "-n", "--quiet", "rules", "reason"
+    )
+
+
+def certify(snakefile: Path, folder: Path, *before: str) -> Any:
+    """The report that a checkout makes in a folder."""
+    start = [*before, sys.executable, "-m", "snakemake", "-s", snakefile, "-d", folder]
+    smoke = ["--cores", "2", "--config", "experiment=smoke", "name=mine"]
+    command(*start, *smoke, cwd=folder)
+    again = command(*start, *smoke, cwd=folder).stdout
+    assert "Nothing to be done" in again
+    return json.loads((folder / "results/mine/certificate.json").read_bytes())["report"]
+
+
+@pytest.mark.slow
+def test_a_checkout_behind_a_link_makes_a_certificate_elsewhere(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    folder, link = tmp_path / "work", tmp_path / "link"
+    link.symlink_to(ROOT)
+    share_environments(workspace, folder)
+    report = certify(link / "Snakefile", folder)
+    assert report["verdict"] == "REPRODUCIBLE"
+    assert {d["name"] for d in report["dependencies"]} >= {"Snakefile", "envs/load.lock.txt"}
+    straight = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-d", folder]
+    smoke = ["--cores", "2", "--config", "experiment=smoke", "name=mine"]
+    assert "Nothing to be done" in command(*straight, *smoke, cwd=folder).stdout
+
+
+def read_only() -> list[str]:
+    """How a command sees the checkout as one that cannot be written; skips where that cannot be."""
+    start = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-ec"]
+    mount = 'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; '
+    start += [mount + 'if touch "$0/written"; then exit 9; fi 2>/dev/null; exec "$@"', str(ROOT)]
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare (util-linux) is not installed")
+    if subprocess.run([*start, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("neither root nor user namespaces: nothing can be mounted")
+    return start
+
+
+@pytest.mark.slow
+def test_a_read_only_checkout_makes_a_certificate_elsewhere(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    before, folder = read_only(), tmp_path / "work"
+    share_environments(workspace, folder)
+    assert certify(ROOT / "Snakefile", folder, *before)["verdict"] == "REPRODUCIBLE"

@@ -1,0 +1,48 @@
+"""Files written when Snakemake reads the Snakefile: named by their content, never changed."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from samebits.workflow import start
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_file_is_named_by_its_sha256_and_its_path_is_absolute(folder: Path) -> None:
+    path = Path(start.stored("configs", {"seed": 1}))
+    assert (
+        path
+        == folder / ".samebits/configs" / f"{hashlib.sha256(path.read_bytes()).hexdigest()}.json"
+    )
+    assert path.read_bytes() == b'{"seed":1}\n'
+
+
+def test_what_is_the_same_is_not_written_again_and_other_content_is_another_file() -> None:
+    path = Path(start.stored("configs", {"seed": 1}))
+    before = path.stat()
+    assert Path(start.stored("configs", {"seed": 2})) != path
+    assert Path(start.stored("configs", {"seed": 1})) == path
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_file_that_somebody_changed_is_made_whole_again() -> None:
+    path = Path(start.stored("configs", {"seed": 1}))
+    path.write_text('{"seed":7}\n')
+    start.stored("configs", {"seed": 1})
+    assert path.read_bytes() == b'{"seed":1}\n'
+
+
+def test_the_code_of_a_stage_is_another_path_when_any_of_it_changes(folder: Path) -> None:
+    script, module = folder / "stage.py", folder / "other.py"
+    script.write_text("import other\n")
+    module.write_text("x = 1\n")
+    first = start.code([script])
+    assert start.code([script]) == first
+    module.write_text("x = 2\n")
+    assert start.code([script]) != first
