@@ -56,7 +56,7 @@ lint: .venv-dev/ready ## ruff, mypy, snakefmt, snakemake --lint
 	@.venv-dev/bin/ruff check .
 	@.venv-dev/bin/ruff format --check .
 	@.venv-dev/bin/mypy
-	@.venv-dev/bin/snakefmt --check Snakefile studies
+	@.venv-dev/bin/snakefmt --check Snakefile rules studies
 	@.venv-dev/bin/snakemake --lint
 	@.venv-dev/bin/python scripts/lock.py --check --offline
 
