@@ -2,7 +2,7 @@
 # bootstrap.sh PYTHON FOLDER LOCK: a virtual environment from a lock, before anything else exists.
 #
 # pip installs uv, locked by its hash, into FOLDER.tools; scripts/environment.py then builds FOLDER
-# with it as it builds every environment: exactly the lock, whole or not at all. FOLDER/ready is
+# with it as it builds every environment: exactly the lock, complete or absent. FOLDER/ready is
 # made last and is what make looks at. A second bootstrap of the same folder waits for the first.
 set -euo pipefail
 python=$1 folder=$2 lock=$3
@@ -45,7 +45,7 @@ head -n 1 <<<"$uv" >"$tools/uv.txt"
 install=(install --quiet --no-input --no-deps --require-hashes --only-binary :all:)
 if ! "$tools/bin/python" -m pip --disable-pip-version-check "${install[@]}" -r "$tools/uv.txt" ||
   ! [ -x "$tools/bin/uv" ]; then
-  echo "error: expected pip to install $(cut -d' ' -f1 "$tools/uv.txt") into $tools; check the" >&2
+  echo "error: pip could not install $(cut -d' ' -f1 "$tools/uv.txt") into $tools; check the" >&2
   echo "network, and 'pip config list' for an index (PIP_INDEX_URL names one) or a target" >&2
   exit 1
 fi

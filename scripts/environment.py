@@ -4,8 +4,8 @@
 INPUTS      --lock envs/X.lock.txt (which files), --definition envs/X.yaml (which Python; where
             there is none, as for the driver, the lock alone says it)
 OUTPUTS     --output DIR: a virtual environment; DIR/environment.json says what is in it
-GUARANTEES  exactly the locked files are installed; DIR is there whole or not at all, however
-            many processes build it and wherever one is killed; a whole one is left as it is
+GUARANTEES  exactly the locked files are installed; DIR is complete or absent, however many
+            processes build it and wherever one is killed; a complete one is left as it is
 """
 
 import argparse
@@ -36,25 +36,22 @@ def _check_machine() -> None:
 
 def _check_python(definition: Path, lock: Path) -> None:
     """Raise SamebitsError unless the definition asks for the Python of the lock."""
-    # Imported here: it needs PyYAML, which the driver has only once this script has built it.
-    from samebits.environments import definitions
-
-    wanted, locked = definitions.python_minor(definition), lockfile.read(lock).python
+    wanted, locked = build.python_minor(definition), lockfile.read(lock).python
     if wanted != locked:
         raise SamebitsError(
-            f"{lock}: expected a lock for Python {wanted}, as {definition} says; got {locked}; "
+            f"{lock}: expected a lock for Python {wanted}, as in {definition}, got {locked}; "
             "run: make locks"
         )
 
 
 def main() -> int:
-    """Build the environment unless it is there."""
+    """Build the environment unless it is complete."""
     options = _arguments()
     _check_machine()
     if options.definition:
         _check_python(options.definition, options.lock)
     built = build.build(options.output.absolute(), options.lock, uv.beside_python())
-    print(f"{options.output}: {'built' if built else 'nothing to be done'}")
+    print(f"{options.output}: {'built' if built else 'up to date'}")
     return 0
 
 

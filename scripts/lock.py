@@ -9,18 +9,20 @@ GUARANTEES  versions that are locked stay while they fit; one digest per package
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from samebits import post_deploy, resolution
-from samebits.environments import definitions
 from samebits.environments import uv as uv_tool
+from samebits.environments.build import DEFINITION, python_minor, python_version
 from samebits.errors import SamebitsError, all_problems, run
 from samebits.formats import files, lockfile
 from samebits.formats.lockfile import Lock, LockedPackage
 
 ENVS = Path(__file__).resolve().parents[1] / "envs"
+_PINNED = re.compile(r"^\S+/python-(\d+\.\d+\.\d+)-\S+#[0-9a-f]{64}$", re.MULTILINE)
 _DRIVER_PYTHON = "3.11"  # what `make` asks for; dev has no yaml
 
 
@@ -52,8 +54,20 @@ def _sources(envs: Path, name: str) -> dict[str, str]:
 
 
 def _python(envs: Path, name: str) -> str:
-    definition = envs / f"{name}{definitions.SUFFIX}"
-    return definitions.python_minor(definition) if definition.is_file() else _DRIVER_PYTHON
+    definition = envs / f"{name}{DEFINITION}"
+    return python_minor(definition) if definition.is_file() else _DRIVER_PYTHON
+
+
+def _pin_problems(definition: Path) -> list[str]:
+    """What is wrong with the pin file beside a definition: it must pin the same Python."""
+    pins = definition.with_name(definition.name.removesuffix(DEFINITION) + lockfile.PINS)
+    pinned = _PINNED.findall(pins.read_text(encoding="utf-8")) if pins.is_file() else []
+    wanted = [python_version(definition)]
+    if pinned == wanted:
+        return []
+    return [
+        f"{pins}: expected python {wanted}, as in {definition.name}, got {pinned}; pin it again"
+    ]
 
 
 def _resolve(envs: Path, name: str, preferred: Lock | None) -> Lock:
@@ -93,7 +107,7 @@ def _made(envs: Path, name: str, options: argparse.Namespace) -> Iterator[tuple[
     """The files of one environment and their content."""
     lock = _lock(envs, name, options)
     yield envs / f"{name}{lockfile.SUFFIX}", lock.text()
-    if (envs / f"{name}{definitions.SUFFIX}").is_file():
+    if (envs / f"{name}{DEFINITION}").is_file():
         yield envs / f"{name}.post-deploy.sh", post_deploy.script(name, lock)
 
 
@@ -116,9 +130,9 @@ def main() -> int:
     options = _arguments()
     problems = []
     for name in _names(options.envs):
-        definition = options.envs / f"{name}{definitions.SUFFIX}"
+        definition = options.envs / f"{name}{DEFINITION}"
         try:
-            problems += definitions.pin_problems(definition) if definition.is_file() else []
+            problems += _pin_problems(definition) if definition.is_file() else []
             problems += _update(options.envs, name, options)
         except SamebitsError as error:
             problems.append(str(error))

@@ -65,20 +65,13 @@ def test_the_running_interpreter_comes_before_path(tmp_path: Path, environ: dict
     assert interpreters.find(minor, environ, NO_UV).path == Path(sys.executable)
 
 
-def test_the_exact_name_comes_first_on_path_in_the_order_of_its_folders(
-    tmp_path: Path, environ: dict[str, str]
+@pytest.mark.parametrize("implementation", ["PyPy", None])
+def test_a_name_that_lies_is_passed_over(
+    tmp_path: Path, environ: dict[str, str], implementation: str | None
 ) -> None:
-    fake(tmp_path / "first" / "python3", "3.7.1")
-    second = fake(tmp_path / "second" / "python3.7", "3.7.2")
-    assert interpreters.find("3.7", environ, NO_UV).path == second
-    first = fake(tmp_path / "first" / "python3.7", "3.7.3")
-    assert interpreters.find("3.7", environ, NO_UV).path == first
-
-
-def test_a_name_that_lies_is_passed_over(tmp_path: Path, environ: dict[str, str]) -> None:
-    refusing(tmp_path / "first" / "python3.7")
-    fake(tmp_path / "second" / "python3.7", "3.7.13", "PyPy")
-    real = fake(tmp_path / "second" / "python", "3.7.4")
+    name = tmp_path / "first" / "python3.7"
+    fake(name, "3.7.13", implementation) if implementation else refusing(name)
+    real = fake(tmp_path / "home/.pyenv/versions/3.7.4/bin/python3.7", "3.7.4")
     assert interpreters.find("3.7", environ, NO_UV).path == real
 
 
@@ -95,12 +88,30 @@ def test_the_newest_of_pyenv_comes_after_path(
     assert interpreters.find("3.7", environ, NO_UV).version == "3.7.1"
 
 
-def test_uv_is_asked_last_for_one_that_it_has(tmp_path: Path, environ: dict[str, str]) -> None:
-    managed = fake(tmp_path / "managed" / "python3.9", "3.9.20")
+@pytest.mark.parametrize("wanted", ["--system", "--managed-python"], ids=["found", "downloaded"])
+def test_uv_is_asked_last_for_one_that_it_finds_or_downloads(
+    tmp_path: Path, environ: dict[str, str], wanted: str
+) -> None:
+    found = fake(tmp_path / "somewhere" / "python3", "3.9.20")
     tool = tmp_path / "uv"
-    tool.write_text(f'#!/bin/sh\n[ "$2" = find ] && echo {managed}\n')
+    tool.write_text(
+        f'#!/bin/sh\necho "$2" >> "{tmp_path}/asked"\n'
+        f'case "$*" in *install*) ;; *{wanted}*) echo {found};; *) exit 2;; esac\n'
+    )
     tool.chmod(0o755)
-    assert interpreters.find("3.9", environ, tool).path == managed
+    assert interpreters.find("3.9", environ, tool).path == found
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked == (["find"] if wanted == "--system" else ["find", "install", "find"])
+
+
+def test_uv_finds_a_python_of_another_name(tmp_path: Path, environ: dict[str, str]) -> None:
+    minor = ".".join(map(str, sys.version_info[:2]))
+    real = Path(sys.executable).resolve()
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "python3").symlink_to(real)
+    environ |= {"UV_PYTHON_DOWNLOADS": "never"}
+    found = interpreters._from_uv(minor, uv.beside_python(), environ)
+    assert found.minor == minor
 
 
 def test_without_any_every_place_is_listed_and_what_brings_one(
@@ -110,24 +121,23 @@ def test_without_any_every_place_is_listed_and_what_brings_one(
     with pytest.raises(SamebitsError) as caught:
         interpreters.find("3.7", environ, uv.beside_python())
     for part in (
-        "expected CPython 3.7, found none",
+        "CPython 3.7 not found",
         "SAMEBITS_PYTHON_3_7: not set",
         f"{sys.executable}: is CPython",
         f"{shim}: did not tell its version; it said: pyenv: command not found",
         f"pyenv ({tmp_path}/home/.pyenv/versions/3.7.*): none",
-        "uv: offers none older than 3.8",
+        "uv: `uv python install` failed",
         "SAMEBITS_PYTHON_3_7=PATH",
         "snakemake --sdm conda",
     ):
         assert part in str(caught.value)
 
 
-def test_a_version_that_uv_may_not_download_is_said_to_be_missing(
-    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_version_that_uv_may_not_download_is_reported_as_missing(
+    environ: dict[str, str], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
-    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "none"))
-    with pytest.raises(SamebitsError, match=r"expected CPython 3\.9, found none") as caught:
+    environ |= {"UV_PYTHON_DOWNLOADS": "never", "UV_PYTHON_INSTALL_DIR": str(tmp_path / "none")}
+    with pytest.raises(SamebitsError, match=r"CPython 3\.9 not found") as caught:
         interpreters.find("3.9", environ, uv.beside_python())
-    assert "PATH (python3.9, python3, python): none" in str(caught.value)
-    assert "uv: expected `uv python" in str(caught.value)
+    assert "PATH (python3.9): none" in str(caught.value)
+    assert "uv: `uv python" in str(caught.value)

@@ -38,5 +38,5 @@ def test_a_failure_shows_the_end_of_what_uv_said_and_the_next_step(tmp_path: Pat
     with pytest.raises(SamebitsError) as caught:
         uv.run(tool, ["pip", "install"], "do this")
     lines = str(caught.value).splitlines()
-    assert lines[0] == "expected `uv pip install` to succeed, got exit code 3:"
+    assert lines[0] == "`uv pip install` failed with exit code 3:"
     assert (lines[-2], lines[-1], "  | 50" in lines) == ("  | 100", "do this", False)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from samebits.environments import definitions
+from samebits.environments.build import DEFINITION, python_version
 from samebits.errors import SamebitsError
 from samebits.formats import lockfile
 from samebits.formats.lockfile import Lock, LockedPackage
 
 ENVS = Path(__file__).resolve().parents[2] / "envs"
 NAMES = sorted(path.name.removesuffix(lockfile.SUFFIX) for path in ENVS.glob("*" + lockfile.SUFFIX))
-DEPLOYED = sorted(path.stem for path in ENVS.glob("*" + definitions.SUFFIX))
+DEPLOYED = sorted(path.stem for path in ENVS.glob("*" + DEFINITION))
 
 NUMPY = LockedPackage("numpy", "2.4.6", "a" * 64)
 GAST = LockedPackage("gast", "0.2.2", "b" * 64)
@@ -66,7 +66,7 @@ def test_every_pin_names_an_archive_with_its_digest(name: str) -> None:
 def test_environments_of_one_python_pin_the_same_archives() -> None:
     pins: dict[str, set[str]] = {}
     for name in DEPLOYED:
-        python = definitions.python_version(ENVS / (name + definitions.SUFFIX))
+        python = python_version(ENVS / (name + DEFINITION))
         pins.setdefault(python, set()).add((ENVS / (name + lockfile.PINS)).read_text())
     assert {python: len(texts) for python, texts in pins.items()} == dict.fromkeys(pins, 1)
 

@@ -1,13 +1,14 @@
-"""One virtual environment from one lock: whole, or not there.
+"""One virtual environment from one lock: complete or absent.
 
 It is built in a folder beside and renamed, so a build that is killed leaves nothing that looks
-whole; a lock on the folder makes a second build of it wait for the first. The kernel gives the
+complete; a lock on the folder makes a second build of it wait for the first. The kernel gives the
 lock up when the last process that holds it ends, however it ends. uv holds it as well: when its
 parent is killed it works on for a while, and must not do so in what the next build removes.
 """
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -22,14 +23,29 @@ from samebits.errors import SamebitsError
 from samebits.formats import canonical, files, lockfile
 from samebits.formats.lockfile import Lock
 
+DEFINITION = ".yaml"  # ends the name of a definition, which both deployments read
 RECORD = "environment.json"
 FORMAT = "samebits-environment-1"
 _BUILD_TOOLS = ("setuptools", "wheel")  # what packages without a wheel are built by
+_PYTHON = re.compile(r"^ *- python=(\d+\.\d+\.\d+)$", re.MULTILINE)  # a space before = is a trap
 _MARK = "pyvenv.cfg"  # every virtual environment has it
 _HINT = (
     "check the network (or the index that UV_DEFAULT_INDEX names), the space on the disk, and "
     "start again"
 )
+
+
+def python_version(definition: Path) -> str:
+    """Which Python ``envs/X.yaml`` asks for, such as ``3.11.15``. Raises SamebitsError."""
+    found = _PYTHON.findall(definition.read_text(encoding="utf-8"))
+    if len(found) != 1:
+        raise SamebitsError(f"{definition}: name the exact version, as the dependency python=X.Y.Z")
+    return str(found[0])
+
+
+def python_minor(definition: Path) -> str:
+    """The same without the last number: what both deployments agree on."""
+    return python_version(definition).rpartition(".")[0]
 
 
 def build(folder: Path, lock_path: Path, tool: Path) -> bool:
@@ -40,7 +56,7 @@ def build(folder: Path, lock_path: Path, tool: Path) -> bool:
     lock = lockfile.read(lock_path)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _only_one(folder) as held:
-        if is_whole(folder, lock_path):
+        if is_complete(folder, lock_path):
             return False
         _check_place(folder)
         _discard(folder)
@@ -61,7 +77,7 @@ class _Uv:
         return uv.run(self.tool, arguments, hint, keep_open=[self.held])
 
 
-def is_whole(folder: Path, lock_path: Path) -> bool:
+def is_complete(folder: Path, lock_path: Path) -> bool:
     """Whether the folder was built to its end from this lock and its Python still runs."""
     try:
         content = canonical.read_json(folder / RECORD)
@@ -100,15 +116,14 @@ def _check_place(folder: Path) -> None:
     files = folder.is_dir() and any(folder.iterdir())  # Snakemake makes it, empty, beforehand
     if (files and not (folder / _MARK).is_file()) or (folder.exists() and not folder.is_dir()):
         raise SamebitsError(
-            f"{folder}: expected an environment or nothing there, got other files; move them away "
-            "or choose another --output"
+            f"{folder}: exists and is not an environment; move it away or choose another --output"
         )
 
 
 def _discard(folder: Path) -> None:
     """Remove the folder and what killed builds of it left; nobody builds while the lock is held.
 
-    The folder is renamed first: half removed it could still have its record, and look whole.
+    The folder is renamed first: half removed it could still have its record, and look complete.
     """
     if folder.exists():
         folder.rename(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

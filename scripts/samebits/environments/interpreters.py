@@ -5,16 +5,16 @@ for versions that they then refuse to start):
 
 1. the variable SAMEBITS_PYTHON_<MAJOR>_<MINOR>; when it is set, nothing else is looked at
 2. the running interpreter
-3. PATH: pythonX.Y, python3, python
+3. PATH: pythonX.Y
 4. pyenv's versions
-5. uv: one that it has, or one that it may download (it offers none older than 3.8)
+5. uv: one that it finds by any name, or one that it may download (none older than 3.8)
 """
 
 import json
-import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,6 @@ _ASK = (
     "platform.python_implementation(), platform.machine()]))"
 )
 _PATIENCE = 30  # seconds that a candidate may take to answer; a cold network disk is slow
-_OLDEST_OF_UV = (3, 8)
 
 
 @dataclass(frozen=True)
@@ -84,61 +83,36 @@ def probe_for(minor: str, path: Path) -> Interpreter:
     return found
 
 
-def _on_path(minor: str, environ: Mapping[str, str]) -> Iterator[Path]:
-    folders = [folder for folder in environ.get("PATH", "").split(os.pathsep) if folder]
-    for name in (f"python{minor}", "python3", "python"):
-        for folder in folders:
-            if os.access(Path(folder) / name, os.X_OK):
-                yield Path(folder) / name
-
-
 def _natural(path: Path) -> list[int]:
     """Sorts 3.7.9 before 3.7.16."""
     return [int(part) for part in path.parents[1].name.split(".") if part.isdigit()]
 
 
-def _pyenv_root(environ: Mapping[str, str]) -> Path:
-    home = Path(environ.get("HOME") or "/nonexistent")
-    return Path(environ.get("PYENV_ROOT") or home / ".pyenv")
-
-
-def _of_pyenv(minor: str, environ: Mapping[str, str]) -> Iterator[Path]:
-    root = _pyenv_root(environ)
-    yield from sorted(root.glob(f"versions/{minor}.*/bin/python{minor}"), key=_natural)[::-1]
-
-
 def _places(minor: str, environ: Mapping[str, str]) -> dict[str, list[Path]]:
-    """Every place but the variable and uv, in order, with the candidates in it, each once."""
-    places = {
+    """Every place but the variable and uv, in order, with the candidates in it."""
+    found = shutil.which(f"python{minor}", path=environ.get("PATH", ""))
+    home = Path(environ.get("HOME") or "/nonexistent")
+    versions = Path(environ.get("PYENV_ROOT") or home / ".pyenv", "versions")
+    in_pyenv = sorted(versions.glob(f"{minor}.*/bin/python{minor}"), key=_natural, reverse=True)
+    return {
         "the running Python": [Path(sys.executable)],
-        f"PATH (python{minor}, python3, python)": list(_on_path(minor, environ)),
-        f"pyenv ({_pyenv_root(environ)}/versions/{minor}.*)": list(_of_pyenv(minor, environ)),
+        f"PATH (python{minor})": [Path(found)] if found else [],
+        f"pyenv ({versions}/{minor}.*)": in_pyenv,
     }
-    seen: set[Path] = set()
-    for candidates in places.values():
-        candidates[:] = [path for path in dict.fromkeys(candidates) if path not in seen]
-        seen.update(candidates)
-    return places
 
 
-def _from_uv(minor: str, uv: Path) -> Interpreter:
-    """A Python that uv has, or may download. Raises NotUsableError."""
-    if tuple(map(int, minor.split("."))) < _OLDEST_OF_UV:
-        raise NotUsableError("offers none older than 3.8")
-    here = ["python", "find", "--managed-python", "--no-python-downloads", minor]
+def _from_uv(minor: str, uv: Path, environ: Mapping[str, str]) -> Interpreter:
+    """A Python that uv finds, by whatever name, or downloads. Raises NotUsableError."""
+    find = ["python", "find", "--no-project", "--no-python-downloads"]
     try:
-        path = uv_tool.run(uv, here, hint="").strip()
-    except SamebitsError:
-        path = _downloaded(minor, uv, here)
-    return probe_for(minor, Path(path))
-
-
-def _downloaded(minor: str, uv: Path, here: list[str]) -> str:
-    try:
-        uv_tool.run(uv, ["python", "install", "--no-bin", minor], hint="")
-        return uv_tool.run(uv, here, hint="").strip()
-    except SamebitsError as error:
-        raise NotUsableError(str(error).strip()) from error
+        path = uv_tool.run(uv, [*find, "--system", f"cpython@{minor}"], environ=environ)
+    except SamebitsError:  # uv itself stops at the first that cannot be run
+        try:
+            uv_tool.run(uv, ["python", "install", "--no-bin", minor], environ=environ)
+            path = uv_tool.run(uv, [*find, "--managed-python", minor], environ=environ)
+        except SamebitsError as error:
+            raise NotUsableError(str(error).strip()) from error
+    return probe_for(minor, Path(path.strip()))
 
 
 def _named(minor: str, named: str) -> Interpreter:
@@ -165,11 +139,11 @@ def find(minor: str, environ: Mapping[str, str], uv: Path) -> Interpreter:
             except NotUsableError as why:
                 refused.append(f"  {path}: {why}")
     try:
-        return _from_uv(minor, uv)
+        return _from_uv(minor, uv, environ)
     except NotUsableError as why:
         refused.append(f"  uv: {why}")
     raise SamebitsError(
-        f"expected CPython {minor}, found none. Looked at:\n"
+        f"CPython {minor} not found. Looked at:\n"
         f"  {variable(minor)}: not set\n" + "\n".join(refused) + "\n"
         f"Install Python {minor} (pyenv install {minor}), or name one with {variable(minor)}=PATH, "
         "or let conda bring it: snakemake --sdm conda"

@@ -1,9 +1,9 @@
 """Running uv so that a user's settings say where packages come from, never which.
 
 Hashes protect what is installed, so a mirror, a proxy or a cache may be anywhere: uv's own
-configuration files and the index that pip was told of are heeded. Variables that could change
+configuration files and the index that pip is configured with are used. Variables that could change
 the result (constraints, PYTHONPATH, targets) are kept out; what a configuration file might
-change all the same is found when the built environment is held against its lock.
+change all the same is found when the built environment is compared with its lock.
 """
 
 import os
@@ -25,7 +25,7 @@ _KEPT = (
     "UV_REQUEST_TIMEOUT", "UV_CONCURRENT_DOWNLOADS", "UV_CONCURRENT_BUILDS",
     "UV_CONCURRENT_INSTALLS", "UV_CACHE_DIR", "UV_NO_CACHE", "UV_LINK_MODE",
 )  # fmt: skip
-# Where a person has told pip, and not uv, where packages are.
+# Where pip, and not uv, is configured with an index.
 _OF_PIP = {
     "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
     "PIP_EXTRA_INDEX_URL": "UV_INDEX",
@@ -39,7 +39,7 @@ _AUTHORITIES = (
     Path("/etc/pki/tls/certs/ca-bundle.crt"),
     Path("/etc/ssl/ca-bundle.pem"),
 )
-_TAIL = 20  # lines of uv's own words in an error
+_TAIL = 20  # lines of uv's own message in an error
 
 
 def hermetic(environ: Mapping[str, str]) -> dict[str, str]:
@@ -56,7 +56,7 @@ def hermetic(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _index_of_pip(environ: Mapping[str, str]) -> dict[str, str]:
-    """pip's index in uv's words, unless uv was told of one itself."""
+    """pip's index in uv's words, unless uv is configured with one."""
     if not environ.get("PIP_INDEX_URL") or any(environ.get(name) for name in _INDEX_OF_UV):
         return {}
     return {theirs: environ[name] for name, theirs in _OF_PIP.items() if environ.get(name)}
@@ -72,13 +72,19 @@ def beside_python() -> Path:
     uv = Path(sys.prefix) / "bin" / "uv"
     if not uv.is_file():
         raise SamebitsError(
-            f"expected uv at {uv}, as envs/driver.lock.txt installs it; got nothing there. "
-            "Start this with the driver's Python (make certificate makes it)"
+            f"{uv} does not exist; start this with the driver's Python, whose lock brings uv "
+            "(make certificate builds it)"
         )
     return uv
 
 
-def run(uv: Path, arguments: Sequence[str], hint: str, keep_open: Sequence[int] = ()) -> str:
+def run(
+    uv: Path,
+    arguments: Sequence[str],
+    hint: str = "",
+    keep_open: Sequence[int] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> str:
     """Run uv and return what it printed.
 
     ``keep_open`` are file descriptors that uv inherits. Raises SamebitsError with the end of
@@ -86,7 +92,7 @@ def run(uv: Path, arguments: Sequence[str], hint: str, keep_open: Sequence[int] 
     """
     done = subprocess.run(
         [str(uv), *arguments],
-        env=hermetic(os.environ),
+        env=hermetic(environ),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -97,7 +103,7 @@ def run(uv: Path, arguments: Sequence[str], hint: str, keep_open: Sequence[int] 
     if done.returncode != 0:
         tail = "\n".join(f"  | {line}" for line in done.stderr.strip().splitlines()[-_TAIL:])
         raise SamebitsError(
-            f"expected `uv {' '.join(arguments[:2])}` to succeed, got exit code "
-            f"{done.returncode}:\n{tail}\n{hint}"
+            f"`uv {' '.join(arguments[:2])}` failed with exit code {done.returncode}:\n"
+            f"{tail}\n{hint}"
         )
     return done.stdout
