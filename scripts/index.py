@@ -15,7 +15,6 @@ import argparse
 from pathlib import Path
 
 from samebits import errors
-from samebits.formats import canonical, files
 from samebits.pages import index
 
 
@@ -29,13 +28,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Read the certificates, write page and table."""
     options = _arguments()
-    listed = canonical.read_json(options.sweep)
-    rows = index.read(options.sweep)
-    table = index.table(rows, listed["keys"])
-    page = index.render(rows, listed["name"], options.table.name, table)
-    files.write_bytes(options.page, page.encode("utf-8"))
-    files.write_bytes(options.table, table)  # last: where it is, the page is too
-    print(index.counted(rows))
+    print(index.counted(index.write(options.sweep, options.page, options.table)))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over a pipe by the DevTools protocol: no driver, no package.
+"""One headless Chromium for all tests, driven over a pipe by the DevTools protocol.
 
 Messages are JSON, each ended by a zero byte; Chromium reads them from descriptor 3 and writes to
 descriptor 4.
@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _SECONDS = 60  # for one answer: a cold start on two busy cores takes ten
@@ -41,15 +43,28 @@ os.dup2(ends[1], 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
 
+HOSTILE = "<img src=http://example.invalid/x onerror=alert(1)>" + "W" * 300
+PAPER = 182 / 25.4 * 96, 269 / 25.4 * 96  # A4 without its margins, in CSS pixels
+
+# Elements that extend beyond the page, or in a picture beyond the picture.
+CUT_OFF = """
+[...document.querySelectorAll("svg, svg text, table, pre, dl, td, tbody th, li")]
+.filter(element => {
+  const own = element.getBoundingClientRect(), picture = element.ownerSVGElement
+  const box = (picture || document.documentElement).getBoundingClientRect()
+  return own.left < box.left - 1 || own.right > box.right + 1
+    || picture && (own.top < box.top - 1 || own.bottom > box.bottom + 1)
+}).map(element => element.outerHTML.slice(0, 300))
+"""
 # Text with less contrast to what is behind it than WCAG 2.2 asks for (1.4.3: 4.5, 3 for large).
 FAINT = """
 (() => {
-  const channels = colour => colour.match(/[\\d.]+/g).map(Number)
+  const channels = color => color.match(/[\\d.]+/g).map(Number)
   const linear = c => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4
   const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
   const behind = e => { for (; e; e = e.parentElement) {
-    const colour = channels(getComputedStyle(e).backgroundColor)
-    if (colour.length < 4 || colour[3] == 1) return colour
+    const color = channels(getComputedStyle(e).backgroundColor)
+    if (color.length < 4 || color[3] == 1) return color
   } return [255, 255, 255] }
   const faint = []
   for (const e of document.querySelectorAll("body :not(svg, svg *)")) {
@@ -171,6 +186,16 @@ class Browser:
         if "method" in message:
             self._events.append(message)
         return message
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The browser, started by the first test that asks for it."""
+    path = executable()
+    if path is None:
+        pytest.skip(f"none of {', '.join(NAMES)} is installed")
+    with running(path, tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
 
 
 @contextmanager

@@ -15,6 +15,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
 from hydra.core.global_hydra import GlobalHydra
 
 import conda_standin
+from browser import chromium as chromium
 from conda_standin import CondaStandin
 from pipeline import ROOT, Workspace
 

@@ -18,7 +18,7 @@ from jinja2 import Template
 from samebits.certificate.signatories import UNSIGNED
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, history, names
+from samebits.formats import canonical, files, history, names
 from samebits.formats.names import CERTIFICATE_FORMAT
 from samebits.pages import runs as compared
 from samebits.pages import templates, wording
@@ -84,7 +84,7 @@ def read(sweep: Path) -> list[Row]:
     for combination in listed["combinations"]:
         try:
             rows.append(_row(sweep.parent, combination, listed["keys"]))
-        except SamebitsError as error:
+        except (SamebitsError, OSError) as error:
             problems.append(str(error))
     if problems:
         raise SamebitsError(all_problems(problems))
@@ -203,6 +203,18 @@ def _spread(rows: Sequence[Row], metric: str) -> Spread:
     return Spread(swept, tuple(finite), len(rows) - len(finite))
 
 
+def write(sweep: Path, page: Path, table: Path) -> list[Row]:
+    """Write page and table of a sweep, and return the rows.
+
+    Raises SamebitsError, before anything is written, as ``read`` does.
+    """
+    listed, rows = canonical.read_json(sweep), read(sweep)
+    text = render_table(rows, listed["keys"])
+    files.write_bytes(page, render(rows, listed["name"], table.name, text).encode("utf-8"))
+    files.write_bytes(table, text)  # last: if the table exists, so does the page
+    return rows
+
+
 # --- page -------------------------------------------------------------------------------------
 
 TEMPLATE = Path(__file__).parent / "templates" / "index.html.j2"
@@ -315,7 +327,7 @@ def _strip(spread: Spread, low: float, high: float) -> Strip:
 _DIVERGENCE = ("run", "step", "epoch")
 
 
-def table(rows: Sequence[Row], keys: Sequence[str]) -> bytes:
+def render_table(rows: Sequence[Row], keys: Sequence[str]) -> bytes:
     """One line per certificate, in their order. ``keys``: those that were swept."""
     metrics, primary = all_metrics(rows), primary_metrics(rows)
     spreads = seed_spreads(rows, primary[-1]) if primary else {}

@@ -1,0 +1,166 @@
+"""All pages in a real browser: they load nothing, complain of nothing, fit, and can be read."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bench_page
+import pytest
+
+import bench_factory
+import browser
+import certificates
+from browser import CUT_OFF, FAINT, HOSTILE, PAPER, Browser
+from samebits.pages import certificate
+from sweeps import certified, write_index
+
+NARROW, TABLET, WIDE = 390, 768, 1200
+
+# Pictures that a page break may go through.
+TORN = f"""
+[...document.querySelectorAll("figure, .artifact")].filter(element =>
+  getComputedStyle(element).breakInside != "avoid"
+  || element.getBoundingClientRect().height > {PAPER[1]}
+).map(element => element.innerText)
+"""
+
+
+def issue(folder: Path, kind: str, text: str = "", signed: bool = True, replays: int = 3) -> Path:
+    """The page of a certificate of some kind, which may quote a text throughout."""
+    report = certificates.KINDS[kind]()
+    made = certificates.certificate(report, signed, certificates.replays(replays))
+    path = folder / "certificate.html"
+    html = certificate.render(certificates.quoting(text, made) if text else made)
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+def index(folder: Path, text: str = "") -> Path:
+    """The index of a sweep with every kind of certificate, and of one experiment's seeds."""
+    contents = [certified(kind, signed=i > 0, seed=i) for i, kind in enumerate(certificates.KINDS)]
+    contents += [certified(seed=50 + i) for i in range(3)]
+    if text:
+        contents = [certificates.quoting(text, content) for content in contents]
+        for content in contents:
+            content["report"]["experiment"]["config"]["trace"] = text
+    return write_index(folder, *contents, keys=("seed", "trace"))
+
+
+def bench(folder: Path, text: str = "") -> Path:
+    path = folder / "bench.html"
+    path.write_text(bench_page.render(bench_factory.bench(text or "paired")), encoding="utf-8")
+    return path
+
+
+def of_kind(kind: str) -> Callable[[Path, str], Path]:
+    return lambda folder, text: issue(folder, kind, text, signed=not text)
+
+
+PAGES = {kind: of_kind(kind) for kind in certificates.KINDS} | {"index": index, "bench": bench}
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme", "text"),
+    [
+        (NARROW, "light", ""),
+        (NARROW, "dark", HOSTILE),
+        (TABLET, "dark", ""),
+        (WIDE, "light", HOSTILE),
+        (WIDE, "dark", ""),
+    ],
+)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_loads_nothing_fits_and_can_be_read(
+    chromium: Browser, tmp_path: Path, page: str, width: int, scheme: str, text: str
+) -> None:
+    path = PAGES[page](tmp_path, text)
+    visit = chromium.visit(path, width, scheme, ask=f"[{CUT_OFF}, {FAINT}]")
+    assert visit.requests == [path.as_uri()]
+    assert visit.errors == []
+    assert visit.scroll_width <= width
+    assert visit.answer == [[], []]
+    assert page.partition(",")[0] in visit.text
+    assert text[:50] in visit.text  # shown as text
+
+
+@pytest.mark.parametrize("text", ["", HOSTILE], ids=["sound", "hostile"])
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_cut_off_or_torn_on_paper(
+    chromium: Browser, tmp_path: Path, page: str, text: str
+) -> None:
+    path, width = PAGES[page](tmp_path, text), round(PAPER[0])
+    visit = chromium.visit(path, width, media="print", ask=f"[{CUT_OFF}, {'[]' if text else TORN}]")
+    assert visit.scroll_width <= width
+    assert visit.answer == [[], []]
+
+
+@pytest.mark.parametrize("replays", [0, 1])
+@pytest.mark.parametrize("width", [NARROW, TABLET])
+def test_an_unsigned_page_says_so_first(
+    chromium: Browser, tmp_path: Path, width: int, replays: int
+) -> None:
+    path = issue(tmp_path, "Reproducible", signed=False, replays=replays)
+    top = 'document.querySelector(".unsigned").getBoundingClientRect().bottom'
+    verdict = 'document.querySelector("h1").getBoundingClientRect().top'
+    first, title = chromium.visit(path, width, ask=f"[{top} < {verdict}, document.title]").answer
+    assert first
+    assert title.startswith("UNSIGNED")
+
+
+def test_a_click_selects_a_whole_command(chromium: Browser, tmp_path: Path) -> None:
+    how = """[...document.querySelectorAll(".command")].map(e => getComputedStyle(e).userSelect)"""
+    found = chromium.visit(issue(tmp_path, "Reproducible"), WIDE, ask=how).answer
+    assert set(found) == {"all"}
+
+
+def test_every_row_of_an_index_leads_to_its_certificates_page(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    links = '[...document.querySelectorAll("tbody a")].map(a => decodeURIComponent(a.href))'
+    page = index(tmp_path)
+    listed = json.loads(page.with_name("sweep.json").read_bytes())["combinations"]
+    base = page.parent.as_uri()
+    assert chromium.visit(page, WIDE, ask=links).answer == [f"{base}/{c['page']}" for c in listed]
+
+
+# --- what these tests would see ------------------------------------------------------------------
+
+
+def spoiled(folder: Path, markup: str) -> Path:
+    path = issue(folder, "Reproducible")
+    path.write_text(path.read_text(encoding="utf-8").replace("</footer>", markup + "</footer>"))
+    return path
+
+
+def asked(chromium: Browser, folder: Path, markup: str, ask: str, **options: Any) -> Any:
+    return chromium.visit(spoiled(folder, markup), WIDE, ask=ask, **options).answer
+
+
+def test_something_loaded_from_elsewhere_is_seen(chromium: Browser, tmp_path: Path) -> None:
+    path = spoiled(tmp_path, '<img src="http://example.invalid/pixel.png">')
+    visit = chromium.visit(path, WIDE)
+    assert visit.requests != [path.as_uri()] or visit.errors  # the policy forbids it, and says so
+
+
+def test_a_script_is_refused_by_the_policy(chromium: Browser, tmp_path: Path) -> None:
+    visit = chromium.visit(spoiled(tmp_path, "<script>document.body.innerText=''</script>"), WIDE)
+    assert visit.errors
+    assert "Reproducible" in visit.text
+
+
+def test_a_page_that_does_not_fit_is_seen(chromium: Browser, tmp_path: Path) -> None:
+    path = spoiled(tmp_path, f'<div style="width: {2 * NARROW}px">wide</div>')
+    assert chromium.visit(path, NARROW).scroll_width > NARROW
+
+
+def test_pictures_that_are_cut_off_or_torn_are_seen(chromium: Browser, tmp_path: Path) -> None:
+    picture = '<svg viewBox="0 0 9 9" width="9"><text x="8" y="8">cut off</text></svg>'
+    markup = f'{picture}<figure style="height: 2000px">torn</figure>'
+    assert len(asked(chromium, tmp_path, markup, CUT_OFF)) == 1
+    assert asked(chromium, tmp_path, markup, TORN, media="print") == ["torn"]
+
+
+def test_faint_text_is_seen(chromium: Browser, tmp_path: Path) -> None:
+    markup = '<p style="color: #888">faint</p>'
+    assert [text for text, _ in asked(chromium, tmp_path, markup, browser.FAINT)] == ["faint"]
