@@ -24,15 +24,17 @@ def test_a_modules_schema_and_template_are_part_of_it() -> None:
     assert "samebits/certificate/certificate.schema.json" in names("certify.py")
 
 
-def test_the_name_of_the_code_changes_with_any_of_its_files(tmp_path: Path) -> None:
+def test_the_list_of_the_code_changes_with_any_of_its_files(tmp_path: Path) -> None:
     script, module = tmp_path / "stage.py", tmp_path / "other.py"
     script.write_text("import other\n")
     module.write_text("x = 1\n")
-    first, files = sources.listed([script])
-    assert {Path(name).name for name in files} >= {"stage.py"}
-    assert sources.listed([script])[0] == first
-    script.write_text("import other  # changed\n")
-    assert sources.listed([script])[0] != first
+    first = sources.listed([script])
+    assert {Path(name).name for name in first} >= {"stage.py", "other.py"}
+    assert sources.listed([script]) == first
+    for changed in (script, module):
+        changed.write_text(changed.read_text() + "# changed\n")
+        assert sources.listed([script]) != first
+        first = sources.listed([script])
 
 
 def test_a_modules_imports_are_read_again_when_it_changed(tmp_path: Path) -> None:

@@ -195,14 +195,15 @@ _ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0"}
 
 def source(folder: Path | None) -> Source:
     """The commit of a checkout; unknown without git, outside a repository, before a commit."""
-    commit = _git(folder, "rev-parse", "--verify", "HEAD") if folder else None
+    commit = git(folder, "rev-parse", "--verify", "HEAD") if folder else None
     if commit is None:
         return Source(None, None)
-    changes = _git(folder, "status", "--porcelain")
+    changes = git(folder, "status", "--porcelain")
     return Source(commit, None if changes is None else bool(changes))
 
 
-def _git(folder: Path | None, *command: str) -> str | None:
+def git(folder: Path | None, *command: str) -> str | None:
+    """What git prints; None where there is no git, no repository, or it fails."""
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *command],  # noqa: S607 (whichever git the user has)

@@ -10,7 +10,7 @@ from typing import Any
 
 from samebits.config.overrides import OPTION
 from samebits.errors import SamebitsError
-from samebits.formats import canonical, files
+from samebits.formats import files
 
 SCRIPTS = Path(__file__).resolve().parents[2]  # where samebits.models lies
 
@@ -39,7 +39,7 @@ def _imports(path: Path, root: Path, changed: int) -> tuple[Path, ...]:
         found
         for node in ast.walk(ast.parse(path.read_bytes(), str(path)))
         for base, name in _names(node, path, root)
-        for found in _module_files(base, name)
+        for found in module_files(base, name)
     )
 
 
@@ -58,7 +58,7 @@ def _names(node: ast.AST, path: Path, root: Path) -> Iterator[tuple[Path, str]]:
                 yield base, prefix + alias.name
 
 
-def _module_files(folder: Path, name: str) -> Iterator[Path]:
+def module_files(folder: Path, name: str) -> Iterator[Path]:
     """The file of a module by its dotted name, if there is one."""
     base = folder.joinpath(*name.split("."))
     for candidate in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
@@ -85,14 +85,10 @@ def _beside(path: Path) -> Iterator[Path]:
     yield from path.parent.glob("templates/*")
 
 
-def listed(scripts: Iterable[Path]) -> tuple[str, dict[str, str]]:
-    """The digests of all files of some scripts, and a name that changes with any of them.
-
-    One file stands for dozens: what Snakemake needs for a job grows with the number of its inputs.
-    """
+def listed(scripts: Iterable[Path]) -> dict[str, str]:
+    """The digest of every file that some scripts consist of, by its path in the checkout."""
     paths = {path for script in scripts for path in script_files(script)}
-    named = {os.path.relpath(path, SCRIPTS.parent): files.digest(Path(path)) for path in paths}
-    return canonical.digest(named)[:12], named
+    return {os.path.relpath(path, SCRIPTS.parent): files.digest(Path(path)) for path in paths}
 
 
 # --- a model by its _target_ ---------------------------------------------------------------------
@@ -101,7 +97,7 @@ def listed(scripts: Iterable[Path]) -> tuple[str, dict[str, str]]:
 def find_model(target: str, source_path: str) -> Path | None:
     """The file of ``package.module`` in ``package.module.function``, or None."""
     module = target.rpartition(".")[0]
-    found = (path for root in (Path(source_path), SCRIPTS) for path in _module_files(root, module))
+    found = (path for root in (Path(source_path), SCRIPTS) for path in module_files(root, module))
     return next(found, None)
 
 

@@ -1,71 +1,71 @@
 """The experiment of a certificate, composed from this checkout, or why it cannot be.
 
-A certificate is somebody's data. Its options must exist here, its code and locks must be the files
-that lie here, and of its config only what ``certified_config`` lets it decide is taken; the result
-must then be its config to the last byte. Whether anybody is to be believed is decided later, by
-verify, in an environment that can check signatures: nothing here needs more than Snakemake does.
+INPUTS      certificate.json or a bundle, from anybody; the checkout; the user's overrides
+OUTPUTS     the overrides that make the experiment here, and a ReplayPlan
+GUARANTEES  the experiment is the certificate's, to the last byte of its config; every file that
+            can change the bits is the certificate's: the training's source, the user's modules, the
+            locks of load and training; everything in which this checkout differs is listed at once;
+            other source and locks may differ, with a note; of the config a certificate sets only
+            what samebits.replay.allowlist permits, and no code of its own
+
+Whether a certificate can be trusted is decided later, by prepare_replay, in an environment that can
+check signatures: nothing here needs more than Snakemake does.
 """
 
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from samebits.certificate import evidence, replays
+from samebits.certificate.report import git
 from samebits.config import experiment as experiments
 from samebits.config import sources
 from samebits.config.compose import Composer
 from samebits.config.experiment import CHECKPOINT, PARTS, LocalExperiment
 from samebits.config.keys import ABSENT, differences, shown
 from samebits.config.overrides import OPTION, Override
-from samebits.config.sources import SCRIPTS
 from samebits.errors import SamebitsError
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, lockfile
 from samebits.replay import allowlist
-from samebits.replay import states as kept
+from samebits.replay import states as checkpoints
 from samebits.text import plain
 from samebits.verification import artifacts
 
 CERTIFICATE, ALLOW = "certificate", "allow"  # keys of Snakemake's config
-EPOCHS, CHECKPOINTS = "epochs", "checkpoints"  # of a spot replay
+EPOCHS, CHECKPOINTS = "epochs", "checkpoints"  # of a replay of sampled epochs
 KEYS = (CERTIFICATE, ALLOW, EPOCHS, CHECKPOINTS)
 FORMAT = "samebits-certificate-1"
 ENTRY = "certificate.json"  # of a bundle
 MOST_BYTES = 1 << 25  # as samebits.certificate.certificate has it, which needs cryptography
 _MOST_LINES = 100  # of a refusal; a hostile certificate could ask for millions
-_COMPLETED = "completed"  # as train.py records it
 _LONGEST = 200  # characters of a module's name
 _MAIN, _SCRIPT = "__main__", "train.py"  # how a record names the script that trained
 _OF_ENVIRONMENT = re.compile(r"envs/[a-z0-9][A-Za-z0-9._-]*\.txt")
+_SOURCE = ("Snakefile", "rules", "scripts")
 
 Report = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Asked:
+@dataclass(frozen=True, kw_only=True)
+class ReplayRequest:
     """What the user asked for: a certificate, and the one function that it may name."""
 
     path: Path
-    allow: str | None
-    epochs: int | None = None  # how many, drawn at random; None: all that there are
-    states: Path | None = None  # where the certified states are, if not with the certificate
+    allow: str | None = None
+    epochs: int | None = None  # how many to sample; None: all are trained
+    states: Path | None = None  # where the control's checkpoints are, if not with the certificate
 
 
-@dataclass(frozen=True)
-class Replay:
+@dataclass(frozen=True, kw_only=True)
+class ReplayPlan(ReplayRequest):
     """The certificate that an experiment repeats. The jobs must find the same bytes in it."""
 
-    path: str
     digest: str  # SHA-256 of certificate.json, in a bundle too
-    commit: str | None  # of the source that ran; the files were compared, whatever it is
-    dirty: bool | None
-    notes: tuple[str, ...]  # what differs and does not matter, sorted
-    epochs: int | None = None  # how many, drawn at random; None: all that there are
-    states: str | None = None  # where the certified states are, if not with the certificate
+    notes: tuple[str, ...]  # what differs and cannot change the bits, sorted
 
     @property
     def name(self) -> str:
@@ -74,9 +74,9 @@ class Replay:
         return f"replay-{self.digest[:12]}{part}"
 
 
-def asked(config: Mapping[str, Any]) -> Asked | None:
-    """What Snakemake's ``config`` says of a certificate; None: nothing."""
-    path, allow, epochs, states = (config.get(key) for key in KEYS)
+def requested(config: Mapping[str, Any]) -> ReplayRequest | None:
+    """The replay that Snakemake's ``config`` asks for; None: none."""
+    path, allow, epochs, elsewhere = (config.get(key) for key in KEYS)
     if path is None:
         for key in (ALLOW, EPOCHS, CHECKPOINTS):
             if config.get(key) is not None:
@@ -87,66 +87,71 @@ def asked(config: Mapping[str, Any]) -> Asked | None:
         raise SamebitsError(f"{ALLOW}: expected one MODULE.FUNCTION, got {shown(allow)}")
     if epochs is not None and (type(epochs) is not int or epochs < 1):
         raise SamebitsError(f"{EPOCHS}: expected a number from 1, got {shown(epochs)}")
-    if states is not None and epochs is None:
+    if elsewhere is not None and epochs is None:
         raise SamebitsError(f"{CHECKPOINTS}: expected {EPOCHS}=NUMBER with it, got none")
-    return Asked(Path(str(path)), allow, epochs, None if states is None else Path(str(states)))
+    states = None if elsewhere is None else Path(str(elsewhere))
+    return ReplayRequest(path=Path(str(path)), allow=allow, epochs=epochs, states=states)
 
 
 def plan(
-    asked: Asked, own: list[Override], conf: Path, composer: Composer
-) -> tuple[list[Override], Replay]:
+    request: ReplayRequest, own: list[Override], conf: Path, composer: Composer
+) -> tuple[list[Override], ReplayPlan]:
     """The overrides that make a certificate's experiment here; the user's ``own`` come last.
 
-    Raises SamebitsError with everything in which this checkout would not repeat it.
+    Raises SamebitsError with every difference that keeps this checkout from repeating it.
     """
-    # A profile's word on checkpoints is for experiments; here the certificate has the last one.
+    # A profile asks for checkpoints for the user's own experiments; a certificate has its own.
     own = [override for override in own if override.key != CHECKPOINT]
+    checkout = conf.resolve().parent
     try:
-        data = _bytes(asked.path)
+        data = _bytes(request.path)
         report = _report(data)
-        _refuse(_spot_problems(asked, report))
+        _require_none(_epoch_problems(request, report))
         options = _options(report, own, conf)
-        wanted, local = _composed(asked, report, [*options, *own], len(options), composer)
-        checkout = conf.resolve().parent
+        wanted, local = _composed(request, report, options, own, composer)
         environment = local.identity["framework"]["environment"]
-        _refuse(
+        _require_none(
             [
-                *_config_problems(asked, report, local),
+                *_config_problems(request, report, local),
                 *_code_problems(report, local),
                 *_lock_problems(report, checkout, environment),
             ]
         )
     except RecursionError:
-        raise _refusal(asked.path, ["expected a certificate, got JSON that is too deep"]) from None
+        raise _refusal(request.path, ["expected a certificate, got JSON nested too deep"]) from None
     except _UnfitError as error:
-        raise _refusal(asked.path, error.problems) from None
-    digest, source = hashlib.sha256(data).hexdigest(), report["source"]
-    notes = tuple(sorted(_notes(report, checkout, environment)))
-    states = None if asked.states is None else str(asked.states)
-    return wanted, Replay(
-        str(asked.path), digest, source["commit"], source["dirty"], notes, asked.epochs, states
-    )
+        raise _refusal(request.path, error.problems) from None
+    notes = _lines([*_lock_notes(report, checkout, environment), *_source_notes(report, checkout)])
+    digest = hashlib.sha256(data).hexdigest()
+    return wanted, ReplayPlan(**vars(request), digest=digest, notes=tuple(notes))
 
 
 class _UnfitError(Exception):
-    """Why there is nothing to replay, or not here."""
+    """Why there is nothing to replay, or not with this checkout."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = list(problems)
         super().__init__()
 
 
-def _refuse(problems: Iterable[str]) -> None:
+def _require_none(problems: Iterable[str]) -> None:
     found = list(problems)
     if found:
         raise _UnfitError(found)
 
 
 def _refusal(path: Path, problems: Iterable[str]) -> SamebitsError:
-    said = sorted({plain(problem) for problem in problems})
-    if len(said) > _MOST_LINES:
-        said = [*said[:_MOST_LINES], f"and {len(said) - _MOST_LINES} more"]
-    return SamebitsError("\n".join([f"{path}: cannot be replayed with this checkout", *said]))
+    return SamebitsError(
+        "\n".join([f"{path}: cannot be replayed with this checkout", *_lines(problems)])
+    )
+
+
+def _lines(texts: Iterable[str]) -> list[str]:
+    """Sorted, not too many, and nothing in them steers a terminal."""
+    lines = sorted({plain(text) for text in texts})
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], f"and {len(lines) - _MOST_LINES} more"]
+    return lines
 
 
 # --- reading what may be hostile ---------------------------------------------------------------
@@ -183,28 +188,19 @@ def _report(data: bytes) -> Report:
         got = shown(content.get("format", ABSENT) if isinstance(content, dict) else content)
         raise _UnfitError([f"expected a certificate of format {FORMAT}, got {got}"])
     report = content.get("report")
-    _refuse(f"report: {said}" for said in evidence.violations(report))
+    _require_none(f"report: {said}" for said in evidence.violations(report))
     return dict(report or {})
 
 
-def _unfit(report: Report) -> Iterator[str]:
-    """Why nothing could be compared with it."""
-    control = report["records"]["runs"].get(CONTROL)
-    if control is None or control["status"] != _COMPLETED:
-        yield "its control run did not complete, so there is nothing to compare with"
-    if report["experiment"]["config"] is None:
-        yield "it carries no config"
-
-
-def _spot_problems(asked: Asked, report: Report) -> Iterator[str]:
-    """Why a part of it cannot be replayed: before the rest is looked at, and long before a draw."""
-    if asked.epochs is None:
+def _epoch_problems(request: ReplayRequest, report: Report) -> Iterator[str]:
+    """Why its epochs cannot be sampled: before the rest is looked at, and long before a draw."""
+    if request.epochs is None:
         return
-    wrong = replays.count_problem(report, asked.epochs)
+    wrong = replays.count_problem(report, request.epochs)
     if wrong is not None:
         yield wrong
         return
-    with kept.opened(asked.path, asked.states) as found:
+    with checkpoints.opened(request.path, request.states) as found:
         yield from found.problems(report)
 
 
@@ -213,99 +209,100 @@ def _spot_problems(asked: Asked, report: Report) -> Iterator[str]:
 
 def _options(report: Report, own: Sequence[Override], conf: Path) -> list[Override]:
     """The option of each group, but for those that the user chose."""
-    config = report["experiment"]["config"] or {}
-    chosen, problems = [], list(_unfit(report))
-    users = {o.key for o in own if not isinstance(o.value, Mapping)}
+    config = report["experiment"]["config"]
+    problems = list(replays.unfit(report))
+    if config is None:
+        problems.append("it carries no config")
+    _require_none(problems)
+    chosen = []
+    users = {override.key for override in own if not isinstance(override.value, Mapping)}
     for group in [group for group in PARTS if group in config and group not in users]:
-        valid = sorted(path.stem for path in (conf / group).glob("*.yaml"))
+        available = sorted(path.stem for path in (conf / group).glob("*.yaml"))
         option = config[group].get(OPTION, ABSENT)
-        if option in valid:
+        if option in available:
             chosen.append(Override(group, option))
         else:
             problems.append(
-                f"{group}: the certificate has option {shown(option)}, which this checkout has "
-                f"not; it has: {', '.join(valid)}"
+                f"{group}: this checkout has no option {shown(option)}; "
+                f"available: {', '.join(available)}"
             )
-    _refuse(problems)
+    _require_none(problems)
     return chosen
 
 
 def _composed(
-    asked: Asked, report: Report, base: list[Override], options: int, composer: Composer
+    request: ReplayRequest,
+    report: Report,
+    options: list[Override],
+    own: list[Override],
+    composer: Composer,
 ) -> tuple[list[Override], LocalExperiment]:
-    """The overrides with what the certificate may decide, and what they make here."""
+    """The overrides with those that the certificate may set, and what they make here."""
     experiment = report["experiment"]
-    local = experiments.local(base, composer)
+    local = experiments.local([*options, *own], composer)
     found = differences(experiment["config"], local.identity)
-    taken = list(allowlist.taken(found, experiment["overridden"], asked.allow))
-    wanted = [*base[:options], *taken, *base[options:]]
+    taken = list(allowlist.taken(found, experiment["overridden"], request.allow))
+    wanted = [*options, *taken, *own]
     return wanted, experiments.local(wanted, composer) if taken else local
 
 
-def _config_problems(asked: Asked, report: Report, local: LocalExperiment) -> Iterator[str]:
-    """What still differs. Nothing: the experiment is the certificate's, to the last byte."""
+def _config_problems(
+    request: ReplayRequest, report: Report, local: LocalExperiment
+) -> Iterator[str]:
+    """What still differs. Without any, the config is the certificate's to the last byte."""
     experiment = report["experiment"]
     left = list(differences(experiment["config"], local.identity))
-    yield from allowlist.lines(left, experiment["overridden"], asked.allow)
+    yield from allowlist.lines(left, experiment["overridden"], request.allow)
     if not left and canonical.digest(local.identity) != experiment["digest"]:
-        yield "experiment.digest: it is not the digest of the certificate's config"
+        yield "experiment.digest: not the digest of the certificate's config"
 
 
-# --- code --------------------------------------------------------------------------------------
+# --- files that can change the bits --------------------------------------------------------------
 
 
 def _code_problems(report: Report, local: LocalExperiment) -> Iterator[str]:
-    """The modules that the control ran, and those that would run here."""
-    roots = (SCRIPTS, Path(local.source_path))
+    """How the modules that the control imported differ from those that would be imported here."""
+    roots = (sources.SCRIPTS, Path(local.source_path))
     named = {(m["module"], m["sha256"]) for m in report["records"]["runs"][CONTROL]["source"]}
-    here = {module: _file(module, roots) for module in {module for module, _ in named}}
+    here = {module: _file(module, roots) for module, _ in named}
     digests = {path: files.digest(path) for path in here.values() if path}
     for module, sha256 in named:
         path = here[module]
         if path is None:
-            yield f"{module[:_LONGEST]}: the certificate ran this module, this checkout has none"
+            yield f"{module[:_LONGEST]}: the certificate's run imported it, this checkout has none"
         elif digests[path] != sha256:
             yield _differ(_shown_path(path), {sha256}, digests[path])
     for module in _needed(local) - set(here):
-        yield f"{module}: this checkout runs this module, the certificate does not name it"
+        yield f"{module}: this checkout's training imports it, the certificate does not list it"
 
 
 def _needed(local: LocalExperiment) -> set[str]:
     """What a record names at least: the training's modules, and the model's."""
+    scripts, script = sources.SCRIPTS, sources.SCRIPTS / _SCRIPT
+    imported = sources.closure(script, scripts) - {script}
+    names = (".".join(path.relative_to(scripts).with_suffix("").parts) for path in imported)
     target = str(local.identity["model"].get("_target_", ""))
-    return {_MAIN, target.rpartition(".")[0], *_imported_by_training()} - {""}
-
-
-@cache
-def _imported_by_training() -> frozenset[str]:
-    found = sources.closure(SCRIPTS / _SCRIPT, SCRIPTS) - {SCRIPTS / _SCRIPT}
-    names = (".".join(path.relative_to(SCRIPTS).with_suffix("").parts) for path in found)
-    return frozenset(name.removesuffix(".__init__") for name in names)
+    modules = (name.removesuffix(".__init__") for name in names)
+    return {_MAIN, target.rpartition(".")[0], *modules} - {""}
 
 
 def _file(module: str, roots: Sequence[Path]) -> Path | None:
     """The file of a module by its name, which may be anything."""
     if module == _MAIN:
-        return SCRIPTS / _SCRIPT
-    parts = module.split(".")
-    if len(module) > _LONGEST or not all(part.isidentifier() for part in parts):
+        return sources.SCRIPTS / _SCRIPT
+    if len(module) > _LONGEST or not all(part.isidentifier() for part in module.split(".")):
         return None
-    for root in roots:
-        base = root.joinpath(*parts)
-        for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
-            if path.is_file():
-                return path
-    return None
+    return next((path for root in roots for path in sources.module_files(root, module)), None)
 
 
 def _shown_path(path: Path) -> str:
-    inside = SCRIPTS in path.parents
-    return str(path.relative_to(SCRIPTS.parent) if inside else path)
+    inside = sources.SCRIPTS in path.parents
+    return str(path.relative_to(sources.SCRIPTS.parent) if inside else path)
 
 
-def _differ(name: str, there: Iterable[str], here: str | None) -> str:
-    said = ", ".join(sorted(there))
-    return f"{name}: the certificate has SHA-256 {said}, this checkout {here or 'no such file'}"
+def _differ(name: str, theirs: Iterable[str], ours: str | None) -> str:
+    digests = ", ".join(sorted(theirs))
+    return f"{name}: the certificate has SHA-256 {digests}, this checkout {ours or 'no such file'}"
 
 
 # --- locks -------------------------------------------------------------------------------------
@@ -325,11 +322,11 @@ def _determining(environment: str) -> tuple[str, ...]:
 def _lock_problems(report: Report, checkout: Path, environment: str) -> Iterator[str]:
     named = _named_files(report)
     for name in _determining(environment):
-        there, here = named.get(name, set()), _digest(checkout / name)
-        if not there:
-            yield f"{name}: this checkout installs from it, the certificate does not name it"
-        elif there != {here}:
-            yield _differ(name, there, here)
+        theirs, ours = named.get(name, set()), _digest(checkout / name)
+        if not theirs:
+            yield f"{name}: this checkout installs from it, the certificate does not list it"
+        elif theirs != {ours}:
+            yield _differ(name, theirs, ours)
     if report["lock"]["text"] is None:
         yield "it carries no lock of the training environment"
 
@@ -350,11 +347,31 @@ def _digest(path: Path) -> str | None:
     return files.digest(path) if path.is_file() else None
 
 
-def _notes(report: Report, checkout: Path, environment: str) -> Iterator[str]:
-    """Files of other environments that differ: for the user to know."""
-    for name, there in _named_files(report).items():
+# --- files that cannot ---------------------------------------------------------------------------
+
+
+def _lock_notes(report: Report, checkout: Path, environment: str) -> Iterator[str]:
+    """Locks and pin files of other environments that differ."""
+    for name, theirs in _named_files(report).items():
         if name in _determining(environment) or not _OF_ENVIRONMENT.fullmatch(name):
             continue
-        here = _digest(checkout / name)
-        if there != {here}:
-            yield _differ(name, there, here)
+        ours = _digest(checkout / name)
+        if theirs != {ours}:
+            yield _differ(name, theirs, ours)
+
+
+def _source_notes(report: Report, checkout: Path) -> Iterator[str]:
+    """Source files that differ, as far as git can tell: those that decide were compared."""
+    commit, dirty = report["source"]["commit"], report["source"]["dirty"]
+    changed = commit and git(checkout, "diff", "--name-only", "--relative", commit, "--", *_SOURCE)
+    if changed is None:
+        found = f"the certificate's commit, {commit}, is not in this checkout"
+        yield (
+            f"{found if commit else 'the certificate names no commit'}; only source files that "
+            "can change the bits were compared"
+        )
+        return
+    if dirty is not False:
+        yield f"the certificate's checkout had uncommitted changes to commit {commit}"
+    for name in changed.splitlines():
+        yield f"{name}: changed since the certificate's commit; it cannot change the bits"

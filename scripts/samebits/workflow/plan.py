@@ -24,7 +24,7 @@ from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.formats import canonical
 from samebits.replay import plan as replays
-from samebits.replay.plan import Replay
+from samebits.replay.plan import ReplayPlan
 
 FORMAT = "samebits-sweep-1"
 _KINDS = ("json", "html")  # render makes the badge with the page
@@ -39,7 +39,7 @@ class Plan:
 
     experiments: dict[str, Experiment]
     sweep: Sweep | None = None
-    replay: Replay | None = None  # the certificate that the one experiment repeats
+    replay: ReplayPlan | None = None  # the certificate that the one experiment repeats
 
     @property
     def first(self) -> Experiment:
@@ -163,6 +163,12 @@ class Plan:
         for name, experiment in self.experiments.items():
             yield name.rpartition("/")[2], experiment
 
+    def announced(self, stages: Iterable[str]) -> list[str]:
+        """Lines for the user before anything runs, in a dry run too."""
+        if self.replay:
+            return [f"note: {note}" for note in self.replay.notes]
+        return [self.counted(stages)] if self.sweep else []
+
     def counted(self, stages: Iterable[str]) -> str:
         """How much it is, in one line. ``stages``: environments beside those that train."""
         made = self.experiments.values()
@@ -187,9 +193,9 @@ def _number(count: int, what: str) -> str:
 
 def plan(config: Mapping[str, Any], conf: Path) -> Plan:
     """Resolve Snakemake's ``config``. Raises SamebitsError that lists every problem."""
-    asked = replays.asked(config)
+    request = replays.requested(config)
     text = config.get(sweep.KEY)
-    if asked and text is not None:
+    if request and text is not None:
         raise SamebitsError(
             f"{sweep.KEY}: a certificate is replayed as one experiment; "
             f"leave out {sweep.KEY} or {replays.CERTIFICATE}"
@@ -200,9 +206,9 @@ def plan(config: Mapping[str, Any], conf: Path) -> Plan:
         if text is not None:
             swept = sweep.sweep(text, given, composer)
             return Plan(swept.experiments, sweep=swept)
-        if not asked:
+        if not request:
             made = experiments.experiment(given, given.experiment, composer)
             return Plan({made.name: made})
-        wanted, replay = replays.plan(asked, given.experiment, conf, composer)
+        wanted, replay = replays.plan(request, given.experiment, conf, composer)
         made = experiments.experiment(given, wanted, composer, replay.name)
         return Plan({made.name: made}, replay=replay)

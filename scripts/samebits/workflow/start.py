@@ -48,7 +48,7 @@ def stored(kind: str, content: Any) -> str:
 
 def code(scripts: Iterable[Path]) -> str:
     """The code that scripts run, as one file: its path changes when any of the code does."""
-    return stored("code", sources.listed(scripts)[1])
+    return stored("code", sources.listed(scripts))
 
 
 def content(made: Experiment, lock: Path) -> str:
@@ -124,8 +124,8 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Start:
             # A job lives as long as its DAG. To look for garbage among all of them as often as
             # Python does costs a tenth of the time that a large sweep needs to start.
             gc.set_threshold(100_000, 50, 50)
-            if made.plan.sweep:
-                _tell(made.plan.counted(STAGES))  # a dry run shows it too
+            for line in made.plan.announced(STAGES):  # a dry run shows them too
+                _tell(line)
     except SamebitsError as error:
         raise WorkflowError(str(error)) from None
     except OSError as error:
