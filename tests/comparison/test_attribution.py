@@ -10,7 +10,7 @@ import pytest
 import atlases
 import attacks
 import factories
-from samebits.certificate import report, suspect_checks
+from samebits.certificate import comparison_checks, report
 from samebits.comparison import attribution, runs
 from samebits.comparison.divergence import Parting
 from samebits.errors import SamebitsError
@@ -220,7 +220,9 @@ def sound() -> Json:
 
 
 def problems(run: Json, executed: Json = MODEL, cpu: str = "other") -> list[str]:
-    return list(suspect_checks.problems(record(MODEL, "here"), record(executed, cpu), run))
+    return list(
+        comparison_checks.attribution_problems(record(MODEL, "here"), record(executed, cpu), run)
+    )
 
 
 def forged(change: Callable[[Json], Any]) -> list[str]:

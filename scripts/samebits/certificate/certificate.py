@@ -6,16 +6,17 @@ that are verified; the report is bound to them by its digest.
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jsonschema import Draft202012Validator
-from securesystemslib.dsse import Envelope
+from securesystemslib import dsse
 
 from samebits.certificate import evidence, replays, statements
+from samebits.certificate.types import Certificate, Envelope, Replay, ReplayEntry, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical
 from samebits.formats.names import CERTIFICATE_FORMAT
@@ -35,7 +36,7 @@ class MalformedError(SamebitsError):
     """Not a certificate at all, whoever signed it."""
 
 
-def issue(report: dict[str, Any], signer: Signer | None) -> dict[str, Any]:
+def issue(report: Report, signer: Signer | None) -> Certificate:
     """The certificate of a report; UNSIGNED without a signer."""
     payloads = statements.claim(report), statements.provenance(report)
     return {
@@ -48,12 +49,10 @@ def issue(report: dict[str, Any], signer: Signer | None) -> dict[str, Any]:
     }
 
 
-def with_replay(
-    certificate: Mapping[str, Any], replay: dict[str, Any], signer: Signer | None
-) -> dict[str, Any]:
+def with_replay(certificate: Certificate, replay: Replay, signer: Signer | None) -> Certificate:
     """The certificate with one more replay at the end of its chain."""
     payload = statements.replayed(certificate["report"], replay)
-    added = {"report": replay, "statement": envelope(payload, signer)}
+    added: ReplayEntry = {"report": replay, "statement": envelope(payload, signer)}
     known = {signer.keyid: signer.public.text} if signer else {}
     return {
         **certificate,
@@ -62,15 +61,15 @@ def with_replay(
     }
 
 
-def envelope(payload: bytes, signer: Signer | None) -> dict[str, Any]:
+def envelope(payload: bytes, signer: Signer | None) -> Envelope:
     """A payload in a DSSE envelope, as JSON."""
-    made = Envelope(payload, PAYLOAD_TYPE, {})
+    made = dsse.Envelope(payload, PAYLOAD_TYPE, {})
     if signer:
         made.sign(signer.signer)
-    return dict(made.to_dict())
+    return cast(Envelope, made.to_dict())
 
 
-def payload(envelope: Mapping[str, Any]) -> bytes:
+def payload(envelope: Envelope) -> bytes:
     """What an envelope carries."""
     return base64.b64decode(envelope["payload"])
 
@@ -78,7 +77,7 @@ def payload(envelope: Mapping[str, Any]) -> bytes:
 # --- reading what may be hostile ---------------------------------------------------------------
 
 
-def parse(data: bytes) -> dict[str, Any]:
+def parse(data: bytes) -> Certificate:
     """A certificate from its bytes, its form checked and nothing else.
 
     Raises MalformedError, with everything that is wrong, for all other bytes.
@@ -98,7 +97,7 @@ def parse(data: bytes) -> dict[str, Any]:
     problems += islice(_problems(content), evidence.MOST_ERRORS)
     if problems:
         raise MalformedError(all_problems(problems))
-    return dict(content)
+    return cast(Certificate, content)
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -125,18 +124,18 @@ def _problems(content: Any) -> Iterator[str]:
             if replay.get(part) is not None:
                 found = evidence.violations(replay[part], definition)
                 yield from (f"replays: {part}: {said}" for said in found)
-    for sealed in _envelopes(content):
-        yield from _envelope_problems(sealed)
+    for signed in _envelopes(content):
+        yield from _envelope_problems(signed)
     yield from _key_problems(content)
 
 
-def _envelopes(content: Mapping[str, Any]) -> list[Any]:
+def _envelopes(content: Certificate) -> list[Envelope]:
     return [*content["statements"], *(replay["statement"] for replay in content["replays"])]
 
 
-def _envelope_problems(sealed: Mapping[str, Any]) -> Iterator[str]:
+def _envelope_problems(signed: Envelope) -> Iterator[str]:
     """Base64 in another spelling of the same bytes would make two files of one certificate."""
-    texts = [sealed["payload"], *(signature["sig"] for signature in sealed["signatures"])]
+    texts = [signed["payload"], *(signature["sig"] for signature in signed["signatures"])]
     for text in texts:
         if not _is_base64(text):
             yield "an envelope holds text that is not base64"
@@ -149,7 +148,7 @@ def _is_base64(text: str) -> bool:
         return False
 
 
-def _key_problems(content: Mapping[str, Any]) -> Iterator[str]:
+def _key_problems(content: Certificate) -> Iterator[str]:
     """The keys are those that signed, no more, and each has the id that its bits say."""
     for keyid, text in content["keys"].items():
         try:
@@ -157,12 +156,12 @@ def _key_problems(content: Mapping[str, Any]) -> Iterator[str]:
                 yield f"keys: {keyid[:16]}… is not the id of its key"
         except ValueError as error:
             yield f"keys: {keyid[:16]}…: {error}"
-    used = {s["keyid"] for sealed in _envelopes(content) for s in sealed["signatures"]}
+    used = {s["keyid"] for signed in _envelopes(content) for s in signed["signatures"]}
     if used != set(content["keys"]):
         yield "keys: expected those that signed, no others and none missing"
 
 
-def public_keys(certificate: Mapping[str, Any]) -> dict[str, PublicKey]:
+def public_keys(certificate: Certificate) -> dict[str, PublicKey]:
     """The keys that a certificate carries, by their ids."""
     return {keyid: keys.of_text(text) for keyid, text in certificate["keys"].items()}
 

@@ -1,14 +1,25 @@
 """Whether the comparisons are those that the protocol asks for, and of these very runs.
 
-Checks as in checks.py: each yields what it finds wrong, as sentences.
+Checks as in checks.py: each yields what it finds wrong, as sentences. A verifier may have no
+atlas, so which kernels it lists is not checked; but the layers and kernels that a comparison names
+must be among those that the run's own record says were executed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from samebits.certificate import suspect_checks
 from samebits.certificate.checks import ARTEFACTS, COMPLETED, NOT_TRIED, TITLES, Check, same
 from samebits.certificate.evidence import Evidence, comparison_name
+from samebits.certificate.types import (
+    ComparedArtifact,
+    ComparedCanary,
+    ComparedRun,
+    Comparison,
+    Divergence,
+    Layer,
+    RunRecord,
+)
+from samebits.comparison import attribution
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.formats import states
@@ -44,7 +55,7 @@ def _planned(evidence: Evidence) -> Iterator[str]:
             yield from _as_planned(run.name, run.record.content, wanted[run.name])
 
 
-def _as_planned(name: str, record: Any, wanted: PlannedRun) -> Iterator[str]:
+def _as_planned(name: str, record: RunRecord, wanted: PlannedRun) -> Iterator[str]:
     """What was changed in a run is what was to be changed, no more and no less."""
     variations = record["variations"]
     for what, got, asked in (
@@ -57,7 +68,7 @@ def _as_planned(name: str, record: Any, wanted: PlannedRun) -> Iterator[str]:
     alone = len(wanted.vary) == 1 and not variations["applied"] and not wanted.canary
     if record["status"] == NOT_TRIED and not alone:
         yield f"{name} was not trained, and not because it could not vary its one thing"
-    canary = record["canary"] or {}
+    canary: Mapping[str, Any] = record["canary"] or {}
     if record["status"] == COMPLETED and wanted.canary and canary.get("digest") is None:
         yield f"{name} has no canary: {canary.get('failure', 'none was trained')}"
 
@@ -74,7 +85,9 @@ def _comparisons(evidence: Evidence) -> Iterator[str]:
             yield from _comparison(evidence, comparison, content)
 
 
-def _comparison(evidence: Evidence, wanted: PlannedComparison, comparison: Any) -> Iterator[str]:
+def _comparison(
+    evidence: Evidence, wanted: PlannedComparison, comparison: Comparison
+) -> Iterator[str]:
     where = comparison_name(wanted.name)
     yield from _compared_inputs(evidence, wanted, comparison, where)
     for run in comparison["runs"]:
@@ -92,7 +105,7 @@ def _comparison(evidence: Evidence, wanted: PlannedComparison, comparison: Any) 
 
 
 def _compared_inputs(
-    evidence: Evidence, wanted: PlannedComparison, comparison: Any, where: str
+    evidence: Evidence, wanted: PlannedComparison, comparison: Comparison, where: str
 ) -> Iterator[str]:
     compared = [comparison["control"], *(run["run"] for run in comparison["runs"])]
     asked = [wanted.control.name, *(run.name for run in wanted.runs)]
@@ -112,11 +125,13 @@ def _compared_inputs(
         replica = records[run["run"]]
         if control is not None and replica is not None:
             yield from _compared_digests(control, replica, run, f"{where}: {run['run']}")
-            for wrong in suspect_checks.problems(control, replica, run):
+            for wrong in attribution_problems(control, replica, run):
                 yield f"{where}: {run['run']}: {wrong}"
 
 
-def _compared_digests(control: Any, replica: Any, run: Any, where: str) -> Iterator[str]:
+def _compared_digests(
+    control: RunRecord, replica: RunRecord, run: ComparedRun, where: str
+) -> Iterator[str]:
     for artefact in run["artefacts"]:
         name = artefact["artefact"]
         recorded = [record["digests"].get(name) for record in (control, replica)]
@@ -127,7 +142,7 @@ def _compared_digests(control: Any, replica: Any, run: Any, where: str) -> Itera
         yield f"{where}: what is said of the checkpoints is not what the records say"
 
 
-def _compared_run(run: Any, where: str) -> Iterator[str]:
+def _compared_run(run: ComparedRun, where: str) -> Iterator[str]:
     names = [artefact["artefact"] for artefact in run["artefacts"]]
     if sorted(names) != sorted(ARTEFACTS):
         yield f"{where}: expected {listed(ARTEFACTS)}, compared were {listed(names) or 'none'}"
@@ -138,7 +153,7 @@ def _compared_run(run: Any, where: str) -> Iterator[str]:
         yield f"{where}: the result is not that of its artefacts"
 
 
-def _compared_artefact(artefact: Any, where: str) -> Iterator[str]:
+def _compared_artefact(artefact: ComparedArtifact, where: str) -> Iterator[str]:
     control, replica = artefact["digests"]
     equal = control is not None and control == replica
     title = TITLES[artefact["artefact"]]
@@ -149,7 +164,7 @@ def _compared_artefact(artefact: Any, where: str) -> Iterator[str]:
         yield f"{where}: the {title} are called {_called(artefact)}, the differences say otherwise"
 
 
-def _called(artefact: Any) -> str:
+def _called(artefact: ComparedArtifact) -> str:
     return "identical" if artefact["identical"] else "different"
 
 
@@ -161,7 +176,7 @@ def _said(value: Any) -> str:
 # --- whether the comparison could have seen a difference ----------------------------------------
 
 
-def _self_check(comparison: Any, where: str) -> Iterator[str]:
+def _self_check(comparison: Comparison, where: str) -> Iterator[str]:
     checked = comparison["self_check"]
     if sorted(check["artefact"] for check in checked) != sorted(SELF_CHECKED):
         yield f"{where}: no bit was flipped to see it found, in each of {listed(SELF_CHECKED)}"
@@ -171,20 +186,84 @@ def _self_check(comparison: Any, where: str) -> Iterator[str]:
             yield f"{where}: a bit flipped in a copy of the control's {what} was not found"
 
 
-def _canary(canary: Any, record: Any, where: str, run: str) -> Iterator[str]:
+def _canary(
+    canary: ComparedCanary | None, record: RunRecord, where: str, run: str
+) -> Iterator[str]:
     """The same training with another seed has to come out different at once."""
-    seed, trained = record["config"]["seed"], record["canary"] or {}
+    seed, trained = record["config"]["seed"], record["canary"]
     if canary is None:
         yield f"{where}: no canary was compared"
     elif canary["run"] != run:
         yield f"{where}: the canary is that of {canary['run']}, {run} was to carry one"
-    elif canary["seed"] == seed or canary["seed"] != trained.get("seed"):
+    elif canary["seed"] == seed or trained is None or canary["seed"] != trained["seed"]:
         yield f"{where}: the canary has not the seed that its run gave it, or the runs' own"
-    elif canary["differs"] is not True or canary["step"] > FIRST_STEP:
+    elif canary["step"] is None or canary["differs"] is not True or canary["step"] > FIRST_STEP:
         yield (
             f"{where}: the canary, trained with seed {canary['seed']} instead of {seed}, did not "
             "differ at the first step: either the seed changes nothing, or the comparison is blind"
         )
+
+
+# --- whether layer attribution fits the runs -----------------------------------------------------
+
+
+def attribution_problems(control: RunRecord, record: RunRecord, run: ComparedRun) -> Iterator[str]:
+    """What is wrong with the layer attribution of a compared run; nothing if it has none."""
+    said = run.get("attribution")
+    if said is None:
+        return
+    if control["surroundings"].get("cpu") == record["surroundings"].get("cpu"):
+        yield "layers are named, but it ran on the control's CPU"
+    if run["divergence"] is None:
+        yield "layers are named, but it diverges nowhere"
+        return
+    version = (record.get("framework") or {}).get("tensorflow")
+    if said["tensorflow"] != version:
+        yield f"the layers are those of TensorFlow {said['tensorflow']}, it ran on {version}"
+    if said["layers"] and run["divergence"]["step"] == 0:
+        yield "layers are named, but it diverges before the first step"
+        return
+    if said["layers"] is not None:
+        yield from _layers(said["layers"], attribution.executed(record), run["divergence"])
+
+
+def _layers(layers: list[Layer], executed: Any, divergence: Divergence) -> Iterator[str]:
+    if executed is None:
+        yield "layers are named, but the kernels that it executed are unknown"
+        return
+    entries = {entry["layer"]: entry for entry in executed}
+    wrong = [said for layer in layers for said in _layer(layer, entries, divergence)]
+    yield from wrong
+    names = [layer["layer"] for layer in layers]
+    if len(set(names)) != len(names):
+        yield "a layer is named twice"
+    elif not wrong and attribution.in_order(layers, executed, divergence["step"]) != layers:
+        yield "the layers are not in order of divergence"
+
+
+def _layer(layer: Layer, entries: Mapping[str, Any], divergence: Divergence) -> Iterator[str]:
+    entry, name = entries.get(layer["layer"]), layer["layer"]
+    if entry is None:
+        yield f"the layer {name} was not executed"
+        return
+    if layer["class"] != entry["class"]:
+        yield f"the layer {name} is a {layer['class']}, executed was a {entry['class']}"
+    for kernel in layer["kernels"]:
+        if kernel not in entry["kernels"]:
+            yield f"the layer {name} did not execute {kernel}"
+    for kernel in layer.get("possible", ()):
+        if kernel not in layer["kernels"]:
+            yield f"the layer {name} does not name {kernel}, which is possible"
+    if not _is_step(layer["step"], entry["tensors"], divergence):
+        yield f"the layer {name} does not diverge at step {layer['step']}"
+
+
+def _is_step(step: int | None, tensors: list[str], divergence: Divergence) -> bool:
+    """Whether a layer with these tensors can diverge at a step, as far as the comparison tells."""
+    first = divergence["step"]
+    if not set(tensors).isdisjoint(divergence["tensors"]):
+        return bool(step == first)
+    return step is None or (bool(tensors) and first is not None and step > first)
 
 
 CHECKS: tuple[Check, ...] = (_planned, _comparisons)

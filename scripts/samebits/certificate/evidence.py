@@ -13,7 +13,7 @@ document with a problem, and the certificate says so.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -23,6 +23,17 @@ from typing import Any, TypedDict
 
 from jsonschema import Draft202012Validator, FormatChecker
 
+from samebits.certificate.types import (
+    ArrayIndex,
+    Comparison,
+    Config,
+    FileEntry,
+    History,
+    LockText,
+    Records,
+    Report,
+    RunRecord,
+)
 from samebits.errors import SamebitsError, all_problems, explain_os_error
 from samebits.formats import arrays, canonical, files, lockfile
 
@@ -112,14 +123,21 @@ class Evidence:
             yield from run.documents
         yield from self.comparisons
 
-    def comparison(self, name: str) -> Any:
+    def comparison(self, name: str) -> Comparison | None:
         """The content of the comparison with this name; None when it is not there."""
         wanted = comparison_name(name)
         return next((c.content for c in self.comparisons if c.name == wanted), None)
 
-    def record(self, run: str) -> Any:
+    def record(self, run: str) -> RunRecord | None:
         """The record of a run; None when it is not there."""
         return next((r.record.content for r in self.runs if r.name == run), None)
+
+    def require_record(self, run: str) -> RunRecord:
+        """The record of a run; raises LookupError when it is not there."""
+        record = self.record(run)
+        if record is None:
+            raise LookupError(run)
+        return record
 
 
 def comparison_name(name: str) -> str:
@@ -130,27 +148,19 @@ def comparison_name(name: str) -> str:
 # --- the carried form ------------------------------------------------------------------------
 
 
-class FileEntry(TypedDict):
-    """One file that a report rests on. A file with a problem is not carried."""
-
-    name: str
-    sha256: str | None
-    problem: str | None
-
-
 class Carried(TypedDict):
     """The contents of all readable files, as a report carries them, and the list of all files."""
 
     evidence: list[FileEntry]
-    config: Any  # None: not readable; so are the records
-    comparisons: list[Any]
-    records: dict[str, Any]  # "load": a record; "runs": records by run
-    histories: dict[str, Any]  # by run
-    indices: dict[str, Any]  # by file name
-    lock: dict[str, Any]  # "name" and "text"
+    config: Config | None  # None: not readable; so are the records
+    comparisons: list[Comparison]
+    records: Records
+    histories: dict[str, History]  # by run
+    indices: dict[str, ArrayIndex]  # by file name
+    lock: LockText
 
 
-def from_report(report: Mapping[str, Any]) -> Carried:
+def from_report(report: Report) -> Carried:
     """What a report carries. The report must be valid by the schema."""
     return {
         "evidence": report["evidence"],

@@ -6,41 +6,17 @@ had no effect is listed as not tried.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from samebits.certificate.checks import COMPLETED, FAILED, NOT_TRIED
+from samebits.certificate.checks import COMPLETED, NOT_TRIED
 from samebits.certificate.comparison_checks import plan
 from samebits.certificate.evidence import Evidence
+from samebits.certificate.types import Pin, RunRecord, Variation
 from samebits.experiment import pins, protocol, variations
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.formats.names import DIFFERENT, NEEDED, NOT_NEEDED, SAME
 
 # Where an earlier run can leave something for a later one.
 _KEEPS_STATE = ("home", "folder")
-
-
-@dataclass(frozen=True)
-class Variation:
-    """One variation in one run: what its control saw, what it saw, and how the bits came out."""
-
-    key: str
-    what: str
-    run: str
-    outcome: str  # same bits, different bits, not tried
-    control: Any
-    value: Any
-    why: str | None
-
-
-@dataclass(frozen=True)
-class Pin:
-    """One pin lifted once."""
-
-    key: str
-    what: str
-    run: str
-    outcome: str  # needed, not needed, not tried
-    why: str | None
 
 
 @dataclass(frozen=True)
@@ -83,25 +59,31 @@ def _outcome(evidence: Evidence, comparison: str, run: str) -> bool | None:
 
 
 def _variations(evidence: Evidence, comparison: PlannedComparison) -> Iterator[Variation]:
-    control = evidence.record(comparison.control.name)
+    control = evidence.require_record(comparison.control.name)
     for run in comparison.runs:
-        record = evidence.record(run.name)
+        record = evidence.require_record(run.name)
         identical = _outcome(evidence, comparison.name, run.name)
         for key in run.variations:
             yield _variation(key, run, control, record, identical)
 
 
 def _variation(
-    key: str, run: PlannedRun, control: Any, record: Any, identical: bool | None
+    key: str, run: PlannedRun, control: RunRecord, record: RunRecord, identical: bool | None
 ) -> Variation:
     before, after = control["surroundings"].get(key), record["surroundings"].get(key)
     why = record["variations"]["not_tried"].get(key)
     if why is None and (before == after or variations.UNKNOWN in (before, after)):
         why = "it changed nothing that the run could see"
-    if why is not None or identical is None:
-        return Variation(key, _title(key, run), run.name, NOT_TRIED, before, None, why)
-    outcome = SAME if identical else DIFFERENT
-    return Variation(key, _title(key, run), run.name, outcome, before, after, _failure(record))
+    tried = why is None and identical is not None
+    return {
+        "key": key,
+        "what": _title(key, run),
+        "run": run.name,
+        "outcome": (SAME if identical else DIFFERENT) if tried else NOT_TRIED,
+        "control": before,
+        "value": after if tried else None,
+        "why": _failure(record) if tried else why,
+    }
 
 
 def _title(key: str, run: PlannedRun) -> str:
@@ -109,12 +91,17 @@ def _title(key: str, run: PlannedRun) -> str:
     return f"{variations.TITLES[key]} ({values[key]})" if values[key] else variations.TITLES[key]
 
 
-def _failure(record: Any) -> str | None:
+def _failure(record: RunRecord) -> str | None:
     if record["status"] == COMPLETED:
         return None
-    if record["status"] == FAILED:
-        return f"{record['failure']['error']}: {record['failure']['message']}"
-    return str(record["unsupported"]["reason"])
+    refusal = record["unsupported"]
+    return failed(record) if refusal is None else refusal["reason"]
+
+
+def failed(record: RunRecord) -> str:
+    """The error that ended a run."""
+    failure = record["failure"] or {"error": "none", "message": "none"}  # by the schema it is there
+    return f"{failure['error']}: {failure['message']}"
 
 
 # --- what the bits depend on -----------------------------------------------------------------
@@ -123,15 +110,15 @@ def _failure(record: Any) -> str | None:
 def _culprits(tried: Sequence[Variation], repeatable: bool | None) -> Iterator[str]:
     """Variations whose run alone has other bits. Of a training that differs without any, only
     this can be said: whether it agrees again when it cannot see what an earlier run left."""
-    alone = [v for v in tried if v.run != protocol.REPLICA]
+    alone = [v for v in tried if v["run"] != protocol.REPLICA]
     if repeatable is False:
         for variation in alone:
-            if variation.outcome == SAME and variation.key in _KEEPS_STATE:
-                yield f"what an earlier run left in the {variation.what}"
+            if variation["outcome"] == SAME and variation["key"] in _KEEPS_STATE:
+                yield f"what an earlier run left in the {variation['what']}"
         return
     for variation in alone:
-        if variation.outcome == DIFFERENT:
-            yield variations.TITLES[variation.key]
+        if variation["outcome"] == DIFFERENT:
+            yield variations.TITLES[variation["key"]]
 
 
 def _differing(
@@ -150,11 +137,12 @@ def _pins(
     evidence: Evidence, comparisons: Sequence[PlannedComparison], repeatable: bool | None
 ) -> Iterator[Pin]:
     for run in (run for comparison in comparisons for run in comparison.runs if run.lift):
-        record, key = evidence.record(run.name), run.lift[0]
+        record, key = evidence.require_record(run.name), run.lift[0]
         identical = _outcome(evidence, "each", run.name)
         if repeatable is False:
             why: str | None = "the runs differ with it as well"
             outcome = NOT_TRIED
         else:
             why, outcome = _failure(record), NOT_NEEDED if identical else NEEDED
-        yield Pin(key, pins.TITLES[key], run.name, outcome, why)
+        title = pins.TITLES[key]
+        yield {"key": key, "what": title, "run": run.name, "outcome": outcome, "why": why}

@@ -7,7 +7,7 @@ whoever holds one can derive it again: ``rebuild`` does, and verify compares.
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from samebits.certificate import evidence
 from samebits.certificate.checks import NOT_TRIED
 from samebits.certificate.evidence import Carried
 from samebits.certificate.findings import Findings
+from samebits.certificate.types import Fact, Facts, Report, RunRecord, Scope
 from samebits.certificate.verdict import Grade, grade
 from samebits.formats import canonical
 from samebits.formats.names import NEEDED
@@ -43,7 +44,7 @@ class Issue:
     keyid: str | None = None  # of the key that signs; None: nobody does
 
 
-def build(carried: Carried, issue: Issue) -> dict[str, Any]:
+def build(carried: Carried, issue: Issue) -> Report:
     """The report as JSON, from the evidence that it carries."""
     found = evidence.from_carried(carried)
     carried = evidence.carry(found)  # nothing that was not graded
@@ -77,7 +78,7 @@ def build(carried: Carried, issue: Issue) -> dict[str, Any]:
     }
 
 
-def issue_of(report: Mapping[str, Any]) -> Issue:
+def issue_of(report: Report) -> Issue:
     """What the issuer of a report said; the report must be what the schema says."""
     return Issue(
         name=report["experiment"]["name"],
@@ -90,7 +91,7 @@ def issue_of(report: Mapping[str, Any]) -> Issue:
     )
 
 
-def rebuild(report: Mapping[str, Any]) -> dict[str, Any]:
+def rebuild(report: Report) -> Report:
     """What a report must say, given the evidence that it carries.
 
     The report must be what the schema says. Evidence that it lists and does not carry is a problem
@@ -107,27 +108,27 @@ def _trained(record: Any) -> bool:
     return record is not None and record["status"] != NOT_TRIED
 
 
-def _scope(graded: Grade, by_run: dict[str, Any]) -> dict[str, Any]:
+def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:
     """The conditions, from the records of the runs that were trained."""
     records = list(by_run.values())
     whole = [record for record in records if not record["lifted"] and not record["subset"]]
-    same, differed = _held_equal(by_run)
+    same, differed = _compared(by_run)
     found = graded.findings or Findings((), (), None, (), ())
     return {
         "runs": len(whole),
         "pinned": _pinned(records),
         "same": same,
         "differed": differed,
-        "variations": [asdict(variation) for variation in found.variations],
-        "pins": [asdict(pin) for pin in found.pins],
-        "conditions": [pin.what for pin in found.pins if pin.outcome == NEEDED],
+        "variations": list(found.variations),
+        "pins": list(found.pins),
+        "conditions": [pin["what"] for pin in found.pins if pin["outcome"] == NEEDED],
         "depends_on": list(found.depends_on),
         "repeatable": found.repeatable,
-        "within": asdict(graded.within) if graded.within else None,
+        "within": graded.within,
     }
 
 
-def _pinned(records: Sequence[Any]) -> list[dict[str, Any]]:
+def _pinned(records: Sequence[RunRecord]) -> list[Fact]:
     """What the first run was held to; grading has made sure that all were held to the same."""
     settings = records[0]["settings"] if records else []
     return [
@@ -137,7 +138,7 @@ def _pinned(records: Sequence[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def facts(record: Any) -> dict[str, Any]:
+def facts(record: RunRecord) -> dict[str, Any]:
     """What a record says of the surroundings and the software of its run."""
     machine, framework, python = record["machine"], record["framework"], record["python"]
     wheel = framework.get("wheel") or {}
@@ -173,11 +174,12 @@ def _described(gpu: Any) -> str | None:
     return ", ".join(f"{key} {gpu[key]}" for key in sorted(gpu) if gpu[key] is not None)
 
 
-def _held_equal(by_run: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _compared(by_run: Mapping[str, RunRecord]) -> tuple[list[Fact], list[Facts]]:
     """Facts that are the same in all runs, and those that are not."""
     known = {name: facts(record) for name, record in by_run.items()}
     whats = list(dict.fromkeys(what for run in known.values() for what in run))
-    same, differed = [], []
+    same: list[Fact] = []
+    differed: list[Facts] = []
     for what in whats:
         values = {name: run.get(what) for name, run in known.items()}
         if len(known) > 1 and len({canonical.digest(value) for value in values.values()}) > 1:

@@ -4,18 +4,17 @@ What a certificate says of itself, for the page, the terminal and verify alike. 
 is good is for verify to find out, and whose key it is for the reader to know.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from samebits.certificate.types import Certificate, Replay
 from samebits.text import few
 
 REPRODUCED, NOT_REPRODUCED = "REPRODUCED", "NOT REPRODUCED"
 EPOCHS_REPRODUCED = "EPOCHS REPRODUCED"  # some of them, never all: no REPRODUCED
 UNSIGNED = "UNSIGNED"
 _READABLE = 16  # hexadecimal digits of a fingerprint that a person compares at a glance
-
-Certificate = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def listed(certificate: Certificate) -> Iterator[Signatory]:
     yield from reproduced(certificate)
 
 
-def extent(replay: Mapping[str, Any]) -> str:
+def extent(replay: Replay) -> str:
     """How much a replay is about, such as "2 of 12 epochs: 3 and 7"; empty: all there is.
 
     Every epoch that came out otherwise is named.

@@ -9,7 +9,7 @@ spec/predicates/provenance.md.
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from in_toto_attestation.v1.statement import Statement
 from samebits.certificate import replays
 from samebits.certificate.checks import ARTEFACTS, COMPLETED
 from samebits.certificate.evidence import MOMENT
+from samebits.certificate.types import Certificate, Replay, Report, RunRecord, Source
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, states
 from samebits.formats.names import survived
@@ -32,8 +33,6 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:samebits:build:train:1"
 BUILDER = "urn:samebits:builder:1"
 _JSON = "application/json"
-
-Report = Mapping[str, Any]
 
 
 def claim(report: Report) -> bytes:
@@ -56,10 +55,10 @@ def claim(report: Report) -> bytes:
     attribute = AttributeAssertion(
         report["verdict"].replace(" ", "_"), conditions=conditions, evidence=_evidence(report).pb
     )
-    return _scai(_subjects(report), attribute, report)
+    return _scai(_subjects(report), attribute, report["source"])
 
 
-def replayed(report: Report, replay: Mapping[str, Any]) -> bytes:
+def replayed(report: Report, replay: Replay) -> bytes:
     """The payload of a replay's statement, which points to the first one by its digest."""
     machine = replay["record"]["machine"]
     conditions = {
@@ -77,10 +76,10 @@ def replayed(report: Report, replay: Mapping[str, Any]) -> bytes:
         conditions=conditions,
         evidence=found.pb,
     )
-    return _scai(_subjects(report), attribute, replay)
+    return _scai(_subjects(report), attribute, replay["source"])
 
 
-def _compared(replay: Mapping[str, Any]) -> dict[str, Any]:
+def _compared(replay: Replay) -> dict[str, Any]:
     """What a replay held against the certificate: the artefacts, or epochs that were drawn."""
     if replay["format"] != replays.SAMPLED_FORMAT:
         return {"identical": {a["artefact"]: a["identical"] for a in replay["artefacts"]}}
@@ -149,7 +148,7 @@ def _evidence(report: Report) -> ResourceDescriptor:
     )
 
 
-def _dependencies(report: Report, record: Mapping[str, Any]) -> Iterator[ResourceDescriptor]:
+def _dependencies(report: Report, record: RunRecord | None) -> Iterator[ResourceDescriptor]:
     if report["records"]["load"] is not None:
         yield _descriptor("dataset", report["records"]["load"]["digest"])
     yield from (_descriptor(d["name"], d["sha256"]) for d in report["dependencies"])
@@ -160,9 +159,9 @@ def _dependencies(report: Report, record: Mapping[str, Any]) -> Iterator[Resourc
 
 
 def _scai(
-    subjects: list[ResourceDescriptor], attribute: AttributeAssertion, issued: Mapping[str, Any]
+    subjects: list[ResourceDescriptor], attribute: AttributeAssertion, source: Source
 ) -> bytes:
-    commit = issued["source"]["commit"]
+    commit = source["commit"]
     producer = ResourceDescriptor(name="samebits", digest={"gitCommit": commit} if commit else None)
     made = AttributeReport([attribute.pb], producer.pb)
     made.validate()
@@ -185,6 +184,6 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def of(certificate: Mapping[str, Any]) -> str:
+def of(certificate: Certificate) -> str:
     """SHA-256 (hex) of the payload of a certificate's claim: how a replay points to it."""
     return hashlib.sha256(base64.b64decode(certificate["statements"][0]["payload"])).hexdigest()

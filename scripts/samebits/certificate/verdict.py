@@ -13,7 +13,14 @@ from samebits.certificate import checks, comparison_checks
 from samebits.certificate.checks import ARTEFACTS, COMPLETED, FAILED, TITLES
 from samebits.certificate.checks import UNSUPPORTED as REFUSED
 from samebits.certificate.evidence import Evidence
-from samebits.certificate.findings import Findings, findings
+from samebits.certificate.findings import Findings, failed, findings
+from samebits.certificate.types import (
+    ComparedArtifact,
+    ComparedRun,
+    Comparison,
+    Distance,
+    RunRecord,
+)
 from samebits.comparison import attribution
 from samebits.experiment import protocol, variations
 from samebits.formats.names import (
@@ -37,15 +44,7 @@ class Grade:
     verdict: str
     reasons: tuple[str, ...]
     findings: Findings | None = None
-    within: "Distance | None" = None
-
-
-@dataclass(frozen=True)
-class Distance:
-    """The largest differences over all compared runs that should have been identical."""
-
-    absolute: float
-    ulp: int  # of final weights and optimizer state
+    within: Distance | None = None
 
 
 def grade(evidence: Evidence) -> Grade:
@@ -53,7 +52,7 @@ def grade(evidence: Evidence) -> Grade:
     problems = checks.problems(evidence, (*checks.CHECKS, *comparison_checks.CHECKS))
     if problems:
         return Grade(INCONCLUSIVE, tuple(problems))
-    first = {name: evidence.record(name) for name in (protocol.CONTROL, protocol.REPLICA)}
+    first = {name: evidence.require_record(name) for name in (protocol.CONTROL, protocol.REPLICA)}
     refused = [name for name, record in first.items() if record["status"] == REFUSED]
     if refused and len(refused) < len(first):
         return Grade(INCONCLUSIVE, (f"TensorFlow refused {refused[0]} and not the other run",))
@@ -72,26 +71,26 @@ def _judge(evidence: Evidence, found: Findings) -> Grade:
     if within is None:
         return Grade(NOT_REPRODUCIBLE, reasons, found)
     said = (
-        f"Bits differ, by at most {within.absolute:.3g}, and {within.ulp} ULP in weights and "
+        f"Bits differ, by at most {within['absolute']:.3g}, and {within['ulp']} ULP in weights and "
         "optimizer state: within the tolerance that was asked for."
     )
     return Grade(WITHIN_TOLERANCE, (said, *reasons), found, within)
 
 
-def _result(evidence: Evidence, control: str, run: str) -> Any:
+def _result(evidence: Evidence, control: str, run: str) -> ComparedRun:
     """The comparison of two runs."""
-    for comparison in evidence.comparisons:
-        if comparison.content["control"] == control:
-            for result in comparison.content["runs"]:
-                if result["run"] == run:
-                    return result
+    compared: list[Comparison] = [comparison.content for comparison in evidence.comparisons]
+    for comparison in compared:
+        for result in comparison["runs"]:
+            if (comparison["control"], result["run"]) == (control, run):
+                return result
     raise AssertionError(f"{run} was compared with {control}")  # checked before
 
 
 # --- tolerance -------------------------------------------------------------------------------
 
 
-def _within(tolerance: Any, compared: Sequence[Any]) -> Distance | None:
+def _within(tolerance: Any, compared: Sequence[ComparedRun]) -> Distance | None:
     """How far the runs are apart when that is within the tolerance; None when it is not."""
     if tolerance is None:
         return None
@@ -112,14 +111,14 @@ def _within(tolerance: Any, compared: Sequence[Any]) -> Distance | None:
                     ulp = max(ulp, difference["largest_ulp"] or 0)
     most = tolerance.get("ulp")
     close = absolute <= tolerance["absolute"] and (most is None or ulp <= most)
-    return Distance(absolute, ulp) if close else None
+    return {"absolute": absolute, "ulp": ulp} if close else None
 
 
 # --- reasons ---------------------------------------------------------------------------------
 
 
-def _unsupported(name: str, record: Any) -> str:
-    refusal = record["unsupported"]
+def _unsupported(name: str, record: RunRecord) -> str:
+    refusal = record["unsupported"] or {"op": None, "reason": "none", "message": "none"}
     op = f"{refusal['op']}: " if refusal["op"] else ""
     return f"{name}: TensorFlow refused {op}{refusal['reason']} ({refusal['message']})"
 
@@ -138,18 +137,18 @@ def _dependence(found: Findings) -> Iterator[str]:
 
 def _attributions(evidence: Evidence, found: Findings) -> Iterator[str]:
     """What the atlas says of the runs by which the bits were seen to depend on the CPU."""
-    culprits = [v.run for v in found.variations if v.key == CPU and v.outcome == DIFFERENT]
+    culprits = [v["run"] for v in found.variations if v["key"] == CPU and v["outcome"] == DIFFERENT]
     if variations.TITLES[CPU] not in found.depends_on:
         return
     for comparison in evidence.comparisons:
         for result in comparison.content["runs"]:
             if result["run"] in culprits and "attribution" in result:
-                record, divergence = evidence.record(result["run"]), result["divergence"]
+                record, divergence = evidence.require_record(result["run"]), result["divergence"]
                 first = None if divergence is None else divergence["step"]
                 yield attribution.sentence(result["attribution"], record, first, MOST_NAMED)
 
 
-def _first(compared: Sequence[Any]) -> Iterator[str]:
+def _first(compared: Sequence[ComparedRun]) -> Iterator[str]:
     """Where the first of the differing runs parts from the control."""
     divergence, run = compared[0]["divergence"], compared[0]["run"]
     if divergence is None:
@@ -165,10 +164,9 @@ def _first(compared: Sequence[Any]) -> Iterator[str]:
 
 def _differences(evidence: Evidence, found: Findings) -> Iterator[str]:
     for control, run in found.differing:
-        record = evidence.record(run)
+        record = evidence.require_record(run)
         if record["status"] == FAILED:
-            failure = record["failure"]
-            yield f"{run} failed where {control} did not: {failure['error']}: {failure['message']}"
+            yield f"{run} failed where {control} did not: {failed(record)}"
         elif record["status"] == REFUSED:
             yield _unsupported(run, record)
         result = _result(evidence, control, run)
@@ -180,14 +178,14 @@ def _differences(evidence: Evidence, found: Findings) -> Iterator[str]:
                 yield _difference(control, run, artefact)
 
 
-def _checkpoints(control: str, run: str, result: Any) -> Iterator[str]:
+def _checkpoints(control: str, run: str, result: ComparedRun) -> Iterator[str]:
     """Told where nothing else is: weights that agree at the end and did not on the way."""
     found, agree = result.get("checkpoints"), all(a["identical"] for a in result["artefacts"])
     if found is not None and not found["identical"] and agree:
         yield f"The checkpoints of {control} and {run} differ after epoch {found['epoch']}."
 
 
-def _difference(control: str, run: str, artefact: Any) -> str:
+def _difference(control: str, run: str, artefact: ComparedArtifact) -> str:
     names = list(dict.fromkeys(difference["name"] for difference in artefact["differences"]))
     what = {"history": "metric", "trace": "column"}.get(artefact["artefact"], "tensor")
     counted = f"{len(names)} {what}{'s' if len(names) != 1 else ''}"

@@ -12,12 +12,13 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf import message as protobuf
-from securesystemslib.dsse import Envelope
+from securesystemslib import dsse
 from securesystemslib.exceptions import VerificationError
 
 from samebits.certificate import certificate, checks, replays, report, signatories, statements
 from samebits.certificate.certificate import SIGNED, UNSIGNED
 from samebits.certificate.signatories import NOT_REPRODUCED, Signatory
+from samebits.certificate.types import Certificate, Envelope, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical
@@ -27,8 +28,6 @@ from samebits.verification.artifacts import ArtifactCheck
 
 VERIFIED, DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED = 0, 1, 2, 3
 _MOST_PATHS = 20  # of what differs; the rest is counted
-
-Certificate = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -99,22 +98,22 @@ def _signatures(content: Certificate) -> Iterator[str]:
     keyid = content["report"]["issuer"]["keyid"]
     if (content["signature"] == SIGNED) != (keyid is not None):
         yield f"it calls itself {content['signature']}, and its report says otherwise"
-    for name, sealed in zip(("claim", "provenance"), content["statements"], strict=True):
-        yield from _signature(f"the {name}", sealed, keyid, content)
+    for name, envelope in zip(("claim", "provenance"), content["statements"], strict=True):
+        yield from _signature(f"the {name}", envelope, keyid, content)
 
 
 def _signature(
-    what: str, sealed: Mapping[str, Any], keyid: str | None, content: Certificate
+    what: str, envelope: Envelope, keyid: str | None, content: Certificate
 ) -> Iterator[str]:
     """Whether an envelope is signed by the key that its report names, and by no other."""
-    signers = [signature["keyid"] for signature in sealed["signatures"]]
+    signers = [signature["keyid"] for signature in envelope["signatures"]]
     if signers != ([] if keyid is None else [keyid]):
         yield f"{what} is signed by {_short(signers)}, its report names {_short([keyid])}"
     elif keyid is not None:
         key = certificate.public_keys(content)[keyid]
         try:
             # a copy: the library changes what it reads
-            Envelope.from_dict(copy.deepcopy(dict(sealed))).verify([key.verifier()], 1)
+            dsse.Envelope.from_dict(copy.deepcopy(dict(envelope))).verify([key.verifier()], 1)
         except (VerificationError, ValueError):
             yield f"the signature of {what} is not one of the key {keyid[:16]}… over these bytes"
 
@@ -128,17 +127,17 @@ def _short(keyids: Sequence[str | None]) -> str:
 
 def _statements(content: Certificate) -> Iterator[str]:
     makers = {"claim": statements.claim, "provenance": statements.provenance}
-    for (name, make), sealed in zip(makers.items(), content["statements"], strict=True):
-        yield from _derived(f"the {name}", sealed, lambda make=make: make(content["report"]))
+    for (name, make), envelope in zip(makers.items(), content["statements"], strict=True):
+        yield from _derived(f"the {name}", envelope, lambda make=make: make(content["report"]))
 
 
-def _derived(what: str, sealed: Mapping[str, Any], make: Any) -> Iterator[str]:
+def _derived(what: str, envelope: Envelope, make: Any) -> Iterator[str]:
     try:
         expected = make()
     except _UNFIT as error:
         yield f"{what} cannot be made from the report: {type(error).__name__}"
         return
-    got = certificate.payload(sealed)
+    got = certificate.payload(envelope)
     if got != expected:
         yield f"{what} is not what the report says{_where(_loaded(got), _loaded(expected))}"
 
@@ -158,7 +157,7 @@ def _loaded(data: bytes) -> Any:
         return None
 
 
-def _claim(said: Mapping[str, Any]) -> Iterator[str]:
+def _claim(said: Report) -> Iterator[str]:
     try:
         expected = report.rebuild(said)
     except _UNFIT as error:
@@ -195,8 +194,8 @@ def _paths(got: Any, expected: Any, path: str) -> Iterator[str]:
 
 
 def _replay(content: Certificate, number: int) -> Iterator[str]:
-    said, sealed = content["replays"][number]["report"], content["replays"][number]["statement"]
-    yield from _signature("the replay", sealed, said["issuer"]["keyid"], content)
+    said, envelope = content["replays"][number]["report"], content["replays"][number]["statement"]
+    yield from _signature("the replay", envelope, said["issuer"]["keyid"], content)
     original = content["report"]
     of = statements.of(content)
     if said["of"] != of:
@@ -205,7 +204,7 @@ def _replay(content: Certificate, number: int) -> Iterator[str]:
         yield "the replay is of a run that was certified, or is another replay, already"
     if "draw" in said and said["draw"] in _earlier_draws(content, number):
         yield "the draw of its epochs is that of another replay, so it was not random"
-    yield from _derived("the replay", sealed, lambda: statements.replayed(original, said))
+    yield from _derived("the replay", envelope, lambda: statements.replayed(original, said))
     try:
         wrong = [*_unfit(original, of, said)]
         expected = None if wrong else replays.rebuild(original, of, said)

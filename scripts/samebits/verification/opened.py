@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from samebits.certificate import certificate, replays
 from samebits.certificate.certificate import MalformedError
+from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical
 from samebits.signing import keys
@@ -23,7 +23,7 @@ NAME = "certificate.json"
 class OpenedCertificate:
     """A certificate whose form is right, and the files that came with it in a bundle."""
 
-    content: dict[str, Any]
+    content: Certificate
     bundled: Artifacts | None
 
     @property
@@ -47,7 +47,7 @@ def opened(path: Path) -> Iterator[OpenedCertificate]:
         yield OpenedCertificate(content, files)
 
 
-def verified(content: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+def verified(content: Certificate, environ: Mapping[str, str]) -> Certificate:
     """The certificate, when it holds and can be replayed. By whom it is signed is told.
 
     Raises SamebitsError with everything that is wrong.

@@ -1,0 +1,156 @@
+"""The JSON of certificates, reports and records, for mypy: the keys that the schemas name.
+
+The schemas say which values are valid and are what is checked at run time; a test compares the keys
+here with theirs. Records may say more than is listed.
+"""
+
+from typing import Any, NotRequired, TypedDict
+
+# ruff: noqa: UP013 (as tables these are read at a glance, and some keys are no identifiers)
+# fmt: off
+
+# --- what the stages write -------------------------------------------------------------------
+
+Config = TypedDict("Config", {
+    "format": str, "data": dict[str, Any], "model": dict[str, Any], "trainer": dict[str, Any],
+    "framework": dict[str, Any], "determinism": dict[str, Any], "protocol": dict[str, Any],
+    "seed": int,
+})
+History = TypedDict("History", {"format": str, "metrics": dict[str, list[Any]]})
+ArrayEntry = TypedDict("ArrayEntry", {"name": str, "dtype": str, "shape": list[int], "sha256": str})
+ArrayIndex = TypedDict("ArrayIndex", {"format": str, "arrays": list[ArrayEntry]})
+LoadRecord = TypedDict("LoadRecord", {
+    "format": str, "seal": NotRequired[str], "dataset": str, "source": dict[str, str],
+    "refused": list[dict[str, str]], "arrays": list[ArrayEntry], "digest": str,
+})
+
+Setting = TypedDict("Setting", {"name": str, "expected": Any, "effective": Any, "how": str})
+Failure = TypedDict("Failure", {"error": str, "message": str})
+Refusal = TypedDict("Refusal", {"op": str | None, "message": str, "reason": str})
+Varied = TypedDict("Varied", {"applied": dict[str, str], "not_tried": dict[str, str]})
+Subset = TypedDict("Subset", {"samples": int, "epochs": int})
+Canary = TypedDict("Canary", {"seed": int, "steps": int, "digest": str | None})
+Checkpoints = TypedDict("Checkpoints", {
+    "every": str, "digests": list[str], "root": str, "resumed": list[int],
+})
+Process = TypedDict("Process", {"id": str})
+Package = TypedDict("Package", {"name": str, "version": str})
+SourceFile = TypedDict("SourceFile", {"module": str, "sha256": str})
+SampledEpoch = TypedDict("SampledEpoch", {
+    "epoch": int, "from": str | None, "to": str, "history": History,
+})
+Sampled = TypedDict("Sampled", {
+    "certificate": str, "draw": str, "drawn": list[int], "epochs": list[SampledEpoch],
+})
+RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then it has "spot"
+    "format": str, "seal": NotRequired[str], "run": str, "status": str, "failure": Failure | None,
+    "variations": Varied, "lifted": list[str], "subset": Subset | None,
+    "surroundings": dict[str, Any], "model": NotRequired[dict[str, Any] | None],
+    "trace": dict[str, Any] | None, "canary": Canary | None,
+    "checkpoints": NotRequired[Checkpoints | None], "experiment": str, "dataset": str, "lock": str,
+    "digests": dict[str, str], "unsupported": Refusal | None, "settings": list[Setting],
+    "framework": dict[str, Any], "python": dict[str, Any], "packages": list[Package],
+    "config": Config, "source": list[SourceFile], "machine": dict[str, Any],
+    "timing": NotRequired[dict[str, Any]], "process": Process, "spot": NotRequired[Sampled],
+})
+
+Side = TypedDict("Side", {"value": str, "bits": str})
+Difference = TypedDict("Difference", {
+    "name": str, "dtype": str, "shape": list[int], "kind": str, "elements": int,
+    "different": int | None, "first": list[int] | None, "largest_absolute": float | None,
+    "largest_ulp": int | None, "not_finite": int | None, "control": str | Side,
+    "replica": str | Side,
+})
+ComparedArtifact = TypedDict("ComparedArtifact", {
+    "artefact": str, "identical": bool, "digests": list[str | None],
+    "differences": list[Difference],
+})
+ComparedCheckpoints = TypedDict("ComparedCheckpoints", {"identical": bool, "epoch": int | None})
+Curve = TypedDict("Curve", {"name": NotRequired[str], "steps": list[int], "ulp": list[int | None]})
+Histogram = TypedDict("Histogram", {"name": str, "counts": list[int]})
+Divergence = TypedDict("Divergence", {
+    "every": str, "step": int | None, "epoch": int | None, "tensors": list[str],
+    "loss_step": int | None, "loss_first": bool, "loss_curve": Curve, "curves": list[Curve],
+    "histograms": list[Histogram],
+})
+Layer = TypedDict("Layer", {
+    "layer": str, "class": str | None, "step": int | None, "kernels": list[str],
+    "possible": NotRequired[list[str]],
+})
+Attribution = TypedDict("Attribution", {
+    "atlas": str, "tensorflow": str, "layers": list[Layer] | None,
+})
+ComparedRun = TypedDict("ComparedRun", {
+    "run": str, "identical": bool, "artefacts": list[ComparedArtifact],
+    "checkpoints": NotRequired[ComparedCheckpoints | None], "divergence": Divergence | None,
+    "attribution": NotRequired[Attribution],
+})
+ComparedCanary = TypedDict("ComparedCanary", {
+    "run": str, "seed": int, "differs": bool, "step": int | None, "tensors": list[str],
+})
+SelfCheck = TypedDict("SelfCheck", {
+    "artefact": str, "name": str, "index": list[int], "found": bool,
+})
+Comparison = TypedDict("Comparison", {
+    "format": str, "seal": NotRequired[str], "identical": bool, "experiment": str, "dataset": str,
+    "control": str, "status": dict[str, str], "runs": list[ComparedRun],
+    "canary": ComparedCanary | None, "self_check": list[SelfCheck],
+})
+
+# --- the report ------------------------------------------------------------------------------
+
+Fact = TypedDict("Fact", {"what": str, "value": Any})
+Facts = TypedDict("Facts", {"what": str, "values": dict[str, Any]})
+Variation = TypedDict("Variation", {
+    "key": str, "what": str, "run": str, "outcome": str, "control": Any, "value": Any,
+    "why": str | None,
+})
+Pin = TypedDict("Pin", {"key": str, "what": str, "run": str, "outcome": str, "why": str | None})
+Distance = TypedDict("Distance", {"absolute": float, "ulp": int})
+Scope = TypedDict("Scope", {
+    "runs": int, "pinned": list[Fact], "same": list[Fact], "differed": list[Facts],
+    "variations": list[Variation], "pins": list[Pin], "conditions": list[str],
+    "depends_on": list[str], "repeatable": bool | None, "within": Distance | None,
+})
+Experiment = TypedDict("Experiment", {
+    "name": str, "digest": str | None, "config": Config | None, "overridden": list[str],
+})
+FileEntry = TypedDict("FileEntry", {"name": str, "sha256": str | None, "problem": str | None})
+Records = TypedDict("Records", {"load": LoadRecord | None, "runs": dict[str, RunRecord | None]})
+LockText = TypedDict("LockText", {"name": str, "text": str | None})
+Dependency = TypedDict("Dependency", {"name": str, "sha256": str})
+Issuer = TypedDict("Issuer", {"keyid": str | None})
+Source = TypedDict("Source", {"commit": str | None, "dirty": bool | None})
+Report = TypedDict("Report", {
+    "format": str, "verdict": str, "reasons": list[str], "experiment": Experiment, "scope": Scope,
+    "evidence": list[FileEntry], "comparisons": list[Comparison], "records": Records,
+    "histories": dict[str, History], "indices": dict[str, ArrayIndex], "lock": LockText,
+    "dependencies": list[Dependency], "issued": str, "issuer": Issuer, "source": Source,
+    "how_to_repeat": list[str],
+})
+
+# --- the certificate -------------------------------------------------------------------------
+
+Signature = TypedDict("Signature", {"keyid": str, "sig": str})
+Envelope = TypedDict("Envelope", {
+    "payload": str, "payloadType": str, "signatures": list[Signature],
+})
+ReplayedArtifact = TypedDict("ReplayedArtifact", {
+    "artefact": str, "expected": str, "got": str | None, "identical": bool,
+})
+ReplayedEpoch = TypedDict("ReplayedEpoch", {
+    "epoch": int, "from": str | None, "expected": str, "got": str | None, "history": bool,
+    "identical": bool,
+})
+Replay = TypedDict("Replay", {  # of all epochs, or of sampled ones
+    "format": str, "of": str, "outcome": str, "outside_scope": list[str],
+    "artefacts": NotRequired[list[ReplayedArtifact]], "divergence": NotRequired[Divergence | None],
+    "draw": NotRequired[str], "in_all": NotRequired[int],
+    "epochs": NotRequired[list[ReplayedEpoch]], "record": RunRecord, "source": Source,
+    "issued": str, "issuer": Issuer,
+})
+ReplayEntry = TypedDict("ReplayEntry", {"report": Replay, "statement": Envelope})
+Certificate = TypedDict("Certificate", {
+    "format": str, "signature": str, "keys": dict[str, str], "report": Report,
+    "statements": list[Envelope], "replays": list[ReplayEntry],
+})
