@@ -22,6 +22,7 @@ from typing import Any
 
 from samebits import errors
 from samebits.certificate import replays, statements
+from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError
 from samebits.formats import canonical, files, states
 from samebits.replay import states as kept
@@ -46,7 +47,7 @@ def _arguments() -> argparse.Namespace:
     return options
 
 
-def _draw(content: Mapping[str, Any], count: int) -> dict[str, Any]:
+def _draw(content: Certificate, count: int) -> dict[str, Any]:
     """Epochs drawn at random, and the digest of the state that each begins from."""
     report, of, draw = content["report"], statements.of(content), replays.new_draw()
     wrong, commitment = replays.count_problem(report, count), states.commitment(report)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits import errors
+from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.signing import keys
 from samebits.signing import trusted as trust
@@ -69,7 +70,7 @@ def _trusted(options: argparse.Namespace) -> list[trust.Trusted]:
     return trust.read(options.trust or keys.folder(os.environ) / trust.FILE)
 
 
-def _verify(options: argparse.Namespace) -> tuple[dict[str, Any], Verification]:
+def _verify(options: argparse.Namespace) -> tuple[Certificate, Verification]:
     trusted = _trusted(options)
     with opened.opened(options.certificate) as given:
         report, found = given.content["report"], []
@@ -102,7 +103,7 @@ def _as_json(made: Verification) -> dict[str, Any]:
     return shown
 
 
-def _lines(content: dict[str, Any], made: Verification, colour: bool) -> Iterator[str]:
+def _lines(content: Certificate, made: Verification, colour: bool) -> Iterator[str]:
     result, hue = _RESULTS[made.code]
     name = plain(content["report"]["experiment"]["name"])
     yield f"{bold(result, hue, colour)}  {made.verdict}  {name}"
@@ -119,7 +120,7 @@ def _lines(content: dict[str, Any], made: Verification, colour: bool) -> Iterato
     yield from _advice(content, made)
 
 
-def _advice(content: dict[str, Any], made: Verification) -> Iterator[str]:
+def _advice(content: Certificate, made: Verification) -> Iterator[str]:
     if not any(check.level == "artefacts" for check in made.checks):
         yield "  Files were not looked at: name their folder with --artifacts, or give the bundle."
     first = made.signatories[0]

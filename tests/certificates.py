@@ -18,8 +18,8 @@ import atlases
 import factories
 from samebits.certificate import evidence, report
 
-Report = dict[str, Any]
-Certificate = dict[str, Any]
+Report = Any
+Certificate = Any
 
 ISSUE = report.Issue(
     name="default",

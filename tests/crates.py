@@ -60,7 +60,7 @@ def make(base: Path, keyid: str | None = None, **replica: Any) -> Results:
         },
         keyid=keyid,
     )
-    built = report.build(evidence.read(paths), issue)
+    built: Any = report.build(evidence.read(paths), issue)
     space.lock.unlink()
     shutil.rmtree(space.load_record.parent)
     return _certified(space.folder, built, locks, workflow)

@@ -28,7 +28,7 @@ def config(**changes: Any) -> dict[str, Any]:
     return content
 
 
-def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> dict[str, Any]:
+def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
     """The certificate of all planned runs: ``same`` unless said otherwise (_ for - in names).
 
     Outcomes: same, differs (its own bits), failed, not tried, no effect (same surroundings).
@@ -58,7 +58,7 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> dict[str,
         folder / "config.json", folder / "train-tf2.21.lock.txt", folder / "load.json",
         list(made.values()), comparisons,
     )  # fmt: skip
-    issued = report.build(evidence.read(paths), ISSUE)
+    issued: Any = report.build(evidence.read(paths), ISSUE)
     evidence.refuse_invalid(issued)
     assert certificate.render(certificates.certificate(issued))
     return issued

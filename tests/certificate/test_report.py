@@ -25,10 +25,10 @@ ISSUE = Issue(
 )
 
 
-def issued(space: Workspace, issue: Issue = ISSUE) -> dict[str, Any]:
+def issued(space: Workspace, issue: Issue = ISSUE) -> Any:
     """The certificate of a workspace; it always is what the schema says."""
     paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
-    content = report.build(evidence.read(paths), issue)
+    content: Any = report.build(evidence.read(paths), issue)
     evidence.refuse_invalid(content)
     return content
 

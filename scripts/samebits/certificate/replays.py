@@ -18,12 +18,13 @@ did not draw until the choice suited it, as with everything that is measured.
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from samebits.certificate import checks
 from samebits.certificate.checks import ARTEFACTS, COMPLETED
 from samebits.certificate.report import Source
 from samebits.certificate.signatories import EPOCHS_REPRODUCED, NOT_REPRODUCED, REPRODUCED
+from samebits.certificate.types import Replay
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, lockfile, merkle, seal, states
 from samebits.text import listed
@@ -47,12 +48,12 @@ class Issue:
     keyid: str | None  # None: UNSIGNED
 
 
-def build(report: Report, of: str, record: Record, divergence: Any, issue: Issue) -> dict[str, Any]:
+def build(report: Report, of: str, record: Record, divergence: Any, issue: Issue) -> Replay:
     """The replay as JSON. ``of``: the digest of the certificate's first statement."""
     compared = _sampled(report, record) if is_sampled(record) else _whole(report, record)
     if compared["outcome"] == NOT_REPRODUCED and not is_sampled(record):
         compared["divergence"] = divergence
-    return {
+    made = {
         **compared,
         "of": of,
         "outside_scope": sorted(outside(report, record["machine"], record)),
@@ -61,6 +62,7 @@ def build(report: Report, of: str, record: Record, divergence: Any, issue: Issue
         "issuer": {"keyid": issue.keyid},
         "source": {"commit": issue.source.commit, "dirty": issue.source.dirty},
     }
+    return cast(Replay, made)
 
 
 def is_sampled(record: Record) -> bool:
@@ -68,7 +70,7 @@ def is_sampled(record: Record) -> bool:
     return bool(record["format"] == SAMPLED_RECORD)
 
 
-def rebuild(report: Report, of: str, replay: Mapping[str, Any]) -> dict[str, Any]:
+def rebuild(report: Report, of: str, replay: Replay) -> Replay:
     """What a replay must say, given its record."""
     source = Source(replay["source"]["commit"], replay["source"]["dirty"])
     issue = Issue(replay["issued"], source, replay["issuer"]["keyid"])

@@ -9,7 +9,7 @@ spec/predicates/provenance.md.
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from in_toto_attestation.v1.statement import Statement
 from samebits.certificate import replays
 from samebits.certificate.checks import ARTEFACTS, COMPLETED
 from samebits.certificate.evidence import MOMENT
-from samebits.certificate.types import Certificate, Replay, Report, RunRecord, Source
+from samebits.certificate.types import Certificate, Replay, Report, Source
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, states
 from samebits.formats.names import survived
@@ -90,7 +90,8 @@ def _compared(replay: Replay) -> dict[str, Any]:
 
 def provenance(report: Report) -> bytes:
     """The payload of the second statement: how the control run was made."""
-    record = report["records"]["runs"].get(CONTROL) or {}
+    control = report["records"]["runs"].get(CONTROL)
+    record: Mapping[str, Any] = {} if control is None else control
     timing = record.get("timing")
     made = provenance_pb2.Provenance()
     definition, details = made.build_definition, made.run_details
@@ -148,7 +149,7 @@ def _evidence(report: Report) -> ResourceDescriptor:
     )
 
 
-def _dependencies(report: Report, record: RunRecord | None) -> Iterator[ResourceDescriptor]:
+def _dependencies(report: Report, record: Mapping[str, Any]) -> Iterator[ResourceDescriptor]:
     if report["records"]["load"] is not None:
         yield _descriptor("dataset", report["records"]["load"]["digest"])
     yield from (_descriptor(d["name"], d["sha256"]) for d in report["dependencies"])

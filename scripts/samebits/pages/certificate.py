@@ -10,7 +10,8 @@ from typing import Any
 from jinja2 import Template
 
 from samebits.certificate import signatories
-from samebits.certificate.signatories import Certificate, Signatory
+from samebits.certificate.signatories import Signatory
+from samebits.certificate.types import Certificate
 from samebits.comparison import attribution
 from samebits.formats import canonical, history, states
 from samebits.formats.names import (
@@ -45,7 +46,7 @@ _NOT_TRIED, _COMPLETED = "not tried", "completed"
 _OUTCOMES = ("different bits", "same bits", _NOT_TRIED)  # the most interesting first
 
 
-def render(certificate: Mapping[str, Any]) -> str:
+def render(certificate: Any) -> str:
     """The page. All text from the certificate is escaped."""
     content = _of_report(certificate["report"]) | trust(certificate)
     return _template().render(

@@ -35,9 +35,7 @@ _MOST_COMBINATIONS = 20  # the rest is in the index
 _USUAL_RUNS = 2  # of every protocol: no need to announce their cost
 
 
-def text(
-    certificate: dict[str, Any], path: Path, page: Path, seconds: float, color: bool = False
-) -> str:
+def text(certificate: Any, path: Path, page: Path, seconds: float, color: bool = False) -> str:
     """Verdict, reasons, digests of the histories, signature, paths and duration."""
     report = certificate["report"]
     lines = [f"  {wording.statement(report)}", *_scope(report["scope"])]
@@ -48,9 +46,7 @@ def text(
     return "\n".join([*_title(report["verdict"], report, color), *lines, *places])
 
 
-def replay(
-    certificate: dict[str, Any], path: Path, page: Path, seconds: float, color: bool = False
-) -> str:
+def replay(certificate: Any, path: Path, page: Path, seconds: float, color: bool = False) -> str:
     """The outcome of the last replay: of whose certificate, what differs, and where."""
     report, issuer = certificate["report"], signatories.certified(certificate)
     found, last = certificate["replays"][-1]["report"], [*signatories.reproduced(certificate)][-1]

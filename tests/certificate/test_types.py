@@ -1,0 +1,113 @@
+"""The TypedDicts of certificates name the keys that the schemas name, and no others."""
+
+import json
+from typing import Any, is_typeddict
+
+import pytest
+
+from samebits.certificate import certificate, evidence, types
+
+# Each TypedDict, and where the schemas describe its object. One of two schemas may be described by
+# one type, whose keys are then those of both.
+PLACES: dict[str, tuple[str, ...]] = {
+    "Config": ("report#config",),
+    "History": ("report#history",),
+    "ArrayEntry": ("report#arrayEntry",),
+    "ArrayIndex": ("report#arrayIndex",),
+    "LoadRecord": ("report#loadRecord",),
+    "Setting": ("report#runRecord.settings",),
+    "Failure": ("report#runRecord.failure",),
+    "Refusal": ("report#runRecord.unsupported",),
+    "Varied": ("report#runRecord.variations",),
+    "Subset": ("report#runRecord.subset",),
+    "Canary": ("report#runRecord.canary",),
+    "Checkpoints": ("report#runRecord.checkpoints",),
+    "Process": ("report#runRecord.process",),
+    "Package": ("report#runRecord.packages",),
+    "SourceFile": ("report#runRecord.source",),
+    "SampledEpoch": ("report#spotRecord.spot.epochs",),
+    "Sampled": ("report#spotRecord.spot",),
+    "RunRecord": ("report#runRecord", "report#trainRecord", "report#spotRecord"),
+    "Side": ("report#side",),
+    "Difference": ("report#difference",),
+    "ComparedArtifact": ("report#artefact",),
+    "ComparedCheckpoints": ("report#comparison.runs.checkpoints",),
+    "Curve": ("report#curve",),
+    "Histogram": ("report#divergence.histograms",),
+    "Divergence": ("report#divergence",),
+    "Layer": ("report#attribution.layers",),
+    "Attribution": ("report#attribution",),
+    "ComparedRun": ("report#comparison.runs",),
+    "ComparedCanary": ("report#comparison.canary",),
+    "SelfCheck": ("report#comparison.self_check",),
+    "Comparison": ("report#comparison",),
+    "Fact": ("report#fact",),
+    "Facts": ("report#.scope.differed",),
+    "Variation": ("report#.scope.variations",),
+    "Pin": ("report#.scope.pins",),
+    "Distance": ("report#.scope.within",),
+    "Scope": ("report#.scope",),
+    "Experiment": ("report#.experiment",),
+    "FileEntry": ("report#.evidence",),
+    "Records": ("report#.records",),
+    "LockText": ("report#.lock",),
+    "Dependency": ("report#.dependencies",),
+    "Issuer": ("report#.issuer", "certificate#issuer"),
+    "Source": ("report#.source", "certificate#source"),
+    "Report": ("report#",),
+    "Signature": ("certificate#envelope.signatures",),
+    "Envelope": ("certificate#envelope",),
+    "ReplayedArtifact": ("certificate#replay.artefacts",),
+    "ReplayedEpoch": ("certificate#spotReplay.epochs",),
+    "Replay": ("certificate#replay", "certificate#spotReplay"),
+    "ReplayEntry": ("certificate#.replays",),
+    "Certificate": ("certificate#",),
+}
+
+
+def described(place: str) -> Any:
+    """The schema of an object: FILE#DEFINITION.KEY.KEY, where a list stands for its items."""
+    file, _, path = place.partition("#")
+    schema = {"report": evidence.SCHEMA, "certificate": certificate.SCHEMA}[file]
+    whole = json.loads(schema.read_text(encoding="utf-8"))
+    definition, *keys = path.split(".")
+    found = whole["$defs"][definition] if definition else whole
+    for key in keys:
+        found = _object(_object(found)["properties"][key])
+    return _object(found)
+
+
+def _object(schema: Any) -> Any:
+    """The part of a schema that describes an object, past lists, null and alternatives."""
+    if "properties" in schema:
+        return schema
+    inner = [schema.get("items"), schema.get("else"), *schema.get("anyOf", ())]
+    return next((_object(part) for part in inner if part and _is_object(part)), schema)
+
+
+def _is_object(schema: Any) -> bool:
+    return "properties" in schema or bool({"items", "else", "anyOf"} & set(schema))
+
+
+def test_every_type_is_compared_with_a_schema() -> None:
+    assert {name for name, found in vars(types).items() if is_typeddict(found)} == set(PLACES)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_type_has_the_keys_of_its_schema(name: str) -> None:
+    schemas = [described(place) for place in PLACES[name]]
+    keys = {key for schema in schemas for key in schema["properties"]}
+    required = {key for schema in schemas for key in schema.get("required", ())}
+    assert set(getattr(types, name).__annotations__) == keys | required
+
+
+# What every run has that trained; of one that did not, the record is not asked for it.
+TRAINED = {"settings", "framework", "source", "machine", "trace"}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_key_that_may_be_missing_is_optional(name: str) -> None:
+    places = PLACES[name][:1] if name == "RunRecord" else PLACES[name]
+    required = set.intersection(*(set(described(p).get("required", ())) for p in places))
+    more = TRAINED if name == "RunRecord" else set()
+    assert getattr(types, name).__required_keys__ == required | more
