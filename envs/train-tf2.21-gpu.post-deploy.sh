@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Made by scripts/lock.py from train-tf2.21-gpu.lock.txt; do not edit. Snakemake runs it in the conda prefix.
+# Made by tools/lock.py from train-tf2.21-gpu.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
 # Of a user's own settings those stay that say where packages come from, not which or where to.
 unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
@@ -24,7 +24,7 @@ done < "$CONDA_PREFIX.pin.txt"
 
 lock="$CONDA_PREFIX/train-tf2.21-gpu.lock.txt"
 cat > "$lock" <<'LOCK'
-# Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
+# Locked for CPython 3.11 on Linux x86_64 by tools/lock.py; do not edit
 # from: train-tf2.21-gpu.in sha256:78b9fec538b9fda2647b0da245275c20571bf35ca0998ea0f3a30e22a2d0dc24
 --only-binary :all:
 absl-py==2.5.1 --hash=sha256:721200f2f0e9960f2ca9dc3a2a706b201f5f75d812c158f059cbbe29eeafbdb8

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Made by scripts/lock.py from train-tf2.8.lock.txt; do not edit. Snakemake runs it in the conda prefix.
+# Made by tools/lock.py from train-tf2.8.lock.txt; do not edit. Snakemake runs it in the conda prefix.
 set -euo pipefail
 # Of a user's own settings those stay that say where packages come from, not which or where to.
 unset "${!PYTHON@}" "${!PIP_CONSTRAINT@}" "${!PIP_REQUIRE@}" "${!PIP_NO_BINARY@}" \
@@ -24,7 +24,7 @@ done < "$CONDA_PREFIX.pin.txt"
 
 lock="$CONDA_PREFIX/train-tf2.8.lock.txt"
 cat > "$lock" <<'LOCK'
-# Locked for CPython 3.7 on Linux x86_64 by scripts/lock.py; do not edit
+# Locked for CPython 3.7 on Linux x86_64 by tools/lock.py; do not edit
 # from: train-tf2.8.in sha256:456b515e7323650ecff688e9a542aa81257137eb85671e67bc22d3092be5c1b2
 --only-binary :all:
 absl-py==2.1.0 --hash=sha256:526a04eadab8b4ee719ce68f204172ead1027549089702d99b9059f129ff1308

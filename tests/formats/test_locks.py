@@ -90,7 +90,7 @@ def lock_file(tmp_path: Path) -> Path:
     path = tmp_path / "lock.txt"
     digest = "a" * 64
     path.write_text(
-        "# Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit\n"
+        "# Locked for CPython 3.11 on Linux x86_64 by tools/lock.py; do not edit\n"
         "--only-binary :all:\n"
         f"some-package==1.2 --hash=sha256:{digest}\n"
         f"other==3 --hash=sha256:{digest}\n"

@@ -1,6 +1,6 @@
 """What TensorFlow's own tf.function gives for the battery's inputs, printed as JSON.
 
-    probe_program.py BATTERY
+    PYTHONPATH=scripts:studies probe_program.py BATTERY
 
 By result: the digest of what a function gives that computes nothing else, and the kernels in its
 executed graphs. Python 3.7 too.
@@ -8,6 +8,7 @@ executed graphs. Python 3.7 too.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections import Counter
@@ -15,13 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from samebits import battery, operations, packing
-from samebits.formats import arrays, canonical
+from atlas import battery
+from samebits.formats import canonical
 from samebits.training.kernels import executed
 
 
@@ -69,12 +69,14 @@ def _watched(compute: Callable[[], Any]) -> tuple[str, list[str]]:
     if made.dtype == tf.bfloat16:
         made = tf.cast(made, tf.float32)  # which is exact
     kernels = {kernel for graph in graphs for _, kernel in executed(graph)}
-    return arrays.array_digest(made.numpy()), sorted(kernels)
+    array = made.numpy()
+    digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode() + array.tobytes())
+    return digest.hexdigest(), sorted(kernels)
 
 
 def _each(content: Any, feeds: dict[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
     wanted, variants = set(map(battery.label, content["results"])), Counter()  # type: Any, Counter[str]
-    for operation in operations.battery(tf):
+    for operation in battery.operations(tf):
         for dtype in operation.dtypes:
             for output in (battery.VALUE, battery.GRADIENT):
                 row = {"name": operation.name, "dtype": dtype, "output": output}
@@ -89,7 +91,7 @@ def main(folder: Path) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
     content = canonical.read_json(folder / "battery.json")
-    feeds = packing.load(folder / "feeds", content["feeds"])
+    feeds = dict(np.load(folder / "feeds.npz"))
     found = {label: _watched(compute) for label, compute in _each(content, feeds)}
     print(json.dumps(found))
 

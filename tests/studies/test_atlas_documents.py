@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
+from atlas import cases, kernels, page
 from pipeline import ROOT
-from samebits import atlas_kernels, atlas_page, atlas_table
 from samebits.formats import canonical
 
 
 @pytest.mark.parametrize(
     ("name", "render"),
-    [("atlas.html", atlas_page.render), ("same-bits.md", atlas_page.readers_page)],
+    [("atlas.html", page.render), ("same-bits.md", page.readers_page)],
 )
 def test_a_document_is_what_the_atlas_renders_to(
     name: str, render: Callable[[dict[str, Any]], str]
@@ -24,4 +24,4 @@ def test_a_document_is_what_the_atlas_renders_to(
 def test_the_kernels_that_depend_on_the_cpu_are_those_of_the_matrix() -> None:
     """The product looks them up; how they follow from what was measured only the study knows."""
     atlas = canonical.read_json(ROOT / "docs" / "atlas.json")
-    assert atlas["depends"] == atlas_kernels.depends(atlas_table.read(atlas))
+    assert atlas["depends"] == kernels.depends(cases.read(atlas))

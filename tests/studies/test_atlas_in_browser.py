@@ -8,9 +8,9 @@ import pytest
 
 import atlas_factory
 import browser
+from atlas.page import render
 from atlas_factory import VERSIONS, elsewhere, op
 from browser import Browser
-from samebits import atlas_page
 
 pytestmark = pytest.mark.skipif(
     browser.executable() is None, reason=f"none of {', '.join(browser.NAMES)} is installed"
@@ -55,7 +55,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 def page(folder: Path, atlas: dict[str, Any]) -> Path:
     path = folder / "atlas.html"
-    path.write_text(atlas_page.render(atlas), encoding="utf-8")
+    path.write_text(render(atlas), encoding="utf-8")
     return path
 
 

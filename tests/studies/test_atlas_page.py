@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 import atlas_factory
+from atlas import cases, kernels, tables
+from atlas.cases import PORTABLE, Framework
+from atlas.page import readers_page, render
 from atlas_factory import VERSIONS, elsewhere, op, place
 from pipeline import ROOT
-from samebits import atlas_counts, atlas_kernels, atlas_page, atlas_table
-from samebits.atlas_table import PORTABLE, Framework
 from samebits.errors import SamebitsError
 
 OLD, NEW = VERSIONS
@@ -48,7 +49,7 @@ class Matrix(HTMLParser):
 
 def matrix(atlas: dict[str, Any]) -> dict[tuple[str, str], list[tuple[dict[str, str | None], str]]]:
     """The cells behind a row's name, by TensorFlow and what begins the row."""
-    rows = [row for row in Matrix(atlas_page.render(atlas)).rows if "scope" in row[0][0]]
+    rows = [row for row in Matrix(render(atlas)).rows if "scope" in row[0][0]]
     body = [row for row in rows if row[0][0]["scope"] == "row"]
     half = len(body) // 2
     assert len(body) == 2 * len(atlas["ops"])
@@ -59,12 +60,12 @@ def matrix(atlas: dict[str, Any]) -> dict[tuple[str, str], list[tuple[dict[str, 
     }
 
 
-def found(atlas: dict[str, Any], version: str) -> atlas_kernels.Found:
-    return atlas_kernels.found(framework(atlas, version))
+def found(atlas: dict[str, Any], version: str) -> kernels.Found:
+    return kernels.found(framework(atlas, version))
 
 
 def framework(atlas: dict[str, Any], version: str) -> Framework:
-    return next(f for f in atlas_table.read(atlas).frameworks if f.version == version)
+    return next(f for f in cases.read(atlas).frameworks if f.version == version)
 
 
 # --- the matrix ----------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ def test_numbers_that_are_cut_are_there_in_full() -> None:
     ],
 )
 def test_a_number_fits_into_a_narrow_cell(number: int, shown: str) -> None:
-    assert atlas_counts.few(number) == shown
+    assert tables.few(number) == shown
 
 
 def test_what_the_settings_and_what_the_cpu_changes_look_different() -> None:
@@ -164,12 +165,12 @@ def test_where_an_op_is_not_available_no_cell_says_that_it_is_equal() -> None:
         natives = [where for where in places if atlas["conditions"][where]["cpu"] == "native"]
         on = set(places) - set(without)
         assert lacking == (on | set(natives) if name == "z" else set(without))
-    assert "1 of 2 cases depend on the CPU" in plain(atlas_page.render(atlas))
-    assert "| AVX2, oneDNN off, 1 thread | 0 of 1 |" in atlas_page.readers_page(atlas)
+    assert "1 of 2 cases depend on the CPU" in plain(render(atlas))
+    assert "| AVX2, oneDNN off, 1 thread | 0 of 1 |" in readers_page(atlas)
 
 
 def test_hundreds_of_rows_are_a_small_page() -> None:
-    assert len(atlas_page.render(atlas_factory.large()).encode()) < LARGEST
+    assert len(render(atlas_factory.large()).encode()) < LARGEST
 
 
 # --- the kernels ---------------------------------------------------------------------------------
@@ -226,7 +227,7 @@ def plain(html: str) -> str:
 
 def test_both_documents_have_the_counts_of_the_json() -> None:
     atlas = atlas_factory.atlas()
-    page, readers = plain(atlas_page.render(atlas)), atlas_page.readers_page(atlas)
+    page, readers = plain(render(atlas)), readers_page(atlas)
     assert "4 of 8 cases depend on the CPU because of 2 kernels, 1 not explained" in page
     assert "| 2.8.0 | 0 of 7 |\n| 2.21.0 | 4 of 8 |" in readers
     assert "oneDNN off 0 of 7 1 of 8 contractions 1" in page
@@ -241,7 +242,7 @@ def test_both_documents_have_the_counts_of_the_json() -> None:
 
 
 def test_one_change_at_a_time_is_counted() -> None:
-    changes = list(atlas_counts.changes(atlas_table.read(atlas_factory.atlas())))
+    changes = list(tables.changes(cases.read(atlas_factory.atlas())))
     assert [change.what for change in changes] == [
         "2 threads",
         "4 threads",
@@ -253,7 +254,7 @@ def test_one_change_at_a_time_is_counted() -> None:
 def test_what_onednn_uses_is_said_of_each_cpu_where_they_differ() -> None:
     atlas = atlas_factory.atlas()
     atlas["conditions"][place(NEW, "Haswell")]["isa_in_force"] = None
-    said = atlas_counts.in_force(atlas_table.read(atlas), PORTABLE)
+    said = tables.in_force(cases.read(atlas), PORTABLE)
     assert said == (
         "Intel AVX2 (native, Haswell 2.8.0, Skylake-Client, EPYC); not told (Haswell 2.21.0)"
     )
@@ -262,8 +263,8 @@ def test_what_onednn_uses_is_said_of_each_cpu_where_they_differ() -> None:
 @pytest.mark.parametrize("avx512", [False, True])
 def test_a_machine_without_avx512_is_said_to_have_nothing_to_cap(avx512: bool) -> None:
     atlas = atlas_factory.atlas(avx512=avx512)
-    assert ("has no AVX-512" in atlas_page.render(atlas)) is not avx512
-    assert ("has no AVX-512" in atlas_page.readers_page(atlas)) is not avx512
+    assert ("has no AVX-512" in render(atlas)) is not avx512
+    assert ("has no AVX-512" in readers_page(atlas)) is not avx512
 
 
 # --- what is quoted ------------------------------------------------------------------------------
@@ -284,13 +285,13 @@ def hostile() -> dict[str, Any]:
 
 
 def test_whatever_is_quoted_is_escaped_on_the_page() -> None:
-    html = atlas_page.render(hostile())
+    html = render(hostile())
     assert "<b>a|b" not in html
     assert html.count("&lt;b&gt;a|b&lt;/b&gt; &amp;") >= 8
 
 
 def test_whatever_is_quoted_is_text_in_markdown() -> None:
-    readers = atlas_page.readers_page(hostile())
+    readers = readers_page(hostile())
     assert not re.search(r"(?<!\\)<b", readers)
     assert readers.count(r"\<b\>a\|b\</b\> \& \`c\` \\") >= 4  # in cells
 
@@ -307,20 +308,20 @@ def test_whatever_is_quoted_is_text_in_markdown() -> None:
 )
 def test_every_table_of_the_readers_page_is_whole(atlas: dict[str, Any], tables: int) -> None:
     """A head, a line of dashes, rows of as many cells, and empty lines around."""
-    blocks = re.findall(r"(?:^\|.*\n)+", atlas_page.readers_page(atlas), re.MULTILINE)
+    blocks = re.findall(r"(?:^\|.*\n)+", readers_page(atlas), re.MULTILINE)
     assert len(blocks) == tables
     for block in blocks:
         lines = block.splitlines()
         assert set(lines[1]) == set("| -")
         assert len(lines) > 2
         assert len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines}) == 1
-    outside = re.sub(r"(?:^\|.*\n)+", "TABLE\n", atlas_page.readers_page(atlas), flags=re.M)
+    outside = re.sub(r"(?:^\|.*\n)+", "TABLE\n", readers_page(atlas), flags=re.M)
     assert "\n\n\n" not in outside
     assert len(re.findall(r"(?:^|\n\n)TABLE\n(?:\n|$)", outside)) == len(blocks)
 
 
 def test_every_link_of_the_readers_page_leads_to_one_of_its_headings_or_files() -> None:
-    readers = atlas_page.readers_page(atlas_factory.atlas())
+    readers = readers_page(atlas_factory.atlas())
     headings = {
         re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
         for heading in re.findall(r"^#+ (.*)$", readers, re.MULTILINE)
@@ -337,7 +338,7 @@ def test_every_link_of_the_readers_page_leads_to_one_of_its_headings_or_files() 
 
 def test_another_format_is_refused() -> None:
     with pytest.raises(SamebitsError, match="samebits-atlas-1, got other"):
-        atlas_page.render(atlas_factory.atlas() | {"format": "other"})
+        render(atlas_factory.atlas() | {"format": "other"})
 
 
 @pytest.mark.parametrize("key", ["conditions", "portable"])
@@ -348,7 +349,7 @@ def test_conditions_that_are_no_grid_are_refused(key: str) -> None:
     else:
         atlas["conditions"] = [c for c in atlas["conditions"] if c["isa"] is None]
     with pytest.raises(SamebitsError, match=r"every CPU once with every settings for TensorFlow"):
-        atlas_page.render(atlas)
+        render(atlas)
 
 
 def test_frameworks_under_different_conditions_are_refused() -> None:
@@ -357,10 +358,10 @@ def test_frameworks_under_different_conditions_are_refused() -> None:
         c for c in atlas["conditions"] if c["tensorflow"] == OLD or c["threads"] != 4
     ]
     with pytest.raises(SamebitsError, match="every TensorFlow under the same conditions"):
-        atlas_page.render(atlas)
+        render(atlas)
 
 
 def test_a_difference_that_no_page_would_show_is_refused() -> None:
     stray = op("x", "X", versions=[NEW], different={place(OLD, "EPYC"): (1, 1)})
     with pytest.raises(SamebitsError, match=f"x float32 value .*: {place(OLD, 'EPYC')};"):
-        atlas_page.render(atlas_factory.atlas(stray))
+        render(atlas_factory.atlas(stray))

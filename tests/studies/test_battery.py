@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from samebits import battery
+from atlas import battery
 from samebits.formats import arrays
 
 RANGES = {

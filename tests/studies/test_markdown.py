@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from samebits import markdown
-from samebits.markdown import Markdown
+from atlas import readers
+from atlas.readers import Markdown
 
 HOSTILE = "a|b `c` *d* _e_ [f](g) <h> & # \\ ~i~ $j$\nk"
 
@@ -18,7 +18,7 @@ def cells(line: str) -> list[str]:
 
 
 def test_what_is_quoted_is_text_on_one_line() -> None:
-    escaped = markdown.escape(HOSTILE)
+    escaped = readers.escape(HOSTILE)
     assert "\n" not in escaped
     assert re.sub(r"\\(.)", r"\1", escaped) == " ".join(HOSTILE.split())
     for sign in "`*_[]<>&#~$":
@@ -26,18 +26,18 @@ def test_what_is_quoted_is_text_on_one_line() -> None:
 
 
 def test_what_is_markdown_already_is_not_escaped_again() -> None:
-    assert markdown.escape(Markdown("`code`")) == "`code`"
+    assert readers.escape(Markdown("`code`")) == "`code`"
 
 
 @pytest.mark.parametrize("text", ["a`b", "a|b", "a\\", " ", ""])
 def test_a_name_that_code_cannot_show_is_text(text: str) -> None:
-    assert markdown.code(text) == markdown.escape(text)
-    assert markdown.code("Rsqrt float32") == "`Rsqrt float32`"
+    assert readers.code(text) == readers.escape(text)
+    assert readers.code("Rsqrt float32") == "`Rsqrt float32`"
 
 
 @pytest.mark.parametrize("text", [HOSTILE, "|", "\\|", "a\\", "||", ""])
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(text: str) -> None:
-    made = markdown.table([text, "b"], [[text, 1], [markdown.code(text), text]])
+    made = readers.table([text, "b"], [[text, 1], [readers.code(text), text]])
     lines = made.splitlines()
     assert lines[1] == "| --- | --- |"
     assert [len(cells(line)) for line in lines] == [2] * 4
@@ -45,13 +45,13 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head(text: str) -> None:
 
 def test_a_row_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="expected 2 cells, got 1"):
-        markdown.table(["a", "b"], [["c"]])
+        readers.table(["a", "b"], [["c"]])
 
 
 def test_a_template_escapes_what_it_quotes_and_refuses_what_is_not_given(tmp_path: Path) -> None:
     path = tmp_path / "a.md.j2"
     path.write_text("*{{ value }}* {{ table }}\n")
-    template = markdown.template(path)
+    template = readers.template(path)
     assert template.render(value="<b>*", table=Markdown("| a |")) == "*\\<b\\>\\** | a |\n"
     with pytest.raises(UndefinedError):
         template.render(value="")

@@ -3,18 +3,22 @@
 The planted dependence is that of the CPU itself: its approximate reciprocal square root.
 """
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from atlas import battery, collect
 from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, skip_without
-from samebits import atlas, battery
 from samebits.formats import canonical
 
+STUDY = ROOT / "studies" / "atlas"
+PATHS = f"PYTHONPATH={SCRIPTS}:{STUDY.parent}"
 PROGRAM = ROOT / "tests/studies/probe_program.py"
 CONSTANT = ("sign", "lion")  # their gradients: no condition could change them
 OPS = (
@@ -41,10 +45,10 @@ class Bench:
     def start(self, script: str, *arguments: object, check: bool = True) -> str:
         """Run a script as a rule does; ``arguments`` up to ``--`` are the launcher's."""
         split = arguments.index("--")
-        launched = [*arguments[:split], "PYTHONHASHSEED=0", "--"]
+        launched = [*arguments[:split], "PYTHONHASHSEED=0", PATHS, "--"]
         done = command(
             *LAUNCH, self.python, "--log", self.folder / "log", *launched,
-            SCRIPTS / script, "--lock", self.lock, *arguments[split + 1 :],
+            STUDY / script, "--lock", self.lock, *arguments[split + 1 :],
             cwd=self.folder, check=check,
         )  # fmt: skip
         assert check or done.returncode == 1, done.stdout
@@ -52,19 +56,19 @@ class Bench:
 
     def battery(self, name: str, *only: str) -> Path:
         flags = [word for op in only for word in ("--only", op)]
-        self.start("battery.py", ONEDNN, *CAP, "--", *flags, "--output", self.folder / name)
+        self.start("run_battery.py", ONEDNN, *CAP, "--", *flags, "--output", self.folder / name)
         return self.folder / name
 
     def probe(self, name: str, of: Path, *launched: str, threads: tuple[int, ...] = (1,)) -> Path:
         flags = [word for count in threads for word in ("--threads", count)]
         launched = launched or (ONEDNN, *CAP)
         given = ("--battery", of, *flags, "--output", self.folder / name)
-        self.start("probe.py", *launched, "--", *given)
+        self.start("run_probe.py", *launched, "--", *given)
         return self.folder / name
 
     def refused(self, of: Path, *launched: str) -> str:
         given = ("--battery", of, "--threads", 1, "--output", self.folder / "refused")
-        said = self.start("probe.py", *launched, "--", *given, check=False)
+        said = self.start("run_probe.py", *launched, "--", *given, check=False)
         assert not (self.folder / "refused").exists()
         return said
 
@@ -91,19 +95,25 @@ def native(new: Bench, few: Path) -> Path:
 
 
 def results(folder: Path, condition: int = 0) -> dict[str, Any]:
-    probe = canonical.read_json(folder / "probe.json")
-    return {result["name"]: result for result in probe["conditions"][condition]["results"]}
+    """What a probe computed, and by which kernels, by result."""
+    found = canonical.read_json(folder / "probe.json")["conditions"][condition]
+    with np.load(folder / f"{found['threads']}.npz") as arrays:
+        return {name: [digest(arrays[name]), found["kernels"][name]] for name in arrays.files}
+
+
+def digest(array: Any) -> str:
+    """As probe_program.py has it."""
+    return hashlib.sha256(f"{array.dtype} {array.shape} ".encode() + array.tobytes()).hexdigest()
 
 
 def compare_with_training(of: Bench, made: Path, probe: Path) -> None:
     done = command(
         of.python, PROGRAM, made, cwd=of.folder,
-        variables=dict(v.split("=") for v in (ONEDNN, *CAP, "TF_CPP_MIN_LOG_LEVEL=3")),
+        variables=dict(v.split("=") for v in (ONEDNN, *CAP, PATHS, "TF_CPP_MIN_LOG_LEVEL=3")),
     )  # fmt: skip
     trained = json.loads(done.stdout.splitlines()[-1])
-    probed = {name: [r["sha256"], r["kernels"]] for name, r in results(probe).items()}
     assert len(trained) >= 50
-    assert trained == probed
+    assert trained == results(probe)
 
 
 def test_what_depends_on_no_input_is_no_result(native: Path) -> None:
@@ -128,7 +138,7 @@ def test_results_and_kernels_are_those_of_a_tf_function_of_tensorflow_2_8(
 
 
 def test_kernels_are_those_after_rewriting(native: Path) -> None:
-    found = {name: result["kernels"] for name, result in results(native).items()}
+    found = {name: kernels for name, (_, kernels) in results(native).items()}
     assert found["one_over_x/float32/1/value"] == ["Reciprocal float32"]
     assert found["x_over_sqrt/float32/1/value"] == ["Mul float32", "Rsqrt float32"]
     assert found["conv2d/float32/0/value"] == ["Conv2D float32"]
@@ -151,7 +161,7 @@ def test_a_battery_of_another_environment_is_refused(new: Bench, few: Path, tmp_
     other = shutil.copytree(few, tmp_path / "battery")
     content = canonical.read_json(few / "battery.json") | {"lock": "0" * 64}
     canonical.write_json(other / "battery.json", content)
-    assert "got one of another lock" in new.refused(other, ONEDNN, *CAP)
+    assert "was not built with" in new.refused(other, ONEDNN, *CAP)
 
 
 FAULTS = {
@@ -190,9 +200,9 @@ def test_a_condition_that_is_not_what_it_has_to_be_is_refused(
 def _claimed(new: Bench, few: Path, launched: tuple[str, ...]) -> str:
     """Without the launcher, which says itself what it varied."""
     done = command(
-        new.python, SCRIPTS / "probe.py", "--battery", few, "--lock", new.lock, "--threads", 1,
+        new.python, STUDY / "run_probe.py", "--battery", few, "--lock", new.lock, "--threads", 1,
         "--output", new.folder / "refused",
-        cwd=new.folder, check=False, variables=dict(v.split("=", 1) for v in launched),
+        cwd=new.folder, check=False, variables=dict(v.split("=", 1) for v in (PATHS, *launched)),
     )  # fmt: skip
     assert done.returncode == 1, done.stdout
     return done.stdout
@@ -200,32 +210,34 @@ def _claimed(new: Bench, few: Path, launched: tuple[str, ...]) -> str:
 
 def test_an_unknown_op_is_refused(new: Bench) -> None:
     given = ("--", "--only", "rsqrt", "--only", "rsqrtt", "--output", new.folder / "unknown")
-    said = new.start("battery.py", ONEDNN, *given, check=False)
-    assert "--only: expected names of the battery, got rsqrtt" in said
+    said = new.start("run_battery.py", ONEDNN, *given, check=False)
+    assert "--only: not in the battery: rsqrtt" in said
 
 
 # What each session has of threads, while it fills its variables.
 THREADS = """
 import os, sys
-sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from samebits import battery, canonical, probing
-folder = Path(sys.argv[2])
-loaded = probing.load(folder, canonical.read_json(folder / "battery.json"))
-probing.pin()
+from atlas import battery, runtime
+from samebits.formats import canonical
+folder = Path(sys.argv[1])
+loaded = runtime.load(folder, canonical.read_json(folder / "battery.json"))
+runtime.pin()
 fill, seen = battery.fill, []
 def counted(*given):
     fill(*given)
     seen.append(len(os.listdir("/proc/self/task")))
 battery.fill = counted
 for threads in (1, 4, 2):
-    probing.compute(loaded, threads)
+    runtime.compute(loaded, threads)
 print("threads", *seen)
 """
 
 
 def test_every_condition_has_the_threads_that_it_says(new: Bench, few: Path) -> None:
-    done = command(new.python, "-c", THREADS, SCRIPTS, few, cwd=new.folder)
+    done = command(
+        new.python, "-c", THREADS, few, cwd=new.folder, variables=dict([PATHS.split("=")])
+    )
     one, four, two = map(int, done.stdout.splitlines()[-1].split()[1:])
     assert four - two == 2, done.stdout
     assert two - one in (1, 2), done.stdout  # one thread may need no pool
@@ -241,7 +253,7 @@ def test_an_op_that_depends_on_the_cpu_is_found_and_one_that_does_not_is_not(new
     ]
     found = {
         battery.label(dict(op, variant="")): op["different"]
-        for op in atlas.collect(probes, "qemu")["ops"]
+        for op in collect.collect(probes, "qemu")["ops"]
     }
     (rsqrt,) = found["rsqrt/float32//value"].values()
     assert 1 <= rsqrt["ulp"] <= 4
@@ -253,13 +265,11 @@ def test_an_op_that_depends_on_the_cpu_is_found_and_one_that_does_not_is_not(new
 def names(new: Bench) -> dict[str, set[str]]:
     """The whole battery's ops, with their dtypes, as this TensorFlow has them."""
     listed = (
-        "import sys, json; sys.path.insert(0, sys.argv[1]); import tensorflow as tf; "
-        "from samebits import operations; "
-        "print(json.dumps([(o.name, o.group, o.dtypes) for o in operations.battery(tf)]))"
+        "import json; import tensorflow as tf; from atlas.battery import operations; "
+        "print(json.dumps([(o.name, o.group, o.dtypes) for o in operations(tf)]))"
     )
-    done = command(
-        new.python, "-c", listed, SCRIPTS, cwd=new.folder, variables={"TF_CPP_MIN_LOG_LEVEL": "3"}
-    )
+    quiet = dict(v.split("=") for v in (PATHS, "TF_CPP_MIN_LOG_LEVEL=3"))
+    done = command(new.python, "-c", listed, cwd=new.folder, variables=quiet)
     found: dict[str, set[str]] = {}
     groups: dict[str, str] = {}
     for name, group, dtypes in json.loads(done.stdout.splitlines()[-1]):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from samebits import battery, probing
+from atlas import battery, runtime
 from samebits.errors import SamebitsError
 
 CONVOLUTION = {"conv2d": ["Conv2D float32"], "add": ["AddV2 float32"]}
@@ -14,7 +14,7 @@ NONE = {"add": ["AddV2 float32"]}
 
 
 def refuse(said: bool, seen: bool, kernels: dict[str, list[str]], report: str | None) -> None:
-    probing.refuse_other_than_said(said, report, probing.Computed([], kernels, seen))
+    runtime.refuse_other_than_said(said, report, runtime.Computed([], kernels, seen))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_onednn_that_does_not_report_its_instruction_set_is_refused() -> None:
 
 def test_what_computed_a_result_has_to_be_in_the_graph() -> None:
     nodes: dict[str, Any] = {}
-    with pytest.raises(SamebitsError, match="expected rsqrt/result in the graph"):
+    with pytest.raises(SamebitsError, match="rsqrt/result is not in the graph"):
         battery.kernels(nodes, "rsqrt/result")
 
 
@@ -72,7 +72,7 @@ def test_the_instruction_set_is_that_with_which_onednn_computed(
 ) -> None:
     for name in ("ONEDNN_VERBOSE", "DNNL_VERBOSE"):
         monkeypatch.setenv(name, "0")  # so that it is put back
-    with probing.onednn_report() as instruction_set:
+    with runtime.onednn_report() as instruction_set:
         os.write(1, report.encode())
     assert instruction_set() == isa
 
@@ -80,7 +80,7 @@ def test_the_instruction_set_is_that_with_which_onednn_computed(
 def test_behind_a_constant_there_is_no_kernel_and_behind_what_is_missing_it_is_not_known() -> None:
     types = {"constant": "Const", "lost": "Identity"}
     graph = SimpleNamespace(get_operation_by_name=lambda name: SimpleNamespace(type=types[name]))
-    loaded = probing.Loaded(graph, {}, {}, {name: name for name in types})
-    assert probing._kernels(loaded, {}, "constant") == []
+    loaded = runtime.Loaded(graph, {}, {}, {name: name for name in types})
+    assert runtime._kernels(loaded, {}, "constant") == []
     with pytest.raises(SamebitsError, match="not known"):
-        probing._kernels(loaded, {}, "lost")
+        runtime._kernels(loaded, {}, "lost")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from atlas.attempts import refusals
 from samebits.errors import SamebitsError
-from samebits.refusals import refusals
 
 
 def fine() -> str:

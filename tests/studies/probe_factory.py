@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from samebits import atlas_probes, battery, packing
-from samebits.formats import canonical
+from atlas import battery, probes
+from samebits.formats import canonical, files
 
 NATIVE = "AMD EPYC (features 01234567)"
 EMULATED = {
@@ -43,7 +43,7 @@ def probe(
     names = sorted(next(iter(values.values())))
     conditions = [_condition(folder, threads, of, kernels or {}) for threads, of in values.items()]
     content = {
-        "format": atlas_probes.FORMAT,
+        "format": probes.FORMAT,
         "framework": {"tensorflow": NEW, "wheel": {"sha256": "a" * 64}},
         "battery": "b" * 64,
         "results": [_result(name) for name in names],
@@ -70,7 +70,9 @@ def machine(cpuid: str) -> dict[str, Any]:
 def _condition(
     folder: Path, threads: int, values: Values, kernels: Mapping[str, list[str]]
 ) -> dict[str, Any]:
-    named = [(name, np.asarray(values[name])) for name in sorted(values)]
-    entries = packing.save(folder / str(threads), named)
-    results = [dict(e, kernels=kernels.get(e["name"], ["Rsqrt float32"])) for e in entries]
-    return {"threads": threads, "results": results}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{threads}.npz"
+    arrays: Any = {name: np.asarray(value) for name, value in values.items()}
+    np.savez(path, **arrays)
+    ran = {name: kernels.get(name, ["Rsqrt float32"]) for name in values}
+    return {"threads": threads, "sha256": files.digest(path), "kernels": ran}

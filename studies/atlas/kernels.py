@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from samebits.atlas_table import NATIVE, PORTABLE, Atlas, Case, Condition, Framework, Settings
+from atlas.cases import NATIVE, PORTABLE, Atlas, Case, Condition, Framework, Settings
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from samebits import packing, probing
+import numpy as np
+
+from atlas import runtime
 from samebits.errors import SamebitsError, run
 from samebits.experiment import variations
 from samebits.formats import canonical, files, lockfile
@@ -85,41 +87,38 @@ def _battery(options: argparse.Namespace) -> Any:
     record = lockfile.environment(options.lock)
     content = canonical.read_json(options.battery / "battery.json")
     if content["lock"] != record["lock"]:
-        raise SamebitsError(
-            f"{options.battery}: expected a battery that was built with {options.lock}, got one of another lock; build it "
-            "again"
-        )
+        raise SamebitsError(f"{options.battery} was not built with {options.lock}; build it again")
     return content
 
 
 def _compute(
-    loaded: probing.Loaded, threads: list[int], onednn: bool
-) -> tuple[dict[int, probing.Computed], str | None]:
+    loaded: runtime.Loaded, threads: list[int], onednn: bool
+) -> tuple[dict[int, runtime.Computed], str | None]:
     """The results with each number of threads, and the instruction set that oneDNN used."""
-    found: dict[int, probing.Computed] = {}
-    with probing.onednn_report() as instruction_set:
+    found: dict[int, runtime.Computed] = {}
+    with runtime.onednn_report() as instruction_set:
         for count in threads:
-            found[count] = probing.compute(loaded, count)
+            found[count] = runtime.compute(loaded, count)
             say(f"probe: {count} threads: {len(found[count].values)} results")
     in_force = instruction_set()
     for computed in found.values():
-        probing.refuse_other_than_said(onednn, in_force, computed)
+        runtime.refuse_other_than_said(onednn, in_force, computed)
     return found, in_force
 
 
-def _saved(folder: Path, threads: int, computed: probing.Computed) -> dict[str, Any]:
+def _saved(folder: Path, threads: int, computed: runtime.Computed) -> dict[str, Any]:
     """One condition; its results are written."""
-    entries = packing.save(folder / str(threads), computed.values)
-    results = [dict(entry, kernels=computed.kernels[entry["name"]]) for entry in entries]
-    return {"threads": threads, "results": results}
+    path = folder / f"{threads}.npz"
+    np.savez(str(path), **dict(computed.values))  # type: ignore[arg-type]
+    return {"threads": threads, "sha256": files.digest(path), "kernels": computed.kernels}
 
 
 def main() -> int:
     """Load, compute, write."""
     options, onednn, isa, cpu = _arguments(), _onednn(), _isa(), _cpu()
     content = _battery(options)
-    loaded = probing.load(options.battery, content)
-    probing.pin()
+    loaded = runtime.load(options.battery, content)
+    runtime.pin()
     found, in_force = _compute(loaded, options.threads, onednn)
     if isa and in_force:  # None: oneDNN computed nothing
         settings.require_pinned([settings.of_isa(isa, in_force)])
@@ -127,7 +126,6 @@ def main() -> int:
         "format": FORMAT,
         "framework": content["framework"],
         "battery": files.digest(options.battery / "battery.json"),
-        "graph": files.digest(options.battery / "graph.pb"),
         "results": content["results"],
         "cpu": cpu,
         "machine": dict(machine.record(), cpuid=machine.describe_cpu()),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator
 
-from samebits.operation import NO_BFLOAT16, Make, Operation, Shape, Shaped, Table, rows, shaped_rows
+from atlas.ops import NO_BFLOAT16, Make, Operation, Shape, Shaped, Table, rows, shaped_rows
 
 
 def reductions(tf: Any) -> Iterator[Operation]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator
 
-from samebits.operation import Operation, rows
+from atlas.ops import Operation, rows
 
 
 def images(tf: Any) -> Iterator[Operation]:

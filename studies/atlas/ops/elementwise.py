@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator
 
-from samebits.operation import NO_BFLOAT16, Operation, Shapes, Table, like, rows
+from atlas.ops import NO_BFLOAT16, Operation, Shapes, Table, like, rows
 
 _ONE: Shapes = [[(5,)], [(33, 17)]]
 _TWO: Shapes = [[(5,)] * 2, [(33, 17), (17,)], [(33, 17)] * 2]

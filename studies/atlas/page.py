@@ -10,59 +10,56 @@ from typing import Any
 
 from jinja2 import Template
 
-from samebits import atlas_counts, atlas_kernels, atlas_matrix, atlas_table, markdown, reader_tables
-from samebits.atlas_kernels import Kernel
-from samebits.atlas_table import GRADIENT, NATIVE, PORTABLE, Case
+from atlas import readers, tables
+from atlas.cases import GRADIENT, NATIVE, PORTABLE, Case, read
+from atlas.kernels import Kernel, found
 from samebits.formats import canonical
 from samebits.pages import templates
+from samebits.text import listed
 
-TEMPLATE = Path(__file__).with_name("atlas_page.html.j2")
+TEMPLATE = Path(__file__).with_name("page.html.j2")
 READERS = Path(__file__).with_name("same_bits.md.j2")
-STYLE = Path(__file__).parent / "pages" / "style.css"  # all pages look alike
+STYLE = Path(templates.__file__).with_name("style.css")  # all pages look alike
 
 
 def render(atlas: Mapping[str, Any]) -> str:
     """The page with the whole matrix. Whatever was measured is escaped."""
-    read = atlas_table.read(atlas)
+    content = read(atlas)
     return _page().render(
         style=STYLE.name,
-        atlas=read,
+        atlas=content,
         portable=PORTABLE,
         native=NATIVE,
-        found={f.version: atlas_kernels.found(f) for f in read.frameworks},
-        changes=list(atlas_counts.changes(read)),
-        counts=atlas_counts,
-        matrix={f.version: list(atlas_matrix.blocks(read, f)) for f in read.frameworks},
-        much=atlas_matrix.MUCH,
+        found={f.version: found(f) for f in content.frameworks},
+        changes=list(tables.changes(content)),
+        counts=tables,
+        matrix={f.version: list(tables.blocks(content, f)) for f in content.frameworks},
+        much=tables.MUCH,
         digest=canonical.digest(atlas),
     )
 
 
 @cache
 def _page() -> Template:
-    filters = {"distance": atlas_counts.distance, "reached": reached, "label": label}
+    filters = {"distance": tables.distance, "reached": reached, "label": label}
     return templates.template(TEMPLATE, filters)
 
 
 def readers_page(atlas: Mapping[str, Any]) -> str:
     """The page for readers, in Markdown."""
-    read = atlas_table.read(atlas)
+    content = read(atlas)
+    counts = sorted({settings.threads for settings in content.settings})
     return _readers().render(
-        atlas=read,
-        tables=reader_tables.tables(read),
+        atlas=content,
+        tables=readers.tables_of(content),
         portable=PORTABLE,
-        threads=_listed(sorted({settings.threads for settings in read.settings})),
+        threads=listed(counts),
     )
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    *most, last = map(str, numbers)
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 @cache
 def _readers() -> Template:
-    return markdown.template(READERS)
+    return readers.template(READERS)
 
 
 def label(case: Case) -> str:
@@ -77,10 +74,10 @@ def reached(kernel: Kernel) -> Iterator[tuple[str, str]]:
 
 
 def _by_name(cases: Sequence[Case]) -> dict[str, list[Case]]:
-    found: dict[str, list[Case]] = {}
+    named: dict[str, list[Case]] = {}
     for case in cases:
-        found.setdefault(case.name, []).append(case)
-    return found
+        named.setdefault(case.name, []).append(case)
+    return named
 
 
 def _outputs(cases: Sequence[Case], dtype: str) -> Iterator[str]:

@@ -3,7 +3,8 @@
 
 INPUTS      --lock    the lock of the environment that this runs in
             --only    the name of an op; may be repeated. Without it: all of them
-OUTPUTS     --output  a folder: battery.json (results, what is missing, versions), graph.pb, feeds/
+OUTPUTS     --output  a folder: battery.json (results, what is missing, versions, the SHA-256 of the
+                      other files), graph.pb, feeds.npz
 GUARANTEES  every condition is probed with the very same graph and inputs, made once, natively; the
             inputs are the same on every machine; an op that this TensorFlow cannot do is listed
             with its reason
@@ -16,12 +17,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from samebits import battery, packing
+import numpy as np
+
+from atlas import battery
 from samebits.errors import SamebitsError, run
 from samebits.formats import canonical, files, lockfile
-from samebits.operations import battery as all_operations
 from samebits.text import say
-from samebits.training import record as run_record
+from samebits.training.record import framework
 
 FORMAT = "samebits-battery-1"
 
@@ -40,24 +42,23 @@ def main() -> int:
     record = lockfile.environment(options.lock)
     import tensorflow as tf
 
-    operations = all_operations(tf)
+    operations = battery.operations(tf)
     unknown = sorted(set(options.only) - {operation.name for operation in operations})
     if unknown:
         raise SamebitsError(
-            "--only: expected names of the battery, got {}; see samebits/operations.py".format(
-                ", ".join(unknown)
-            )
+            "--only: not in the battery: {}; see studies/atlas/ops".format(", ".join(unknown))
         )
     chosen = [o for o in operations if not options.only or o.name in options.only]
     made = battery.build(tf, chosen)
     with files.atomic_folder(options.output) as folder:
         files.write_bytes(folder / "graph.pb", made.graph.SerializeToString(deterministic=True))
+        np.savez(str(folder / "feeds.npz"), **made.feeds)  # type: ignore[arg-type]
         content = dict(
             made.as_json(),
             format=FORMAT,
-            framework=run_record.framework(tf, options.lock),
+            framework=framework(tf, options.lock),
             lock=record["lock"],
-            feeds=packing.save(folder / "feeds", sorted(made.feeds.items())),
+            files={name: files.digest(folder / name) for name in ("graph.pb", "feeds.npz")},
         )
         canonical.write_json(folder / "battery.json", content)
     say(f"battery: {len(made.results)} results, {len(made.missing)} missing")

@@ -7,15 +7,14 @@ against the native one with the portable settings, so what differs is what a set
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from samebits import atlas_kernels, atlas_table, battery
-from samebits.atlas_probes import Column, columns
-from samebits.atlas_table import FORMAT, NATIVE, ONEDNN, PORTABLE, Battery
-from samebits.comparison.difference import measure
+from atlas import battery, cases, kernels
+from atlas.cases import FORMAT, NATIVE, ONEDNN, PORTABLE, Battery
+from atlas.probes import Column, columns
+from samebits.comparison.difference import Measure, measure
 from samebits.errors import SamebitsError
 
 _CPUID_FEATURES = " (features "  # what follows is a digest for machines
@@ -61,8 +60,8 @@ def collect(folders: Sequence[Path], emulator: str) -> dict[str, Any]:
         ],
         "ops": list(ops.values()),
     }
-    read = atlas_table.read(made)  # raises where a reader would
-    return made | {"depends": atlas_kernels.depends(read)}
+    read = cases.read(made)  # raises where a reader would
+    return made | {"depends": kernels.depends(read)}
 
 
 def _versions(found: Sequence[Column]) -> list[str]:
@@ -95,7 +94,7 @@ def _rows(columns: Sequence[Column]) -> dict[Row, list[str]]:
     """What the probes of one battery have: each row, and the names of its results."""
     first = columns[0]
     for column in columns:
-        if lacking := sorted(set(first.digests) ^ set(column.digests)):
+        if lacking := sorted(set(first.kernels) ^ set(column.kernels)):
             raise SamebitsError(
                 f"{column.folder}: expected the results that {first.folder} has, got others: "
                 f"{', '.join(lacking)}; make both again with one battery"
@@ -114,10 +113,10 @@ def _listed_ops(
     ops: dict[tuple[str, str, str], dict[str, Any]] = {}
     for (version, onednn), named in rows.items():
         ours = [column for column in found if column.battery == (version, onednn)]
-        sizes = {r["name"]: int(np.prod(r["shape"])) for r in ours[0].content["results"]}
+        arrays = ours[0].arrays
         for row, names in named.items():
             op = ops.setdefault(row.key, _empty(row))
-            op["elements"] = max(op["elements"], sum(sizes[name] for name in names))
+            op["elements"] = max(op["elements"], sum(int(arrays[name].size) for name in names))
             ran = {kernel for c in ours for name in names for kernel in c.kernels[name]}
             op["kernels"].setdefault(version, {})[ONEDNN[onednn]] = sorted(ran)
     return ops
@@ -145,16 +144,14 @@ def _compare(
     """Note in every op how far its results are from the reference's; nothing where they are not.
 
     A row that only one of two batteries has is not compared and not shown as equal; of a row that
-    both have, the sets of shapes that both have are compared. Opening the arrays
-    holds them against their digests, those that are equal as well.
+    both have, the sets of shapes that both have are compared.
     """
-    control, replica = reference.arrays, column.arrays
-    theirs, ours = reference.digests, column.digests
     for row, names in rows.items():
-        differing = [name for name in names if name in theirs and theirs[name] != ours[name]]
-        pairs = [_pair(name, column, control[name], replica[name]) for name in differing]
-        if pairs:
-            ops[row.key]["different"][str(index)] = _distance(pairs, row.dtype)
+        both = [name for name in names if name in reference.kernels]
+        pairs = (_pair(name, column, reference.arrays[name], column.arrays[name]) for name in both)
+        found = [difference for difference in starmap(measure, pairs) if difference is not None]
+        if found:
+            ops[row.key]["different"][str(index)] = _distance(found, row.dtype)
 
 
 def _pair(name: str, column: Column, control: Any, replica: Any) -> tuple[Any, Any]:
@@ -168,13 +165,12 @@ def _pair(name: str, column: Column, control: Any, replica: Any) -> tuple[Any, A
     return control, replica
 
 
-def _distance(pairs: Sequence[tuple[Any, Any]], dtype: str) -> dict[str, int | None]:
+def _distance(found: Sequence[Measure], dtype: str) -> dict[str, int | None]:
     """How many elements differ, and how far at most.
 
     A bfloat16 was stored as the same float32. Rounded up: from the last one below zero to the first
     one above it is one step in both.
     """
-    found = [measured for measured in (measure(*pair) for pair in pairs) if measured is not None]
     ulps = [None if m.not_finite else m.largest_ulp for m in found]
     known = [ulp for ulp in ulps if ulp is not None]
     ulp = max(known) if len(known) == len(ulps) else None

@@ -15,7 +15,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from samebits import atlas, atlas_page, errors
+from atlas import collect, page
+from samebits import errors
 from samebits.formats import canonical, files
 
 
@@ -39,9 +40,9 @@ def _emulator() -> str:
 def main() -> int:
     """Collect, write the JSON and both documents."""
     options = _arguments()
-    made = atlas.collect(options.probe, _emulator())
-    files.write_bytes(options.page, atlas_page.render(made).encode("utf-8"))
-    files.write_bytes(options.readers, atlas_page.readers_page(made).encode("utf-8"))
+    made = collect.collect(options.probe, _emulator())
+    files.write_bytes(options.page, page.render(made).encode("utf-8"))
+    files.write_bytes(options.readers, page.readers_page(made).encode("utf-8"))
     canonical.write_json(options.output, made)  # last: where it is, the documents are too
     return 0
 

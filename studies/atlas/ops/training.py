@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator
 
-from samebits.operation import Operation, Shaped, Table, like, rows, shaped_rows
+from atlas.ops import Operation, Shaped, Table, like, rows, shaped_rows
 
 
 def normalizations(tf: Any) -> Iterator[Operation]:

@@ -19,8 +19,9 @@ from typing import Any, Callable, Iterator, List, Tuple
 
 import numpy as np
 
-from samebits import battery, packing
+from atlas import battery
 from samebits.errors import SamebitsError
+from samebits.formats import files
 
 Named = List[Tuple[str, np.ndarray]]
 _ONEDNN = "_Mkl"  # what the names of its ops begin with
@@ -46,7 +47,13 @@ class Computed:
 
 
 def load(folder: Path, content: Any) -> Loaded:
-    """Read the graph and what it is fed."""
+    """Read the graph and what it is fed. Raises SamebitsError when a file has changed."""
+    for name, digest in content["files"].items():
+        if files.digest(folder / name) != digest:
+            raise SamebitsError(
+                f"{folder / name} changed since the battery was built; delete {folder} and build "
+                "it again"
+            )
     _import_runtime()
     from tensorflow.core.framework import graph_pb2
     from tensorflow.python.framework import importer, ops
@@ -55,7 +62,8 @@ def load(folder: Path, content: Any) -> Loaded:
     graph = ops.Graph()
     with graph.as_default():
         importer.import_graph_def(definition, name="")
-    feeds = packing.load(folder / "feeds", content["feeds"])
+    with np.load(str(folder / "feeds.npz")) as stored:
+        feeds = {name: stored[name] for name in stored.files}
     fetches = {battery.label(r): r["node"] for r in content["results"]}
     return Loaded(graph, content["fed"], feeds, fetches)
 

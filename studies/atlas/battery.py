@@ -17,9 +17,9 @@ from typing import Any, Iterator
 
 import numpy as np
 
+from atlas.attempts import refusals
+from atlas.ops import Operation, arranging, elementwise, reducing, training
 from samebits.errors import SamebitsError
-from samebits.operation import Operation
-from samebits.refusals import refusals
 from samebits.training.kernels import of_node
 
 VALUE, GRADIENT = "value", "gradient"
@@ -35,6 +35,31 @@ _RANGES = {
 _COMING_BACK = "real"  # the gradient that a result is given
 _REFUSED = (LookupError, NotImplementedError, TypeError, ValueError)  # while a graph is made
 _DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
+
+
+_PARTS = (
+    elementwise.elementwise,
+    elementwise.activations,
+    elementwise.pairs,
+    elementwise.divisions,
+    elementwise.gradient_kernels,
+    reducing.reductions,
+    reducing.contractions,
+    reducing.convolutions,
+    reducing.pooling,
+    training.normalizations,
+    training.losses,
+    arranging.images,
+    arranging.arrangements,
+    arranging.random,
+    training.layers,
+    training.optimizers,
+)
+
+
+def operations(tf: Any) -> list[Operation]:
+    """All of them, group by group. ``tf``: some depend on what this TensorFlow has."""
+    return [operation for part in _PARTS for operation in part(tf)]
 
 
 @dataclass(frozen=True)
@@ -276,8 +301,7 @@ def kernels(nodes: dict[str, Any], name: str) -> list[str]:
     """The kernels on the way to a node of an executed graph, as ``Rsqrt float32``, sorted."""
     if name not in nodes:
         raise SamebitsError(
-            f"expected {name} in the graph that was executed, got one without it; what computed it is "
-            "not known"
+            f"{name} is not in the graph that was executed, so what computed it is unknown"
         )
     upstream = _upstream(nodes, name)
     return sorted({kernel for node in upstream for kernel in of_node(nodes[node])})

@@ -11,14 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from samebits import atlas_table, packing
-from samebits.atlas_table import NATIVE, Settings
+import numpy as np
+
+from atlas import cases
+from atlas.cases import NATIVE, Settings
 from samebits.errors import SamebitsError
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 from samebits.training import machine
 
 FORMAT = "samebits-probe-1"
-_FIELDS = ("name", "dtype", "shape", "sha256")
 
 
 @dataclass(frozen=True)
@@ -41,25 +42,24 @@ class Column:
         return Settings(self.probe["isa"], self.probe["onednn"], self.content["threads"])
 
     @property
-    def battery(self) -> atlas_table.Battery:
+    def battery(self) -> cases.Battery:
         """What it computed: one TensorFlow has one with oneDNN, and one without."""
         return self.tensorflow, self.settings.onednn
 
-    @cached_property
-    def digests(self) -> dict[str, str]:
-        """Of every result, by name."""
-        return {result["name"]: result["sha256"] for result in self.content["results"]}
-
-    @cached_property
-    def kernels(self) -> dict[str, list[str]]:
+    @property
+    def kernels(self) -> Mapping[str, list[str]]:
         """Behind every result, by name."""
-        return {result["name"]: result["kernels"] for result in self.content["results"]}
+        return self.content["kernels"]  # type: ignore[no-any-return]
 
     @cached_property
-    def arrays(self) -> dict[str, Any]:
-        """Every result, by name. Raises SamebitsError where one is not as its digest says."""
-        entries = [{key: result[key] for key in _FIELDS} for result in self.content["results"]]
-        return packing.load(self.folder / str(self.content["threads"]), entries)
+    def arrays(self) -> Mapping[str, Any]:
+        """Every result, by name, read when asked for. Raises SamebitsError when they changed."""
+        path = self.folder / f"{self.content['threads']}.npz"
+        if files.digest(path) != self.content["sha256"]:
+            raise SamebitsError(
+                f"{path}: changed since it was probed; delete {self.folder} and probe again"
+            )
+        return np.load(path)  # type: ignore[no-any-return]
 
 
 def columns(folders: Sequence[Path]) -> list[Column]:
@@ -94,17 +94,12 @@ def _cpuid(probe: Mapping[str, Any]) -> str:
     return str(probe["machine"]["cpuid"])
 
 
-def _battery(column: Column) -> object:
-    """A probe that was made before the graph's digest was recorded is like others of its time."""
-    return column.probe["battery"], column.probe.get("graph")
-
-
 _Of = Callable[[Column], object]
 _ALIKE: tuple[tuple[str, _Of, _Of], ...] = (  # what it is called, of what there is one, what it is
     ("CPU", lambda c: c.cpu, lambda c: _cpuid(c.probe)),
     ("name for its CPU", lambda c: _cpuid(c.probe), lambda c: c.cpu),
     ("wheel", lambda c: c.tensorflow, lambda c: c.probe["framework"]["wheel"]["sha256"]),
-    ("battery", lambda c: c.battery, _battery),
+    ("battery", lambda c: c.battery, lambda c: c.probe["battery"]),
 )
 
 

@@ -1,0 +1,1 @@
+"""The atlas: under which conditions each op's bits differ."""

@@ -1,0 +1,252 @@
+"""The readers' page: its tables, why kernels depend on the CPU, and Markdown as GitHub shows it.
+
+Whatever a template quotes is escaped, and a table's rows stay whole:
+https://github.github.com/gfm/ (a pipe in a cell is escaped even within a code span).
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from atlas import tables
+from atlas.cases import NATIVE, PORTABLE, Atlas, Case, Framework, Settings
+from atlas.kernels import Found, Kernel, found
+from atlas.tables import Change
+
+
+class Markdown(str):
+    """Text that is Markdown already."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All of them."""
+
+    frameworks: Markdown
+    threads: Markdown
+    kernels_chosen: Markdown  # oneDNN off, the cap lifted
+    cpus: Markdown
+    reached: Markdown
+    guilty: Markdown | None  # None: no kernel depends on the CPU
+    reasons: Markdown | None
+    unexplained: Markdown | None
+
+
+def tables_of(atlas: Atlas) -> Tables:
+    """Made from one atlas."""
+    known = [(f, found(f)) for f in atlas.frameworks]
+    changes = list(tables.changes(atlas))
+    more = [change for change in changes if change.settings.threads > 1]
+    return Tables(
+        frameworks=table(["TensorFlow", "cases", "SHA-256 of the wheel"], _frameworks(atlas)),
+        threads=_changes(atlas, more),
+        kernels_chosen=_changes(atlas, [change for change in changes if change not in more]),
+        cpus=_cpus(atlas),
+        reached=table(["TensorFlow", "cases"], _reached(known)),
+        guilty=_guilty(known),
+        reasons=_reasons(known),
+        unexplained=_unexplained(known),
+    )
+
+
+def _frameworks(atlas: Atlas) -> Iterator[list[object]]:
+    for framework in atlas.frameworks:
+        yield [framework.version, f"{len(framework.cases):,}", code(framework.wheel)]
+
+
+def share(part: int, whole: int) -> str:
+    """How many of how many."""
+    return f"{part:,} of {whole:,}"
+
+
+def _changes(atlas: Atlas, changes: list[Change]) -> Markdown:
+    header = ["instead of the portable settings"]
+    header += [f"cases with other bits, TensorFlow {f.version}" for f in atlas.frameworks]
+    return table(header, ([c.what, *_changed(atlas, c.settings)] for c in changes))
+
+
+def _changed(atlas: Atlas, settings: Settings) -> Iterator[str]:
+    for framework in atlas.frameworks:
+        cases = tables.changed(framework, settings)
+        groups = ", ".join(f"{g} {n:,}" for g, n in tables.by_group(cases).items())
+        of = len(framework.compared(framework.at(NATIVE, settings)))
+        yield share(len(cases), of) + (f": {groups}" if groups else "")
+
+
+def _cpus(atlas: Atlas) -> Markdown:
+    """One thread: more of them have a table of their own."""
+    header = ["settings"]
+    header += [f"{cpu}, TensorFlow {f.version}" for f in atlas.frameworks for cpu in f.emulated]
+    single = [settings for settings in atlas.settings if settings.threads == 1]
+    return table(header, ([settings.said, *_elsewhere(atlas, settings)] for settings in single))
+
+
+def _elsewhere(atlas: Atlas, settings: Settings) -> Iterator[str]:
+    for framework in atlas.frameworks:
+        for condition in framework.elsewhere(settings):
+            yield share(len(framework.differing(condition)), len(framework.compared(condition)))
+
+
+def _reached(every: list[tuple[Framework, Found]]) -> Iterator[list[str]]:
+    for framework, known in every:
+        of = len(framework.compared(*framework.elsewhere(PORTABLE)))
+        yield [framework.version, share(known.reached, of)]
+
+
+def _guilty(every: list[tuple[Framework, Found]]) -> Markdown | None:
+    header = ["kernel", "TensorFlow", "elements that differ", "largest distance", "reached by"]
+    rows = [_kernel(f, kernel) for f, known in every for kernel in known.kernels]
+    return table(header, rows) if rows else None
+
+
+def _kernel(framework: Framework, kernel: Kernel) -> list[object]:
+    worst = kernel.worst
+    names = dict.fromkeys(case.name for case in kernel.reaches)
+    return [
+        code(kernel.name),
+        framework.version,
+        share(worst.elements, worst.of),
+        tables.distance(worst.ulp),
+        Markdown(", ".join(map(code, names))),
+    ]
+
+
+def _reasons(every: list[tuple[Framework, Found]]) -> Markdown | None:
+    names = dict.fromkeys(k.name.partition(" ")[0] for _, known in every for k in known.kernels)
+    header = ["kernel", "why its bits depend on the CPU", Markdown("what `determinism=exact` does")]
+    rows = [[code(name), reason(name).why, reason(name).exact] for name in names]
+    return table(header, rows) if rows else None
+
+
+def _unexplained(every: list[tuple[Framework, Found]]) -> Markdown | None:
+    rows = [_case(f, case) for f, known in every for case in known.unexplained]
+    return table(["op", "TensorFlow", "kernels that it runs"], rows) if rows else None
+
+
+def _case(framework: Framework, case: Case) -> list[object]:
+    ran = framework.ran(case, *framework.elsewhere(PORTABLE))
+    kernels = Markdown(", ".join(map(code, ran)))
+    return [f"{case.name}, {case.dtype}, {case.output}", framework.version, kernels]
+
+
+# --- why ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What is known of one kernel."""
+
+    why: str
+    exact: str
+
+
+_RSQRT = (
+    "The CPU's instruction for the reciprocal square root is an approximation. Each vendor chooses "
+    "its low bits, and they are still seen in the result."
+)
+_RECIPROCAL = (
+    "The CPU's instruction for 1 / x is an approximation too: the vendor chooses its low bits."
+)
+_FLOAT32 = (
+    "In float64 its bits are the same everywhere, in float32 they are not: there it is computed by "
+    "way of an approximate instruction."
+)
+_WIDE = "Computed in float64 and rounded once."
+_UNREWRITTEN = " TensorFlow's rewriting of {} into this kernel is off."
+_FUSED = Reason(
+    "It divides by a standard deviation, and the kernel exists for float32 alone.",
+    "Not replaced. Keras 3 does not call it; under Keras 2 use BatchNormalization(fused=False).",
+)
+_OPTIMIZER = Reason(
+    "It takes a square root, and Keras 2 calls it for all of a variable at once.",
+    "Not replaced, which is why exact asks for TensorFlow 2.21: Keras 3 writes its optimizers in "
+    "single ops.",
+)
+_OLDER = "Nothing: with TensorFlow 2.21, for which exact asks, its bits are the same everywhere."
+_ONEDNN = Reason(
+    "Other bits on the emulated Intel CPUs and not on EPYC, with oneDNN alone: it chooses another "
+    "way there although its instruction set is capped. By what was not found out.",
+    _OLDER,
+)
+_WIDENED = Reason(_FLOAT32, _WIDE)
+REASONS = {
+    "Rsqrt": Reason(_RSQRT, _WIDE + _UNREWRITTEN.format("a / sqrt(b)")),
+    "Reciprocal": Reason(_RECIPROCAL, _WIDE + _UNREWRITTEN.format("1 / x")),
+    "Erfc": _WIDENED,  # gelu
+    "Erfinv": _WIDENED,
+    "Ndtri": _WIDENED,
+    "Atan": _WIDENED,
+    "Atan2": _WIDENED,
+    "Sqrt": Reason(
+        "TensorFlow 2.8 computes it by way of the approximate reciprocal square root.", _OLDER
+    ),
+    "Softmax": Reason(
+        "Without oneDNN it divides by way of the approximate reciprocal.",
+        "Nothing: with oneDNN, which portable sets, its bits are the same everywhere.",
+    ),
+    "EuclideanNorm": Reason("It takes a square root.", _OLDER),
+    "BatchMatMulV2": _ONEDNN,
+    "Conv3DBackpropFilterV2": _ONEDNN,
+    "LRN": Reason(_FLOAT32, "Not replaced: no layer of Keras uses it, and it has no float64."),
+    "FusedBatchNormV3": _FUSED,
+    "FusedBatchNormGradV3": _FUSED,
+    "ResourceApplyAdam": _OPTIMIZER,
+    "ResourceApplyRMSProp": _OPTIMIZER,
+    "ResourceApplyAdagradV2": _OPTIMIZER,
+}
+UNKNOWN = Reason("Not known. The atlas shows that it is so.", "Nothing is known of it here.")
+
+
+def reason(kernel: str) -> Reason:
+    """What is known of a kernel, which may have its dtype behind its name."""
+    return REASONS.get(kernel.partition(" ")[0], UNKNOWN)
+
+
+# --- Markdown -----------------------------------------------------------------------------------
+
+# A dollar begins mathematics on GitHub.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#&~$])")
+
+
+def template(path: Path) -> Template:
+    """A document's template; a name that is not given is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(path.parent),
+        autoescape=False,  # noqa: S701 (that is HTML's: finalize escapes as Markdown wants)
+        finalize=escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(path.name)
+
+
+def escape(value: object) -> Markdown:
+    """A value as text on one line."""
+    if isinstance(value, Markdown):
+        return value
+    return Markdown(_SPECIAL.sub(r"\\\1", " ".join(str(value).split())))
+
+
+def code(text: str) -> Markdown:
+    """A name as code, or as text where code could not show it."""
+    plain = text.strip() and not set(text) & set("`\\|\n")
+    return Markdown(f"`{text}`") if plain else escape(text)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Markdown:
+    """A table. Raises ValueError for a row that has more or fewer cells than the header."""
+    lines = [_line(header), _line([Markdown("---")] * len(header))]
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"expected {len(header)} cells, got {len(row)}")
+        lines.append(_line(row))
+    return Markdown("\n".join(lines))
+
+
+def _line(cells: Sequence[object]) -> str:
+    return "| " + " | ".join(escape(cell).replace("|", "\\|") for cell in cells) + " |"

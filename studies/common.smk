@@ -1,0 +1,32 @@
+"""
+What the studies share: the product's rules, and what a study's program takes from the checkout.
+
+INPUTS      the product's Snakefile
+OUTPUTS     .samebits/code/DIGEST.json for each program, when Snakemake reads this file
+GUARANTEES  a program runs again when any file that it imports has changed
+"""
+
+from samebits.config import sources
+from samebits.formats import files
+from samebits.workflow import start
+
+
+include: "../Snakefile"
+
+
+STUDIES = CHECKOUT / "studies"
+PATHS = shlex.quote(f"PYTHONPATH={SCRIPTS}:{STUDIES}")
+
+
+def study(program, environment_name):
+    """What the rule of a study's program takes from the checkout, and its environment."""
+    script = STUDIES / program
+    own = sources.closure(script, STUDIES)
+    imported = own.union(*(sources.closure(path, SCRIPTS) for path in own))
+    code = {os.path.relpath(path, CHECKOUT): files.digest(path) for path in imported}
+    return {
+        "environment": environment(environment_name),
+        "launch": LAUNCH,
+        "script": script,
+        "code": start.stored("code", code),
+    }
