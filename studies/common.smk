@@ -6,13 +6,13 @@ OUTPUTS     .samebits/code/DIGEST.json for each program, when Snakemake reads th
 GUARANTEES  a program runs again when any file that it imports has changed
 """
 
-from samebits.config import sources
-from samebits.formats import files
-from samebits.workflow import start
-
 
 include: "../Snakefile"
 
+
+from samebits.config import sources
+from samebits.formats import files
+from samebits.workflow import start
 
 STUDIES = CHECKOUT / "studies"
 PATHS = shlex.quote(f"PYTHONPATH={SCRIPTS}:{STUDIES}")

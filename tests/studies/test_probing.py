@@ -82,5 +82,5 @@ def test_behind_a_constant_there_is_no_kernel_and_behind_what_is_missing_it_is_n
     graph = SimpleNamespace(get_operation_by_name=lambda name: SimpleNamespace(type=types[name]))
     loaded = runtime.Loaded(graph, {}, {}, {name: name for name in types})
     assert runtime._kernels(loaded, {}, "constant") == []
-    with pytest.raises(SamebitsError, match="not known"):
+    with pytest.raises(SamebitsError, match="is unknown"):
         runtime._kernels(loaded, {}, "lost")
