@@ -133,14 +133,14 @@ def explained(folder: Path) -> tuple[Workspace, list[Path]]:
     space.compare()
     lifted = {"hash seed": 1}, {"oneDNN ISA": "SSE41"}
     each = [
-        run("again", _of_lean({}, [])),
+        run("repeat", _of_lean({}, [])),
         run("with-time_zone", _of_lean({}, ["time_zone"])),
         run("without-hash_seed", _of_lean(lifted[0], [], lifted=["hash_seed"])),
         run("without-isa", _of_lean(lifted[1], [], lifted=["isa"]), weights=_other_weights()),
     ]
     part, short = {"samples": 64, "epochs": 1}, {k: v[:1] for k, v in factories.HISTORY.items()}
     part_of = {"subset": part, "model": {"executed": atlases.EXECUTED}}
-    subset = run("subset", _of_lean({}, [], **part_of), metrics=short)
+    subset = run("subset-control", _of_lean({}, [], **part_of), metrics=short)
     cpu, known = _of_lean({}, ["cpu"], **part_of), atlases.known("Rsqrt float32")
     other = run("cpu-EPYC", cpu, metrics=short, weights=_other_weights())
     space.runs += [*each, subset, other]

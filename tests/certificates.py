@@ -101,8 +101,8 @@ def exhaustive() -> Report:
     """Some thirty runs: all variations alone, all pins lifted, three emulated CPUs."""
     made = reproducible()
     runs, (first,) = made["records"]["runs"], made["comparisons"]
-    each = first | {"canary": None, "runs": [_same(first, "again")]}
-    each["status"] = {"control": "completed", "again": "completed"}
+    each = first | {"canary": None, "runs": [_same(first, "repeat")]}
+    each["status"] = {"control": "completed", "repeat": "completed"}
     for key in ALONE:
         _add(made, each, f"with-{key}", key in NOT_TRIED)
         made["scope"]["variations"].append(_variation(key, f"with-{key}"))
@@ -113,8 +113,8 @@ def exhaustive() -> Report:
         if outcome == "needed":
             made["scope"]["conditions"].append(what)
             _differ(each["runs"][-1])
-    emulated = first | {"control": "subset", "canary": None, "runs": []}
-    emulated["status"] = {"subset": "completed"}
+    emulated = first | {"control": "subset-control", "canary": None, "runs": []}
+    emulated["status"] = {"subset-control": "completed"}
     for model in CPUS:
         _add(made, emulated, f"cpu-{model}")
         made["scope"]["variations"].append(
@@ -128,8 +128,8 @@ def exhaustive() -> Report:
                 "why": None,
             }
         )
-    runs["again"] = _record(made, "again")
-    runs["subset"] = _record(made, "subset")
+    runs["repeat"] = _record(made, "repeat")
+    runs["subset-control"] = _record(made, "subset-control")
     made["comparisons"] += [each, emulated]
     return made
 

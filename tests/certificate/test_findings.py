@@ -176,7 +176,7 @@ def test_a_run_that_fails_under_a_variation_depends_on_it(tmp_path: Path) -> Non
 
 def test_runs_that_differ_without_any_change_are_not_repeatable(tmp_path: Path) -> None:
     every = dict.fromkeys(
-        ("replica", "again", "with__time_zone", "with__home", "with__cpus"), "differs"
+        ("replica", "repeat", "with__time_zone", "with__home", "with__cpus"), "differs"
     )
     issued = certify(tmp_path, config(), **every)
     assert issued["verdict"] == "NOT REPRODUCIBLE"
@@ -185,7 +185,7 @@ def test_runs_that_differ_without_any_change_are_not_repeatable(tmp_path: Path) 
 
 
 def test_what_an_earlier_run_left_at_home_is_named(tmp_path: Path) -> None:
-    every = dict.fromkeys(("again", "with__time_zone", "with__cpus"), "differs")
+    every = dict.fromkeys(("repeat", "with__time_zone", "with__cpus"), "differs")
     issued = certify(tmp_path, config(alone=["time_zone", "home", "cpus"]), **every)
     assert issued["verdict"] == "NOT REPRODUCIBLE"
     assert issued["scope"]["depends_on"] == ["what an earlier run left in the home folder"]
@@ -206,7 +206,7 @@ def test_another_cpu_is_named_and_emulation_explained(tmp_path: Path) -> None:
 
 
 def test_emulated_runs_without_a_control_of_their_own_show_nothing(tmp_path: Path) -> None:
-    issued = certify(tmp_path, config(cpu=CPU), subset="failed", cpu__Haswell="failed")
+    issued = certify(tmp_path, config(cpu=CPU), subset__control="failed", cpu__Haswell="failed")
     assert issued["verdict"] == "INCONCLUSIVE"
     assert "subset" in issued["reasons"][0]
 
@@ -240,7 +240,7 @@ def test_a_difference_without_a_pin_is_a_condition_and_no_failure(
 def test_lifting_pins_of_a_run_that_does_not_repeat_shows_nothing(
     tmp_path: Path, lifting: dict[str, Any]
 ) -> None:
-    issued = certify(tmp_path, lifting, again="differs", without__isa="differs")
+    issued = certify(tmp_path, lifting, repeat="differs", without__isa="differs")
     assert issued["verdict"] == "NOT REPRODUCIBLE"
     assert issued["scope"]["conditions"] == []
     assert {row["outcome"] for row in issued["scope"]["pins"]} == {"not tried"}

@@ -177,7 +177,7 @@ def test_planted_faults_of_trainings_come_back_as_step_and_tensor(
     arrays.save_arrays(folder / "reversed", shuffled)
     control = trained.run("control")
     runs = [
-        trained.run("again"),
+        trained.run("repeat"),
         trained.run("seed", seed=2),
         trained.run("order", data=folder / "reversed"),
         trained.run("flip-17", flip=17),
@@ -189,7 +189,7 @@ def test_planted_faults_of_trainings_come_back_as_step_and_tensor(
     runs_told = json.loads((folder / "c.json").read_text())["runs"]
     found = {run["run"]: run["divergence"] for run in runs_told}
     names = [e.name for e in arrays.read_index(control / "weights")]
-    assert found["again"] is None
+    assert found["repeat"] is None
     assert (found["seed"]["step"], found["seed"]["tensors"]) == (0, names[::2])  # biases are 0
     assert (found["order"]["step"], found["order"]["loss_step"]) == (1, 1)
     assert found["order"]["tensors"] == names

@@ -321,7 +321,7 @@ def test_runs_of_the_same_part_of_the_data_are_compared(tmp_path: Path) -> None:
 
     folders = [
         factories.write_run(tmp_path / name, EXPERIMENT, DATASET, change=part)
-        for name in ("subset", "cpu-Haswell")
+        for name in ("subset-control", "cpu-Haswell")
     ]
     assert compare(folders[0], folders[1:])["identical"]
 

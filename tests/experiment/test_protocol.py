@@ -61,7 +61,7 @@ def test_a_difference_is_explained_by_one_run_per_variation_and_one_without_any(
     option: str,
 ) -> None:
     planned = names(config(f"protocol={option}"), identical=False)
-    assert planned["each"][:2] == ["control", "again"]
+    assert planned["each"][:2] == ["control", "repeat"]
     assert {"with-time_zone", "with-cpus", "with-clock"} < set(planned["each"])
 
 
@@ -75,7 +75,7 @@ def test_exhaustive_tries_everything_alone_lifts_each_pin_and_emulates() -> None
     planned = names(config("protocol=exhaustive"))
     assert set(planned) == {"replica", "each", "cpu"}
     assert {"with-contention", "with-deployment", "without-isa"} < set(planned["each"])
-    assert planned["cpu"] == ["subset", "cpu-Haswell", "cpu-Skylake-Client", "cpu-EPYC"]
+    assert planned["cpu"] == ["subset-control", "cpu-Haswell", "cpu-Skylake-Client", "cpu-EPYC"]
 
 
 def test_only_what_a_profile_pins_is_lifted() -> None:

@@ -293,7 +293,7 @@ def test_variations_are_listed_together_and_alone() -> None:
         "One at a time, each in its own run"
     )
     assert "locale C.UTF-8 C together" in together
-    assert alone.startswith(" nothing: identical conditions again ✓ same bits")
+    assert alone.startswith(" nothing: identical conditions repeat ✓ same bits")
     assert "number of CPUs with-cpus 2 1 ✗ different bits" in alone
     assert "clock with-clock not shifted – ○ not tried faketime is not installed" in alone
     assert "UnicodeDecodeError: cannot decode byte" in alone
@@ -320,7 +320,7 @@ def test_of_many_runs_that_differ_only_a_few_are_shown_in_full() -> None:
         for run in comparison["runs"]:
             run |= {"identical": False, "divergence": divergence()}
     runs = compared.compared(content)
-    assert [run.run for run in compared.shown(runs)] == ["again", "with-time_zone", "replica"]
+    assert [run.run for run in compared.shown(runs)] == ["repeat", "with-time_zone", "replica"]
     drawn, listed = compared.divergences(runs)
     assert len(drawn) == compared.MOST_SHOWN
     not_tried = 2
@@ -392,7 +392,7 @@ def test_a_run_without_attribution_has_no_word_of_an_atlas() -> None:
 def test_what_the_comparison_can_detect() -> None:
     text = text_of(rendered(certificates.exhaustive()))
     assert "✓ Yes. A short training with seed 2, in the same process as replica, differs" in text
-    assert "Trace subset dense/kernel, element [6] ✓ detected" in text
+    assert "Trace subset-control dense/kernel, element [6] ✓ detected" in text
     blind = text_of(rendered(certificates.inconclusive()))
     assert "Final weights control dense/bias, element [2] ✗ not detected" in blind
 

@@ -34,9 +34,9 @@ def findings(evidence: Evidence) -> Findings:
     """Read off the comparisons. The evidence must have passed all checks."""
     comparisons = plan(evidence)
     tried = [v for comparison in comparisons for v in _variations(evidence, comparison)]
-    again = _outcome(evidence, "each", protocol.AGAIN)
+    repeat = _outcome(evidence, "each", protocol.REPEAT)
     first = _outcome(evidence, protocol.FIRST, protocol.REPLICA)
-    repeatable = again if again is not None else (first or None)
+    repeatable = repeat if repeat is not None else (first or None)
     return Findings(
         variations=tuple(tried),
         pins=tuple(_pins(evidence, comparisons, repeatable)),

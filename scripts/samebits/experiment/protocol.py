@@ -1,18 +1,18 @@
-"""The runs that an experiment asks for, and what each is held against. Pure functions of a config.
+"""The runs that an experiment asks for, and which control each is compared with.
 
-A comparison holds runs against a control of its own: `replica` the first two runs, `each` one
-run per variation or lifted pin, `cpu` the emulated ones, which see only the first samples.
+A comparison has a control of its own: `replica` compares the first two runs, `each` one run per
+variation or lifted pin, `cpu` the emulated ones, which train on the first samples only. Pure
+functions of a config.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Iterator, Mapping
 
 from samebits.experiment import pins
 
-CONTROL, REPLICA, AGAIN, SUBSET = "control", "replica", "again", "subset"
+CONTROL, REPLICA, REPEAT, SUBSET_CONTROL = "control", "replica", "repeat", "subset-control"
 FIRST = "replica"  # the comparison that decides whether the differences need an explanation
 HASH_SEED = "hash_seed"
 NODE = "node"
@@ -42,11 +42,11 @@ class PlannedRun:
         return {"samples": self.samples, "epochs": self.epochs}
 
     def launch_flags(self) -> list[str]:
-        """What launch.py is told."""
+        """Flags for launch.py."""
         return [flag for variation in self.vary for flag in ("--vary", variation)]
 
     def train_flags(self) -> list[str]:
-        """What train.py is told."""
+        """Flags for train.py."""
         flags = [flag for pin in self.lift for flag in ("--lift", pin)]
         if self.samples is not None:
             flags += ["--samples", str(self.samples), "--epochs", str(self.epochs)]
@@ -55,7 +55,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class PlannedComparison:
-    """One file that compare.py writes: the control and the runs held against it."""
+    """One file that compare.py writes: the control and the runs compared with it."""
 
     name: str
     control: PlannedRun
@@ -72,7 +72,7 @@ def first(config: Mapping[str, Any]) -> PlannedComparison:
 
 
 def plan(config: Mapping[str, Any], found: Mapping[str, Any] | None) -> list[PlannedComparison]:
-    """All comparisons, given the first one's result (None: not known, so the most there can be).
+    """All comparisons, given the first one's result; None: not known, so all that may be needed.
 
     An experiment that TensorFlow refuses to train needs no more runs.
     """
@@ -84,7 +84,7 @@ def plan(config: Mapping[str, Any], found: Mapping[str, Any] | None) -> list[Pla
 
 
 def trainings(config: Mapping[str, Any]) -> tuple[int, int]:
-    """How many runs there are at least, and at most where bits differ."""
+    """How many runs are made at least, and at most where bits differ."""
     same = {"status": {CONTROL: "completed"}, "identical": True}
     least, most = (list(runs(plan(config, found))) for found in (same, None))
     return len(least), len(most)
@@ -102,7 +102,7 @@ def _each(config: Mapping[str, Any], explain: bool) -> list[PlannedComparison]:
         ]
     if not runs:
         return []
-    return [PlannedComparison("each", PlannedRun(CONTROL), (PlannedRun(AGAIN), *runs))]
+    return [PlannedComparison("each", PlannedRun(CONTROL), (PlannedRun(REPEAT), *runs))]
 
 
 def _emulated(config: Mapping[str, Any]) -> list[PlannedComparison]:
@@ -111,7 +111,7 @@ def _emulated(config: Mapping[str, Any]) -> list[PlannedComparison]:
         return []
     part = {"samples": cpu["samples"], "epochs": cpu["epochs"]}
     runs = (PlannedRun(f"cpu-{model}", vary=(f"cpu={model}",), **part) for model in cpu["models"])
-    return [PlannedComparison("cpu", PlannedRun(SUBSET, **part), tuple(runs))]
+    return [PlannedComparison("cpu", PlannedRun(SUBSET_CONTROL, **part), tuple(runs))]
 
 
 def _free(config: Mapping[str, Any], wanted: list[str]) -> tuple[str, ...]:
