@@ -3,11 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Template
 
 from samebits.certificate import signatories
 from samebits.certificate.signatories import Signatory
@@ -28,7 +24,7 @@ from samebits.text import few
 
 Report = Mapping[str, Any]
 
-TEMPLATE = Path(__file__).parent / "templates" / "certificate.html.j2"
+TEMPLATE = templates.FOLDER / "certificate.html.j2"
 
 # Verdict: its CSS class, which also chooses the sign beside it, and the headline.
 _STYLES = {
@@ -49,23 +45,9 @@ _OUTCOMES = ("different bits", "same bits", _NOT_TRIED)  # the most interesting 
 def render(certificate: Any) -> str:
     """The page. All text from the certificate is escaped."""
     content = _of_report(certificate["report"]) | trust(certificate)
-    return _template().render(
+    return templates.template(TEMPLATE, _FILTERS).render(
         content | {"certificate": certificate, "digest": canonical.digest(certificate)}
     )
-
-
-@cache
-def _template() -> Template:
-    filters = {
-        "said": said,
-        "seen": seen,
-        "few": few,
-        "exact": charts.number,
-        "pretty": _pretty,
-        "at_step": wording.at_step,
-        "kernels_text": attribution.kernels_text,
-    }
-    return templates.template(TEMPLATE, filters)
 
 
 def _of_report(report: Report) -> dict[str, Any]:
@@ -79,10 +61,8 @@ def _of_report(report: Report) -> dict[str, Any]:
         "report": report,
         "style": style,
         "headline": headline,
-        "statement": wording.statement(report),
-        "shows": list(wording.shows(report)),
-        "limits": list(wording.limits(report)),
-        "drawn": list(histories),
+        "wording": wording,
+        "histories": histories,
         "standing": list(_standing(report)),
         "summary": list(_summary(report)),
         "artifacts": list(compared.artifacts(runs)),
@@ -96,7 +76,6 @@ def _of_report(report: Report) -> dict[str, Any]:
         "self_checks": compared.self_checks(report),
         "canaries": compared.canaries(report),
         "curves": charts.curves(histories),
-        "last": list(_last_epoch(histories)),
         "frame": charts,
         "checkpoints": states.commitment(report),
         "settings": list(settings(report, names)),
@@ -252,17 +231,6 @@ def _histories(report: Report, runs: Sequence[Compared]) -> dict[str, history.Hi
     }
 
 
-def _last_epoch(histories: dict[str, history.History]) -> Iterator[dict[str, Any]]:
-    names = dict.fromkeys(name for metrics in histories.values() for name in metrics)
-    for name in names:
-        values = {run: metrics[name][-1:] for run, metrics in histories.items() if name in metrics}
-        yield {"name": name, "values": {run: v[0] for run, v in values.items() if v}}
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
-
-
 # --- settings, environment, time ------------------------------------------------------------
 
 
@@ -349,6 +317,17 @@ def said(value: Any) -> str:
 def seen(value: Any) -> str:
     """A value that a run observed."""
     return "–" if value is None else said(value)
+
+
+_FILTERS = {
+    "said": said,
+    "seen": seen,
+    "few": few,
+    "number": charts.number,
+    "pretty": lambda value: json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False),
+    "at_step": wording.at_step,
+    "kernels_text": attribution.kernels_text,
+}
 
 
 # --- who signed, and who repeated it ----------------------------------------------------------

@@ -9,16 +9,11 @@ import math
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Template
-
-from samebits.certificate.signatories import UNSIGNED
-from samebits.formats import names
 from samebits.pages import templates
+from samebits.text import plain
 
 # One frame for all charts; lines end at RIGHT, and the labels of lines lie beyond it.
 WIDTH, HEIGHT = 400.0, 262.0
@@ -98,11 +93,6 @@ class Chart:
     lines: tuple[Line, ...] = ()
     columns: tuple[Column, ...] = ()
     mark: float | None = None
-
-    @property
-    def total(self) -> int:
-        """All elements that the columns count."""
-        return sum(column.count for column in self.columns)
 
 
 def number(value: float) -> str:
@@ -297,15 +287,6 @@ def _column(position: int, count: int, width: float, up: Axis) -> Column:
 
 # --- badge ------------------------------------------------------------------------------------
 
-# The verdicts' colors on the printed page: white text has a contrast of at least 5.5 on each.
-_VERDICT_COLORS = {
-    names.REPRODUCIBLE: "#16653d",
-    names.WITHIN_TOLERANCE: "#14607a",
-    names.NOT_REPRODUCIBLE: "#a3221f",
-    names.UNSUPPORTED: "#6b4b9a",
-    names.INCONCLUSIVE: "#87590a",
-}
-
 
 def badge(certificate: Mapping[str, Any]) -> str:
     """A small SVG with the verdict, the number of runs, the date, and UNSIGNED where nobody signed.
@@ -313,23 +294,12 @@ def badge(certificate: Mapping[str, Any]) -> str:
     It looks the same on light and on dark and loads nothing. It proves nothing: the certificate
     can be verified, the badge cannot.
     """
-    report = certificate["report"]
-    verdict, runs = report["verdict"], report["scope"]["runs"]
-    said = f"{verdict} · {runs} run{'s' if runs != 1 else ''} · {report['issued'][:10]}"
-    parts = [("samebits", "#33373e", "#ffffff"), (said, _VERDICT_COLORS[verdict], "#ffffff")]
-    if certificate["signature"] == UNSIGNED:
-        parts.append((UNSIGNED, "#ffffff", "#a3221f"))
-    lengths = [round(sum(map(_advance, text)), 1) for text, *_ in parts]
-    # No XML may hold control characters.
-    name = "".join(c if c.isprintable() else " " for c in report["experiment"]["name"])
-    return _badge_template().render(parts=parts, lengths=lengths, name=name)
+    template = templates.template(
+        templates.FOLDER / "badge.svg.j2", {"length_px": length_px, "plain": plain}
+    )
+    return template.render(certificate=certificate, report=certificate["report"])
 
 
-def _advance(character: str) -> float:
-    """About how wide a character of Verdana is at 11 px; the SVG stretches a text to the sum."""
-    return 7.5 if character.isupper() else 3.7 if character in " ·-I" else 6.6
-
-
-@cache
-def _badge_template() -> Template:
-    return templates.template(Path(__file__).parent / "templates" / "badge.svg.j2", {})
+def length_px(text: str) -> float:
+    """About how long a text of Verdana is at 11 px; the SVG stretches the text to this length."""
+    return round(sum(7.5 if c.isupper() else 3.7 if c in " ·-I" else 6.6 for c in text), 1)

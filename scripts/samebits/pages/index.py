@@ -8,20 +8,17 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
-
-from jinja2 import Template
 
 from samebits.certificate.signatories import UNSIGNED
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, history, names
 from samebits.formats.names import CERTIFICATE_FORMAT
+from samebits.pages import charts, templates, wording
 from samebits.pages import runs as compared
-from samebits.pages import templates, wording
 
 FORMAT = "samebits-sweep-1"  # of the file that lists the combinations
 VALIDATION = "val_"  # Keras puts this before the name of a metric on validation data
@@ -217,7 +214,7 @@ def write(sweep: Path, page: Path, table: Path) -> list[Row]:
 
 # --- page -------------------------------------------------------------------------------------
 
-TEMPLATE = Path(__file__).parent / "templates" / "index.html.j2"
+TEMPLATE = templates.FOLDER / "index.html.j2"
 STYLE = Path(__file__).with_name("style.css")  # all pages look alike
 
 # Verdict: its CSS class and its sign, as on a certificate; the best first.
@@ -231,19 +228,13 @@ _STYLES = {
 WIDTH, HEIGHT, EDGE = 240.0, 24.0, 6.0  # of the picture of one spread
 
 
-@dataclass(frozen=True)
-class Strip:
-    """The values of one spread on a line, all spreads on the same scale."""
-
-    dots: tuple[float, ...]
-    median: float
-
-
 def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
     """The page. ``file``: what the table is called, the bytes of which are ``table``."""
     metrics = primary_metrics(rows)
     spreads = seed_spreads(rows, metrics[-1]) if metrics else {}
-    return _template().render(
+    numbers = [number for spread in spreads.values() for number in spread.numbers]
+    axis = charts.Axis(min(numbers, default=0), max(numbers, default=0), EDGE, WIDTH - EDGE)
+    return templates.template(TEMPLATE, _FILTERS).render(
         style=STYLE.name,
         name=name,
         rows=rows,
@@ -253,19 +244,14 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
         title=title,
         counts=list(_counts(rows)),
         unsigned=sum(row.signature == UNSIGNED for row in rows),
-        spreads=list(_drawn([*spreads.values()])),
+        spreads=[(list(_pairs(s.swept)) or ["all"], s) for s in spreads.values()],
+        axis=axis,
         frame={"width": WIDTH, "height": HEIGHT},
         seconds=sum(row.seconds for row in rows),
         runs=sum(row.runs for row in rows),
         file=file,
         digest=hashlib.sha256(table).hexdigest(),
     )
-
-
-@cache
-def _template() -> Template:
-    filters = {"shown": shown, "duration": wording.duration, "where": wording.where}
-    return templates.template(TEMPLATE, filters)
 
 
 def title(metric: str) -> str:
@@ -278,9 +264,10 @@ def shown(value: float | None) -> str:
     """A metric with few digits; the CSV table has all of them."""
     if value is None:
         return "–"
-    if math.isnan(value):
-        return "NaN"
-    return f"{value:.4f}" if math.isfinite(value) else ("∞" if value > 0 else "-∞")
+    return f"{value:.4f}" if math.isfinite(value) else charts.number(value)
+
+
+_FILTERS = {"shown": shown, "duration": wording.duration, "where": wording.where}
 
 
 def counted(rows: Sequence[Row]) -> str:
@@ -305,21 +292,6 @@ def _labels(row: Row) -> Iterator[str]:
 
 def _pairs(swept: Mapping[str, Any]) -> Iterator[str]:
     return (f"{key}={cell(value) or 'null'}" for key, value in swept.items())
-
-
-def _drawn(spreads: Sequence[Spread]) -> Iterator[tuple[dict[str, Any], Strip | None]]:
-    numbers = [number for spread in spreads for number in spread.numbers]
-    for spread in spreads:
-        said = {"labels": list(_pairs(spread.swept)) or ["all"], "spread": spread}
-        yield said, _strip(spread, min(numbers), max(numbers)) if spread.values else None
-
-
-def _strip(spread: Spread, low: float, high: float) -> Strip:
-    def x(value: float) -> float:
-        share = (value / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
-        return round(EDGE + share * (WIDTH - 2 * EDGE), 2)
-
-    return Strip(tuple(map(x, spread.numbers)), x(spread.median))
 
 
 # --- table ------------------------------------------------------------------------------------

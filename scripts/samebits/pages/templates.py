@@ -1,4 +1,4 @@
-"""Jinja as the pages use it: what they quote is escaped, a name that is not given is an error."""
+"""Jinja as the pages use it: text is escaped, and an unknown name is an error."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,18 +6,20 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+FOLDER = Path(__file__).parent / "templates"
+_COMPILED: dict[Path, Template] = {}  # compiling takes ten times as long as rendering
+
 
 def template(path: Path, filters: Mapping[str, Any]) -> Template:
-    """A page's template, which may include those beside this file.
-
-    To compile it takes ten times as long as to render it: to be asked for once in a process.
-    """
-    environment = Environment(
-        loader=FileSystemLoader([path.parent, Path(__file__).parent]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= filters
-    return environment.get_template(path.name)
+    """A page's template, which may include files beside it, and style.css."""
+    if path not in _COMPILED:
+        environment = Environment(
+            loader=FileSystemLoader([path.parent, FOLDER.parent]),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters |= filters
+        _COMPILED[path] = environment.get_template(path.name)
+    return _COMPILED[path]
