@@ -1,12 +1,12 @@
 # Thin faces of commands; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help certificate repair verify bundle replay claims atlas zoo test test-slow bench lint locks clean
+.PHONY: help certificate repair verify bundle replay claims atlas zoo test-unit test test-slow bench lint locks clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
-# Two tests at once: most of their time is one thread that imports TensorFlow. A file is one worker's,
-# whose tests share what its fixtures made.
-PYTEST := .venv-dev/bin/python -m pytest -n $(or $(WORKERS),2) --dist loadfile
+# Two tests at once: most of their time is one thread that imports TensorFlow. Tests that share what
+# took long to make stay on one worker (tests/conftest.py), and these come first.
+PYTEST := .venv-dev/bin/python -m pytest -n $(or $(WORKERS),2) --dist loadgroup --no-loadscope-reorder
 ifneq ($(OVERRIDES),)
 CONFIG := --config overrides='$(OVERRIDES)'
 endif
@@ -43,10 +43,13 @@ atlas: .venv/ready ## which ops have other bits on another CPU: docs/atlas.html,
 zoo: .venv-dev/ready ## planted dependences that must be found, clean experiments that must pass
 	@.venv-dev/bin/python tests/zoo/zoo.py
 
+test-unit: .venv-dev/ready ## tests that need no built environment, in a minute
+	@$(PYTEST) -m "not slow and not environment"
+
 test: .venv-dev/ready ## unit, stage and workflow tests
 	@$(PYTEST) -m "not slow"
 
-test-slow: .venv-dev/ready ## what takes longer
+test-slow: .venv-dev/ready ## slow tests
 	@$(PYTEST) -m slow
 
 bench: .venv-dev/ready ## what all this costs: results/bench/bench.html; ONLY=dag,digest PAIRS=1 measures a part

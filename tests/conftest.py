@@ -19,6 +19,9 @@ from browser import chromium as chromium
 from conda_standin import CondaStandin
 from pipeline import ROOT, Workspace
 
+# Fixtures that have an environment built.
+_ENVIRONMENTS = {"workspace", "conda", "cage", "loopback"}
+
 # A shell that starts the tests in the background has them, and what they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,8 +40,8 @@ def config_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """One folder for all tests that need an environment: each is built once."""
-    return Workspace(tmp_path_factory.mktemp("workspace"))
+    """One folder of a worker for all its tests that run the pipeline or a stage."""
+    return Workspace.make(tmp_path_factory.mktemp("workspace"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,6 +64,19 @@ def _hydra_answers_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("samebits.config.compose.compose", compose)
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a built environment; of a file, these tests stay on one worker, and come first.
+
+    They take long, and the others fill what time is left at the end.
+    """
+    for item in items:
+        if _ENVIRONMENTS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("environment")
+        if item.get_closest_marker("environment") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: item.get_closest_marker("environment") is None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

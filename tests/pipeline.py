@@ -1,7 +1,9 @@
 """The pipeline as a user runs it, in a folder of the tests' own."""
 
+import functools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from samebits.environments import interpreters, uv
+from samebits.environments import build, interpreters, uv
 from samebits.errors import SamebitsError
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
 LAUNCH = (sys.executable, SCRIPTS / "launch.py", "--python")  # then an interpreter
+_ENVIRONMENTS = ROOT / ".samebits" / "test" / "environments"
+_ALWAYS = ("load", "train-tf2.21", "compare", "certify")  # that an experiment needs
 _LONGEST = 600  # seconds for one command; a hung one must fail and not hang the tests
 
 
@@ -43,16 +47,45 @@ def command(
     return done
 
 
+@functools.cache
+def environment(name: str) -> Path:
+    """An environment, built if need be, that all tests and sessions of this checkout share.
+
+    Built here and not by Snakemake, which removes what it is about to build, also when another
+    worker has just built and uses it. Snakemake builds what is older than its inputs.
+    """
+    folder, lock = _ENVIRONMENTS / name, ROOT / "envs" / f"{name}.lock.txt"
+    build.build(folder, lock, uv.beside_python())
+    record = folder / build.RECORD
+    inputs = [*ROOT.glob("scripts/**/*.py"), *ROOT.glob(f"envs/{name}.*")]
+    if record.stat().st_mtime < max(path.stat().st_mtime for path in inputs):
+        record.touch()
+    return folder
+
+
 @dataclass(frozen=True)
 class Workspace:
-    """A working directory that shares its environments between tests."""
+    """A working directory with the environments that all tests share."""
 
     folder: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> "Workspace":
+        """One in a folder that has none, or has one already."""
+        link = folder / ".samebits" / "environments"
+        for needed in (link.parent, _ENVIRONMENTS):
+            needed.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(_ENVIRONMENTS)
+        return cls(folder)
 
     def snakemake(
         self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None
     ) -> str:
         """Run Snakemake as the README says, in this folder; returns what the terminal shows."""
+        older = re.findall(r"\bframework=(tf[\d.]+)\b", " ".join(arguments))
+        for name in (*_ALWAYS, *(f"train-{framework}" for framework in older)):
+            environment(name)
         where = ["--snakefile", ROOT / "Snakefile", "--directory", self.folder, "--cores", "2"]
         profile = ["--workflow-profile", ROOT / "profiles" / "default"]
         done = command(
@@ -71,12 +104,9 @@ class Workspace:
         report: dict[str, Any] = json.loads(content)["report"]
         return report
 
-    def python(self, environment: str) -> Path:
-        """The interpreter of an environment, built when it is not there yet."""
-        record = f".samebits/environments/{environment}/environment.json"
-        if not (self.folder / record).is_file():
-            self.snakemake(record)
-        return self.folder / Path(record).parent / "bin" / "python"
+    def python(self, name: str) -> Path:
+        """The interpreter of an environment."""
+        return environment(name) / "bin" / "python"
 
     def json(self, path: str) -> Any:
         """A JSON file below this folder."""

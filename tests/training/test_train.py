@@ -481,7 +481,7 @@ def test_a_lifted_tensorflow_seed_is_another_one(stage: Stage) -> None:
     [
         (["--lift", "isa"], 1, "--lift isa: not pinned by this determinism profile"),
         (["--samples", 10], 2, "expected --samples and --epochs together"),
-        (["--samples", 2001, "--epochs", 1], 1, "expected at most 2000, as many as there are"),
+        (["--samples", 2001, "--epochs", 1], 1, "expected at most 2000, the size of the data"),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(

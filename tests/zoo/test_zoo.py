@@ -21,7 +21,7 @@ TRIED = (
 
 @pytest.fixture(scope="module")
 def cage(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return Workspace(tmp_path_factory.mktemp("zoo"))
+    return Workspace.make(tmp_path_factory.mktemp("zoo"))
 
 
 @pytest.mark.slow

@@ -218,7 +218,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--directory", type=Path, default=Path("results/zoo"))
     options = parser.parse_args()
-    workspace = Workspace(options.directory.resolve())
+    workspace = Workspace.make(options.directory.resolve())
     workspace.folder.mkdir(parents=True, exist_ok=True)
     sightings = []
     for specimen in PLANTED + CLEAN:
