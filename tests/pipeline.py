@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
 LAUNCH = (sys.executable, SCRIPTS / "launch.py", "--python")  # then an interpreter
 _ENVIRONMENTS = ROOT / ".samebits" / "test" / "environments"
-_ALWAYS = ("load", "train-tf2.21", "compare", "certify")  # that an experiment needs
+_ALWAYS = ("load", "train-tf2.21", "compare", "certify", "render")  # that an experiment needs
 _LONGEST = 600  # seconds for one command; a hung one must fail and not hang the tests
 
 
