@@ -67,9 +67,9 @@ def _hydra_answers_once() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a built environment; of a file, these tests stay on one worker, and come first.
+    """Mark what needs a built environment; such tests of a file stay on one worker.
 
-    They take long, and the others fill what time is left at the end.
+    They come first, because they take long: the others fill what is left at the end.
     """
     for item in items:
         if _ENVIRONMENTS.intersection(getattr(item, "fixturenames", ())):
