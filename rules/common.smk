@@ -36,10 +36,7 @@ DATA_CONFIGS = {
     key: start.stored("configs", made.part("data"))
     for key, made in {made.data_key: made for made in plan.experiments.values()}.items()
 }
-SWEEP_CONFIG = []
-if plan.sweep:
-    files = {"certificate": "certificate.json", "page": "certificate.html"}
-    SWEEP_CONFIG = start.stored("configs", plan.listed(**files))
+SWEEP_CONFIG = start.stored("configs", plan.listed) if plan.sweep else []
 
 
 wildcard_constraints:

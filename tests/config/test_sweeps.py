@@ -254,11 +254,10 @@ def test_what_a_sweep_is_is_said_in_numbers() -> None:
 
 
 def test_the_list_names_each_certificate_from_where_it_lies() -> None:
-    listed = of("seed=1,2", name="mine").listed(certificate="c.json")
+    listed = of("seed=1,2", name="mine").listed
     assert (listed["name"], listed["keys"]) == ("mine", ["seed"])
-    assert [made["certificate"] for made in listed["combinations"]] == [
-        "seed=1/c.json",
-        "seed=2/c.json",
+    assert [(made["certificate"], made["page"]) for made in listed["combinations"]] == [
+        (f"seed={seed}/certificate.json", f"seed={seed}/certificate.html") for seed in (1, 2)
     ]
 
 

@@ -1,7 +1,8 @@
-"""The pipeline in somebody else's workflow, and started from checkouts that lie elsewhere."""
+"""The pipeline in somebody else's workflow, and from checkouts that lie elsewhere or change."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -94,9 +95,8 @@ def test_another_workflow_makes_a_certificate_and_keeps_its_own_rules(importer: 
     assert "Nothing to be done" in snakemake(importer)
     changed = dict(CONFIG["samebits"], seed=2)
     (importer / "config.json").write_text(json.dumps({"samebits": changed}))
-    assert "\nsamebits_train                2" in snakemake(
-        importer, "-n", "--quiet", "rules", "reason"
-    )
+    planned = snakemake(importer, "-n", "--quiet", "rules", "reason")
+    assert re.search(r"^samebits_train +2$", planned, re.MULTILINE)
 
 
 def certify(snakefile: Path, folder: Path, *before: str) -> Any:
@@ -124,11 +124,10 @@ def test_a_checkout_behind_a_link_makes_a_certificate_elsewhere(
     assert "Nothing to be done" in command(*straight, *smoke, cwd=folder).stdout
 
 
-def read_only() -> list[str]:
-    """How a command sees the checkout as one that cannot be written; skips where that cannot be."""
+def in_namespace(mounts: str) -> list[str]:
+    """How a command is run behind mounts of its own; skips where there can be none."""
     start = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-ec"]
-    mount = 'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; '
-    start += [mount + 'if touch "$0/written"; then exit 9; fi 2>/dev/null; exec "$@"', str(ROOT)]
+    start += [f'{mounts}; exec "$@"', str(ROOT)]
     if shutil.which("unshare") is None:
         pytest.skip("unshare (util-linux) is not installed")
     if subprocess.run([*start, "true"], capture_output=True, check=False).returncode:
@@ -140,6 +139,21 @@ def read_only() -> list[str]:
 def test_a_read_only_checkout_makes_a_certificate_elsewhere(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    before, folder = read_only(), tmp_path / "work"
+    before = in_namespace('mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"')
+    assert command(*before, "touch", ROOT / "written", cwd=tmp_path, check=False).returncode
+    folder = tmp_path / "work"
     share_environments(workspace, folder)
     assert certify(ROOT / "Snakefile", folder, *before)["verdict"] == "REPRODUCIBLE"
+
+
+def test_another_style_renders_again_and_nothing_else(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.certify("styled", "experiment=smoke")
+    style = ROOT / "scripts/samebits/pages/style.css"
+    (tmp_path / "style.css").write_bytes(style.read_bytes() + b"/* another */\n")
+    before = in_namespace(f"mount --bind '{tmp_path}/style.css' '{style}'")
+    start = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-d", workspace.folder]
+    flags = ["--cores", "2", "--dry-run", "--quiet", "rules", "reason"]
+    config = ["--config", "name=styled", "experiment=smoke"]
+    said = command(*before, *start, *flags, *config, cwd=tmp_path).stdout
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE))
+    assert counts == {"render": "1", "all": "1", "total": "2"}

@@ -7,7 +7,7 @@ GUARANTEES  everything that is wrong with the config is listed before any job ex
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,8 +27,6 @@ from samebits.replay import plan as replays
 from samebits.replay.plan import ReplayPlan
 
 FORMAT = "samebits-sweep-1"
-_KINDS = ("json", "html")  # render makes the badge with the page
-REPLAY, SAMPLE = "replay", "spot"  # the run that repeats a certificate: all of it, or some epochs
 
 T = TypeVar("T")
 
@@ -64,9 +62,10 @@ class Plan:
     @property
     def outputs(self) -> list[str]:
         """What is made unless something else is asked for."""
-        index = [f"{self.name}/index.html", f"{self.name}/index.csv"] if self.sweep else []
-        pages = [f"{name}/certificate.{kind}" for name in self.experiments for kind in _KINDS]
-        return [f"results/{path}" for path in [*index, *pages]]
+        index = [f"results/{self.name}/index.{kind}" for kind in ("html", "csv")]
+        kinds = ("certificate.json", "certificate.html", "badge.svg")
+        found = [f"results/{name}/{kind}" for name in self.experiments for kind in kinds]
+        return (index if self.sweep else []) + found
 
     @property
     def is_sampled(self) -> bool:
@@ -76,7 +75,7 @@ class Plan:
     @property
     def repeated(self) -> str:
         """The name of the run that a replay makes."""
-        return SAMPLE if self.is_sampled else REPLAY
+        return "spot" if self.is_sampled else "replay"
 
     # --- of a job, which Snakemake knows by its wildcards ---
 
@@ -143,25 +142,18 @@ class Plan:
 
     # --- what is written and said of all ---
 
-    def listed(self, **files: str) -> dict[str, Any]:
-        """The experiments as a file that lies beside their folders has them.
-
-        ``files``: what is to be named of each folder, by what it is.
-        """
-        return {
-            "format": FORMAT,
-            "name": self.name,
-            "keys": list(self.sweep.keys) if self.sweep else [],
-            "combinations": [
-                {"name": folder, "digest": experiment.digest}
-                | {what: f"{folder}/{file}" for what, file in files.items()}
-                for folder, experiment in self._folders()
-            ],
-        }
-
-    def _folders(self) -> Iterator[tuple[str, Experiment]]:
-        for name, experiment in self.experiments.items():
-            yield name.rpartition("/")[2], experiment
+    @property
+    def listed(self) -> dict[str, Any]:
+        """The experiments of a sweep as a file beside their folders lists them."""
+        folders = {name.rpartition("/")[2]: made for name, made in self.experiments.items()}
+        where = {"certificate": "certificate.json", "page": "certificate.html"}
+        combinations = [
+            {"name": folder, "digest": made.digest}
+            | {what: f"{folder}/{file}" for what, file in where.items()}
+            for folder, made in folders.items()
+        ]
+        keys = list(self.sweep.keys) if self.sweep else []
+        return {"format": FORMAT, "name": self.name, "keys": keys, "combinations": combinations}
 
     def announced(self, stages: Iterable[str]) -> list[str]:
         """Lines for the user before anything runs, in a dry run too."""
@@ -170,21 +162,19 @@ class Plan:
         return [self.counted(stages)] if self.sweep else []
 
     def counted(self, stages: Iterable[str]) -> str:
-        """How much it is, in one line. ``stages``: environments beside those that train."""
-        made = self.experiments.values()
+        """How much a sweep is, in one line. ``stages``: environments beside those that train."""
+        made, asked = self.experiments.values(), self.sweep.asked if self.sweep else 0
         least, most = map(sum, zip(*(protocol.trainings(one.config) for one in made), strict=True))
+        twice = asked - len(made)
+        same = f" ({twice:,} more are the same as one of these)" if twice > 0 else ""
         more = f" (up to {most:,} where bits differ)" if most > least else ""
         parts = [
-            _number(len(made), "combination") + self._same(),
+            _number(len(made), "combination") + same,
             _number(least, "training") + more,
             _number(len({one.data_key for one in made}), "data set"),
             _number(len({*stages, *(one.environment for one in made)}), "environment"),
         ]
         return f"{sweep.KEY} {self.name}: {', '.join(parts)}"
-
-    def _same(self) -> str:
-        twice = (self.sweep.asked if self.sweep else 0) - len(self.experiments)
-        return f" ({twice:,} more are the same as one of these)" if twice > 0 else ""
 
 
 def _number(count: int, what: str) -> str:

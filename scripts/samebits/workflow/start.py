@@ -64,18 +64,15 @@ class Start:
     began: float  # seconds since the epoch
 
     @property
-    def _owners(self) -> Path:
+    def owners(self) -> Path:
+        """Where the snakemakes that make these results are named."""
         return Path(".samebits/owners", self.plan.name)
-
-    def clear(self) -> None:
-        """Forget a start that was killed, with Snakemake's locks that it left."""
-        lease.clear_dead_owners(self._owners, f"results/{self.plan.name}")
 
     def announce(self, cores: int) -> None:
         """Become the owner of all jobs from now on, and say what an unusual protocol costs."""
         try:
             lease.become_owner(
-                self._owners, Path(".samebits/leases/results", self.plan.name), os.environ
+                self.owners, Path(".samebits/leases/results", self.plan.name), os.environ
             )
         except SamebitsError as error:
             raise WorkflowError(str(error)) from None
@@ -120,7 +117,7 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Start:
         if not workflow.is_main_process:
             lease.require_living_owner(os.environ)
         elif workflow.modifier.is_main_snakefile():
-            made.clear()
+            lease.clear_dead_owners(made.owners, f"results/{made.plan.name}")
             # A job lives as long as its DAG. To look for garbage among all of them as often as
             # Python does costs a tenth of the time that a large sweep needs to start.
             gc.set_threshold(100_000, 50, 50)
