@@ -37,6 +37,13 @@ def all_problems(problems: Iterable[str]) -> str:
     return "\n".join(sorted(problems))
 
 
+def require_none(problems: Iterable[str]) -> None:
+    """Raise SamebitsError that lists all problems, if there are any."""
+    found = list(problems)
+    if found:
+        raise SamebitsError(all_problems(found))
+
+
 def is_of_disk(error: BaseException) -> bool:
     """Whether a disk is the cause: full, over a quota or a limit, read-only or broken."""
     return isinstance(error, OSError) and error.errno in _OF_DISK

@@ -1,10 +1,10 @@
-"""Compose the experiment once, when Snakemake reads the Snakefile.
+"""The experiment that a user configures, composed once when Snakemake reads the Snakefile.
 
 INPUTS      conf/ (Hydra groups and schema.json), Snakemake's ``config``
 OUTPUTS     an Experiment: resolved, schema-checked, named by its digest
 GUARANTEES  an unknown key, group or option, a wrong type or an impossible pair raises
-            SamebitsError with all problems, before any job exists; equal overrides give an equal
-            digest, whatever way they were given
+            SamebitsError that lists all problems before any job exists; the same overrides give
+            the same digest, in whichever form they are given
 """
 
 import difflib
@@ -26,17 +26,17 @@ from samebits.config import signing as signing_choice
 from samebits.config.compose import Composer
 from samebits.config.overrides import OPTION, Override
 from samebits.config.signing import Signing, UserOverrides
-from samebits.errors import SamebitsError, all_problems
+from samebits.errors import require_none
 from samebits.experiment import pins
 from samebits.formats import canonical
 
 FORMAT = "samebits-config-1"
 PARTS = ("data", "model", "trainer", "framework", "determinism", "protocol")  # of the identity
 GROUPS = (*PARTS, signing_choice.GROUP, "experiment")
-CHECKPOINT = "checkpoint"  # what trainer.checkpoint is where nothing else says it
-# Where things lie, who signs, what others are made from: not what is trained.
+CHECKPOINT = "checkpoint"  # the value of trainer.checkpoint unless something else sets that
+# Locations, the signer, and a value that another one is made from: none of them is trained.
 _NOT_IDENTITY = ("name", "source_path", CHECKPOINT, signing_choice.GROUP)
-_NAME_LENGTH = 100  # of 255 bytes that file systems allow for one name
+_NAME_LENGTH = 100  # file systems allow 255 bytes for a name
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Experiment:
     """One resolved configuration and the names made from it."""
 
     name: str  # the folder under results/
-    config: dict[str, Any]  # what is trained: its canonical JSON has the digest below
+    config: dict[str, Any]  # identity: its canonical JSON has the digest below
     digest: str
     data_key: str  # the folder under data/; equal data configs share it
-    source_path: str  # where the model's module is looked for
-    model_files: tuple[str, ...]  # the user's modules: inputs of every training
+    source_path: str  # the folder of the model's module
+    model_files: tuple[str, ...]  # the model's modules: inputs of every training
     overrides: tuple[str, ...]  # in Hydra's notation
-    overridden: tuple[str, ...]  # the keys of the config that these set, sorted; no groups
-    signing: Signing  # for the environment of the job that signs; in nothing else
+    overridden: tuple[str, ...]  # the keys of the config that the overrides set, sorted; no groups
+    signing: Signing  # for the environment of the signing job and nothing else
 
     def part(self, *keys: str) -> dict[str, Any]:
         """The part of the config that one stage depends on."""
@@ -59,20 +59,20 @@ class Experiment:
 
     @property
     def environment(self) -> str:
-        """The name of the environment that trains it, as below envs/."""
+        """The name of its training environment below envs/."""
         return str(self.config["framework"]["environment"])
 
     def command(self) -> str:
-        """The command line that makes this experiment again."""
+        """The command line that repeats this experiment."""
         plain = "snakemake --cores all"
         if not self.overrides:
             return plain
         return f"{plain} --config overrides={shlex.quote(' '.join(self.overrides))}"
 
     def variables(self, lifted: Sequence[str] = ()) -> list[str]:
-        """NAME=VALUE of what must be set before the interpreter starts.
+        """NAME=VALUE of each variable that must be set before the interpreter starts.
 
-        A hash seed that is not pinned is varied: 0 is where that starts.
+        A hash seed that is not pinned is varied, starting from 0.
         """
         profile = pins.lift(self.config["determinism"], lifted)
         pinned = {"PYTHONHASHSEED": str(profile["hash_seed"] or 0)}
@@ -81,7 +81,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class LocalExperiment:
-    """What this checkout makes of some overrides, which need not be all that are needed."""
+    """The experiment that this checkout makes from overrides; values may still be missing."""
 
     identity: dict[str, Any]
     source_path: str
@@ -99,7 +99,7 @@ def configure(config: Mapping[str, Any], conf: Path) -> Experiment:
 
 @contextmanager
 def composing(conf: Path) -> Iterator[Composer]:
-    """Hydra, ready to compose from the tree ``conf``."""
+    """A Composer for the tree ``conf``."""
     with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
         yield Composer(conf, GROUPS)
 
@@ -110,9 +110,9 @@ def experiment(
     composer: Composer,
     name: str | None = None,
 ) -> Experiment:
-    """The experiment that some overrides make, signed as ``given`` says.
+    """The experiment that overrides make, signed as ``given`` says.
 
-    ``name``: of its folder, unless the overrides have one; by default it is made from them.
+    ``name``: its folder, unless the overrides name one; the default is made from the overrides.
     """
     composed, overridden = _compose([*wanted, *given.choice], composer)
     signing = given.signing(composed[signing_choice.GROUP])
@@ -137,12 +137,12 @@ def experiment(
 
 
 def _identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """What is trained, of a resolved config."""
+    """The part of a resolved config that decides the results."""
     return {key: resolved[key] for key in resolved if key not in _NOT_IDENTITY} | {"format": FORMAT}
 
 
 def local(wanted: list[Override], composer: Composer) -> LocalExperiment:
-    """What this checkout makes of some overrides, which need not be all that are needed."""
+    """The experiment that this checkout makes from overrides; values may still be missing."""
     resolved, _ = _compose(wanted, composer, missing_ok=True)
     return LocalExperiment(_identity(resolved), resolved["source_path"])
 
@@ -167,12 +167,12 @@ def _compose(
     wanted: list[Override], composer: Composer, missing_ok: bool = False
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The resolved config, and which keys of its identity the overrides set."""
-    _refuse_unknown_options(wanted, composer)
+    require_none(_option_problems(wanted, composer))
     choices = [override for override in wanted if composer.is_choice(override)]
     base = composer.resolve(choices, missing_ok=True)
-    _refuse_unknown_keys(wanted, composer.once(id(base), lambda: frozenset(_paths(base))))
-    complete = missing_ok and len(choices) == len(wanted)
-    resolved = base if complete else composer.resolve(wanted, missing_ok)
+    known = composer.once(id(base), lambda: frozenset(_paths(base)) | set(GROUPS))
+    require_none(_key_problems(wanted, known))
+    resolved = composer.resolve(wanted, missing_ok)
     return resolved, _overridden(wanted, base, resolved, composer)
 
 
@@ -202,32 +202,25 @@ def _beside_options(base: Mapping[str, Any], composer: Composer) -> set[str]:
 def _set_by(override: Override) -> Iterable[str]:
     """The keys that an override sets, none for an option of a group."""
     if override.key in GROUPS and not isinstance(override.value, Mapping):
-        return []
+        return ()
     return keys.units(override.key.split("."), override.value)
 
 
 def _nearest(name: str, valid: Iterable[str]) -> str:
-    """Where a wrong name leads: the nearest valid one, and all of them."""
+    """A hint for a wrong name: the nearest valid one, and all of them."""
     valid = sorted(valid)
     near = difflib.get_close_matches(name, valid, n=1)
     return (f"did you mean {near[0]}? " if near else "") + f"valid: {', '.join(valid)}"
 
 
-def options(group: str) -> list[str]:
-    """The options that the tree being composed from has for a group."""
-    return list(GlobalHydra.instance().config_loader().get_group_options(group))
-
-
-def _refuse_unknown_options(wanted: Iterable[Override], composer: Composer) -> None:
-    problems = []
+def _option_problems(wanted: Iterable[Override], composer: Composer) -> Iterator[str]:
+    loader = GlobalHydra.instance().config_loader()
     for override in wanted:
         if override.key in GROUPS and isinstance(override.value, str | int | float | None):
-            valid = composer.once(override.key, partial(options, override.key))
+            valid = composer.once(override.key, partial(loader.get_group_options, override.key))
             if override.value not in valid:
                 hint = _nearest(str(override.value), valid)
-                problems.append(f"{override.key}={override.value}: no such option; {hint}")
-    if problems:
-        raise SamebitsError(all_problems(problems))
+                yield f"{override.key}={override.value}: no such option; {hint}"
 
 
 def leaves(override: Override) -> list[str]:
@@ -237,16 +230,11 @@ def leaves(override: Override) -> list[str]:
     return [override.key]
 
 
-def _refuse_unknown_keys(wanted: Iterable[Override], of_base: frozenset[str]) -> None:
-    known = of_base | set(GROUPS)
-    problems = [
-        f"{key}: no such key; {_nearest(key, _siblings(key, known))}"
-        for override in wanted
-        for key in leaves(override)
-        if key not in known and override.prefix in ("", "~")
-    ]
-    if problems:
-        raise SamebitsError(all_problems(problems))
+def _key_problems(wanted: Iterable[Override], known: frozenset[str]) -> Iterator[str]:
+    for override in wanted:
+        for key in leaves(override):
+            if key not in known and override.prefix in ("", "~"):
+                yield f"{key}: no such key; {_nearest(key, _siblings(key, known))}"
 
 
 def _paths(node: Any, prefix: str = "") -> Iterable[str]:
@@ -260,18 +248,14 @@ def _paths(node: Any, prefix: str = "") -> Iterable[str]:
 def _siblings(key: str, known: frozenset[str]) -> set[str]:
     """The keys to offer for a wrong one: those of its group, or the top level."""
     group = key.rpartition(".")[0]
-    if group not in known:
-        return {name for name in known if "." not in name}
-    return {name for name in known if name.rpartition(".")[0] == group}
+    beside = {name for name in known if name.rpartition(".")[0] == group}
+    return beside or {name for name in known if "." not in name}
 
 
 def _check(resolved: dict[str, Any], composer: Composer) -> None:
-    """Schema first; pairs only of values that are right by themselves."""
-    problems = list(_schema_problems(resolved, composer)) or list(
-        _pair_problems(resolved, composer)
-    )
-    if problems:
-        raise SamebitsError(all_problems(problems))
+    """The schema first; then pairs of values that are each valid."""
+    require_none(_schema_problems(resolved, composer))
+    require_none(_pair_problems(resolved, composer))
 
 
 def _schema_problems(resolved: dict[str, Any], composer: Composer) -> Iterable[str]:
@@ -280,7 +264,7 @@ def _schema_problems(resolved: dict[str, Any], composer: Composer) -> Iterable[s
 
 
 def _causes(error: Any, resolved: Mapping[str, Any]) -> list[Any]:
-    """Of the alternatives for ``data``, only the one that was chosen explains anything."""
+    """Of the alternatives for ``data``, the errors of the chosen one."""
     if error.validator != "oneOf" or list(error.absolute_path) != ["data"]:
         return [error]
     option = resolved["data"][OPTION]
@@ -301,12 +285,12 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _nearest_profile(framework: Mapping[str, Any]) -> str:
-    """The strictest profile that an older TensorFlow can be given."""
+    """The strictest profile for an older TensorFlow."""
     return "portable" if _version(framework["tensorflow"]) >= (2, 8) else "tf21"
 
 
 def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[str]:
-    """Values that are each right but not together, and what would be."""
+    """Values that are valid alone but not together, with a way out."""
     framework, profile = resolved["framework"], resolved["determinism"]
     if _version(framework["tensorflow"]) < _version(profile["minimum_tensorflow"]):
         yield (

@@ -1,8 +1,8 @@
-"""Whatever way a user gives overrides to Snakemake, the same list of Hydra overrides.
+"""Snakemake's ``config`` as a list of Hydra overrides, the same for every form of input.
 
-Snakemake types ``--config`` values by its own rules and hands nested ones over as strings;
-config files and profiles arrive typed by YAML. Here every string is typed again by Hydra's
-override grammar, so that ``--config``, a config file and Hydra's own notation agree.
+Snakemake types ``--config`` values by its own rules and passes nested ones as strings; config files
+and profiles are typed by YAML. Here every string is typed again by Hydra's override grammar, so
+that ``--config``, a config file and Hydra's own notation agree.
 """
 
 import math
@@ -16,10 +16,10 @@ from hydra.core.override_parser.types import Override as Parsed
 from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException
 
-from samebits.errors import SamebitsError, all_problems
+from samebits.errors import SamebitsError, require_none
 
 OPTION = "option"  # inside a group's mapping: which option of the group
-_TEXT = ("name", "overrides")  # keys whose values are text, whatever they look like
+_TEXT = ("name", "overrides")  # keys whose values are text even if they look like numbers
 CUSTOM = "custom"  # the model group's option for a user's own _target_
 
 _PARSER = OverridesParser.create()
@@ -96,7 +96,7 @@ def _plain(value: Any) -> Any:
 
 
 def typed(value: Any) -> Any:
-    """A value as Hydra would type its text; what is not text keeps its type."""
+    """A value with all text in it typed as Hydra would type it."""
     if isinstance(value, Mapping):
         return {str(key): typed(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -106,7 +106,7 @@ def typed(value: Any) -> Any:
     try:
         parsed = _PARSER.parse_override("key=" + value)
     except HydraException:
-        return value  # text that Hydra's grammar would want in quotes
+        return value  # text that Hydra's grammar accepts in quotes only
     return value if parsed.is_sweep_override() else _plain(parsed.value())
 
 
@@ -118,11 +118,11 @@ def parse(text: str) -> Override:
         raise SamebitsError(f"override {text!r}: expected KEY=VALUE, got: {error}") from None
     if parsed.is_sweep_override():
         raise SamebitsError(f"override {text!r}: expected one value, got several")
-    return of(parsed, parsed.value())
+    return from_parsed(parsed, parsed.value())
 
 
-def of(parsed: Parsed, value: Any) -> Override:
-    """What Hydra has parsed, with this value of those that it may have."""
+def from_parsed(parsed: Parsed, value: Any) -> Override:
+    """The override that Hydra parsed, with one of the values that it lists."""
     key = parsed.get_key_element().lstrip("+~")
     if not key:
         raise SamebitsError(f"override {parsed.input_line!r}: expected KEY=VALUE, got no key")
@@ -133,7 +133,7 @@ def of(parsed: Parsed, value: Any) -> Override:
 
 
 def texts(value: Any, key: str) -> Iterator[str]:
-    """The single overrides in what Snakemake's ``config`` has for a key: text, or a list."""
+    """Each override in a value of Snakemake's ``config``, which is text or a list of texts."""
     if isinstance(value, Mapping) and len(value) == 1:
         # Snakemake took `trainer={epochs: 5}` for YAML and split it at the colon: join it again.
         value = ": ".join(map(str, *value.items()))
@@ -151,8 +151,7 @@ def _from_text(value: Any) -> Iterator[Override]:
             yield parse(text)
         except SamebitsError as error:
             problems.append(str(error))
-    if problems:
-        raise SamebitsError(all_problems(problems))
+    require_none(problems)
 
 
 def _from_group(group: str, mapping: Mapping[str, Any]) -> Iterator[Override]:
@@ -177,7 +176,7 @@ def from_config(config: Mapping[str, Any], groups: Iterable[str]) -> list[Overri
         value = typed(value) if key not in _TEXT else value
         try:
             if key == "name" and value is not None:
-                found.append(Override(key, str(value)))  # also a name that looks like a number
+                found.append(Override(key, str(value)))  # a number too is a name
             elif key == "overrides":
                 found += list(_from_text(value)) if value is not None else []
             elif key in known and isinstance(value, Mapping):
@@ -186,6 +185,5 @@ def from_config(config: Mapping[str, Any], groups: Iterable[str]) -> list[Overri
                 found.append(Override(key, value))
         except SamebitsError as error:
             problems.append(str(error))
-    if problems:
-        raise SamebitsError(all_problems(problems))
+    require_none(problems)
     return sorted(found, key=lambda override: override.key not in known)

@@ -1,8 +1,7 @@
-"""Who signs, as the user says it. Where a key lies must be in no name, record, message or log.
+"""The user's choice of a signing key. Its location must appear in no name, record, message or log.
 
-So the key's location is taken out before Hydra composes anything: Hydra's messages, the
-experiment's overrides and the folder's name are then made without it. Messages here name the
-setting and never its value.
+So the location is taken out before Hydra composes anything: Hydra's messages, the experiment's
+overrides and the folder's name are made without it. Messages here name the setting, never its value.
 """
 
 import os
@@ -13,7 +12,7 @@ from typing import Any
 
 from samebits.config import overrides
 from samebits.config.overrides import OPTION, Override
-from samebits.errors import SamebitsError, all_problems
+from samebits.errors import SamebitsError, require_none
 from samebits.experiment.variables import NO_KEY, SIGNING_KEY
 
 GROUP = "signing"
@@ -33,13 +32,13 @@ _GIVES_KEY = re.compile(rf"{GROUP}.*key", re.DOTALL)
 
 @dataclass(frozen=True)
 class Signing:
-    """Whether a certificate is signed, and with which key; None: see conf/signing/local.yaml."""
+    """Whether a certificate is signed, and by which key; None: see conf/signing/local.yaml."""
 
     option: str
     key: str | None = field(default=None, repr=False)
 
     def tell_jobs(self) -> None:
-        """Set what jobs inherit: params, command lines and logs then need not name the key."""
+        """Set the variable that jobs inherit, so that no param, command line or log names the key."""
         location = NO_KEY if self.option == NO_KEY else self.key
         if location is not None:
             os.environ[SIGNING_KEY] = location
@@ -47,7 +46,7 @@ class Signing:
 
 @dataclass(frozen=True)
 class UserOverrides:
-    """What the user asked for, the signing apart: ``choice`` is for Hydra, ``key`` is not."""
+    """The user's overrides; those of signing apart. Hydra sees ``choice`` and no ``keys``."""
 
     experiment: list[Override]
     choice: list[Override]
@@ -67,14 +66,12 @@ def read(config: Mapping[str, Any], groups: Iterable[str]) -> UserOverrides:
             raise SamebitsError(_UNREADABLE) from None
         raise
     ours = [override for override in wanted if _is_ours(override)]
-    said = [leaf for override in ours for leaf in _leaves(override)]
-    problems = [problem for override in said for problem in _problems(override)]
-    if problems:
-        raise SamebitsError(all_problems(problems))
+    leaves = [leaf for override in ours for leaf in _leaves(override)]
+    require_none(problem for leaf in leaves for problem in _problems(leaf))
     return UserOverrides(
         experiment=[override for override in wanted if not _is_ours(override)],
-        choice=[override for override in said if override.key == GROUP],
-        keys=[override.value for override in said if override.key == _KEY],
+        choice=[leaf for leaf in leaves if leaf.key == GROUP],
+        keys=[leaf.value for leaf in leaves if leaf.key == _KEY],
     )
 
 
@@ -83,7 +80,7 @@ def _is_ours(override: Override) -> bool:
 
 
 def _leaves(override: Override) -> Iterator[Override]:
-    """A mapping for the group is one override per key."""
+    """A mapping for the group as one override per key."""
     if override.key == GROUP and isinstance(override.value, Mapping):
         for key, value in override.value.items():
             yield Override(f"{GROUP}.{key}", value)
@@ -104,12 +101,12 @@ def _problems(override: Override) -> Iterator[str]:
 
 
 def schema_problem(path: Sequence[Any]) -> str:
-    """What a schema says of this group, without the value that it would quote."""
+    """The message for a value that violates the schema, without the value."""
     key = ".".join(map(str, path))
     return _EXPECTED if key == _KEY else f"{key}: expected {OPTION} and key, got something else"
 
 
 def pair_problem(signing: Mapping[str, Any]) -> Iterator[str]:
-    """A key that nothing would be signed with."""
+    """A key where nothing is signed."""
     if signing[OPTION] == NO_KEY and signing["key"] is not None:
         yield f"{_KEY}: {GROUP}={NO_KEY} signs with no key; leave one of the two out"

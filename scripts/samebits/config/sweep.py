@@ -1,10 +1,10 @@
 """Many experiments in one start: every combination of the values that ``sweep`` lists.
 
-INPUTS      conf/, Snakemake's ``config``; its ``sweep`` is text in Hydra's own sweep grammar
+INPUTS      text in Hydra's own sweep grammar, the overrides that apply to every combination
 OUTPUTS     a Sweep: the experiments by the folder that each has under results/
-GUARANTEES  a combination is the experiment that its overrides make by themselves, to the digest;
-            one that is made twice by other words is there once; everything that is wrong with any
-            is listed before any job, with the combinations that it is wrong in
+GUARANTEES  a combination is the experiment that its overrides make alone, to the digest; equal
+            combinations become one experiment; all problems are listed before any job exists, each
+            with the combinations that have it
 """
 
 import math
@@ -25,11 +25,11 @@ from samebits.config.compose import Composer
 from samebits.config.experiment import GROUPS, Experiment, default_name, leaves
 from samebits.config.overrides import Override
 from samebits.config.signing import UserOverrides
-from samebits.errors import SamebitsError, all_problems
+from samebits.errors import SamebitsError, require_none
 from samebits.formats import canonical
 
 KEY = "sweep"  # of Snakemake's config
-_MOST = 10_000  # combinations; more is a slip, and Snakemake would not hold them
+_MOST = 10_000  # combinations; more is a mistake, and too many for Snakemake
 # A certificate is one experiment's: these are the keys of a replay.
 _NOT_SWEPT = ("name", signing.GROUP, "certificate", "allow", "epochs", "checkpoints", KEY)
 _GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/extended/"
@@ -39,16 +39,16 @@ Combination = tuple[Override, ...]
 
 @dataclass(frozen=True)
 class Sweep:
-    """The experiments of a sweep, and what was asked for."""
+    """The experiments of a sweep, and the request."""
 
     name: str  # the folder under results/
     experiments: dict[str, Experiment]  # by the folder that each has under results/
-    keys: tuple[str, ...]  # what is swept, as the user ordered it
-    asked: int  # combinations as written; fewer experiments where some are the same
+    keys: tuple[str, ...]  # the swept keys in the user's order
+    asked: int  # combinations as written; fewer experiments where some are equal
 
 
 def sweep(text: Any, given: UserOverrides, composer: Composer) -> Sweep:
-    """Every combination of the values that ``text`` lists, with what the user gave for all.
+    """Every combination of the values that ``text`` lists, each with the user's other overrides.
 
     Raises SamebitsError that lists every problem of every combination.
     """
@@ -66,15 +66,14 @@ def sweep(text: Any, given: UserOverrides, composer: Composer) -> Sweep:
 
 
 def expand(texts: Iterable[str], elsewhere: Iterable[str]) -> dict[str, list[Override]]:
-    """The values of every key that is swept. ``elsewhere``: keys that are given by themselves."""
+    """The values of every swept key. ``elsewhere``: keys that the user sets outside the sweep."""
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     found, problems = dict[str, list[Override]](), list[str]()
     for text in texts:
         try:
             values = _values(text, parser)
-            key = values[0].key
-            if key in found or key in elsewhere:
-                raise SamebitsError(f"{KEY}: {key} is given twice; leave one of the two out")
+            if (key := values[0].key) in {*found, *elsewhere}:
+                raise SamebitsError(f"{KEY}: {key} is given twice; leave one out")
             found[key] = values
         except SamebitsError as error:
             problems.append(str(error))
@@ -83,13 +82,12 @@ def expand(texts: Iterable[str], elsewhere: Iterable[str]) -> dict[str, list[Ove
     count = math.prod(map(len, found.values()))
     if count > _MOST:
         problems.append(f"{KEY}: expected at most {_MOST:,} combinations, got {count:,} or more")
-    if problems:
-        raise SamebitsError(all_problems(problems))
+    require_none(problems)
     return found
 
 
 def _values(text: str, parser: OverridesParser) -> list[Override]:
-    """What one part of a sweep sets its key to, one after the other."""
+    """The values that one part of a sweep lists for its key, in order."""
     try:
         (parsed,) = parser.parse_overrides([text])
     except HydraException as error:
@@ -98,24 +96,24 @@ def _values(text: str, parser: OverridesParser) -> list[Override]:
         ) from None
     group = parsed.key_or_group.partition(".")[0]
     if group in _NOT_SWEPT:
-        raise SamebitsError(f"{KEY}: {group} is for all combinations; give it by itself")
+        raise SamebitsError(f"{KEY}: {group} applies to all combinations; give it outside {KEY}")
     if not parsed.is_sweep_override():
-        return [overrides.of(parsed, parsed.value())]
+        return [overrides.from_parsed(parsed, parsed.value())]
     if not parsed.is_discrete_sweep():
         raise SamebitsError(
             f"{KEY}: {text!r}: an interval has no list of values; use range or choice"
         )
-    values = [overrides.of(parsed, value) for value in _each(parsed)]
+    values = [overrides.from_parsed(parsed, value) for value in _each(parsed)]
     if not values:
-        raise SamebitsError(f"{KEY}: {text!r} is no value at all; valid: {_valid(parsed)}")
+        raise SamebitsError(f"{KEY}: {text!r} lists no value; valid: {_valid(parsed)}")
     return values
 
 
 def _each(parsed: Parsed) -> Iterator[Any]:
-    """The values, no more than can be swept, in the order in which they are written."""
+    """The values as written, at most as many as can be swept."""
     values = parsed.value()
     if isinstance(values, ChoiceSweep | RangeSweep):
-        values.shuffle = False  # the order shows nothing, and each start would have its own
+        values.shuffle = False  # each start would have another order
     return islice(parsed.sweep_iterator(), _MOST + 1)
 
 
@@ -128,14 +126,14 @@ def _valid(parsed: Parsed) -> str:
 
 
 class _Combinations:
-    """The experiments made so far, and what is wrong with the others."""
+    """The experiments made so far, and the problems of invalid combinations."""
 
     def __init__(self, name: str) -> None:
         self.experiments: dict[str, Experiment] = {}
         self.asked = 0
         self.name = name
         self._known: set[tuple[str, str]] = set()
-        self._wrong: dict[str, list[str]] = {}
+        self._problems: dict[str, list[str]] = {}
 
     def add(
         self,
@@ -150,7 +148,7 @@ class _Combinations:
             made = configure.experiment(given, wanted, composer)
         except SamebitsError as error:
             for line in str(error).splitlines():
-                self._wrong.setdefault(line, []).append(own)
+                self._problems.setdefault(line, []).append(own)
             return
         identity = made.digest, made.source_path
         if identity not in self._known:
@@ -162,10 +160,8 @@ class _Combinations:
             self.experiments[name] = replace(made, name=name, overrides=unnamed)
 
     def require_sound(self) -> None:
-        """Raise SamebitsError when any combination is wrong."""
-        if self._wrong:
-            said = (f"{line}{self._where(names)}" for line, names in sorted(self._wrong.items()))
-            raise SamebitsError("\n".join(said))
+        """Raise SamebitsError if any combination has a problem."""
+        require_none(f"{line}{self._where(names)}" for line, names in self._problems.items())
 
     def _where(self, names: list[str]) -> str:
         if len(names) == self.asked:
@@ -175,7 +171,7 @@ class _Combinations:
 
 
 def _name(given: list[Override], swept: Mapping[str, list[Override]]) -> str:
-    """The folder for all: the user's name, or one made from all that was given."""
+    """The folder of the sweep: the user's name, or one made from the overrides and the values."""
     named = [override.value for override in given if override.key == "name"]
     if named and named[-1] is not None:
         return str(named[-1])
