@@ -1,7 +1,7 @@
 """The user's choice of a signing key. Its location must appear in no name, record, message or log.
 
 So the location is taken out before Hydra composes anything: Hydra's messages, the experiment's
-overrides and the folder's name are made without it. Messages here name the setting, never its value.
+overrides and the folder's name are made without it. Messages here name the setting alone.
 """
 
 import os
@@ -38,7 +38,7 @@ class Signing:
     key: str | None = field(default=None, repr=False)
 
     def tell_jobs(self) -> None:
-        """Set the variable that jobs inherit, so that no param, command line or log names the key."""
+        """Set the variable that jobs inherit, so that no command line or log names the key."""
         location = NO_KEY if self.option == NO_KEY else self.key
         if location is not None:
             os.environ[SIGNING_KEY] = location

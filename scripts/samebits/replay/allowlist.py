@@ -1,9 +1,9 @@
-"""What a certificate may choose of a config: a few numbers and words, never what runs.
+"""The values of a config that a certificate may set: a few numbers and words, never code.
 
-Everything else comes from the checkout or from the user. In particular never: the code
-(``_target_``, and what Keras would import by a nested description of an object), the environment
-of a process (LD_PRELOAD is a variable), what is opened or downloaded, and text that Hydra would
-resolve. Values go on as typed JSON, quoted, and never as Hydra's notation.
+Everything else comes from the checkout or from the user: code (``_target_``, and modules that Keras
+would import for a nested description of an object), the environment of a process (LD_PRELOAD is a
+variable), files and addresses, text that Hydra would resolve. Values are passed on as typed JSON,
+quoted, and never as Hydra's notation.
 """
 
 import json
@@ -18,21 +18,16 @@ TARGET = "model._target_"
 _OBJECTS = ("trainer.optimizer", "trainer.loss")  # of Keras: a name, or a class and numbers
 _OBJECT_LISTS = ("trainer.metrics",)
 _NUMBERS = ("protocol.tolerance",)  # null, or numbers by name
-_PLAIN = frozenset(
-    ["seed", "trace"]
-    + [f"trainer.{key}" for key in ("epochs", "batch_size", "validation_split", "shuffle")]
-    + ["trainer.steps_per_execution", "trainer.checkpoint"]
-    # sha256 is one text for a user's own file only, and that file is named by the user.
-    + [
-        f"data.{key}"
-        for key in ("scale", "shape", "classes", "seed", "samples", "sha256", "x", "y")
-    ]
-    + [f"determinism.{key}" for key in ("hash_seed", "seeding", "op_determinism", "onednn", "isa")]
-    + [f"determinism.{key}" for key in ("replacements", "rewriting")]
-    + [f"determinism.{key}_op_threads" for key in ("intra", "inter")]
-    + [f"protocol.{key}" for key in ("replica", "alone", "explain", "lift")]
-    + [f"protocol.cpu.{key}" for key in ("models", "samples", "epochs")]
-)
+_KEYS = {  # of each group
+    "": "seed trace",
+    "trainer": "epochs batch_size validation_split shuffle steps_per_execution checkpoint",
+    # sha256 is text only for a user's own file, and the user names that file.
+    "data": "scale shape classes seed samples sha256 x y",
+    "determinism": "hash_seed seeding op_determinism onednn isa replacements rewriting "
+    "intra_op_threads inter_op_threads",
+    "protocol": "replica alone explain lift cpu.models cpu.samples cpu.epochs",
+}
+_PLAIN = {f"{group}.{key}".lstrip(".") for group, keys in _KEYS.items() for key in keys.split()}
 _ARGUMENT = re.compile(r"model\.[A-Za-z][A-Za-z0-9_]*")  # of the model's function
 # No dot, slash, colon or space: neither a module nor a path nor an address.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -44,10 +39,10 @@ _SHOWN = 80  # characters of a value in a message
 def taken(
     found: Iterable[Difference], overridden: Iterable[str], allowed: str | None
 ) -> Iterator[Override]:
-    """Of these differences those that a certificate may decide, as overrides.
+    """The differences that a certificate may decide, as overrides.
 
-    ``overridden``: what its issuer set; another difference is one of the checkouts. ``allowed``:
-    the only function that the user lets the certificate name.
+    ``overridden``: the keys that its issuer set; other differences come from the checkouts.
+    ``allowed``: the only function that the user lets the certificate name.
     """
     wanted = set(overridden)
     for difference in found:
@@ -61,7 +56,7 @@ def taken(
 def _overrides(difference: Difference) -> Iterator[Override]:
     key, value = difference.key, difference.expected
     if isinstance(value, Mapping) and isinstance(difference.got, Mapping):
-        yield Override(key, None)  # Hydra merges mappings: none of the old one may stay
+        yield Override(key, None)  # Hydra merges mappings: remove the old one first
     yield Override(key, value, "++" if difference.got is ABSENT else "")
 
 
@@ -119,44 +114,34 @@ def _is_object(value: Any) -> bool:
     )
 
 
-# --- what is said of the others ----------------------------------------------------------------
+# --- messages ------------------------------------------------------------------------------------
 
 
 def lines(
     found: Iterable[Difference], overridden: Iterable[str], allowed: str | None
 ) -> Iterator[str]:
-    """What keeps this checkout from repeating the certificate, one line per difference."""
+    """One line for each difference that keeps this checkout from repeating the certificate."""
     wanted = set(overridden)
     for difference in found:
-        key = difference.key
+        key, why = difference.key, ""
         if key == TARGET:
-            yield _line(difference, _why_not_code(allowed))
+            why = _why_not_code(allowed)
         elif _interpolates(difference.expected):
-            yield _line(difference, "; a certificate's text is never resolved")
+            why = "; a certificate's text is never resolved"
         elif key in wanted and not may_set(key, difference.expected):
-            yield _line(
-                difference,
-                "; a certificate never sets this: name it yourself with overrides='KEY=VALUE' "
-                "if that is what you want",
-            )
-        else:
-            yield _line(difference)
-
-
-def _line(difference: Difference, why: str = "") -> str:
-    """For the user; nothing in it steers a terminal."""
-    key = ".".join(json.dumps(part[:_SHOWN])[1:-1] for part in difference.path)
-    theirs, ours = shown(difference.expected), shown(difference.got)
-    return f"{key}: the certificate has {theirs}, this checkout {ours}{why}"
+            why = "; a certificate never sets this: to accept it, add overrides='KEY=VALUE'"
+        path = ".".join(json.dumps(part[:_SHOWN])[1:-1] for part in difference.path)
+        theirs, ours = shown(difference.expected), shown(difference.got)
+        yield f"{path}: the certificate has {theirs}, this checkout {ours}{why}"
 
 
 def _why_not_code(allowed: str | None) -> str:
-    why = "; a certificate never chooses what code runs: name it yourself, allow=MODULE.FUNCTION"
-    return why if allowed is None else f"{why}, which is {allowed} now"
+    why = "; a certificate never chooses code: to run it, add allow=MODULE.FUNCTION"
+    return why if allowed is None else f"{why}, now {allowed}"
 
 
 def _interpolates(value: Any) -> bool:
-    """Whether Hydra would resolve something in it."""
+    """Whether Hydra would resolve any of it."""
     if isinstance(value, Mapping):
         return any(_interpolates(part) for item in value.items() for part in item)
     if isinstance(value, list):

@@ -30,6 +30,7 @@ from samebits.config.overrides import OPTION, Override
 from samebits.errors import SamebitsError
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, lockfile
+from samebits.formats.names import CERTIFICATE_FORMAT
 from samebits.replay import allowlist
 from samebits.replay import states as checkpoints
 from samebits.text import plain
@@ -38,13 +39,13 @@ from samebits.verification import artifacts
 CERTIFICATE, ALLOW = "certificate", "allow"  # keys of Snakemake's config
 EPOCHS, CHECKPOINTS = "epochs", "checkpoints"  # of a replay of sampled epochs
 KEYS = (CERTIFICATE, ALLOW, EPOCHS, CHECKPOINTS)
-FORMAT = "samebits-certificate-1"
 ENTRY = "certificate.json"  # of a bundle
 MOST_BYTES = 1 << 25  # as samebits.certificate.certificate has it, which needs cryptography
 _MOST_LINES = 100  # of a refusal; a hostile certificate could ask for millions
 _LONGEST = 200  # characters of a module's name
 _MAIN, _SCRIPT = "__main__", "train.py"  # how a record names the script that trained
 _OF_ENVIRONMENT = re.compile(r"envs/[a-z0-9][A-Za-z0-9._-]*\.txt")
+_LOAD = f"envs/load{lockfile.SUFFIX}"
 _SOURCE = ("Snakefile", "rules", "scripts")
 
 Report = Mapping[str, Any]
@@ -100,7 +101,7 @@ def plan(
 
     Raises SamebitsError with every difference that keeps this checkout from repeating it.
     """
-    # A profile asks for checkpoints for the user's own experiments; a certificate has its own.
+    # A profile's choice of checkpoints is for the user's own experiments.
     own = [override for override in own if override.key != CHECKPOINT]
     checkout = conf.resolve().parent
     try:
@@ -109,41 +110,23 @@ def plan(
         _require_none(_epoch_problems(request, report))
         options = _options(report, own, conf)
         wanted, local = _composed(request, report, options, own, composer)
-        environment = local.identity["framework"]["environment"]
-        _require_none(
-            [
-                *_config_problems(request, report, local),
-                *_code_problems(report, local),
-                *_lock_problems(report, checkout, environment),
-            ]
-        )
-    except RecursionError:
-        raise _refusal(request.path, ["expected a certificate, got JSON nested too deep"]) from None
-    except _UnfitError as error:
-        raise _refusal(request.path, error.problems) from None
-    notes = _lines([*_lock_notes(report, checkout, environment), *_source_notes(report, checkout)])
+        decisive, other = _lock_differences(report, checkout, local)
+        problems = [*_config_problems(request, report, local), *_code_problems(report, local)]
+        _require_none([*problems, *decisive])
+    except (SamebitsError, RecursionError) as error:
+        why = "JSON nested too deep" if isinstance(error, RecursionError) else error
+        raise SamebitsError(
+            f"{request.path}: cannot be replayed with this checkout\n{why}"
+        ) from None
+    notes = _lines([*other, *_source_notes(report, checkout)])
     digest = hashlib.sha256(data).hexdigest()
     return wanted, ReplayPlan(**vars(request), digest=digest, notes=tuple(notes))
 
 
-class _UnfitError(Exception):
-    """Why there is nothing to replay, or not with this checkout."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = list(problems)
-        super().__init__()
-
-
 def _require_none(problems: Iterable[str]) -> None:
-    found = list(problems)
-    if found:
-        raise _UnfitError(found)
-
-
-def _refusal(path: Path, problems: Iterable[str]) -> SamebitsError:
-    return SamebitsError(
-        "\n".join([f"{path}: cannot be replayed with this checkout", *_lines(problems)])
-    )
+    lines = _lines(problems)
+    if lines:
+        raise SamebitsError("\n".join(lines))
 
 
 def _lines(texts: Iterable[str]) -> list[str]:
@@ -154,13 +137,13 @@ def _lines(texts: Iterable[str]) -> list[str]:
     return lines
 
 
-# --- reading what may be hostile ---------------------------------------------------------------
+# --- the certificate, which may be hostile -------------------------------------------------------
 
 
 def _bytes(path: Path) -> bytes:
-    """The bytes of certificate.json, by itself or in a bundle."""
+    """The bytes of certificate.json, alone or in a bundle."""
     if not path.is_file():
-        raise _UnfitError([f"expected {ENTRY} or a bundle, got no file; check the path"])
+        raise SamebitsError(f"expected {ENTRY} or a bundle, got no file; check the path")
     if artifacts.is_bundle(path):
         with artifacts.opened(path) as files, files.open(ENTRY) as file:
             return _bounded(file)
@@ -171,60 +154,56 @@ def _bytes(path: Path) -> bytes:
 def _bounded(file: BinaryIO) -> bytes:
     data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
-        raise _UnfitError([f"expected at most {MOST_BYTES >> 20} MiB, got more; is it one?"])
+        raise SamebitsError(f"expected a certificate of at most {MOST_BYTES >> 20} MiB, got more")
     return data
 
 
 def _report(data: bytes) -> Report:
-    """The report of a certificate, its form checked and nothing else."""
+    """The report of a certificate; only its form is checked."""
     try:
         content = canonical.loads(data)
         as_written = canonical.dumps(content) == data
     except ValueError as error:
-        raise _UnfitError([f"expected a certificate in JSON, got: {str(error)[:300]}"]) from None
+        raise SamebitsError(plain(f"expected JSON, got: {str(error)[:300]}")) from None
     if not as_written:
-        raise _UnfitError(["expected canonical JSON; get the file as it was written"])
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise SamebitsError("expected canonical JSON; get the file as it was written")
+    if not isinstance(content, dict) or content.get("format") != CERTIFICATE_FORMAT:
         got = shown(content.get("format", ABSENT) if isinstance(content, dict) else content)
-        raise _UnfitError([f"expected a certificate of format {FORMAT}, got {got}"])
+        raise SamebitsError(f"expected a certificate of format {CERTIFICATE_FORMAT}, got {got}")
     report = content.get("report")
-    _require_none(f"report: {said}" for said in evidence.violations(report))
+    _require_none(f"report: {problem}" for problem in evidence.violations(report))
     return dict(report or {})
 
 
 def _epoch_problems(request: ReplayRequest, report: Report) -> Iterator[str]:
-    """Why its epochs cannot be sampled: before the rest is looked at, and long before a draw."""
+    """Why its epochs cannot be sampled."""
     if request.epochs is None:
         return
-    wrong = replays.count_problem(report, request.epochs)
-    if wrong is not None:
-        yield wrong
+    problem = replays.count_problem(report, request.epochs)
+    if problem is not None:
+        yield problem
         return
     with checkpoints.opened(request.path, request.states) as found:
         yield from found.problems(report)
 
 
-# --- config ------------------------------------------------------------------------------------
+# --- config --------------------------------------------------------------------------------------
 
 
 def _options(report: Report, own: Sequence[Override], conf: Path) -> list[Override]:
-    """The option of each group, but for those that the user chose."""
+    """The certificate's option of each group for which the user chose none."""
     config = report["experiment"]["config"]
-    problems = list(replays.unfit(report))
-    if config is None:
-        problems.append("it carries no config")
-    _require_none(problems)
-    chosen = []
+    _require_none([*replays.unfit(report), *(["it carries no config"] if config is None else [])])
+    chosen, problems = list[Override](), list[str]()
     users = {override.key for override in own if not isinstance(override.value, Mapping)}
     for group in [group for group in PARTS if group in config and group not in users]:
         available = sorted(path.stem for path in (conf / group).glob("*.yaml"))
         option = config[group].get(OPTION, ABSENT)
-        if option in available:
-            chosen.append(Override(group, option))
-        else:
+        chosen.append(Override(group, option))
+        if option not in available:
+            options = ", ".join(available)
             problems.append(
-                f"{group}: this checkout has no option {shown(option)}; "
-                f"available: {', '.join(available)}"
+                f"{group}: this checkout has no option {shown(option)}; available: {options}"
             )
     _require_none(problems)
     return chosen
@@ -237,7 +216,7 @@ def _composed(
     own: list[Override],
     composer: Composer,
 ) -> tuple[list[Override], LocalExperiment]:
-    """The overrides with those that the certificate may set, and what they make here."""
+    """All overrides, including those that the certificate may set, and the experiment they make."""
     experiment = report["experiment"]
     local = experiments.local([*options, *own], composer)
     found = differences(experiment["config"], local.identity)
@@ -249,7 +228,7 @@ def _composed(
 def _config_problems(
     request: ReplayRequest, report: Report, local: LocalExperiment
 ) -> Iterator[str]:
-    """What still differs. Without any, the config is the certificate's to the last byte."""
+    """Where the configs still differ; nowhere means that they are equal to the last byte."""
     experiment = report["experiment"]
     left = list(differences(experiment["config"], local.identity))
     yield from allowlist.lines(left, experiment["overridden"], request.allow)
@@ -261,7 +240,7 @@ def _config_problems(
 
 
 def _code_problems(report: Report, local: LocalExperiment) -> Iterator[str]:
-    """How the modules that the control imported differ from those that would be imported here."""
+    """How the modules that the control imported differ from those of this checkout."""
     roots = (sources.SCRIPTS, Path(local.source_path))
     named = {(m["module"], m["sha256"]) for m in report["records"]["runs"][CONTROL]["source"]}
     here = {module: _file(module, roots) for module, _ in named}
@@ -271,13 +250,15 @@ def _code_problems(report: Report, local: LocalExperiment) -> Iterator[str]:
         if path is None:
             yield f"{module[:_LONGEST]}: the certificate's run imported it, this checkout has none"
         elif digests[path] != sha256:
-            yield _differ(_shown_path(path), {sha256}, digests[path])
+            inside = sources.SCRIPTS in path.parents
+            name = path.relative_to(sources.SCRIPTS.parent) if inside else path
+            yield _differ(str(name), {sha256}, digests[path])
     for module in _needed(local) - set(here):
         yield f"{module}: this checkout's training imports it, the certificate does not list it"
 
 
 def _needed(local: LocalExperiment) -> set[str]:
-    """What a record names at least: the training's modules, and the model's."""
+    """The modules that every record lists: the training's and the model's."""
     scripts, script = sources.SCRIPTS, sources.SCRIPTS / _SCRIPT
     imported = sources.closure(script, scripts) - {script}
     names = (".".join(path.relative_to(scripts).with_suffix("").parts) for path in imported)
@@ -295,44 +276,31 @@ def _file(module: str, roots: Sequence[Path]) -> Path | None:
     return next((path for root in roots for path in sources.module_files(root, module)), None)
 
 
-def _shown_path(path: Path) -> str:
-    inside = sources.SCRIPTS in path.parents
-    return str(path.relative_to(sources.SCRIPTS.parent) if inside else path)
+def _lock_differences(
+    report: Report, checkout: Path, local: LocalExperiment
+) -> tuple[list[str], list[str]]:
+    """How locks and pin files differ: those that decide the bits, and the others.
 
-
-def _differ(name: str, theirs: Iterable[str], ours: str | None) -> str:
-    digests = ", ".join(sorted(theirs))
-    return f"{name}: the certificate has SHA-256 {digests}, this checkout {ours or 'no such file'}"
-
-
-# --- locks -------------------------------------------------------------------------------------
-
-
-def _determining(environment: str) -> tuple[str, ...]:
-    """The files that decide which software the data and the training came from.
-
-    The environments that compare and certify may be others: what they find is found again by
-    verify, from the evidence. So may be the pin file of the one that loads: what it gives is held
-    to the digest of the data set.
+    The data and the training come from the locks of load and training. Other environments may
+    differ: verify repeats from the evidence what they found. So may the pin file of load, whose
+    result must have the digest of the data set.
     """
-    train = f"envs/{environment}"
-    return (f"{train}{lockfile.SUFFIX}", f"{train}{lockfile.PINS}", f"envs/load{lockfile.SUFFIX}")
-
-
-def _lock_problems(report: Report, checkout: Path, environment: str) -> Iterator[str]:
+    train = f"envs/{local.identity['framework']['environment']}"
     named = _named_files(report)
-    for name in _determining(environment):
-        theirs, ours = named.get(name, set()), _digest(checkout / name)
-        if not theirs:
-            yield f"{name}: this checkout installs from it, the certificate does not list it"
-        elif theirs != {ours}:
-            yield _differ(name, theirs, ours)
+    decisive, other = list[str](), list[str]()
+    for name in (f"{train}{lockfile.SUFFIX}", f"{train}{lockfile.PINS}", _LOAD):
+        if (theirs := named.pop(name, set())) != {_digest(checkout / name)}:
+            decisive.append(_differ(name, theirs, _digest(checkout / name)))
+    for name, theirs in named.items():
+        if _OF_ENVIRONMENT.fullmatch(name) and theirs != {_digest(checkout / name)}:
+            other.append(_differ(name, theirs, _digest(checkout / name)))
     if report["lock"]["text"] is None:
-        yield "it carries no lock of the training environment"
+        decisive.append("it carries no lock of the training environment")
+    return decisive, other
 
 
 def _named_files(report: Report) -> dict[str, set[str]]:
-    """All digests that a certificate has for each file, wherever it names one."""
+    """All digests that a certificate lists for each file."""
     lock, found = report["lock"], dict[str, set[str]]()
     for dependency in report["dependencies"]:
         found.setdefault(dependency["name"], set()).add(dependency["sha256"])
@@ -347,21 +315,16 @@ def _digest(path: Path) -> str | None:
     return files.digest(path) if path.is_file() else None
 
 
-# --- files that cannot ---------------------------------------------------------------------------
+def _differ(name: str, theirs: Iterable[str], ours: str | None) -> str:
+    digests = ", ".join(sorted(theirs)) or "none"
+    return f"{name}: the certificate has SHA-256 {digests}, this checkout {ours or 'no such file'}"
 
 
-def _lock_notes(report: Report, checkout: Path, environment: str) -> Iterator[str]:
-    """Locks and pin files of other environments that differ."""
-    for name, theirs in _named_files(report).items():
-        if name in _determining(environment) or not _OF_ENVIRONMENT.fullmatch(name):
-            continue
-        ours = _digest(checkout / name)
-        if theirs != {ours}:
-            yield _differ(name, theirs, ours)
+# --- source that cannot change the bits ----------------------------------------------------------
 
 
 def _source_notes(report: Report, checkout: Path) -> Iterator[str]:
-    """Source files that differ, as far as git can tell: those that decide were compared."""
+    """Source files that git sees changed since the certificate's commit."""
     commit, dirty = report["source"]["commit"], report["source"]["dirty"]
     changed = commit and git(checkout, "diff", "--name-only", "--relative", commit, "--", *_SOURCE)
     if changed is None:
