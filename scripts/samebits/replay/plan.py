@@ -46,7 +46,7 @@ _LONGEST = 200  # characters of a module's name
 _MAIN, _SCRIPT = "__main__", "train.py"  # how a record names the script that trained
 _OF_ENVIRONMENT = re.compile(r"envs/[a-z0-9][A-Za-z0-9._-]*\.txt")
 _LOAD = f"envs/load{lockfile.SUFFIX}"
-_SOURCE = ("Snakefile", "rules", "scripts")
+_CODE = ("Snakefile", "rules", "scripts")
 
 Report = Mapping[str, Any]
 
@@ -118,7 +118,7 @@ def plan(
         raise SamebitsError(
             f"{request.path}: cannot be replayed with this checkout\n{why}"
         ) from None
-    notes = _lines([*other, *_source_notes(report, checkout)])
+    notes = _lines([*other, *_source_notes(report, checkout, local)])
     digest = hashlib.sha256(data).hexdigest()
     return wanted, ReplayPlan(**vars(request), digest=digest, notes=tuple(notes))
 
@@ -241,20 +241,31 @@ def _config_problems(
 
 def _code_problems(report: Report, local: LocalExperiment) -> Iterator[str]:
     """How the modules that the control imported differ from those of this checkout."""
-    roots = (sources.SCRIPTS, Path(local.source_path))
-    named = {(m["module"], m["sha256"]) for m in report["records"]["runs"][CONTROL]["source"]}
-    here = {module: _file(module, roots) for module, _ in named}
+    here = _modules(report, local)
     digests = {path: files.digest(path) for path in here.values() if path}
-    for module, sha256 in named:
+    for module, sha256 in {(m["module"], m["sha256"]) for m in _source(report)}:
         path = here[module]
         if path is None:
             yield f"{module[:_LONGEST]}: the certificate's run imported it, this checkout has none"
         elif digests[path] != sha256:
-            inside = sources.SCRIPTS in path.parents
-            name = path.relative_to(sources.SCRIPTS.parent) if inside else path
-            yield _differ(str(name), {sha256}, digests[path])
+            yield _differ(_shown_path(path), {sha256}, digests[path])
     for module in _needed(local) - set(here):
         yield f"{module}: this checkout's training imports it, the certificate does not list it"
+
+
+def _source(report: Report) -> Any:
+    return report["records"]["runs"][CONTROL]["source"]
+
+
+def _modules(report: Report, local: LocalExperiment) -> dict[str, Path | None]:
+    """The files here of the modules that the control imported."""
+    roots = (sources.SCRIPTS, Path(local.source_path))
+    return {m["module"]: _file(m["module"], roots) for m in _source(report)}
+
+
+def _shown_path(path: Path) -> str:
+    inside = sources.SCRIPTS in path.parents
+    return str(path.relative_to(sources.SCRIPTS.parent) if inside else path)
 
 
 def _needed(local: LocalExperiment) -> set[str]:
@@ -323,10 +334,10 @@ def _differ(name: str, theirs: Iterable[str], ours: str | None) -> str:
 # --- source that cannot change the bits ----------------------------------------------------------
 
 
-def _source_notes(report: Report, checkout: Path) -> Iterator[str]:
-    """Source files that git sees changed since the certificate's commit."""
+def _source_notes(report: Report, checkout: Path, local: LocalExperiment) -> Iterator[str]:
+    """Other source files that git sees changed since the certificate's commit."""
     commit, dirty = report["source"]["commit"], report["source"]["dirty"]
-    changed = commit and git(checkout, "diff", "--name-only", "--relative", commit, "--", *_SOURCE)
+    changed = commit and git(checkout, "diff", "--name-only", "--relative", commit, "--", *_CODE)
     if changed is None:
         found = f"the certificate's commit, {commit}, is not in this checkout"
         yield (
@@ -336,5 +347,6 @@ def _source_notes(report: Report, checkout: Path) -> Iterator[str]:
         return
     if dirty is not False:
         yield f"the certificate's checkout had uncommitted changes to commit {commit}"
-    for name in changed.splitlines():
+    compared = {_shown_path(path) for path in _modules(report, local).values() if path}
+    for name in sorted(set(changed.splitlines()) - compared):
         yield f"{name}: changed since the certificate's commit; it cannot change the bits"

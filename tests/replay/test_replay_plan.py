@@ -3,8 +3,10 @@
 import copy
 import hashlib
 import os
+import shutil
+import subprocess
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,6 @@ from samebits.config.keys import WHOLE, differences, units
 from samebits.config.overrides import Override
 from samebits.errors import SamebitsError
 from samebits.formats import bundle, canonical, files, merkle
-from samebits.replay.allowlist import may_set
 from samebits.replay.plan import MOST_BYTES
 from samebits.workflow import plan
 from samebits.workflow.plan import Plan
@@ -99,17 +100,21 @@ def refused(folder: Path, content: Any, **more: Any) -> list[str]:
     return lines
 
 
-def edited(content: Content, key: str, value: Any, listed: bool = True) -> Content:
-    """The certificate with another value at a dotted key, and a digest that fits."""
+def edited(content: Content, values: Mapping[str, Any], listed: bool = True) -> Content:
+    """The certificate with other values at dotted keys, and a digest that fits.
+
+    ``listed``: as if its issuer had set them.
+    """
     made = copy.deepcopy(content)
     experiment = made["report"]["experiment"]
-    *above, last = key.split(".")
-    node = experiment["config"]
-    for part in above:
-        node = node.setdefault(part, {})
-    node[last] = value
+    for key, value in values.items():
+        *above, last = key.split(".")
+        node = experiment["config"]
+        for part in above:
+            node = node.setdefault(part, {})
+        node[last] = value
     experiment["digest"] = canonical.digest(experiment["config"])
-    experiment["overridden"] = [key] if listed else []
+    experiment["overridden"] = sorted(values) if listed else []
     return made
 
 
@@ -275,83 +280,17 @@ def test_only_the_exact_function_is_allowed(
 def test_a_target_of_the_certificates_is_refused_whatever_it_says(
     model: str, listed: bool, tmp_path: Path, default: Content
 ) -> None:
-    content = edited(default, "model.option", model)
-    content = edited(content, "model._target_", HOSTILE, listed)
-    lines = refused(tmp_path, content)
+    values = {"model.option": model, "model._target_": HOSTILE}
+    lines = refused(tmp_path, edited(default, values, listed))
     assert any(
         line.startswith(f'model._target_: the certificate has "{HOSTILE}"') for line in lines
     )
 
 
-@pytest.mark.parametrize("key", ["_partial_", "_args_", "_recursive_", "_convert_", "option.x"])
-def test_keys_that_steer_hydra_are_never_taken(key: str) -> None:
-    assert not may_set(f"model.{key}", True)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        {"class_name": "SGD", "module": "os"},
-        {"class_name": "SGD", "registered_name": "x"},
-        {"class_name": "__lambda__", "config": {"value": "x"}},
-        {"class_name": "os.system"},
-        {"class_name": "a>b"},
-        {"class_name": 3},
-        {"config": {}},
-        {},
-        {"class_name": "SGD", "config": {"learning_rate": {"class_name": "X", "module": "m"}}},
-        {"class_name": "SGD", "config": {"fn": ["x"]}},
-        {"class_name": "SGD", "config": {"fn": "a.b"}},
-        {"class_name": "SGD", "config": {"__class__": 1}},
-        {"class_name": "SGD", "config": "x"},
-        {"class_name": "SGD", "config": None},
-        "os.system",
-        "a b",
-        "",
-        None,
-        3,
-        ["adam"],
-    ],
-)
-def test_no_description_of_an_object_is_taken_that_keras_could_import_for(value: object) -> None:
-    assert not may_set("trainer.optimizer", value)
-    assert not may_set("trainer.loss", value)
-    assert not may_set("trainer.metrics", [value])
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        *(
-            "http://a/b",
-            "/etc/passwd",
-            "a.b",
-            "..",
-            "",
-            "a,b",
-            "a b",
-            "${seed}",
-            "???",
-            "x" * 65,
-            "é",
-        ),
-        *({"a": 1}, [["a"]], [{"a": 1}], ["a/b"], [1] * 65),
-    ],
-)
-def test_an_argument_from_a_certificate_is_a_number_a_word_or_a_few_of_them(value: object) -> None:
-    assert not may_set("model.weights", value)
-    assert not may_set("seed", value)
-
-
 # --- every leaf of the config ------------------------------------------------------------------
 
-
-def _leaves(config: Mapping[str, Any]) -> list[str]:
-    return [key for key in units([], config) if key != "format"]
-
-
-# Together they have every option, but for those that only a user's own files complete.
-_EXPERIMENTS: list[dict[str, str]] = [
+# Together they have every option, except those that only a user's own files complete.
+EXPERIMENTS: list[dict[str, str]] = [
     {},
     {"data": "fashion_mnist", "model": "cnn", "determinism": "tf28", "protocol": "twice"}
     | {"framework": "tf2.8"},
@@ -360,39 +299,32 @@ _EXPERIMENTS: list[dict[str, str]] = [
     {"determinism": "seeds", "protocol": "nodes"},
     {"determinism": "exact"},
 ]
-_ISSUED = [issued(config) for config in _EXPERIMENTS]
-ALL: dict[str, Content] = {}  # key: a certificate whose config has it
-for _content in _ISSUED:
-    for _key in _leaves(_content["report"]["experiment"]["config"]):
-        ALL.setdefault(_key, _content)
-
-
-def test_the_experiments_below_have_every_option() -> None:
-    used = [content["report"]["experiment"]["config"] for content in _ISSUED]
-    for group in PARTS:
-        options = {path.stem for path in (CONF / group).glob("*.yaml")} - {"npz", "custom"}
-        assert options == {config[group]["option"] for config in used}
-
-
 NEVER = ("framework.", "determinism.environment.", "data.files.", "data.sha256.")
 NEVER_KEYS = {
     "determinism.environment",
     "model._target_",
     "determinism.minimum_tensorflow",
     *(f"data.{key}" for key in ("file", "urls", "package", "debian")),
-    *(f"{group}.option" for group in ("data", "model", "trainer", "determinism", "protocol")),
 }
+every_experiment = pytest.mark.parametrize("config", EXPERIMENTS, ids=range(len(EXPERIMENTS)))
 
 
-def _of_key(key: str) -> tuple[Content, Any]:
-    content = ALL[key]
-    value: Any = content["report"]["experiment"]["config"]
-    for part in key.split("."):
-        value = value[part]
-    return content, value
+def leaves(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Every key with its value, except the options, which are looked up first."""
+    found = {}
+    for key in units([], config):
+        value: Any = config
+        for part in key.split("."):
+            value = value[part]
+        found[key] = value
+    return {key: v for key, v in found.items() if not key.endswith(".option") and key != "format"}
 
 
-def _other(value: Any) -> Any:
+def is_never_set(key: str) -> bool:
+    return key.startswith(NEVER) or key in NEVER_KEYS
+
+
+def other(value: Any) -> Any:
     """Another value of the same type."""
     match value:
         case bool():
@@ -408,70 +340,91 @@ def _other(value: Any) -> Any:
     return {"absolute": 1e-6, "ulp": None}  # null: a tolerance's form, another type elsewhere
 
 
-@pytest.mark.parametrize("key", sorted(ALL))
-def test_a_leaf_that_the_issuer_did_not_set_must_be_what_the_checkout_has(
-    key: str, tmp_path: Path
+def named(lines: list[str]) -> set[str]:
+    """The keys that a refusal names."""
+    return {line.partition(": ")[0] for line in lines}
+
+
+def test_the_experiments_below_have_every_option() -> None:
+    used = [of(config).config for config in EXPERIMENTS]
+    for group in PARTS:
+        options = {path.stem for path in (CONF / group).glob("*.yaml")} - {"npz", "custom"}
+        assert options == {config[group]["option"] for config in used}
+
+
+@every_experiment
+def test_each_leaf_that_the_issuer_did_not_set_must_be_what_the_checkout_has(
+    config: dict[str, str], tmp_path: Path
 ) -> None:
-    content, value = _of_key(key)
-    lines = refused(tmp_path, edited(content, key, _other(value), listed=False))
-    assert any(line.startswith((key, f"{key.partition('.')[0]}: ")) for line in lines), lines
+    content = issued(config)
+    changed = leaves(content["report"]["experiment"]["config"])
+    made = edited(content, {key: other(value) for key, value in changed.items()}, listed=False)
+    lines = refused(tmp_path, made)
+    for key in changed:
+        assert any(line.startswith(f"{key}") for line in lines), key
 
 
-@pytest.mark.parametrize("key", sorted(k for k in ALL if k.startswith(NEVER) or k in NEVER_KEYS))
-def test_what_runs_is_opened_or_surrounds_is_never_taken(key: str, tmp_path: Path) -> None:
-    content, value = _of_key(key)
-    lines = refused(tmp_path, edited(content, key, _other(value)))
-    assert any(line.startswith((key, f"{key.partition('.')[0]}: ")) for line in lines), lines
+@every_experiment
+def test_code_files_addresses_and_the_environment_are_never_taken(
+    config: dict[str, str], tmp_path: Path
+) -> None:
+    content = issued(config)
+    found = leaves(content["report"]["experiment"]["config"])
+    changed = {key: other(value) for key, value in found.items() if is_never_set(key)}
+    lines = refused(tmp_path, edited(content, changed))
+    for key in changed:
+        assert any(line.startswith(f"{key}") for line in lines), key
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "key", sorted(k for k in ALL if not (k.startswith(NEVER) or k in NEVER_KEYS))
-)
+@every_experiment
 def test_every_other_leaf_is_taken_or_refused_by_the_schema_of_the_checkout(
-    key: str, tmp_path: Path
+    config: dict[str, str], tmp_path: Path
 ) -> None:
-    content, value = _of_key(key)
-    made = edited(content, key, _other(value))
-    wanted = made["report"]["experiment"]["config"]
-    try:
-        experiment = replayed(tmp_path, made)
-    except SamebitsError as error:
-        # The schema's own words, or what follows from the key by interpolation.
-        said = (key, "model.input_shape", "model.classes")
-        assert any(word in str(error) for word in said), error
-    else:
-        assert not list(differences(wanted, experiment.config))
+    content = issued(config)
+    for key, value in leaves(content["report"]["experiment"]["config"]).items():
+        if is_never_set(key):
+            continue
+        made = edited(content, {key: other(value)})
+        wanted = made["report"]["experiment"]["config"]
+        try:
+            experiment = replayed(tmp_path, made)
+        except SamebitsError as error:
+            # The schema's own words, or a value that follows from the key by interpolation.
+            words = (key, "model.input_shape", "model.classes")
+            assert any(word in str(error) for word in words), error
+        else:
+            assert not list(differences(wanted, experiment.config))
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("determinism.environment.LD_PRELOAD", "/evil/evil.so"),
-        ("determinism.environment.PYTHONPATH", "/evil"),
-        ("hydra.run.dir", "/evil"),
-        ("hydra.searchpath", ["file:///evil"]),
-        ("source_path", "/evil"),
-        ("name", "default"),
-        ("signing.key", "/evil/key"),
-        ("overrides", "seed=3"),
-        ("experiment", "article"),
-        ("defaults", ["/evil"]),
-        ("data.urls", ["file:///etc/passwd"]),
-        ("data.new", "x"),
-        ("trainer.callbacks", ["x"]),
-        ("trainer.evil\x1b[2J", 1),
-        ("seed=3 +model", 1),
-        ("model.a=1 model", 1),
-    ],
-)
 @pytest.mark.parametrize("listed", [False, True])
-def test_a_key_that_is_not_to_be_taken_is_a_line_of_the_refusal(
-    key: str, value: object, listed: bool, tmp_path: Path, default: Content
+def test_each_key_that_is_never_taken_is_a_line_of_the_refusal(
+    listed: bool, tmp_path: Path, default: Content
 ) -> None:
-    lines = refused(tmp_path, edited(default, key, value, listed))
-    assert any(line.startswith(key.partition(".")[0]) for line in lines)
-    assert not any("\x1b" in line for line in lines)
+    values = {
+        "determinism.environment.LD_PRELOAD": "/evil/evil.so",
+        "determinism.environment.PYTHONPATH": "/evil",
+        "hydra.run.dir": "/evil",
+        "hydra.searchpath": ["file:///evil"],
+        "source_path": "/evil",
+        "name": "default",
+        "signing.key": "/evil/key",
+        "overrides": "seed=3",
+        "experiment": "article",
+        "defaults": ["/evil"],
+        "data.urls": ["file:///etc/passwd"],
+        "data.new": "x",
+        "trainer.callbacks": ["x"],
+        "trainer.evil\x1b[2J": 1,
+        "seed=3 +model": 1,
+        "model.a=1 model": 1,
+    }
+    lines = refused(tmp_path, edited(default, values, listed))
+    tops = {"hydra", "signing"}  # keys of the top level that this checkout's identity lacks
+    assert named(lines) == {
+        key.partition(".")[0] if key.partition(".")[0] in tops else key.replace("\x1b", "\\u001b")
+        for key in values
+    }
 
 
 def test_a_dotted_key_at_the_top_is_not_the_nested_one(tmp_path: Path, default: Content) -> None:
@@ -486,16 +439,14 @@ def test_a_dotted_key_at_the_top_is_not_the_nested_one(tmp_path: Path, default: 
     "text",
     ["${oc.env:HOME}", "a${oc.env:HOME}", "${seed}", "${hydra:run.dir}", "\\${oc.env:HOME}"],
 )
-@pytest.mark.parametrize(
-    "key", ["trace", "model.units", "data.scale", "trainer.optimizer", "determinism.isa"]
-)
 def test_text_of_a_certificate_is_never_resolved(
-    key: str, text: str, tmp_path: Path, default: Content, monkeypatch: pytest.MonkeyPatch
+    text: str, tmp_path: Path, default: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/home/of-somebody")
-    lines = refused(tmp_path, edited(default, key, text))
-    assert any(line.startswith(f"{key}: ") and "never resolved" in line for line in lines)
-    assert not any("of-somebody" in line for line in lines)
+    keys = ["trace", "model.units", "data.scale", "trainer.optimizer", "determinism.isa"]
+    lines = refused(tmp_path, edited(default, dict.fromkeys(keys, text)))
+    assert named(lines) == set(keys)
+    assert all("never resolved" in line and "of-somebody" not in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -505,19 +456,18 @@ def test_text_of_a_certificate_is_never_resolved(
         *("custom=1", "../model/mlp", None, 3, ["mlp"], {"mlp": 1}, True),
     ],
 )
-@pytest.mark.parametrize(
-    "group", ["data", "model", "trainer", "framework", "determinism", "protocol"]
-)
-def test_an_option_that_this_checkout_has_not_is_refused_with_those_it_has(
-    group: str, option: object, tmp_path: Path, default: Content
+def test_an_option_that_this_checkout_lacks_is_refused_with_those_available(
+    option: object, tmp_path: Path, default: Content
 ) -> None:
-    (line,) = refused(tmp_path, edited(default, f"{group}.option", option))
-    assert line.startswith(f"{group}: this checkout has no option ")
-    assert "; available: " in line
+    lines = refused(tmp_path, edited(default, {f"{group}.option": option for group in PARTS}))
+    assert named(lines) == set(PARTS)
+    for line in lines:
+        assert ": this checkout has no option " in line
+        assert "; available: " in line
 
 
 def test_everything_that_differs_is_in_one_refusal(tmp_path: Path, default: Content) -> None:
-    made = edited(edited(default, "trainer.epochs", 5), "seed", 9, listed=False)
+    made = edited(default, {"trainer.epochs": 5, "seed": 9}, listed=False)
     made["report"]["dependencies"][2]["sha256"] = "0" * 64
     made["report"]["records"]["runs"]["control"]["source"][0]["sha256"] = "1" * 64
     lines = refused(tmp_path, made)
@@ -537,32 +487,33 @@ def test_a_refusal_of_a_million_keys_is_short(tmp_path: Path, default: Content) 
 
 def test_types_that_python_takes_for_equal_are_not(tmp_path: Path, default: Content) -> None:
     for value in (32.0, True):
-        (line,) = refused(tmp_path, edited(default, "trainer.batch_size", value, listed=False))
+        (line,) = refused(tmp_path, edited(default, {"trainer.batch_size": value}, listed=False))
         assert line.startswith("trainer.batch_size: ")
 
 
 # --- code and locks ----------------------------------------------------------------------------
 
 
-def _control(content: Content) -> Any:
+def control(content: Content) -> Any:
     return content["report"]["records"]["runs"]["control"]
 
 
-@pytest.mark.parametrize("module", [entry["module"] for entry in issued({})["report"]["records"]["runs"]["control"]["source"]])  # fmt: skip # noqa: E501
-def test_each_module_must_be_the_one_that_ran(
-    module: str, tmp_path: Path, default: Content
+def test_each_module_of_the_training_must_be_the_one_that_ran(
+    tmp_path: Path, default: Content
 ) -> None:
     changed, left_out = copy.deepcopy(default), copy.deepcopy(default)
-    for entry in _control(changed)["source"]:
-        entry["sha256"] = "0" * 64 if entry["module"] == module else entry["sha256"]
-    (line,) = refused(tmp_path, changed)
-    assert ".py: the certificate has SHA-256 0000" in line
-    _control(left_out)["source"] = [
-        e for e in _control(left_out)["source"] if e["module"] != module
-    ]
-    assert refused(tmp_path, left_out) == [
+    modules = [entry["module"] for entry in control(default)["source"]]
+    assert {"__main__", "samebits.models", "samebits.training.task"} <= set(modules)
+    for entry in control(changed)["source"]:
+        entry["sha256"] = "0" * 64
+    lines = refused(tmp_path, changed)
+    assert len(lines) == len(modules)
+    assert all(".py: the certificate has SHA-256 0000" in line for line in lines)
+    control(left_out)["source"] = []
+    assert refused(tmp_path, left_out) == sorted(
         f"{module}: this checkout's training imports it, the certificate does not list it"
-    ]
+        for module in modules
+    )
 
 
 @pytest.mark.parametrize(
@@ -573,7 +524,7 @@ def test_a_module_that_is_not_here_is_refused_by_name(
     module: str, tmp_path: Path, default: Content
 ) -> None:
     made = copy.deepcopy(default)
-    _control(made)["source"].append({"module": module, "sha256": "0" * 64})
+    control(made)["source"].append({"module": module, "sha256": "0" * 64})
     (line,) = refused(tmp_path, made)
     assert "this checkout has none" in line
     assert "\x1b" not in line
@@ -603,7 +554,7 @@ def test_each_lock_and_pin_file_that_determines_the_training_must_be_the_same(
     del left_out["report"]["dependencies"][index]
     if index:  # the lock itself is carried, too
         (line,) = refused(tmp_path, left_out)
-        assert line.startswith(f"{name}: this checkout installs from it")
+        assert line.startswith(f"{name}: the certificate has SHA-256 none, this checkout ")
 
 
 def test_a_lock_that_is_carried_must_be_the_one_here(tmp_path: Path, default: Content) -> None:
@@ -612,7 +563,7 @@ def test_a_lock_that_is_carried_must_be_the_one_here(tmp_path: Path, default: Co
     other["report"]["lock"]["name"] = "envs/other.lock.txt"
     other["report"]["dependencies"] = other["report"]["dependencies"][1:]
     absent["report"]["lock"]["text"] = None
-    _control(record)["lock"] = "0" * 64
+    control(record)["lock"] = "0" * 64
     for made in (changed, other, record):
         (line,) = refused(tmp_path, made)
         assert line.startswith("envs/train-tf2.21.lock.txt: ")
@@ -630,6 +581,131 @@ def test_another_lock_of_what_only_compares_is_a_note(tmp_path: Path, default: C
     assert found.replay is not None
     (note,) = [note for note in found.replay.notes if note.startswith("envs/")]
     assert note.startswith("envs/compare.lock.txt: ")
+
+
+# --- a checkout that was changed -----------------------------------------------------------------
+
+
+class Checkout:
+    """A copy of this one under git, and a certificate that was issued from it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "checkout"
+        for part in ("conf", "envs", "rules", "scripts"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / part, self.folder / part, ignore=ignored)
+        for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
+            self.git(*command)
+        self.content = issued({})
+        self.content["report"]["source"] = {"commit": self.git("rev-parse", "HEAD"), "dirty": False}
+        self.certificate = write(folder, self.content)
+
+    def git(self, *command: str) -> str:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-C", str(self.folder))
+        done = subprocess.run(
+            ["git", *identity, *command],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def notes(self, **config: Any) -> tuple[str, ...]:
+        """What is told of a replay from this checkout."""
+        given = {"certificate": str(self.certificate), **config}
+        found = plan.plan(given, self.folder / "conf").replay
+        assert found is not None
+        return found.notes
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    return Checkout(tmp_path_factory.mktemp("changed"))
+
+
+@pytest.fixture
+def checkout(pristine: Checkout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checkout]:
+    """As it was issued from; changes are undone afterwards."""
+    monkeypatch.setattr(sources, "SCRIPTS", pristine.folder / "scripts")
+    yield pristine
+    pristine.git("checkout", "-q", ".")
+
+
+def test_an_unchanged_checkout_has_nothing_to_note(checkout: Checkout) -> None:
+    assert checkout.notes() == ()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("launch/lease.py", "pages/certificate.py", "certificate/report.py", "workflow/plan.py"),
+        *("data/datasets.py", "comparison/runs.py", "pages/style.css", "../launch.py"),
+        *("../certify.py", "../../rules/train.smk"),
+    ],
+)
+def test_a_comment_in_code_that_cannot_change_the_bits_is_a_note(
+    file: str, checkout: Checkout
+) -> None:
+    path = (checkout.folder / "scripts" / "samebits" / file).resolve()
+    path.write_text(path.read_text() + "# a comment\n")
+    name = path.relative_to(checkout.folder)
+    expected = f"{name}: changed since the certificate's commit; it cannot change the bits"
+    assert checkout.notes() == (expected,)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("training/task.py", "formats/canonical.py", "experiment/pins.py", "errors.py"),
+        *("text.py", "models.py", "../train.py"),
+    ],
+)
+def test_a_comment_in_code_that_can_change_the_bits_is_refused_by_name(
+    file: str, checkout: Checkout
+) -> None:
+    path = (checkout.folder / "scripts" / "samebits" / file).resolve()
+    path.write_text(path.read_text() + "# a comment\n")
+    with pytest.raises(SamebitsError) as caught:
+        checkout.notes()
+    _, line = str(caught.value).splitlines()
+    name = path.relative_to(checkout.folder)
+    assert line.startswith(f"{name}: the certificate has SHA-256 ")
+
+
+def test_all_code_that_can_change_the_bits_stands_in_three_rooms() -> None:
+    found = sources.closure(SCRIPTS / "train.py", SCRIPTS)
+    rooms = {str(path.parent.relative_to(SCRIPTS)) for path in found}
+    assert rooms == {
+        ".",
+        *(f"samebits{room}" for room in ("", "/training", "/formats", "/experiment")),
+    }
+
+
+def test_a_certificate_from_a_changed_checkout_is_told(checkout: Checkout, tmp_path: Path) -> None:
+    for dirty in (True, None):
+        made = copy.deepcopy(checkout.content)
+        made["report"]["source"]["dirty"] = dirty
+        (note,) = checkout.notes(certificate=str(write(tmp_path, made)))
+        assert note.startswith("the certificate's checkout had uncommitted changes to commit ")
+
+
+def test_code_that_was_compared_is_in_no_note(checkout: Checkout, tmp_path: Path) -> None:
+    """Here and where the certificate was issued, it differs from the commit in the same way."""
+    path = checkout.folder / "scripts" / "samebits" / "training" / "task.py"
+    path.write_text(path.read_text() + "# a comment\n")
+    made = copy.deepcopy(checkout.content)
+    (entry,) = [e for e in control(made)["source"] if e["module"] == "samebits.training.task"]
+    entry["sha256"] = files.digest(path)
+    assert checkout.notes(certificate=str(write(tmp_path, made))) == ()
+
+
+def test_a_commit_that_git_cannot_find_is_told(checkout: Checkout, tmp_path: Path) -> None:
+    for commit, said in ((None, "names no commit"), ("c" * 40, "is not in this checkout")):
+        made = copy.deepcopy(checkout.content)
+        made["report"]["source"] = {"commit": commit, "dirty": None}
+        (note,) = checkout.notes(certificate=str(write(tmp_path, made)))
+        assert said in note
+        assert "only source files that can change the bits were compared" in note
 
 
 def test_no_file_outside_of_the_checkout_is_looked_at(tmp_path: Path, default: Content) -> None:
@@ -666,8 +742,8 @@ def test_a_digest_that_is_not_that_of_the_config_is_refused(
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "expected a certificate in JSON"),
-        (b"\xff", "expected a certificate in JSON"),
+        (b"", "expected JSON, got"),
+        (b"\xff", "expected JSON, got"),
         (b"null\n", "format samebits-certificate-1, got null"),
         (b"[]\n", "format samebits-certificate-1, got []"),
         (b"{}\n", "format samebits-certificate-1, got none"),
@@ -677,10 +753,10 @@ def test_a_digest_that_is_not_that_of_the_config_is_refused(
         (b'{"a":1,"a":1}\n', "the same key twice"),
         (b'{"a":NaN}\n', "NaN is not JSON"),
         (b'{"a":1e999}\n', "too large"),
-        (b'{"a":' + b"9" * 5000 + b"}\n", "expected a certificate in JSON"),
+        (b'{"a":' + b"9" * 5000 + b"}\n", "expected JSON, got"),
         (b"[" * 100_000, "too deep"),
         (b"[" * 900 + b"]" * 900 + b"\n", "samebits-certificate-1"),
-        (b'{"\x1b[2J":1,"\x1b[2J":1}', "expected a certificate in JSON"),
+        (b'{"\x1b[2J":1,"\x1b[2J":1}', "expected JSON, got"),
         (b" " * (MOST_BYTES + 1), "at most 32 MiB"),
     ],
     ids=range(16),
@@ -700,7 +776,7 @@ def test_what_is_not_a_certificate_is_refused_with_the_reason(
 def test_a_config_that_is_nested_deep_is_refused(
     depth: int, tmp_path: Path, default: Content
 ) -> None:
-    path = write(tmp_path, edited(default, "model.x", "DEEP"))
+    path = write(tmp_path, edited(default, {"model.x": "DEEP"}))
     deep = b'{"a":' * depth + b"1" + b"}" * depth
     path.write_bytes(path.read_bytes().replace(b'"DEEP"', deep))
     with pytest.raises(SamebitsError, match="cannot be replayed"):
