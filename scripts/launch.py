@@ -5,20 +5,20 @@
               [--vary NAME[=VALUE]]... [NAME=VALUE ...] -- SCRIPT [FLAG ...]
 
 INPUTS      variables to set before the interpreter starts, the script and its flags
-            --python: the interpreter of the stage's own environment, as a path or as found by PATH
+            --python: the interpreter of the stage's own environment, a path or a name on PATH
             --signing: leave the variables that name the signing key to the script
-            --lease: a file that is there while the script runs; no second one runs meanwhile
-            --limit-minutes: how long the script may run; without it, as long as it wants
-            --vary: what to change about the process that must not matter (samebits.launch.variations)
+            --lease: a file that exists while the script runs; no second one runs meanwhile
+            --limit-minutes: how long the script may run; without it there is no limit
+            --vary: what to change about the process that must not matter (launch/variations.py)
 OUTPUTS     --log: everything that the script and the libraries below it print
-GUARANTEES  variables that change what Python or TensorFlow compute are taken from the command
-            line and never from the user's shell; a script that does not sign, a user's model above
-            all, is not told of the signing key; progress goes to the terminal, the end of the
-            log too when the script fails; the exit code is the script's; a signal to this
-            process reaches the script; the script is told in SAMEBITS_VARIATIONS what was varied
-            and what could not be and why; nothing that a variation made outlives the script;
-            a script that the variation `interrupt` killed is started again with the same command;
-            one that runs for longer than it may is ended with all that it started
+GUARANTEES  variables that affect results are taken from the command line and never from the
+            user's shell; a script that does not sign, a user's model above all, does not receive
+            the variables that name the signing key; progress goes to the terminal, and the end of
+            the log too when the script fails; the exit code is the script's; a signal to this
+            process reaches the script; SAMEBITS_VARIATIONS describes to the script what was varied
+            and what could not be varied and why; nothing that a variation made outlives the script;
+            a script that the kill variation ended is started once more with the same command;
+            one that exceeds its time limit is stopped with all that it started
 """
 
 import argparse
@@ -27,7 +27,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -36,11 +35,10 @@ from samebits.errors import FAILED, SamebitsError, run
 from samebits.experiment import variables
 from samebits.experiment.variations import parse
 from samebits.launch import lease, variations
-from samebits.launch.timeout import TimeLimit
+from samebits.launch.timeout import TimeLimit, tail
 from samebits.text import VARIABLE
 
 _LATER = 5.0  # minutes that a scheduler has before a job is ended here
-_TAIL = 20  # lines of a failed script's log that the terminal shows
 
 
 def _arguments() -> argparse.Namespace:
@@ -82,13 +80,6 @@ def environment(shell: dict[str, str], given: list[str], signing: bool = False) 
         name, _, value = variable.partition("=")
         kept[name] = value
     return kept
-
-
-def _show_end(log: Path) -> None:
-    with log.open(encoding="utf-8", errors="replace") as file:
-        for line in deque(file, _TAIL):
-            sys.stderr.write("    " + line)
-    sys.stderr.write(f"    (the end of {log})\n")
 
 
 class _Script:
@@ -195,7 +186,8 @@ def main() -> int:
         variations.apply(start, options.vary)
         code = script.run(start, log, terminal)
     if code or limit.exceeded:
-        _show_end(options.log)
+        shown = "".join("    " + line for line in tail(options.log))
+        sys.stderr.write(f"{shown}    (the end of {options.log})\n")
     if limit.exceeded:
         sys.stderr.write(f"error: {options.log}: {limit.exceeded}\n")
         return FAILED

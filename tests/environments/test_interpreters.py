@@ -15,7 +15,7 @@ NO_UV = Path("/nonexistent/uv")
 def fake(path: Path, version: str, implementation: str = "CPython") -> Path:
     """A tiny program that answers as an interpreter of this version."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"""#!/bin/sh\necho '["{version}", "{implementation}", "x86_64"]'\n""")
+    path.write_text(f"""#!/bin/sh\necho {version} {implementation}\n""")
     path.chmod(0o755)
     return path
 
@@ -124,7 +124,7 @@ def test_without_any_every_place_is_listed_and_what_brings_one(
         "CPython 3.7 not found",
         "SAMEBITS_PYTHON_3_7: not set",
         f"{sys.executable}: is CPython",
-        f"{shim}: did not tell its version; it said: pyenv: command not found",
+        f"{shim}: did not print its version but: pyenv: command not found",
         f"pyenv ({tmp_path}/home/.pyenv/versions/3.7.*): none",
         "uv: `uv python install` failed",
         "SAMEBITS_PYTHON_3_7=PATH",

@@ -10,7 +10,6 @@ for versions that they then refuse to start):
 5. uv: one that it finds by any name, or one that it may download (none older than 3.8)
 """
 
-import json
 import shutil
 import subprocess
 import sys
@@ -21,10 +20,7 @@ from pathlib import Path
 from samebits.environments import uv as uv_tool
 from samebits.errors import SamebitsError
 
-_ASK = (
-    "import json, platform, sys; print(json.dumps([platform.python_version(), "
-    "platform.python_implementation(), platform.machine()]))"
-)
+_ASK = "import platform as p; print(p.python_version(), p.python_implementation())"
 _PATIENCE = 30  # seconds that a candidate may take to answer; a cold network disk is slow
 
 
@@ -35,7 +31,6 @@ class Interpreter:
     path: Path
     version: str  # such as 3.11.7
     implementation: str
-    machine: str
 
     @property
     def minor(self) -> str:
@@ -52,8 +47,8 @@ def variable(minor: str) -> str:
     return "SAMEBITS_PYTHON_" + minor.replace(".", "_")
 
 
-def probe(path: Path) -> Interpreter:
-    """Run an interpreter and ask what it is. Raises NotUsableError."""
+def probe(path: Path, minor: str = "") -> Interpreter:
+    """Run an interpreter and ask what it is: CPython ``minor``, or NotUsableError is raised."""
     try:
         # -I: neither PYTHONPATH nor the user's site-packages may answer in its place
         done = subprocess.run(
@@ -64,22 +59,17 @@ def probe(path: Path) -> Interpreter:
             timeout=_PATIENCE,
             check=False,  # a refusal is an answer
         )
-        version, implementation, machine = json.loads(done.stdout)
+        version, implementation = done.stdout.split()
     except OSError as error:
         raise NotUsableError(error.strerror or str(error)) from error
     except subprocess.TimeoutExpired as error:
         raise NotUsableError(f"no answer within {_PATIENCE} s") from error
-    except (ValueError, TypeError) as error:
-        said = (done.stderr.strip().splitlines() or ["nothing"])[0]
-        raise NotUsableError(f"did not tell its version; it said: {said}") from error
-    return Interpreter(path, version, implementation, machine)
-
-
-def probe_for(minor: str, path: Path) -> Interpreter:
-    """Run an interpreter that should be CPython ``minor``. Raises NotUsableError."""
-    found = probe(path)
-    if (found.minor, found.implementation) != (minor, "CPython"):
-        raise NotUsableError(f"is {found.implementation} {found.version}")
+    except ValueError as error:
+        shown = (done.stderr.strip().splitlines() or ["nothing"])[0]
+        raise NotUsableError(f"did not print its version but: {shown}") from error
+    found = Interpreter(path, version, implementation)
+    if minor and (found.minor, implementation) != (minor, "CPython"):
+        raise NotUsableError(f"is {implementation} {version}")
     return found
 
 
@@ -112,30 +102,25 @@ def _from_uv(minor: str, uv: Path, environ: Mapping[str, str]) -> Interpreter:
             path = uv_tool.run(uv, [*find, "--managed-python", minor], environ=environ)
         except SamebitsError as error:
             raise NotUsableError(str(error).strip()) from error
-    return probe_for(minor, Path(path.strip()))
-
-
-def _named(minor: str, named: str) -> Interpreter:
-    """The interpreter that the user's variable names. Raises SamebitsError."""
-    try:
-        return probe_for(minor, Path(named))
-    except NotUsableError as why:
-        raise SamebitsError(
-            f"{variable(minor)}: expected the path of CPython {minor}, got {named}: {why}; "
-            "correct the variable or unset it"
-        ) from why
+    return probe(Path(path.strip()), minor)
 
 
 def find(minor: str, environ: Mapping[str, str], uv: Path) -> Interpreter:
     """CPython of a minor version. Raises SamebitsError that lists every place looked at."""
-    if environ.get(variable(minor)):
-        return _named(minor, environ[variable(minor)])
-    refused = []
+    named, refused = environ.get(variable(minor)), []
+    if named:
+        try:
+            return probe(Path(named), minor)
+        except NotUsableError as why:
+            raise SamebitsError(
+                f"{variable(minor)}: expected the path of CPython {minor}, got {named}: {why}; "
+                "correct the variable or unset it"
+            ) from why
     for place, candidates in _places(minor, environ).items():
         refused += [] if candidates else [f"  {place}: none"]
         for path in candidates:
             try:
-                return probe_for(minor, path)
+                return probe(path, minor)
             except NotUsableError as why:
                 refused.append(f"  {path}: {why}")
     try:

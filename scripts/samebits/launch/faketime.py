@@ -45,7 +45,7 @@ def shared() -> set[Path]:
 
 
 def remove_shared(before: set[Path]) -> None:
-    """Remove what is new since ``before`` and whose program has ended; a signal leaves it behind."""
+    """Remove what is new and whose program has ended; a signal leaves it behind."""
     for path in shared() - before:
         owner = _OWNER.match(path.name)
         if owner and not Path("/proc", owner.group(1)).exists():

@@ -4,17 +4,17 @@ A script is asked to end first (SIGTERM), so that one with checkpoints completes
 killed when it does not.
 """
 
-import os
 import signal
 import subprocess
 import time
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 GRACE = 30.0  # seconds between the request to end and the kill
-_LAST_WORDS = 4096  # bytes at the end of a log in which its last line is looked for
+_TAIL = 20  # lines of a log that are shown
 
 
 class TimeLimit:
@@ -41,18 +41,21 @@ class TimeLimit:
         silent = max(0.0, time.time() - self._log.stat().st_mtime) / 60
         return (
             f"time limit of {self._minutes:.3g} min exceeded; stopped. Last output, {silent:.3g} "
-            f"min ago: {last_line(self._log) or 'none'}. If it is slow rather than hanging, give "
+            f"min ago: {last_line(self._log)}. If it is slow rather than hanging, give "
             "it longer (snakemake --set-resources train:runtime=MINUTES); the same command "
             "resumes from the last checkpoint, or starts over without checkpoints"
         )
 
 
+def tail(log: Path) -> list[str]:
+    """The last lines of a log."""
+    with log.open(encoding="utf-8", errors="replace") as file:
+        return list(deque(file, _TAIL))
+
+
 def last_line(log: Path) -> str:
     """The last line of a log that is not blank."""
-    with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_WORDS))
-        lines = file.read().decode("utf-8", "replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return next((line.strip() for line in reversed(tail(log)) if line.strip()), "none")
 
 
 def stop(pid: int, grace: float = GRACE) -> None:

@@ -57,8 +57,9 @@ class Start:
 
 
 def _time_zone(start: Start, _: str) -> str:
-    choices = [("Pacific/Kiritimati", "<+14>-14", 14), ("Pacific/Pago_Pago", "<-11>11", -11)]
-    name, rule, _hours = next(c for c in choices if c[2] * 3600 != -time.timezone)
+    name, rule = "Pacific/Kiritimati", "<+14>-14"
+    if time.timezone == -14 * 3600:  # the user's own
+        name, rule = "Pacific/Pago_Pago", "<-11>11"
     # Where the zone files are missing, the C library takes the rule itself.
     start.environ["TZ"] = name if (_ZONES / name).is_file() else rule
     return start.environ["TZ"]
@@ -114,11 +115,10 @@ def _folder(start: Start, _: str) -> str:
 
 def from_elsewhere(command: list[str]) -> list[str]:
     """A command whose relative paths that leave the working folder are absolute."""
+    leaves = [Path(os.path.normpath(word)).parts[:1] == ("..",) for word in command]
+    here = Path.cwd()
     return [
-        os.path.normpath(Path.cwd() / word)
-        if Path(os.path.normpath(word)).parts[:1] == ("..",)
-        else word
-        for word in command
+        os.path.normpath(here / w) if out else w for w, out in zip(command, leaves, strict=True)
     ]
 
 
@@ -129,7 +129,7 @@ def _leave(folder: Path, real: Path) -> None:
 
 def move_back(folder: Path, real: Path) -> None:
     """Move what a program made in a folder of links to where it would have been."""
-    for made in folder.iterdir():
+    for made in list(folder.iterdir()):
         target = real / made.name
         if made.is_symlink():
             continue
@@ -196,8 +196,8 @@ def _directory_order(start: Start, _: str) -> str:
     tool = _tool("disorderfs", "disorderfs")
     # The environment's own files are left as they are: their digests are checked, and every
     # import would take twice as long.
-    sources = map(Path, _after(_SOURCES, start.command))
-    folders = disorderfs.topmost([Path.cwd(), start.folder, *sources])
+    sources = Path(value_after(_SOURCES, start.command))  # none: the working folder
+    folders = disorderfs.topmost([Path.cwd(), start.folder, sources])
     try:
         mounts = disorderfs.mount(tool, folders, start.ends)
     except OSError as error:
@@ -211,10 +211,6 @@ def _directory_order(start: Start, _: str) -> str:
 def prefix(python: Path) -> Path:
     """The environment of an interpreter, which lies in its folder bin."""
     return python.parent.parent
-
-
-def _after(flag: str, command: list[str]) -> list[str]:
-    return [command[i + 1] for i, word in enumerate(command[:-1]) if word == flag]
 
 
 def _hash_seed(start: Start, _: str) -> str:
@@ -263,26 +259,14 @@ def _interrupt(start: Start, _: str) -> str:
     return start.kill.describe()
 
 
-# Each returns the new value, and raises NotTriedError.
-_APPLY: dict[str, Callable[[Start, str], str]] = {
-    "time_zone": _time_zone,
-    "locale": _locale,
-    "home": _home,
-    "folder": _folder,
-    "umask": _umask,
-    "variables": _variables,
-    "host_name": _host_name,
-    "aslr": _aslr,
-    "cpus": _cpus,
-    "clock": _clock,
-    "contention": _contention,
-    "directory_order": _directory_order,
-    "hash_seed": _hash_seed,
-    "cpu": _cpu,
-    "deployment": _deployment,
-    "node": _node,
-    "interrupt": _interrupt,
-}
+# Named like its variation, each returns the new value and raises NotTriedError.
+_MADE_BY: dict[str, Callable[[Start, str], str]] = {
+    function.__name__[1:]: function
+    for function in (
+        _time_zone, _locale, _home, _folder, _umask, _variables, _host_name, _aslr, _cpus, _clock,
+        _contention, _directory_order, _hash_seed, _cpu, _deployment, _node, _interrupt,
+    )
+}  # fmt: skip
 
 
 def apply(start: Start, asked: Mapping[str, str]) -> None:
@@ -290,7 +274,7 @@ def apply(start: Start, asked: Mapping[str, str]) -> None:
     applied, not_tried = {}, {}
     for name in [name for name in TITLES if name in asked]:
         try:
-            applied[name] = _APPLY[name](start, asked[name])
+            applied[name] = _MADE_BY[name](start, asked[name])
         except NotTriedError as reason:
             not_tried[name] = str(reason)
     start.environ[VARIABLE] = to_variable(applied, not_tried)
