@@ -2,19 +2,25 @@
 
 import base64
 import hashlib
+import io
 import json
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import jsonschema
 import pytest
 
+import certify as certify_script
 import factories
 from factories import Workspace
+from samebits import errors
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 SCHEMAS = SCRIPTS / "samebits" / "certificate"
@@ -29,9 +35,25 @@ def flags(space: Workspace) -> list[object]:
     ]  # fmt: skip
 
 
-def certify(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPTS / "certify.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@dataclass(frozen=True)
+class Outcome:
+    """What certify.py printed, and the code that it left with."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def certify(*arguments: object) -> Outcome:
+    """certify.py in this process, with its own handling of errors."""
+    out, err = io.StringIO(), io.StringIO()
+    argv = ["certify.py", *map(str, arguments)]
+    with patch.object(sys, "argv", argv), redirect_stdout(out), redirect_stderr(err):
+        try:
+            errors.run(certify_script.main)
+        except SystemExit as error:
+            code = int(error.code or 0)
+    return Outcome(code, out.getvalue(), err.getvalue())
 
 
 def certificate(space: Workspace) -> dict[str, Any]:
@@ -124,6 +146,16 @@ def test_the_script_runs_from_any_folder(tmp_path: Path) -> None:
     command = [sys.executable, str(copy / "certify.py"), *map(str, flags(space))]
     done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "REPRODUCIBLE\n")
+
+
+def test_nothing_that_trains_or_renders_is_imported(tmp_path: Path) -> None:
+    given = map(str, flags(factories.workspace(tmp_path)))
+    command = [sys.executable, "-X", "importtime", str(SCRIPTS / "certify.py"), *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert {"samebits", "in_toto_attestation"} <= imported
+    unwanted = {"snakemake", "tensorflow", "hydra", "jinja2", "matplotlib", "psutil"}
+    assert not imported & unwanted
 
 
 def test_the_dependencies_are_named_by_digest_and_the_users_keys_of_the_config(

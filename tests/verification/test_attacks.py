@@ -14,7 +14,7 @@ import pytest
 
 import attacks
 import factories
-import old_certificates
+import samples
 from attacks import Mutant, Place
 from samebits.certificate import certificate, report
 from samebits.formats import canonical
@@ -97,9 +97,11 @@ def test_changes_of_a_certificate_with_all_findings_are_refused(
 
 
 @pytest.mark.parametrize("share", [QUICK, LESS_QUICK])
-@pytest.mark.parametrize("name", old_certificates.NAMES)
-def test_some_changes_of_old_certificates_are_refused(place: Place, name: str, share: int) -> None:
-    content = canonical.read_json(old_certificates.VERSION_1 / name)
+@pytest.mark.parametrize("name", ["not-reproducible", "unsigned", "inconclusive", "replayed"])
+def test_some_changes_of_a_certificate_of_each_kind_are_refused(
+    place: Place, name: str, share: int
+) -> None:
+    content = canonical.read_json(samples.folder() / f"{name}.json")
     made = (m for m in attacks.mutants(content) if m.keys != UNORDERED)
     assert refused(place, attacks.drawn(made, 150 * share)) > 40 // share
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import attacks
 import factories
-import old_certificates
+import samples
 from attacks import Keys, Place
 from samebits.formats import bundle, canonical
 from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, VERIFIED
@@ -34,8 +34,8 @@ class Sound:
         self.place = Place(folder)
         self.issued = attacks.certify(factories.workspace(folder / "space"), ISSUER)
         self.replayed = attacks.replayed(self.issued, LABORATORY)
-        self.bundle = (old_certificates.VERSION_1 / "reproducible.zip").read_bytes()
-        with bundle.opened(old_certificates.VERSION_1 / "reproducible.zip") as files:
+        self.bundle = (samples.folder() / "reproducible.zip").read_bytes()
+        with bundle.opened(samples.folder() / "reproducible.zip") as files:
             self.content = {name: files.open(name).read() for name in files.names()}
 
 

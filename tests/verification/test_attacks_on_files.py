@@ -16,7 +16,7 @@ import pytest
 
 import attacks
 import factories
-import old_certificates
+import samples
 from attacks import Place
 from samebits.formats import arrays, canonical
 from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, VERIFIED
@@ -46,7 +46,7 @@ class Results:
     def __init__(self, place: Place, folder: Path) -> None:
         self.place = place
         self.folder = folder / "results"
-        given = old_certificates.bundle_files(folder / "made")
+        given = samples.bundle_files(folder / "made")
         for name, path in given.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, self.folder / name)

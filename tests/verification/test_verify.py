@@ -6,19 +6,20 @@ import pty
 import re
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 import attacks
 import factories
-import old_certificates
+import samples
 from samebits.formats import arrays, canonical
 
 Json = Any
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "verify.py"
-VERSION_1 = old_certificates.VERSION_1
 ISSUER = attacks.signer()
 MIB = 1 << 20
 
@@ -39,7 +40,13 @@ class Stranger:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "SAMEBITS_"))}
         self.environ = kept | {"HOME": str(self.home), "TMPDIR": str(self.home)}
 
+    def run(self, *arguments: object, **variables: str) -> attacks.Outcome:
+        """verify.py in this process, with the stranger's variables and folder."""
+        with patch.dict(os.environ, self.environ | variables, clear=True), chdir(self.folder):
+            return attacks.run(*arguments)
+
     def verify(self, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        """The same as a process of its own."""
         return subprocess.run(
             command(*arguments),
             cwd=self.folder,
@@ -77,7 +84,7 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Json:
 
 
 def test_a_trusted_certificate_is_verified_level_by_level(stranger: Stranger) -> None:
-    done = stranger.verify(VERSION_1 / "reproducible.zip", "--key", stranger.key)
+    done = stranger.verify(samples.folder() / "reproducible.zip", "--key", stranger.key)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "VERIFIED  REPRODUCIBLE  default"
@@ -105,36 +112,36 @@ def test_what_is_no_certificate_is_said_to_be_none(stranger: Stranger) -> None:
 def test_a_valid_certificate_by_an_unknown_key_is_3_and_says_what_to_do(
     stranger: Stranger,
 ) -> None:
-    done = stranger.verify(VERSION_1 / "reproducible.json")
+    done = stranger.verify(samples.folder() / "reproducible.json")
     assert (done.returncode, done.stderr) == (3, "")
     line = next(x for x in done.stdout.splitlines() if x.strip().startswith("NAME ed25519 "))
     stranger.trust(line.strip().replace("NAME", "alice"))
-    done = stranger.verify(VERSION_1 / "reproducible.json")
+    done = stranger.verify(samples.folder() / "reproducible.json")
     assert done.returncode == 0
     assert "signed by alice" in done.stdout
 
 
 def test_what_is_unsigned_is_3_and_offers_no_key_to_trust(stranger: Stranger) -> None:
-    done = stranger.verify(VERSION_1 / "unsigned.json")
+    done = stranger.verify(samples.folder() / "unsigned.json")
     assert done.returncode == 3
     assert "UNSIGNED" in done.stdout
     assert "NAME" not in done.stdout
 
 
 def test_the_chain_is_told(stranger: Stranger) -> None:
-    keys = ("--key", VERSION_1 / "issuer.pub", "--key", VERSION_1 / "laboratory.pub")
-    done = stranger.verify(VERSION_1 / "replayed.json", *keys)
-    assert done.returncode == 0
+    keys = ("--key", samples.folder() / "issuer.pub", "--key", samples.folder() / "laboratory.pub")
+    done = stranger.run(samples.folder() / "replayed.json", *keys)
+    assert done.code == 0
     assert re.search(
-        r"certified  .* by issuer\.pub on AMD EPYC 9R45, Linux .*: REPRODUCIBLE", done.stdout
+        r"certified  .* by issuer\.pub on AMD EPYC 9R45, Linux .*: REPRODUCIBLE", done.out
     )
     assert re.search(
-        r"replayed   .* by laboratory\.pub on AMD EPYC 9R45, Linux .*: REPRODUCED", done.stdout
+        r"replayed   .* by laboratory\.pub on AMD EPYC 9R45, Linux .*: REPRODUCED", done.out
     )
     assert re.search(
-        r"replayed .* by nobody who signed on Another CPU, Linux .*: NOT REPROD", done.stdout
+        r"replayed .* by nobody who signed on Another CPU, Linux .*: NOT REPROD", done.out
     )
-    assert "outside of its scope: the certificate pins AVX2" in done.stdout
+    assert "outside of its scope: the certificate pins AVX2" in done.out
 
 
 @pytest.mark.parametrize(
@@ -146,18 +153,18 @@ def test_the_chain_is_told(stranger: Stranger) -> None:
     ],
 )
 def test_json_says_the_same(stranger: Stranger, name: str, code: int, result: str) -> None:
-    done = stranger.verify(VERSION_1 / name, "--key", stranger.key, "--json")
-    found = json.loads(done.stdout)
-    assert (done.returncode, found["code"], found["result"]) == (code, code, result)
+    done = stranger.run(samples.folder() / name, "--key", stranger.key, "--json")
+    found = json.loads(done.out)
+    assert (done.code, found["code"], found["result"]) == (code, code, result)
     assert all(check["holds"] for check in found["checks"])
     assert found["verdict"] == "REPRODUCIBLE"
 
 
 def test_json_says_what_does_not_hold(stranger: Stranger, issued: Json) -> None:
     path = stranger.give(issued | {"signature": "UNSIGNED"})
-    done = stranger.verify(path, "--json")
-    found = json.loads(done.stdout)
-    assert done.returncode == 1
+    done = stranger.run(path, "--json")
+    found = json.loads(done.out)
+    assert done.code == 1
     failed = [check["level"] for check in found["checks"] if not check["holds"]]
     assert failed == ["signature"]
 
@@ -167,42 +174,42 @@ def test_json_says_what_does_not_hold(stranger: Stranger, issued: Json) -> None:
 
 def test_the_trust_file_is_that_of_the_config_home(stranger: Stranger, tmp_path: Path) -> None:
     stranger.trust(f"alice ed25519 {ISSUER.public.text}\n", tmp_path / "config")
-    path = VERSION_1 / "reproducible.json"
-    assert stranger.verify(path).returncode == 3
-    assert stranger.verify(path, XDG_CONFIG_HOME=str(tmp_path / "config")).returncode == 0
-    assert stranger.verify(path, XDG_CONFIG_HOME="../config").returncode == 3  # relative
+    path = samples.folder() / "reproducible.json"
+    assert stranger.run(path).code == 3
+    assert stranger.run(path, XDG_CONFIG_HOME=str(tmp_path / "config")).code == 0
+    assert stranger.run(path, XDG_CONFIG_HOME="../config").code == 3  # relative
 
 
 def test_a_malformed_trust_file_names_the_line(stranger: Stranger) -> None:
     path = stranger.trust(f"alice ed25519 {ISSUER.public.text}\nbob ed25519 \x1b[2J\n")
-    done = stranger.verify(VERSION_1 / "reproducible.json")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert f"{path}:2: expected NAME ed25519 BASE64" in done.stderr
-    assert "\x1b" not in done.stderr
+    done = stranger.run(samples.folder() / "reproducible.json")
+    assert (done.code, done.out) == (2, "")
+    assert f"{path}:2: expected NAME ed25519 BASE64" in done.err
+    assert "\x1b" not in done.err
 
 
 def test_a_trust_file_that_was_named_must_be_there(stranger: Stranger) -> None:
     """Else a misspelt path would look like a certificate by a stranger."""
-    done = stranger.verify(VERSION_1 / "reproducible.json", "--trust", "missing")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "expected a trust file" in done.stderr
+    done = stranger.run(samples.folder() / "reproducible.json", "--trust", "missing")
+    assert (done.code, done.out) == (2, "")
+    assert "expected a trust file" in done.err
 
 
 def test_a_key_that_is_named_is_trusted_alone(stranger: Stranger, tmp_path: Path) -> None:
     stranger.trust(f"alice ed25519 {ISSUER.public.text}\n")
     other = attacks.key_file(tmp_path, "other")
-    path = VERSION_1 / "reproducible.json"
-    assert stranger.verify(path).returncode == 0
-    assert stranger.verify(path, "--key", other).returncode == 3
-    assert stranger.verify(path, "--key", other, "--key", stranger.key).returncode == 0
+    path = samples.folder() / "reproducible.json"
+    assert stranger.run(path).code == 0
+    assert stranger.run(path, "--key", other).code == 3
+    assert stranger.run(path, "--key", other, "--key", stranger.key).code == 0
 
 
 @pytest.mark.parametrize("flags", [["--key", "missing.pub"], ["--key", "."], ["--unknown"], []])
 def test_wrong_usage_is_2(stranger: Stranger, flags: list[str]) -> None:
-    given = [VERSION_1 / "reproducible.json", *flags] if flags else []
-    done = stranger.verify(*given)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Traceback" not in done.stderr
+    given = [samples.folder() / "reproducible.json", *flags] if flags else []
+    done = stranger.run(*given)
+    assert (done.code, done.out) == (2, "")
+    assert "Traceback" not in done.err
 
 
 # --- what is hostile is shown as text ------------------------------------------------------------
@@ -220,9 +227,9 @@ def evil(stranger: Stranger, issued: Json) -> Path:
 
 def test_names_steer_no_terminal(stranger: Stranger, evil: Path) -> None:
     for flags in ((), ("--json",), ("--artifacts", stranger.folder)):
-        done = stranger.verify(evil, "--key", stranger.key, *flags)
-        assert done.returncode == (1 if "--artifacts" in flags else 0)
-        shown = done.stdout + done.stderr
+        done = stranger.run(evil, "--key", stranger.key, *flags)
+        assert done.code == (1 if "--artifacts" in flags else 0)
+        shown = done.out + done.err
         assert not set(shown) & set("\x1b\x07\u202e"), flags
 
 
@@ -251,7 +258,7 @@ def test_any_name_can_be_shown_in_any_encoding(
 
 def test_a_reader_that_leaves_early_is_no_verified_certificate(stranger: Stranger) -> None:
     done = subprocess.run(
-        ["sh", "-c", '"$@" > /dev/full', "sh", *command(VERSION_1 / "unsigned.json")],  # noqa: S607
+        ["sh", "-c", '"$@" > /dev/full', "sh", *command(samples.folder() / "unsigned.json")],  # noqa: S607
         cwd=stranger.folder,
         env=stranger.environ,
         capture_output=True,
@@ -282,18 +289,23 @@ def tree(*folders: Path) -> list[str]:
     return sorted(str(path) for folder in folders for path in folder.rglob("*"))
 
 
-@pytest.mark.parametrize("name", ["reproducible.zip", "replayed.json", "unsigned.json"])
+@pytest.mark.parametrize(
+    ("name", "keys", "code"),
+    [
+        ("reproducible.zip", ["issuer.pub"], 0),
+        ("replayed.json", ["issuer.pub"], 0),
+        ("unsigned.json", [], 3),  # with a trust file that is not there
+    ],
+)
 def test_nothing_is_written_connected_to_or_started(
-    stranger: Stranger, tmp_path: Path, name: str
+    stranger: Stranger, tmp_path: Path, name: str, keys: list[str], code: int
 ) -> None:
     (tmp_path / "watch").mkdir()
     (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
     before = tree(stranger.home, stranger.folder)
-    flags = ("--key", VERSION_1 / "issuer.pub")
-    for given in (flags, ()):  # the second time with a trust file that is not there
-        done = stranger.verify(VERSION_1 / name, *given, PYTHONPATH=str(tmp_path / "watch"))
-        assert done.returncode in (0, 3)
-        assert done.stderr == ""
+    flags = [part for key in keys for part in ("--key", samples.folder() / key)]
+    done = stranger.verify(samples.folder() / name, *flags, PYTHONPATH=str(tmp_path / "watch"))
+    assert (done.returncode, done.stderr) == (code, "")
     assert tree(stranger.home, stranger.folder) == before == []
 
 
@@ -330,7 +342,7 @@ def without_network() -> list[str]:
 
 def test_it_works_where_there_is_no_network(stranger: Stranger) -> None:
     starter = without_network()
-    given = command(VERSION_1 / "reproducible.zip", "--key", stranger.key)
+    given = command(samples.folder() / "reproducible.zip", "--key", stranger.key)
     done = subprocess.run(
         [*starter, *given], cwd=stranger.folder, env=stranger.environ, capture_output=True,
         text=True, check=False,
@@ -343,8 +355,8 @@ def test_it_works_where_there_is_no_network(stranger: Stranger) -> None:
     assert alone.returncode != 0
 
 
-def test_neither_snakemake_nor_tensorflow_nor_hydra_is_imported(stranger: Stranger) -> None:
-    given = command(VERSION_1 / "reproducible.zip", "--key", stranger.key)
+def test_nothing_that_trains_or_renders_is_imported(stranger: Stranger) -> None:
+    given = command(samples.folder() / "reproducible.zip", "--key", stranger.key)
     done = subprocess.run(
         [given[0], "-X", "importtime", *given[1:]],
         cwd=stranger.folder,
@@ -357,7 +369,7 @@ def test_neither_snakemake_nor_tensorflow_nor_hydra_is_imported(stranger: Strang
     imported = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
     assert {"samebits", "cryptography", "securesystemslib"} <= imported
     unwanted = {"snakemake", "tensorflow", "keras", "hydra", "omegaconf", "rocrate", "requests"}
-    assert not imported & unwanted
+    assert not imported & (unwanted | {"jinja2", "matplotlib", "psutil"})
 
 
 # --- what it costs -------------------------------------------------------------------------------
@@ -408,7 +420,7 @@ def test_a_large_array_takes_little_memory(stranger: Stranger, tmp_path: Path) -
     assert memory < 200 * MIB
 
 
-@pytest.mark.parametrize("start", [b"", b"[", b'{"format":"', b"PK\x03\x04"])
+@pytest.mark.parametrize("start", [b"[", b"PK\x03\x04"])
 def test_a_gigabyte_takes_little_memory(stranger: Stranger, tmp_path: Path, start: bytes) -> None:
     path = tmp_path / "large"
     path.write_bytes(start)
