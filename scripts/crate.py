@@ -1,36 +1,35 @@
 #!/usr/bin/env python3
-"""Make the certificate's faces for other programs: SBOMs and RO-Crate.
+"""Describe the results for other programs: SBOMs and an RO-Crate.
 
 INPUTS      --certificate  certificate.json, as certify.py wrote it
-            --page         the same as a page
+            --page         the certificate as a page
             --badge        its verdict as a picture
-            --bundle       the same with all its evidence, as a zip (optional)
+            --bundle       the certificate with all its evidence, as a zip (optional)
             --workflow     the Snakefile that ran
             --lock         the lock of an environment that the certificate names; once per lock
-            --folder       the results' folder, in which all of these lie but for the locks
+            --folder       the results' folder; all of these lie in it, except the locks
 OUTPUTS     --sbom         a folder: one CycloneDX file per lock
             --output       ro-crate-metadata.json, which describes the folder; a copy of the
                            Snakefile, workflow.smk, lies beside it
-GUARANTEES  no face says more than the certificate; evidence and locks that are not what it
-            names are refused; the same inputs give the same bytes; the RO-Crate comes last, so
-            where it is, the SBOMs are; nothing half-written
+GUARANTEES  nothing is said that is not in the certificate; evidence and locks that differ from
+            it are refused; the same inputs give the same bytes; the RO-Crate is written last, so
+            if it exists, so do the SBOMs; files are written atomically
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from samebits import errors
+from samebits.certificate import signatories
+from samebits.certificate.types import Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.exchange import crate, sbom
-from samebits.formats import canonical, files, lockfile
-
-FORMAT = "samebits-certificate-1"
+from samebits.formats import files, lockfile
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Make the certificate's other faces.")
+    parser = argparse.ArgumentParser(description="Describe the results for other programs.")
     for name in ("certificate", "page", "folder", "badge", "workflow", "sbom", "output"):
         parser.add_argument(f"--{name}", required=True, type=Path)
     parser.add_argument("--bundle", type=Path)
@@ -38,15 +37,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content = canonical.read_json(path)
-    got = content.get("format") if isinstance(content, dict) else None
-    if got != FORMAT:
-        raise SamebitsError(f"{path}: expected the format {FORMAT!r}, got {got!r}; certify again")
-    return dict(content)
-
-
-def _refuse_outside(options: argparse.Namespace) -> None:
+def _require_inside(options: argparse.Namespace) -> None:
     """A crate describes its own folder."""
     names = ("certificate", "page", "bundle", "badge", "sbom", "output")
     given = {name: getattr(options, name) for name in names}
@@ -59,18 +50,19 @@ def _refuse_outside(options: argparse.Namespace) -> None:
         raise SamebitsError(all_problems(problems))
 
 
-def _refuse_unknown(paths: Sequence[Path], report: dict[str, Any]) -> None:
-    """What an environment held, and what ran, is said only of what the certificate names."""
+def _require_named(paths: Sequence[Path], report: Report) -> None:
+    """Locks and the Snakefile have to be those that the certificate names."""
     known, problems = crate.known_digests(report), []
     for path in paths:
         name = path.name if path.name == crate.SNAKEFILE else f"envs/{path.name}"
         expected, got = known.get(name), files.digest(path)
         if expected is None:
-            problems.append(f"{path}: expected a file that the certificate names, got another")
+            problems.append(f"{path}: expected a file that the certificate names")
         elif got != expected:
             problems.append(f"{path}: expected sha256 {expected}, got {got}")
     if problems:
-        raise SamebitsError(all_problems(problems) + "\ncertify again, or give its own files")
+        hint = "certify again, or give the files of this certificate"
+        raise SamebitsError(f"{all_problems(problems)}\n{hint}")
 
 
 def _write_sboms(options: argparse.Namespace, issued: str) -> None:
@@ -81,7 +73,7 @@ def _write_sboms(options: argparse.Namespace, issued: str) -> None:
             files.write_bytes(beside / f"{name}{sbom.SUFFIX}", text.encode())
 
 
-def _faces(options: argparse.Namespace) -> Iterator[crate.Face]:
+def _renderings(options: argparse.Namespace) -> Iterator[crate.Rendering]:
     words = {
         "page": "The certificate as a page.",
         "bundle": "The certificate with all the evidence that it names.",
@@ -90,10 +82,10 @@ def _faces(options: argparse.Namespace) -> Iterator[crate.Face]:
     for name, description in words.items():
         path = getattr(options, name)
         if path:
-            yield crate.Face(path, description)
+            yield crate.Rendering(path, description)
     for path in options.lock:
         name = path.name.removesuffix(lockfile.SUFFIX)
-        yield crate.Face(
+        yield crate.Rendering(
             options.sbom / f"{name}{sbom.SUFFIX}",
             f"The packages of the environment {name}, in CycloneDX 1.6.",
             lock=f"envs/{path.name}",
@@ -101,16 +93,16 @@ def _faces(options: argparse.Namespace) -> Iterator[crate.Face]:
 
 
 def main() -> int:
-    """Read, refuse what does not belong together, write."""
+    """Read, check that all files belong together, write."""
     options = _arguments()
-    certificate = _read(options.certificate)
-    _refuse_outside(options)
-    _refuse_unknown([*options.lock, options.workflow], certificate["report"])
-    crate.refuse_changed(certificate["report"], options.folder)
+    certificate = signatories.read(options.certificate)
+    _require_inside(options)
+    _require_named([*options.lock, options.workflow], certificate["report"])
+    crate.require_unchanged(certificate["report"], options.folder)
     options.output.unlink(missing_ok=True)
     _write_sboms(options, certificate["report"]["issued"])
     files.write_bytes(options.folder / crate.WORKFLOW, options.workflow.read_bytes())
-    text = crate.describe(options.certificate, options.folder, list(_faces(options)))
+    text = crate.describe(options.certificate, options.folder, list(_renderings(options)))
     files.write_bytes(options.output, text.encode())
     return 0
 

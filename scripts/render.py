@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 
 from samebits import errors
-from samebits.formats import canonical, files
+from samebits.certificate import signatories
+from samebits.formats import files
 from samebits.pages import certificate as page
 from samebits.pages import charts
 
@@ -27,7 +28,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Read the certificate, write page and badge."""
     options = _arguments()
-    certificate = canonical.read_json(options.certificate)
+    certificate = signatories.read(options.certificate)
     files.write_bytes(options.badge, charts.badge(certificate).encode("utf-8"))
     files.write_bytes(options.page, page.render(certificate).encode("utf-8"))
     return 0

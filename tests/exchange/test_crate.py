@@ -21,9 +21,9 @@ WORKFLOW = {"File", "SoftwareSourceCode", "ComputationalWorkflow"}
 
 
 def text(results: Results) -> str:
-    faces = [crate.Face(results.page, "The certificate as a page.")]
+    renderings = [crate.Rendering(results.page, "The certificate as a page.")]
     (results.folder / crate.WORKFLOW).write_bytes(results.workflow.read_bytes())
-    return crate.describe(results.certificate, results.folder, faces)
+    return crate.describe(results.certificate, results.folder, renderings)
 
 
 def entities(results: Results) -> dict[str, Any]:
@@ -58,9 +58,9 @@ def test_the_root_has_what_ro_crate_asks_for(tmp_path: Path) -> None:
     assert root["description"]
 
 
-def test_nobody_gave_a_licence_and_it_says_so(tmp_path: Path) -> None:
+def test_nobody_gave_a_license_and_it_says_so(tmp_path: Path) -> None:
     found = entities(crates.make(tmp_path))
-    assert found[found["./"]["license"]["@id"]]["name"] == "No licence stated"
+    assert found[found["./"]["license"]["@id"]]["name"] == "No license stated"
 
 
 def test_the_main_workflow_is_the_snakefile_of_the_commit(tmp_path: Path) -> None:
@@ -74,8 +74,8 @@ def test_the_main_workflow_is_the_snakefile_of_the_commit(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ({"commit": "c" * 40, "dirty": True}, "with changes that are in no commit"),
-        ({"commit": None, "dirty": None}, "of a commit that is not known"),
+        ({"commit": "c" * 40, "dirty": True}, "with uncommitted changes"),
+        ({"commit": None, "dirty": None}, "at an unknown commit"),
     ],
 )
 def test_a_workflow_that_no_commit_has_is_not_called_by_one(
@@ -163,7 +163,7 @@ def test_runs_that_did_not_end_well_are_called_what_they_are(tmp_path: Path) -> 
     records["runs"]["control"]["status"], records["runs"]["replica"] = "failed", None
     results.edit(records=records)
     found = entities(results)
-    assert "The training control: failed." in found["train/control/"]["description"]
+    assert "The training run control: failed." in found["train/control/"]["description"]
     assert "without a valid record" in found["train/replica/"]["description"]
 
 
@@ -177,18 +177,18 @@ def test_evidence_that_nobody_could_read_is_not_described(tmp_path: Path) -> Non
     (results.folder / "compare" / "replica.json").unlink()
     report["records"]["load"] = None
     results.edit(**report)
-    crate.refuse_changed(report, results.folder)
+    crate.require_unchanged(report, results.folder)
     assert not {*lost, "#load/record.json", "#dataset"} & set(entities(results))
 
 
 def test_evidence_that_changed_or_went_is_refused_by_name(tmp_path: Path) -> None:
     results = crates.make(tmp_path)
     report = results.content()["report"]
-    crate.refuse_changed(report, results.folder)
+    crate.require_unchanged(report, results.folder)
     (results.folder / "config.json").write_text("{}")
     (results.folder / "train" / "control" / "record.json").unlink()
     with pytest.raises(SamebitsError) as refused:
-        crate.refuse_changed(report, results.folder)
+        crate.require_unchanged(report, results.folder)
     lines = str(refused.value).splitlines()
     assert "config.json: expected sha256 " in lines[0]
     assert lines[1].endswith("got no such file")

@@ -1,4 +1,4 @@
-"""crate.py by its flags: the certificate's faces for other programs, all of them or none."""
+"""crate.py by its flags: SBOMs and RO-Crate, all of them or none."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from crates import KEYID, Results
 from samebits.formats import files
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-FACES = {"ro-crate-metadata.json", "sbom", "workflow.smk"}
+RENDERINGS = {"ro-crate-metadata.json", "sbom", "workflow.smk"}
 
 
 def flags(results: Results) -> list[object]:
@@ -35,18 +35,18 @@ def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProc
 
 
 def made(results: Results) -> set[str]:
-    """The faces that are there, half-written ones included."""
+    """The renderings that exist, half-written ones included."""
     before = {results.certificate, results.page, results.badge}
     before |= {results.folder / name for name in ("config.json", "train", "compare")}
     return {path.name for path in results.folder.iterdir() if path not in before}
 
 
 @pytest.mark.parametrize("keyid", [None, KEYID], ids=["unsigned", "signed"])
-def test_all_faces_are_made(tmp_path: Path, keyid: str | None) -> None:
+def test_all_renderings_are_made(tmp_path: Path, keyid: str | None) -> None:
     results = crates.make(tmp_path, keyid)
     done = run(*flags(results))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert made(results) == FACES
+    assert made(results) == RENDERINGS
     sboms = sorted((results.folder / "sbom").iterdir())
     assert [path.name for path in sboms] == ["load.cdx.json", "train-tf2.21.cdx.json"]
     for path in sboms:
@@ -69,7 +69,7 @@ def test_the_crate_can_be_opened_and_every_file_it_lists_is_there(tmp_path: Path
     assert opened.mainEntity["name"] == "Snakefile"
 
 
-def test_every_sbom_is_based_on_its_lock_and_the_other_faces_on_the_certificate(
+def test_every_sbom_is_based_on_its_lock_and_the_other_renderings_on_the_certificate(
     tmp_path: Path,
 ) -> None:
     results = crates.make(tmp_path)
@@ -78,14 +78,14 @@ def test_every_sbom_is_based_on_its_lock_and_the_other_faces_on_the_certificate(
     assert run(*flags(results), "--bundle", bundle).returncode == 0
     graph = json.loads((results.folder / "ro-crate-metadata.json").read_text())["@graph"]
     found = {e["@id"]: e["isBasedOn"]["@id"] for e in graph if "isBasedOn" in e}
-    faces = ("badge.svg", "certificate.html", "certificate.zip")
-    assert found == dict.fromkeys(faces, "certificate.json") | {
+    renderings = ("badge.svg", "certificate.html", "certificate.zip")
+    assert found == dict.fromkeys(renderings, "certificate.json") | {
         "sbom/load.cdx.json": "#envs/load.lock.txt",
         "sbom/train-tf2.21.cdx.json": "#envs/train-tf2.21.lock.txt",
     }
 
 
-def test_the_same_inputs_give_the_same_bytes_and_old_faces_go(tmp_path: Path) -> None:
+def test_the_same_inputs_give_the_same_bytes_and_old_renderings_go(tmp_path: Path) -> None:
     results = crates.make(tmp_path)
     run(*flags(results))
     names = ("ro-crate-metadata.json", "sbom/load.cdx.json")
@@ -103,7 +103,7 @@ def test_paths_may_be_relative(tmp_path: Path) -> None:
         for given in flags(results)
     ]
     assert run(*relative, cwd=tmp_path).returncode == 0
-    assert made(results) == FACES
+    assert made(results) == RENDERINGS
 
 
 # --- none of them ----------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_what_is_no_certificate_is_refused(tmp_path: Path, content: str) -> None
     assert "certificate.json: expected " in refused(results, *flags(results))
 
 
-def test_a_face_outside_the_folder_is_refused(tmp_path: Path) -> None:
+def test_a_rendering_outside_the_folder_is_refused(tmp_path: Path) -> None:
     results = crates.make(tmp_path)
     outside = tmp_path / "sbom"
     assert "--sbom: expected a path in " in refused(results, *flags(results), "--sbom", outside)
@@ -162,14 +162,8 @@ def test_a_page_that_is_not_there_leaves_no_crate(tmp_path: Path) -> None:
     assert "ro-crate-metadata.json" not in made(results)
 
 
-@pytest.mark.parametrize(
-    "flag", ["--certificate", "--page", "--lock", "--folder", "--badge", "--sbom", "--output"]
-)
-def test_a_missing_flag_is_wrong_usage(tmp_path: Path, flag: str) -> None:
-    given = flags(crates.make(tmp_path))
-    while flag in given:
-        position = given.index(flag)
-        del given[position : position + 2]
-    done = run(*given)
+def test_missing_flags_are_wrong_usage() -> None:
+    done = run()
     assert done.returncode == 2
-    assert flag in done.stderr
+    for flag in ("certificate", "page", "folder", "badge", "workflow", "sbom", "output", "lock"):
+        assert f"--{flag}" in done.stderr.splitlines()[-1]

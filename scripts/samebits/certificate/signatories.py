@@ -6,9 +6,13 @@ is good is for verify to find out, and whose key it is for the reader to know.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from samebits.certificate.types import Certificate, Replay
+from samebits.errors import SamebitsError
+from samebits.formats import canonical
+from samebits.formats.names import CERTIFICATE_FORMAT
 from samebits.text import few
 
 REPRODUCED, NOT_REPRODUCED = "REPRODUCED", "NOT REPRODUCED"
@@ -54,6 +58,19 @@ class Key:
     keyid: str
     public: str  # the raw public key, base64
     used: tuple[str, ...]  # for what
+
+
+def read(path: Path) -> Certificate:
+    """The certificate in a file, for those who show it: it is not verified.
+
+    Raises SamebitsError for other content, and OSError.
+    """
+    content = canonical.read_json(path)
+    got = content.get("format") if isinstance(content, dict) else None
+    if got != CERTIFICATE_FORMAT:
+        raise SamebitsError(f"{path}: expected format {CERTIFICATE_FORMAT}, got {got}")
+    certificate: Certificate = content
+    return certificate
 
 
 def short(keyid: str) -> str:

@@ -1,10 +1,10 @@
-"""The results as a Workflow Run RO-Crate: what is here, what it was made from, by what and when.
+"""The results as a Workflow Run RO-Crate: their files, origin, workflow and time.
 
 It conforms to RO-Crate 1.1, Workflow RO-Crate 1.0 and, of the profiles at
 https://w3id.org/ro/wfrun, to Process Run Crate 0.5 and Workflow Run Crate 0.5. Not to Provenance
 Run Crate: that asks for every step's execution, and a certificate records that of trainings only.
-All it says is derived from the certificate, but for the size and digest of the certificate itself
-and of its other faces. The same certificate and files give the same bytes.
+Everything is derived from the certificate, except the size and digest of the certificate's own
+file and of its renderings. The same certificate and files give the same bytes.
 """
 
 import json
@@ -41,7 +41,7 @@ _CLOCK = "clock"  # a run under a shifted clock does not know when it started
 
 
 @dataclass(frozen=True)
-class Face:
+class Rendering:
     """A file that was made from the certificate, or from a ``lock`` that it names."""
 
     path: Path
@@ -49,11 +49,11 @@ class Face:
     lock: str | None = None
 
 
-def describe(path: Path, folder: Path, faces: Sequence[Face]) -> str:
+def describe(path: Path, folder: Path, renderings: Sequence[Rendering]) -> str:
     """The text of ``ro-crate-metadata.json`` for the results in a folder, by their certificate.
 
-    The folder must hold what the certificate names: see ``refuse_changed``; and a copy of the
-    Snakefile.
+    The folder must hold the evidence of the certificate (see ``require_unchanged``) and a copy of
+    the Snakefile.
     """
     certificate = canonical.read_json(path)
     report = certificate["report"]
@@ -61,7 +61,7 @@ def describe(path: Path, folder: Path, faces: Sequence[Face]) -> str:
     crate.metadata.extra_contexts.append(_TERMS)
     inputs = list(_inputs(crate, report))
     results = list(_evidence(crate, report, folder))
-    results.append(_faces(crate, folder, path, faces))
+    results.append(_renderings(crate, folder, path, renderings))
     workflow = _workflow(crate, folder, report)
     action = _action(crate, certificate, workflow)
     action["object"] = inputs + [entity for entity in results if entity.id == "config.json"]
@@ -73,7 +73,7 @@ def describe(path: Path, folder: Path, faces: Sequence[Face]) -> str:
 
 
 def known_digests(report: Mapping[str, Any]) -> dict[str, str]:
-    """The digests that a report has of files, by name."""
+    """The files' digests in a report, by name."""
     named = [*report["evidence"], *report["dependencies"]]
     return {item["name"]: item["sha256"] for item in named if item["sha256"]}
 
@@ -83,17 +83,17 @@ def _describe_root(crate: ROCrate, certificate: Mapping[str, Any], action: Entit
     verdict, name = report["verdict"], report["experiment"]["name"]
     root["name"] = f"{name}: {verdict}{_unsigned(certificate)}"
     root["description"] = (
-        f"What samebits found of the experiment {name}: {verdict}{_unsigned(certificate)}. Under "
-        "which conditions, and on which evidence, is in certificate.json."
+        f"The verdict of samebits on the experiment {name}: {verdict}{_unsigned(certificate)}. "
+        "Its conditions and its evidence are in certificate.json."
     )
     root["datePublished"] = report["issued"]
-    # Workflow RO-Crate 1.0 wants a licence. Nobody gave one, and this says so.
+    # Workflow RO-Crate 1.0 requires a license. Nobody gave one, and this says so.
     root["license"] = _add(
         crate,
-        "#licence",
+        "#license",
         "CreativeWork",
-        name="No licence stated",
-        description="Whoever issued the certificate did not say how these results may be used.",
+        name="No license stated",
+        description="The issuer of the certificate did not say how these results may be used.",
     )
     for url, title in _PROFILES.items():
         version = url.rpartition("/")[2]
@@ -114,16 +114,10 @@ def _workflow(crate: ROCrate, folder: Path, report: Mapping[str, Any]) -> Entity
     commit, dirty = report["source"]["commit"], report["source"]["dirty"]
     words = f"The file Snakefile of samebits at the git commit {commit}"
     if commit is None:
-        words = "The file Snakefile of samebits, of a commit that is not known"
+        words = "The file Snakefile of samebits at an unknown commit"
     elif dirty is not False:
-        words += ", with changes that are in no commit"
-    properties = {
-        "name": SNAKEFILE,
-        "description": words + ".",
-        "encodingFormat": "text/plain",
-        "sha256": files.digest(folder / WORKFLOW),
-        "contentSize": str((folder / WORKFLOW).stat().st_size),
-    }
+        words += ", with uncommitted changes"
+    properties = _properties(folder / WORKFLOW, SNAKEFILE, words + ".", "text/plain")
     properties |= {"version": commit} if commit is not None and dirty is False else {}
     return crate.add_workflow(
         dest_path=WORKFLOW, main=True, lang="snakemake", properties=properties
@@ -150,7 +144,7 @@ def _action(crate: ROCrate, certificate: Mapping[str, Any], workflow: Entity) ->
 
 
 def _start(report: Mapping[str, Any]) -> str | None:
-    """When the first training started, as far as runs know the time."""
+    """When the first training started, according to the runs that know the time."""
     records = filter(None, report["records"]["runs"].values())
     return min(
         (
@@ -163,20 +157,20 @@ def _start(report: Mapping[str, Any]) -> str | None:
 
 
 def _issuer(crate: ROCrate, certificate: Mapping[str, Any]) -> Entity:
-    """Who vouches for the run: a key, which tells no person from an organization, or nobody."""
+    """Who vouches for the run: the holder of a key, a person or an organization, or nobody."""
     keyid = certificate["report"]["issuer"]["keyid"]
     if keyid is None or certificate["signature"] == "UNSIGNED":
-        words = "Nobody signed the certificate; who ran the workflow is not known."
+        words = "Nobody signed the certificate; it is unknown who ran the workflow."
         return _add(crate, "#issuer", "Thing", name="UNSIGNED", description=words)
-    words = "Who holds this key, by the SHA-256 of its public half (DER), signed the certificate."
+    words = "The holder of this key signed the certificate. Its name is its SHA-256 (public, DER)."
     return _add(crate, "#issuer", "Thing", name=f"key {keyid}", identifier=keyid, description=words)
 
 
-# --- what went in and what came out ---------------------------------------------------------------
+# --- inputs and results -------------------------------------------------------------------------
 
 
 def _inputs(crate: ROCrate, report: Mapping[str, Any]) -> Iterator[Entity]:
-    """The data, and the files that lie elsewhere: all by digest."""
+    """The data and the files outside of the folder, by digest."""
     load = report["records"]["load"]
     if load is not None:
         source = load["source"]
@@ -212,48 +206,47 @@ def _evidence(crate: ROCrate, report: Mapping[str, Any], folder: Path) -> Iterat
 def _run(crate: ROCrate, report: Mapping[str, Any], run: str) -> Entity:
     record = report["records"]["runs"].get(run)
     status = record["status"] if record else "without a valid record"
-    description = f"The training {run}: {status}. Arrays are named by the index beside them."
-    properties = {"name": f"training {run}", "description": description}
+    description = f"The training run {run}: {status}."
+    properties = {"name": f"training run {run}", "description": description}
     return crate.add_dataset(dest_path=f"train/{run}", properties=properties)
 
 
-def _faces(crate: ROCrate, folder: Path, certificate: Path, faces: Sequence[Face]) -> Entity:
-    """The certificate, which the run ends with, and what was made from it afterwards."""
-    issued = _file(crate, folder, certificate, "What was found, under what, on which evidence.")
-    for face in sorted(faces, key=lambda face: face.path):
-        file = _file(crate, folder, face.path, face.description)
-        file["isBasedOn"] = {"@id": f"#{face.lock}"} if face.lock else issued
+def _renderings(crate: ROCrate, folder: Path, path: Path, made: Sequence[Rendering]) -> Entity:
+    """The certificate, with which the run ends, and the files that were made from it."""
+    issued = _file(crate, folder, path, "The verdict, its conditions and its evidence.")
+    for one in sorted(made, key=lambda one: one.path):
+        file = _file(crate, folder, one.path, one.description)
+        file["isBasedOn"] = {"@id": f"#{one.lock}"} if one.lock else issued
     return issued
 
 
 def _file(crate: ROCrate, folder: Path, path: Path, description: str) -> Entity:
     name = path.resolve().relative_to(folder.resolve()).as_posix()
     form = next((form for end, form in _FORMATS.items() if name.endswith(end)), None)
-    properties = {
-        "name": name,
-        "description": description,
-        "sha256": files.digest(path),
-        "contentSize": str(path.stat().st_size),
-    }
-    properties |= {"encodingFormat": form} if form else {}
-    return crate.add_file(dest_path=name, properties=properties)
+    return crate.add_file(dest_path=name, properties=_properties(path, name, description, form))
+
+
+def _properties(path: Path, name: str, description: str, form: str | None) -> dict[str, str]:
+    found = {"name": name, "description": description, "sha256": files.digest(path)}
+    found |= {"contentSize": str(path.stat().st_size)}
+    return found | {"encodingFormat": form} if form else found
 
 
 def _add(crate: ROCrate, entity: str, kind: str, /, **properties: Any) -> Entity:
     return crate.add(ContextEntity(crate, entity, {"@type": kind} | properties))
 
 
-# --- what must hold ----------------------------------------------------------------------------
+# --- evidence in the folder -----------------------------------------------------------------------
 
 
 def _present(report: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of the evidence that should lie in the results' folder, by name."""
+    """The digests of the evidence that belongs in the results' folder, by name."""
     known = [(item["name"], item["sha256"]) for item in report["evidence"]]
     return {name: digest for name, digest in known if digest and name.startswith(_INSIDE)}
 
 
-def refuse_changed(report: Mapping[str, Any], folder: Path) -> None:
-    """Raise SamebitsError when evidence is not in the folder as the report names it."""
+def require_unchanged(report: Mapping[str, Any], folder: Path) -> None:
+    """Raise SamebitsError unless the folder holds the evidence that the report names."""
     problems = []
     for name, digest in _present(report).items():
         path = folder / name
@@ -261,6 +254,5 @@ def refuse_changed(report: Mapping[str, Any], folder: Path) -> None:
         if found != digest:
             problems.append(f"{path}: expected sha256 {digest}, got {found}")
     if problems:
-        raise SamebitsError(
-            all_problems(problems) + "\nthe results are not what was certified: certify them again"
-        )
+        hint = "the results changed after they were certified: certify them again"
+        raise SamebitsError(f"{all_problems(problems)}\n{hint}")

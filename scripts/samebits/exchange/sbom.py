@@ -1,4 +1,4 @@
-"""The packages of an environment as CycloneDX 1.6 (ECMA-424), from its lock and nothing else.
+"""The packages of an environment as CycloneDX 1.6 (ECMA-424), from its lock alone.
 
 The same lock and moment give the same bytes: the serial number is derived from the lock's digest.
 """
@@ -29,11 +29,17 @@ def of_lock(lock: Lock, name: str, issued: str) -> str:
         version=digest,
         type=ComponentType.APPLICATION,
         bom_ref=f"environment/{name}",
-        description="What its lock file names, by the lock's SHA-256; nothing below Python.",
+        description="The packages of a lock file, nothing below Python. Version: its SHA-256.",
     )
-    packages = [_package(package, lock) for package in lock.packages]
+    python = Component(
+        name="CPython",
+        version=lock.python,
+        type=ComponentType.PLATFORM,
+        bom_ref="python",
+        description="The minor version that the packages were locked for.",
+    )
     bom = Bom(
-        components=[_python(lock), *packages],
+        components=[python, *(_package(package, lock) for package in lock.packages)],
         serial_number=uuid.uuid5(uuid.NAMESPACE_OID, digest),
         metadata=BomMetaData(
             component=environment,
@@ -42,17 +48,11 @@ def of_lock(lock: Lock, name: str, issued: str) -> str:
         ),
     )
     bom.register_dependency(environment, bom.components)
-    return _text(bom)
-
-
-def _python(lock: Lock) -> Component:
-    return Component(
-        name="CPython",
-        version=lock.python,
-        type=ComponentType.PLATFORM,
-        bom_ref="python",
-        description="The minor version that the packages were locked for.",
-    )
+    document: dict[str, Any] = json.loads(JsonV1Dot6(bom).output_as_string())
+    # The library writes an empty entry for every component, which would claim that it depends on
+    # nothing. A lock does not know that; without an entry, dependencies are unknown.
+    known = [entry for entry in document["dependencies"] if "dependsOn" in entry]
+    return json.dumps(document | {"dependencies": known}, indent=2, sort_keys=True) + "\n"
 
 
 def _package(package: LockedPackage, lock: Lock) -> Component:
@@ -66,11 +66,3 @@ def _package(package: LockedPackage, lock: Lock) -> Component:
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=package.sha256)],
         properties=[Property(name="samebits:distribution", value=form)],  # what the hash is of
     )
-
-
-def _text(bom: Bom) -> str:
-    document: dict[str, Any] = json.loads(JsonV1Dot6(bom).output_as_string())
-    # The library has an empty entry for every component, which would say that it depends on
-    # nothing. A lock does not know that; a component without an entry is one not known.
-    known = [entry for entry in document["dependencies"] if "dependsOn" in entry]
-    return json.dumps(document | {"dependencies": known}, indent=2, sort_keys=True) + "\n"

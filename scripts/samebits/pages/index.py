@@ -12,11 +12,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from samebits.certificate import signatories
 from samebits.certificate.signatories import UNSIGNED
+from samebits.certificate.types import Certificate, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, history, names
-from samebits.formats.names import CERTIFICATE_FORMAT
 from samebits.pages import charts, templates, wording
 from samebits.pages import runs as compared
 
@@ -25,7 +26,6 @@ VALIDATION = "val_"  # Keras puts this before the name of a metric on validation
 _OPTION = "option"  # in a group of the config: which one was chosen
 _USUAL, _LOSS, _SEED = "accuracy", "loss", "seed"
 
-Report = Mapping[str, Any]
 _ABSENT = object()
 
 
@@ -92,14 +92,15 @@ def _row(folder: Path, combination: Mapping[str, str], keys: Sequence[str]) -> R
     path = folder / combination["certificate"]
     content, sha256 = _certificate(path, combination["digest"])
     report = content["report"]
-    experiment, config = report["experiment"], report["experiment"]["config"] or {}
+    experiment = report["experiment"]
+    config: Mapping[str, Any] = experiment["config"] or {}
     found = ((key, _value(config, key)) for key in keys)
     return Row(
         name=combination["name"],
         certificate=combination["certificate"],
         page=combination["page"],
         sha256=sha256,
-        digest=experiment["digest"],
+        digest=combination["digest"],
         verdict=report["verdict"],
         signature=content["signature"],
         swept={key: value for key, value in found if value is not _ABSENT},
@@ -109,18 +110,13 @@ def _row(folder: Path, combination: Mapping[str, str], keys: Sequence[str]) -> R
         divergence=_divergence(report),
         depends_on=tuple(report["scope"]["depends_on"]),
         runs=len(report["records"]["runs"]),
-        seconds=sum(_seconds(report)),
+        seconds=_seconds(report),
     )
 
 
-def _certificate(path: Path, digest: str) -> tuple[dict[str, Any], str]:
+def _certificate(path: Path, digest: str) -> tuple[Certificate, str]:
     """A certificate of an experiment. It was verified when it was issued, and not again here."""
-    content = canonical.read_json(path)
-    form = content.get("format") if isinstance(content, dict) else None
-    if form != CERTIFICATE_FORMAT:
-        raise SamebitsError(
-            f"{path}: expected format {CERTIFICATE_FORMAT}, got {form}; delete it and run again"
-        )
+    content = signatories.read(path)
     got = content["report"]["experiment"]["digest"]
     if got != digest:
         raise SamebitsError(
@@ -156,11 +152,9 @@ def _divergence(report: Report) -> Mapping[str, Any] | None:
     return None
 
 
-def _seconds(report: Report) -> Iterator[float]:
-    for record in report["records"]["runs"].values():
-        seconds = ((record or {}).get("timing") or {}).get("seconds")
-        if isinstance(seconds, int | float):
-            yield seconds
+def _seconds(report: Report) -> float:
+    timings = [run.get("timing", {}) for run in report["records"]["runs"].values() if run]
+    return float(sum(t["seconds"] for t in timings if isinstance(t.get("seconds"), int | float)))
 
 
 # --- all rows together ---------------------------------------------------------------------------
