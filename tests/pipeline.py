@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -119,3 +120,17 @@ def skip_without(python: str) -> None:
         interpreters.find(python, os.environ, uv.beside_python())
     except SamebitsError as error:
         pytest.skip(f"no Python {python} here: {str(error).splitlines()[0]}")
+
+
+def in_namespace(mounts: str) -> list[str]:
+    """How a command is run behind mounts of its own; skips the test where there can be none.
+
+    ``mounts``: shell commands; $0 is the checkout.
+    """
+    start = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-ec"]
+    start += [f'{mounts}; exec "$@"', str(ROOT)]
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare (util-linux) is not installed")
+    if subprocess.run([*start, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("neither root nor user namespaces: nothing can be mounted")
+    return start

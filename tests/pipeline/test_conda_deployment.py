@@ -82,6 +82,7 @@ def hostile_user(workflow: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_the_job_runs_in_a_prefix_with_the_locked_wheels(
     workflow: Path, conda: CondaStandin
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_wheel_with_another_digest_is_refused(workflow: Path, conda: CondaStan
     assert_refused(done, workflow, "DO NOT MATCH THE HASHES", "numpy")
 
 
+@pytest.mark.slow
 def test_an_archive_with_another_digest_is_refused_although_snakemake_falls_back(
     workflow: Path, conda: CondaStandin
 ) -> None:
@@ -111,6 +113,7 @@ def test_an_archive_with_another_digest_is_refused_although_snakemake_falls_back
     assert_refused(done, workflow, "ChecksumMismatch", fell_back, "in compare.linux-64.pin.txt")
 
 
+@pytest.mark.slow
 def test_a_refused_environment_is_built_once_it_is_right_again(
     workflow: Path, conda: CondaStandin
 ) -> None:
@@ -122,6 +125,7 @@ def test_a_refused_environment_is_built_once_it_is_right_again(
     assert snakemake(workflow, conda).returncode == 0
 
 
+@pytest.mark.slow
 def test_another_lock_makes_another_environment(workflow: Path, conda: CondaStandin) -> None:
     """Snakemake hashes the post-deploy script, and the lock is in it."""
     only = ["--conda-create-envs-only"]

@@ -11,6 +11,8 @@ import pytest
 from conda_standin import CondaStandin
 from pipeline import ROOT, command
 
+pytestmark = pytest.mark.slow
+
 
 def files_of_the_repository() -> list[str]:
     """What a clone of the working tree as it is would have."""
@@ -60,7 +62,6 @@ def test_the_post_deploy_scripts_leave_nothing_in_the_working_directory(clone: P
     assert made - expected <= {".samebits", ".snakemake", "data", "logs", "results"}
 
 
-@pytest.mark.slow
 def test_another_deployment_of_the_same_lock_gives_the_same_bits(
     clone: Path, conda: CondaStandin
 ) -> None:

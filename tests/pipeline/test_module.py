@@ -1,23 +1,23 @@
-"""The pipeline in somebody else's workflow, and from checkouts that lie elsewhere or change."""
+"""The pipeline in somebody else's workflow, and from checkouts that lie elsewhere."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline import ROOT, Workspace, command
+from pipeline import ROOT, Workspace, command, environment, in_namespace
 
 SUBMIT = """#!/bin/sh
 echo "$1" >> submitted
 sh "$1" > "$1.out" 2>&1 &
 echo $!
 """
+
+pytestmark = pytest.mark.environment
+
 IMPORTER = """
 rule all:
     input:
@@ -49,23 +49,21 @@ CONFIG = {"samebits": {"experiment": "smoke", "name": "mine"}}
 
 
 @pytest.fixture
-def importer(workspace: Workspace, tmp_path: Path) -> Path:
+def importer(tmp_path: Path) -> Path:
     """A workflow with rules `all` and `compare` of its own, and a stand-in for a cluster."""
     (tmp_path / "Snakefile").write_text(IMPORTER.format(snakefile=ROOT / "Snakefile"))
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     (tmp_path / "submit.sh").write_text(SUBMIT)
     (tmp_path / "submit.sh").chmod(0o755)
-    share_environments(workspace, tmp_path / "repro")
+    share_environments(tmp_path / "repro")
     return tmp_path
 
 
-def share_environments(workspace: Workspace, folder: Path) -> None:
+def share_environments(folder: Path) -> None:
     """The environments of the tests, built once."""
     for name in ("load", "train-tf2.21", "compare", "certify", "render"):
-        workspace.python(name)
-    (folder / ".samebits").mkdir(parents=True)
-    target = workspace.folder / ".samebits/environments"
-    (folder / ".samebits/environments").symlink_to(target)
+        environment(name)
+    Workspace.make(folder)
 
 
 def snakemake(folder: Path, *flags: str) -> str:
@@ -110,12 +108,10 @@ def certify(snakefile: Path, folder: Path, *before: str) -> Any:
 
 
 @pytest.mark.slow
-def test_a_checkout_behind_a_link_makes_a_certificate_elsewhere(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+def test_a_checkout_behind_a_link_makes_a_certificate_elsewhere(tmp_path: Path) -> None:
     folder, link = tmp_path / "work", tmp_path / "link"
     link.symlink_to(ROOT)
-    share_environments(workspace, folder)
+    share_environments(folder)
     report = certify(link / "Snakefile", folder)
     assert report["verdict"] == "REPRODUCIBLE"
     assert {d["name"] for d in report["dependencies"]} >= {"Snakefile", "envs/load.lock.txt"}
@@ -124,36 +120,10 @@ def test_a_checkout_behind_a_link_makes_a_certificate_elsewhere(
     assert "Nothing to be done" in command(*straight, *smoke, cwd=folder).stdout
 
 
-def in_namespace(mounts: str) -> list[str]:
-    """How a command is run behind mounts of its own; skips where there can be none."""
-    start = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-ec"]
-    start += [f'{mounts}; exec "$@"', str(ROOT)]
-    if shutil.which("unshare") is None:
-        pytest.skip("unshare (util-linux) is not installed")
-    if subprocess.run([*start, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("neither root nor user namespaces: nothing can be mounted")
-    return start
-
-
 @pytest.mark.slow
-def test_a_read_only_checkout_makes_a_certificate_elsewhere(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+def test_a_read_only_checkout_makes_a_certificate_elsewhere(tmp_path: Path) -> None:
     before = in_namespace('mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"')
     assert command(*before, "touch", ROOT / "written", cwd=tmp_path, check=False).returncode
     folder = tmp_path / "work"
-    share_environments(workspace, folder)
+    share_environments(folder)
     assert certify(ROOT / "Snakefile", folder, *before)["verdict"] == "REPRODUCIBLE"
-
-
-def test_another_style_renders_again_and_nothing_else(workspace: Workspace, tmp_path: Path) -> None:
-    workspace.certify("styled", "experiment=smoke")
-    style = ROOT / "scripts/samebits/pages/style.css"
-    (tmp_path / "style.css").write_bytes(style.read_bytes() + b"/* another */\n")
-    before = in_namespace(f"mount --bind '{tmp_path}/style.css' '{style}'")
-    start = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-d", workspace.folder]
-    flags = ["--cores", "2", "--dry-run", "--quiet", "rules", "reason"]
-    config = ["--config", "name=styled", "experiment=smoke"]
-    said = command(*before, *start, *flags, *config, cwd=tmp_path).stdout
-    counts = dict(re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE))
-    assert counts == {"render": "1", "all": "1", "total": "2"}

@@ -79,6 +79,7 @@ def test_a_second_call_has_nothing_to_do_and_a_value_makes_only_what_it_must(
     assert fewer == {"index": 1, "all": 1, "total": 2}
 
 
+@pytest.mark.slow
 def test_a_combination_is_what_its_own_command_makes(
     workspace: Workspace, swept: tuple[str, str]
 ) -> None:
