@@ -1,5 +1,5 @@
 """
-Grade the evidence, sign what was found, and show it to people.
+Grade the evidence, sign the report, and render it.
 
 INPUTS      the resolved config, the records of data and runs, all comparisons, the locks
 OUTPUTS     certify  results/{experiment}/certificate.json, and config.json that it names

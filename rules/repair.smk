@@ -1,10 +1,10 @@
 """
-Remove what is damaged, so that the same command makes it again.
+Remove damaged data and results, so that the same command makes them again.
 
     snakemake --cores 2 repair --config …
 
-INPUTS      whatever there is of the experiments' data, runs, comparisons and certificates
-OUTPUTS     what is damaged is removed; a certificate that rests on it is put aside
+INPUTS      the existing files of the experiments' data, runs, comparisons and certificates
+OUTPUTS     damaged files are removed; a certificate that rests on one is renamed
 GUARANTEES  only what differs from its own digests is removed, and each is named with the reason
 """
 
@@ -37,7 +37,7 @@ rule repair:
             "--certificate", existing("results/{}/certificate.json", plan.experiments)
         ),
     message:
-        "look for what is damaged"
+        "look for damaged files"
     shell:
         command(
             "{params.data} {params.runs} {params.comparisons} {params.certificates}",

@@ -1,5 +1,5 @@
 """
-Train somebody's certificate again here, and sign what came out.
+Train a certificate's experiment again here, and sign the outcome.
 
     snakemake --cores 2 replay --config certificate=PATH [epochs=K]
 

@@ -1,10 +1,11 @@
 """
-What is handed on, for people and programs elsewhere; `make bundle` asks for both.
+Package a certificate for people and programs elsewhere; `make bundle` asks for both.
 
 INPUTS      results/{experiment}/certificate.json and its evidence
 OUTPUTS     bundle  results/{experiment}/certificate.zip
             crate   results/{experiment}/ro-crate-metadata.json, workflow.smk and sbom/
-GUARANTEES  the bundle is enough to verify and to replay; what the crate says is in the certificate
+GUARANTEES  the bundle is enough to verify and to replay; the crate says nothing more than the
+            certificate
 """
 
 
@@ -61,7 +62,7 @@ rule crate:
         locks=lambda wildcards, input: flags("--lock", input.locks),
         folder=subpath(output.crate, parent=True),
     message:
-        "describe the results for other programs"
+        "describe the results as an RO-Crate"
     shell:
         command(
             "--certificate {input.certificate:q} --page {input.page:q}"

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 """Decide whether a certificate can be replayed here, before anything is trained.
 
-INPUTS      --certificate  certificate.json, or the bundle that holds it
+INPUTS      --certificate  certificate.json, or the bundle that contains it
             --digest       the SHA-256 of the certificate.json that the experiment was composed from
-            --epochs       how many epochs are to be drawn; without it all are trained
-            --checkpoints  where the certified states are, if neither in the bundle nor beside
-OUTPUTS     --output       plan.json: which certificate it is, in what this machine is outside
-                           of its scope, and the epochs that were drawn
-            --states       with --epochs: the states that these epochs begin from
-GUARANTEES  a certificate that does not hold, or has nothing to compare with, is an error with every
-            reason; nothing in it is executed; a machine outside of its scope is told, not refused;
-            the draw is made here, once, of random bytes, when the certificate is there already; a
-            state that is copied has the digest that the certificate commits to
+            --epochs       how many epochs to sample; without it all are trained
+            --checkpoints  the folder of the certified states, when they are neither in the bundle
+                           nor beside the certificate
+OUTPUTS     --output       the replay plan: the certificate's digest, why this machine is outside of
+                           its scope, and the sampled epochs
+            --states       with --epochs: the states from which these epochs begin
+GUARANTEES  a certificate that does not verify, or has nothing to compare with, is an error with
+            every reason; nothing in it is executed; a machine outside of its scope gets a message
+            and is not refused; epochs are drawn here, once, from random bytes, after the
+            certificate exists; each copied state has the digest to which the certificate commits
 """
 
 import argparse
@@ -48,19 +49,19 @@ def _arguments() -> argparse.Namespace:
 
 
 def _draw(content: Certificate, count: int) -> dict[str, Any]:
-    """Epochs drawn at random, and the digest of the state that each begins from."""
+    """Epochs sampled at random, and the digest of the state from which each begins."""
     report, of, draw = content["report"], statements.of(content), replays.new_draw()
     wrong, commitment = replays.count_problem(report, count), states.commitment(report)
     if wrong is not None or commitment is None:
         raise SamebitsError(str(wrong))
     drawn = replays.drawn(of, draw, commitment.epochs, count)
     epochs = [{"epoch": number, "from": replays.before(report, number)} for number in drawn]
-    say(f"drawn: epochs {', '.join(map(str, drawn))} of {commitment.epochs}")
+    say(f"sampled: epochs {', '.join(map(str, drawn))} of {commitment.epochs}")
     return {"certificate": of, "draw": draw, "epochs": epochs}
 
 
 def _copy_states(drawn: Mapping[str, Any], found: kept.Kept, target: Path) -> None:
-    """Only what the epochs begin from, and only when it is what the certificate says."""
+    """Copy the states from which the epochs begin, each with the certified digest."""
     with files.atomic_folder(target) as folder:
         for epoch in drawn["epochs"]:
             if epoch["from"] is not None:
@@ -69,7 +70,7 @@ def _copy_states(drawn: Mapping[str, Any], found: kept.Kept, target: Path) -> No
 
 
 def main() -> int:
-    """Verify, look at the machine, tell."""
+    """Verify, compare this machine with the scope, write the plan."""
     options = _arguments()
     with opened.opened(options.certificate) as found:
         opened.require_digest(found, options.digest)

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Remove what is damaged, so that the same command makes it again.
+"""Remove damaged data and results, so that the same command makes them again.
 
-INPUTS      --data         a folder of arrays that load.py wrote; may be repeated, as the others
-            --run          a folder that train.py wrote
-            --comparison   what compare.py measured
-            --certificate  what certify.py issued
-OUTPUTS     what is damaged is removed: the data set with its record, a whole run, a comparison, a
-            certificate with its faces; a certificate that rests on any of these is put aside, as
-            certificate.old.json, because Snakemake makes nothing again while there is one
-GUARANTEES  only what is not as its own digests say is removed, and each is named with what is
-            wrong with it; what cannot be read for another reason is an error and stays; what is
-            older or of another config is not damaged
+INPUTS      --data         a folder of arrays, as load.py wrote it; each flag may be repeated
+            --run          a folder, as train.py wrote it
+            --comparison   a file, as compare.py wrote it
+            --certificate  a certificate.json, as certify.py wrote it
+OUTPUTS     removed when damaged: a data set with its record, a whole run, a comparison, a
+            certificate with page and badge; a sound certificate that rests on a removed file is
+            renamed to certificate.old.json, because Snakemake makes nothing again while it exists
+GUARANTEES  a file is removed only when it differs from its own digests, and each is named with the
+            reason; a file that cannot be read for another reason is an error and stays; results
+            that are older, or of another config, stay
 """
 
 import argparse
@@ -31,7 +31,7 @@ KINDS = ("data", "run", "comparison", "certificate")
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Remove what is damaged.")
+    parser = argparse.ArgumentParser(description="Remove damaged data and results.")
     for name in KINDS:
         parser.add_argument(f"--{name}", type=Path, action="append", default=[])
     return parser.parse_args()
@@ -127,13 +127,13 @@ def main() -> int:
             path.replace(path.with_name("certificate.old.json"))
             for belonging in _belonging("certificate", path):
                 _remove(belonging)
-            say(f"put aside {path}")
+            say(f"renamed {path} to certificate.old.json")
     sound = len(given) - len(damaged)
-    say(f"{sound} of {len(given)} are as their digests say" + (_AGAIN if damaged else ""))
+    say(f"{sound} of {len(given)} match their digests" + (_AGAIN if damaged else ""))
     return 0
 
 
-_AGAIN = "; the same command without `repair` makes the others again"
+_AGAIN = "; run the same command without `repair` to make the rest again"
 
 if __name__ == "__main__":
     run(main)

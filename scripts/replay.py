@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Hold one more training against a certificate, and sign what came out.
+"""Compare one more training with a certificate, and sign the outcome.
 
-INPUTS      --certificate  certificate.json, or the bundle that holds it
-            --plan         what prepare_replay.py wrote of it
-            --run          the folder that train.py wrote for this replay, of the epochs that were
-                           drawn where prepare_replay.py drew some
-            --checkout     the source tree that ran, asked for its commit (optional)
+INPUTS      --certificate  certificate.json, or the bundle that contains it
+            --plan         the replay plan, as prepare_replay.py wrote it
+            --run          the folder that train.py wrote for this replay: of all epochs, or of the
+                           sampled epochs where the plan has some
+            --checkout     the source tree that ran, for its commit (optional)
             the variables SAMEBITS_SIGNING_KEY and SAMEBITS_SIGNING_PASSPHRASE, see keys.py
-OUTPUTS     --output       the certificate with one more statement at the end of its chain
+OUTPUTS     --output       the certificate with one more statement
 GUARANTEES  REPRODUCED only when history, weights, optimizer state and trace have the certified
-            digests, taken again from what is stored, and EPOCHS REPRODUCED only when each epoch
-            that was drawn ends with the certified state and values; a run of another experiment,
-            data set, lock or source is an error; what is written was verified as a stranger would;
-            the first divergence is named where the certified arrays are at hand: in the bundle, or
-            beside the certificate; nothing half-written
+            digests, computed again from the stored files; EPOCHS REPRODUCED only when each sampled
+            epoch ends with the certified state and values; a run of another experiment, data set,
+            lock or source is an error; nothing is signed that a third party could not verify; the
+            first divergence is named when the certified arrays are in the bundle or beside the
+            certificate; the output is complete or absent
 """
 
 import argparse
@@ -47,7 +47,7 @@ _CONTROL = "train/control"
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Hold a training against a certificate.")
+    parser = argparse.ArgumentParser(description="Compare a training with a certificate.")
     for name in ("certificate", "plan", "run", "output"):
         parser.add_argument(f"--{name}", required=True, type=Path)
     parser.add_argument("--checkout", type=Path)
@@ -93,7 +93,7 @@ def _certified_run(given: OpenedCertificate, path: Path) -> Iterator[Path | None
 def _divergence(
     given: OpenedCertificate, options: argparse.Namespace, got: Mapping[str, str]
 ) -> Any:
-    """Where the run first parts from the certified one; None where that cannot be told."""
+    """The first divergence from the certified run; None when it cannot be determined."""
     report: Any = given.content["report"]  # verified: its control completed
     expected = report["records"]["runs"]["control"]["digests"]
     if got == expected:
@@ -102,7 +102,7 @@ def _divergence(
         if control is None:
             return None
         if canonical.read_json(control / "record.json")["digests"] != expected:
-            say("the files beside the certificate are of another run: no divergence is named")
+            say("the files beside the certificate belong to another run: no divergence is named")
             return None
         return runs.compare(control, [options.run])["runs"][0]["divergence"]
 

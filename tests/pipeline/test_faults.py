@@ -129,7 +129,7 @@ def test_what_is_damaged_between_stages_is_named_and_made_again_on_request(
     repaired = workspace.snakemake("repair", *given)
     for part in ("train/control", "train/replica", "compare/replica.json"):
         assert f"removed results/damaged/{part}" in repaired
-    assert "put aside results/damaged/certificate.json" in repaired
+    assert "renamed results/damaged/certificate.json" in repaired
     workspace.snakemake(*given)
     assert verdict(workspace, "damaged") == "REPRODUCIBLE"
     assert digests(workspace, "damaged") == undisturbed

@@ -56,7 +56,7 @@ def flip(path: Path) -> None:
 def test_what_is_sound_stays(space: factories.Workspace) -> None:
     before = everything(space)
     done = repair(space)
-    assert (done.returncode, done.stderr) == (0, "4 of 4 are as their digests say\n")
+    assert (done.returncode, done.stderr) == (0, "4 of 4 match their digests\n")
     assert everything(space) == before
 
 
@@ -87,7 +87,7 @@ def test_one_flipped_bit_removes_what_it_is_in_and_nothing_else(
     done = repair(space)
     assert done.returncode == 0
     assert str(space.folder / path) in done.stderr
-    assert "3 of 4 are as their digests say; the same command" in done.stderr
+    assert "3 of 4 match their digests; run the same command" in done.stderr
     assert everything(space) == {name for name in before if not name.startswith(prefix)}
 
 

@@ -75,7 +75,7 @@ def test_the_states_are_taken_from_beside_the_certificate(
     numbers = [epoch["epoch"] for epoch in found["epochs"]]
     assert numbers == replays.drawn(of, found["draw"], 3, 2)
     assert found["certificate"] == of
-    assert f"drawn: epochs {numbers[0]}, {numbers[1]} of 3" in done.stderr
+    assert f"sampled: epochs {numbers[0]}, {numbers[1]} of 3" in done.stderr
 
 
 def test_another_replay_has_another_draw(given: Path) -> None:
