@@ -10,11 +10,16 @@ GUARANTEES  a program runs again when any file that it imports has changed
 include: "../Snakefile"
 
 
+import os
+import shlex
+import sys
+
 from samebits.config import sources
 from samebits.formats import files
 from samebits.workflow import start
 
 STUDIES = CHECKOUT / "studies"
+sys.path.insert(0, str(STUDIES))
 PATHS = shlex.quote(f"PYTHONPATH={SCRIPTS}:{STUDIES}")
 
 

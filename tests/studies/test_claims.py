@@ -1,152 +1,300 @@
-"""The article's claims: how measurements are judged, and the page that shows them."""
+"""The article's claims: how output is judged, what the page says, and the programs themselves."""
 
 import ast
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-import claim_factory
-from claim_factory import error, program, training, value
-from samebits import claims, claims_page
-from samebits.claims import NO, NOT_APPLICABLE, NOT_SHOWN, YES
+from claims import judge, page, run
+from claims.judge import NO, NOT_APPLICABLE, NOT_SHOWN, YES
+from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command
 from samebits.errors import SamebitsError
+from samebits.formats import arrays, canonical
+
+VERSIONS = ("2.1.0", "2.8.0", "2.21.0")
+LOCK = ROOT / "envs" / "train-tf2.21.lock.txt"
+STUDY = ROOT / "studies" / "claims"
+WORKFLOW = ("--snakefile", str(STUDY / "Snakefile"))
+DRY = ("--dry-run", "--quiet", "rules")
+
+# --- judged -------------------------------------------------------------------------------------
+
+Json = dict[str, Any]
 
 
-def judged(key: str, *measured: dict[str, Any]) -> str:
-    """The outcome that a claim's programs would have with these measurements."""
-    return claims.outcome(claims.BY_KEY[key], list(measured))[0]
+def process(*lines: str, error: str | None = None) -> Json:
+    """A process that printed these lines: ``history a`` stands for ``history: a``."""
+    return {
+        "lines": [line.replace(" ", ": ", 1) for line in lines],
+        "error": error,
+        "variables": {},
+    }
 
 
-def test_a_recipe_holds_only_when_both_histories_are_equal() -> None:
-    assert judged("recipe-2.1", program(training("a"), training("a"))) == YES
-    assert judged("recipe-2.1", program(training("a"), training("b"))) == NO
-    assert judged("recipe-2.1", program(training("a"), training("", error()))) == NO
-
-
-def test_a_framework_without_what_a_claim_is_about_is_not_applicable() -> None:
-    word, reason = claims.outcome(claims.BY_KEY["recipe-2.8"], [program(unmet=("hasattr(…)",))])
-    assert (word, reason) == (NOT_APPLICABLE, "hasattr(…) is false")
-
-
-def test_equal_histories_show_nothing_when_the_hash_seeds_did_not_differ() -> None:
-    first = program(training("a"), training("a"), values=(value("1"),))
-    other = program(training("a"), training("a"), values=(value("2"),))
-    assert judged("hash-seed-not-needed", first, other) == YES
-    assert judged("hash-seed-not-needed", first, first) == NOT_SHOWN
-    assert judged("hash-seed-not-needed", first, program(training("b"), values=(value("2"),))) == NO
-
-
-@pytest.mark.parametrize("key", ["python-seed-not-needed", "numpy-seed-not-needed"])
-def test_a_seed_is_not_needed_only_when_it_was_really_left_out(key: str) -> None:
-    first, other = program(training("a", before="1")), program(training("a", before="2"))
-    assert judged(key, first, other) == YES
-    assert judged(key, first, first) == NOT_SHOWN
-    assert judged(key, first, program(training("b", before="2", drawn=True))) == NO
-
-
-def test_only_a_refusal_for_want_of_a_seed_counts_as_one() -> None:
-    assert judged("seed-required", program(training("", error(refusal=claims.NO_SEED)))) == YES
-    assert judged("seed-required", program(training("", error("MemoryError")))) == NOT_SHOWN
-    assert judged("seed-required", program(training("a"))) == NO
-
-
-@pytest.mark.parametrize(
-    ("inside", "before", "outcome"),
-    [
-        ((("1", "1"), ("2", "2")), ("7", "7"), YES),
-        ((("1", "7"), ("2", "7")), ("7", "7"), NO),
-        ((("7", "7"), ("7", "7")), ("7", "7"), NO),
-        ((("1", "1"), ("2", "2")), ("7", "8"), NOT_SHOWN),
-    ],
+A2, AB = process("history a", "history a"), process("history a", "history b")
+A, B = process("history a"), process("history b")
+STOPPED = process("history a", error="MemoryError: no memory")
+UNSEEDED = process(
+    error="RuntimeError: Random ops require a seed to be set when determinism is enabled."
 )
-def test_too_late_means_that_nothing_changes_and_that_before_the_start_it_does(
-    inside: tuple[tuple[str, str], ...], before: tuple[str, str], outcome: str
-) -> None:
-    late = [program(values=(value(a), value("0"), value(b))) for a, b in inside]
-    early = [program(values=(value(v),)) for v in before]
-    assert judged("hash-seed-inside-too-late", *late, *early) == outcome
+REFUSED = process(error="ValueError: Unrelated")
 
 
-def test_an_op_that_raises_something_else_does_not_show_that_ops_raise_unimplemented() -> None:
-    refused = value("", error("FailedPreconditionError"))
-    assert judged("unimplemented-op-raises", program(values=(refused, value("1")))) == NOT_SHOWN
-    raised = value("", error("UnimplementedError"))
-    assert judged("unimplemented-op-raises", program(values=(refused, raised))) == YES
+def hashed(hash_: str, *histories: str) -> Json:
+    return process(f"hash {hash_}", *(f"history {history}" for history in histories))
 
 
-def test_an_op_is_silently_nondeterministic_when_its_values_differ_without_an_error() -> None:
-    one, two = program(values=(value("1"),)), program(values=(value("2"),))
-    assert judged("silent-op-exists", one, two) == YES
-    assert judged("silent-op-exists", one, one) == NOT_SHOWN
-    twice = [program(values=(value("0"), value(last))) for last in ("1", "2")]
-    assert judged("silent-op-exists", *twice) == YES
-    assert judged("silent-op-exists", one, program(values=(value("", error()),))) == NOT_SHOWN
+def seeded(before: str, history: str, after: str) -> Json:
+    return process(f"before {before}", f"history {history}", f"after {after}")
 
 
-def test_the_negative_control_wants_every_history_to_differ() -> None:
-    assert judged("nothing-pinned-differs", program(training("a")), program(training("b"))) == YES
-    assert judged("nothing-pinned-differs", program(training("a")), program(training("a"))) == NO
+CASES: list[tuple[str, list[Json], str]] = [
+    ("recipe_2_1", [A2], YES),
+    ("recipe_2_1", [AB], NO),
+    ("recipe_2_1", [STOPPED], NO),
+    ("recipe_2_1", [A], NOT_SHOWN),  # one training is equal to itself
+    ("hash_seed_not_needed", [hashed("1", "a", "a"), hashed("2", "a", "a")], YES),
+    ("hash_seed_not_needed", [hashed("1", "a", "a"), hashed("1", "a", "a")], NOT_SHOWN),
+    ("hash_seed_not_needed", [hashed("1", "a", "a"), hashed("2", "b")], NO),
+    *(
+        case
+        for claim in ("python_seed_not_needed", "numpy_seed_not_needed")
+        for case in [
+            (claim, [seeded("1", "a", "1"), seeded("2", "a", "2")], YES),
+            (claim, [seeded("1", "a", "1"), seeded("1", "a", "1")], NOT_SHOWN),
+            (claim, [process(), process()], NOT_SHOWN),
+            (claim, [seeded("1", "a", "3"), seeded("2", "b", "4")], NO),
+        ]
+    ),
+    ("seed_required", [UNSEEDED], YES),
+    ("seed_required", [REFUSED], NOT_SHOWN),
+    ("seed_required", [A], NO),
+    *(
+        ("hash_seed_inside_too_late", [process(*(f"hash {h}" for h in p)) for p in hashes], outcome)
+        for hashes, outcome in [
+            (["11", "22", "77", "77"], YES),
+            (["17", "27", "77", "77"], NO),
+            (["77", "77", "77", "77"], NO),
+            (["11", "22", "77", "88"], NOT_SHOWN),
+        ]
+    ),
+    ("unimplemented_op_raises", [process("x FailedPreconditionError", "y computed")], NOT_SHOWN),
+    ("unimplemented_op_raises", [process("x computed", "y UnimplementedError no")], YES),
+    ("silent_op_exists", [process("memory 1"), process("memory 2")], YES),
+    ("silent_op_exists", [process("memory 1"), process("memory 1")], NOT_SHOWN),
+    ("silent_op_exists", [process("memory 0", f"memory {last}") for last in "12"], YES),
+    ("silent_op_exists", [process("memory 1"), REFUSED], NOT_SHOWN),
+    ("nothing_pinned_differs", [A, B], YES),
+    ("nothing_pinned_differs", [A, A], NO),
+    ("nothing_pinned_differs", [STOPPED, A], NOT_SHOWN),
+    ("nothing_pinned_differs", [process(), process()], NOT_SHOWN),
+]
 
 
-def test_every_line_of_every_program_is_python_that_3_7_can_read() -> None:
-    for claim in claims.CLAIMS:
-        for text in (text for _, text in claims_page.programs(claim_result(claim.key))):
-            ast.parse(text.partition("\n")[2], feature_version=(3, 7))
+@pytest.mark.parametrize(("claim", "processes", "expected"), CASES)
+def test_the_outcome_is_what_was_printed(claim: str, processes: list[Json], expected: str) -> None:
+    assert judge.outcome(claim, processes)[0] == expected
 
 
-def claim_result(key: str) -> dict[str, Any]:
-    """One claim of the made-up results, as collected."""
-    collected = claims_page.collect(claim_factory.results())
-    found: dict[str, Any] = next(c for c in collected["claims"] if c["claim"] == key)
+def test_a_framework_without_op_determinism_is_not_applicable() -> None:
+    lacking = process(error="AttributeError: module 'x' has no attribute 'enable_op_determinism'")
+    assert judge.outcome("recipe_2_8", [lacking])[0] == NOT_APPLICABLE
+
+
+def test_whether_a_generator_is_used_is_told() -> None:
+    drawn = [seeded("1", "a", "3"), seeded("2", "a", "4")]
+    assert judge.outcome("python_seed_not_needed", drawn)[1].endswith("draws from it")
+    idle = [seeded("1", "a", "1"), seeded("2", "a", "2")]
+    assert judge.outcome("python_seed_not_needed", idle)[1].endswith("draws nothing from it")
+
+
+# --- the programs -------------------------------------------------------------------------------
+
+
+def test_every_claim_has_a_program_that_python_3_7_reads_and_every_program_a_claim() -> None:
+    programs = {path.stem: path for path in judge.PROGRAMS.glob("*.py")}
+    assert set(programs) - {"article"} == set(judge.CLAIMS)
+    for path in programs.values():
+        assert ast.get_docstring(ast.parse(path.read_bytes(), feature_version=(3, 7)))
+
+
+def test_an_error_is_the_one_that_ended_the_program() -> None:
+    stderr = """a warning
+Traceback (most recent call last):
+  File "a.py", line 1, in <module>
+ValueError: the first
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "a.py", line 3, in <module>
+    ^^^^
+tensorflow.python.errors.InvalidArgumentError: Graph error:
+
+Detected at node x: it is odd
+"""
+    expected = "InvalidArgumentError: Graph error: Detected at node x: it is odd"
+    assert run.message(stderr) == expected
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As many images of noise as a claim trains on."""
+    random, folder = np.random.default_rng(1), tmp_path_factory.mktemp("data") / "arrays"
+    x = random.integers(0, 256, (run.SAMPLES, 28, 28), np.uint8)
+    y = random.integers(0, 10, run.SAMPLES, np.uint8)
+    arrays.save_arrays(folder, [("x_train", x), ("y_train", y)])
+    return folder
+
+
+def measure(
+    workspace: Workspace, data: Path, folder: Path, claim: str, studies: Path = STUDY.parent
+) -> Json:
+    """Run a claim as its rule does, in a shell that says otherwise."""
+    output, python = folder / f"{claim}.json", workspace.python("train-tf2.21")
+    command(
+        *LAUNCH, python, "--log", folder / f"{claim}.log", f"PYTHONPATH={SCRIPTS}:{studies}", "--",
+        studies / "claims" / "run.py", "--claim", claim, "--data", data, "--lock", LOCK,
+        "--output", output,
+        cwd=folder, variables={"PYTHONHASHSEED": "5", "TF_DETERMINISTIC_OPS": "1"},
+    )  # fmt: skip
+    found: Json = canonical.read_json(output)
     return found
 
 
-def test_every_line_has_its_function_and_every_function_its_line() -> None:
-    programs = [program for claim in claims.CLAIMS for program in claim.programs]
-    used = {line for p in programs for line in (*p.needs, *p.setup, *p.values, *p.before_each)}
-    assert used == set(claims.LINES)
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "seed_required",
+        "hash_seed_inside_too_late",
+        pytest.param("recipe_2_8", marks=pytest.mark.slow),
+        pytest.param("nothing_pinned_differs", marks=pytest.mark.slow),
+    ],
+)
+def test_a_claim_that_must_hold_is_measured_to_hold(
+    workspace: Workspace, data: Path, tmp_path: Path, claim: str
+) -> None:
+    found = measure(workspace, data, tmp_path, claim)
+    assert found["outcome"] == YES, found["reason"]
+    assert found["versions"]["tensorflow"] == "2.21.0"
+    assert found["experiment"]["dataset"] == arrays.check_arrays(data)
 
 
-def test_what_runs_for_a_line_is_what_the_line_says() -> None:
-    source = Path(claims.__file__).read_text(encoding="utf-8")
-    said = {
-        key.value: ast.unparse(function.body)
-        for table in ast.walk(ast.parse(source))
-        if isinstance(table, ast.Dict)
-        for key, function in zip(table.keys, table.values, strict=True)
-        if isinstance(key, ast.Constant) and isinstance(function, ast.Lambda)
-    }
-    assert said == {line: ast.unparse(ast.parse(line)) for line in claims.LINES}
+def test_a_recipe_that_does_not_hold_comes_out_as_no(
+    workspace: Workspace, data: Path, tmp_path: Path
+) -> None:
+    studies = shutil.copytree(STUDY.parent, tmp_path / "studies")
+    program = studies / "claims" / "programs" / "recipe_2_8.py"
+    source = program.read_text(encoding="utf-8")
+    seeding, unseeded = "set_random_seed(1)", "set_random_seed(__import__('os').getpid() + _)"
+    assert source.count(seeding) == 1
+    program.write_text(source.replace(seeding, unseeded), encoding="utf-8")
+    found = measure(workspace, data, tmp_path, "recipe_2_8", studies)
+    expected = NO, "2 trainings in one process: 2 different histories"
+    assert (found["outcome"], found["reason"]) == expected
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+
+def results(said: str = "all histories equal") -> list[Json]:
+    """One result per claim and TensorFlow version, made up; the outcomes take turns."""
+    words = (YES, NO, NOT_APPLICABLE, NOT_SHOWN)
+    printed = process("history e", f"hash {'1' * 500}", error=f"ValueError: {said}")
+    return [
+        {
+            "format": run.FORMAT,
+            "claim": name,
+            "program": (judge.PROGRAMS / f"{name}.py").read_text(encoding="utf-8"),
+            "processes": [printed | {"variables": v} for v in claim.variables],
+            "outcome": words[(place + turn) % len(words)],
+            "reason": said,
+            "seconds": 1.5,
+            "experiment": {"dataset": "d" * 64, "samples": run.SAMPLES},
+            "versions": {"python": "3.11.7", "tensorflow": version, "keras": None, "lock": "c"},
+            "machine": {"cpu": "A CPU", "cpus": 2, "os": "Linux"},
+        }
+        for turn, (name, claim) in enumerate(judge.CLAIMS.items())
+        for place, version in enumerate(VERSIONS)
+    ]
 
 
 def test_results_are_in_the_claims_order_and_by_version_number() -> None:
-    collected = claims_page.collect(claim_factory.results()[::-1])
-    assert [c["claim"] for c in collected["claims"]] == list(claims.BY_KEY)
+    collected = page.collect(results()[::-1])
+    assert [c["claim"] for c in collected["claims"]] == list(judge.CLAIMS)
     for claim in collected["claims"]:
-        versions = [result["versions"]["tensorflow"] for result in claim["results"]]
-        assert versions == ["2.1.0", "2.8.0", "2.21.0"]
+        assert [r["versions"]["tensorflow"] for r in claim["results"]] == list(VERSIONS)
 
 
-def test_a_missing_and_a_repeated_result_are_refused() -> None:
-    results = claim_factory.results()
-    with pytest.raises(SamebitsError, match=r"recipe-2\.1 \(2\.1\.0\)"):
-        claims_page.collect(results[1:])
-    with pytest.raises(SamebitsError, match=r"recipe-2\.1 \(2\.1\.0\)"):
-        claims_page.collect([results[0], *results])
+def _other_data(made: list[Json]) -> list[Json]:
+    made[0]["experiment"] = made[0]["experiment"] | {"samples": 1}
+    return made
 
 
-def test_results_of_different_data_are_refused() -> None:
-    results = claim_factory.results()
-    results[0]["experiment"] = results[0]["experiment"] | {"samples": 1}
-    with pytest.raises(SamebitsError, match="same data"):
-        claims_page.collect(results)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda made: made[1:], r"recipe_2_1 \(2\.1\.0\)"),
+        (lambda made: [made[0], *made], r"recipe_2_1 \(2\.1\.0\)"),
+        (_other_data, "different data"),
+    ],
+    ids=["missing", "twice", "other data"],
+)
+def test_results_that_do_not_belong_together_are_refused(change: Any, said: str) -> None:
+    with pytest.raises(SamebitsError, match=said):
+        page.collect(change(results()))
 
 
 def test_the_page_quotes_what_was_measured_and_escapes_it() -> None:
-    html = claims_page.render(claims_page.collect(claim_factory.results("<b>& that</b>")))
+    html = page.render(page.collect(results("<b>& that</b>")))
     assert "&lt;b&gt;&amp; that&lt;/b&gt;" in html
     assert "<b>& that" not in html
     assert "6,400" in html
-    for claim in claims.CLAIMS:
-        assert f'id="{claim.key}"' in html
+    assert "$ PYTHONHASHSEED=0 TF_DETERMINISTIC_OPS=1 python recipe_2_1.py\n" in html
+    assert "$ python nothing_pinned_differs.py  # 2 times\n" in html
+
+
+def started(workspace: Workspace, folder: Path, made: list[Json], check: bool) -> tuple[str, Path]:
+    """Run the page's program as its rule does."""
+    inputs = [folder / f"{place}.json" for place in range(len(made))]
+    for path, result in zip(inputs, made, strict=True):
+        canonical.write_json(path, result)
+    done = command(
+        *LAUNCH, workspace.python("render"), "--log", folder / "log",
+        f"PYTHONPATH={SCRIPTS}:{STUDY.parent}", "--", STUDY / "page.py",
+        "--output", folder / "claims.json", "--page", folder / "claims.html", "--claim", *inputs,
+        cwd=folder, check=check,
+    )  # fmt: skip
+    return done.stdout, folder / "claims.json"
+
+
+def test_results_become_one_page_and_one_file(workspace: Workspace, tmp_path: Path) -> None:
+    _, output = started(workspace, tmp_path, results(), check=True)
+    assert [claim["claim"] for claim in canonical.read_json(output)["claims"]] == [*judge.CLAIMS]
+    assert output.with_suffix(".html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_a_missing_result_leaves_no_page(workspace: Workspace, tmp_path: Path) -> None:
+    said, output = started(workspace, tmp_path, results()[1:], check=False)
+    assert "recipe_2_1 (2.1.0)" in said
+    assert not output.exists()
+    assert not output.with_suffix(".html").exists()
+
+
+# --- the workflow -------------------------------------------------------------------------------
+
+
+def test_the_page_asks_for_every_claim_on_three_frameworks(workspace: Workspace) -> None:
+    rows = [line.split() for line in workspace.snakemake(*WORKFLOW, *DRY).splitlines()]
+    counts = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+    assert counts["claim"] == 3 * len(judge.CLAIMS)
+    assert counts["claims"] == 1
+    assert "train" not in counts
+
+
+def test_other_data_than_the_articles_is_refused(workspace: Workspace) -> None:
+    said = workspace.snakemake(*WORKFLOW, *DRY, "--config", "data=synthetic", check=False)
+    assert "leave data out of --config" in said
