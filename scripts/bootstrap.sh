@@ -20,7 +20,7 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev
   exit 1
 fi
 
-# Held by every process below, so that a pip that outlives a killed bootstrap is waited for too.
+# Every process below inherits the lock: a pip that outlives a killed bootstrap is waited for too.
 mkdir -p "$(dirname "$folder")"
 exec 9>"$tools.lock"
 flock 9

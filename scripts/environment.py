@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Build an environment from its lock, with uv, where there is no conda.
 
-INPUTS      --lock envs/X.lock.txt (which files), --definition envs/X.yaml (which Python; where
-            there is none, as for the driver, the lock alone says it)
-OUTPUTS     --output DIR: a virtual environment; DIR/environment.json says what is in it
+INPUTS      --lock envs/X.lock.txt (which files), --definition envs/X.yaml (which Python; without
+            one, as for the driver, the lock's)
+OUTPUTS     --output DIR: a virtual environment; DIR/environment.json lists what it contains
 GUARANTEES  exactly the locked files are installed; DIR is complete or absent, however many
             processes build it and wherever one is killed; a complete one is left as it is
 """

@@ -62,7 +62,7 @@ def _arguments() -> argparse.Namespace:
     python = shutil.which(options.python)
     if python is None:
         parser.error(f"--python: no program {options.python}")
-    options.python = Path(python).absolute()  # not resolved: a link tells Python its environment
+    options.python = Path(python).absolute()  # unresolved: Python finds its environment by it
     try:
         options.vary = parse(options.vary)
     except ValueError as error:

@@ -23,7 +23,7 @@ def test_what_says_where_packages_come_from_is_kept(name: str) -> None:
     assert uv.hermetic({name: "x"})[name] == "x"
 
 
-def test_the_index_that_pip_was_told_of_is_used() -> None:
+def test_the_index_that_pip_is_configured_with_is_used() -> None:
     told = {"PIP_INDEX_URL": "a", "PIP_EXTRA_INDEX_URL": "b"}
     kept = uv.hermetic(told)
     assert (kept["UV_DEFAULT_INDEX"], kept["UV_INDEX"]) == ("a", "b")
@@ -31,7 +31,7 @@ def test_the_index_that_pip_was_told_of_is_used() -> None:
     assert "UV_INDEX" not in uv.hermetic({**told, "UV_DEFAULT_INDEX": "c"})
 
 
-def test_a_failure_shows_the_end_of_what_uv_said_and_the_next_step(tmp_path: Path) -> None:
+def test_a_failure_shows_the_end_of_the_output_of_uv_and_the_next_step(tmp_path: Path) -> None:
     tool = tmp_path / "uv"
     tool.write_text("#!/bin/sh\nseq 100 >&2\nexit 3\n")
     tool.chmod(stat.S_IRWXU)

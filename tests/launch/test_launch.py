@@ -18,7 +18,7 @@ def script(folder: Path, text: str) -> Path:
     return path
 
 
-def test_variables_are_set_before_the_interpreter_starts_and_strays_are_dropped(
+def test_variables_are_set_before_the_interpreter_starts_and_the_shells_are_dropped(
     tmp_path: Path,
 ) -> None:
     shown = script(
@@ -68,7 +68,7 @@ def test_progress_reaches_the_terminal_and_the_log(tmp_path: Path) -> None:
     assert log.read_text() == "epoch 1\n"
 
 
-def test_the_script_is_told_that_nothing_was_varied_whatever_the_shell_says(tmp_path: Path) -> None:
+def test_the_script_learns_that_nothing_was_varied_whatever_the_shell_sets(tmp_path: Path) -> None:
     shown = script(tmp_path, "import os\nprint(os.environ['SAMEBITS_VARIATIONS'])\n")
     log = tmp_path / "log.txt"
     shell = {"SAMEBITS_VARIATIONS": '{"applied": {"clock": "forged"}, "not_tried": {}}'}
@@ -90,7 +90,7 @@ def waiting(folder: Path, name: str, *flags: object) -> "subprocess.Popen[bytes]
     return started
 
 
-def test_a_second_script_for_one_output_is_refused_and_told_what_to_end(tmp_path: Path) -> None:
+def test_a_second_script_for_one_output_is_refused_with_what_to_end(tmp_path: Path) -> None:
     held = tmp_path / "leases" / "control"
     second = [*LAUNCH, sys.executable, "--log", tmp_path / "2.txt", "--lease", held]
     with waiting(tmp_path, "1", "--lease", held) as first:
@@ -137,7 +137,7 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     command("sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *launch, cwd=tmp_path)
 
 
-def test_only_a_script_that_signs_is_told_of_the_signing_key(tmp_path: Path) -> None:
+def test_only_a_script_that_signs_receives_the_signing_key(tmp_path: Path) -> None:
     shown = script(
         tmp_path,
         "import os\nprint([n for n in sorted(os.environ) if n.startswith('SAMEBITS_SIGNING')])\n",

@@ -243,7 +243,7 @@ def test_a_cpu_that_the_emulator_does_not_know_is_not_tried(place: Place) -> Non
     assert told["not_tried"] == {"cpu": "qemu-x86_64 does not know this CPU"}
 
 
-@pytest.mark.parametrize("wrong", ["colour", "cpu", "umask=022"])
+@pytest.mark.parametrize("wrong", ["color", "cpu", "umask=022"])
 def test_an_unknown_variation_is_a_usage_error(place: Place, wrong: str) -> None:
     done = place.launch("--vary", wrong, "--", "none.py", check=False)
     assert done.returncode == 2

@@ -43,14 +43,14 @@ def left_by(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(holder | {"job": "12", "cancel": "scancel"} | changes))
 
 
-def test_a_lease_is_there_as_long_as_it_is_held(path: Path) -> None:
+def test_a_lease_exists_as_long_as_it_is_held(path: Path) -> None:
     with lease.take(path, {}):
         assert path.is_file()
     assert not path.exists()
     lease.take(path, {}).release()
 
 
-def test_a_second_one_is_refused_and_told_the_job_and_how_to_end_it(path: Path) -> None:
+def test_a_second_holder_is_refused_with_the_job_and_how_to_end_it(path: Path) -> None:
     job = {"SLURM_JOB_ID": "12", "SLURMD_NODENAME": "node7"}
     expected = "control: job 12 on node7 is still writing it; scancel 12, or wait"
     with lease.take(path, job), pytest.raises(SamebitsError, match=expected):
@@ -88,7 +88,7 @@ def test_without_locks_beats_tell(path: Path) -> None:
     lease.take(path, {}).release()
 
 
-def test_one_that_was_killed_before_it_said_who_it_is_is_gone(path: Path) -> None:
+def test_a_holder_that_was_killed_before_it_wrote_its_name_is_gone(path: Path) -> None:
     path.parent.mkdir()
     path.touch()
     lease.take(path, {}).release()

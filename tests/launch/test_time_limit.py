@@ -45,7 +45,7 @@ def is_there(pid: int) -> bool:
     return False
 
 
-def test_what_hangs_is_told_when_it_was_heard_last_and_how_to_give_it_longer(
+def test_a_script_that_hangs_is_stopped_with_its_last_output_and_a_next_step(
     tmp_path: Path,
 ) -> None:
     done = launched(tmp_path, POLITE, "0.05")

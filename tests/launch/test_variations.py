@@ -24,7 +24,7 @@ def told(*asked: str, **environ: str) -> dict[str, dict[str, str]]:
     return of_environment(process.environ)
 
 
-def test_a_start_without_variations_is_told_so() -> None:
+def test_without_variations_the_process_learns_that() -> None:
     assert told() == {"applied": {}, "not_tried": {}}
 
 
@@ -127,7 +127,7 @@ def test_fixed_addresses_are_not_tried_where_they_are_fixed(
     assert "off on this machine" in told("aslr")["not_tried"]["aslr"]
 
 
-def test_what_is_told_names_neither_folders_nor_the_host() -> None:
+def test_the_description_names_neither_folders_nor_the_host() -> None:
     text = json.dumps(told("home", "folder", "umask", "variables", "time_zone"))
     for private in (str(Path.cwd()), str(Path.home()), os.uname().nodename, "samebits-"):
         assert private not in text

@@ -101,7 +101,7 @@ def _runs(python: Path) -> bool:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[int]:
-    """Wait until nobody else builds the folder; yields the descriptor that holds the lock."""
+    """Wait until no other process builds the folder; yields the descriptor that holds the lock."""
     with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,7 +121,7 @@ def _check_place(folder: Path) -> None:
 
 
 def _discard(folder: Path) -> None:
-    """Remove the folder and what killed builds of it left; nobody builds while the lock is held.
+    """Remove the folder and what killed builds of it left. To be called with the lock held.
 
     The folder is renamed first: half removed it could still have its record, and look complete.
     """
@@ -178,4 +178,4 @@ def _verify(interpreter: Path, lock: Lock, lock_path: Path) -> None:
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["nothing"])[-10:]
-        raise SamebitsError("the new environment is not what its lock says:\n" + "\n".join(last))
+        raise SamebitsError("the new environment does not match its lock:\n" + "\n".join(last))

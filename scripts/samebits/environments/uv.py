@@ -1,4 +1,4 @@
-"""Running uv so that a user's settings say where packages come from, never which.
+"""Running uv: a user's settings decide where packages come from, never which.
 
 Hashes protect what is installed, so a mirror, a proxy or a cache may be anywhere: uv's own
 configuration files and the index that pip is configured with are used. Variables that could change

@@ -38,7 +38,7 @@ _VARIABLES = {"clock": "LD_PRELOAD", "hash_seed": "PYTHONHASHSEED"}
 
 
 def parse(given: Iterable[str]) -> dict[str, str]:
-    """``NAME[=VALUE]`` as name: value. Raises ValueError that says what is wrong."""
+    """``NAME[=VALUE]`` as name: value. Raises ValueError with the reason."""
     asked = {}
     for text in given:
         name, _, value = text.partition("=")

@@ -1,4 +1,4 @@
-"""libfaketime, so that a program which waits still does.
+"""libfaketime for a program that sleeps and waits.
 
 libfaketime 0.9.10 (Debian 12) fails every ``time.sleep`` of Python 3.11 and newer when the clock
 that measures durations is left alone (its issue 426), and lets other waits hang when it is not.

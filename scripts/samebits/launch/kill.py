@@ -1,9 +1,9 @@
 """The variation that kills a run with SIGKILL at a random moment after its first checkpoint.
 
-The moment is random on purpose: it must not matter. Drawn are the checkpoint to wait for and, since
-nobody knows how long an epoch takes, a wait whose every order of magnitude is as likely. It
-ends when the last checkpoint is written. A run that was quicker is not killed, and the record says
-so.
+The moment is random on purpose: it must not matter. Two things are drawn: the checkpoint to wait
+for and, since the length of an epoch is unknown, a wait in which every order of magnitude is
+equally likely. The wait ends when the last checkpoint is written. A run that was quicker is not
+killed, and its record shows that.
 """
 
 import math
@@ -66,7 +66,7 @@ def _nap(started: float, end: float = math.inf) -> None:
 
 
 def value_after(flag: str, command: Sequence[str]) -> str:
-    """What a command line says after a flag; empty: nothing."""
+    """The value of a flag in a command line; empty: none."""
     return next((command[i + 1] for i, word in enumerate(command[:-1]) if word == flag), "")
 
 

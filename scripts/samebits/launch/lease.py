@@ -1,14 +1,15 @@
 """Who may write an output: a lease on it, held by one process, whose job has a living owner.
 
-A lease is a file that exists while its holder lives. On the same machine a lock on the file tells
-that, which the kernel takes back with the process. On another machine, where a shared file system
-may not know locks, its date does: the holder renews it every few seconds, and one that did not
-within a minute is gone. A holder that was taken for gone finds that out at its next renewal.
+A lease is a file that exists while its holder lives. On the same machine a lock on the file shows
+whether it does, because the kernel releases the lock when the process ends. On another machine,
+where a shared file system may not support locks, the file's date does: the holder renews it every
+few seconds, and a holder that did not within a minute is taken for dead. If it still lives, it
+finds out at its next renewal.
 
-The owner of a job is the snakemake that submitted it, and holds a lease of its own. One that is
-killed can leave jobs that run, jobs that still wait in a cluster's queue, and Snakemake's locks on
-the folder. The next one refuses to start beside the first, the second refuse to start, and the
-third are removed.
+The owner of a job is the snakemake that submitted it, and holds a lease of its own. An owner that
+is killed can leave running jobs, jobs that wait in a cluster's queue, and Snakemake's locks on the
+folder. The next owner refuses to start while such a job runs, a waiting one refuses to start when
+its turn comes, and the locks are removed.
 """
 
 import atexit
@@ -74,7 +75,7 @@ class Lease:
                     return lost()
                 os.utime(self._path)
             except OSError:
-                continue  # the file system is away; if it stays so, the next look tells
+                continue  # the file system is away: try at the next beat
 
     def _is_mine(self) -> bool:
         try:
@@ -94,7 +95,7 @@ class Lease:
 class LeaseState(NamedTuple):
     """Who holds a lease, and whether a dead holder had left it."""
 
-    holder: dict[str, Any] | None  # None: nobody; empty: a process that has not yet said which
+    holder: dict[str, Any] | None  # None: free; empty: not yet written
     was_left: bool = False
 
 

@@ -25,7 +25,7 @@ from samebits.launch.kill import Kill, last_epoch, value_after
 from samebits.training import surroundings
 
 _ZONES = Path("/usr/share/zoneinfo")
-_SOURCES = "--source-path"  # the flag that tells a script where the user's own code lies
+_SOURCES = "--source-path"  # the flag of a script for the folder of the user's own code
 _CONFIG, _CHECKPOINTS = "--config", "--checkpoints"  # flags of train.py
 _HOST_NAME = "samebits-varied"
 _PADDING = 4099  # bytes that shift the stack by more than a page
@@ -40,7 +40,7 @@ while os.getppid() == int(sys.argv[3]):
 
 
 class NotTriedError(Exception):
-    """This machine cannot do a variation; the message says why."""
+    """This machine cannot do a variation; the message is the reason."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Start:
     ends: ExitStack  # called when the process has ended
     folder: Path = field(default_factory=Path.cwd)  # its working folder
     in_child: list[Callable[[], Any]] = field(default_factory=list)  # between fork and exec
-    kill: Kill | None = None  # killed by it, it is started again
+    kill: Kill | None = None  # a script that it killed is started once more
 
 
 def _time_zone(start: Start, _: str) -> str:
@@ -75,14 +75,14 @@ def _locale(start: Start, _: str) -> str:
 
 
 def other_locale(present: str, installed: list[str]) -> str:
-    """Another language if there is one, else C or C.UTF-8; empty when there is no other.
+    """Another language if one is installed, else C or C.UTF-8; empty: no other locale.
 
     Only with UTF-8: the encoding decides whether a program can read its texts at all.
     """
     usable = [n for n in sorted(installed) if n == "C" or _plain(n).endswith(".utf8")]
-    others = [n for n in usable if _plain(n) != _plain(present)]
-    others.sort(key=lambda name: _language(name) in ("c", _language(present)))
-    return others[0] if others else ""
+    found = [n for n in usable if _plain(n) != _plain(present)]
+    found.sort(key=lambda name: _language(name) in ("c", _language(present)))
+    return found[0] if found else ""
 
 
 def _plain(name: str) -> str:
@@ -110,7 +110,7 @@ def _folder(start: Start, _: str) -> str:
         (new / entry.name).symlink_to(entry)
     start.command = from_elsewhere(start.command)
     start.folder = new
-    return "one of links to its entries"
+    return "a folder of links to its entries"
 
 
 def from_elsewhere(command: list[str]) -> list[str]:
@@ -270,7 +270,7 @@ _MADE_BY: dict[str, Callable[[Start, str], str]] = {
 
 
 def apply(start: Start, asked: Mapping[str, str]) -> None:
-    """Change a start as asked, and tell the process what was varied and what could not be."""
+    """Change a start as asked, and describe to the process what was varied and what was not."""
     applied, not_tried = {}, {}
     for name in [name for name in TITLES if name in asked]:
         try:
@@ -281,11 +281,11 @@ def apply(start: Start, asked: Mapping[str, str]) -> None:
 
 
 def describe_kill(start: Start) -> None:
-    """Tell the process that is started again when it was killed."""
-    told = of_environment(start.environ)
+    """Describe to the process that is started once more when it was killed."""
+    varied = of_environment(start.environ)
     if start.kill is not None:
-        told["applied"]["interrupt"] = start.kill.describe()
-    start.environ[VARIABLE] = to_variable(**told)
+        varied["applied"]["interrupt"] = start.kill.describe()
+    start.environ[VARIABLE] = to_variable(**varied)
 
 
 def _tool(name: str, package: str) -> str:
