@@ -40,8 +40,8 @@ peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text
 print(json.dumps({{"wall": wall, "cpu": cpu, "peak": peak}}))
 """
 _OURS = _MEASURED.format(
-    imports="sys.path.insert(0, sys.argv[2])\nfrom samebits.formats import arrays",
-    work="arrays.check_arrays(Path(sys.argv[1]))",
+    imports="sys.path.insert(0, sys.argv[2])\nfrom samebits.formats import files",
+    work="files.digest(Path(sys.argv[1]) / 'weights.safetensors')",
 )
 _THEIRS = _MEASURED.format(
     imports="from model_signing import verifying",
@@ -109,7 +109,9 @@ class Bench:
         folder, signature = self._folder / f"{count}", self._folder / f"{count}.sig"
         random = np.random.default_rng(count)
         each = [np.frombuffer(random.bytes(size // count // 4 * 4), "<u4") for _ in range(count)]
-        arrays.save_arrays(folder, [(f"weight {i}", array) for i, array in enumerate(each)])
+        folder.mkdir()
+        named = [(f"weight {i}", array) for i, array in enumerate(each)]
+        arrays.write(folder / "weights.safetensors", named)
         self._its_python("-c", _SIGN, folder, self._private, signature)
         return (
             lambda: _run(Path(sys.executable), _OURS, folder, ROOT / "scripts"),

@@ -19,8 +19,8 @@ _GOAL = 0.5  # of the plain script's time, for a certificate
 _STORE = """
 import sys, numpy
 from pathlib import Path
-from samebits.formats import arrays
-stored = arrays.open_arrays(Path(sys.argv[1]))
+from samebits.formats import dataset
+stored = dataset.read(Path(sys.argv[1]))
 numpy.savez(sys.argv[2], x=stored["x_train"], y=stored["y_train"])
 """
 _HISTORY = "import sys, numpy; print(numpy.load(sys.argv[1])['history'])"

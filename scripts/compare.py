@@ -22,7 +22,7 @@ from pathlib import Path
 from samebits import errors
 from samebits.comparison import attribution
 from samebits.comparison.runs import compare
-from samebits.formats import canonical, seal
+from samebits.formats import canonical
 
 
 def _arguments() -> argparse.Namespace:
@@ -39,7 +39,7 @@ def main() -> int:
     args = _arguments()
     atlas = attribution.read_atlas(args.atlas) if args.atlas else None
     comparison = compare(args.control, args.replica, atlas)
-    canonical.write_json(args.output, seal.sealed(comparison))
+    canonical.write_json(args.output, canonical.with_digest(comparison))
     print("identical" if comparison["identical"] else "not identical")
     return 0
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from samebits.data import datasets
 from samebits.errors import run
-from samebits.formats import arrays, canonical, files, lockfile, seal
+from samebits.formats import canonical, dataset, files, lockfile
 from samebits.text import say
 
 FORMAT = "samebits-load-1"
@@ -36,23 +36,22 @@ def main() -> int:
     config = canonical.read_json(options.config)["data"]
     options.arrays.parent.mkdir(parents=True, exist_ok=True)
     files.remove_partial(options.arrays)
-    dataset = datasets.load(config, say, options.arrays.parent)
-    named = sorted(dataset.arrays.items())
+    loaded = datasets.load(config, say, options.arrays.parent)
     with files.atomic_folder(options.arrays) as folder:
-        digest = arrays.save_arrays(folder, named)
+        entries = dataset.write(folder, loaded.arrays)
     record = {
         "format": FORMAT,
         "dataset": config["option"],
         "config": config,
-        "source": {"kind": dataset.kind, "where": dataset.where},
-        "refused": [asdict(refusal) for refusal in dataset.refused],
-        "arrays": [entry.as_json() for entry in arrays.read_index(options.arrays)],
-        "digest": digest,
+        "source": {"kind": loaded.kind, "where": loaded.where},
+        "refused": [asdict(refusal) for refusal in loaded.refused],
+        "arrays": entries,
+        "digest": canonical.digest(dataset.index(entries)),
         "environment": environment,
         "seconds": round(time.monotonic() - started, 3),
     }
-    canonical.write_json(options.record, seal.sealed(record))
-    say(f"{config['option']} from {dataset.kind} {dataset.where}: {digest[:16]}")
+    canonical.write_json(options.record, canonical.with_digest(record))
+    say(f"{config['option']} from {loaded.kind} {loaded.where}: {record['digest'][:16]}")
     return 0
 
 

@@ -65,8 +65,8 @@ def _copy_states(drawn: Mapping[str, Any], found: kept.Kept, target: Path) -> No
     with files.atomic_folder(target) as folder:
         for epoch in drawn["epochs"]:
             if epoch["from"] is not None:
-                name = states.name(epoch["epoch"] - 1)
-                found.copy(states.KEPT + name, epoch["from"], folder / name)
+                before = epoch["epoch"] - 1
+                found.copy(before, epoch["from"], folder / states.name(before))
 
 
 def main() -> int:

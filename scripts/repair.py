@@ -22,7 +22,7 @@ from samebits.certificate import certificate as certificates
 from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems, run
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import arrays, canonical, files, seal, states
+from samebits.formats import canonical, dataset, files, states
 from samebits.text import say
 from samebits.verification import levels
 
@@ -42,14 +42,14 @@ def _document(path: Path) -> None:
     content = canonical.read_json(path)
     if canonical.digest(content) != files.digest(path):
         raise SamebitsError(f"{path}: expected canonical JSON, got another form")
-    if broken := seal.problem(content):
+    if broken := canonical.digest_problem(content):
         raise SamebitsError(f"{path}: {broken}")
 
 
 def _data(folder: Path) -> None:
     record = folder.with_name("record.json")
     _document(record)
-    expected, got = canonical.read_json(record)["digest"], arrays.check_arrays(folder)
+    expected, got = canonical.read_json(record)["digest"], dataset.check(folder)
     if got != expected:
         raise SamebitsError(f"{folder}: expected {expected} as {record.name} says, got {got}")
 
@@ -60,11 +60,10 @@ def _run(folder: Path) -> None:
     for artefact in found.artefacts:
         runs.open_tensors(found, artefact)
     kept = found.checkpoints or () if folder.name == CONTROL else ()
-    for epoch, digest in enumerate(kept, start=1):
-        state = folder / "checkpoints" / states.name(epoch)
-        got = arrays.check_arrays(state)
-        if got != digest:
-            raise SamebitsError(f"{state}: expected {digest}, got {got}")
+    for name, expected in states.paths(kept).items():
+        path = folder / "checkpoints" / name
+        if (got := files.digest(path)) != expected:
+            raise SamebitsError(f"{path}: expected SHA-256 {expected}, got {got}")
 
 
 def _certificate(path: Path) -> None:

@@ -12,9 +12,10 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --checkpoints  where a run with trainer.checkpoint=epoch is gone on from
             --sampled-epochs, --states  train only the epochs that this replay plan samples, each
                            from its stored state
-OUTPUTS     --output       a folder: record.json, history.json, weights/, optimizer/, trace/,
-                           canary/, and checkpoints/ of the control; of drawn epochs
-                           record.json alone, in a format of its own
+OUTPUTS     --output       a folder: record.json, history.json, weights.safetensors,
+                           optimizer.safetensors, trace.safetensors, canary.safetensors, and
+                           checkpoints/ of the control; of sampled epochs record.json alone, in a
+                           format of its own
 GUARANTEES  the settings in force were probed and are what the config pins, but for what is lifted
             or varied on purpose; what a model's code could change was probed again at the end; the
             steps are the published ones and no random number is drawn beyond them; floats are
@@ -36,7 +37,8 @@ from typing import Any, Mapping
 
 from samebits.errors import SamebitsError, run
 from samebits.experiment import pins, variations
-from samebits.formats import arrays, canonical, files, seal
+from samebits.formats import canonical, dataset, files
+from samebits.formats.arrays import SUFFIX
 from samebits.text import say
 from samebits.training import (
     canary,
@@ -120,7 +122,7 @@ def _prepare(
 
 def _task(tf: Any, config: Any, options: argparse.Namespace) -> task.Task:
     """The experiment on its data, or on the first samples of it."""
-    stored, trainer = arrays.open_arrays(options.data), config["trainer"]
+    stored, trainer = dataset.read(options.data), config["trainer"]
     x, y = stored["x_train"], stored["y_train"]
     if options.samples is not None:
         if options.samples > len(x):
@@ -219,12 +221,13 @@ def _run(
         if outcome.sampled is not None:
             content["spot"]["epochs"] = outcome.sampled
         content["surroundings"]["interrupt"] = surroundings.interruption(content["checkpoints"])
-        content["digests"] = outcome.write(folder)
+        content.update(outcome.write(folder))
         if options.canary and outcome.status == record.COMPLETED:
             seed = canary.seed_of(config["seed"])
-            content["canary"] = canary.train(training, profile["seeding"], seed, folder / "canary")
+            path = folder / f"canary{SUFFIX}"
+            content["canary"] = canary.train(training, profile["seeding"], seed, path)
         content["timing"] = clock.timing(import_seconds, outcome.seconds)
-        canonical.write_json(folder / "record.json", seal.sealed(content))
+        canonical.write_json(folder / "record.json", canonical.with_digest(content))
     if outcome.store is not None:
         outcome.store.remove()
     return f"{outcome.said(content)}, {outcome.seconds:.1f} s"
@@ -234,7 +237,7 @@ def _not_tried(content: dict[str, Any], options: argparse.Namespace, clock: reco
     """Write the record of a run that this machine cannot vary; returns why, for the user."""
     content["timing"] = clock.timing(0.0, 0.0)
     with files.atomic_folder(options.output) as folder:
-        canonical.write_json(folder / "record.json", seal.sealed(content))
+        canonical.write_json(folder / "record.json", canonical.with_digest(content))
     (reason,) = content["variations"]["not_tried"].values()
     return f"not tried: {reason}"
 

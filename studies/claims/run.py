@@ -28,7 +28,7 @@ import numpy as np
 
 from claims import judge
 from samebits.errors import SamebitsError, run
-from samebits.formats import arrays, canonical, lockfile
+from samebits.formats import canonical, dataset, lockfile
 from samebits.text import say
 from samebits.training import machine
 
@@ -78,7 +78,7 @@ def message(stderr: str) -> str:
 def _examine(claim: str, data: Path) -> dict[str, Any]:
     """Run the claim's program as often as it asks for, and judge what it printed."""
     started, program = time.monotonic(), judge.PROGRAMS / f"{claim}.py"
-    stored = arrays.open_arrays(data)
+    stored = dataset.read(data)
     with tempfile.TemporaryDirectory() as folder:
         x, y = (stored[name][:SAMPLES] for name in ("x_train", "y_train"))
         np.savez(str(Path(folder, "mnist.npz")), x=x, y=y)
@@ -110,11 +110,11 @@ def _versions(lock: Path) -> dict[str, str | None]:
 def main() -> int:
     """Test the claim, write what came out."""
     options = _arguments()
-    versions, dataset = _versions(options.lock), arrays.check_arrays(options.data)
+    versions, data = _versions(options.lock), dataset.check(options.data)
     found = _examine(options.claim, options.data)
     where = machine.record()
     found.update(
-        experiment={"dataset": dataset, "samples": SAMPLES},
+        experiment={"dataset": data, "samples": SAMPLES},
         versions=versions,
         machine={key: where[key] for key in ("cpu", "cpus", "os")},
     )

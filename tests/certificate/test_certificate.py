@@ -233,8 +233,9 @@ FORMS: dict[str, Callable[[Json], object]] = {
     "digits of another script": lambda c: c["report"].update(issued="٢٠٢٦-11-24T09:30:00Z"),
     "a commit with more": lambda c: c["report"]["source"].update(commit="0" * 40 + "\n"),
     "a digest with more": lambda c: c["report"]["experiment"].update(digest="0" * 64 + "\n"),
-    "an index somewhere else": lambda c: c["report"]["indices"].update(
-        {"etc/index.json": {"format": "samebits-arrays-1", "arrays": []}}
+    "indices": lambda c: c["report"].update(indices={}),
+    "data that would lie elsewhere": lambda c: c["report"]["records"]["load"]["arrays"][0].update(
+        name="../x"
     ),
     "a process in capitals": lambda c: c["replays"][0]["report"]["record"]["process"].update(
         id="ABCDEF01-0000-5000-8000-000000000000"

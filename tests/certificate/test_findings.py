@@ -36,7 +36,7 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
     outcomes = {name.replace("__", "-"): outcome for name, outcome in outcomes.items()}
     experiment = canonical.write_json(folder / "config.json", content)
     load = factories.load_record()
-    canonical.write_json(folder / "load.json", load)
+    factories.write_document(folder / "load.json", load)
     (folder / "train-tf2.21.lock.txt").write_text(factories.LOCK)
     made: dict[str, Path] = {}
     comparisons: list[Path] = []
@@ -51,7 +51,7 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
                 made[run.name] = write(folder, run, experiment, load["digest"], content, outcome)
         compared = runs.compare(made[wanted.control.name], [made[run.name] for run in wanted.runs])
         path = folder / "compare" / f"{wanted.name}.json"
-        canonical.write_json(path, compared)
+        factories.write_document(path, compared)
         comparisons.append(path)
         found = found or compared
     paths = Paths(
@@ -92,7 +92,7 @@ def write(
                 "applied": {},
                 "not_tried": dict.fromkeys(run.variations, "no tool"),
             }
-        canonical.write_json(path / "record.json", record)
+        factories.write_document(path / "record.json", record)
         return path
     given: dict[str, Any] = {"canary": factories.canary()} if run.canary else {}
     if run.subset:

@@ -8,7 +8,7 @@ import pytest
 
 import certificates
 import factories
-from factories import Workspace
+from factories import Workspace, edit
 from samebits.certificate import evidence, report
 from samebits.certificate.evidence import Paths
 from samebits.certificate.report import Issue, Source
@@ -36,12 +36,6 @@ def issued(space: Workspace, issue: Issue = ISSUE) -> Any:
 def rendered(content: dict[str, Any]) -> str:
     """The page of the certificate of a report."""
     return certificate.render(certificates.certificate(content))
-
-
-def edit(path: Path, change: Callable[[Any], Any]) -> None:
-    content = canonical.read_json(path)
-    change(content)
-    canonical.write_json(path, content)
 
 
 def differing_weights() -> factories.Arrays:
@@ -124,6 +118,18 @@ def on_record(change: Callable[[Any], Any]) -> Harm:
     return lambda space: edit(space.runs[1] / "record.json", change)
 
 
+def changed_afterwards(run: int, change: Callable[[Any], Any]) -> Harm:
+    """A record that is changed and keeps its embedded digest."""
+
+    def harm(space: Workspace) -> None:
+        path = space.runs[run] / "record.json"
+        content = canonical.read_json(path)
+        change(content)
+        canonical.write_json(path, content)
+
+    return harm
+
+
 def on_comparison(change: Callable[[Any], Any]) -> Harm:
     return lambda space: edit(space.comparison, change)
 
@@ -156,8 +162,8 @@ def same_process(space: Workspace) -> None:
 
 
 def swap_artefacts(space: Workspace) -> None:
-    """The replica's weights replaced after the comparison, index and all."""
-    arrays.save_arrays(space.runs[1] / "weights", differing_weights())
+    """The replica's weights replaced after the comparison."""
+    arrays.write(space.runs[1] / "weights.safetensors", differing_weights())
 
 
 def forge_history(space: Workspace) -> None:
@@ -206,15 +212,14 @@ def break_lock(space: Workspace) -> None:
 def nothing_left(space: Workspace) -> None:
     """Runs that left no metric and no weight: nothing equals nothing."""
     for run in space.runs:
-        canonical.write_json(run / "history.json", history.to_json({}))
-        digests = {
-            "history": history.digest({}),
-            "weights": arrays.save_arrays(run / "weights", []),
-            "optimizer": arrays.save_arrays(run / "optimizer", []),
-        }
         record = canonical.read_json(run / "record.json")
-        record["digests"] |= digests
-        canonical.write_json(run / "record.json", record)
+        record["digests"]["history"] = canonical.write_json(
+            run / "history.json", history.to_json({})
+        )
+        for name in ("weights", "optimizer"):
+            stored = arrays.write(run / f"{name}.safetensors", [])
+            record["digests"][name], record["tensors"][name] = stored.sha256, []
+        factories.write_document(run / "record.json", record)
     space.compare()
 
 
@@ -222,8 +227,7 @@ def fewer_epochs(space: Workspace) -> None:
     """Both runs stopped one epoch early."""
     short = {name: values[:-1] for name, values in factories.HISTORY.items()}
     for run in space.runs:
-        canonical.write_json(run / "history.json", history.to_json(short))
-        digest = history.digest(short)
+        digest = canonical.write_json(run / "history.json", history.to_json(short))
         edit(run / "record.json", set_item("digests", "history", value=digest))
     space.compare()
 
@@ -253,8 +257,8 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "no comparison": lambda s: s.comparison.unlink(),
     "no run record": lambda s: (s.runs[1] / "record.json").unlink(),
     "no history": lambda s: (s.runs[0] / "history.json").unlink(),
-    "no weights": lambda s: (s.runs[1] / "weights" / "index.json").unlink(),
-    "no optimizer state": lambda s: (s.runs[1] / "optimizer" / "index.json").unlink(),
+    "no weights": lambda s: (s.runs[1] / "weights.safetensors").unlink(),
+    "no optimizer state": lambda s: (s.runs[1] / "optimizer.safetensors").unlink(),
     "load record cut off": lambda s: s.load_record.write_bytes(s.load_record.read_bytes()[:-9]),
     "comparison not UTF-8": lambda s: s.comparison.write_bytes(b"\xff"),
     "comparison nested too deep": lambda s: s.comparison.write_bytes(b"[" * 100_000),
@@ -331,6 +335,20 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "recorded digest of history": on_record(set_item("digests", "history", value=DIGEST)),
     "recorded digest of weights": on_record(set_item("digests", "weights", value=DIGEST)),
     "no recorded digest": on_record(without("digests", "optimizer")),
+    "no list of tensors": on_record(without("tensors", "optimizer")),
+    "a list of tensors that does not fit": on_record(set_item("tensors", "weights", value=[])),
+    "tensors in another order": on_record(lambda r: r["tensors"]["weights"].reverse()),
+    "no embedded digest in a record": changed_afterwards(1, without("embedded_digest")),
+    "another embedded digest": changed_afterwards(1, set_item("embedded_digest", value=DIGEST)),
+    "a record changed after it was written": changed_afterwards(
+        0, set_item("process", "pid", value=2)
+    ),
+    "a load record changed after it was written": lambda s: canonical.write_json(
+        s.load_record, canonical.read_json(s.load_record) | {"seconds": 1}
+    ),
+    "a comparison changed after it was written": lambda s: canonical.write_json(
+        s.comparison, canonical.read_json(s.comparison) | {"identical": False}
+    ),
     "history forged": forge_history,
     "weights replaced": swap_artefacts,
     # the comparison
@@ -350,14 +368,18 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "identical called different": artefact(0, identical=False),
     "result contradicts its runs": on_comparison(set_item("identical", value=False)),
     # whether the comparison could have seen a difference
-    "no trace": lambda s: (s.runs[0] / "trace" / "index.json").unlink(),
-    "trace replaced": lambda s: arrays.save_arrays(s.runs[1] / "trace", factories.trace(seed=3)),
+    "no trace": lambda s: (s.runs[0] / "trace.safetensors").unlink(),
+    "trace replaced": lambda s: arrays.write(
+        s.runs[1] / "trace.safetensors", factories.trace(seed=3)
+    ),
     "no canary": on_comparison(set_item("canary", value=None)),
     "no canary in the record": on_record(set_item("canary", value=None)),
     "canary of another run": on_comparison(set_item("canary", "run", value="control")),
     "canary failed": on_record(set_item("canary", "digest", value=None)),
-    "canary replaced": lambda s: arrays.save_arrays(s.runs[1] / "canary", factories.canary(4)),
-    "canary gone": lambda s: (s.runs[1] / "canary" / "index.json").unlink(),
+    "canary replaced": lambda s: arrays.write(
+        s.runs[1] / "canary.safetensors", factories.canary(4)
+    ),
+    "canary gone": lambda s: (s.runs[1] / "canary.safetensors").unlink(),
     "canary with the runs' own seed": on_comparison(set_item("canary", "seed", value=1)),
     "canary that came out equal": on_comparison(
         lambda c: c["canary"].update(differs=False, step=None, tensors=[])
@@ -429,7 +451,7 @@ def test_evidence_names_every_input_by_its_digest(tmp_path: Path) -> None:
     assert listed["envs/train-tf2.21.lock.txt"] == files.digest(space.lock)
     assert listed["compare/replica.json"] == files.digest(space.comparison)
     for run in space.runs:
-        for file in ("record.json", "history.json", "weights/index.json", "optimizer/index.json"):
+        for file in ("record.json", "history.json", "weights.safetensors", "trace.safetensors"):
             assert listed[f"train/{run.name}/{file}"] == files.digest(run / file)
 
 

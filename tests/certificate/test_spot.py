@@ -25,6 +25,7 @@ Json = Any
 ISSUER, LABORATORY = attacks.signer(), attacks.signer("laboratory")
 TRUSTED = [Trusted("issuer", ISSUER.public), Trusted("a laboratory", LABORATORY.public)]
 OTHER = "0" * 64
+OTHER_STATE = {"optimizer": OTHER, "weights": OTHER}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def passed(issued: Json) -> Json:
 @pytest.fixture(scope="module")
 def failed(issued: Json) -> Json:
     run = spots.record(issued, 2)
-    run["spot"]["epochs"][1]["to"] = OTHER
+    run["spot"]["epochs"][1]["to"] = OTHER_STATE
     return spots.replayed(issued, LABORATORY, run)
 
 
@@ -96,7 +97,7 @@ def test_only_what_commits_to_one_checkpoint_per_epoch_can_be_drawn_from(issued:
     changes: list[Callable[[Json], Any]] = [
         lambda run: run.update(checkpoints=None),
         lambda run: run["checkpoints"].update(root=OTHER),
-        lambda run: run["checkpoints"]["digests"].append(OTHER),
+        lambda run: run["checkpoints"]["digests"].append(OTHER_STATE),
     ]
     for change in changes:
         report = attacks.copied(issued["report"])
@@ -153,7 +154,10 @@ def test_one_other_bit_is_not_reproduced_and_the_epoch_is_named(failed: Json) ->
     assert f"not the same: {number}" in page.render(failed)
     terminal = summary.replay(failed, Path("c.json"), Path("c.html"), 1.0)
     assert f"not the same: {number}" in terminal
-    assert re.search(rf"epoch {number} +expected [0-9a-f]{{64}}\n +got +{OTHER}", terminal)
+    assert re.search(
+        rf"epoch {number} +expected [0-9a-f]{{64}} \(optimizer\)\n +got +{OTHER} \(optimizer\)",
+        terminal,
+    )
 
 
 def test_equal_weights_with_another_loss_are_not_reproduced(issued: Json) -> None:
@@ -215,7 +219,7 @@ def _another_epoch(run: Json) -> None:
 
 
 def _began_elsewhere(run: Json) -> None:
-    run["spot"]["epochs"][0]["from"] = OTHER
+    run["spot"]["epochs"][0]["from"] = OTHER_STATE
 
 
 FAULTS: dict[str, tuple[Callable[[Json], Any], str]] = {

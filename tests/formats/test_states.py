@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,24 @@ from factories import Workspace
 from samebits.certificate import evidence, report
 from samebits.certificate.evidence import Paths
 from samebits.certificate.report import Issue, Source
-from samebits.formats import canonical, merkle, states
+from samebits.formats import canonical, files, states
 
 ISSUE = Issue("default", "2026-11-23T12:00:00Z", Source(None, None), ("make certificate",))
-FIRST, SECOND, OTHER = (hashlib.sha256(text).hexdigest() for text in (b"1", b"2", b"3"))
+FIRST, SECOND, OTHER = (
+    dict.fromkeys(states.PARTS, hashlib.sha256(text).hexdigest()) for text in (b"1", b"2", b"3")
+)
 
 
-def checkpointed(folder: Path, replica: tuple[str, str] = (FIRST, SECOND)) -> Workspace:
+def checkpointed(
+    folder: Path, replica: tuple[states.State, states.State] = (FIRST, SECOND)
+) -> Workspace:
     """Two runs of three epochs whose final weights are equal; their states on the way are given."""
     config = copy.deepcopy(factories.CONFIG)
     config["trainer"]["checkpoint"] = "epoch"
     space = factories.workspace(folder, config=config)
     for run, before in zip(space.runs, ((FIRST, SECOND), replica), strict=True):
         digests = [*before, killing.last_state(run)]
-        found = {"every": "epoch", "digests": digests, "root": merkle.root(digests), "resumed": []}
+        found = {"every": "epoch", "digests": digests, "root": states.root(digests), "resumed": []}
         change(run, with_checkpoints(found))
     return space.compare()
 
@@ -37,9 +42,7 @@ def with_checkpoints(found: Any) -> Callable[[Any], None]:
 
 
 def change(run: Path, how: Callable[[Any], None]) -> None:
-    record = canonical.read_json(run / "record.json")
-    how(record)
-    canonical.write_json(run / "record.json", record)
+    factories.edit(run / "record.json", how)
 
 
 def graded(space: Workspace) -> tuple[str, str]:
@@ -78,14 +81,14 @@ def forged(space: Workspace) -> None:
     content = canonical.read_json(space.comparison)
     content["identical"] = content["runs"][0]["identical"] = True
     content["runs"][0]["checkpoints"] = {"identical": True, "epoch": None}
-    canonical.write_json(space.comparison, content)
+    factories.write_document(space.comparison, content)
 
 
 def unsaid(space: Workspace) -> None:
     content = canonical.read_json(space.comparison)
     content["identical"] = content["runs"][0]["identical"] = True
     del content["runs"][0]["checkpoints"]
-    canonical.write_json(space.comparison, content)
+    factories.write_document(space.comparison, content)
 
 
 def on_both(how: Callable[[Any], None]) -> Callable[[Workspace], None]:
@@ -99,19 +102,19 @@ def on_both(how: Callable[[Any], None]) -> Callable[[Workspace], None]:
 
 def _swap_last(record: Any) -> None:
     digests = [*record["checkpoints"]["digests"][:2], OTHER]
-    record["checkpoints"].update(digests=digests, root=merkle.root(digests))
+    record["checkpoints"].update(digests=digests, root=states.root(digests))
 
 
 def _drop_first(record: Any) -> None:
     digests = record["checkpoints"]["digests"][1:]
-    record["checkpoints"].update(digests=digests, root=merkle.root(digests))
+    record["checkpoints"].update(digests=digests, root=states.root(digests))
 
 
 HARM: dict[str, tuple[Callable[[Workspace], None], str]] = {
     "forged": (forged, "what is said of the checkpoints is not what the records say"),
     "unsaid": (unsaid, "what is said of the checkpoints is not what the records say"),
     "root": (
-        on_both(lambda record: record["checkpoints"].update(root=OTHER)),
+        on_both(lambda record: record["checkpoints"].update(root="0" * 64)),
         "the root of the checkpoints is not that of their digests",
     ),
     "last": (on_both(_swap_last), "the last checkpoint is not what the training ended with"),
@@ -143,3 +146,25 @@ def test_states_that_do_not_fit_are_inconclusive(tmp_path: Path, harm: str) -> N
 )
 def test_the_first_epoch_that_differs_is_named(control: Any, replica: Any, expected: Any) -> None:
     assert states.compare(control, replica) == expected
+
+
+def test_the_root_is_what_sha256sum_prints_of_what_it_prints(tmp_path: Path) -> None:
+    found = []
+    for epoch in range(1, 12):
+        folder = tmp_path / states.name(epoch)
+        folder.mkdir()
+        for part in states.PARTS:
+            (folder / f"{part}.safetensors").write_bytes(f"{part} {epoch}".encode())
+        parts = {part: files.digest(folder / f"{part}.safetensors") for part in states.PARTS}
+        found.append(parts)
+    command = "LC_ALL=C; sha256sum */*.safetensors | sha256sum"
+    done = subprocess.run(
+        ["/bin/bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert states.root(found) == done.stdout.split()[0]
+
+
+def test_order_number_and_part_count_for_the_root() -> None:
+    swapped = {"weights": FIRST["optimizer"], "optimizer": "0" * 64}
+    many = [[FIRST, SECOND], [SECOND, FIRST], [FIRST], [], [FIRST, SECOND, SECOND], [swapped]]
+    assert len({states.root(each) for each in many}) == len(many)

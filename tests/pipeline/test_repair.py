@@ -6,26 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import attacks
 import factories
 from pipeline import SCRIPTS
-from samebits.formats import arrays, canonical, seal
-
-
-def seal_all(space: factories.Workspace) -> None:
-    records = [run / "record.json" for run in space.runs]
-    for path in (*records, space.comparison):
-        canonical.write_json(path, seal.sealed(canonical.read_json(path)))
+from samebits.formats import canonical, dataset
 
 
 @pytest.fixture
 def space(tmp_path: Path) -> factories.Workspace:
     made = factories.workspace(tmp_path)
-    seal_all(made)
-    digest = arrays.save_arrays(tmp_path / "data/arrays", factories.weights())
-    canonical.write_json(tmp_path / "data/record.json", seal.sealed({"digest": digest}))
+    (tmp_path / "data/arrays").mkdir(parents=True)
+    x, y = np.arange(9, dtype="<f4"), np.arange(3, dtype="u1")
+    dataset.write(tmp_path / "data/arrays", {"x_train": x, "y_train": y})
+    digest = dataset.check(tmp_path / "data/arrays")
+    factories.write_document(tmp_path / "data/record.json", {"digest": digest})
     return made
 
 
@@ -63,13 +60,12 @@ def test_what_is_sound_stays(space: factories.Workspace) -> None:
 @pytest.mark.parametrize(
     ("part", "gone"),
     [
-        ("weights/00000.npy", "run"),
-        ("optimizer/00001.npy", "run"),
-        ("trace/00000.npy", "run"),
-        ("weights/index.json", "run"),
+        ("weights.safetensors", "run"),
+        ("optimizer.safetensors", "run"),
+        ("trace.safetensors", "run"),
         ("history.json", "run"),
         ("record.json", "run"),
-        ("data/arrays/00001.npy", "data"),
+        ("data/arrays/x_train.npy", "data"),
         ("data/arrays/index.json", "data"),
         ("data/record.json", "data"),
         ("compare", "compare"),
@@ -92,8 +88,8 @@ def test_one_flipped_bit_removes_what_it_is_in_and_nothing_else(
 
 
 def test_a_file_that_is_missing_is_damage(space: factories.Workspace) -> None:
-    (space.runs[0] / "weights/00000.npy").unlink()
-    assert "weights/00000.npy" in repair(space).stderr
+    (space.runs[0] / "weights.safetensors").unlink()
+    assert "weights.safetensors" in repair(space).stderr
     assert not space.runs[0].exists()
 
 
@@ -115,13 +111,13 @@ def test_a_certificate_that_rests_on_what_is_gone_is_put_aside(space: factories.
     certificate.write_bytes(issued)
     (space.folder / "badge.svg").touch()
     shutil.copytree(space.folder / "data/arrays", space.folder / "other/arrays")
-    digest = arrays.check_arrays(space.folder / "data/arrays")
-    canonical.write_json(space.folder / "other/record.json", seal.sealed({"digest": digest}))
+    digest = dataset.check(space.folder / "data/arrays")
+    factories.write_document(space.folder / "other/record.json", {"digest": digest})
     flags = ["--data", str(space.folder / "other/arrays"), "--certificate", str(certificate)]
     command = [sys.executable, str(SCRIPTS / "repair.py"), *flags]
     subprocess.run(command, check=True)
     assert certificate.is_file()
-    flip(space.folder / "other/arrays/00000.npy")
+    flip(space.folder / "other/arrays/x_train.npy")
     subprocess.run(command, check=True)
     assert not certificate.exists() and not (space.folder / "badge.svg").exists()
     assert (space.folder / "certificate.old.json").read_bytes() == issued

@@ -20,7 +20,7 @@ from samebits.config.experiment import PARTS, Experiment, LocalExperiment
 from samebits.config.keys import WHOLE, differences, units
 from samebits.config.overrides import Override
 from samebits.errors import SamebitsError
-from samebits.formats import bundle, canonical, files, merkle
+from samebits.formats import bundle, canonical, files, states
 from samebits.replay.plan import MOST_BYTES
 from samebits.workflow import plan
 from samebits.workflow.plan import Plan
@@ -837,8 +837,8 @@ def test_what_is_set_is_named_by_the_key_that_a_difference_has() -> None:
 def with_checkpoints() -> Content:
     """A certificate that commits to the states of its three epochs."""
     made = issued({"overrides": "trainer.checkpoint=epoch trainer.epochs=3"})
-    digests = [digit * 64 for digit in "123"]
-    found = {"every": "epoch", "digests": digests, "root": merkle.root(digests), "resumed": []}
+    digests = [dict.fromkeys(states.PARTS, digit * 64) for digit in "123"]
+    found = {"every": "epoch", "digests": digests, "root": states.root(digests), "resumed": []}
     made["report"]["records"]["runs"]["control"]["checkpoints"] = found
     return made
 
@@ -847,7 +847,9 @@ def beside(folder: Path, *numbers: int) -> None:
     """The states that lie beside a certificate; what is in them is looked at later."""
     for number in numbers:
         (folder / f"train/control/checkpoints/{number:04d}").mkdir(parents=True)
-        (folder / f"train/control/checkpoints/{number:04d}/index.json").touch()
+        for part in states.PARTS:
+            path = folder / f"train/control/checkpoints/{number:04d}/{part}.safetensors"
+            path.touch()
 
 
 def test_some_epochs_have_a_replay_and_a_name_of_their_own(

@@ -13,7 +13,8 @@ import spots
 from factories import Workspace
 from pipeline import SCRIPTS
 from samebits.certificate import certificate, replays, statements
-from samebits.formats import arrays, bundle, canonical, states
+from samebits.formats import bundle, canonical, states
+from samebits.training.checkpoints import state_digest
 
 KEPT = Path("train", "control", "checkpoints")
 
@@ -62,7 +63,7 @@ def refuse_other_states(path: Path, content: Any) -> None:
         if epoch["epoch"] > 1
     }
     folder = path.parent / "again" / "states"
-    assert {kept.name: arrays.check_arrays(kept) for kept in folder.iterdir()} == wanted
+    assert {kept.name: state_digest(kept) for kept in folder.iterdir()} == wanted
 
 
 def test_the_states_are_taken_from_beside_the_certificate(

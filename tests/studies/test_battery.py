@@ -1,12 +1,12 @@
 """What the battery is made of that needs no TensorFlow: its inputs, names, and reasons."""
 
+import hashlib
 import itertools
 
 import numpy as np
 import pytest
 
 from atlas import battery
-from samebits.formats import arrays
 
 RANGES = {
     "real": (-4.0, 4.0),
@@ -69,22 +69,22 @@ def test_another_seed_gives_other_numbers() -> None:
     [
         (
             "above_one/float32/17/0",
-            "9e757dd2c6a1e9d4b7658e80e50e99c263554f162751adec4aff5fb6427b4055",
+            "463e37abc53bdefb065d8313d16ba41ccf4dbff53fc8854d8b723d40d9400c48",
         ),
         (
             "nonzero/bfloat16/33x17/0",
-            "d7cb5326549d061a07b9a8ee84b3ece80e034d263347a1dbbc2016e7a884aa7c",
+            "0d4c228d12066a6a54eb984b58711a11005d173b0a471a884279354fb5fb18a7",
         ),
         (
             "near_one/float64/64x2053/0",
-            "74032002109703f5ed004a52a6fc2885342e828024b5ddfecf5bff76e9a01ac1",
+            "884703befd63ecd9b90c03efef3c85da6ae49d1b332a7ced82d5433cd9df0abd",
         ),
     ],
 )
 def test_inputs_are_those_that_the_atlas_was_measured_with(name: str, digest: str) -> None:
     values, dtype, shape, _ = name.split("/")
     found = battery.sample(values, tuple(map(int, shape.split("x"))), dtype, name)
-    assert arrays.array_digest(found) == digest
+    assert hashlib.sha256(found.tobytes()).hexdigest() == digest
 
 
 def test_a_label_names_op_dtype_shapes_and_output() -> None:

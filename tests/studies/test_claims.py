@@ -12,7 +12,7 @@ from claims import judge, page, run
 from claims.judge import NO, NOT_APPLICABLE, NOT_SHOWN, YES
 from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command
 from samebits.errors import SamebitsError
-from samebits.formats import arrays, canonical
+from samebits.formats import canonical, dataset
 
 VERSIONS = ("2.1.0", "2.8.0", "2.21.0")
 LOCK = ROOT / "envs" / "train-tf2.21.lock.txt"
@@ -146,7 +146,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random, folder = np.random.default_rng(1), tmp_path_factory.mktemp("data") / "arrays"
     x = random.integers(0, 256, (run.SAMPLES, 28, 28), np.uint8)
     y = random.integers(0, 10, run.SAMPLES, np.uint8)
-    arrays.save_arrays(folder, [("x_train", x), ("y_train", y)])
+    folder.mkdir()
+    dataset.write(folder, {"x_train": x, "y_train": y})
     return folder
 
 
@@ -180,7 +181,7 @@ def test_a_claim_that_must_hold_is_measured_to_hold(
     found = measure(workspace, data, tmp_path, claim)
     assert found["outcome"] == YES, found["reason"]
     assert found["versions"]["tensorflow"] == "2.21.0"
-    assert found["experiment"]["dataset"] == arrays.check_arrays(data)
+    assert found["experiment"]["dataset"] == dataset.check(data)
 
 
 def test_a_recipe_that_does_not_hold_comes_out_as_no(

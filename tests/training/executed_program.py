@@ -47,10 +47,10 @@ def train(config: dict[str, Any], it: training.Task, folder: Path, watched: bool
     values = it.fit(model, [trace.callback(), *more])
     seconds = time.monotonic() - started
     sets = (training.weights(model), training.optimizer_state(model))
-    digests = [arrays.set_digest([arrays.entry_of(*named) for named in found]) for found in sets]
+    digests = [arrays.digest(found) for found in sets] + [canonical.digest(history.to_json(values))]
     numbers: Any = np.random.get_state()
     drawn = [repr(random.getstate()), repr(numbers[1].tolist())]
-    state = [*digests, history.digest(values), trace.save(folder / "trace"), *drawn]
+    state = [*digests, trace.save(folder / "trace").sha256, *drawn]
     return {"state": state, "executed": watch.found, "seconds": seconds}
 
 

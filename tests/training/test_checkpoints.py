@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from samebits.errors import SamebitsError
-from samebits.formats import arrays, canonical, files, merkle
+from samebits.formats import canonical, files, states
 from samebits.training import seeds as keyed
-from samebits.training.checkpoints import Store
+from samebits.training.checkpoints import Store, state_digest
 
 IDENTITY = {"run": "control", "experiment": "a" * 64, "lock": "b" * 64, "lifted": []}
 
@@ -22,8 +22,9 @@ def store(folder: Path, keep: bool = False, **changed: Any) -> Store:
     return Store(folder, IDENTITY | changed, keep)
 
 
-def state(epoch: int) -> list[tuple[str, np.ndarray]]:
-    return [("weights/a", np.full(4, epoch, "<f4")), ("optimizer/m", np.full(2, -epoch, "<f4"))]
+def state(epoch: int) -> dict[str, list[tuple[str, np.ndarray]]]:
+    weights, optimizer = np.full(4, epoch, "<f4"), np.full(2, -epoch, "<f4")
+    return {"weights": [("a", weights)], "optimizer": [("m", optimizer)]}
 
 
 def fill(made: Store, epochs: int, start: int = 1) -> Store:
@@ -67,7 +68,7 @@ def test_epochs_seeds_and_generators_have_other_seeds_each() -> None:
 def test_an_empty_folder_is_the_beginning(tmp_path: Path) -> None:
     made = store(tmp_path / "none")
     assert (made.chain, made.resumed, made.values()) == ([], [], {})
-    assert made.describe()["root"] == merkle.root([])
+    assert made.describe()["root"] == states.root([])
 
 
 def test_it_goes_on_from_the_newest_with_all_that_was_before(tmp_path: Path) -> None:
@@ -77,9 +78,8 @@ def test_it_goes_on_from_the_newest_with_all_that_was_before(tmp_path: Path) -> 
     assert made.values() == {"loss": [1.0, 0.5, 1 / 3]}
     assert made.describe()["digests"] == before.describe()["digests"]
     found = made.chain[-1].state()
-    assert [(name, found[name].tolist()) for name in found] == [
-        (name, array.tolist()) for name, array in state(3)
-    ]
+    assert found["weights"]["a"].tolist() == state(3)["weights"][0][1].tolist()
+    assert found["optimizer"]["m"].tolist() == state(3)["optimizer"][0][1].tolist()
     assert [c.trace()["rows"][0, 0] for c in made.chain] == [1, 2, 3]
 
 
@@ -98,13 +98,15 @@ def test_a_value_that_is_no_number_keeps_its_bits(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keep", [True, False])
 def test_only_a_control_keeps_every_state(tmp_path: Path, keep: bool) -> None:
     made = fill(store(tmp_path / "made", keep), 5)
-    kept = [c.epoch for c in made.chain if (c.folder / "state").is_dir()]
+    parts = [f"{part}.safetensors" for part in states.PARTS]
+    kept = [c.epoch for c in made.chain if all((c.folder / part).is_file() for part in parts)]
+    assert sum((c.folder / part).is_file() for c in made.chain for part in parts) == 2 * len(kept)
     assert kept == ([1, 2, 3, 4, 5] if keep else [4, 5])
     assert len(made.describe()["digests"]) == 5
     made.publish(tmp_path / "out")
     assert (tmp_path / "out").is_dir() == keep
     if keep:
-        assert arrays.check_arrays(tmp_path / "out" / "0003") == made.describe()["digests"][2]
+        assert state_digest(tmp_path / "out" / "0003") == made.describe()["digests"][2]
     made.remove()
     assert not (tmp_path / "made").exists()
 
@@ -113,7 +115,7 @@ def test_only_a_control_keeps_every_state(tmp_path: Path, keep: bool) -> None:
 
 
 def _cut(folder: Path) -> None:
-    (folder / "state" / "00001.npy").write_bytes(b"")
+    (folder / "optimizer.safetensors").write_bytes(b"")
 
 
 def _lose(folder: Path) -> None:
@@ -121,9 +123,10 @@ def _lose(folder: Path) -> None:
 
 
 DAMAGE: dict[str, Callable[[Path], None]] = {
-    "state": lambda folder: flip(folder / "state" / "00000.npy"),
-    "index": lambda folder: flip(folder / "state" / "index.json"),
-    "trace": lambda folder: flip(folder / "trace" / "00000.npy"),
+    "weights": lambda folder: flip(folder / "weights.safetensors"),
+    "optimizer": lambda folder: flip(folder / "optimizer.safetensors"),
+    "trace": lambda folder: flip(folder / "trace.safetensors"),
+    "one file lost": lambda folder: (folder / "weights.safetensors").unlink(),
     "record": lambda folder: flip(folder / "checkpoint.json"),
     "cut": _cut,
     "lost": _lose,
@@ -156,7 +159,7 @@ def test_a_number_in_the_record_that_was_changed_is_found(tmp_path: Path) -> Non
 
 def test_damage_in_the_middle_ends_the_chain_there(tmp_path: Path) -> None:
     fill(store(tmp_path, True), 4)
-    flip(tmp_path / "0002" / "state" / "00000.npy")
+    flip(tmp_path / "0002" / "weights.safetensors")
     assert [c.epoch for c in store(tmp_path, True).chain] == [1]
     assert names(tmp_path) == ["0001"]
 
@@ -185,7 +188,8 @@ def test_one_of_another_experiment_source_or_lock_is_told_and_not_used(
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     fill(store(tmp_path), 1)
-    (tmp_path / ".0002.abcd_123" / "state").mkdir(parents=True)
+    (tmp_path / ".0002.abcd_123").mkdir()
+    (tmp_path / ".0002.abcd_123" / "weights.safetensors").touch()
     assert len(store(tmp_path).chain) == 1
     assert names(tmp_path) == ["0001"]
 
@@ -201,7 +205,7 @@ def test_a_full_disk_is_an_explained_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device", "00000.npy")
+        raise OSError(28, "No space left on device", "weights.safetensors")
 
     made = fill(store(tmp_path), 1)
     monkeypatch.setattr(os, "fsync", full)

@@ -13,7 +13,7 @@ from killing import Training
 from pipeline import Workspace
 from samebits.certificate import evidence, replays
 from samebits.certificate.report import Source
-from samebits.formats import arrays, canonical, merkle, states
+from samebits.formats import arrays, canonical, states
 
 ISSUE = replays.Issue("2026-11-24T09:30:00Z", Source(None, None), None)
 MODELS: dict[str, Any] = {
@@ -104,12 +104,13 @@ def test_a_changed_weight_whose_digests_were_made_again_is_found_and_the_epochs_
     made = trained("mlp")
     shutil.copytree(_kept(made), tmp_path / "kept")
     report, folder = certified(made), tmp_path / "kept" / states.name(2)
-    state = [(name, np.array(values)) for name, values in arrays.open_arrays(folder).items()]
-    state[0][1].view("<u4").flat[5] ^= 1  # the lowest bit of one weight
-    shutil.rmtree(folder)
+    path = folder / "weights.safetensors"
+    weights = {name: np.array(values) for name, values in arrays.open_arrays(path).items()}
+    next(iter(weights.values())).view("<u4").flat[5] ^= 1  # the lowest bit of one weight
+    path.unlink()  # it may be a link to the results'
     found = report["records"]["runs"]["control"]["checkpoints"]
-    found["digests"][1] = arrays.save_arrays(folder, state)
-    found["root"] = merkle.root(found["digests"])
+    found["digests"][1]["weights"] = arrays.write(path, weights.items()).sha256
+    found["root"] = states.root(found["digests"])
     said = again(made, report, (1, 2, 3), tmp_path / "kept")
     assert (said["outcome"], outcomes(said)) == ("NOT REPRODUCED", {1: True, 2: False, 3: False})
 

@@ -15,7 +15,7 @@ from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, skip_without
 from samebits.certificate import evidence
 from samebits.config.experiment import configure
 from samebits.experiment import pins
-from samebits.formats import arrays, canonical, files, history
+from samebits.formats import arrays, canonical, dataset, files, history
 from samebits.training import fingerprint
 
 RECIPES = [
@@ -106,7 +106,8 @@ def stage(tmp_path: Path, workspace: Workspace) -> Stage:
     y = random.randint(0, 10, _SAMPLES).astype(np.uint8)
     x = (random.randint(0, 64, (_SAMPLES, 28, 28)) + y[:, None, None] * 16).astype(np.uint8)
     np.savez(tmp_path / "data.npz", x=x, y=y)
-    arrays.save_arrays(tmp_path / "arrays", [("x_train", x), ("y_train", y)])
+    (tmp_path / "arrays").mkdir()
+    dataset.write(tmp_path / "arrays", {"x_train": x, "y_train": y})
     return Stage(tmp_path, tmp_path / "arrays", tmp_path / "data.npz", workspace.python)
 
 
@@ -155,7 +156,8 @@ def test_the_article_gives_the_published_bits(
     plain = published(stage, stage.python(f"train-{framework}"), recipe)
     assert history.read(output / "history.json") == json.loads(str(plain["history"]))
     names = sorted(name for name in plain.files if name.startswith("weight_"))
-    weights = [arrays.open_array(output / "weights", i) for i in range(len(names))]
+    stored = arrays.open_arrays(output / "weights.safetensors")
+    weights = [stored[tensor["name"]] for tensor in record_of(output)["tensors"]["weights"]]
     assert [w.tobytes() for w in weights] == [plain[name].tobytes() for name in names]
 
 
@@ -167,9 +169,10 @@ def test_many_steps_per_execution_give_the_same_bits(stage: Stage) -> None:
     digests = [dict(record_of(folder)["digests"], trace=None) for folder in folders]
     assert digests[0] == digests[1]
     # Snapshots are taken between executions, so they are not of the same steps.
+    traces = [arrays.open_arrays(folder / "trace.safetensors") for folder in folders]
     rows = [
-        {e.name: e.sha256 for e in arrays.read_index(f / "trace") if "sample" not in e.name}
-        for f in folders
+        {name: rows.tobytes() for name, rows in trace.items() if "sample" not in name}
+        for trace in traces
     ]
     assert rows[0] == rows[1]
 
@@ -186,7 +189,7 @@ def test_the_record_tells_settings_build_machine_and_packages(stage: Stage) -> N
     assert record["framework"]["wheel"]["sha256"]
     assert {"name": "numpy", "version": np.__version__} in record["packages"]
     assert record["experiment"] == files.digest(stage.folder / "config.json")
-    assert record["digests"]["weights"] == arrays.check_arrays(output / "weights")
+    assert record["digests"]["weights"] == files.digest(output / "weights.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -305,13 +308,13 @@ def test_where_it_cannot_be_told_what_was_executed_the_training_goes_on(stage: S
 
 
 def test_damaged_data_is_refused_by_digest(stage: Stage) -> None:
-    path = arrays.array_path(stage.data, 0)
+    path = stage.data / "x_train.npy"
     damaged = bytearray(path.read_bytes())
     damaged[-1] ^= 1
     path.write_bytes(damaged)
     done, output = stage.train(stage.config())
     assert done.returncode == 1
-    assert "00000.npy (x_train): expected" in done.stdout
+    assert "x_train.npy: expected SHA-256" in done.stdout
     assert not output.exists()
 
 
@@ -362,14 +365,16 @@ def test_a_canary_differs_and_changes_nothing_of_its_run(stage: Stage) -> None:
     record = record_of(replica)
     assert record["digests"] == record_of(control)["digests"]
     assert record_of(control)["canary"] is None
+    names = [tensor["name"] for tensor in record["canary"].pop("tensors")]
     assert record["canary"] == {
         "seed": config["seed"] + 1,
         "steps": 50,  # one execution: the epoch has fewer steps than one execution may
-        "digest": arrays.check_arrays(replica / "canary"),
+        "digest": files.digest(replica / "canary.safetensors"),
     }
-    traced, canary = arrays.open_arrays(control / "trace"), arrays.open_arrays(replica / "canary")
-    prints = [name for name in canary if name.startswith("fingerprint/")]
-    assert list(canary) == ["step", "loss", *prints]
+    traced = arrays.open_arrays(control / "trace.safetensors")
+    canary = arrays.open_arrays(replica / "canary.safetensors")
+    prints = [name for name in names if name.startswith("fingerprint/")]
+    assert names == ["step", "loss", *prints] and sorted(names) == sorted(canary)
     assert canary["step"].tolist() == list(range(51))
     assert any(traced[name][0] != canary[name][0] for name in prints)
     assert traced["loss"][1] != canary["loss"][1]
@@ -385,7 +390,7 @@ def test_a_canary_that_fails_is_told_and_fails_no_run(stage: Stage) -> None:
     record = record_of(output)
     assert record["status"] == "completed"
     assert record["canary"] == {
-        "seed": 2, "steps": 0, "digest": None,
+        "seed": 2, "steps": 0, "digest": None, "tensors": [],
         "failure": "NotBuiltError: model._target_=mine.once: could not be built: "
         "KeyError('used up')",
     }  # fmt: skip

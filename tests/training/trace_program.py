@@ -58,19 +58,20 @@ def train(config: dict[str, Any], every: str | None, it: training.Task, folder: 
     followed = [] if trace is None else [trace.callback(), follower(model, seen)]
     values = it.fit(model, followed)
     sets = (training.weights(model), training.optimizer_state(model))
-    digests = [arrays.set_digest([arrays.entry_of(*named) for named in found]) for found in sets]
-    told = {"every": every, "steps": steps, "digests": [*digests, history.digest(values)]}
-    return told if trace is None else dict(told, **saved(trace, folder, seen))
+    digests = [arrays.digest(found) for found in sets] + [canonical.digest(history.to_json(values))]
+    told = {"every": every, "steps": steps, "digests": digests}
+    return told if trace is None else dict(told, **stored_trace(trace, folder, seen))
 
 
-def saved(trace: Trace, folder: Path, seen: list[list[int]]) -> dict[str, Any]:
+def stored_trace(trace: Trace, folder: Path, seen: list[list[int]]) -> dict[str, Any]:
     """The trace as it is on the disk."""
-    digest = trace.save(folder / "trace")
-    stored = arrays.open_arrays(folder / "trace")
+    saved = trace.save(folder / "trace")
+    found = arrays.read(folder / "trace")
+    stored = {tensor.name: found.open(tensor.name) for tensor in saved.tensors}
     columns = [stored[name] for name in stored if name.startswith("fingerprint/")]
     samples = [stored[name].shape for name in stored if name.startswith("sample/")]
     return {
-        "digest": digest,
+        "digest": saved.sha256,
         "trace": trace.describe(),
         "names": [name for name in stored if "/" in name],
         "rows": stored["step"].tolist(),

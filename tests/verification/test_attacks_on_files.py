@@ -18,7 +18,7 @@ import attacks
 import factories
 import samples
 from attacks import Place
-from samebits.formats import arrays, canonical
+from samebits.formats import arrays, canonical, dataset
 from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, VERIFIED
 
 Json = Any
@@ -253,7 +253,7 @@ def test_results_of_another_certificate_are_found(place: Place, tmp_path: Path) 
     """A certificate that is shown beside weights that it is not about."""
     first, other = Results(place, tmp_path / "1"), Results(place, tmp_path / "2")
     weights = [(name, array + 1) for name, array in factories.weights()]
-    arrays.save_arrays(other.folder / "train" / "control" / "weights", weights)
+    arrays.write(other.folder / "train/control/weights.safetensors", weights)
     assert place.code(first.content, "--artifacts", other.folder) == DOES_NOT_HOLD
 
 
@@ -291,20 +291,18 @@ def test_hostile_indices_are_no_crash(place: Place, issued: Json, results: Resul
 
 
 def test_the_data_set_is_checked_as_well(place: Place, tmp_path: Path) -> None:
-    data = [("x_train", np.arange(12, dtype="|u1")), ("y_train", np.zeros(3, "|u1"))]
-    arrays.save_arrays(tmp_path / "data", data)
-    entries = arrays.read_index(tmp_path / "data")
-    load = factories.load_record() | {
-        "arrays": [entry.as_json() for entry in entries],
-        "digest": arrays.set_digest(entries),
-    }
+    (tmp_path / "data").mkdir()
+    data = {"x_train": np.arange(12, dtype="|u1"), "y_train": np.zeros(3, "|u1")}
+    entries = dataset.write(tmp_path / "data", data)
+    digest = dataset.check(tmp_path / "data")
+    load = factories.load_record() | {"arrays": entries, "digest": digest}
     content = attacks.certify(factories.workspace(tmp_path / "space", load=load), ISSUER)
     assert place.code(content, "--data", tmp_path / "data") == VERIFIED
-    for name in ("00000.npy", "00001.npy"):
+    for name in ("x_train.npy", "y_train.npy", "index.json"):
         flip_bit(-1)(tmp_path / "data" / name)
         assert place.code(content, "--data", tmp_path / "data") == DOES_NOT_HOLD
         flip_bit(-1)(tmp_path / "data" / name)
-    (tmp_path / "data" / "00001.npy").unlink()
+    (tmp_path / "data" / "y_train.npy").unlink()
     assert place.code(content, "--data", tmp_path / "data") == DOES_NOT_HOLD
 
 

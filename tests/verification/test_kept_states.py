@@ -14,7 +14,7 @@ import bundle as bundle_script
 import factories
 import spots
 from factories import Workspace
-from samebits.formats import bundle, canonical, merkle
+from samebits.formats import bundle, canonical, states
 from samebits.pages import certificate as page
 from samebits.verification import artifacts, levels
 
@@ -50,13 +50,13 @@ def copied(issued: tuple[Workspace, Any], folder: Path, content: Any) -> Path:
 def test_the_claim_and_the_page_say_what_is_committed_to(issued: tuple[Workspace, Any]) -> None:
     _, content = issued
     digests = content["report"]["records"]["runs"]["control"]["checkpoints"]["digests"]
-    root = merkle.root(digests)
+    root = states.root(digests)
     claim = json.loads(base64.b64decode(content["statements"][0]["payload"]))
     (attribute,) = claim["predicate"]["attributes"]
     assert attribute["conditions"]["checkpoints"] == {"epochs": 3, "root": root}
     assert {"name": "checkpoints", "digest": {"sha256": root}} in claim["subject"]
     shown = page.render(content)
-    assert "Merkle root over 3 epochs" in shown
+    assert "root over 3 epochs" in shown
     assert root in shown
     assert levels.verify(content, [], None).code == levels.NOT_TRUSTED
 
@@ -65,7 +65,7 @@ def test_a_certificate_without_checkpoints_says_nothing_of_them(tmp_path: Path) 
     content = attacks.certify(factories.workspace(tmp_path), attacks.signer())
     claim = base64.b64decode(content["statements"][0]["payload"]).decode()
     assert "checkpoints" not in claim
-    assert "Merkle" not in page.render(content)
+    assert "root over" not in page.render(content)
 
 
 def test_another_list_or_root_does_not_hold(issued: tuple[Workspace, Any]) -> None:

@@ -16,7 +16,7 @@ import pytest
 import attacks
 import factories
 import samples
-from samebits.formats import arrays, canonical
+from samebits.formats import canonical, dataset, files
 
 Json = Any
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "verify.py"
@@ -401,19 +401,12 @@ def peak(stranger: Stranger, *arguments: object) -> tuple[int, int]:
 def test_a_large_array_takes_little_memory(stranger: Stranger, tmp_path: Path) -> None:
     """300 MiB of zeros, which are a hole in a file."""
     data = tmp_path / "data"
-    arrays.save_arrays(data, [("x_train", factories.weights()[1][1])])
-    path = arrays.array_path(data, 0)
-    header = path.read_bytes()[:128].replace(b"(4,)", b"(78643200,)")
-    assert header.endswith(b"\n")
-    spare = len(header) - 128
-    path.write_bytes(header[: -1 - spare] + b"\n")
-    os.truncate(path, 128 + 300 * MIB)
-    with open(path, "rb") as file:
-        entry = arrays.entry_of_stream("x_train", file)
-    load = factories.load_record() | {
-        "arrays": [entry.as_json()],
-        "digest": arrays.set_digest([entry]),
-    }
+    data.mkdir()
+    (entry,) = dataset.write(data, {"x_train": factories.weights()[1][1]})
+    os.truncate(data / "x_train.npy", 300 * MIB)
+    entry["sha256"] = files.digest(data / "x_train.npy")
+    digest = canonical.write_json(data / "index.json", dataset.index([entry]))
+    load = factories.load_record() | {"arrays": [entry], "digest": digest}
     content = attacks.certify(factories.workspace(tmp_path / "space", load=load), ISSUER)
     code, memory = peak(stranger, stranger.give(content), "--key", stranger.key, "--data", data)
     assert code == 0

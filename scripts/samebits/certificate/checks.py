@@ -4,15 +4,13 @@ Each check is a small function that yields what it finds wrong, as sentences. An
 the verdict INCONCLUSIVE, whatever the runs look like, because then the evidence shows nothing.
 """
 
-import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from samebits.certificate.evidence import Document, Evidence, RunEvidence
 from samebits.experiment import pins as pinning
-from samebits.formats import arrays, canonical, history, lockfile, merkle, seal, states
-from samebits.formats.arrays import ArrayEntry
+from samebits.formats import canonical, dataset, lockfile, states
 
 ARTEFACTS = ("history", "weights", "optimizer", "trace")
 TITLES = {
@@ -47,17 +45,10 @@ def _too_few_runs(evidence: Evidence) -> Iterator[str]:
         yield f"{len(evidence.runs)} run was made; at least {FEWEST_RUNS} are needed"
 
 
-def _seals(evidence: Evidence) -> Iterator[str]:
-    """All records are sealed; those of an earlier version all are not."""
-    records = [evidence.load, *(run.record for run in evidence.runs), *evidence.comparisons]
-    read = [document for document in records if document.content is not None]
-    sealed = [document for document in read if seal.is_there(document.content)]
-    for document in sealed:
-        if broken := seal.problem(document.content):
-            yield f"{document.name} is not as it was written: {broken}"
-    for document in read if sealed else ():
-        if document not in sealed:
-            yield f"{document.name} has no seal, as the others have"
+def _embedded_digests(evidence: Evidence) -> Iterator[str]:
+    for document in (evidence.load, *(run.record for run in evidence.runs), *evidence.comparisons):
+        if document.content is not None and (broken := canonical.digest_problem(document.content)):
+            yield f"{document.name} was changed after it was written: {broken}"
 
 
 def _config_digest(evidence: Evidence) -> Iterator[str]:
@@ -203,7 +194,7 @@ def same(left: Any, right: Any) -> bool:
 
 def _data_digest(evidence: Evidence) -> Iterator[str]:
     load = evidence.load.content
-    if load is not None and _set_digest(load["arrays"]) != load["digest"]:
+    if load is not None and canonical.digest(dataset.index(load["arrays"])) != load["digest"]:
         yield f"{evidence.load.name}: the digest is not that of the arrays it lists"
 
 
@@ -212,28 +203,11 @@ def _artefact_digests(evidence: Evidence) -> Iterator[str]:
         for artefact in ARTEFACTS if record["status"] == COMPLETED else ():
             document: Document = getattr(run, artefact)
             recorded = record["digests"][artefact]
-            if document.content is not None and _digest_of(artefact, document) != recorded:
+            if document.content is not None and document.sha256 != recorded:
                 yield f"{document.name} has another digest than {run.record.name} says"
-        canary = run.canary.content if run.canary is not None else None
-        if canary is not None and _set_digest(canary["arrays"]) != record["canary"]["digest"]:
-            yield f"train/{run.name}/canary has another digest than {run.record.name} says"
-
-
-def _digest_of(artefact: str, document: Document) -> str | None:
-    if artefact != "history":
-        return _set_digest(document.content["arrays"])
-    try:
-        return history.digest(history.from_json(document.content))
-    except (OverflowError, ValueError, struct.error):
-        return None
-
-
-def _set_digest(entries: Any) -> str:
-    return arrays.set_digest(_entries(entries))
-
-
-def _entries(entries: Any) -> list[ArrayEntry]:
-    return [ArrayEntry(e["name"], e["dtype"], tuple(e["shape"]), e["sha256"]) for e in entries]
+        canary = run.canary
+        if canary is not None and canary.content not in (None, record["canary"]["digest"]):
+            yield f"{canary.name} has another digest than {run.record.name} says"
 
 
 def _checkpoints(evidence: Evidence) -> Iterator[str]:
@@ -248,19 +222,10 @@ def _checkpoints(evidence: Evidence) -> Iterator[str]:
         epochs = (record["subset"] or trainer)["epochs"]
         if len(found["digests"]) != epochs:
             yield f"{run.name}: {len(found['digests'])} checkpoints of {epochs}"
-        elif found["digests"][-1:] != [_last_state(run)]:
+        elif found["digests"][-1:] != [{part: record["digests"][part] for part in states.PARTS}]:
             yield f"{run.name}: the last checkpoint is not what the training ended with"
-        if found["root"] != merkle.root(found["digests"]):
+        if found["root"] != states.root(found["digests"]):
             yield f"{run.name}: the root of the checkpoints is not that of their digests"
-
-
-def _last_state(run: RunEvidence) -> str | None:
-    """What the digest of the last checkpoint has to be."""
-    documents = [d for d in (run.weights, run.optimizer) if d is not None and d.content is not None]
-    if len(documents) != 2:
-        return None
-    weights, optimizer = (_entries(document.content["arrays"]) for document in documents)
-    return states.digest(weights, optimizer)
 
 
 def _empty(evidence: Evidence) -> Iterator[str]:
@@ -268,9 +233,13 @@ def _empty(evidence: Evidence) -> Iterator[str]:
     for run in evidence.runs:
         if run.history is not None and run.history.content is not None:
             yield from _epochs(evidence, run)
-        weights = run.weights.content if run.weights is not None else None
-        if weights is not None and not weights["arrays"]:
-            yield f"train/{run.name}/weights lists no weights"
+        record = run.record.content
+        if (
+            record is not None
+            and record["status"] == COMPLETED
+            and not record["tensors"]["weights"]
+        ):
+            yield f"{run.record.name} lists no weights"
 
 
 def _epochs(evidence: Evidence, run: RunEvidence) -> Iterator[str]:
@@ -288,7 +257,7 @@ def _epochs(evidence: Evidence, run: RunEvidence) -> Iterator[str]:
 CHECKS: tuple[Check, ...] = (
     _unreadable,
     _too_few_runs,
-    _seals,
+    _embedded_digests,
     _config_digest,
     _foreign_records,
     _shared_process,

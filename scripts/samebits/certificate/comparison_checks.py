@@ -137,7 +137,11 @@ def _compared_digests(
         recorded = [record["digests"].get(name) for record in (control, replica)]
         if artefact["digests"] != recorded:
             yield f"{where}: the digests of the {TITLES[name]} are not those in the records"
-    found = states.compare(states.of_record(control), states.of_record(replica))
+        orders = [record["tensors"].get(name) for record in (control, replica)]
+        if artefact["identical"] != (_equal(recorded) and same(*orders)):
+            called = f"the {TITLES[name]} are called {_called(artefact)}"
+            yield f"{where}: {called}, the records say otherwise"
+    found = states.compare(states.from_record(control), states.from_record(replica))
     if not same(run.get("checkpoints"), found):
         yield f"{where}: what is said of the checkpoints is not what the records say"
 
@@ -154,14 +158,15 @@ def _compared_run(run: ComparedRun, where: str) -> Iterator[str]:
 
 
 def _compared_artefact(artefact: ComparedArtifact, where: str) -> Iterator[str]:
-    control, replica = artefact["digests"]
-    equal = control is not None and control == replica
     title = TITLES[artefact["artefact"]]
-    if artefact["identical"] != equal:
+    if artefact["identical"] and not _equal(artefact["digests"]):
         yield f"{where}: the {title} are called {_called(artefact)}, the digests say otherwise"
-    known = control is not None and replica is not None
-    if known and bool(artefact["differences"]) == artefact["identical"]:
+    if None not in artefact["digests"] and bool(artefact["differences"]) == artefact["identical"]:
         yield f"{where}: the {title} are called {_called(artefact)}, the differences say otherwise"
+
+
+def _equal(digests: list[str | None]) -> bool:
+    return digests[0] is not None and digests[0] == digests[1]
 
 
 def _called(artefact: ComparedArtifact) -> str:

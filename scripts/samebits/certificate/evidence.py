@@ -12,7 +12,6 @@ document with a problem, and the certificate says so.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +23,6 @@ from typing import Any, TypedDict
 from jsonschema import Draft202012Validator, FormatChecker
 
 from samebits.certificate.types import (
-    ArrayIndex,
     Comparison,
     Config,
     FileEntry,
@@ -35,7 +33,8 @@ from samebits.certificate.types import (
     RunRecord,
 )
 from samebits.errors import SamebitsError, all_problems, explain_os_error
-from samebits.formats import arrays, canonical, files, lockfile
+from samebits.formats import canonical, files, lockfile
+from samebits.formats.arrays import SUFFIX
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 HISTORY = "history.json"
@@ -49,10 +48,7 @@ _DEFINITIONS = {  # of the schema, by file
 }
 _RESULTS = {  # of a completed run, in the order in which a certificate lists them
     "history": HISTORY,
-    "weights": "weights/index.json",
-    "optimizer": "optimizer/index.json",
-    "trace": "trace/index.json",
-    "canary": "canary/index.json",
+    **{name: f"{name}{SUFFIX}" for name in ("weights", "optimizer", "trace", "canary")},
 }
 MOST_ERRORS = 100
 _LONGEST = 300  # characters of what is quoted
@@ -61,7 +57,10 @@ MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # how a certificate writes a moment: UTC, to the 
 
 @dataclass(frozen=True)
 class Document:
-    """One file: ``content`` is None exactly when ``problem`` says why. Of a lock it is the text."""
+    """One file: ``content`` is None exactly when ``problem`` says why.
+
+    Of a lock it is the text; of a file of arrays it is the SHA-256: no certificate carries more.
+    """
 
     name: str
     sha256: str | None = None
@@ -86,13 +85,6 @@ class RunEvidence:
         """All files of the run that should be there."""
         results = self.history, self.weights, self.optimizer, self.trace, self.canary
         for document in (self.record, *results):
-            if document is not None:
-                yield document
-
-    @property
-    def indices(self) -> Iterator[Document]:
-        """Those of them that list arrays."""
-        for document in (self.weights, self.optimizer, self.trace, self.canary):
             if document is not None:
                 yield document
 
@@ -149,14 +141,13 @@ def comparison_name(name: str) -> str:
 
 
 class Carried(TypedDict):
-    """The contents of all readable files, as a report carries them, and the list of all files."""
+    """The contents of all readable documents, as a report carries them; the list of all files."""
 
     evidence: list[FileEntry]
     config: Config | None  # None: not readable; so are the records
     comparisons: list[Comparison]
     records: Records
     histories: dict[str, History]  # by run
-    indices: dict[str, ArrayIndex]  # by file name
     lock: LockText
 
 
@@ -168,7 +159,6 @@ def from_report(report: Report) -> Carried:
         "comparisons": report["comparisons"],
         "records": report["records"],
         "histories": report["histories"],
-        "indices": report["indices"],
         "lock": report["lock"],
     }
 
@@ -176,7 +166,6 @@ def from_report(report: Report) -> Carried:
 def carry(evidence: Evidence) -> Carried:
     """The carried form of evidence: no more than what is graded."""
     histories = {run.name: run.history for run in evidence.runs}
-    indices = [index for run in evidence.runs for index in run.indices]
     lock = evidence.lock.document
     return {
         "evidence": [
@@ -193,7 +182,6 @@ def carry(evidence: Evidence) -> Carried:
             for name, history in histories.items()
             if history is not None and history.content is not None
         },
-        "indices": {index.name: index.content for index in indices if index.content is not None},
         "lock": {"name": lock.name, "text": lock.content},
     }
 
@@ -208,6 +196,8 @@ def from_carried(carried: Carried) -> Evidence:
             return Document(name, problems[name]["sha256"], problem=problems[name]["problem"])
         if contents.get(name) is None:
             return Document(name, problem=f"{name} is not carried")
+        if name.endswith(SUFFIX):
+            return Document(name, contents[name], contents[name])
         return Document(name, _digest(contents[name]), contents[name])
 
     names = [d["name"] for d in carried["evidence"]]
@@ -241,7 +231,7 @@ def _contents(carried: Carried) -> dict[str, Any]:
         carried["lock"]["name"]: carried["lock"]["text"],
         **{f"{_TRAIN}{name}{_RECORD}": record for name, record in runs.items()},
         **{f"{_TRAIN}{name}/{HISTORY}": h for name, h in carried["histories"].items()},
-        **carried["indices"],
+        **{d["name"]: d["sha256"] for d in carried["evidence"] if d["name"].endswith(SUFFIX)},
         **dict(zip(compared, carried["comparisons"], strict=False)),  # too few: not carried
     }
 
@@ -301,24 +291,23 @@ def read(paths: Paths) -> Carried:
         if name in given:
             return read_json(given[name], name, _DEFINITIONS.get(name, "comparison"))
         _, run, file = name.split("/", 2)
-        found = read_json(folders[run] / file, name, _DEFINITIONS.get(file, "arrayIndex"))
-        return found if file in _DEFINITIONS else _with_arrays(found, (folders[run] / file).parent)
+        path = folders[run] / file
+        return (
+            _read_digest(path, name)
+            if name.endswith(SUFFIX)
+            else read_json(path, name, _DEFINITIONS[file])
+        )
 
     return carry(_assembled(lock, list(folders), compared, document))
 
 
-def _with_arrays(index: Document, folder: Path) -> Document:
-    """An index, if all that it lists is as it says; else the same file with what is wrong."""
-    if index.content is None:
-        return index
+def _read_digest(path: Path, name: str) -> Document:
+    """A file of arrays, which its digest stands for."""
     try:
-        arrays.check_arrays(folder)
-    except SamebitsError as error:
-        where = f"{folder}{os.sep}"
-        name = index.name.removesuffix(arrays.INDEX)
-        first = str(error).splitlines()[0].replace(where, name).partition("; delete")[0]
-        return Document(index.name, index.sha256, problem=first)
-    return index
+        sha256 = files.digest(path)
+    except OSError as error:
+        return Document(name, problem=f"{name}: {explain_os_error(_without_path(error))}")
+    return Document(name, sha256, sha256)
 
 
 def read_json(path: Path, name: str, definition: str) -> Document:

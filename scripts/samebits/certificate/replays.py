@@ -16,7 +16,7 @@ did not draw until the choice suited it, as with everything that is measured.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from samebits.certificate.report import Source
 from samebits.certificate.signatories import EPOCHS_REPRODUCED, NOT_REPRODUCED, REPRODUCED
 from samebits.certificate.types import Replay
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, lockfile, merkle, seal, states
+from samebits.formats import canonical, lockfile, states
 from samebits.text import listed
 
 FORMAT, SAMPLED_FORMAT = "samebits-replay-1", "samebits-spot-replay-1"
@@ -92,11 +92,12 @@ def _artefacts(report: Report, record: Record) -> Iterator[dict[str, Any]]:
     control = report["records"]["runs"][CONTROL]
     for artefact in ARTEFACTS:
         expected, got = control["digests"][artefact], record["digests"].get(artefact)
+        ordered = control["tensors"].get(artefact) == record["tensors"].get(artefact)
         yield {
             "artefact": artefact,
             "expected": expected,
             "got": got,
-            "identical": expected == got and record["status"] == COMPLETED,
+            "identical": expected == got and ordered and record["status"] == COMPLETED,
         }
 
 
@@ -117,8 +118,8 @@ def drawn(of: str, draw: str, epochs: int, count: int) -> list[int]:
     return sorted(sorted(range(1, epochs + 1), key=rank)[:count])
 
 
-def before(report: Report, epoch: int) -> str | None:
-    """The digest of the state that an epoch begins from; None: from the model as it is built."""
+def before(report: Report, epoch: int) -> states.State | None:
+    """The digests of the state that an epoch begins from; None: from the model as it is built."""
     return _digests(report)[epoch - 2] if epoch > 1 else None
 
 
@@ -158,19 +159,19 @@ def _history(report: Report, epoch: int) -> dict[str, Any]:
     return {**certified, "metrics": metrics}
 
 
-def _digests(report: Report) -> Sequence[str]:
-    return states.of_record(report["records"]["runs"][CONTROL]) or ()
+def _digests(report: Report) -> states.States:
+    return states.of_control(report) or ()
 
 
 def count_problem(report: Mapping[str, Any], count: int) -> str | None:
     """Why not so many of a certificate's epochs can be trained alone; None: they can."""
-    commitment, digests = states.commitment(report), list(states.kept(report).values())
+    commitment, digests = states.commitment(report), _digests(report)
     if commitment is None:
         return (
             "epochs: the certificate commits to no checkpoints (trainer.checkpoint=epoch), so only "
             "all of it can be replayed; leave epochs out"
         )
-    if (merkle.root(digests), len(digests)) != (commitment.root, _epochs_asked(report)):
+    if (states.root(digests), len(digests)) != (commitment.root, _epochs_asked(report)):
         return (
             "epochs: the certificate's checkpoints are not one per epoch, or not those of its root"
         )
@@ -205,8 +206,8 @@ def problems(report: Report, of: str, record: Record) -> Iterator[str]:
 
 def _foreign(report: Report, record: Record) -> Iterator[str]:
     control = report["records"]["runs"][CONTROL]
-    if broken := seal.problem(record):
-        yield f"the run's record is not as it was written: {broken}"
+    if broken := canonical.digest_problem(record):
+        yield f"the run's record was changed after it was written: {broken}"
     if record["experiment"] != report["experiment"]["digest"]:
         yield "the run is one of another experiment"
     if canonical.digest(record["config"]) != record["experiment"]:

@@ -65,7 +65,6 @@ def build(carried: Carried, issue: Issue) -> Report:
         "comparisons": carried["comparisons"],
         "records": carried["records"],
         "histories": carried["histories"],
-        "indices": carried["indices"],
         "lock": carried["lock"],
         "dependencies": [
             {"name": name, "sha256": issue.dependencies[name]}

@@ -18,9 +18,10 @@ Config = TypedDict("Config", {
 })
 History = TypedDict("History", {"format": str, "metrics": dict[str, list[Any]]})
 ArrayEntry = TypedDict("ArrayEntry", {"name": str, "dtype": str, "shape": list[int], "sha256": str})
-ArrayIndex = TypedDict("ArrayIndex", {"format": str, "arrays": list[ArrayEntry]})
+Tensor = TypedDict("Tensor", {"name": str, "dtype": str, "shape": list[int]})
+State = TypedDict("State", {"optimizer": str, "weights": str})
 LoadRecord = TypedDict("LoadRecord", {
-    "format": str, "seal": NotRequired[str], "dataset": str, "source": dict[str, str],
+    "format": str, "embedded_digest": str, "dataset": str, "source": dict[str, str],
     "refused": list[dict[str, str]], "arrays": list[ArrayEntry], "digest": str,
 })
 
@@ -29,26 +30,29 @@ Failure = TypedDict("Failure", {"error": str, "message": str})
 Refusal = TypedDict("Refusal", {"op": str | None, "message": str, "reason": str})
 Varied = TypedDict("Varied", {"applied": dict[str, str], "not_tried": dict[str, str]})
 Subset = TypedDict("Subset", {"samples": int, "epochs": int})
-Canary = TypedDict("Canary", {"seed": int, "steps": int, "digest": str | None})
+Canary = TypedDict("Canary", {
+    "seed": int, "steps": int, "digest": str | None, "tensors": list[Tensor],
+})
 Checkpoints = TypedDict("Checkpoints", {
-    "every": str, "digests": list[str], "root": str, "resumed": list[int],
+    "every": str, "digests": list[State], "root": str, "resumed": list[int],
 })
 Process = TypedDict("Process", {"id": str})
 Package = TypedDict("Package", {"name": str, "version": str})
 SourceFile = TypedDict("SourceFile", {"module": str, "sha256": str})
 SampledEpoch = TypedDict("SampledEpoch", {
-    "epoch": int, "from": str | None, "to": str, "history": History,
+    "epoch": int, "from": State | None, "to": State, "history": History,
 })
 Sampled = TypedDict("Sampled", {
     "certificate": str, "draw": str, "drawn": list[int], "epochs": list[SampledEpoch],
 })
 RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then it has "spot"
-    "format": str, "seal": NotRequired[str], "run": str, "status": str, "failure": Failure | None,
+    "format": str, "embedded_digest": str, "run": str, "status": str, "failure": Failure | None,
     "variations": Varied, "lifted": list[str], "subset": Subset | None,
     "surroundings": dict[str, Any], "model": NotRequired[dict[str, Any] | None],
     "trace": dict[str, Any] | None, "canary": Canary | None,
     "checkpoints": NotRequired[Checkpoints | None], "experiment": str, "dataset": str, "lock": str,
-    "digests": dict[str, str], "unsupported": Refusal | None, "settings": list[Setting],
+    "digests": dict[str, str], "tensors": dict[str, list[Tensor]],
+    "unsupported": Refusal | None, "settings": list[Setting],
     "framework": dict[str, Any], "python": dict[str, Any], "packages": list[Package],
     "config": Config, "source": list[SourceFile], "machine": dict[str, Any],
     "timing": NotRequired[dict[str, Any]], "process": Process, "spot": NotRequired[Sampled],
@@ -92,7 +96,7 @@ SelfCheck = TypedDict("SelfCheck", {
     "artefact": str, "name": str, "index": list[int], "found": bool,
 })
 Comparison = TypedDict("Comparison", {
-    "format": str, "seal": NotRequired[str], "identical": bool, "experiment": str, "dataset": str,
+    "format": str, "embedded_digest": str, "identical": bool, "experiment": str, "dataset": str,
     "control": str, "status": dict[str, str], "runs": list[ComparedRun],
     "canary": ComparedCanary | None, "self_check": list[SelfCheck],
 })
@@ -124,8 +128,8 @@ Source = TypedDict("Source", {"commit": str | None, "dirty": bool | None})
 Report = TypedDict("Report", {
     "format": str, "verdict": str, "reasons": list[str], "experiment": Experiment, "scope": Scope,
     "evidence": list[FileEntry], "comparisons": list[Comparison], "records": Records,
-    "histories": dict[str, History], "indices": dict[str, ArrayIndex], "lock": LockText,
-    "dependencies": list[Dependency], "issued": str, "issuer": Issuer, "source": Source,
+    "histories": dict[str, History], "lock": LockText, "dependencies": list[Dependency],
+    "issued": str, "issuer": Issuer, "source": Source,
     "how_to_repeat": list[str],
 })
 
@@ -139,7 +143,7 @@ ReplayedArtifact = TypedDict("ReplayedArtifact", {
     "artefact": str, "expected": str, "got": str | None, "identical": bool,
 })
 ReplayedEpoch = TypedDict("ReplayedEpoch", {
-    "epoch": int, "from": str | None, "expected": str, "got": str | None, "history": bool,
+    "epoch": int, "from": State | None, "expected": State, "got": State | None, "history": bool,
     "identical": bool,
 })
 Replay = TypedDict("Replay", {  # of all epochs, or of sampled ones

@@ -15,7 +15,7 @@ import numpy as np
 
 from samebits.errors import SamebitsError
 from samebits.formats import arrays
-from samebits.formats.arrays import ArrayEntry
+from samebits.formats.arrays import Tensor
 
 _BLOCK = 1 << 20  # elements held at a time: 8 MiB of float64, whatever the array's size
 _ULP_SIZES = (2, 4, 8)  # float16, float32, float64: there is an unsigned integer of that size
@@ -57,9 +57,10 @@ def ulp_distance(control: Array, replica: Array) -> Array:
     return _distance(ordered(control), ordered(replica)).astype(np.uint64)
 
 
-def has_ulp(dtype: Any) -> bool:
+def has_ulp(tensor: Tensor | Array) -> bool:
     """Whether elements of this dtype have a ULP distance."""
-    return np.dtype(dtype).kind == "f" and np.dtype(dtype).itemsize in _ULP_SIZES
+    dtype = tensor.stored if isinstance(tensor, Tensor) else tensor.dtype
+    return dtype.kind == "f" and dtype.itemsize in _ULP_SIZES
 
 
 def ulp_histogram(control: Array, replica: Array) -> list[int]:
@@ -168,7 +169,7 @@ class _Worst:
             gap = float(np.abs(left.astype(np.float64) - right.astype(np.float64)).max())
         if np.isfinite(gap):
             self._update_absolute(gap)
-        if has_ulp(left.dtype):
+        if has_ulp(left):
             self.ulp = max(self.ulp or 0, int(ulp_distance(left, right).max()))
 
     def _update_absolute(self, gap: int | float) -> None:
@@ -180,53 +181,50 @@ def _element(value: Any) -> Element:
     return Element(value=str(value), bits=big.tobytes().hex())
 
 
-# --- sets of named arrays ------------------------------------------------------------------
+# --- files of named arrays ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """Named arrays with their digests; an array is opened only when it has to be measured."""
+    """Named arrays of one file; an array is opened only when it has to be measured."""
 
-    entries: tuple[ArrayEntry, ...]
-    open: Callable[[int], Array]
-
-    @property
-    def digest(self) -> str:
-        """The digest of the whole set."""
-        return arrays.set_digest(self.entries)
+    digest: str  # of the file
+    entries: tuple[Tensor, ...]  # in forward order
+    open: Callable[[str], Array]
+    encode: Callable[[list[tuple[Tensor, Array]]], str] = arrays.digest_of  # of other elements
 
     @property
-    def positions(self) -> dict[str, int]:
-        """Where the array of a name is."""
-        return {entry.name: position for position, entry in enumerate(self.entries)}
-
-    def named(self, name: str) -> Array:
-        """The array of a name."""
-        return self.open(self.positions[name])
+    def by_name(self) -> dict[str, Tensor]:
+        """What is known of each array."""
+        return {entry.name: entry for entry in self.entries}
 
 
 def compare_artefact(name: str, control: Tensors | None, replica: Tensors | None) -> dict[str, Any]:
-    """One artefact of two runs. Absent (a run that did not complete) is never identical."""
+    """One artefact of two runs. Absent (a run that did not complete) is never identical.
+
+    Raises SamebitsError when the digests differ and nothing else does: a file was changed.
+    """
     digests = [tensors.digest if tensors else None for tensors in (control, replica)]
-    identical = digests[0] is not None and digests[0] == digests[1]
-    known = control is not None and replica is not None and not identical
-    return {
-        "artefact": name,
-        "identical": identical,
-        "digests": digests,
-        "differences": list(differences(control, replica)) if known else [],  # type: ignore[arg-type]
-    }
+    identical, found = False, list[dict[str, Any]]()
+    if control is not None and replica is not None:
+        identical = digests[0] == digests[1] and control.entries == replica.entries
+        found = [] if identical else list(differences(control, replica))
+        if bool(found) == identical:
+            raise SamebitsError(
+                f"{name}: the digests differ, the contents do not; something writes to the runs' "
+                "folders: stop it and compare again"
+            )
+    return {"artefact": name, "identical": identical, "digests": digests, "differences": found}
 
 
 def differences(control: Tensors, replica: Tensors) -> Iterator[dict[str, Any]]:
-    """Every tensor that differs: in the control's order, then what only the replica has."""
-    theirs, ours = replica.positions, control.positions
-    for position, entry in enumerate(control.entries):
+    """Every tensor that differs: in the control's order, then those that only the replica has."""
+    ours, theirs = control.by_name, replica.by_name
+    for entry in control.entries:
         if entry.name not in theirs:
             yield _difference(entry, "missing", control="present", replica="absent")
-            continue
-        there = theirs[entry.name]
-        yield from _compare_tensor(control, position, replica, there)
+        else:
+            yield from _compare_tensor(control, entry, replica, theirs[entry.name])
     yield from _order(control, replica)
     for entry in replica.entries:
         if entry.name not in ours:
@@ -234,46 +232,33 @@ def differences(control: Tensors, replica: Tensors) -> Iterator[dict[str, Any]]:
 
 
 def _compare_tensor(
-    control: Tensors, here: int, replica: Tensors, there: int
+    control: Tensors, left: Tensor, replica: Tensors, right: Tensor
 ) -> Iterator[dict[str, Any]]:
-    left, right = control.entries[here], replica.entries[there]
-    if left.sha256 == right.sha256:
-        return
     if left.dtype != right.dtype:
         yield _difference(left, "dtype", control=left.dtype, replica=right.dtype)
     elif left.shape != right.shape:
         shapes = [str(list(entry.shape)) for entry in (left, right)]
         yield _difference(left, "shape", control=shapes[0], replica=shapes[1])
     else:
-        yield _values(left, measure(control.open(here), replica.open(there)))
+        found = measure(control.open(left.name), replica.open(left.name))
+        if found is not None:
+            yield _values(left, found)
 
 
 def _order(control: Tensors, replica: Tensors) -> Iterator[dict[str, Any]]:
     """Tensors that both have, but in another order: only these are counted for a position."""
-    common = {e.name for e in control.entries} & {e.name for e in replica.entries}
-    ours = [entry for entry in control.entries if entry.name in common]
-    theirs = {
-        entry.name: position
-        for position, entry in enumerate(e for e in replica.entries if e.name in common)
-    }
-    for position, entry in enumerate(ours):
-        if theirs[entry.name] != position:
-            places = f"position {position}", f"position {theirs[entry.name]}"
-            yield _difference(entry, "order", control=places[0], replica=places[1])
+    ours, theirs = control.by_name, replica.by_name
+    positions = {name: at for at, name in enumerate(name for name in theirs if name in ours)}
+    for position, name in enumerate(name for name in ours if name in theirs):
+        if positions[name] != position:
+            places = f"position {position}", f"position {positions[name]}"
+            yield _difference(ours[name], "order", control=places[0], replica=places[1])
 
 
-def elements(entry: ArrayEntry) -> int:
-    """How many elements an array has."""
-    return int(np.prod(entry.shape, dtype=np.int64))
-
-
-def _difference(entry: ArrayEntry, kind: str, control: Any, replica: Any) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "dtype": entry.dtype,
-        "shape": list(entry.shape),
+def _difference(entry: Tensor, kind: str, control: Any, replica: Any) -> dict[str, Any]:
+    return entry.as_json() | {
         "kind": kind,
-        "elements": elements(entry),
+        "elements": entry.elements,
         "different": None,
         "first": None,
         "largest_absolute": None,
@@ -284,12 +269,7 @@ def _difference(entry: ArrayEntry, kind: str, control: Any, replica: Any) -> dic
     }
 
 
-def _values(entry: ArrayEntry, found: Measure | None) -> dict[str, Any]:
-    if found is None:  # the digests differ, so the files changed while they were compared
-        raise SamebitsError(
-            f"{entry.name}: expected the elements that were digested, got others; "
-            "something writes to the runs' folders: stop it and compare again"
-        )
+def _values(entry: Tensor, found: Measure) -> dict[str, Any]:
     return _difference(entry, "values", asdict(found.control), asdict(found.replica)) | {
         "different": found.different,
         "first": list(found.first),

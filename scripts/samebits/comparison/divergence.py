@@ -16,7 +16,6 @@ import numpy as np
 from samebits.comparison.difference import (
     Array,
     Tensors,
-    elements,
     has_ulp,
     ulp_distance,
     ulp_histogram,
@@ -67,12 +66,12 @@ class _Aligned:
     def __init__(self, control: Tensors, replica: Tensors, index: str) -> None:
         self._control, self._replica = control, replica
         self.steps, self._ours, self._theirs = np.intersect1d(
-            control.named(index), replica.named(index), return_indices=True
+            control.open(index), replica.open(index), return_indices=True
         )
 
     def rows(self, ours: str, theirs: str) -> tuple[Array, Array]:
         """One entry of each trace, row by row of the common steps."""
-        control, replica = self._control.named(ours), self._replica.named(theirs)
+        control, replica = self._control.open(ours), self._replica.open(theirs)
         return control[self._ours], replica[self._theirs]
 
     def first(self, ours: str, theirs: str) -> int | None:
@@ -208,7 +207,7 @@ def _curves(control: Traced, replica: Traced, parts: Parting) -> Iterator[dict[s
 def _chosen(control: Traced, replica: Traced, parts: Parting) -> set[str]:
     """The tensors with a curve: those that differ first, of these the largest."""
     comparable = set(_comparable(control.trace, replica.trace, SAMPLE))
-    size = {entry.name: elements(entry) for entry in control.weights.entries}
+    size = {entry.name: entry.elements for entry in control.weights.entries}
     found = [
         (step, -size.get(name, 0), name)
         for name, step in parts.tensors.items()
@@ -219,23 +218,18 @@ def _chosen(control: Traced, replica: Traced, parts: Parting) -> set[str]:
 
 def _histograms(control: Tensors, replica: Tensors) -> Iterator[dict[str, Any]]:
     """How far the final weights are apart: elements by the power of two of their distance."""
-    ours, theirs = control.positions, replica.positions
     for name in _comparable(control, replica):
-        here, there = ours[name], theirs[name]
-        if control.entries[here].sha256 == replica.entries[there].sha256:
-            counts = [elements(control.entries[here])]
-        else:
-            counts = ulp_histogram(control.open(here), replica.open(there))
+        counts = ulp_histogram(control.open(name), replica.open(name))
         yield {"name": name, "counts": counts}
 
 
 def _comparable(control: Tensors, replica: Tensors, prefix: str = "") -> Iterator[str]:
     """Floats that both have with one dtype and one shape (but for the number of snapshots)."""
-    theirs = {entry.name: entry for entry in replica.entries}
+    theirs = replica.by_name
     start = 1 if prefix else 0
     for entry in control.entries:
         other = theirs.get(entry.name)
-        if other is None or not entry.name.startswith(prefix) or not has_ulp(entry.dtype):
+        if other is None or not entry.name.startswith(prefix) or not has_ulp(entry):
             continue
         if entry.dtype == other.dtype and entry.shape[start:] == other.shape[start:]:
             yield entry.name

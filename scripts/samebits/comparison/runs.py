@@ -1,7 +1,7 @@
 """All replicas held against the control: which bits differ, where, since when, by how much.
 
-Nothing stored is believed: the digest of every array is taken again from its elements and held
-against the run's own index and record. A damaged artefact is an error, never a difference.
+The SHA-256 of every file is taken again and compared with the one in the run's record, whose own
+embedded digest is checked too. A damaged artefact is an error, never a difference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,8 @@ from samebits.comparison.difference import Tensors, compare_artefact
 from samebits.comparison.divergence import LOSS, SAMPLE_STEP, STEP, Traced
 from samebits.comparison.self_check import self_check
 from samebits.errors import SamebitsError, all_problems, explain_os_error
-from samebits.formats import arrays, canonical, history, seal, states
+from samebits.formats import arrays, canonical, files, history, states
+from samebits.formats.arrays import SUFFIX, Tensor
 
 FORMAT = "samebits-compare-1"
 RECORD = "record.json"
@@ -42,7 +43,8 @@ class Run:
     every: str  # how often the trace has a row
     steps: int
     canary_seed: int | None
-    checkpoints: tuple[str, ...] | None = None  # digests of its states, in epochs
+    tensors: dict[str, tuple[Tensor, ...]]  # in forward order, as the record lists them
+    checkpoints: states.States | None = None  # digests of its states, in epochs
     record: Mapping[str, Any] = field(default_factory=dict)  # all that it says
 
     @property
@@ -63,8 +65,8 @@ def read_run(folder: Path) -> Run:
     try:
         if record["format"] != RECORD_FORMAT:
             raise ValueError(f"format {record['format']!r}")
-        if broken := seal.problem(record):
-            raise ValueError(f"seal: {broken}")
+        if broken := canonical.digest_problem(record):
+            raise ValueError(broken)
         run = _run(folder, record)
         _refuse_missing_digests(run)
     except (KeyError, TypeError, ValueError) as error:
@@ -81,8 +83,10 @@ def _run(folder: Path, record: Mapping[str, Any]) -> Run:
     canary = record["canary"] if completed else None
     if canary is not None and canary["digest"] is None:  # it failed, and left nothing
         canary = None
+    tensors = {name: arrays.from_json(listed) for name, listed in record["tensors"].items()}
     if canary is not None:
         digests[CANARY] = str(canary["digest"])
+        tensors[CANARY] = arrays.from_json(canary["tensors"])
     return Run(
         name=str(record["run"]),
         folder=folder,
@@ -94,7 +98,8 @@ def _run(folder: Path, record: Mapping[str, Any]) -> Run:
         every=_resolution(trace["every"]),
         steps=int(trace["steps"]),
         canary_seed=None if canary is None else int(canary["seed"]),
-        checkpoints=states.of_record(record),
+        tensors=tensors,
+        checkpoints=states.from_record(record),
         record=record,
     )
 
@@ -113,39 +118,48 @@ def _subset(subset: Mapping[str, int] | None) -> str:
 
 
 def _refuse_missing_digests(run: Run) -> None:
-    missing = [name for name in ARTEFACTS if name not in run.digests]
+    missing = [f"digest of {name}" for name in ARTEFACTS if name not in run.digests]
+    missing += [f"tensors of {name}" for name in ARTEFACTS[1:] if name not in run.tensors]
     if run.status == COMPLETED and missing:
-        raise ValueError(f"digest of {', '.join(missing)}")
+        raise ValueError(", ".join(missing))
 
 
 def open_tensors(run: Run, artefact: str) -> Tensors:
-    """One artefact of a run, its digests taken again from the stored elements."""
-    if artefact == "history":
-        tensors = _history_tensors(run.folder / "history.json")
-    else:
-        tensors = _stored_tensors(run.folder / artefact)
-    if tensors.digest != run.digests[artefact]:
+    """One artefact of a run, whose file has the digest that the record says."""
+    is_history = artefact == "history"
+    path = run.folder / f"{artefact}{'.json' if is_history else SUFFIX}"
+    expected, got = run.digests[artefact], files.digest(path)
+    if got != expected:
         raise SamebitsError(
-            f"{run.folder}: expected {artefact} with digest {run.digests[artefact]} as "
-            f"{RECORD} says, got {tensors.digest}; delete the folder to have the run made again"
+            f"{path}: expected SHA-256 {expected} as {RECORD} says, got {got}; delete the folder "
+            "to have the run made again"
         )
+    tensors = _history(path, got) if is_history else _stored(path, got, run.tensors[artefact])
     if artefact in ("trace", CANARY):
         samples = (SAMPLE_STEP,) if artefact == "trace" else ()
-        divergence.refuse_malformed(tensors, run.folder / artefact, (STEP, LOSS, *samples))
+        divergence.refuse_malformed(tensors, path, (STEP, LOSS, *samples))
     return tensors
 
 
-def _history_tensors(path: Path) -> Tensors:
-    values = history.read(path)
-    named = [(name, np.array(values[name], dtype="<f8")) for name in sorted(values)]
-    entries = tuple(arrays.entry_of(name, array) for name, array in named)
-    return Tensors(entries, lambda position: named[position][1])
+def _history(path: Path, digest: str) -> Tensors:
+    values = {name: np.array(v, "<f8") for name, v in sorted(history.read(path).items())}
+    entries = tuple(Tensor(name, "F64", array.shape) for name, array in values.items())
+    return Tensors(digest, entries, values.__getitem__, _history_digest)
 
 
-def _stored_tensors(folder: Path) -> Tensors:
-    arrays.check_arrays(folder)
-    entries = tuple(arrays.read_index(folder))
-    return Tensors(entries, lambda position: arrays.open_array(folder, position))
+def _history_digest(pairs: Sequence[tuple[Tensor, np.ndarray]]) -> str:
+    return canonical.digest(history.to_json({entry.name: values for entry, values in pairs}))
+
+
+def _stored(path: Path, digest: str, listed: tuple[Tensor, ...]) -> Tensors:
+    """A file of arrays in the order that the record lists."""
+    found = arrays.read(path)
+    if sorted(listed) != sorted(found.tensors):
+        raise SamebitsError(
+            f"{path}: its tensors are not those that {RECORD} lists; delete the folder to have the "
+            "run made again"
+        )
+    return Tensors(digest, listed, found.open)
 
 
 # --- refusing ------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from samebits.comparison.difference import Array, Tensors, compare_artefact, elements
+from samebits.comparison.difference import Array, Tensors, compare_artefact
 from samebits.comparison.divergence import FINGERPRINT, STEP, Traced, divergence, tensor_names
 from samebits.errors import SamebitsError
 from samebits.formats import arrays
+from samebits.formats.arrays import Tensor
 
 _BLOCK = 1 << 24  # elements that are copied at a time
 
@@ -37,7 +38,7 @@ def self_check(control: Traced, history: Tensors) -> list[dict[str, Any]]:
             found = _finds(artefact, tensors, planted)
             checks.append(_check(artefact, planted.name, planted.index, found))
     for name in tensor_names(control.trace)[:1]:
-        planted = _in(control.trace, control.trace.positions[FINGERPRINT + name])
+        planted = _in(control.trace, control.trace.by_name[FINGERPRINT + name])
         if planted is not None:
             found = _finds("trace", control.trace, planted) and _finds_step(control, planted, name)
             checks.append(_check("trace", name, planted.index, found))
@@ -50,29 +51,30 @@ def _check(artefact: str, name: str, index: list[int], found: bool) -> dict[str,
 
 def _in_smallest(tensors: Tensors) -> _Planted | None:
     """A bit planted in the smallest array that has an element; None where there is none."""
-    sizes = [(elements(entry), position) for position, entry in enumerate(tensors.entries)]
-    _, position = min((s for s in sizes if s[0]), default=(0, None))
-    return None if position is None else _in(tensors, position)
+    filled = [entry for entry in tensors.entries if entry.elements]
+    return _in(tensors, min(filled, key=lambda entry: entry.elements)) if filled else None
 
 
-def _in(tensors: Tensors, position: int) -> _Planted | None:
+def _in(tensors: Tensors, entry: Tensor) -> _Planted | None:
     """A bit planted in the middle of an array; None where it has no element."""
-    entry = tensors.entries[position]
-    if not elements(entry):
+    if not entry.elements:
         return None
-    middle = elements(entry) // 2
-    copy = _copy(tensors.open(position), entry)
+    middle = entry.elements // 2
+    copy = _copy(tensors.open(entry.name), entry)
     copy.reshape(-1).view("u1")[middle * copy.itemsize] ^= 1  # little-endian: the lowest byte
-    entries = [*tensors.entries]
-    entries[position] = arrays.entry_of(entry.name, copy)
     index = [int(i) for i in np.unravel_index(middle, entry.shape)]
-    flipped = Tensors(tuple(entries), lambda p: copy if p == position else tensors.open(p))
+
+    def opened(name: str) -> Array:
+        return copy if name == entry.name else tensors.open(name)
+
+    pairs = [(each, opened(each.name)) for each in tensors.entries]
+    flipped = replace(tensors, digest=tensors.encode(pairs), open=opened)
     return _Planted(flipped, entry.name, index)
 
 
-def _copy(array: Array, entry: arrays.ArrayEntry) -> Array:
+def _copy(array: Array, entry: Tensor) -> Array:
     with tempfile.TemporaryFile() as file:
-        copy = np.memmap(file, np.dtype(entry.dtype), "w+", shape=entry.shape)
+        copy = np.memmap(file, entry.stored, "w+", shape=entry.shape)
     source, target = array.reshape(-1), copy.reshape(-1)
     for start in range(0, source.size, _BLOCK):
         target[start : start + _BLOCK] = source[start : start + _BLOCK]
@@ -85,7 +87,7 @@ def _finds(artefact: str, control: Tensors, planted: _Planted) -> bool:
     """Whether the comparison of this artefact reports that one element and nothing else."""
     try:
         compared = compare_artefact(artefact, control, planted.copy)
-    except SamebitsError:  # it reads no difference where the digests have one
+    except SamebitsError:  # the digests differ, and it finds no element that does
         return False
     found = [(d["name"], d["kind"], d["different"], d["first"]) for d in compared["differences"]]
     return not compared["identical"] and found == [(planted.name, "values", 1, planted.index)]
@@ -94,5 +96,5 @@ def _finds(artefact: str, control: Tensors, planted: _Planted) -> bool:
 def _finds_step(control: Traced, planted: _Planted, name: str) -> bool:
     """Whether that step and tensor come back as the place where the runs part."""
     found = divergence(control, replace(control, trace=planted.copy))
-    step = int(control.trace.named(STEP)[planted.index[0]])
+    step = int(control.trace.open(STEP)[planted.index[0]])
     return (found["step"], found["tensors"], found["loss_step"]) == (step, [name], None)

@@ -1,69 +1,75 @@
-"""Arrays as plain files, and their canonical digest.
+"""Named arrays in one file, in the safetensors layout, written and read with NumPy alone.
 
-A digest is taken over the array, never over its container: two files that hold the same array
-in another order or byte order have the same digest.
+A file is eight bytes (the length of the header, little-endian), the header in JSON, and the
+elements of one tensor after the other, little-endian and in C order. The order is the one of the
+safetensors library: by dtype, then by name. So a file's bytes, and their SHA-256, are a function of
+names, dtypes, shapes and elements. A file that is not exactly what this module writes is refused:
+its header is encoded again and compared.
 
-Digest of one array: SHA-256 of the line ``samebits-array-1``, a line with the canonical JSON
-``{"dtype":D,"shape":[...]}`` and the elements, little-endian, in C order. D is NumPy's
-``dtype.str`` of the little-endian type (``<f4``, ``|u1``).
-Digest of a set of named arrays: SHA-256 of the canonical JSON of
-``{"arrays":[{"dtype","name","sha256","shape"}, ...],"format":"samebits-arrays-1"}``; order and
-names count. docs/digests.md says it byte by byte.
-
-Stored arrays are read as streams, in blocks and on all CPUs, so memory stays bounded.
+bfloat16 is read as 16-bit integers. complex128, which the layout lacks, is stored as pairs of
+float64 in one more dimension. Memory stays bounded: elements are written in blocks and read
+memory-mapped.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import mmap
 import os
-import re
-import threading
-import zipfile
-import zlib
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Iterator, Sequence, Tuple
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from samebits.errors import SamebitsError, explain_os_error
-from samebits.formats import canonical, files
+from samebits.errors import SamebitsError
+from samebits.formats import files
 
-INDEX = "index.json"
-FORMAT = "samebits-arrays-1"
-_BLOCK = 1 << 18  # bytes digested at a time: they fit into a core's cache, and memory is bounded
+SUFFIX = ".safetensors"
 RELEASE = 1 << 26  # bytes of a memory-mapped array that are read before pages are given back
-_KINDS = "biufc"  # bool, integers, floats, complex: never objects, which would need pickle
-# All dtypes of these kinds, as files and indices name them.
-_DTYPE = re.compile(r"\|[biu]1|<[iu][248]|<f(?:2|4|8|16)|<c(?:8|16|32)")
-_DIMENSIONS = 64  # NumPy 2 allows no more
-_MAX_HEADER = 10000  # bytes; NumPy's own limit
-# The text as NumPy writes it; not whatever else Python would evaluate to the same.
-_HEADER = re.compile(
-    rb"\{'descr': '([<>=|][A-Za-z][0-9]{0,9})', 'fortran_order': (True|False), "
-    rb"'shape': \((|[0-9]{1,19},|[0-9]{1,19}(?:, [0-9]{1,19}){1,63})\), \} *\n"
-)
-_SHA256 = re.compile("[0-9a-f]{64}")
-_Shape = Tuple[int, ...]
+_BLOCK = 1 << 20  # bytes that are written, or digested, at a time
+_LARGEST_HEADER = 1 << 25  # bytes
+_STORED = {  # how the elements lie in a file; in the library's order
+    "U64": "<u8", "I64": "<i8", "F64": "<f8", "C64": "<c8", "F32": "<f4", "U32": "<u4",
+    "I32": "<i4", "BF16": "<u2", "F16": "<f2", "U16": "<u2", "I16": "<i2", "I8": "|i1",
+    "U8": "|u1", "BOOL": "|b1",
+}  # fmt: skip
+_ORDER = list(_STORED)
+_NAMES = {np.dtype(_STORED[dtype]).name: dtype for dtype in _ORDER if dtype != "BF16"}
+_NAMES["bfloat16"] = "BF16"
+
+Named = Iterable[Tuple[str, np.ndarray]]
 
 
-@dataclass(frozen=True)
-class ArrayEntry:
-    """What is known of one stored array without reading it."""
+class Tensor(NamedTuple):
+    """What is known of one array without reading its elements."""
 
     name: str
-    dtype: str
-    shape: _Shape
-    sha256: str
+    dtype: str  # as safetensors names it: F32, BF16, …
+    shape: tuple[int, ...]
+
+    @property
+    def elements(self) -> int:
+        """How many elements: an integer that does not overflow."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def stored(self) -> Any:
+        """NumPy's dtype of the elements as they lie in a file."""
+        return np.dtype(_STORED[self.dtype])
 
     def as_json(self) -> dict[str, Any]:
         """The form in records: shape is a list."""
-        return dict(asdict(self), shape=list(self.shape))
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+
+
+def from_json(content: Any) -> tuple[Tensor, ...]:
+    """The inverse of ``as_json``, for a list. Raises KeyError or TypeError when it is not one."""
+    return tuple(Tensor(t["name"], t["dtype"], tuple(t["shape"])) for t in content)
 
 
 def release(array: np.ndarray) -> None:
@@ -76,321 +82,164 @@ def release(array: np.ndarray) -> None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
-# --- arrays in memory ------------------------------------------------------------------------
+# --- writing ---------------------------------------------------------------------------------
 
 
-def _blocks(array: np.ndarray) -> Iterator[bytes | memoryview]:
-    """The elements in C order, little-endian, in blocks, however they lie in memory."""
-    if array.flags.c_contiguous and array.dtype.str[0] in "<|":
-        return _views(array)
-    return _copies(array)
+@dataclass(frozen=True)
+class Stored:
+    """The SHA-256 of a file of arrays, and what it holds in the order in which it was given."""
+
+    sha256: str
+    tensors: tuple[Tensor, ...]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The list in a record: the forward order of the tensors, which the file has not."""
+        return [tensor.as_json() for tensor in self.tensors]
 
 
-def _views(array: np.ndarray) -> Iterator[memoryview]:
-    """Of an array that lies in memory just as it is digested: nothing is copied."""
-    data = np.asarray(array).reshape(-1).view(np.uint8).data
+def write(path: Path, named: Named) -> Stored:
+    """Write a file of arrays; it is on the disk when this returns."""
+    pairs = _pairs(named)
+    sha = hashlib.sha256()
+    with files.naming(path), open(str(path), "wb") as file:
+        for block in _encoded(pairs):
+            file.write(block)
+            sha.update(block)
+        file.flush()
+        os.fsync(file.fileno())
+    return Stored(sha.hexdigest(), tuple(tensor for tensor, _ in pairs))
+
+
+def digest(named: Named) -> str:
+    """The SHA-256 that a file of these arrays would have."""
+    return digest_of(_pairs(named))
+
+
+def digest_of(pairs: Sequence[tuple[Tensor, np.ndarray]]) -> str:
+    """The same of arrays as they were read from a file, with what the file says of them."""
+    sha = hashlib.sha256()
+    for block in _encoded(pairs):
+        sha.update(block)
+    return sha.hexdigest()
+
+
+def _pairs(named: Named) -> list[tuple[Tensor, np.ndarray]]:
+    return [_pair(name, np.asanyarray(array)) for name, array in named]
+
+
+def _pair(name: str, array: np.ndarray) -> tuple[Tensor, np.ndarray]:
+    if array.dtype.name == "complex128":
+        array = np.stack([array.real, array.imag], axis=-1)
+    if array.dtype.name not in _NAMES:
+        raise SamebitsError(
+            f"{name}: cannot store dtype {array.dtype}; use one of {', '.join(sorted(_NAMES))}"
+        )
+    return Tensor(name, _NAMES[array.dtype.name], tuple(array.shape)), array
+
+
+def _encoded(pairs: Sequence[tuple[Tensor, np.ndarray]]) -> Iterator[bytes | memoryview]:
+    """The bytes of a file, in blocks."""
+    in_order = sorted(pairs, key=lambda pair: _place(pair[0]))
+    yield _header([tensor for tensor, _ in in_order])
+    for _, array in in_order:
+        yield from _blocks(array)
+
+
+def _place(tensor: Tensor) -> tuple[int, str]:
+    return _ORDER.index(tensor.dtype), tensor.name
+
+
+def _header(tensors: Sequence[Tensor]) -> bytes:
+    """The bytes before the elements. Raises ValueError when two tensors have one name."""
+    content: dict[str, Any] = {}
+    end = 0
+    for tensor in tensors:
+        begin, end = end, end + tensor.elements * tensor.stored.itemsize
+        described = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [begin, end]}
+        content[tensor.name] = described
+    if len(content) != len(tensors):
+        raise ValueError("two tensors have one name")
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _blocks(array: np.ndarray) -> Iterator[memoryview]:
+    """The elements in C order, little-endian; an array that lies so already is not copied."""
+    if array.dtype.byteorder == ">":
+        array = array.astype(array.dtype.newbyteorder("<"))
+    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
     for start in range(0, len(data), _BLOCK):
         yield data[start : start + _BLOCK]
         if start % RELEASE == 0:
             release(array)
 
 
-def _copies(array: np.ndarray) -> Iterator[bytes]:
-    step = max(1, _BLOCK // max(1, array.itemsize))
-    blocks = np.nditer(
-        array, flags=["external_loop", "buffered", "zerosize_ok"], order="C", buffersize=step
-    )
-    for block in map(np.asarray, blocks):  # type: np.ndarray
-        yield block.astype(block.dtype.newbyteorder("<"), copy=False).tobytes()
+# --- reading ---------------------------------------------------------------------------------
 
 
-def _begin(dtype: str, shape: Sequence[int]) -> Any:
-    """The digest of what comes before the elements, to be updated with them."""
-    head = {"dtype": dtype, "shape": list(shape)}
-    return hashlib.sha256(b"samebits-array-1\n" + canonical.dumps(head))
+@dataclass(frozen=True)
+class ArrayFile:
+    """A file of arrays whose header was read and checked; elements are read when opened."""
 
+    path: Path
+    tensors: tuple[Tensor, ...]
+    offsets: Mapping[str, int]
 
-def array_digest(array: np.ndarray) -> str:
-    """SHA-256 (hex) of one array, as the module's docstring defines it."""
-    if array.dtype.kind not in _KINDS:
-        raise SamebitsError(
-            f"expected an array of numbers, got dtype {array.dtype}; store numbers only"
-        )
-    sha = _begin(array.dtype.newbyteorder("<").str, array.shape)
-    for block in _blocks(array):
-        sha.update(block)
-    return str(sha.hexdigest())
-
-
-def entry_of(name: str, array: np.ndarray) -> ArrayEntry:
-    """Name, dtype, shape and digest of an array."""
-    dtype = array.dtype.newbyteorder("<").str
-    return ArrayEntry(name, dtype, tuple(array.shape), array_digest(array))
-
-
-# --- arrays as streams -----------------------------------------------------------------------
-
-
-def entry_of_stream(name: str, file: BinaryIO) -> ArrayEntry:
-    """Name, dtype, shape and digest of the array in a ``.npy`` stream, which is read to its end.
-
-    Raises SamebitsError when it is not a whole ``.npy`` file of numbers, in C order and
-    little-endian; OSError when it cannot be read.
-    """
-    try:
-        dtype, shape = _read_header(file)
-        sha = _begin(dtype, shape)
-        _update(sha, file, _elements(shape) * int(dtype[2:]))
-    except (EOFError, zipfile.BadZipFile, zlib.error) as error:  # the last two: out of an archive
-        raise SamebitsError(f"expected a whole .npy file, got: {error}") from error
-    return ArrayEntry(name, dtype, shape, sha.hexdigest())
-
-
-def _read_header(file: BinaryIO) -> tuple[str, _Shape]:
-    """Dtype and shape. The format's versions 1.0, 2.0 and 3.0 differ in the length of a length."""
-    magic = _read(file, 8)
-    if magic[:6] != b"\x93NUMPY" or magic[6:] not in (b"\1\0", b"\2\0", b"\3\0"):
-        raise SamebitsError(f"expected a .npy file, got one that begins with {magic!r}")
-    size = int.from_bytes(_read(file, 2 if magic[6] == 1 else 4), "little")
-    if size > _MAX_HEADER:
-        raise SamebitsError(f"expected a .npy header of at most {_MAX_HEADER} bytes, got {size}")
-    return _parse_header(_read(file, size))
-
-
-def _parse_header(header: bytes) -> tuple[str, _Shape]:
-    found = _HEADER.fullmatch(header)
-    if found is None:
-        raise SamebitsError(
-            f"expected a .npy header as NumPy writes it for numbers, got {header[:80]!r}"
-        )
-    dtype, fortran_order, shape = (group.decode("ascii") for group in found.groups())
-    if fortran_order == "True" or dtype[0] == ">":
-        raise SamebitsError(
-            "expected elements in C order, little-endian, got {!r}; store in C order, "
-            "little-endian".format(header.decode("ascii").strip())
-        )
-    if not _DTYPE.fullmatch(dtype):
-        raise SamebitsError(f"expected an array of numbers, got dtype {dtype}; store numbers only")
-    return dtype, tuple(int(size) for size in shape.split(",") if size)
-
-
-def _read(file: BinaryIO, size: int) -> bytes:
-    """This many bytes; a stream may give fewer at a time."""
-    data = b""
-    while len(data) < size:
-        more = file.read(size - len(data))
-        if not more:
-            raise EOFError("an end within the header")
-        data += more
-    return data
-
-
-def _update(sha: Any, file: Any, size: int) -> None:
-    """Digest the rest of a stream, which must be this many bytes, in one reused block."""
-    block, left = memoryview(bytearray(min(_BLOCK, size))), size
-    while left:
-        count = file.readinto(block[:left])
-        if not count:
-            raise EOFError(f"{size - left} of {size} bytes of elements")
-        sha.update(block[:count])
-        left -= count
-    if file.read(1):
-        raise EOFError(f"more than {size} bytes of elements")
-
-
-def _elements(shape: Sequence[int]) -> int:
-    """How many elements an array of this shape has: an integer that does not overflow."""
-    count = 1
-    for size in shape:
-        count *= size
-    return count
-
-
-# --- sets of arrays --------------------------------------------------------------------------
-
-
-def set_digest(entries: Sequence[ArrayEntry]) -> str:
-    """SHA-256 (hex) of a set of named arrays."""
-    return canonical.digest(_index(entries))
-
-
-def _index(entries: Sequence[ArrayEntry]) -> dict[str, Any]:
-    return {"format": FORMAT, "arrays": [entry.as_json() for entry in entries]}
-
-
-def parse_index(content: Any) -> list[ArrayEntry]:
-    """The entries of an index. Raises ValueError when the JSON is anything but an index."""
-    if not isinstance(content, dict) or set(content) != {"arrays", "format"}:
-        raise ValueError("not an object with arrays and format")
-    if content["format"] != FORMAT:
-        raise ValueError("format {!r}".format(content["format"]))
-    if not isinstance(content["arrays"], list):
-        raise ValueError("arrays: not a list")
-    entries = [_parse_entry(position, a) for position, a in enumerate(content["arrays"])]
-    _refuse_equal_names([entry.name for entry in entries])
-    return entries
-
-
-def _parse_entry(position: int, content: Any) -> ArrayEntry:
-    where = f"arrays[{position}]"
-    if not isinstance(content, dict) or set(content) != {"dtype", "name", "sha256", "shape"}:
-        raise ValueError(f"{where}: not an object with dtype, name, sha256 and shape")
-    name, dtype, shape, sha256 = (content[key] for key in ("name", "dtype", "shape", "sha256"))
-    if not isinstance(name, str):
-        raise ValueError(f"{where}: name: not a text")
-    name.encode("utf-8")  # UnicodeEncodeError is a ValueError: half of a surrogate pair
-    if not isinstance(dtype, str) or not _DTYPE.fullmatch(dtype):
-        raise ValueError(f"{where}: dtype: not one of numbers")
-    if not isinstance(shape, list) or len(shape) > _DIMENSIONS or not all(map(_is_size, shape)):
-        raise ValueError(f"{where}: shape: not a list of sizes")
-    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        raise ValueError(f"{where}: sha256: not 64 hexadecimal digits")
-    return ArrayEntry(name, dtype, tuple(shape), sha256)
-
-
-def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**63  # a bool is an int to Python
-
-
-def _refuse_equal_names(names: Sequence[str]) -> None:
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        raise ValueError("the same name twice: {}".format(", ".join(twice)))
-
-
-def check_set(
-    entries: Sequence[ArrayEntry], open_array_stream: Callable[[int], BinaryIO]
-) -> list[str]:
-    """Digest the arrays of a set on all CPUs; returns what is not as the entries say, sorted.
-
-    ``open_array_stream`` gives the ``.npy`` stream of a position. It is called by other threads,
-    by one at a time, and may raise SamebitsError or OSError. One stream per CPU is open at once.
-    """
-    lock = threading.Lock()
-
-    def problem(position: int) -> str | None:
-        entry = entries[position]
-        expected = _in_words(entry)
+    def open(self, name: str) -> np.ndarray:
+        """One array, memory-mapped read-only. Raises SamebitsError for a shape NumPy cannot have."""
+        (tensor,) = (tensor for tensor in self.tensors if tensor.name == name)
         try:
-            with _opened(open_array_stream, position, lock) as stream:
-                got = _in_words(entry_of_stream(entry.name, stream))
-        except SamebitsError as error:
-            got = str(error)
-        except OSError as error:
-            got = explain_os_error(error)
-        if got == expected:
-            return None
-        return f"{_file(position)} ({entry.name}): expected {expected}, got {got}"
-
-    # The largest first: begun last, it would keep one CPU busy while the others are idle.
-    order = sorted(range(len(entries)), key=lambda i: _elements(entries[i].shape), reverse=True)
-    with ThreadPoolExecutor(_cpus()) as pool:
-        return sorted(filter(None, pool.map(problem, order)))
+            if not tensor.elements:  # nothing to map
+                return np.zeros(tensor.shape, tensor.stored)
+            where = self.offsets[name]
+            return np.memmap(str(self.path), tensor.stored, "r", where, tensor.shape)
+        except (ValueError, OverflowError) as error:
+            raise SamebitsError(f"{self.path}: {name}: cannot be an array: {error}") from error
 
 
-@contextmanager
-def _opened(
-    open_array_stream: Callable[[int], BinaryIO], position: int, lock: Any
-) -> Iterator[BinaryIO]:
-    """A stream; a ``zipfile.ZipFile`` counts its open ones and needs the lock for that."""
-    with lock:
-        stream = open_array_stream(position)
+def read(path: Path) -> ArrayFile:
+    """Read the header of a file. Raises SamebitsError unless the file is just as ``write`` writes it."""
     try:
-        yield stream
-    finally:
-        with lock:
-            stream.close()
+        with open(str(path), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            head = file.read(8)
+            length = int.from_bytes(head, "little")
+            if length > min(_LARGEST_HEADER, size):
+                raise ValueError(f"{length} bytes of header")
+            head += file.read(length)
+        tensors = _parse(head[8:])
+        if _header(tensors) != head:
+            raise ValueError("another header than its content gives")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SamebitsError(f"{path}: not a safetensors file of this format: {error}") from error
+    offsets, end = {}, len(head)
+    for tensor in tensors:
+        offsets[tensor.name], end = end, end + tensor.elements * tensor.stored.itemsize
+    if end != size:
+        raise SamebitsError(f"{path}: expected {end} bytes, got {size}")
+    return ArrayFile(path, tensors, offsets)
 
 
-def _in_words(entry: ArrayEntry) -> str:
-    return f"{entry.dtype} {list(entry.shape)} {entry.sha256}"
+def _parse(header: bytes) -> tuple[Tensor, ...]:
+    """The tensors of a header, in the order of a file; more is checked by encoding them again."""
+    tensors = from_json(dict(said, name=name) for name, said in json.loads(header).items())
+    for tensor in tensors:
+        if not all(type(size) is int and size >= 0 for size in tensor.shape):
+            raise ValueError(f"{tensor.name!r}: a shape of other than sizes")
+        _ORDER.index(tensor.dtype)
+    return tuple(sorted(tensors, key=_place))
 
 
-def _cpus() -> int:
-    """How many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def restored(array: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """A copy of a stored array in the dtype of ``like``, where the layout has another for it."""
+    copy = np.array(array)
+    if like.dtype.name in ("bfloat16", "complex128"):
+        copy = copy.view(like.dtype).reshape(like.shape)
+    return copy
 
 
-# --- arrays as files -------------------------------------------------------------------------
-
-
-def _file(position: int) -> str:
-    return f"{position:05d}.npy"
-
-
-def array_path(folder: Path, position: int) -> Path:
-    """Where the array at a position of the index lies. Names never become paths."""
-    return Path(folder) / _file(position)
-
-
-def _write(path: Path, array: np.ndarray) -> None:
-    """One ``.npy`` file, in C order and little-endian, on the disk when this returns.
-
-    NumPy's own writer leaves the reason out when the disk is full.
-    """
-    little = array.dtype.newbyteorder("<").str
-    header = {"descr": little, "fortran_order": False, "shape": array.shape}
-    with files.naming(path), open(str(path), "wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for block in _blocks(array):
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def save_arrays(folder: Path, arrays: Sequence[tuple[str, np.ndarray]]) -> str:
-    """Write named arrays as ``.npy`` files with an index; returns the set's digest."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    entries = []
-    for position, (name, array) in enumerate(arrays):
-        array = np.asarray(array)
-        entries.append(entry_of(name, array))
-        _write(array_path(folder, position), array)
-    return canonical.write_json(Path(folder) / INDEX, _index(entries))
-
-
-def read_index(folder: Path) -> list[ArrayEntry]:
-    """The entries of a folder of arrays. Raises SamebitsError when the index is not one."""
-    path = Path(folder) / INDEX
-    try:
-        return parse_index(canonical.read_json(path))
-    except ValueError as error:
-        raise SamebitsError(
-            f"{path}: expected an index of arrays ({FORMAT}), got: {error}"
-        ) from error
-
-
-def open_array(folder: Path, position: int) -> np.ndarray:
-    """One array, memory-mapped read-only. Raises SamebitsError when the file is damaged."""
-    path = array_path(folder, position)
-    try:
-        array: np.ndarray = np.load(str(path), mmap_mode="r", allow_pickle=False)
-        return array
-    except (ValueError, EOFError) as error:
-        raise SamebitsError(f"{path}: expected a whole .npy file, got: {error}") from error
-
-
-def open_arrays(folder: Path) -> dict[str, np.ndarray]:
-    """All arrays of a folder by name, memory-mapped."""
-    entries = read_index(folder)
-    return {entry.name: open_array(folder, i) for i, entry in enumerate(entries)}
-
-
-def check_arrays(folder: Path) -> str:
-    """Digest the stored arrays again; returns the set's digest.
-
-    Raises SamebitsError naming every array that is not what the index says.
-    """
-    entries = read_index(folder)
-
-    def open_stream(position: int) -> BinaryIO:
-        return open(str(array_path(folder, position)), "rb", buffering=0)
-
-    problems = check_set(entries, open_stream)
-    if problems:
-        again = "{}; delete the folder to have it made again"
-        where = [os.path.join(str(folder), problem) for problem in problems]
-        raise SamebitsError("\n".join(map(again.format, where)))
-    return set_digest(entries)
+def open_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of a file by name, memory-mapped."""
+    found = read(path)
+    return {tensor.name: found.open(tensor.name) for tensor in found.tensors}

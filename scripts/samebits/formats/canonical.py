@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 from samebits.errors import SamebitsError
 from samebits.formats import files
@@ -28,6 +28,23 @@ def dumps(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """SHA-256 (hex) of the canonical bytes."""
     return hashlib.sha256(dumps(value)).hexdigest()
+
+
+_DIGEST = "embedded_digest"
+
+
+def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A document with its embedded digest: that of the document without it."""
+    plain = {key: value for key, value in content.items() if key != _DIGEST}
+    return dict(plain, **{_DIGEST: digest(plain)})
+
+
+def digest_problem(content: Any) -> str:
+    """What is wrong with the embedded digest of a document; empty when nothing is."""
+    if not isinstance(content, dict) or _DIGEST not in content:
+        return f"it has no {_DIGEST}"
+    expected, got = content[_DIGEST], with_digest(content)[_DIGEST]
+    return "" if got == expected else f"{_DIGEST}: expected {expected}, got {got}"
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

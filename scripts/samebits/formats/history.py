@@ -12,10 +12,8 @@ import struct
 from pathlib import Path
 from typing import Any, Dict, List, Mapping
 
-import numpy as np
-
 from samebits.errors import SamebitsError
-from samebits.formats import arrays, canonical
+from samebits.formats import canonical
 
 FORMAT = "samebits-history-1"
 History = Dict[str, List[float]]
@@ -51,13 +49,10 @@ def from_json(content: Any) -> History:
 def read(path: Path) -> History:
     """Read a history file. Raises SamebitsError that names the file."""
     try:
-        return from_json(canonical.read_json(path))
+        content = canonical.read_json(path)
+        values = from_json(content)
+        if canonical.dumps(to_json(values)) != canonical.dumps(content):
+            raise ValueError("numbers in another form than to_json writes")
+        return values
     except (KeyError, TypeError, ValueError, struct.error) as error:
         raise SamebitsError(f"{path}: expected a {FORMAT} file, got: {error}") from error
-
-
-def digest(history: Mapping[str, Any]) -> str:
-    """Digest of the history as named float64 arrays, sorted by metric."""
-    return arrays.set_digest(
-        [arrays.entry_of(k, np.array(history[k], dtype="<f8")) for k in sorted(history)]
-    )

@@ -1,23 +1,24 @@
-"""The states of a run after each epoch, as its record commits to them by digest.
+"""The states of a run after each epoch, as its record names them by digest.
 
-A state is the set of the arrays of weights and optimizer. Runs on Python 3.7 to 3.13.
+A state is two files, weights and optimizer. All states of a run have one root: the SHA-256 of the
+lines that ``sha256sum */*.safetensors`` prints among the checkpoints.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, Mapping, Sequence, Tuple
+from typing import Any, Dict, Mapping, Sequence, Tuple
 
-from samebits.formats import arrays
-from samebits.formats.arrays import ArrayEntry
+from samebits.formats.arrays import SUFFIX
 
 EPOCH = "epoch"  # the config's trainer.checkpoint, when it is not `none`
-WEIGHTS, OPTIMIZER = "weights/", "optimizer/"  # begin the names of a state's arrays
+PARTS = ("optimizer", "weights")
+FOLDER = "train/control/checkpoints/"  # where the control's states lie, as certificates name files
 
-KEPT = "train/control/checkpoints/"  # where the control's states lie, as certificates name files
-
-Digests = Tuple[str, ...]
+State = Dict[str, str]  # SHA-256 of each part's file
+States = Tuple[State, ...]
 
 
 def name(epoch: int) -> str:
@@ -25,28 +26,44 @@ def name(epoch: int) -> str:
     return f"{epoch:04d}"
 
 
-def of_record(record: Mapping[str, Any]) -> Digests | None:
+def from_record(record: Mapping[str, Any]) -> States | None:
     """The digests of a run's states, in epochs; None: it has no checkpoints."""
     found = record.get("checkpoints")
-    return None if found is None else tuple(map(str, found["digests"]))
+    return None if found is None else tuple(found["digests"])
+
+
+def paths(states: Sequence[State]) -> dict[str, str]:
+    """The SHA-256 of every file of these states, by its path among the checkpoints, sorted."""
+    found = {
+        f"{name(epoch)}/{part}{SUFFIX}": state[part]
+        for epoch, state in enumerate(states, start=1)
+        for part in PARTS
+    }
+    return {path: found[path] for path in sorted(found)}
+
+
+def root(states: Sequence[State]) -> str:
+    """One digest that stands for all these states, in their order."""
+    lines = [f"{sha256}  {path}\n" for path, sha256 in paths(states).items()]
+    return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
+
+
+def of_control(report: Mapping[str, Any]) -> States | None:
+    """The states of a certificate's control; None: it commits to none."""
+    return from_record(report["records"]["runs"].get("control") or {})
 
 
 def kept(report: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of the states that a certificate's control keeps, by the names of their folders.
-
-    A digest is the one of the set of arrays, which is the SHA-256 of its index as well. So who has
-    the digest can check an index that comes from anybody, and then the arrays that it lists.
-    """
-    digests = of_record(report["records"]["runs"].get("control") or {}) or ()
-    return {KEPT + name(epoch): sha256 for epoch, sha256 in enumerate(digests, start=1)}
+    """The SHA-256 of the files of the states that a certificate's control keeps, by name."""
+    return {FOLDER + path: sha256 for path, sha256 in paths(of_control(report) or ()).items()}
 
 
 @dataclass(frozen=True)
 class Commitment:
-    """What a certificate says of its control's states: how many, and the root of a Merkle tree."""
+    """What a certificate says of its control's states: how many, and their root."""
 
     epochs: int
-    root: str  # SHA-256 (hex), see merkle
+    root: str
 
 
 def commitment(report: Mapping[str, Any]) -> Commitment | None:
@@ -55,19 +72,11 @@ def commitment(report: Mapping[str, Any]) -> Commitment | None:
     return None if found is None else Commitment(len(found["digests"]), str(found["root"]))
 
 
-def digest(weights: Sequence[ArrayEntry], optimizer: Sequence[ArrayEntry]) -> str:
-    """The digest of a state, from the entries of its weights and its optimizer."""
-    entries = [(WEIGHTS, entry) for entry in weights] + [(OPTIMIZER, e) for e in optimizer]
-    return arrays.set_digest(
-        [ArrayEntry(begin + e.name, e.dtype, e.shape, e.sha256) for begin, e in entries]
-    )
+def compare(control: States | None, replica: States | None) -> dict[str, Any] | None:
+    """Whether two runs had the same states on the way; ``epoch``: the first that differs, from 1.
 
-
-def compare(control: Digests | None, replica: Digests | None) -> dict[str, Any] | None:
-    """Whether two runs had the same states on the way; ``epoch``: after which first not, from 1.
-
-    None where neither has any. Only digests are held against each other: the arrays of most runs'
-    checkpoints are removed at their end.
+    None where neither has any. Only digests are compared: the files of most runs' checkpoints are
+    removed at their end.
     """
     if control is None and replica is None:
         return None

@@ -114,8 +114,17 @@ def _compared(name: str, found: dict[str, Any], identical: bool) -> Iterator[str
     if identical:
         yield _row(name, "identical")
     else:
-        yield _row(name, f"expected {found['expected']}")
-        yield _row("", f"got      {found['got'] or 'none'}")
+        expected, got = _digests(found["expected"]), _digests(found["got"])
+        for number, part in enumerate(expected):
+            yield _row("" if number else name, f"expected {expected[part]}{part}")
+            yield _row("", f"got      {got.get(part, 'none')}{part}")
+
+
+def _digests(side: Any) -> dict[str, str]:
+    """One digest, or those of a state's files, by what the lines say of them."""
+    if isinstance(side, dict):
+        return {f" ({part})": side[part] for part in sorted(side)}
+    return {"": side} if side else {}
 
 
 def _row(what: str, value: str) -> str:

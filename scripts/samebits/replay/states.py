@@ -1,7 +1,7 @@
 """The control's states, as they came with a certificate: in its bundle, beside it, or elsewhere.
 
-They come from anybody. Each is copied only when index and arrays have the digest that the
-certificate commits to, so no other place can pass one off.
+They come from anybody. A copy is used only if it has the digests that the certificate
+commits to, so no place can pass off another state.
 """
 
 import shutil
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samebits.errors import SamebitsError, all_problems
-from samebits.formats import canonical, states
+from samebits.errors import SamebitsError
+from samebits.formats import files, states
+from samebits.formats.arrays import SUFFIX
 from samebits.verification import artifacts
 from samebits.verification.artifacts import Artifacts
-
-_INDEX = "index.json"
 
 
 @dataclass(frozen=True)
@@ -28,29 +27,27 @@ class Kept:
     cut: str = ""  # what a certificate's names begin with, and the files' names don't
 
     def problems(self, report: Mapping[str, Any]) -> Iterator[str]:
-        """Which states are not here that an epoch may begin from: all but the last one."""
-        for folder in list(states.kept(report))[:-1]:
-            name = f"{folder}/{_INDEX}".removeprefix(self.cut)
-            if self.files is None or name not in self.files:
+        """Which files of states are not here that an epoch may begin from: all but the last."""
+        for path in states.paths((states.of_control(report) or ())[:-1]):
+            name = states.FOLDER + path
+            if self.files is None or name.removeprefix(self.cut) not in self.files:
                 yield (
-                    f"{folder}: not in the bundle or beside the certificate, {self.place}; name a "
+                    f"{name}: not in the bundle or beside the certificate, {self.place}; name a "
                     "bundle that has it, or a folder such as results/default, by checkpoints=PATH"
                 )
 
-    def copy(self, folder: str, sha256: str, target: Path) -> None:
-        """Write one state as a folder of arrays. Raises SamebitsError when it is not the one."""
-        if self.files is None:
-            raise SamebitsError(f"{self.place}: expected {folder}, got none")
-        inside = folder.removeprefix(self.cut)
-        content = artifacts.index_of(f"{inside}/{_INDEX}", sha256, self.files)
-        wrong = artifacts.arrays_of(inside, content, self.files)
-        if wrong:
-            raise SamebitsError(f"{self.place}\n{all_problems(wrong)}")
+    def copy(self, epoch: int, state: Mapping[str, str], target: Path) -> None:
+        """Copy the state after an epoch. Raises SamebitsError when it is not the certified one."""
         target.mkdir(parents=True)
-        for name in artifacts.paths(inside, content):
-            with self.files.open(name) as source, open(target / Path(name).name, "wb") as file:
+        for part, expected in state.items():
+            name = f"{states.FOLDER}{states.name(epoch)}/{part}{SUFFIX}"
+            if self.files is None:
+                raise SamebitsError(f"{self.place}: expected {name}, got none")
+            copy = target / f"{part}{SUFFIX}"
+            with self.files.open(name.removeprefix(self.cut)) as source, copy.open("wb") as file:
                 shutil.copyfileobj(source, file)
-        canonical.write_json(target / _INDEX, content)
+            if (got := files.digest(copy)) != expected:
+                raise SamebitsError(f"{self.place}: {name}: expected {expected}, got {got}")
 
 
 @contextmanager
@@ -61,12 +58,12 @@ def opened(certificate: Path, elsewhere: Path | None) -> Iterator[Kept]:
         yield Kept(place, None)
         return
     if artifacts.is_bundle(place):
-        with artifacts.opened(place) as files:
-            yield Kept(place, files)
+        with artifacts.opened(place) as found:
+            yield Kept(place, found)
         return
-    folder = (place if place.is_dir() else place.parent) / states.KEPT
+    folder = (place if place.is_dir() else place.parent) / states.FOLDER
     if not folder.is_dir():
         yield Kept(place, None)
         return
-    with artifacts.opened(folder) as files:
-        yield Kept(place, files, states.KEPT)
+    with artifacts.opened(folder) as found:
+        yield Kept(place, found, states.FOLDER)

@@ -26,18 +26,20 @@ def seed_of(seed: int) -> int:
     return (seed + 1) % 2**32
 
 
-def train(task: training.Task, seeding: str | None, seed: int, folder: Path) -> dict[str, Any]:
-    """Train for one execution with a seed; its trace goes to ``folder``. Returns the record's part.
+def train(task: training.Task, seeding: str | None, seed: int, path: Path) -> dict[str, Any]:
+    """Train for one execution with a seed; its trace is written to ``path``. Returns the record's part.
 
     A failure is told and not raised: the run that this one rides on is complete.
     """
     try:
-        trace = _trained(task, seeding, seed, folder.parent)
-        return {"seed": seed, "steps": trace.steps, "digest": trace.save(folder, samples=False)}
+        trace = _trained(task, seeding, seed, path.parent)
+        stored = trace.save(path, samples=False)
     except Exception as error:
         traceback.print_exc()
         failure = f"{type(error).__name__}: {error}"
-        return {"seed": seed, "steps": 0, "digest": None, "failure": failure}
+        return {"seed": seed, "steps": 0, "digest": None, "tensors": [], "failure": failure}
+    digest, tensors = stored.sha256, stored.as_json()
+    return {"seed": seed, "steps": trace.steps, "digest": digest, "tensors": tensors}
 
 
 def _trained(task: training.Task, seeding: str | None, seed: int, folder: Path) -> Trace:

@@ -1,8 +1,9 @@
 """The checkpoints of a run: what it would go on from, one folder per finished epoch.
 
-    DIR/0001/state/           weights and optimizer, all variables, as arrays
-    DIR/0001/trace/           what the trace has seen since the checkpoint before
-    DIR/0001/checkpoint.json  whose it is, the epoch's history, the digests, the one before it
+    DIR/0001/weights.safetensors    all weights of the model
+    DIR/0001/optimizer.safetensors  all variables of the optimizer
+    DIR/0001/trace.safetensors      what the trace has seen since the checkpoint before
+    DIR/0001/checkpoint.json        its run, the epoch's history, digests, the checkpoint before it
 
 A folder is there whole or not at all, and names the one before it by its digest: only an unbroken
 chain from the first epoch is gone on from. Digests are taken again over what is stored; what is
@@ -19,20 +20,19 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Sequence, Tuple
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
 from samebits.errors import SamebitsError, explain_os_error
-from samebits.formats import arrays, canonical, files, history, merkle
-from samebits.formats.states import EPOCH, name
+from samebits.formats import arrays, canonical, files, history, states
+from samebits.formats.arrays import SUFFIX, Named
+from samebits.formats.states import EPOCH, PARTS, name
 from samebits.text import say
 
 FORMAT = "samebits-checkpoint-1"
-_RECORD, _STATE, _TRACE = "checkpoint.json", "state", "trace"
+_RECORD, _TRACE = "checkpoint.json", "trace"
 _KEPT = 2  # states of a run of which only the end is wanted: the last one may be damaged
-
-Named = Sequence[Tuple[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,27 @@ class Checkpoint:
         """How many epochs were finished, which is the number of the next one from 0."""
         return int(self.record["epoch"])
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Weights and optimizer by name, in the order in which they were stored."""
-        return arrays.open_arrays(self.folder / _STATE)
+    def state(self) -> dict[str, dict[str, np.ndarray]]:
+        """Weights and optimizer, each by name."""
+        return open_state(self.folder)
 
     def trace(self) -> dict[str, np.ndarray]:
         """What the trace saw since the checkpoint before."""
-        return arrays.open_arrays(self.folder / _TRACE)
+        return arrays.open_arrays(_part(self.folder, _TRACE))
+
+
+def open_state(folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """The state in a folder: weights and optimizer, each by name."""
+    return {part: arrays.open_arrays(_part(folder, part)) for part in PARTS}
+
+
+def state_digest(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of the state in a folder."""
+    return {part: files.digest(_part(folder, part)) for part in PARTS}
+
+
+def _part(folder: Path, part: str) -> Path:
+    return folder / f"{part}{SUFFIX}"
 
 
 def numbers(folder: Path) -> list[int]:
@@ -112,17 +126,16 @@ class Store:
             previous = before[-1].digest if before else None
             if (record["epoch"], record["previous"]) != (epoch, previous):
                 raise SamebitsError(f"expected the one after {len(before)}, got another")
-            _check(folder / _TRACE, record["digests"]["trace"])
-            if self._keep:
-                _check(folder / _STATE, record["digests"]["state"])
+            for part in (_TRACE, *PARTS) if self._keep else (_TRACE,):
+                _check(folder, part, record["digests"])
         except OSError as error:
             raise SamebitsError(explain_os_error(error)) from error
         return Checkpoint(folder, record, digest)
 
     def _refuse_damaged(self, record: Any) -> None:
         known = isinstance(record, dict) and record.get("format") == FORMAT
-        if not known or record.get("digest") != _digest_of(record):
-            raise SamebitsError(f"{_RECORD}: expected one as it was written, got another")
+        if not known or canonical.digest_problem(record):
+            raise SamebitsError(f"{_RECORD} was changed after it was written")
 
     def _refuse_foreign(self, identity: Mapping[str, Any]) -> None:
         wrong = [
@@ -135,10 +148,11 @@ class Store:
 
     def _has_state(self, checkpoint: Checkpoint) -> bool:
         """Whether its state is whole. Of most runs the older ones were removed on purpose."""
-        if not (checkpoint.folder / _STATE).is_dir():
+        if not any(_part(checkpoint.folder, part).exists() for part in PARTS):
             return False
         try:
-            _check(checkpoint.folder / _STATE, checkpoint.record["digests"]["state"])
+            for part in PARTS:
+                _check(checkpoint.folder, part, checkpoint.record["digests"])
         except (SamebitsError, OSError) as error:
             what = explain_os_error(error) if isinstance(error, OSError) else error
             self._say(checkpoint.epoch, what)
@@ -151,10 +165,13 @@ class Store:
 
     # ---- writing --------------------------------------------------------------------------
 
-    def write(self, state: Named, trace: Named, values: Mapping[str, Any], loss: Any) -> None:
+    def write(
+        self, state: Mapping[str, Named], trace: Named, values: Mapping[str, Any], loss: Any
+    ) -> None:
         """The checkpoint after the next epoch; it is on the disk when this returns.
 
-        ``values``: the epoch's history; ``loss``: whose loss the trace has.
+        ``state``: weights and optimizer; ``values``: the epoch's history; ``loss``: whose loss the
+        trace has.
         """
         epoch = len(self.chain) + 1
         record: dict[str, Any] = {
@@ -170,15 +187,16 @@ class Store:
         try:
             with files.atomic_folder(folder) as half:
                 record["digests"] = {
-                    "state": arrays.save_arrays(half / _STATE, state),
-                    "trace": arrays.save_arrays(half / _TRACE, trace),
+                    part: arrays.write(_part(half, part), named).sha256
+                    for part, named in {**state, _TRACE: trace}.items()
                 }
-                record["digest"] = _digest_of(record)
+                record = canonical.with_digest(record)
                 canonical.write_json(half / _RECORD, record)
             self.chain.append(Checkpoint(folder, record, canonical.digest(record)))
             if not self._keep:  # gone already where this epoch is made for the second time
-                older = self._folder / name(epoch - _KEPT) / _STATE
-                shutil.rmtree(str(older), ignore_errors=True)
+                for part in PARTS:
+                    with suppress(FileNotFoundError):
+                        _part(self._folder / name(epoch - _KEPT), part).unlink()
         except OSError as error:
             raise SamebitsError(explain_os_error(error)) from error
 
@@ -194,15 +212,18 @@ class Store:
 
     def describe(self) -> dict[str, Any]:
         """The part of the run's record."""
-        digests = [checkpoint.record["digests"]["state"] for checkpoint in self.chain]
-        root = merkle.root(digests)
+        found = [checkpoint.record["digests"] for checkpoint in self.chain]
+        digests = [{part: each[part] for part in PARTS} for each in found]
+        root = states.root(digests)
         return {"every": EPOCH, "digests": digests, "root": root, "resumed": self.resumed}
 
     def publish(self, folder: Path) -> None:
         """Put every state below ``folder``. They stay here too: the run is not complete yet."""
         for checkpoint in self.chain if self._keep else ():
             target = folder / name(checkpoint.epoch)
-            shutil.copytree(str(checkpoint.folder / _STATE), str(target), copy_function=_link)
+            target.mkdir(parents=True)
+            for part in PARTS:
+                _link(_part(checkpoint.folder, part), _part(target, part))
 
     def remove(self) -> None:
         """The run is complete: nothing will be gone on from. The newest first: no gap is left."""
@@ -212,23 +233,19 @@ class Store:
             self._folder.rmdir()
 
 
-def _check(folder: Path, expected: str) -> None:
-    got = arrays.check_arrays(folder)
+def _check(folder: Path, part: str, digests: Mapping[str, str]) -> None:
+    expected, got = digests[part], files.digest(_part(folder, part))
     if got != expected:
-        raise SamebitsError(f"{folder.name}: expected {expected}, got {got}")
-
-
-def _digest_of(record: Mapping[str, Any]) -> str:
-    return canonical.digest({key: record[key] for key in record if key != "digest"})
+        raise SamebitsError(f"{part}{SUFFIX}: expected SHA-256 {expected}, got {got}")
 
 
 def _short(value: Any | None) -> str:
     return str(value)[:40]
 
 
-def _link(source: str, target: str) -> None:
+def _link(source: Path, target: Path) -> None:
     """The same file twice where the file system can; nobody writes into either."""
     try:
-        os.link(source, target)
+        os.link(str(source), str(target))
     except OSError:
-        shutil.copyfile(source, target)
+        shutil.copyfile(str(source), str(target))

@@ -23,9 +23,9 @@ import numpy as np
 
 from samebits.errors import SamebitsError
 from samebits.formats import arrays, canonical, history, states
-from samebits.formats.states import EPOCH, OPTIMIZER, WEIGHTS
+from samebits.formats.states import EPOCH
 from samebits.text import say
-from samebits.training import seeds, task
+from samebits.training import checkpoints, seeds, task
 from samebits.training.checkpoints import Store
 from samebits.training.trace import Trace
 
@@ -61,30 +61,31 @@ class State:
         self._model.fit(x[:size], y[:size], batch_size=size, verbose=0)
         seeds.forget_graphs(self._model)
 
-    def set(self, state: Mapping[str, np.ndarray]) -> None:
-        """Give each its value. Raises SamebitsError when there are others."""
-        variables = dict(self._variables())
-        if list(variables) != list(state):
-            raise SamebitsError(
-                f"checkpoint: expected the variables {list(state)}, got {list(variables)}; "
-                "delete the folder of checkpoints to start from the beginning"
-            )
-        for name, variable in variables.items():
-            variable.assign(np.array(state[name]))  # a copy: TensorFlow may keep what it is given
+    def set(self, state: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Give each its value. Raises SamebitsError when the state has other variables."""
+        for part, variables in self._variables().items():
+            expected, got = sorted(state[part]), sorted(name for name, _ in variables)
+            if got != expected:
+                raise SamebitsError(
+                    f"checkpoint: {part}: expected the variables {expected}, got {got}; "
+                    "delete the folder of checkpoints to start from the beginning"
+                )
+            for name, variable in variables:
+                variable.assign(arrays.restored(state[part][name], variable.numpy()))
 
-    def values(self) -> task.Named:
-        """The state as it is now."""
-        return task.values(self._variables())
+    def values(self) -> dict[str, task.Named]:
+        """The state as it is now: weights and optimizer."""
+        return {part: task.values(variables) for part, variables in self._variables().items()}
 
-    def digest(self) -> str:
-        """The digest that its arrays have when they are stored."""
-        return arrays.set_digest([arrays.entry_of(*named) for named in self.values()])
+    def digest(self) -> dict[str, str]:
+        """The SHA-256 that each file of it has when it is stored."""
+        return {part: arrays.digest(named) for part, named in self.values().items()}
 
-    def _variables(self) -> list[tuple[str, Any]]:
-        weights = task.named(self._model.weights)
-        optimizer = task.named(task.optimizer_variables(self._model))
-        found = [(WEIGHTS + name, variable) for name, variable in weights]
-        return found + [(OPTIMIZER + name, variable) for name, variable in optimizer]
+    def _variables(self) -> dict[str, list[tuple[str, Any]]]:
+        return {
+            "weights": task.named(self._model.weights),
+            "optimizer": task.named(task.optimizer_variables(self._model)),
+        }
 
 
 class _Epochs:
@@ -176,14 +177,14 @@ class SampledEpochs(_Epochs):
         ended = self._state.digest()
         return {"epoch": epoch, "from": begun, "to": ended, "history": history.to_json(values)}
 
-    def _begin(self, epoch: int, expected: str | None) -> str | None:
+    def _begin(self, epoch: int, expected: dict[str, str] | None) -> dict[str, str] | None:
         """Give the model its state. The first epoch begins as the model is built."""
         if expected is None:
             return None
         folder = self._folder / states.name(epoch - 1)
-        stored = arrays.check_arrays(folder)
+        stored = checkpoints.state_digest(folder)
         if stored == expected:
-            self._state.set(arrays.open_arrays(folder))
+            self._state.set(checkpoints.open_state(folder))
             stored = self._state.digest()
         if stored != expected:
             raise SamebitsError(

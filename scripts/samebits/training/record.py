@@ -19,7 +19,8 @@ from typing import Any, Mapping
 from samebits.errors import SamebitsError, is_of_disk
 from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import arrays, canonical, files, history, lockfile
+from samebits.formats import arrays, canonical, dataset, files, history, lockfile
+from samebits.formats.arrays import SUFFIX
 from samebits.training import checkpoints, epochs, kernels, machine, refusals, surroundings, task
 from samebits.training.trace import Trace
 
@@ -65,13 +66,14 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         machine=machine.record(),
         experiment=files.digest(options.config),
         config=canonical.read_json(options.config),
-        dataset=arrays.check_arrays(options.data),
+        dataset=dataset.check(options.data),
         variations=variations.of_environment(os.environ),
         lifted=options.lift,
         subset=subset if options.samples else None,
         surroundings=surroundings.observe(options.source_path),
         model=None,
         digests={},
+        tensors={},
         trace=None,
         checkpoints=None,
         canary=None,
@@ -168,20 +170,23 @@ class Outcome:
             "checkpoints": self.store.describe() if model and self.store else None,
         }
 
-    def write(self, folder: Path) -> dict[str, str]:
-        """Write the results of a completed training; returns their digests."""
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Write the results of a completed training; returns their digests, and their tensors."""
         if self.status != COMPLETED or self.trace is None:
             return {}
-        content = history.to_json(self.history)
-        canonical.write_json(folder / "history.json", content)
         if self.store is not None:
             self.store.publish(folder / "checkpoints")
         optimizer = task.optimizer_state(self.model)
+        stored = {
+            "weights": arrays.write(folder / f"weights{SUFFIX}", task.weights(self.model)),
+            "optimizer": arrays.write(folder / f"optimizer{SUFFIX}", optimizer),
+            "trace": self.trace.save(folder / f"trace{SUFFIX}"),
+        }
+        digests = {name: found.sha256 for name, found in stored.items()}
+        written = canonical.write_json(folder / "history.json", history.to_json(self.history))
         return {
-            "history": history.digest(history.from_json(content)),
-            "weights": arrays.save_arrays(folder / "weights", task.weights(self.model)),
-            "optimizer": arrays.save_arrays(folder / "optimizer", optimizer),
-            "trace": self.trace.save(folder / "trace"),
+            "digests": {"history": written, **digests},
+            "tensors": {name: found.as_json() for name, found in stored.items()},
         }
 
     def said(self, content: Mapping[str, Any]) -> str:

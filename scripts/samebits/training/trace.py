@@ -206,15 +206,15 @@ class Trace:
 
     # ---- at the end -----------------------------------------------------------------------
 
-    def save(self, folder: Path, samples: bool = True) -> str:
-        """Write the trace as a folder of arrays; returns its digest."""
+    def save(self, path: Path, samples: bool = True) -> arrays.Stored:
+        """Write the trace as a file of arrays."""
         self._empty_graph()
         names = [name for name, _ in training.trainable(self._model)]
         step, loss = self._rows.column(0), self._rows.column(1)
         entries: training.Named = [("step", step.astype(np.int64)), ("loss", loss.view(np.uint32))]
         for position, name in enumerate(names):
             entries.append(("fingerprint/" + name, self._rows.column(2 + position)))
-        return arrays.save_arrays(folder, entries + (self._samples(names) if samples else []))
+        return arrays.write(path, entries + (self._samples(names) if samples else []))
 
     def _samples(self, names: list[str]) -> training.Named:
         if self._every != OFF and (not self._snapshots or self._snapshots[-1][0] != self._step):

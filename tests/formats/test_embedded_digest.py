@@ -1,6 +1,5 @@
 """One flipped bit in anything that is certified: never REPRODUCIBLE, and the file is named."""
 
-import argparse
 import random
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import factories
 from samebits.certificate import evidence, report
 from samebits.comparison import runs
 from samebits.errors import SamebitsError
-from samebits.formats import canonical, seal
+from samebits.formats import canonical
 
 FLIPS = 25  # of each document
 _RANDOM = random.SystemRandom()
@@ -30,18 +29,14 @@ def verdict(space: factories.Workspace) -> tuple[str, str]:
     return found["verdict"], " ".join(map(str, found["reasons"]))
 
 
-def sealed_documents(space: factories.Workspace) -> list[Path]:
+def documents_of(space: factories.Workspace) -> list[Path]:
     records = [run / "record.json" for run in space.runs]
     return [space.load_record, *records, space.comparison]
 
 
 @pytest.fixture
 def space(tmp_path: Path) -> factories.Workspace:
-    """Evidence as the stages write it now: sealed."""
-    made = factories.workspace(tmp_path)
-    for path in sealed_documents(made):
-        canonical.write_json(path, seal.sealed(canonical.read_json(path)))
-    return made
+    return factories.workspace(tmp_path)
 
 
 def flip(path: Path, bit: int) -> bytes:
@@ -53,12 +48,12 @@ def flip(path: Path, bit: int) -> bytes:
     return before
 
 
-def test_sealed_evidence_is_certified(space: factories.Workspace) -> None:
+def test_sound_evidence_is_certified(space: factories.Workspace) -> None:
     assert verdict(space)[0] == "REPRODUCIBLE"
 
 
 def test_no_flipped_bit_in_a_document_is_certified(space: factories.Workspace) -> None:
-    documents = [*sealed_documents(space), space.config, space.runs[1] / "history.json"]
+    documents = [*documents_of(space), space.config, space.runs[1] / "history.json"]
     for path in documents:
         bits = 8 * path.stat().st_size
         for bit in _RANDOM.sample(range(bits), min(FLIPS, bits)):
@@ -71,19 +66,12 @@ def test_no_flipped_bit_in_a_document_is_certified(space: factories.Workspace) -
 def test_a_flipped_bit_in_an_array_is_named_with_its_file(
     space: factories.Workspace, artefact: str
 ) -> None:
-    path = space.runs[1] / artefact / "00000.npy"
+    path = space.runs[1] / f"{artefact}.safetensors"
     flip(path, 8 * path.stat().st_size - 3)
     said, reasons = verdict(space)
     assert said == "INCONCLUSIVE"
-    assert f"train/{space.runs[1].name}/{artefact}/00000.npy" in reasons
+    assert f"train/{space.runs[1].name}/{artefact}.safetensors" in reasons
     assert str(space.folder) not in reasons  # a certificate names no folder of its machine
-
-
-def test_a_seal_that_is_gone_is_missed(space: factories.Workspace) -> None:
-    content = canonical.read_json(space.comparison)
-    canonical.write_json(space.comparison, {k: v for k, v in content.items() if k != "seal"})
-    said, reasons = verdict(space)
-    assert said == "INCONCLUSIVE" and "has no seal, as the others have" in reasons
 
 
 def test_a_changed_record_is_not_compared(space: factories.Workspace) -> None:
@@ -91,12 +79,14 @@ def test_a_changed_record_is_not_compared(space: factories.Workspace) -> None:
     content: Any = canonical.read_json(path)
     content["process"]["pid"] = 1 + content["process"].get("pid", 1)
     canonical.write_json(path, content)
-    with pytest.raises(SamebitsError, match=r"record\.json.*seal.*delete the folder"):
+    with pytest.raises(SamebitsError, match=r"record\.json.*embedded_digest.*delete the folder"):
         runs.read_run(space.runs[0])
 
 
-def test_documents_of_earlier_versions_have_none() -> None:
-    assert seal.problem({"format": "x"}) == ""
-    assert seal.problem(argparse.Namespace()) == ""
-    assert seal.problem(seal.sealed({"format": "x"})) == ""
-    assert seal.sealed(seal.sealed({"a": 1})) == seal.sealed({"a": 1})
+def test_a_document_without_one_is_refused() -> None:
+    assert "no embedded_digest" in canonical.digest_problem({"format": "x"})
+    assert "no embedded_digest" in canonical.digest_problem([])
+    assert canonical.digest_problem(canonical.with_digest({"format": "x"})) == ""
+    twice = canonical.with_digest(canonical.with_digest({"a": 1}))
+    assert twice == canonical.with_digest({"a": 1})
+    assert "expected" in canonical.digest_problem(twice | {"a": 2})
