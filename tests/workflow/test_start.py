@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import SCRIPTS
+from samebits.config import sources
 from samebits.workflow import start
 
 
@@ -46,3 +48,13 @@ def test_the_code_of_a_stage_is_another_path_when_any_of_it_changes(folder: Path
     assert start.code([script]) == first
     module.write_text("x = 2\n")
     assert start.code([script]) != first
+
+
+@pytest.mark.parametrize("stage", ["certify", "replay", "prepare_replay"])
+def test_what_signs_runs_nothing_of_the_pages_and_what_renders_depends_on_their_style(
+    stage: str,
+) -> None:
+    listed = {name: set(sources.listed([SCRIPTS / f"{name}.py"])) for name in (stage, "render")}
+    pages = {name for name in listed["render"] if "/pages/" in name}
+    assert {Path(name).suffix for name in pages} == {".py", ".j2", ".css"}
+    assert not pages & listed[stage]

@@ -7,7 +7,8 @@ GUARANTEES  everything that is wrong with the config is listed before any job ex
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from samebits.config import experiment as experiments
 from samebits.config import signing, sweep
 from samebits.config.experiment import GROUPS, Experiment, composing
 from samebits.config.sweep import Sweep
-from samebits.errors import SamebitsError
+from samebits.errors import SamebitsError, explain_os_error
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.formats import canonical
@@ -29,6 +30,16 @@ from samebits.replay.plan import ReplayPlan
 FORMAT = "samebits-sweep-1"
 
 T = TypeVar("T")
+
+
+@contextmanager
+def as_workflow_errors() -> Iterator[None]:
+    """Expected errors as Snakemake shows them: the message without a traceback."""
+    try:
+        yield
+    except (SamebitsError, OSError) as error:
+        said = explain_os_error(error) if isinstance(error, OSError) else str(error)
+        raise WorkflowError(said) from None
 
 
 @dataclass(frozen=True)
@@ -116,10 +127,8 @@ class Plan:
         """All comparisons of an experiment; waits for the first one of the checkpoint."""
         made = self.of(wildcards)
         first = compare.get(experiment=made.name, comparison=protocol.FIRST).output[0]
-        try:
+        with as_workflow_errors():
             return protocol.plan(made.config, canonical.read_json(Path(first)))
-        except SamebitsError as error:
-            raise WorkflowError(str(error)) from None
 
     def known(self, wildcards: Any, compare: Any) -> list[PlannedComparison]:
         """The comparisons that are known: the first, until it is made; then this is asked again.

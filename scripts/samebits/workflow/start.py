@@ -20,16 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from snakemake.exceptions import WorkflowError
 
 from samebits.config import sources
 from samebits.config.experiment import Experiment
-from samebits.errors import SamebitsError, explain_os_error
 from samebits.experiment import protocol
 from samebits.formats import canonical, files
 from samebits.launch import lease
 from samebits.pages import summary
-from samebits.workflow.plan import Plan, plan
+from samebits.text import say
+from samebits.workflow.plan import Plan, as_workflow_errors, plan
 
 DRIVER = "SAMEBITS_DRIVER"  # the Python that starts the launcher, for the shell of every job
 STAGES = ("load", "compare", "certify", "render")  # environments of every experiment
@@ -69,17 +68,13 @@ class Start:
         return Path(".samebits/owners", self.plan.name)
 
     def announce(self, cores: int) -> None:
-        """Become the owner of all jobs from now on, and say what an unusual protocol costs."""
-        try:
-            lease.become_owner(
-                self.owners, Path(".samebits/leases/results", self.plan.name), os.environ
-            )
-        except SamebitsError as error:
-            raise WorkflowError(str(error)) from None
-        config = self.plan.first.config
+        """Become the owner of all jobs from now on, and show what an unusual protocol costs."""
+        leases, config = Path(".samebits/leases/results", self.plan.name), self.plan.first.config
+        with as_workflow_errors():
+            lease.become_owner(self.owners, leases, os.environ)
         # A protocol that only explains differences makes its further runs when there are some.
         if not self.plan.sweep and (config["protocol"]["alone"] or config["protocol"]["lift"]):
-            _tell(summary.cost(protocol.plan(config, None), cores))
+            say(summary.cost(protocol.plan(config, None), cores))
 
     def forget_failed(self) -> None:
         """A run that failed where the control failed too shows nothing: it is made again."""
@@ -89,28 +84,23 @@ class Start:
                     shutil.rmtree(record.parent)
 
     def report(self) -> None:
-        """What this start made, in a few lines."""
+        """Show the end of what this start made."""
         took, color = time.time() - self.began, sys.stdout.isatty()
         results = Path("results", self.plan.name)
         for folder, text in ((results, summary.text), (results / "replay", summary.replay)):
-            certificate, page = folder / "certificate.json", folder / "certificate.html"
-            if self._made(certificate):
-                print(text(canonical.read_json(certificate), certificate, page, took, color))
-        table, page = results / "index.csv", results / "index.html"
-        if self._made(table):
-            print(summary.sweep(table, page, took, color))
+            path, page = folder / "certificate.json", folder / "certificate.html"
+            if self._is_new(path):
+                print(text(canonical.read_json(path), path, page, took, color))
+        if self._is_new(results / "index.csv"):
+            print(summary.sweep(results / "index.csv", results / "index.html", took, color))
 
-    def _made(self, path: Path) -> bool:
+    def _is_new(self, path: Path) -> bool:
         return path.is_file() and path.stat().st_mtime >= self.began
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Start:
     """Compose what is asked for. Raises WorkflowError that lists every problem."""
-    try:
+    with as_workflow_errors():
         made = Start(plan(config, conf), psutil.Process().create_time())
         os.environ[DRIVER] = sys.executable
         made.plan.first.signing.tell_jobs()
@@ -122,9 +112,5 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Start:
             # Python does costs a tenth of the time that a large sweep needs to start.
             gc.set_threshold(100_000, 50, 50)
             for line in made.plan.announced(STAGES):  # a dry run shows them too
-                _tell(line)
-    except SamebitsError as error:
-        raise WorkflowError(str(error)) from None
-    except OSError as error:
-        raise WorkflowError(explain_os_error(error)) from None
+                say(line)
     return made
