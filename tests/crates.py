@@ -70,7 +70,7 @@ def _certified(
     folder: Path, built: dict[str, Any], locks: tuple[Path, ...], workflow: Path
 ) -> Results:
     certificate, page = folder / "certificate.json", folder / "certificate.html"
-    content: dict[str, Any] = {
+    content: Any = {
         "format": "samebits-certificate-1",
         "signature": "SIGNED" if built["issuer"]["keyid"] else "UNSIGNED",
         "keys": {},

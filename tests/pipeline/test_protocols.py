@@ -129,7 +129,7 @@ def test_a_profile_gives_the_same_bits_on_other_cpus(
 ) -> None:
     """More models and CPUs: tests/training/test_crossing.py."""
     asked = f"{_EMULATED} determinism={profile} {model}"
-    certificate = workspace.certify(f"cpus-{profile}", ZOO, f"overrides={asked}")
+    certificate: Any = workspace.certify(f"cpus-{profile}", ZOO, f"overrides={asked}")
     assert certificate["verdict"] == "REPRODUCIBLE", certificate["reasons"]
     assert outcomes(certificate, "cpu-Haswell") == {"cpu": "same bits"}
     assert any("emulator" in limit for limit in wording.limits(certificate))

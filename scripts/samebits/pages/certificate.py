@@ -7,7 +7,15 @@ from typing import Any
 
 from samebits.certificate import signatories
 from samebits.certificate.signatories import Signatory
-from samebits.certificate.types import Certificate
+from samebits.certificate.types import (
+    Certificate,
+    Distance,
+    Divergence,
+    ReplayEntry,
+    Report,
+    Setting,
+    Source,
+)
 from samebits.comparison import attribution
 from samebits.formats import canonical, history, states
 from samebits.formats.names import (
@@ -21,8 +29,6 @@ from samebits.pages import charts, templates, wording
 from samebits.pages import runs as compared
 from samebits.pages.runs import Compared
 from samebits.text import few
-
-Report = Mapping[str, Any]
 
 TEMPLATE = templates.FOLDER / "certificate.html.j2"
 
@@ -98,7 +104,7 @@ def _standing(report: Report) -> Iterator[tuple[str, str]]:
     """The conditions of the verdict in a few words each, the most important first."""
     verdict, scope = report["verdict"], report["scope"]
     if scope["within"]:
-        yield from _distances(report)
+        yield from _distances(report, scope["within"])
     if verdict in (NOT_REPRODUCIBLE, WITHIN_TOLERANCE):
         yield "Depends on", ", ".join(scope["depends_on"]) or _UNKNOWN[scope["repeatable"]]
         yield "Repeatable", _REPEATABLE[scope["repeatable"]]
@@ -129,13 +135,13 @@ _REPEATABLE = {
 }
 
 
-def _distances(report: Report) -> Iterator[tuple[str, str]]:
-    within = report["scope"]["within"]
+def _distances(report: Report, within: Distance) -> Iterator[tuple[str, str]]:
     yield (
         "Largest difference",
         f"{within['absolute']:.3g}; {within['ulp']:,} ULP in weights and optimizer state",
     )
-    asked = (report["experiment"]["config"] or {}).get("protocol", {}).get("tolerance")
+    config = report["experiment"]["config"]
+    asked = config["protocol"].get("tolerance") if config else None
     if asked:
         ulp = "" if asked.get("ulp") is None else f" and {asked['ulp']:,} ULP"
         yield "Tolerance", f"at most {asked['absolute']:.3g}{ulp}"
@@ -156,7 +162,7 @@ def _summary(report: Report) -> Iterator[tuple[str, str]]:
     yield "Source", _source(report["source"])
 
 
-def _source(source: Mapping[str, Any]) -> str:
+def _source(source: Source) -> str:
     """The abbreviated commit; all of it is further down the page."""
     if source["commit"] is None:
         return "unknown commit"
@@ -179,7 +185,7 @@ def _counted(records: Mapping[str, Any], config: Any) -> str:
 def _varied(report: Report, runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
     """The variations that one run had together, then those that were tried one at a time."""
     variations = report["scope"]["variations"]
-    alone, unvaried = list[dict[str, Any]](), list[dict[str, Any]]()
+    alone, unvaried = list[Any](), list[Any]()
     for run in runs if variations else ():
         rows = [variation for variation in variations if variation["run"] == run.run]
         if len(rows) > 1:
@@ -206,8 +212,10 @@ def _pins(report: Report) -> Iterator[dict[str, Any]]:
     """Each lifted pin: its pinned value, its value when lifted, and the outcome."""
     pinned = {fact["what"]: fact["value"] for fact in report["scope"]["pinned"]}
     for pin in report["scope"]["pins"]:
-        record = report["records"]["runs"].get(pin["run"]) or {}
-        settings = {s["name"]: s["effective"] for s in record.get("settings", ())}
+        record = report["records"]["runs"].get(pin["run"])
+        settings = {
+            s["name"]: s["effective"] for s in (record.get("settings", []) if record else ())
+        }
         yield pin | {
             "pinned": seen(pinned.get(pin["what"])),
             "lifted": seen(settings.get(pin["what"])),
@@ -238,8 +246,9 @@ def settings(report: Report, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Each probed setting once, with the values that the runs observed."""
     records = report["records"]["runs"]
     known = {
-        run: {setting["name"]: setting for setting in (records[run] or {}).get("settings", ())}
+        run: {setting["name"]: setting for setting in record.get("settings", [])}
         for run in names
+        if (record := records[run])
     }
     for name in dict.fromkeys(name for settings in known.values() for name in settings):
         found = {run: settings[name] for run, settings in known.items() if name in settings}
@@ -254,7 +263,7 @@ def settings(report: Report, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _holds(setting: dict[str, Any]) -> bool:
+def _holds(setting: Setting) -> bool:
     expected, effective = setting["expected"], setting["effective"]
     return expected is None or canonical.digest(expected) == canonical.digest(effective)
 
@@ -278,7 +287,7 @@ def _grouped(values: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str,
 def timing(report: Report, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Time and memory of the first two runs, and the total time of the rest."""
     records = report["records"]["runs"]
-    timings = {run: (records[run] or {}).get("timing") or {} for run in names}
+    timings = {run: record.get("timing", {}) for run in names if (record := records[run])}
     for run, timing in list(timings.items())[:2]:
         parts = [
             f"{timing[key]:.1f} s {words}"
@@ -356,7 +365,7 @@ def _counted_links(links: Sequence[Signatory]) -> str:
     return ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
 
 
-def _replays(replays: Sequence[Mapping[str, Any]], links: Sequence[Signatory]) -> Iterator[Any]:
+def _replays(replays: Sequence[ReplayEntry], links: Sequence[Signatory]) -> Iterator[Any]:
     drawn = 0
     for number, (replay, link) in enumerate(zip(replays, links, strict=True), start=1):
         report = replay["report"]
@@ -373,10 +382,9 @@ def _replays(replays: Sequence[Mapping[str, Any]], links: Sequence[Signatory]) -
         yield found
 
 
-def _replay_divergence(number: int, divergence: Mapping[str, Any] | None, draw: bool) -> Any:
+def _replay_divergence(number: int, divergence: Divergence | None, draw: bool) -> Any:
     """Where a replay diverges from the certified run, in the form of any other divergence."""
     if divergence is None:
         return None
     run = {"run": f"replay {number}", "control": "the certified run"}
-    pictures = compared.pictures(divergence) if draw else {}
-    return {"run": run} | compared.told(divergence) | pictures
+    return {"run": run} | compared.told(divergence, draw)

@@ -10,8 +10,8 @@ import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import Any
 
+from samebits.certificate.types import Certificate, Curve, Divergence, Histogram
 from samebits.pages import templates
 from samebits.text import plain
 
@@ -192,7 +192,7 @@ def _segments(points: Iterable[Point | None]) -> Iterator[list[Point]]:
 # --- how the difference of two runs grows, and its size at the end -------------------------------
 
 
-def growth(divergence: Mapping[str, Any]) -> Chart:
+def growth(divergence: Divergence) -> Chart:
     """The largest ULP distance of each tensor by step: the loss first, then in forward order.
 
     Heights are powers of two. Equal bits, 0 ULP, lie on the baseline, two powers below 1 ULP.
@@ -221,7 +221,7 @@ def growth(divergence: Mapping[str, Any]) -> Chart:
     )
 
 
-def _powers(curve: Mapping[str, Any]) -> list[tuple[int, float]]:
+def _powers(curve: Curve) -> list[tuple[int, float]]:
     """A curve's steps and differences as powers of two; one without a size (NaN) is NaN."""
     heights = (math.nan if u is None else math.log2(u) if u else _EQUAL for u in curve["ulp"])
     return list(zip(curve["steps"], heights, strict=False))
@@ -251,7 +251,7 @@ def _power(base: int, exponent: int) -> str:
     return f"{value:,}" if value <= 1 << 16 else f"{base}{str(exponent).translate(_SUPERSCRIPT)}"
 
 
-def histogram(histograms: Iterable[Mapping[str, Any]]) -> Chart:
+def histogram(histograms: Iterable[Histogram]) -> Chart:
     """The elements of all tensors by the size of their difference; the first column is the equal.
 
     Heights are powers of ten, so that a single element shows.
@@ -288,7 +288,7 @@ def _column(position: int, count: int, width: float, up: Axis) -> Column:
 # --- badge ------------------------------------------------------------------------------------
 
 
-def badge(certificate: Mapping[str, Any]) -> str:
+def badge(certificate: Certificate) -> str:
     """A small SVG with the verdict, the number of runs, the date, and UNSIGNED where nobody signed.
 
     It looks the same on light and on dark and loads nothing. It proves nothing: the certificate

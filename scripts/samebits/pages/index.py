@@ -146,9 +146,10 @@ def _last(report: Report) -> dict[str, float]:
 def _divergence(report: Report) -> Mapping[str, Any] | None:
     """The divergence of the replica, or of the run that differs with the fewest changes."""
     runs = compared.compared(report)
-    differing = [run for run in compared.unexpected(runs) if run.result["divergence"]]
+    differing = compared.unexpected(runs)
     for run in [*(run for run in runs[:1] if run in differing), *differing]:
-        return {"run": run.run, **run.result["divergence"]}
+        if found := run.result["divergence"]:
+            return {"run": run.run, **found}
     return None
 
 

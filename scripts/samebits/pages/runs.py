@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from samebits.certificate.types import ComparedRun, Divergence, Report
 from samebits.comparison import attribution
 from samebits.pages import charts, wording
 
@@ -32,7 +33,7 @@ class Compared:
     status: tuple[str, str]  # of the control and of the run
     changed: tuple[str, ...]  # titles of what was varied in it
     lifted: str | None  # title of the pin that was lifted in it
-    result: Mapping[str, Any]
+    result: ComparedRun
     record: Mapping[str, Any]  # empty where the certificate has none
 
     @property
@@ -64,7 +65,7 @@ class Compared:
         return f"varied: {self.changed[0]}" if self.changed else "nothing varied"
 
 
-def compared(report: Mapping[str, Any]) -> list[Compared]:
+def compared(report: Report) -> list[Compared]:
     """Every run that was compared with a control, in the order of the certificate."""
     pins = {pin["run"]: pin["what"] for pin in report["scope"]["pins"]}
     changed: dict[str, list[str]] = {}
@@ -75,7 +76,7 @@ def compared(report: Mapping[str, Any]) -> list[Compared]:
         Compared(
             comparison["control"],
             run["run"],
-            tuple(comparison["status"].get(name) for name in (comparison["control"], run["run"])),
+            (comparison["status"][comparison["control"]], comparison["status"][run["run"]]),
             tuple(changed.get(run["run"], ())),
             pins.get(run["run"]),
             run,
@@ -123,9 +124,9 @@ def _others(name: str, control: str, others: Sequence[Compared]) -> Iterator[dic
     known = {control}
     for other in others:
         for found in (a for a in other.result["artefacts"] if a["artefact"] == name):
-            control, digest = found["digests"]
+            of_control, digest = found["digests"]
             if other.control not in known:
-                yield {"run": other.control, "digest": control, "control": None}
+                yield {"run": other.control, "digest": of_control, "control": None}
             known.add(other.control)
             same = {"control": other.control, "identical": found["identical"]}
             yield {"run": other.run, "digest": digest} | same
@@ -169,19 +170,19 @@ def divergences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], list[di
     lifted = [run for run in runs if run.differs and run.lifted]
     drawn = [run for run in (*shown(runs), *lifted) if run.result["divergence"]][:MOST_SHOWN]
     listed = [run for run in (*unexpected(runs), *lifted) if run not in drawn]
-    pictured = [_divergence(run) | pictures(run.result["divergence"]) for run in drawn]
-    return pictured, [_divergence(run) for run in listed]
+    return [_divergence(run, draw=True) for run in drawn], [_divergence(run) for run in listed]
 
 
-def _divergence(run: Compared) -> dict[str, Any]:
-    if run.result["divergence"] is None:
+def _divergence(run: Compared, draw: bool = False) -> dict[str, Any]:
+    found = run.result["divergence"]
+    if found is None:
         where = _ENDS.get(run.status[1], "Where they first differ is unknown.")
         return {"run": run, "where": where, "loss": ""}
-    return {"run": run} | told(run.result["divergence"]) | _attribution(run)
+    return {"run": run} | told(found, draw) | _attribution(run, found["step"])
 
 
-def _attribution(run: Compared) -> dict[str, Any]:
-    """What the atlas says of a run on another CPU: in a table where layers are named, and in words.
+def _attribution(run: Compared, first: int | None) -> dict[str, Any]:
+    """The layers that the atlas names for a run on another CPU: in a table, and in a sentence.
 
     ``more``: how many layers are beyond the table.
     """
@@ -190,18 +191,21 @@ def _attribution(run: Compared) -> dict[str, Any]:
         return {}
     layers = found["layers"] or []
     table, more = layers[:MOST_LAYERS], max(0, len(layers) - MOST_LAYERS)
-    first = run.result["divergence"]["step"]
     said = attribution.sentence(found, run.record, first, _FEW_LAYERS)
     return {"attribution": {"said": said, "table": table, "more": more, "atlas": found["atlas"]}}
 
 
-def told(divergence: Mapping[str, Any]) -> dict[str, Any]:
-    """Where two runs diverge, in words."""
-    return {
+def told(divergence: Divergence, draw: bool) -> dict[str, Any]:
+    """Where two runs diverge, in words and in charts of the growth and the final size."""
+    found: dict[str, Any] = {
         "divergence": divergence,
         "where": wording.where(divergence),
         "loss": " ".join(wording.loss(divergence)),
     }
+    if draw:
+        found["growth"] = charts.growth(divergence)
+        found["histogram"] = charts.histogram(divergence["histograms"])
+    return found
 
 
 _ENDS = {
@@ -210,18 +214,10 @@ _ENDS = {
 }
 
 
-def pictures(divergence: Mapping[str, Any]) -> dict[str, Any]:
-    """Charts of how a difference grows, and how large it is at the end."""
-    return {
-        "growth": charts.growth(divergence),
-        "histogram": charts.histogram(divergence["histograms"]),
-    }
-
-
 # --- whether the comparison can detect a difference --------------------------------------------
 
 
-def self_checks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+def self_checks(report: Report) -> list[dict[str, Any]]:
     """Each flipped bit once, and whether every comparison with that control detected it."""
     found: dict[tuple[Any, ...], bool] = {}
     for comparison in report["comparisons"]:
@@ -234,7 +230,7 @@ def self_checks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def canaries(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+def canaries(report: Report) -> list[dict[str, Any]]:
     """Trainings with a different seed, and where they diverge from the control."""
     return [
         comparison["canary"] | {"control": comparison["control"]}

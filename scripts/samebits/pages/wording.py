@@ -1,9 +1,9 @@
 """Sentences about a report, each derived from its facts."""
 
 import shlex
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from samebits.certificate.types import Divergence, Report
 from samebits.formats.names import (
     INCONCLUSIVE,
     NOT_REPRODUCIBLE,
@@ -13,8 +13,6 @@ from samebits.formats.names import (
     survived,
 )
 from samebits.text import few, listed
-
-Report = Mapping[str, Any]
 
 TITLES = {  # of artifacts
     "history": "History",
@@ -139,7 +137,7 @@ def replay_command(path: str) -> str:
 # --- first divergence --------------------------------------------------------------------------
 
 
-def where(divergence: Mapping[str, Any]) -> str:
+def where(divergence: Divergence) -> str:
     """The first step and tensors that differ."""
     step, tensors = divergence["step"], few(divergence["tensors"])
     if step is None:
@@ -150,7 +148,7 @@ def where(divergence: Mapping[str, Any]) -> str:
     return f"The runs first differ at step {step:,}{epoch}, in {tensors}."
 
 
-def loss(divergence: Mapping[str, Any]) -> Iterator[str]:
+def loss(divergence: Divergence) -> Iterator[str]:
     """Whether the loss could have told earlier, and how exact the traces are."""
     step, loss_step = divergence["step"], divergence["loss_step"]
     if loss_step is None:
