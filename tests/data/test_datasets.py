@@ -38,7 +38,7 @@ def test_a_changed_file_is_refused_with_both_digests(tmp_path: Path) -> None:
 
 def test_a_missing_array_is_named_with_those_there_are(tmp_path: Path) -> None:
     config = npz(tmp_path / "a.npz", images=np.eye(3), y=np.arange(3))
-    with pytest.raises(SamebitsError, match=r"data\.x=x; it has: images, y"):
+    with pytest.raises(SamebitsError, match=r"data\.x=x; available: images, y"):
         load(config)
 
 
@@ -54,7 +54,7 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
         (np.zeros((0, 2)), np.zeros(0), "at least one"),
         (np.zeros((3, 2)), np.zeros(2), "as many rows"),
         (np.array(["a", "b"]), np.zeros(2), "arrays of numbers"),
-        (np.zeros((2, 3)), np.array([0, 4]), "1 others, the first 4 in row 1"),
+        (np.zeros((2, 3)), np.array([0, 4]), "1 outside that range, the first 4 in row 1"),
         (np.zeros((2, 3)), np.array([-1, 0]), "the first -1 in row 0"),
         (np.zeros((2, 3)), np.array([0.5, 0]), "the first 0.5 in row 0"),
         (np.zeros((2, 4)), np.zeros(2), "expected samples of shape [3], got [4]"),

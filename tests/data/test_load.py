@@ -9,8 +9,8 @@ import pytest
 
 from pipeline import ROOT, SCRIPTS, Workspace, command
 from samebits.config.experiment import configure
-from samebits.data import idx
 from samebits.formats import canonical, dataset, files
+from samebits.data.sources import encode
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_truncated_local_file_is_refused_with_expected_and_got(load: Any, tmp_
     folder = tmp_path / "mnist"
     folder.mkdir()
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
-        (folder / f"{name}-ubyte").write_bytes(idx.encode(np.zeros((2, 2), np.uint8))[:-1])
+        (folder / f"{name}-ubyte").write_bytes(encode(np.zeros((2, 2), np.uint8))[:-1])
     done = load(option="mnist", file=str(folder), urls=[], package=None)
     assert done.returncode == 1
     assert f"local file {folder}: " in done.stdout

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samebits.data import idx, sources
+from samebits.data import sources
+from samebits.data.sources import decode, encode
 from samebits.errors import SamebitsError
 
 FILES = {"x_train": "images", "y_train": "labels"}
 IDX = {
-    "x_train": idx.encode(np.arange(8, dtype=np.uint8).reshape(2, 2, 2)),
-    "y_train": idx.encode(np.array([0, 1], np.uint8)),
+    "x_train": encode(np.arange(8, dtype=np.uint8).reshape(2, 2, 2)),
+    "y_train": encode(np.array([0, 1], np.uint8)),
 }
 PINS = {name: hashlib.sha256(data).hexdigest() for name, data in IDX.items()}
 
@@ -36,7 +37,7 @@ def config(**changes: Any) -> dict[str, Any]:
 
 
 def get(settings: dict[str, Any]) -> Any:
-    return sources.first_good(sources.of_config(settings), settings["sha256"], lambda line: None)
+    return sources.first_good(sources.from_config(settings), settings["sha256"], lambda line: None)
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_a_download_decodes_to_the_same_arrays(served: tuple[str, Path]) -> None
 def test_wrong_bytes_are_refused_with_both_digests_and_the_next_source_is_used(
     tmp_path: Path, served: tuple[str, Path]
 ) -> None:
-    wrong = IDX | {"y_train": idx.encode(np.array([1, 1], np.uint8))}
+    wrong = IDX | {"y_train": encode(np.array([1, 1], np.uint8))}
     _, source, refused = get(config(file=str(write(tmp_path / "wrong", wrong)), urls=[served[0]]))
     assert source.kind == "download"
     assert PINS["y_train"] in refused[0].why
@@ -104,3 +105,23 @@ def test_when_no_source_is_left_every_one_is_listed_with_its_reason(tmp_path: Pa
         get(settings)
     for part in (f"local file {tmp_path}/no", f"download {closed}", "no-such-package: not inst"):
         assert part in str(caught.value)
+
+
+# --- IDX -----------------------------------------------------------------------------------------
+
+
+def test_what_is_encoded_is_decoded() -> None:
+    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    assert np.array_equal(decode(encode(array)), array)
+
+
+def test_the_header_is_the_published_one() -> None:
+    assert encode(np.zeros((2, 3), np.uint8))[:12] == bytes.fromhex("000008020000000200000003")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0\0\x0d\x01\0\0\0\1" + bytes(4), b"\0\0\x08\x02\0\0", b"\0\0\x08\x01\0\0\0\2a"]
+)
+def test_what_is_not_an_idx_file_of_bytes_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        decode(data)

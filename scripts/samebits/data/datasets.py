@@ -1,10 +1,10 @@
-"""The three kinds of data: published, a user's .npz file, generated. All give named arrays."""
+"""The three kinds of data: published, a user's .npz file, generated. Each gives named arrays."""
 
 import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ import numpy as np
 
 from samebits.data import sources
 from samebits.data.sources import Refusal
-from samebits.errors import SamebitsError, all_problems
+from samebits.errors import SamebitsError, require_none
 from samebits.formats import files
 
-UNPACKED = "unpacked"  # the name of files that go again
-_BLOCK = 1 << 20  # bytes of a file that are unpacked at a time
+UNPACKED = "unpacked"  # the name of temporary files
+_BLOCK = 1 << 20  # bytes that are unpacked at a time
 
 
 @dataclass(frozen=True)
@@ -31,25 +31,22 @@ class Dataset:
 
 
 def load(config: Mapping[str, Any], say: Callable[[str], None], scratch: Path) -> Dataset:
-    """The data set of a ``data`` config. Arrays of a file lie below ``scratch``, memory-mapped.
+    """The data set of a ``data`` config. Arrays of a file are memory-mapped from ``scratch``.
 
-    Raises SamebitsError when it cannot be had, is damaged, or is not what the config says.
+    Raises SamebitsError if it is unavailable or damaged, or differs from the config.
     """
-    option = config["option"]
-    if option == "npz":
-        dataset = _npz(config, scratch)
-    else:
-        dataset = _synthetic(config) if option == "synthetic" else _published(config, say)
-    problems = _problems(dataset.arrays, config)
-    if problems:
-        raise SamebitsError(f"{dataset.where}: " + all_problems(problems))
+    match config["option"]:
+        case "npz":
+            dataset = _npz(config, scratch)
+        case "synthetic":
+            dataset = _synthetic(config)
+        case _:
+            arrays, source, refused = sources.first_good(
+                sources.from_config(config), config["sha256"], say
+            )
+            dataset = Dataset(arrays, source.kind, source.where, refused)
+    require_none(f"{dataset.where}: {problem}" for problem in _problems(dataset.arrays, config))
     return dataset
-
-
-def _published(config: Mapping[str, Any], say: Callable[[str], None]) -> Dataset:
-    found = sources.of_config(config)
-    arrays, source, refused = sources.first_good(found, config["sha256"], say)
-    return Dataset(arrays, source.kind, source.where, refused)
 
 
 def _npz(config: Mapping[str, Any], scratch: Path) -> Dataset:
@@ -58,15 +55,15 @@ def _npz(config: Mapping[str, Any], scratch: Path) -> Dataset:
     if got != config["sha256"]:
         raise SamebitsError(
             f"{path}: expected SHA-256 {config['sha256']} (data.sha256), got {got}; "
-            "restore the file, or set data.sha256 when the change is wanted"
+            "restore the file, or set data.sha256 if the change is intended"
         )
     try:
         with np.load(path, allow_pickle=False) as file:
-            absent = [f"data.{k}={config[k]}" for k in "xy" if config[k] not in file.files]
-            if absent:
-                raise SamebitsError(
-                    f"{path}: no array for {', '.join(absent)}; it has: {', '.join(file.files)}"
-                )
+            require_none(
+                f"{path}: no array for data.{k}={config[k]}; available: {', '.join(file.files)}"
+                for k in "xy"
+                if config[k] not in file.files
+            )
         arrays = {f"{k}_train": _unpacked(path, config[k], scratch) for k in "xy"}
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
         # AttributeError: np.load gives a bare array, not an archive, for an .npy file
@@ -75,9 +72,9 @@ def _npz(config: Mapping[str, Any], scratch: Path) -> Dataset:
 
 
 def _unpacked(path: Path, name: str, scratch: Path) -> np.ndarray:
-    """One array of an archive, unpacked to the disk: it may be larger than the memory.
+    """One array of an archive, unpacked to disk because it may be larger than memory.
 
-    The file has no name any more when this returns, and goes with the array.
+    The file has no name any more when this returns, and is deleted with the array.
     """
     files.remove_partial(scratch / UNPACKED)
     with tempfile.NamedTemporaryFile(dir=scratch, prefix=f".{UNPACKED}.") as file:
@@ -101,37 +98,30 @@ def _synthetic(config: Mapping[str, Any]) -> Dataset:
     return Dataset(arrays, "generated", f"seed {config['seed']}", [])
 
 
-def _problems(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> list[str]:
-    """What keeps the arrays from being trained on, each with the key that says otherwise."""
-    problems = []
+def _problems(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> Iterator[str]:
+    """Why the arrays cannot be trained on, with the keys of the config that they violate."""
     for part in sorted({name.partition("_")[2] for name in arrays}):
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
         if x.dtype.kind not in "biuf" or y.dtype.kind not in "biuf":
-            problems.append(f"expected arrays of numbers, got x {x.dtype} and y {y.dtype}")
+            yield f"expected arrays of numbers, got x {x.dtype} and y {y.dtype}"
         elif x.ndim == 0 or y.ndim == 0 or len(x) == 0 or len(x) != len(y):
             rows = f"x {list(x.shape)} and y {list(y.shape)}"
-            problems.append(f"expected as many rows of x as of y, at least one; got {rows}")
+            yield f"expected as many rows of x as of y, at least one; got {rows}"
         else:
-            problems += _shape_problems(x, config) + _label_problems(y, config)
-    return problems
+            yield from _value_problems(x, y, config["shape"], config["classes"])
 
 
-def _shape_problems(x: np.ndarray, config: Mapping[str, Any]) -> list[str]:
-    expected = config["shape"]
-    if expected is None or list(x.shape[1:]) == list(expected):
-        return []
-    return [f"data.shape: expected samples of shape {expected}, got {list(x.shape[1:])}"]
-
-
-def _label_problems(y: np.ndarray, config: Mapping[str, Any]) -> list[str]:
-    classes = config["classes"]
+def _value_problems(
+    x: np.ndarray, y: np.ndarray, shape: list[int] | None, classes: int | None
+) -> Iterator[str]:
+    if shape is not None and list(x.shape[1:]) != list(shape):
+        yield f"data.shape: expected samples of shape {shape}, got {list(x.shape[1:])}"
     if classes is None:
-        return []
+        return
     wrong = np.flatnonzero((y < 0) | (y >= classes) | (y != np.floor(y)))
-    if not wrong.size:
-        return []
-    first = np.unravel_index(wrong[0], y.shape)
-    return [
-        f"data.classes={classes}: expected labels 0 to {classes - 1}, got {wrong.size} others, "
-        f"the first {y[first]} in row {first[0]}"
-    ]
+    if wrong.size:
+        first = np.unravel_index(wrong[0], y.shape)
+        yield (
+            f"data.classes={classes}: expected labels 0 to {classes - 1}, got {wrong.size} outside "
+            f"that range, the first {y[first]} in row {first[0]}"
+        )

@@ -1,12 +1,13 @@
-"""Where a published data set may come from, in order. Whichever answers must decode to the pins.
+"""Sources of a published data set, tried in order.
 
-Each source yields the four uncompressed IDX files; the pinned SHA-256 decides, so that it never
+Each source yields the uncompressed IDX files. These must have the pinned SHA-256, so it never
 matters which source was used.
 """
 
 import gzip
 import hashlib
 import importlib.metadata
+import struct
 import urllib.request
 import zlib
 from collections.abc import Callable, Mapping
@@ -18,13 +19,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from samebits.data import idx
 from samebits.errors import SamebitsError
 
 Files = dict[str, bytes]  # array name -> uncompressed IDX file
 
 _LARGEST = 64 << 20  # bytes; the largest IDX file of these data sets has 47 040 016
-_TIMEOUT = 10  # seconds without an answer before the next source is tried
+_TIMEOUT = 10  # seconds without an answer until the next source is tried
+_UNSIGNED_BYTES = bytes([0, 0, 8])  # how the header of an IDX file of them begins
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,19 @@ class Source:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A source that was tried and why it was not used."""
+    """A source that failed, and why."""
 
     kind: str
     where: str
     why: str
 
 
-def of_config(config: Mapping[str, Any]) -> list[Source]:
+def from_config(config: Mapping[str, Any]) -> list[Source]:
     """The sources of a ``data`` config, in the order in which they are tried."""
     files = config["files"]
-    sources = []
+    sources = [_download(url, files) for url in config["urls"]]
     if config["file"]:
-        sources.append(_folder("local file", Path(config["file"]), files))
-    sources += [Source("download", url, _downloader(url, files)) for url in config["urls"]]
+        sources.insert(0, _folder("local file", Path(config["file"]), files))
     if config["package"]:
         sources.append(_package(config["package"], list(files)))
     if config["debian"]:
@@ -62,78 +62,70 @@ def of_config(config: Mapping[str, Any]) -> list[Source]:
 def first_good(
     sources: list[Source], pins: Mapping[str, str], say: Callable[[str], None]
 ) -> tuple[dict[str, np.ndarray], Source, list[Refusal]]:
-    """The arrays from the first source whose files have the pinned digests, and the refusals.
+    """The arrays of the first source whose files have the pinned digests, and the refusals before.
 
-    Raises SamebitsError that lists every source and why it was refused.
+    Raises SamebitsError that lists every source with the reason of its refusal.
     """
     refused: list[Refusal] = []
     for source in sources:
         try:
             files = source.fetch()
             _check(files, pins)
-            return {name: idx.decode(files[name]) for name in pins}, source, refused
+            return {name: decode(files[name]) for name in pins}, source, refused
         except (OSError, ValueError, EOFError, zlib.error, HTTPException) as error:
             refused.append(Refusal(source.kind, source.where, str(error) or repr(error)))
             say(f"{source.kind} {source.where}: {refused[-1].why}")
     lines = [f"  {r.kind} {r.where}: {r.why}" for r in refused]
-    raise SamebitsError(
-        "no source gave the data set; set data.file to a folder with the IDX files\n"
-        + "\n".join(lines)
-    )
+    hint = "no source provided the data set; set data.file to a folder with the IDX files"
+    raise SamebitsError("\n".join([hint, *lines]))
 
 
 def _check(files: Files, pins: Mapping[str, str]) -> None:
-    got = {name: hashlib.sha256(files[name]).hexdigest() for name in pins}
-    wrong = [f"{n}: expected SHA-256 {pins[n]}, got {got[n]}" for n in pins if got[n] != pins[n]]
+    wrong = [
+        f"{name}: expected SHA-256 {pin}, got {got}"
+        for name, pin in pins.items()
+        if (got := hashlib.sha256(files[name]).hexdigest()) != pin
+    ]
     if wrong:
         raise ValueError("; ".join(wrong))
 
 
-def _bounded(file: IO[bytes] | gzip.GzipFile) -> bytes:
-    """All bytes of a file, refused when larger than any file of these data sets can be."""
+def _plain(file: IO[bytes]) -> bytes:
+    """The uncompressed bytes of a file, gzipped or not.
+
+    Raises ValueError if there are more than in any file of these data sets.
+    """
     data = file.read(_LARGEST + 1)
+    if data[:2] == b"\x1f\x8b":
+        with gzip.GzipFile(fileobj=BytesIO(data)) as unpacked:
+            data = unpacked.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise ValueError(f"expected at most {_LARGEST} bytes, got more")
     return data
 
 
-def _plain(file: IO[bytes]) -> bytes:
-    """The uncompressed bytes of a file that may be gzipped."""
-    data = _bounded(file)
-    if data[:2] != b"\x1f\x8b":
-        return data
-    with gzip.GzipFile(fileobj=BytesIO(data)) as unpacked:
-        return _bounded(unpacked)
-
-
 def _folder(kind: str, folder: Path, files: Mapping[str, str]) -> Source:
-    def fetch() -> Files:
-        found = {}
-        for name, file in files.items():
-            path = folder / file
-            with open(path if path.is_file() else path.with_name(file + ".gz"), "rb") as opened:
-                found[name] = _plain(opened)
-        return found
+    def read(file: str) -> bytes:
+        path = folder / file
+        with open(path if path.is_file() else path.with_name(file + ".gz"), "rb") as opened:
+            return _plain(opened)
 
-    return Source(kind, str(folder), fetch)
+    return Source(kind, str(folder), lambda: {name: read(file) for name, file in files.items()})
 
 
-def _downloader(url: str, files: Mapping[str, str]) -> Callable[[], Files]:
-    def fetch() -> Files:
-        found = {}
-        for name, file in files.items():
-            address = f"{url}{file}.gz"  # the schema allows https, http and file
-            with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:  # noqa: S310
-                found[name] = _plain(answer)
-        return found
+def _download(url: str, files: Mapping[str, str]) -> Source:
+    def read(file: str) -> bytes:
+        address = f"{url}{file}.gz"  # the schema allows https, http and file
+        with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:  # noqa: S310
+            return _plain(answer)
 
-    return fetch
+    return Source("download", url, lambda: {name: read(file) for name, file in files.items()})
 
 
 def _package(package: str, names: list[str]) -> Source:
-    """CSV files of a registry package, one row per image, the label first.
+    """CSV files of a registry package: one row per image, the label first.
 
-    The package's own code is not imported: its files are found by its installation record.
+    The package is not imported: its installation record lists its files.
     """
 
     def fetch() -> Files:
@@ -158,6 +150,30 @@ def _decode_csv(path: Path, part: str) -> Files:
         file.readline()  # the names of the columns
         rows = np.loadtxt(file, delimiter=",", dtype=np.uint8)
     return {
-        f"x_{part}": idx.encode(rows[:, 1:].reshape(-1, 28, 28)),
-        f"y_{part}": idx.encode(rows[:, 0]),
+        f"x_{part}": encode(rows[:, 1:].reshape(-1, 28, 28)),
+        f"y_{part}": encode(rows[:, 0]),
     }
+
+
+# --- IDX: a big-endian header, then unsigned bytes in C order ------------------------------------
+# Source: the description on the MNIST page of Y. LeCun, C. Cortes and C. Burges.
+
+
+def decode(data: bytes) -> np.ndarray:
+    """An IDX file of unsigned bytes as a uint8 array. Raises ValueError for anything else."""
+    if len(data) < 4 or data[:3] != _UNSIGNED_BYTES:
+        raise ValueError(f"expected an IDX header of unsigned bytes, got {data[:4].hex()}")
+    start = 4 + 4 * data[3]
+    if len(data) < start:
+        raise ValueError(f"expected {start} bytes of header, got {len(data)}")
+    shape = struct.unpack(f">{data[3]}I", data[4:start])
+    elements = np.frombuffer(data, np.uint8, offset=start)
+    if elements.size != int(np.prod(shape, dtype=np.int64)):
+        raise ValueError(f"expected shape {list(shape)}, got {elements.size} elements")
+    return elements.reshape(shape)
+
+
+def encode(array: np.ndarray) -> bytes:
+    """A uint8 array as an IDX file: the inverse of ``decode``."""
+    head = bytes([*_UNSIGNED_BYTES, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return head + np.ascontiguousarray(array, np.uint8).tobytes()
