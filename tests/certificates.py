@@ -211,7 +211,7 @@ def unsupported() -> Report:
     made["reasons"] = ["control: TensorFlow refused FakeQuant: op without a deterministic version"]
     made["scope"] |= {"variations": [], "repeatable": None}
     for record in made["records"]["runs"].values():
-        record |= {"status": "unsupported", "digests": {}, "canary": None}
+        record |= {"status": "unsupported", "digests": {}, "tensors": {}, "canary": None}
         record["unsupported"] = {"op": "FakeQuant", "message": "none available", "reason": "op"}
     made["comparisons"][0] |= {"identical": False, "canary": None, "self_check": []}
     made["comparisons"][0]["status"] = dict.fromkeys(("control", "replica"), "unsupported")

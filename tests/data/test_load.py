@@ -9,8 +9,8 @@ import pytest
 
 from pipeline import ROOT, SCRIPTS, Workspace, command
 from samebits.config.experiment import configure
-from samebits.formats import canonical, dataset, files
 from samebits.data.sources import encode
+from samebits.formats import canonical, dataset, files
 
 
 @pytest.fixture
