@@ -11,6 +11,8 @@ import pytest
 
 from samebits.formats import lockfile
 
+pytestmark = pytest.mark.environment
+
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = ROOT / "envs" / "driver.lock.txt"
 LONGEST = 120  # seconds for one bootstrap

@@ -14,6 +14,8 @@ import pytest
 
 from samebits.formats import files, lockfile
 
+pytestmark = pytest.mark.environment
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "envs" / "compare.lock.txt"
 SCRIPT = [sys.executable, str(ROOT / "scripts" / "environment.py")]

@@ -13,6 +13,8 @@ import pytest
 
 from samebits.formats import lockfile
 
+pytestmark = pytest.mark.environment
+
 ROOT = Path(__file__).resolve().parents[2]
 ENVS = ROOT / "envs"
 SCRIPT = ROOT / "scripts" / "environment.py"
