@@ -1,6 +1,6 @@
 # Thin faces of commands; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help certificate repair verify bundle replay claims atlas zoo test-unit test test-slow bench lint locks clean
+.PHONY: help certificate repair verify bundle replay claims atlas zoo test-unit test test-slow test-studies bench lint locks clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -44,13 +44,16 @@ zoo: .venv-dev/ready ## planted dependences that must be found, clean experiment
 	@.venv-dev/bin/python tests/zoo/zoo.py
 
 test-unit: .venv-dev/ready ## tests that need no built environment, in a minute
-	@$(PYTEST) -m "not slow and not environment"
+	@$(PYTEST) --ignore tests/studies -m "not slow and not environment"
 
 test: .venv-dev/ready ## unit, stage and workflow tests
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) --ignore tests/studies -m "not slow"
 
 test-slow: .venv-dev/ready ## slow tests
-	@$(PYTEST) -m slow
+	@$(PYTEST) --ignore tests/studies -m slow
+
+test-studies: .venv-dev/ready ## tests of the studies: the atlas and the claims
+	@$(PYTEST) tests/studies
 
 bench: .venv-dev/ready ## what all this costs: results/bench/bench.html; ONLY=dag,digest PAIRS=1 measures a part
 	@.venv-dev/bin/python bench/bench.py $(if $(ONLY),--only '$(ONLY)') $(if $(PAIRS),--pairs '$(PAIRS)')
