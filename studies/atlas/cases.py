@@ -55,7 +55,7 @@ class Condition:
     cpu: str
     settings: Settings
     isa_in_force: str | None
-    is_reference: bool  # held against nothing: the native others are held against it
+    is_reference: bool  # the other native ones are compared with it
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Framework:
         return tuple(case for case in self.cases if case.differs(conditions))
 
     def compared(self, *conditions: Condition) -> tuple[Case, ...]:
-        """The cases that were held against their reference under any of some conditions."""
+        """The cases that were compared with their reference under any of some conditions."""
         return tuple(c for c in self.cases if any(self.has(c, under) for under in conditions))
 
     def has(self, case: Case, condition: Condition) -> bool:
@@ -137,7 +137,7 @@ class Framework:
         return tuple(sorted({k for b in batteries for k in case.kernels.get(b, ())}))
 
     def _batteries(self, condition: Condition) -> set[Battery]:
-        """That of a condition, and of what it is held against."""
+        """That of a condition, and of its reference."""
         native = condition.cpu == NATIVE
         onednn = {condition.settings.onednn} | ({PORTABLE.onednn} if native else set())
         return {(self.version, on) for on in onednn}
@@ -174,28 +174,21 @@ class Atlas:
 
 
 def read(atlas: Mapping[str, Any]) -> Atlas:
-    """The atlas of a JSON value. Raises SamebitsError where its parts do not fit."""
+    """The atlas of a JSON value. Raises SamebitsError when its parts are inconsistent."""
     if atlas.get("format") != FORMAT:
         raise SamebitsError(f"atlas: expected format {FORMAT}, got {atlas.get('format')}")
     cases = tuple(map(_case, atlas["ops"]))
     frameworks = tuple(
         _framework(framework, atlas["conditions"], cases) for framework in atlas["frameworks"]
     )
-    _refuse_unlike(frameworks)
-    _refuse_strays(frameworks, cases)
+    _require_alike(frameworks)
+    _require_known(frameworks, cases)
     return Atlas(atlas["machine"], atlas["emulator"], frameworks, cases)
 
 
 def _case(op: Mapping[str, Any]) -> Case:
-    return Case(
-        op["name"],
-        op["group"],
-        op["dtype"],
-        op["output"],
-        op["elements"],
-        dict(_kernels(op["kernels"])),
-        {key: Difference(d["elements"], d["ulp"]) for key, d in op["different"].items()},
-    )
+    different = {key: Difference(**found) for key, found in op["different"].items()}
+    return Case(**{**op, "kernels": dict(_kernels(op["kernels"])), "different": different})
 
 
 def _kernels(
@@ -234,28 +227,27 @@ def _ordered(version: str, found: Sequence[Condition]) -> Iterator[Condition]:
     wanted = [(s, cpu) for s in settings for cpu in cpus]
     if len(found) != len(wanted) or set(grid) != set(wanted) or (PORTABLE, NATIVE) not in grid:
         raise SamebitsError(
-            f"atlas: expected every CPU once with every settings for TensorFlow {version}, and "
-            f"{NATIVE} with {PORTABLE.said} among them, got others; make it again"
+            f"atlas: TensorFlow {version} lacks or repeats a condition; expected every CPU once "
+            f"with every settings, {NATIVE} with {PORTABLE.said} among them; make it again"
         )
     return (grid[place] for place in wanted)
 
 
-def _refuse_unlike(frameworks: Sequence[Framework]) -> None:
+def _require_alike(frameworks: Sequence[Framework]) -> None:
     """The pages have one table for all TensorFlows."""
     columns = {tuple((c.cpu, c.settings) for c in f.conditions) for f in frameworks}
     if len(columns) != 1:
         raise SamebitsError(
-            "atlas: expected every TensorFlow under the same conditions, got different ones; make "
-            "it again"
+            "atlas: not every TensorFlow was run under the same conditions; make it again"
         )
 
 
-def _refuse_strays(frameworks: Sequence[Framework], cases: Sequence[Case]) -> None:
-    """No page shows a difference under a condition that is not there, or without the op."""
+def _require_known(frameworks: Sequence[Framework], cases: Sequence[Case]) -> None:
+    """No page shows a difference under an unknown condition, or without the op."""
     for case in cases:
         shown = {c.key for f in frameworks for c in f.conditions if f.has(case, c)}
         if strays := sorted(set(case.different) - shown):
             raise SamebitsError(
-                f"atlas: {case.name} {case.dtype} {case.output} differs under conditions that it "
-                f"was not run under: {', '.join(strays)}; make it again"
+                f"atlas: {case.name} {case.dtype} {case.output} differs under conditions without "
+                f"a result: {', '.join(strays)}; make it again"
             )

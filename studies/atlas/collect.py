@@ -1,12 +1,12 @@
 """The atlas: under which conditions each op's bits differ, collected from probes.
 
-A probe holds the results of one TensorFlow on one CPU. A result on an emulated CPU is held against
-the native one with the same settings, so what differs is what another CPU changes; a native one
-against the native one with the portable settings, so what differs is what a setting changes.
+A probe holds the results of one TensorFlow on one CPU. A result on an emulated CPU is compared with
+the native one under the same settings: a difference shows what another CPU changes. A native one is
+compared with the native one under the portable settings: a difference shows what a setting changes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def _by_battery(found: Sequence[Column]) -> dict[Battery, list[Column]]:
 
 
 def _reference(column: Column, found: Sequence[Column]) -> int | None:
-    """The index of what a column is held against."""
+    """The index of the column that a column is compared with."""
     settings = PORTABLE if column.cpu == NATIVE else column.settings
     if column.cpu == NATIVE and column.settings == PORTABLE:
         return None
@@ -96,7 +96,7 @@ def _rows(columns: Sequence[Column]) -> dict[Row, list[str]]:
     for column in columns:
         if lacking := sorted(set(first.kernels) ^ set(column.kernels)):
             raise SamebitsError(
-                f"{column.folder}: expected the results that {first.folder} has, got others: "
+                f"{column.folder} and {first.folder} have not the same results: "
                 f"{', '.join(lacking)}; make both again with one battery"
             )
     rows: dict[Row, list[str]] = {}
@@ -115,23 +115,12 @@ def _listed_ops(
         ours = [column for column in found if column.battery == (version, onednn)]
         arrays = ours[0].arrays
         for row, names in named.items():
-            op = ops.setdefault(row.key, _empty(row))
+            empty = asdict(row) | {"elements": 0, "kernels": {}, "different": {}}
+            op = ops.setdefault(row.key, empty)
             op["elements"] = max(op["elements"], sum(int(arrays[name].size) for name in names))
             ran = {kernel for c in ours for name in names for kernel in c.kernels[name]}
             op["kernels"].setdefault(version, {})[ONEDNN[onednn]] = sorted(ran)
     return ops
-
-
-def _empty(row: Row) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "group": row.group,
-        "dtype": row.dtype,
-        "output": row.output,
-        "elements": 0,
-        "kernels": {},
-        "different": {},
-    }
 
 
 def _compare(
@@ -155,7 +144,7 @@ def _compare(
 
 
 def _pair(name: str, column: Column, control: Any, replica: Any) -> tuple[Any, Any]:
-    """Two results of the same dtype and shape: no distance is known between others."""
+    """Two results, which must have the same dtype and shape to be compared."""
     expected, got = (f"{array.dtype.str} {list(array.shape)}" for array in (control, replica))
     if expected != got:
         raise SamebitsError(
@@ -181,12 +170,8 @@ def _distance(found: Sequence[Measure], dtype: str) -> dict[str, int | None]:
 
 def _machine(machine: Mapping[str, Any]) -> dict[str, Any]:
     """The native machine, as far as the documents tell of it."""
-    return {
-        "cpu": machine["cpuid"].partition(_CPUID_FEATURES)[0],
-        "avx512": "avx512f" in machine["flags"],
-        "cpus": machine["cpus"],
-        "os": machine["os"],
-    }
+    cpu = {"cpu": machine["cpuid"].partition(_CPUID_FEATURES)[0]}
+    return cpu | {"avx512": "avx512f" in machine["flags"]} | {k: machine[k] for k in ("cpus", "os")}
 
 
 def _framework(version: str, found: Sequence[Column]) -> dict[str, str]:
@@ -195,13 +180,5 @@ def _framework(version: str, found: Sequence[Column]) -> dict[str, str]:
 
 
 def _condition(column: Column, reference: int | None) -> dict[str, Any]:
-    settings = column.settings
-    return {
-        "tensorflow": column.tensorflow,
-        "cpu": column.cpu,
-        "onednn": settings.onednn,
-        "isa": settings.isa,
-        "threads": settings.threads,
-        "isa_in_force": column.probe["isa_in_force"],
-        "reference": reference,
-    }
+    where = {"tensorflow": column.tensorflow, "cpu": column.cpu, **asdict(column.settings)}
+    return where | {"isa_in_force": column.probe["isa_in_force"], "reference": reference}

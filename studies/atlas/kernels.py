@@ -1,8 +1,8 @@
 """Which kernels make the bits depend on the CPU: what the cases that differ have in common.
 
 A case runs several kernels, and only its result is compared. So a kernel is found guilty where it
-is a case's only one, or the only one that no equal case runs. What runs beside a guilty kernel is
-not judged.
+is a case's only one, or the only one that no equal case runs. Kernels that run beside a guilty one
+are not judged.
 """
 
 import itertools
@@ -40,7 +40,7 @@ class Found:
     kernels: tuple[Kernel, ...]  # the one that reaches most cases first
     unexplained: tuple[Case, ...]  # they differ, and no kernel of theirs was found guilty
     reached: int  # how many cases differ
-    suspected: tuple[str, ...] = ()  # kernels that the unexplained cases may be about
+    possible: tuple[str, ...] = ()  # kernels that may be the cause in the unexplained cases
 
 
 def found(framework: Framework, under: Sequence[Condition] | None = None) -> Found:
@@ -60,8 +60,8 @@ def found(framework: Framework, under: Sequence[Condition] | None = None) -> Fou
 
     kernels = sorted(itertools.starmap(kernel, proofs.items()), key=lambda k: -len(k.reaches))
     # Those that no equal case clears; where it clears all of a case, all.
-    suspected = {name for runs in unexplained.values() for name in runs - cleared or runs}
-    return Found(tuple(kernels), tuple(unexplained), len(moved), tuple(sorted(suspected)))
+    possible = {name for runs in unexplained.values() for name in runs - cleared or runs}
+    return Found(tuple(kernels), tuple(unexplained), len(moved), tuple(sorted(possible)))
 
 
 def _proofs(moved: Mapping[Case, Set[str]], cleared: Set[str]) -> dict[str, list[Case]]:
@@ -109,12 +109,12 @@ def _depends(framework: Framework) -> Iterator[dict[str, Any]]:
         under = [s for s in settings if all(v in (None, getattr(s, k)) for k, v in pinned.items())]
         results = [found(framework, _conditions(framework, s, len(under) > 1)) for s in under]
         shown = {kernel.name for result in results for kernel in result.kernels}
-        possible = {name for result in results for name in result.suspected} - shown
+        possible = {name for result in results for name in result.possible} - shown
         kernels = {"shown": sorted(shown), "possible": sorted(possible)}
         yield {"tensorflow": framework.version, **pinned, **kernels}
 
 
 def _conditions(framework: Framework, settings: Settings, native: bool) -> list[Condition]:
-    """Those of some settings, each by themselves: others clear or accuse nothing here."""
+    """Those of one settings: a difference under other settings shows nothing here."""
     conditions = (framework.at(cpu, settings) for cpu in framework.cpus)
     return [c for c in conditions if native or c.cpu != NATIVE]

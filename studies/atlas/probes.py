@@ -1,6 +1,6 @@
 """The probes that an atlas is made of, as columns: one condition each, with its results.
 
-What is held against each other has to be comparable: every CPU is one CPU in all probes, and none
+Columns that are compared must be comparable: every CPU is one CPU in all probes, and none
 goes by two names; a TensorFlow is one wheel; and all that it computed with one oneDNN setting comes
 from one battery.
 """
@@ -66,7 +66,7 @@ def columns(folders: Sequence[Path]) -> list[Column]:
     """All conditions of all probes, the native ones first. Raises SamebitsError."""
     found = [column for folder in folders for column in _columns(folder)]
     for what, key, value in _ALIKE:
-        _refuse_mixed(found, what, key, value)
+        _require_alike(found, what, key, value)
     return sorted(found, key=lambda column: (_version(column.tensorflow), column.cpu != NATIVE))
 
 
@@ -87,7 +87,7 @@ def _version(text: str) -> list[int]:
     return [int(part) for part in text.split(".")]
 
 
-# --- what may be held against each other ---------------------------------------------------------
+# --- what may be compared ------------------------------------------------------------------------
 
 
 def _cpuid(probe: Mapping[str, Any]) -> str:
@@ -103,7 +103,7 @@ _ALIKE: tuple[tuple[str, _Of, _Of], ...] = (  # what it is called, of what there
 )
 
 
-def _refuse_mixed(found: Sequence[Column], what: str, key: _Of, value: _Of) -> None:
+def _require_alike(found: Sequence[Column], what: str, key: _Of, value: _Of) -> None:
     first: dict[object, Column] = {}
     for column in found:
         other = first.setdefault(key(column), column)

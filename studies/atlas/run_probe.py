@@ -102,7 +102,7 @@ def _compute(
             say(f"probe: {count} threads: {len(found[count].values)} results")
     in_force = instruction_set()
     for computed in found.values():
-        runtime.refuse_other_than_said(onednn, in_force, computed)
+        runtime.require_onednn(onednn, in_force, computed)
     return found, in_force
 
 

@@ -124,7 +124,7 @@ def _kernels(loaded: Loaded, nodes: dict[str, Any], name: str) -> list[str]:
 _CONVOLUTION = "Conv2D float32"  # what oneDNN computes wherever it is on
 
 
-def refuse_other_than_said(said: bool, in_force: str | None, computed: Computed) -> None:
+def require_onednn(said: bool, in_force: str | None, computed: Computed) -> None:
     """Raise SamebitsError where oneDNN was not on or off as it is said to have been."""
     convolved = any(_CONVOLUTION in kernels for kernels in computed.kernels.values())
     if computed.onednn != said and (computed.onednn or convolved):

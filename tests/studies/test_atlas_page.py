@@ -348,7 +348,7 @@ def test_conditions_that_are_no_grid_are_refused(key: str) -> None:
         del atlas["conditions"][-1]
     else:
         atlas["conditions"] = [c for c in atlas["conditions"] if c["isa"] is None]
-    with pytest.raises(SamebitsError, match=r"every CPU once with every settings for TensorFlow"):
+    with pytest.raises(SamebitsError, match="every CPU once with every settings"):
         render(atlas)
 
 
@@ -357,7 +357,7 @@ def test_frameworks_under_different_conditions_are_refused() -> None:
     atlas["conditions"] = [
         c for c in atlas["conditions"] if c["tensorflow"] == OLD or c["threads"] != 4
     ]
-    with pytest.raises(SamebitsError, match="every TensorFlow under the same conditions"):
+    with pytest.raises(SamebitsError, match="not every TensorFlow was run under the same"):
         render(atlas)
 
 

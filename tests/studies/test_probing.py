@@ -14,7 +14,7 @@ NONE = {"add": ["AddV2 float32"]}
 
 
 def refuse(said: bool, seen: bool, kernels: dict[str, list[str]], report: str | None) -> None:
-    runtime.refuse_other_than_said(said, report, runtime.Computed([], kernels, seen))
+    runtime.require_onednn(said, report, runtime.Computed([], kernels, seen))
 
 
 @pytest.mark.parametrize(
