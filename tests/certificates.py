@@ -157,6 +157,7 @@ def dependent() -> Report:
     made["records"]["runs"]["with-locale"] |= {
         "status": "failed",
         "digests": {},
+        "tensors": {},
         "failure": {"error": "UnicodeDecodeError", "message": "cannot decode byte"},
     }
     for variation in scope["variations"]:
@@ -378,7 +379,7 @@ def _add(made: Report, comparison: Any, name: str, not_tried: bool = False) -> N
         comparison["status"][name] = record["status"] = "not tried"
         for key in ("settings", "framework", "machine", "source", "trace", "timing"):
             del record[key]
-        record["digests"] = {}
+        record["digests"], record["tensors"] = {}, {}
         _without_digests(result)
     else:
         made["histories"][name] = made["histories"]["control"]
