@@ -68,16 +68,12 @@ def _cpu() -> str | None:
     """The CPU that the launcher varied to; None is the native one."""
     varied = variations.of_environment(os.environ)
     if "cpu" in varied["not_tried"]:
+        raise SamebitsError(f"the CPU could not be emulated: {varied['not_tried']['cpu']}")
+    cpu, seen = varied["applied"].get("cpu"), machine.describe_cpu()
+    if (cpu is not None) != machine.is_emulated(seen):
         raise SamebitsError(
-            "expected the CPU that --vary asks for, got the native one: {}".format(
-                varied["not_tried"]["cpu"]
-            )
-        )
-    cpu, emulated = varied["applied"].get("cpu"), machine.is_emulated(machine.describe_cpu())
-    if (cpu is not None) != emulated:
-        raise SamebitsError(
-            "expected the CPU {}, got {}; start with --vary cpu=MODEL or without an "
-            "emulator".format(cpu or "native", machine.describe_cpu())
+            f"expected the CPU {cpu or 'native'}, got {seen}; start with --vary cpu=MODEL or "
+            "without an emulator"
         )
     return cpu
 
@@ -107,9 +103,9 @@ def _compute(
 
 
 def _saved(folder: Path, threads: int, computed: runtime.Computed) -> dict[str, Any]:
-    """One condition; its results are written."""
+    """Write the results of one condition."""
     path = folder / f"{threads}.npz"
-    np.savez(str(path), **dict(computed.values))  # type: ignore[arg-type]
+    np.savez(str(path), **computed.values)
     return {"threads": threads, "sha256": files.digest(path), "kernels": computed.kernels}
 
 

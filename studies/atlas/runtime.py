@@ -15,7 +15,7 @@ import types
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Tuple
+from typing import Any, Callable, Iterator
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from atlas import battery
 from samebits.errors import SamebitsError
 from samebits.formats import files
 
-Named = List[Tuple[str, np.ndarray]]
 _ONEDNN = "_Mkl"  # what the names of its ops begin with
 
 
@@ -41,7 +40,7 @@ class Loaded:
 class Computed:
     """Every result, what computed it, and whether oneDNN was among that."""
 
-    values: Named
+    values: dict[str, Any]
     kernels: dict[str, list[str]]
     onednn: bool
 
@@ -110,7 +109,7 @@ def compute(loaded: Loaded, threads: int) -> Computed:
     nodes = {node.name: node for graph in metadata.partition_graphs for node in graph.node}
     kernels = {name: _kernels(loaded, nodes, name) for name in names}
     onednn = any(node.op.startswith(_ONEDNN) for node in nodes.values())
-    return Computed([(name, values[name]) for name in names], kernels, onednn)
+    return Computed(values, kernels, onednn)
 
 
 def _kernels(loaded: Loaded, nodes: dict[str, Any], name: str) -> list[str]:
@@ -125,17 +124,16 @@ _CONVOLUTION = "Conv2D float32"  # what oneDNN computes wherever it is on
 
 
 def require_onednn(said: bool, in_force: str | None, computed: Computed) -> None:
-    """Raise SamebitsError where oneDNN was not on or off as it is said to have been."""
+    """Raise SamebitsError unless oneDNN was on, or off, as asked for, and reported what it used."""
     convolved = any(_CONVOLUTION in kernels for kernels in computed.kernels.values())
     if computed.onednn != said and (computed.onednn or convolved):
         raise SamebitsError(
-            "TF_ENABLE_ONEDNN_OPTS={:d}: expected oneDNN to be {}, got another graph; "
-            "start with it, through scripts/launch.py".format(said, "on" if said else "off")
+            f"TF_ENABLE_ONEDNN_OPTS={said:d} had no effect: oneDNN is {'off' if said else 'on'} in "
+            "the executed graph; start with it, through scripts/launch.py"
         )
     if computed.onednn and in_force is None:
         raise SamebitsError(
-            "expected oneDNN to report the instruction set that it uses, got no report of it; "
-            "what is in force is not known"
+            "oneDNN did not report its instruction set, so what is in force is unknown"
         )
 
 

@@ -35,34 +35,29 @@ def _errors(processes: Processes) -> list[str]:
     return [process["error"] for process in processes if process["error"]]
 
 
-def _histories(processes: Processes) -> tuple[int, int, str]:
-    """The number of trainings, of different histories, and both in words."""
+def _compared(processes: Processes, holds: Callable[[int, int], bool], stopped: str) -> Outcome:
+    """The outcome by the numbers of trainings and of different histories.
+
+    ``stopped``: the outcome when a training stopped with an error.
+    """
+    for error in _errors(processes):
+        return stopped, f"a training stopped with {error}"
     histories = [history for process in processes for history in printed(process, "history")]
-    different = len(set(histories))
-    count = len(processes)
-    where = "one process" if count == 1 else f"{count} processes"
+    count, different = len(histories), len(set(histories))
+    where = "one process" if len(processes) == 1 else f"{len(processes)} processes"
     found = "all histories equal" if different == 1 else f"{different} different histories"
-    return len(histories), different, f"{len(histories)} trainings in {where}: {found}"
+    outcome = NOT_SHOWN if count < 2 else YES if holds(count, different) else NO
+    return outcome, f"{count} trainings in {where}: {found}"
 
 
 def all_equal(processes: Processes) -> Outcome:
     """Yes when every training has the same history, bit for bit."""
-    for error in _errors(processes):
-        return NO, f"a training stopped with {error}"
-    trainings, different, words = _histories(processes)
-    if trainings < 2:
-        return NOT_SHOWN, words
-    return (YES if different == 1 else NO), words
+    return _compared(processes, lambda trainings, different: different == 1, NO)
 
 
 def all_differ(processes: Processes) -> Outcome:
     """Yes when no two trainings have the same history."""
-    for error in _errors(processes):
-        return NOT_SHOWN, f"a training stopped with {error}"
-    trainings, different, words = _histories(processes)
-    if trainings < 2:
-        return NOT_SHOWN, words
-    return (YES if different == trainings else NO), words
+    return _compared(processes, lambda trainings, different: different == trainings, NOT_SHOWN)
 
 
 def equal_although_hashes_differ(processes: Processes) -> Outcome:

@@ -50,19 +50,13 @@ def _process(program: Path, variables: Mapping[str, str], folder: Path) -> dict[
     """Run a program in an interpreter of its own: what it printed, and the error that ended it."""
     environment = dict(os.environ, **variables)
     environment.pop("PYTHONPATH", None)  # how this script finds samebits
+    command = [sys.executable, "-s", str(program)]
     done = subprocess.run(
-        [sys.executable, "-s", str(program)],
-        cwd=str(folder),
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     sys.stderr.write(done.stderr)
     if done.returncode and _TRACEBACK not in done.stderr:
-        raise SamebitsError(
-            f"{program} ended with exit code {done.returncode}; its output is above"
-        )
+        raise SamebitsError(f"{program} ended with exit code {done.returncode}, see above")
     error = message(done.stderr) if done.returncode else None
     return {"variables": dict(variables), "lines": done.stdout.splitlines(), "error": error}
 
