@@ -15,11 +15,10 @@ from samebits.formats import canonical, files
 from samebits.verification import artifacts
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-INDICES = ("weights", "optimizer", "trace", "canary")
 
 
 def evidence(space: Workspace) -> dict[str, Path]:
-    """The documents of a workspace under the names that a certificate has for them."""
+    """The files of a workspace under the names that a certificate has for them."""
     found = {
         "config.json": space.config,
         f"envs/{space.lock.name}": space.lock,
@@ -27,24 +26,18 @@ def evidence(space: Workspace) -> dict[str, Path]:
         f"compare/{space.comparison.name}": space.comparison,
     }
     for run in space.runs:
-        for path in run.rglob("*.json"):
-            found[f"train/{run.name}/{path.relative_to(run)}"] = path
+        for path in run.iterdir():
+            found[f"train/{run.name}/{path.name}"] = path
     return found
 
 
 def certificate(space: Workspace) -> dict[str, Any]:
     """As much of a certificate as names its evidence."""
-    found = evidence(space)
     listed = [
         {"name": name, "sha256": files.digest(path), "problem": None}
-        for name, path in found.items()
+        for name, path in evidence(space).items()
     ]
-    indices = {
-        name: canonical.read_json(path)
-        for name, path in found.items()
-        if path.parent.name in INDICES
-    }
-    return {"report": {"evidence": listed, "indices": indices, "records": {"runs": {}}}}
+    return {"report": {"evidence": listed, "records": {"runs": {}}}}
 
 
 def bundle(
@@ -66,53 +59,33 @@ def content(space: Workspace) -> dict[str, bytes]:
         return {name: found.open(name).read() for name in found.names()}
 
 
-def arrays(space: Workspace) -> dict[str, Path]:
-    return {
-        f"train/{run.name}/{path.relative_to(run)}": path
-        for run in space.runs
-        for path in run.rglob("*.npy")
-    }
-
-
-def test_the_bundle_has_the_certificate_its_documents_and_their_arrays(tmp_path: Path) -> None:
+def test_the_bundle_has_the_certificate_and_all_files_that_it_lists(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     done = bundle(space)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    expected = evidence(space) | arrays(space)
-    assert len(arrays(space)) > 20
+    expected = evidence(space)
+    assert sum(name.endswith(".safetensors") for name in expected) == 7
     expected["certificate.json"] = tmp_path / "certificate.json"
     assert content(space) == {name: path.read_bytes() for name, path in expected.items()}
 
 
 def test_what_the_certificate_does_not_list_is_not_in_it(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
+    issued = certificate(space)
     (space.runs[0] / "notes.txt").write_text("private")
-    (space.runs[0] / "weights" / "99999.npy").write_bytes(b"left over")
-    assert bundle(space).returncode == 0
-    assert not {"train/control/notes.txt", "train/control/weights/99999.npy"} & set(content(space))
+    assert bundle(space, issued).returncode == 0
+    assert "train/control/notes.txt" not in content(space)
 
 
-def test_a_document_that_was_not_there_is_left_out(tmp_path: Path) -> None:
+def test_a_file_that_was_not_there_is_left_out(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     issued = certificate(space)
-    name = "train/control/weights/index.json"
+    name = "train/control/weights.safetensors"
     listed = next(d for d in issued["report"]["evidence"] if d["name"] == name)
     listed |= {"sha256": None, "problem": f"{name}: No such file or directory; check the path"}
-    del issued["report"]["indices"][name]
-    (space.runs[0] / "weights" / "index.json").unlink()
+    (space.runs[0] / "weights.safetensors").unlink()
     assert bundle(space, issued).returncode == 0
-    assert not [name for name in content(space) if name.startswith("train/control/weights/")]
-
-
-def test_an_index_that_the_report_did_not_understand_brings_no_arrays(tmp_path: Path) -> None:
-    space = factories.workspace(tmp_path)
-    (space.runs[0] / "trace" / "index.json").write_text("{")
-    name = "train/control/trace/index.json"
-    sha256 = files.digest(space.runs[0] / "trace" / "index.json")
-    listed = [{"name": name, "sha256": sha256, "problem": "is not JSON"}]
-    issued = {"report": {"evidence": listed, "indices": {}, "records": {"runs": {}}}}
-    assert bundle(space, issued).returncode == 0
-    assert sorted(content(space)) == ["certificate.json", name]
+    assert name not in content(space)
 
 
 def test_the_same_evidence_elsewhere_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -130,7 +103,7 @@ def test_everything_that_is_not_as_the_certificate_says_is_listed(tmp_path: Path
     issued["report"]["evidence"].append({"name": "notes.txt", "sha256": "0" * 64, "problem": None})
     space.load_record.write_text("{}")
     (space.runs[1] / "history.json").unlink()
-    (space.runs[1] / "trace" / "00001.npy").unlink()
+    (space.runs[1] / "trace.safetensors").unlink()
     done = bundle(space, issued)
     assert done.returncode == 1
     replica = re.escape(str(space.runs[1]))
@@ -141,7 +114,7 @@ def test_everything_that_is_not_as_the_certificate_says_is_listed(tmp_path: Path
             rf"load/record.json: \S+ has SHA-256 {got}, not .+",
             r"notes.txt: in no file or folder that was given",
             rf"train/replica/history.json: {replica}/history.json is not there",
-            rf"train/replica/trace/00001.npy: {replica}/trace/00001.npy is not there",
+            rf"train/replica/trace.safetensors: {replica}/trace.safetensors is not there",
         ],
         strict=True,
     ):
@@ -165,9 +138,9 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> No
     [
         *([], {}, {"report": None}, {"report": {"evidence": 1}}, {"report": {"evidence": [1]}}),
         {"report": {"evidence": [{"name": "a", "sha256": "0"}]}},
-        {"report": {"evidence": [{"name": 1, "sha256": "0"}], "indices": {}}},
-        {"report": {"evidence": [{"name": [], "sha256": "0"}], "indices": {}}},
-        {"report": {"evidence": [{"name": "a", "sha256": "0"}], "indices": {"a": 1}}},
+        {"report": {"evidence": [{"name": 1, "sha256": "0"}], "records": {"runs": {}}}},
+        {"report": {"evidence": [{"name": [], "sha256": "0"}], "records": {"runs": {}}}},
+        {"report": {"evidence": [{"name": "a", "sha256": "0"}], "records": 1}},
     ],
     ids=json.dumps,
 )

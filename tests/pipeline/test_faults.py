@@ -109,9 +109,9 @@ def test_what_is_damaged_between_stages_is_named_and_made_again_on_request(
     given = ("--config", "name=damaged", SMOKE)
     results = workspace.folder / "results/damaged"
     workspace.snakemake("--until", "train", *given)
-    flip(results / "train/replica/weights/00000.npy")
+    flip(results / "train/replica/weights.safetensors")
     said = workspace.snakemake(*given, check=False)
-    assert "results/damaged/train/replica/weights/00000.npy" in said
+    assert "results/damaged/train/replica/weights.safetensors" in said
     assert not (results / "certificate.json").exists()
     repaired = workspace.snakemake("repair", *given)
     assert "removed results/damaged/train/replica" in repaired
@@ -120,7 +120,7 @@ def test_what_is_damaged_between_stages_is_named_and_made_again_on_request(
     assert verdict(workspace, "damaged") == "REPRODUCIBLE"
     assert digests(workspace, "damaged") == undisturbed
 
-    for part in ("train/control/history.json", "train/replica/optimizer/00002.npy"):
+    for part in ("train/control/history.json", "train/replica/optimizer.safetensors"):
         flip(results / part)
     (results / "certificate.json").unlink()  # as if it was not made yet
     workspace.snakemake(*given)
@@ -140,9 +140,9 @@ def test_damaged_data_is_not_trained_on_and_is_loaded_again(workspace: Workspace
     workspace.snakemake("--until", "load", *given)
     config = {"experiment": "smoke", "overrides": "data.samples=320"}
     folder = workspace.folder / "data" / configure(config, ROOT / "conf").data_key
-    flip(folder / "arrays/00000.npy")
+    flip(folder / "arrays/x_train.npy")
     said = workspace.snakemake(*given, check=False)
-    assert f"{folder.relative_to(workspace.folder)}/arrays/00000.npy" in said
+    assert f"{folder.relative_to(workspace.folder)}/arrays/x_train.npy" in said
     assert not list((workspace.folder / "results/data").glob("train/*/record.json"))
     assert "removed data/" in workspace.snakemake("repair", *given)
     workspace.snakemake(*given)

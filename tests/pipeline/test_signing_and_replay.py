@@ -60,7 +60,7 @@ def test_what_is_handed_on_is_all_there(workspace: Workspace, signed: str) -> No
     with zipfile.ZipFile(folder / "certificate.zip") as bundle:
         names = set(bundle.namelist())
     listed = {d["name"] for d in certificate(workspace, signed)["report"]["evidence"]}
-    assert listed | {"certificate.json", "train/control/weights/00000.npy"} <= names
+    assert listed | {"certificate.json", "train/control/weights.safetensors"} <= names
 
 
 def test_a_certificate_is_replayed_from_its_bundle_alone(

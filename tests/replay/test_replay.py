@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import factories
 from factories import Workspace
 from pipeline import SCRIPTS
-from samebits.formats import canonical, files
+from samebits.formats import arrays, canonical, files
 
 
 def stage(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -221,8 +220,8 @@ def test_the_certified_run_itself_is_no_replay(certified: Certified) -> None:
 
 def test_damaged_artefacts_of_the_replay_are_refused(certified: Certified) -> None:
     run = certified.run()
-    array = np.load(run / "weights" / "00000.npy")
-    np.save(run / "weights" / "00000.npy", array + 1)
+    weights = [(name, array + 1) for name, array in factories.weights()]
+    arrays.write(run / "weights.safetensors", weights)
     done = certified.replay(run)
     assert done.returncode == 1
     assert "weights" in done.stderr
@@ -294,7 +293,7 @@ def test_a_certificate_without_a_completed_control_is_refused(tmp_path: Path) ->
         if position:
             record = canonical.read_json(folder / "record.json")
             factories.vary(record)
-            canonical.write_json(folder / "record.json", record)
+            factories.write_document(folder / "record.json", record)
     certificate = certify(space.compare()).certificate
     done = prepare(certificate, tmp_path / "plan.json")
     assert done.returncode == 1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import attacks
+import factories
 import spots
 from factories import Workspace
 from pipeline import SCRIPTS
@@ -109,7 +110,7 @@ def test_the_states_are_taken_from_a_bundle_or_from_where_the_user_says(
 
 
 def _flip(folder: Path) -> None:
-    for path in folder.glob("*/00000.npy"):
+    for path in folder.glob("*/weights.safetensors"):
         data = bytearray(path.read_bytes())
         data[-1] ^= 1
         path.write_bytes(data)
@@ -123,15 +124,15 @@ def _shift(folder: Path) -> None:
 
 def _link(folder: Path) -> None:
     for name in ("0001", "0002"):
-        (folder / name / "00000.npy").unlink()
-        (folder / name / "00000.npy").symlink_to("/etc/passwd")
+        (folder / name / "weights.safetensors").unlink()
+        (folder / name / "weights.safetensors").symlink_to("/etc/passwd")
 
 
 @pytest.mark.parametrize(
     ("plant", "said"),
     [
-        (_flip, "00000.npy (weights/dense/kernel): expected"),
-        (_shift, "index.json: expected"),
+        (_flip, "weights.safetensors: expected"),
+        (_shift, ".safetensors: expected"),
         (_link, "is a link"),
         (shutil.rmtree, "expected train/control/checkpoints/000"),
     ],
@@ -160,7 +161,7 @@ def test_as_many_epochs_as_there_are_or_none_are_not_drawn(given: Path, epochs: 
 
 def replay(given: Path, run: Any) -> subprocess.CompletedProcess[str]:
     again = given.parent / "again"
-    canonical.write_json(again / "spot" / "record.json", run)
+    factories.write_document(again / "spot" / "record.json", run)
     return stage(
         "replay", "--certificate", given, "--run", again / "spot",
         "--plan", again / "plan.json", "--output", again / "certificate.json",
@@ -183,7 +184,7 @@ def test_what_came_out_is_signed_and_verified(given: Path, once: tuple[Workspace
 def test_another_bit_is_not_reproduced(given: Path, once: tuple[Workspace, Any]) -> None:
     assert prepare(given).returncode == 0
     run = spots.record(once[1], 2, draw=drawn(given)["draw"])
-    run["spot"]["epochs"][0]["to"] = "0" * 64
+    run["spot"]["epochs"][0]["to"] = dict.fromkeys(states.PARTS, "0" * 64)
     done = replay(given, run)
     number = run["spot"]["drawn"][0]
     assert done.stdout.startswith("NOT REPRODUCED (2 of 3 epochs: ")
