@@ -25,7 +25,7 @@ done < "$CONDA_PREFIX.pin.txt"
 lock="$CONDA_PREFIX/certify.lock.txt"
 cat > "$lock" <<'LOCK'
 # Locked for CPython 3.11 on Linux x86_64 by tools/lock.py; do not edit
-# from: certify.in sha256:7e942b8ee6f256d7a1c65cd2e32dc2073f6ecfead93fa3c8a767305c021e91f0
+# from: certify.in sha256:cdda6f26b0934206196c7cc428e178d986542eb2fa82d5cb2834b9de5ac91d89
 --only-binary :all:
 attrs==26.1.0 --hash=sha256:c647aa4a12dfbad9333ca4e71fe62ddc36f4e63b2d260a37a8b83d2f043ac309
 cffi==2.1.1 --hash=sha256:34e261f78cb6ceaaa36f42f2613f4380d94d9c759a9c73c769ee6e0247364632
@@ -38,7 +38,6 @@ protobuf==7.36.2 --hash=sha256:89f23aa53c24553a2416fd4fd1ec06f74fa42b14b546d8883
 pycparser==3.12 --hash=sha256:a076f3f489b39b43ed13563a1dafe42447445bec2e294154ec5c57fcdda4c85e
 referencing==0.37.0 --hash=sha256:381329a9f99628c9069361716891d34ad94af76e461dcb0335825aecc7692231
 rpds-py==2026.9.1 --hash=sha256:136a1c3fe4402b7008bc81cb62ee538481795b61a7e83df88dff3b3f02b726ff
-safetensors==0.8.0 --hash=sha256:fd6f3f93c9a0a7cc2788ee63fb763353d4bd2e89b0751bc78fcf7dda00bea774
 securesystemslib==1.6.0 --hash=sha256:1c1aa00f058f4851f038d409c8ca4a727db854a91f07ec3a0fa047bb93e43e0e
 typing-extensions==4.16.0 --hash=sha256:481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8
 LOCK

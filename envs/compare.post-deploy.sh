@@ -25,10 +25,9 @@ done < "$CONDA_PREFIX.pin.txt"
 lock="$CONDA_PREFIX/compare.lock.txt"
 cat > "$lock" <<'LOCK'
 # Locked for CPython 3.11 on Linux x86_64 by tools/lock.py; do not edit
-# from: compare.in sha256:fafcb673568188157e9286a006f8f12ff4bc69d5a2894a52a70286ccf1fe6314
+# from: compare.in sha256:ec2f19a6f28f6b46052b85a187d92e7c6ec51699cf93e346e636f71dc42132f2
 --only-binary :all:
 numpy==2.4.6 --hash=sha256:89cd468399cfd2504718f0ba50e410dca55a170b61a02ad92bb18c8a65186e93
-safetensors==0.8.0 --hash=sha256:fd6f3f93c9a0a7cc2788ee63fb763353d4bd2e89b0751bc78fcf7dda00bea774
 LOCK
 pip=("$python" -m pip install --quiet --no-input --no-deps --require-hashes)
 "${pip[@]}" --only-binary :all: -r "$lock"
