@@ -199,12 +199,18 @@ def set_the_clock_back(folder: Path) -> None:
         os.utime(path, ns=(date, date), follow_symlinks=False)
 
 
-def test_after_a_clock_was_set_back_nothing_stale_is_certified(workspace: Workspace) -> None:
+def test_after_a_clock_was_set_back_snakemake_stops_and_nothing_stale_is_certified(
+    workspace: Workspace,
+) -> None:
     workspace.certify("clock", SMOKE)
     set_the_clock_back(workspace.folder)
     given = ("--config", "name=clock", SMOKE)
     assert "Nothing to be done" in workspace.snakemake(*given)
-    set_the_clock_back(workspace.folder)
+    said = workspace.snakemake(*given, "seed=9", check=False)
+    assert "clock skew" in said
+    for folder in ("data", "results"):
+        for path in (workspace.folder / folder).rglob("*"):
+            path.touch()  # as docs/faults.md says
     workspace.snakemake(*given, "seed=9")
     assert verdict(workspace, "clock") == "REPRODUCIBLE"
     report = workspace.json("results/clock/certificate.json")["report"]
