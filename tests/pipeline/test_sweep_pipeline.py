@@ -28,8 +28,8 @@ def planned(said: str) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def swept(workspace: Workspace) -> tuple[str, str]:
-    """A sweep of two by two that is made, and what the terminal said."""
-    return "swept", workspace.snakemake(*config("swept", f"{DETERMINISMS} seed=1,2"))
+    """A sweep over two keys that is made, and what the terminal said."""
+    return "swept", workspace.snakemake(*config("swept", f"{DETERMINISMS} seed=2"))
 
 
 def test_every_combination_has_its_certificate_and_the_index_shows_all(
@@ -38,13 +38,11 @@ def test_every_combination_has_its_certificate_and_the_index_shows_all(
     name, said = swept
     rows = table(workspace, name)
     assert [row["combination"] for row in rows] == [
-        "determinism=none,seed=1",
         "determinism=none,seed=2",
-        "determinism=portable,seed=1",
         "determinism=portable,seed=2",
     ]
     # What differs is shown, and keeps no other from being made.
-    assert [row["verdict"] for row in rows] == ["NOT REPRODUCIBLE"] * 2 + ["REPRODUCIBLE"] * 2
+    assert [row["verdict"] for row in rows] == ["NOT REPRODUCIBLE", "REPRODUCIBLE"]
     page = (workspace.folder / "results" / name / "index.html").read_text(encoding="utf-8")
     for row in rows:
         certificate: Any = workspace.json(f"results/{name}/{row['certificate']}")
@@ -52,19 +50,19 @@ def test_every_combination_has_its_certificate_and_the_index_shows_all(
         assert certificate["report"]["experiment"]["digest"] == row["experiment sha256"]
         assert row["combination"].replace(",", " ") in page
         assert f"{row['verdict']}  {row['combination']}" in said
-    assert "2 NOT REPRODUCIBLE, 2 REPRODUCIBLE" in said
-    assert "sweep swept: 4 combinations, 8 trainings, 1 data set, 5 environments" in said
-    assert len(list(workspace.folder.glob(f"logs/{name}/*/train/control.log"))) == 4
+    assert "1 NOT REPRODUCIBLE, 1 REPRODUCIBLE" in said
+    assert "sweep swept: 2 combinations, 4 trainings, 1 data set, 5 environments" in said
+    assert len(list(workspace.folder.glob(f"logs/{name}/*/train/control.log"))) == 2
 
 
 def test_a_second_call_has_nothing_to_do_and_a_value_makes_only_what_it_must(
     workspace: Workspace, swept: tuple[str, str]
 ) -> None:
     name, _ = swept
-    again = workspace.snakemake(*config(name, f"{DETERMINISMS} seed=1,2"))
+    again = workspace.snakemake(*config(name, f"{DETERMINISMS} seed=2"))
     assert "Nothing to be done" in again
     dry = ("--dry-run", "--quiet", "rules")
-    added = planned(workspace.snakemake(*dry, *config(name, f"{DETERMINISMS} seed=1,2,3")))
+    added = planned(workspace.snakemake(*dry, *config(name, f"{DETERMINISMS} seed=2,3")))
     wanted = {
         "train": 4,
         "compare": 2,
@@ -75,7 +73,7 @@ def test_a_second_call_has_nothing_to_do_and_a_value_makes_only_what_it_must(
         "total": 12,
     }
     assert added == wanted
-    fewer = planned(workspace.snakemake(*dry, *config(name, f"{DETERMINISMS} seed=1")))
+    fewer = planned(workspace.snakemake(*dry, *config(name, "determinism=portable seed=2")))
     assert fewer == {"index": 1, "all": 1, "total": 2}
 
 

@@ -107,6 +107,7 @@ def jobs(dry_run: str) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.environment
 def test_every_way_of_overriding_reaches_the_same_experiment_and_a_dry_run_writes_no_result(
     tmp_path: Path,
 ) -> None:
