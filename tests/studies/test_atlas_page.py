@@ -1,6 +1,7 @@
 """The atlas: what its page and the readers' page say is what its JSON says."""
 
 import re
+from collections.abc import Callable
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
@@ -14,6 +15,7 @@ from atlas.page import readers_page, render
 from atlas_factory import VERSIONS, elsewhere, op, place
 from pipeline import ROOT
 from samebits.errors import SamebitsError
+from samebits.formats import canonical
 
 OLD, NEW = VERSIONS
 HOSTILE = "<b>a|b</b> & `c` \\"
@@ -365,3 +367,23 @@ def test_a_difference_that_no_page_would_show_is_refused() -> None:
     stray = op("x", "X", versions=[NEW], different={place(OLD, "EPYC"): (1, 1)})
     with pytest.raises(SamebitsError, match=f"x float32 value .*: {place(OLD, 'EPYC')};"):
         render(atlas_factory.atlas(stray))
+
+
+# --- the committed documents -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "render"),
+    [("atlas.html", render), ("same-bits.md", readers_page)],
+)
+def test_a_document_is_what_the_atlas_renders_to(
+    name: str, render: Callable[[dict[str, Any]], str]
+) -> None:
+    atlas = canonical.read_json(ROOT / "docs" / "atlas.json")
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == render(atlas)
+
+
+def test_the_kernels_that_depend_on_the_cpu_are_those_of_the_matrix() -> None:
+    """The product looks them up; how they follow from what was measured only the study knows."""
+    atlas = canonical.read_json(ROOT / "docs" / "atlas.json")
+    assert atlas["depends"] == kernels.depends(cases.read(atlas))

@@ -23,7 +23,7 @@ def test_the_atlas_asks_for_every_tensorflow_cpu_and_setting(workspace: Workspac
 def test_a_probe_is_started_on_its_cpu_with_its_settings(workspace: Workspace) -> None:
     """Flags and variables of the command agree with the folder that it writes."""
     said = workspace.snakemake(*ATLAS, "--dry-run", "--printshellcmds")
-    commands = [line for line in said.splitlines() if "scripts/probe.py" in line]
+    commands = [line for line in said.splitlines() if "atlas/run_probe.py" in line]
     assert len(commands) == 32
     for command in commands:
         framework, onednn, isa, cpu = command.rpartition("results/atlas/")[2].split("/")
