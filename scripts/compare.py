@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Hold training runs against each other, bit for bit.
 
-INPUTS      --control  folder of the run that the others are held against
+INPUTS      --control  folder of the run that the replicas are compared with
             --replica  folder of another run of the same experiment; once per run
             --atlas    atlas.json: which kernels depend on the CPU; not needed
 OUTPUTS     --output   comparison.json
@@ -11,7 +11,7 @@ GUARANTEES  measures and does not judge: exit 0 with "identical": false when run
             NaN only, 0.0 is not -0.0); of a run that differs, the first step and the tensors that
             do, and of one on another CPU the layers with a kernel that the atlas lists; bits
             planted in a copy of the control's data tell whether the comparison sees them; digests
-            are taken again from the stored elements; a damaged artefact, runs of different
+            are taken again from the stored elements; a damaged artifact, runs of different
             experiments or parts of one, or the same run twice are errors and leave no output;
             memory stays bounded whatever the size of the weights
 """

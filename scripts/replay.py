@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _record(folder: Path, drawn: Mapping[str, Any] | None) -> Any:
-    """The run's record, its artefacts digested again. Raises SamebitsError when one is damaged."""
+    """The run's record, its artifacts digested again. Raises SamebitsError when one is damaged."""
     definition = "trainRecord" if drawn is None else "spotRecord"
     document = evidence.read_json(folder / "record.json", "record.json", definition)
     if document.problem is not None:
@@ -68,8 +68,8 @@ def _record(folder: Path, drawn: Mapping[str, Any] | None) -> Any:
             )
         return document.content
     run = runs.read_run(folder)
-    for artefact in run.artefacts:
-        runs.open_tensors(run, artefact)
+    for artifact in run.artifacts:
+        runs.open_tensors(run, artifact)
     return document.content
 
 

@@ -121,7 +121,7 @@ def _lines(content: Certificate, made: Verification, colour: bool) -> Iterator[s
 
 
 def _advice(content: Certificate, made: Verification) -> Iterator[str]:
-    if not any(check.level == "artefacts" for check in made.checks):
+    if not any(check.level == "artifacts" for check in made.checks):
         yield "  Files were not looked at: name their folder with --artifacts, or give the bundle."
     first = made.signatories[0]
     if made.code == NOT_TRUSTED and first.keyid is not None:

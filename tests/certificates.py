@@ -216,8 +216,8 @@ def unsupported() -> Report:
         record["unsupported"] = {"op": "FakeQuant", "message": "none available", "reason": "op"}
     made["comparisons"][0] |= {"identical": False, "canary": None, "self_check": []}
     made["comparisons"][0]["status"] = dict.fromkeys(("control", "replica"), "unsupported")
-    for artefact in made["comparisons"][0]["runs"][0]["artefacts"]:
-        artefact |= {"identical": False, "digests": [None, None]}
+    for artifact in made["comparisons"][0]["runs"][0]["artifacts"]:
+        artifact |= {"identical": False, "digests": [None, None]}
     return made
 
 
@@ -300,8 +300,8 @@ def replay(number: int = 0, **changes: Any) -> Report:
     cpu, system = _MACHINES[number % len(_MACHINES)]
     record = copy.deepcopy(_issued()["records"]["runs"]["control"])
     record["machine"] |= {"cpu": cpu, "os": system}
-    artefacts = [
-        {"artefact": name, "expected": digit * 64, "got": digit * 64, "identical": True}
+    artifacts = [
+        {"artifact": name, "expected": digit * 64, "got": digit * 64, "identical": True}
         for name, digit in zip(("history", "weights", "optimizer", "trace"), "123e", strict=True)
     ]
     made = {
@@ -309,7 +309,7 @@ def replay(number: int = 0, **changes: Any) -> Report:
         "of": "0" * 64,
         "outcome": "REPRODUCED",
         "outside_scope": [],
-        "artefacts": artefacts,
+        "artifacts": artifacts,
         "divergence": None,
         "record": record,
         "source": {"commit": "d" * 40, "dirty": False},
@@ -319,8 +319,8 @@ def replay(number: int = 0, **changes: Any) -> Report:
     if number % len(_MACHINES):
         made["outside_scope"] = list(OUTSIDE[: number % len(_MACHINES)])
     if number % len(_MACHINES) == 2:
-        for artefact in artefacts[1:]:
-            artefact |= {"got": "5bd1e995" * 8, "identical": False}
+        for artifact in artifacts[1:]:
+            artifact |= {"got": "5bd1e995" * 8, "identical": False}
         made |= {"outcome": "NOT REPRODUCED", "divergence": divergence()}
     return made | changes
 
@@ -396,19 +396,19 @@ def _variation(key: str, run: str) -> Any:
 
 def _without_digests(result: Any) -> None:
     result["identical"] = False
-    for artefact in result["artefacts"]:
-        artefact |= {"identical": False, "differences": []}
-        artefact["digests"] = [artefact["digests"][0], None]
+    for artifact in result["artifacts"]:
+        artifact |= {"identical": False, "differences": []}
+        artifact["digests"] = [artifact["digests"][0], None]
 
 
 def _differ(result: Any) -> None:
     """Other final weights and another trace."""
     result |= {"identical": False, "divergence": divergence()}
-    for artefact in result["artefacts"]:
-        if artefact["artefact"] in ("weights", "trace"):
-            artefact["identical"] = False
-            artefact["digests"] = [artefact["digests"][0], "5bd1e995" * 8]
-            artefact["differences"] = [_difference(name) for name in TENSORS]
+    for artifact in result["artifacts"]:
+        if artifact["artifact"] in ("weights", "trace"):
+            artifact["identical"] = False
+            artifact["digests"] = [artifact["digests"][0], "5bd1e995" * 8]
+            artifact["differences"] = [_difference(name) for name in TENSORS]
 
 
 def _difference(name: str) -> Any:

@@ -196,7 +196,7 @@ def write_run(
 ) -> Path:
     """A completed run's folder, named as the run; ``change`` edits the record at the end.
 
-    The artefacts are this module's unless given; a canary is there only when given.
+    The artifacts are this module's unless given; a canary is there only when given.
     """
     metrics = HISTORY if metrics is None else metrics
     record = _record(folder.name, experiment, dataset, config)

@@ -134,8 +134,8 @@ def on_comparison(change: Callable[[Any], Any]) -> Harm:
     return lambda space: edit(space.comparison, change)
 
 
-def artefact(position: int, **changes: Any) -> Harm:
-    return on_comparison(lambda c: c["runs"][0]["artefacts"][position].update(changes))
+def artifact(position: int, **changes: Any) -> Harm:
+    return on_comparison(lambda c: c["runs"][0]["artifacts"][position].update(changes))
 
 
 def set_item(*path: Any, value: Any) -> Callable[[Any], None]:
@@ -161,7 +161,7 @@ def same_process(space: Workspace) -> None:
     edit(space.runs[1] / "record.json", set_item("process", value=shared))
 
 
-def swap_artefacts(space: Workspace) -> None:
+def swap_artifacts(space: Workspace) -> None:
     """The replica's weights replaced after the comparison."""
     arrays.write(space.runs[1] / "weights.safetensors", differing_weights())
 
@@ -180,7 +180,7 @@ def forge_difference_away(space: Workspace) -> None:
 
     def forge(comparison: Any) -> None:
         comparison["identical"] = comparison["runs"][0]["identical"] = True
-        comparison["runs"][0]["artefacts"][1].update(identical=True, differences=[])
+        comparison["runs"][0]["artifacts"][1].update(identical=True, differences=[])
 
     edit(space.comparison, forge)
 
@@ -189,8 +189,8 @@ def forge_digests_too(space: Workspace) -> None:
     forge_difference_away(space)
     edit(
         space.comparison,
-        lambda c: c["runs"][0]["artefacts"][1]["digests"].__setitem__(
-            1, c["runs"][0]["artefacts"][1]["digests"][0]
+        lambda c: c["runs"][0]["artifacts"][1]["digests"].__setitem__(
+            1, c["runs"][0]["artifacts"][1]["digests"][0]
         ),
     )
 
@@ -350,13 +350,13 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
         s.comparison, canonical.read_json(s.comparison) | {"identical": False}
     ),
     "history forged": forge_history,
-    "weights replaced": swap_artefacts,
+    "weights replaced": swap_artifacts,
     # the comparison
-    "compared digests": artefact(0, digests=[DIGEST, DIGEST]),
-    "compared digests absent": artefact(1, digests=[None, None]),
-    "compared nothing": on_comparison(set_item("runs", 0, "artefacts", value=[])),
-    "compared two artefacts": on_comparison(lambda c: c["runs"][0]["artefacts"].pop()),
-    "compared one artefact twice": artefact(2, artefact="weights"),
+    "compared digests": artifact(0, digests=[DIGEST, DIGEST]),
+    "compared digests absent": artifact(1, digests=[None, None]),
+    "compared nothing": on_comparison(set_item("runs", 0, "artifacts", value=[])),
+    "compared two artifacts": on_comparison(lambda c: c["runs"][0]["artifacts"].pop()),
+    "compared one artifact twice": artifact(2, artifact="weights"),
     "compared no run": on_comparison(set_item("runs", value=[])),
     "compared another run": on_comparison(set_item("runs", 0, "run", value="other")),
     "compared with itself": on_comparison(set_item("runs", 0, "run", value="control")),
@@ -365,7 +365,7 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "status contradicts the record": on_comparison(set_item("status", "replica", value="failed")),
     "difference called identical": forge_difference_away,
     "difference called identical with digests": forge_digests_too,
-    "identical called different": artefact(0, identical=False),
+    "identical called different": artifact(0, identical=False),
     "result contradicts its runs": on_comparison(set_item("identical", value=False)),
     # whether the comparison could have seen a difference
     "no trace": lambda s: (s.runs[0] / "trace.safetensors").unlink(),
@@ -387,7 +387,7 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "canary that differs late": on_comparison(set_item("canary", "step", value=2)),
     "a flipped bit not found": on_comparison(set_item("self_check", 0, "found", value=False)),
     "no bit flipped": on_comparison(set_item("self_check", value=[])),
-    "one artefact not checked": on_comparison(lambda c: c["self_check"].pop()),
+    "one artifact not checked": on_comparison(lambda c: c["self_check"].pop()),
     # whether the runs are those that the protocol asks for
     "nothing varied": on_record(set_item("variations", value={"applied": {}, "not_tried": {}})),
     "varied more than asked for": on_record(

@@ -334,7 +334,7 @@ def test_it_cannot_say_that_all_was_reproduced(passed: Json, outcome: str) -> No
         certificate.parse(canonical.dumps(forged))
 
 
-def test_a_record_with_artefacts_is_none_of_some_epochs(issued: Json) -> None:
+def test_a_record_with_artifacts_is_none_of_some_epochs(issued: Json) -> None:
     wrong: list[Json] = [{"digests": {"weights": OTHER}}, {"trace": {}}, {"run": "control"}]
     for more in wrong:
         assert list(evidence.violations(spots.record(issued) | more, "spotRecord")) != []

@@ -138,7 +138,7 @@ def test_a_payload_is_canonical_json(report: Any) -> None:
         assert canonical.dumps(canonical.loads(payload)) == payload
 
 
-def test_the_subjects_are_the_artefacts_the_data_the_config_and_the_report(report: Any) -> None:
+def test_the_subjects_are_the_artifacts_the_data_the_config_and_the_report(report: Any) -> None:
     control = report["records"]["runs"]["control"]
     expected = control["digests"] | {
         "dataset": report["records"]["load"]["digest"],

@@ -59,7 +59,7 @@ def test_several_replicas_are_each_held_against_the_control(tmp_path: Path) -> N
 
 def test_damage_is_a_failure_that_leaves_no_output(tmp_path: Path) -> None:
     flags = pair(tmp_path)
-    path = tmp_path / "replica" / "weights" / "00000.npy"
+    path = tmp_path / "replica" / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     done = compare(*flags)
     assert done.returncode == 1
@@ -101,7 +101,7 @@ def test_memory_stays_bounded_whatever_the_size_of_the_weights(tmp_path: Path) -
     assert (done.returncode, done.stderr) == (0, "")
     comparison = json.loads((tmp_path / "out" / "c.json").read_text())
     (run,) = comparison["runs"]
-    assert run["artefacts"][1]["differences"][0]["different"] == (1 << 26) - 1
+    assert run["artifacts"][1]["differences"][0]["different"] == (1 << 26) - 1
     assert run["divergence"]["histograms"][0]["counts"] == [1] + [0] * 29 + [(1 << 26) - 1]
     assert all(check["found"] for check in comparison["self_check"])
 

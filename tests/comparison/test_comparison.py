@@ -31,11 +31,11 @@ def compared(folder: Path, **replica: Any) -> dict[str, Any]:
     return compare(control, [other])
 
 
-def found(comparison: Any, artefact: str) -> list[dict[str, Any]]:
-    """The differences in one artefact, after checking that it alone differs."""
+def found(comparison: Any, artifact: str) -> list[dict[str, Any]]:
+    """The differences in one artifact, after checking that it alone differs."""
     (run,) = comparison["runs"]
-    differing = [a for a in run["artefacts"] if not a["identical"]]
-    assert [a["artefact"] for a in differing] == [artefact]
+    differing = [a for a in run["artifacts"] if not a["identical"]]
+    assert [a["artifact"] for a in differing] == [artifact]
     assert not run["identical"]
     assert not comparison["identical"]
     assert differing[0]["digests"][0] != differing[0]["digests"][1]
@@ -49,12 +49,12 @@ def flipped(tensors: factories.Arrays, position: int, index: Any) -> factories.A
     return tensors
 
 
-def test_equal_runs_are_identical_in_all_four_artefacts(tmp_path: Path) -> None:
+def test_equal_runs_are_identical_in_all_four_artifacts(tmp_path: Path) -> None:
     comparison = compared(tmp_path)
     assert comparison["identical"]
-    artefacts = comparison["runs"][0]["artefacts"]
-    assert [a["artefact"] for a in artefacts] == ["history", "weights", "optimizer", "trace"]
-    assert all(a["identical"] and a["digests"][0] == a["digests"][1] for a in artefacts)
+    artifacts = comparison["runs"][0]["artifacts"]
+    assert [a["artifact"] for a in artifacts] == ["history", "weights", "optimizer", "trace"]
+    assert all(a["identical"] and a["digests"][0] == a["digests"][1] for a in artifacts)
     assert comparison["runs"][0]["divergence"] is None
     assert comparison["canary"] is None
 
@@ -106,7 +106,7 @@ def test_a_nan_equals_the_same_nan_and_differs_from_another(tmp_path: Path) -> N
     comparison = compare(control, [same, different])
     assert [run["identical"] for run in comparison["runs"]] == [True, False]
     assert not comparison["identical"]
-    (one,) = comparison["runs"][1]["artefacts"][1]["differences"]
+    (one,) = comparison["runs"][1]["artifacts"][1]["differences"]
     assert (one["largest_absolute"], one["largest_ulp"], one["not_finite"]) == (None, None, 1)
 
 
@@ -137,7 +137,7 @@ def test_another_shape_of_equal_bytes_is_found(tmp_path: Path) -> None:
 def test_another_order_of_equal_tensors_is_found(tmp_path: Path) -> None:
     """The file is the same; the lists in the records are not."""
     (run,) = compared(tmp_path, weights=factories.weights()[::-1])["runs"]
-    weights = run["artefacts"][1]
+    weights = run["artifacts"][1]
     assert (run["identical"], weights["identical"]) == (False, False)
     assert weights["digests"][0] == weights["digests"][1]
     assert [(d["name"], d["kind"]) for d in weights["differences"]] == [
@@ -164,7 +164,7 @@ def test_an_unsupported_run_is_never_identical(tmp_path: Path) -> None:
     comparison = compare(control, [replica])
     assert not comparison["identical"]
     assert comparison["status"] == {"control": "unsupported", "replica": "unsupported"}
-    assert all(a["digests"] == [None, None] for a in comparison["runs"][0]["artefacts"])
+    assert all(a["digests"] == [None, None] for a in comparison["runs"][0]["artifacts"])
 
 
 @pytest.mark.parametrize("status", ["failed", "not tried"])
@@ -175,7 +175,7 @@ def test_a_run_without_a_result_has_nothing_to_compare(tmp_path: Path, status: s
     assert comparison["status"] == {"control": "completed", "other": status}
     (run,) = comparison["runs"]
     assert (run["identical"], run["divergence"]) == (False, None)
-    assert all(a["digests"][1] is None and not a["differences"] for a in run["artefacts"])
+    assert all(a["digests"][1] is None and not a["differences"] for a in run["artifacts"])
 
 
 def test_a_control_without_a_result_has_no_self_check_and_no_canary(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_steps_that_one_trace_lacks_are_no_divergence(tmp_path: Path) -> None:
     short = [(name, a[:4] if name.startswith("sample") else a[:8]) for name, a in longer]
     comparison = pair(tmp_path, {"trace": longer}, {"trace": short})
     run = comparison["runs"][0]
-    kinds = {d["kind"] for d in run["artefacts"][3]["differences"]}
+    kinds = {d["kind"] for d in run["artifacts"][3]["differences"]}
     assert (run["identical"], kinds, run["divergence"]["step"]) == (False, {"shape"}, None)
 
 

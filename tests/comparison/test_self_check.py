@@ -23,15 +23,15 @@ def checked(folder: Path, **control: Any) -> Any:
 
 
 def found(folder: Path) -> dict[str, bool]:
-    """Which artefacts' planted bits were found."""
-    return {check["artefact"]: check["found"] for check in checked(folder)}
+    """Which artifacts' planted bits were found."""
+    return {check["artifact"]: check["found"] for check in checked(folder)}
 
 
 def test_a_planted_bit_is_found_in_weights_history_and_trace(tmp_path: Path) -> None:
     assert checked(tmp_path) == [
-        {"artefact": "weights", "name": "dense/bias", "index": [2], "found": True},
-        {"artefact": "history", "name": "accuracy", "index": [1], "found": True},
-        {"artefact": "trace", "name": "dense/kernel", "index": [6], "found": True},
+        {"artifact": "weights", "name": "dense/bias", "index": [2], "found": True},
+        {"artifact": "history", "name": "accuracy", "index": [1], "found": True},
+        {"artifact": "trace", "name": "dense/kernel", "index": [6], "found": True},
     ]
 
 
@@ -57,7 +57,7 @@ def test_runs_that_differ_change_nothing_of_the_self_check(tmp_path: Path) -> No
 )
 def test_a_planted_bit_is_found_in_any_number(tmp_path: Path, value: Any) -> None:
     assert checked(tmp_path, weights=[("empty", np.zeros((0, 4))), ("w", value)])[0] == {
-        "artefact": "weights",
+        "artifact": "weights",
         "name": "w",
         "index": [int(i) for i in np.unravel_index(value.size // 2, value.shape)],
         "found": True,
@@ -78,7 +78,7 @@ def test_what_has_no_elements_is_not_checked(tmp_path: Path) -> None:
 
 def test_a_trace_without_rows_is_not_checked(tmp_path: Path) -> None:
     trace = [(name, array[:0]) for name, array in factories.trace()]
-    assert [check["artefact"] for check in checked(tmp_path, trace=trace)] == ["weights", "history"]
+    assert [check["artifact"] for check in checked(tmp_path, trace=trace)] == ["weights", "history"]
 
 
 # --- it fails when the comparison is blind -----------------------------------------------------
@@ -109,9 +109,9 @@ def test_a_comparison_that_says_identical_is_seen(
 ) -> None:
     def always(name: str, control: Any, replica: Any) -> dict[str, Any]:
         digests = [control.digest] * 2
-        return {"artefact": name, "identical": True, "digests": digests, "differences": []}
+        return {"artifact": name, "identical": True, "digests": digests, "differences": []}
 
-    monkeypatch.setattr(self_check, "compare_artefact", always)
+    monkeypatch.setattr(self_check, "compare_artifact", always)
     assert found(tmp_path) == {"weights": False, "history": False, "trace": False}
 
 

@@ -62,15 +62,15 @@ def test_no_flipped_bit_in_a_document_is_certified(space: factories.Workspace) -
             path.write_bytes(before)
 
 
-@pytest.mark.parametrize("artefact", ["weights", "optimizer", "trace"])
+@pytest.mark.parametrize("artifact", ["weights", "optimizer", "trace"])
 def test_a_flipped_bit_in_an_array_is_named_with_its_file(
-    space: factories.Workspace, artefact: str
+    space: factories.Workspace, artifact: str
 ) -> None:
-    path = space.runs[1] / f"{artefact}.safetensors"
+    path = space.runs[1] / f"{artifact}.safetensors"
     flip(path, 8 * path.stat().st_size - 3)
     said, reasons = verdict(space)
     assert said == "INCONCLUSIVE"
-    assert f"train/{space.runs[1].name}/{artefact}.safetensors" in reasons
+    assert f"train/{space.runs[1].name}/{artifact}.safetensors" in reasons
     assert str(space.folder) not in reasons  # a certificate names no folder of its machine
 
 

@@ -263,8 +263,8 @@ def test_a_replay_says_what_came_out_and_where_it_diverges() -> None:
 
 
 def test_a_replay_that_ended_without_results_has_none() -> None:
-    lost = {"artefact": "history", "expected": "1" * 64, "got": None, "identical": False}
-    replay = certificates.replay(2, artefacts=[lost], divergence=None)
+    lost = {"artifact": "history", "expected": "1" * 64, "got": None, "identical": False}
+    replay = certificates.replay(2, artifacts=[lost], divergence=None)
     made = certificates.certificate(certificates.reproducible(), True, [replay])
     assert f"History ✗ missing expected {'1' * 64} got absent" in text_of(certificate.render(made))
 
@@ -335,7 +335,7 @@ def test_runs_that_are_not_shown_are_counted() -> None:
 
 def test_of_many_differences_the_first_are_shown_and_the_rest_counted() -> None:
     content = certificates.within_tolerance()
-    weights = content["comparisons"][0]["runs"][0]["artefacts"][1]
+    weights = content["comparisons"][0]["runs"][0]["artifacts"][1]
     weights["differences"] *= compared.MOST_DIFFERENCES
     shown, more = compared.differences(compared.compared(content))
     assert len(shown) == compared.MOST_DIFFERENCES

@@ -149,8 +149,8 @@ def test_a_replay_that_differs_says_what_and_where() -> None:
 
 
 def test_a_replay_without_a_divergence_or_an_artifact_says_what_it_knows() -> None:
-    lost = {"artefact": "history", "expected": "1" * 64, "got": None, "identical": False}
-    said = replay(2, artefacts=[lost], divergence=None, issuer={"keyid": None})
+    lost = {"artifact": "history", "expected": "1" * 64, "got": None, "identical": False}
+    said = replay(2, artifacts=[lost], divergence=None, issuer={"keyid": None})
     assert "got      none" in said
     assert "divergence" not in rows(said)
     assert rows(said)["signature"] == "UNSIGNED"

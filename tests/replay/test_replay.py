@@ -124,7 +124,7 @@ def test_one_other_bit_is_not_reproduced_and_the_divergence_is_named(certified: 
     done = certified.replay(certified.run(weights=differing(), trace=trace))
     assert (done.returncode, done.stdout) == (0, "NOT REPRODUCED\n"), done.stderr
     (added,) = certified.chain
-    same = {a["artefact"]: a["identical"] for a in added["report"]["artefacts"]}
+    same = {a["artifact"]: a["identical"] for a in added["report"]["artifacts"]}
     assert same == {"history": True, "weights": False, "optimizer": True, "trace": False}
     assert added["report"]["divergence"]["step"] == 5
 
@@ -218,7 +218,7 @@ def test_the_certified_run_itself_is_no_replay(certified: Certified) -> None:
     assert "the certified one itself" in done.stderr
 
 
-def test_damaged_artefacts_of_the_replay_are_refused(certified: Certified) -> None:
+def test_damaged_artifacts_of_the_replay_are_refused(certified: Certified) -> None:
     run = certified.run()
     weights = [(name, array + 1) for name, array in factories.weights()]
     arrays.write(run / "weights.safetensors", weights)

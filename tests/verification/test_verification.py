@@ -388,8 +388,8 @@ def never_trained(said: Json) -> None:
 REPLAYS: dict[str, Callable[[Json], object]] = {
     "of another certificate": lambda s: s.update(of="0" * 64),
     "another outcome": lambda s: s.update(outcome="NOT REPRODUCED"),
-    "an artefact less": lambda s: s["artefacts"].pop(),
-    "other digests": lambda s: s["artefacts"][0].update(expected="0" * 64, got="0" * 64),
+    "an artifact less": lambda s: s["artifacts"].pop(),
+    "other digests": lambda s: s["artifacts"][0].update(expected="0" * 64, got="0" * 64),
     "called identical": lambda s: s["record"]["digests"].update(weights="5" * 64),
     "called outside": lambda s: s["outside_scope"].append("I say so"),
     "another experiment": lambda s: s["record"].update(experiment="0" * 64),

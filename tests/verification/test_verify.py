@@ -89,7 +89,7 @@ def test_a_trusted_certificate_is_verified_level_by_level(stranger: Stranger) ->
     lines = done.stdout.splitlines()
     assert lines[0] == "VERIFIED  REPRODUCIBLE  default"
     levels = [line.split()[0] for line in lines[1:5]]
-    assert levels == ["signature", "statement", "claim", "artefacts"]
+    assert levels == ["signature", "statement", "claim", "artifacts"]
     assert all(line.split()[1] == "ok:" for line in lines[1:5])
 
 

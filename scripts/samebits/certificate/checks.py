@@ -12,7 +12,7 @@ from samebits.certificate.evidence import Document, Evidence, RunEvidence
 from samebits.experiment import pins as pinning
 from samebits.formats import canonical, dataset, lockfile, states
 
-ARTEFACTS = ("history", "weights", "optimizer", "trace")
+ARTIFACTS = ("history", "weights", "optimizer", "trace")
 TITLES = {
     "history": "history",
     "weights": "final weights",
@@ -198,11 +198,11 @@ def _data_digest(evidence: Evidence) -> Iterator[str]:
         yield f"{evidence.load.name}: the digest is not that of the arrays it lists"
 
 
-def _artefact_digests(evidence: Evidence) -> Iterator[str]:
+def _artifact_digests(evidence: Evidence) -> Iterator[str]:
     for run, record in _records(evidence):
-        for artefact in ARTEFACTS if record["status"] == COMPLETED else ():
-            document: Document = getattr(run, artefact)
-            recorded = record["digests"][artefact]
+        for artifact in ARTIFACTS if record["status"] == COMPLETED else ():
+            document: Document = getattr(run, artifact)
+            recorded = record["digests"][artifact]
             if document.content is not None and document.sha256 != recorded:
                 yield f"{document.name} has another digest than {run.record.name} says"
         canary = run.canary
@@ -268,7 +268,7 @@ CHECKS: tuple[Check, ...] = (
     _unprobed,
     _traced,
     _data_digest,
-    _artefact_digests,
+    _artifact_digests,
     _checkpoints,
     _empty,
 )

@@ -8,7 +8,7 @@ must be among those that the run's own record says were executed.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from samebits.certificate.checks import ARTEFACTS, COMPLETED, NOT_TRIED, TITLES, Check, same
+from samebits.certificate.checks import ARTIFACTS, COMPLETED, NOT_TRIED, TITLES, Check, same
 from samebits.certificate.evidence import Evidence, comparison_name
 from samebits.certificate.types import (
     ComparedArtifact,
@@ -132,14 +132,14 @@ def _compared_inputs(
 def _compared_digests(
     control: RunRecord, replica: RunRecord, run: ComparedRun, where: str
 ) -> Iterator[str]:
-    for artefact in run["artefacts"]:
-        name = artefact["artefact"]
+    for artifact in run["artifacts"]:
+        name = artifact["artifact"]
         recorded = [record["digests"].get(name) for record in (control, replica)]
-        if artefact["digests"] != recorded:
+        if artifact["digests"] != recorded:
             yield f"{where}: the digests of the {TITLES[name]} are not those in the records"
         orders = [record["tensors"].get(name) for record in (control, replica)]
-        if artefact["identical"] != (_equal(recorded) and same(*orders)):
-            called = f"the {TITLES[name]} are called {_called(artefact)}"
+        if artifact["identical"] != (_equal(recorded) and same(*orders)):
+            called = f"the {TITLES[name]} are called {_called(artifact)}"
             yield f"{where}: {called}, the records say otherwise"
     found = states.compare(states.from_record(control), states.from_record(replica))
     if not same(run.get("checkpoints"), found):
@@ -147,30 +147,30 @@ def _compared_digests(
 
 
 def _compared_run(run: ComparedRun, where: str) -> Iterator[str]:
-    names = [artefact["artefact"] for artefact in run["artefacts"]]
-    if sorted(names) != sorted(ARTEFACTS):
-        yield f"{where}: expected {listed(ARTEFACTS)}, compared were {listed(names) or 'none'}"
-    for artefact in run["artefacts"]:
-        yield from _compared_artefact(artefact, where)
-    parts = [*run["artefacts"], run.get("checkpoints") or {"identical": True}]
+    names = [artifact["artifact"] for artifact in run["artifacts"]]
+    if sorted(names) != sorted(ARTIFACTS):
+        yield f"{where}: expected {listed(ARTIFACTS)}, compared were {listed(names) or 'none'}"
+    for artifact in run["artifacts"]:
+        yield from _compared_artifact(artifact, where)
+    parts = [*run["artifacts"], run.get("checkpoints") or {"identical": True}]
     if run["identical"] != all(part["identical"] for part in parts):
-        yield f"{where}: the result is not that of its artefacts"
+        yield f"{where}: the result is not that of its artifacts"
 
 
-def _compared_artefact(artefact: ComparedArtifact, where: str) -> Iterator[str]:
-    title = TITLES[artefact["artefact"]]
-    if artefact["identical"] and not _equal(artefact["digests"]):
-        yield f"{where}: the {title} are called {_called(artefact)}, the digests say otherwise"
-    if None not in artefact["digests"] and bool(artefact["differences"]) == artefact["identical"]:
-        yield f"{where}: the {title} are called {_called(artefact)}, the differences say otherwise"
+def _compared_artifact(artifact: ComparedArtifact, where: str) -> Iterator[str]:
+    title = TITLES[artifact["artifact"]]
+    if artifact["identical"] and not _equal(artifact["digests"]):
+        yield f"{where}: the {title} are called {_called(artifact)}, the digests say otherwise"
+    if None not in artifact["digests"] and bool(artifact["differences"]) == artifact["identical"]:
+        yield f"{where}: the {title} are called {_called(artifact)}, the differences say otherwise"
 
 
 def _equal(digests: list[str | None]) -> bool:
     return digests[0] is not None and digests[0] == digests[1]
 
 
-def _called(artefact: ComparedArtifact) -> str:
-    return "identical" if artefact["identical"] else "different"
+def _called(artifact: ComparedArtifact) -> str:
+    return "identical" if artifact["identical"] else "different"
 
 
 def _said(value: Any) -> str:
@@ -183,11 +183,11 @@ def _said(value: Any) -> str:
 
 def _self_check(comparison: Comparison, where: str) -> Iterator[str]:
     checked = comparison["self_check"]
-    if sorted(check["artefact"] for check in checked) != sorted(SELF_CHECKED):
+    if sorted(check["artifact"] for check in checked) != sorted(SELF_CHECKED):
         yield f"{where}: no bit was flipped to see it found, in each of {listed(SELF_CHECKED)}"
     for check in checked:
         if check["found"] is not True:
-            what = TITLES[check["artefact"]]
+            what = TITLES[check["artifact"]]
             yield f"{where}: a bit flipped in a copy of the control's {what} was not found"
 
 

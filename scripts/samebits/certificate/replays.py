@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from samebits.certificate import checks
-from samebits.certificate.checks import ARTEFACTS, COMPLETED
+from samebits.certificate.checks import ARTIFACTS, COMPLETED
 from samebits.certificate.report import Source
 from samebits.certificate.signatories import EPOCHS_REPRODUCED, NOT_REPRODUCED, REPRODUCED
 from samebits.certificate.types import Replay
@@ -78,23 +78,23 @@ def rebuild(report: Report, of: str, replay: Replay) -> Replay:
 
 
 def _whole(report: Report, record: Record) -> dict[str, Any]:
-    artefacts = list(_artefacts(report, record))
-    same = all(artefact["identical"] for artefact in artefacts)
+    artifacts = list(_artifacts(report, record))
+    same = all(artifact["identical"] for artifact in artifacts)
     return {
         "format": FORMAT,
         "outcome": REPRODUCED if same else NOT_REPRODUCED,
-        "artefacts": artefacts,
+        "artifacts": artifacts,
         "divergence": None,
     }
 
 
-def _artefacts(report: Report, record: Record) -> Iterator[dict[str, Any]]:
+def _artifacts(report: Report, record: Record) -> Iterator[dict[str, Any]]:
     control = report["records"]["runs"][CONTROL]
-    for artefact in ARTEFACTS:
-        expected, got = control["digests"][artefact], record["digests"].get(artefact)
-        ordered = control["tensors"].get(artefact) == record["tensors"].get(artefact)
+    for artifact in ARTIFACTS:
+        expected, got = control["digests"][artifact], record["digests"].get(artifact)
+        ordered = control["tensors"].get(artifact) == record["tensors"].get(artifact)
         yield {
-            "artefact": artefact,
+            "artifact": artifact,
             "expected": expected,
             "got": got,
             "identical": expected == got and ordered and record["status"] == COMPLETED,

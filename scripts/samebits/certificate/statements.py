@@ -20,7 +20,7 @@ from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 
 from samebits.certificate import replays
-from samebits.certificate.checks import ARTEFACTS, COMPLETED
+from samebits.certificate.checks import ARTIFACTS, COMPLETED
 from samebits.certificate.evidence import MOMENT
 from samebits.certificate.types import Certificate, Replay, Report, Source
 from samebits.experiment.protocol import CONTROL
@@ -80,9 +80,9 @@ def replayed(report: Report, replay: Replay) -> bytes:
 
 
 def _compared(replay: Replay) -> dict[str, Any]:
-    """What a replay held against the certificate: the artefacts, or epochs that were drawn."""
+    """What a replay held against the certificate: the artifacts, or epochs that were drawn."""
     if replay["format"] != replays.SAMPLED_FORMAT:
-        return {"identical": {a["artefact"]: a["identical"] for a in replay["artefacts"]}}
+        return {"identical": {a["artifact"]: a["identical"] for a in replay["artifacts"]}}
     identical = {str(epoch["epoch"]): epoch["identical"] for epoch in replay["epochs"]}
     checked = {"checked": len(identical), "in all": replay["in_all"], "draw": replay["draw"]}
     return {"epochs": checked | {"identical": identical}}
@@ -129,8 +129,8 @@ def _subjects(report: Report) -> list[ResourceDescriptor]:
 def _digests(report: Report) -> Iterator[tuple[str, str]]:
     control, load = report["records"]["runs"].get(CONTROL), report["records"]["load"]
     if control is not None and control["status"] == COMPLETED:
-        for artefact in ARTEFACTS:
-            yield artefact, control["digests"][artefact]
+        for artifact in ARTIFACTS:
+            yield artifact, control["digests"][artifact]
     kept = states.commitment(report)
     if kept is not None:
         yield "checkpoints", kept.root

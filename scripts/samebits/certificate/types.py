@@ -66,7 +66,7 @@ Difference = TypedDict("Difference", {
     "replica": str | Side,
 })
 ComparedArtifact = TypedDict("ComparedArtifact", {
-    "artefact": str, "identical": bool, "digests": list[str | None],
+    "artifact": str, "identical": bool, "digests": list[str | None],
     "differences": list[Difference],
 })
 ComparedCheckpoints = TypedDict("ComparedCheckpoints", {"identical": bool, "epoch": int | None})
@@ -85,7 +85,7 @@ Attribution = TypedDict("Attribution", {
     "atlas": str, "tensorflow": str, "layers": list[Layer] | None,
 })
 ComparedRun = TypedDict("ComparedRun", {
-    "run": str, "identical": bool, "artefacts": list[ComparedArtifact],
+    "run": str, "identical": bool, "artifacts": list[ComparedArtifact],
     "checkpoints": NotRequired[ComparedCheckpoints | None], "divergence": Divergence | None,
     "attribution": NotRequired[Attribution],
 })
@@ -93,7 +93,7 @@ ComparedCanary = TypedDict("ComparedCanary", {
     "run": str, "seed": int, "differs": bool, "step": int | None, "tensors": list[str],
 })
 SelfCheck = TypedDict("SelfCheck", {
-    "artefact": str, "name": str, "index": list[int], "found": bool,
+    "artifact": str, "name": str, "index": list[int], "found": bool,
 })
 Comparison = TypedDict("Comparison", {
     "format": str, "embedded_digest": str, "identical": bool, "experiment": str, "dataset": str,
@@ -140,7 +140,7 @@ Envelope = TypedDict("Envelope", {
     "payload": str, "payloadType": str, "signatures": list[Signature],
 })
 ReplayedArtifact = TypedDict("ReplayedArtifact", {
-    "artefact": str, "expected": str, "got": str | None, "identical": bool,
+    "artifact": str, "expected": str, "got": str | None, "identical": bool,
 })
 ReplayedEpoch = TypedDict("ReplayedEpoch", {
     "epoch": int, "from": State | None, "expected": State, "got": State | None, "history": bool,
@@ -148,7 +148,7 @@ ReplayedEpoch = TypedDict("ReplayedEpoch", {
 })
 Replay = TypedDict("Replay", {  # of all epochs, or of sampled ones
     "format": str, "of": str, "outcome": str, "outside_scope": list[str],
-    "artefacts": NotRequired[list[ReplayedArtifact]], "divergence": NotRequired[Divergence | None],
+    "artifacts": NotRequired[list[ReplayedArtifact]], "divergence": NotRequired[Divergence | None],
     "draw": NotRequired[str], "in_all": NotRequired[int],
     "epochs": NotRequired[list[ReplayedEpoch]], "record": RunRecord, "source": Source,
     "issued": str, "issuer": Issuer,

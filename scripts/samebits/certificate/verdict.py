@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from samebits.certificate import checks, comparison_checks
-from samebits.certificate.checks import ARTEFACTS, COMPLETED, FAILED, TITLES
+from samebits.certificate.checks import ARTIFACTS, COMPLETED, FAILED, TITLES
 from samebits.certificate.checks import UNSUPPORTED as REFUSED
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.findings import Findings, failed, findings
@@ -96,18 +96,18 @@ def _within(tolerance: Any, compared: Sequence[ComparedRun]) -> Distance | None:
         return None
     absolute, ulp = 0.0, 0
     for result in compared:
-        for artefact in result["artefacts"]:
-            if None in artefact["digests"]:
+        for artifact in result["artifacts"]:
+            if None in artifact["digests"]:
                 return None
-            if artefact["artefact"] == "trace":  # fingerprints have no distance
+            if artifact["artifact"] == "trace":  # fingerprints have no distance
                 continue
-            for difference in artefact["differences"]:
+            for difference in artifact["differences"]:
                 if difference["kind"] != "values" or difference["not_finite"]:
                     return None
                 if difference["largest_absolute"] is None:
                     return None
                 absolute = max(absolute, difference["largest_absolute"])
-                if artefact["artefact"] != "history":  # float32 values, stored as float64
+                if artifact["artifact"] != "history":  # float32 values, stored as float64
                     ulp = max(ulp, difference["largest_ulp"] or 0)
     most = tolerance.get("ulp")
     close = absolute <= tolerance["absolute"] and (most is None or ulp <= most)
@@ -171,32 +171,32 @@ def _differences(evidence: Evidence, found: Findings) -> Iterator[str]:
             yield _unsupported(run, record)
         result = _result(evidence, control, run)
         yield from _checkpoints(control, run, result)
-        artefacts = result["artefacts"]
-        differing = [artefact for artefact in artefacts if not artefact["identical"]]
-        for artefact in differing if record["status"] == COMPLETED else ():
-            if artefact["artefact"] != "trace" or len(differing) == 1:  # else it was told above
-                yield _difference(control, run, artefact)
+        artifacts = result["artifacts"]
+        differing = [artifact for artifact in artifacts if not artifact["identical"]]
+        for artifact in differing if record["status"] == COMPLETED else ():
+            if artifact["artifact"] != "trace" or len(differing) == 1:  # else it was told above
+                yield _difference(control, run, artifact)
 
 
 def _checkpoints(control: str, run: str, result: ComparedRun) -> Iterator[str]:
     """Told where nothing else is: weights that agree at the end and did not on the way."""
-    found, agree = result.get("checkpoints"), all(a["identical"] for a in result["artefacts"])
+    found, agree = result.get("checkpoints"), all(a["identical"] for a in result["artifacts"])
     if found is not None and not found["identical"] and agree:
         yield f"The checkpoints of {control} and {run} differ after epoch {found['epoch']}."
 
 
-def _difference(control: str, run: str, artefact: ComparedArtifact) -> str:
-    names = list(dict.fromkeys(difference["name"] for difference in artefact["differences"]))
-    what = {"history": "metric", "trace": "column"}.get(artefact["artefact"], "tensor")
+def _difference(control: str, run: str, artifact: ComparedArtifact) -> str:
+    names = list(dict.fromkeys(difference["name"] for difference in artifact["differences"]))
+    what = {"history": "metric", "trace": "column"}.get(artifact["artifact"], "tensor")
     counted = f"{len(names)} {what}{'s' if len(names) != 1 else ''}"
-    title = TITLES[artefact["artefact"]]
+    title = TITLES[artifact["artifact"]]
     return f"The {title} of {control} and {run} differ in {counted}: {few(names, MOST_NAMED)}."
 
 
 def _agreement(evidence: Evidence) -> Iterator[str]:
-    for artefact in ARTEFACTS:
-        verb = "are" if artefact == "weights" else "is"
-        yield f"The {TITLES[artefact]} {verb} the same in all runs that were to agree, bit for bit."
+    for artifact in ARTIFACTS:
+        verb = "are" if artifact == "weights" else "is"
+        yield f"The {TITLES[artifact]} {verb} the same in all runs that were to agree, bit for bit."
     yield "A run with another seed differed at once, and flipped bits in copies were found."
     yield "Each run was a process of its own."
     yield "Every pinned setting was in effect, and the packages were those of the lock."

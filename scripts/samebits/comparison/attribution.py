@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samebits.comparison.divergence import Parting
+from samebits.comparison.divergence import FirstDivergence
 from samebits.errors import SamebitsError
 from samebits.formats import canonical, files
 
@@ -64,24 +64,24 @@ def executed(record: Record) -> Any:
     return (record.get("model") or {}).get("executed")
 
 
-def attribute(atlas: Atlas, record: Record, parting: Parting) -> dict[str, Any]:
+def attribute(atlas: Atlas, record: Record, first: FirstDivergence) -> dict[str, Any]:
     """The layers of a run that may explain its divergence from the control, as JSON."""
     version = record["framework"]["tensorflow"]
     dependent = atlas.kernels(version, record["config"]["determinism"])
     layers, ran = None, executed(record)
     if dependent is not None and ran is not None:
-        found = [] if parting.step == 0 else list(_dependent_layers(ran, dependent, parting))
-        layers = in_order(found, ran, parting.step)
+        found = [] if first.step == 0 else list(_dependent_layers(ran, dependent, first))
+        layers = in_order(found, ran, first.step)
     return {"atlas": atlas.sha256, "tensorflow": version, "layers": layers}
 
 
 def _dependent_layers(
-    ran: Layers, dependent: Mapping[str, bool], parting: Parting
+    ran: Layers, dependent: Mapping[str, bool], first: FirstDivergence
 ) -> Iterator[dict[str, Any]]:
     for layer in ran:
         kernels = [kernel for kernel in layer["kernels"] if kernel in dependent]
         possible = [kernel for kernel in kernels if not dependent[kernel]]
-        steps = [parting.tensors.get(name) for name in layer["tensors"]]
+        steps = [first.tensors.get(name) for name in layer["tensors"]]
         if kernels:
             yield {
                 "layer": layer["layer"],

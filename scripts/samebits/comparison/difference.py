@@ -199,8 +199,8 @@ class Tensors:
         return {entry.name: entry for entry in self.entries}
 
 
-def compare_artefact(name: str, control: Tensors | None, replica: Tensors | None) -> dict[str, Any]:
-    """One artefact of two runs. Absent (a run that did not complete) is never identical.
+def compare_artifact(name: str, control: Tensors | None, replica: Tensors | None) -> dict[str, Any]:
+    """One artifact of two runs. Absent (a run that did not complete) is never identical.
 
     Raises SamebitsError when the digests differ and nothing else does: a file was changed.
     """
@@ -214,7 +214,7 @@ def compare_artefact(name: str, control: Tensors | None, replica: Tensors | None
                 f"{name}: the digests differ, the contents do not; something writes to the runs' "
                 "folders: stop it and compare again"
             )
-    return {"artefact": name, "identical": identical, "digests": digests, "differences": found}
+    return {"artifact": name, "identical": identical, "digests": digests, "differences": found}
 
 
 def differences(control: Tensors, replica: Tensors) -> Iterator[dict[str, Any]]:

@@ -1,9 +1,9 @@
-"""Where two runs part, and how their difference grows: what their traces and weights tell.
+"""Where two runs diverge first, and how their difference grows, from their traces and weights.
 
 A trace has a row before the first step (step 0) and one per step, or per epoch. A row holds a
 fingerprint of every trainable tensor and the bits of the loss; ``sample step`` and ``sample/…``
-hold a few elements of every tensor now and then. Two traces are held against each other at the
-steps that both have. Memory: one tensor's rows, or one block of its elements, at a time.
+hold a few elements of every tensor now and then. Two traces are compared at the steps
+that both have. Memory: one tensor's rows, or one block of its elements, at a time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ class Traced:
 
 
 @dataclass(frozen=True)
-class Parting:
+class FirstDivergence:
     """The first step at which each tensor, and the loss, differs; None where it never does."""
 
     tensors: dict[str, int | None]
@@ -81,7 +81,7 @@ class _Aligned:
         return int(self.steps[where[0]]) if where.size else None
 
 
-def refuse_malformed(trace: Tensors, folder: Path, needed: Sequence[str]) -> None:
+def require_rows(trace: Tensors, folder: Path, needed: Sequence[str]) -> None:
     """Raise SamebitsError when an entry is missing or has not a row per step."""
     rows = {entry.name: entry.shape[:1] for entry in trace.entries}
     missing = [name for name in needed if name not in rows]
@@ -105,27 +105,27 @@ def tensor_names(trace: Tensors) -> list[str]:
     return [name[len(FINGERPRINT) :] for name in names if name.startswith(FINGERPRINT)]
 
 
-def parting(control: Traced, replica: Traced) -> Parting:
+def first_divergence(control: Traced, replica: Traced) -> FirstDivergence:
     """The first steps at which the tensors that two runs both have differ."""
     theirs = set(tensor_names(replica.trace))
     common = [name for name in tensor_names(control.trace) if name in theirs]
     rows = _Aligned(control.trace, replica.trace, STEP)
-    return _parting(rows, [(name, name) for name in common])
+    return _first_divergence(rows, [(name, name) for name in common])
 
 
 def divergence(control: Traced, replica: Traced) -> dict[str, Any]:
-    """Where two runs part and by how much, as JSON."""
-    rows, parts = _Aligned(control.trace, replica.trace, STEP), parting(control, replica)
-    step, loss = parts.step, parts.loss
+    """Where two runs diverge first and by how much, as JSON."""
+    rows, first = _Aligned(control.trace, replica.trace, STEP), first_divergence(control, replica)
+    step, loss = first.step, first.loss
     return {
         "every": max(control.every, replica.every, key=RESOLUTIONS.index),
         "step": step,
         "epoch": _epoch(control, step),
-        "tensors": parts.first_tensors,
+        "tensors": first.first_tensors,
         "loss_step": loss,
         "loss_first": loss is not None and (step is None or loss < step),
         "loss_curve": _loss_curve(rows),
-        "curves": list(_curves(control, replica, parts)),
+        "curves": list(_curves(control, replica, first)),
         "histograms": list(_histograms(control.weights, replica.weights)),
     }
 
@@ -137,16 +137,16 @@ def canary(control: Tensors, other: Tensors) -> dict[str, Any]:
     second model of a process has other names.
     """
     pairs = list(zip(tensor_names(control), tensor_names(other), strict=False))
-    parts = _parting(_Aligned(control, other, STEP), pairs)
-    steps = [step for step in (parts.step, parts.loss) if step is not None]
+    first = _first_divergence(_Aligned(control, other, STEP), pairs)
+    steps = [step for step in (first.step, first.loss) if step is not None]
     step = min(steps, default=None)
-    tensors = parts.first_tensors if step == parts.step else []
+    tensors = first.first_tensors if step == first.step else []
     return {"differs": step is not None, "step": step, "tensors": tensors}
 
 
-def _parting(rows: _Aligned, pairs: Sequence[tuple[str, str]]) -> Parting:
+def _first_divergence(rows: _Aligned, pairs: Sequence[tuple[str, str]]) -> FirstDivergence:
     """The first steps at which the tensors paired differ, under the control's names."""
-    return Parting(
+    return FirstDivergence(
         {ours: rows.first(FINGERPRINT + ours, FINGERPRINT + theirs) for ours, theirs in pairs},
         rows.first(LOSS, LOSS),
     )
@@ -194,23 +194,23 @@ def _thinned(distances: Array) -> Array:
     return np.array(sorted(keep))
 
 
-def _curves(control: Traced, replica: Traced, parts: Parting) -> Iterator[dict[str, Any]]:
+def _curves(control: Traced, replica: Traced, first: FirstDivergence) -> Iterator[dict[str, Any]]:
     """The largest distance among each tensor's sampled elements, snapshot by snapshot."""
     snapshots = _Aligned(control.trace, replica.trace, SAMPLE_STEP)
-    chosen = _chosen(control, replica, parts)
-    for name in (name for name in parts.tensors if name in chosen):
+    chosen = _chosen(control, replica, first)
+    for name in (name for name in first.tensors if name in chosen):
         left, right = snapshots.rows(SAMPLE + name, SAMPLE + name)
         largest = _distances(left, right).max(axis=1, initial=0)
         yield {"name": name} | _curve(snapshots.steps, largest)
 
 
-def _chosen(control: Traced, replica: Traced, parts: Parting) -> set[str]:
+def _chosen(control: Traced, replica: Traced, first: FirstDivergence) -> set[str]:
     """The tensors with a curve: those that differ first, of these the largest."""
     comparable = set(_comparable(control.trace, replica.trace, SAMPLE))
     size = {entry.name: entry.elements for entry in control.weights.entries}
     found = [
         (step, -size.get(name, 0), name)
-        for name, step in parts.tensors.items()
+        for name, step in first.tensors.items()
         if step is not None and SAMPLE + name in comparable
     ]
     return {name for *_, name in sorted(found)[:_CURVES]}

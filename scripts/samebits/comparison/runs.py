@@ -1,7 +1,7 @@
-"""All replicas held against the control: which bits differ, where, since when, by how much.
+"""All replicas compared with the control: which bits differ, where, since when, by how much.
 
 The SHA-256 of every file is taken again and compared with the one in the run's record, whose own
-embedded digest is checked too. A damaged artefact is an error, never a difference.
+embedded digest is checked too. A damaged artifact is an error, never a difference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from samebits.comparison import attribution, divergence
-from samebits.comparison.difference import Tensors, compare_artefact
+from samebits.comparison.difference import Tensors, compare_artifact
 from samebits.comparison.divergence import LOSS, SAMPLE_STEP, STEP, Traced
 from samebits.comparison.self_check import self_check
 from samebits.errors import SamebitsError, all_problems, explain_os_error
@@ -22,11 +22,11 @@ from samebits.formats.arrays import SUFFIX, Tensor
 FORMAT = "samebits-compare-1"
 RECORD = "record.json"
 RECORD_FORMAT = "samebits-train-1"
-ARTEFACTS = ("history", "weights", "optimizer", "trace")
+ARTIFACTS = ("history", "weights", "optimizer", "trace")
 CANARY = "canary"
 COMPLETED = "completed"
 
-Opened = dict[tuple[str, str], Tensors]  # by the names of run and artefact
+Opened = dict[tuple[str, str], Tensors]  # by the names of run and artifact
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Run:
     record: Mapping[str, Any] = field(default_factory=dict)  # all that it says
 
     @property
-    def artefacts(self) -> tuple[str, ...]:
+    def artifacts(self) -> tuple[str, ...]:
         """What its folder holds. A run that did not complete holds nothing."""
         if self.status != COMPLETED:
             return ()
-        return ARTEFACTS if self.canary_seed is None else (*ARTEFACTS, CANARY)
+        return ARTIFACTS if self.canary_seed is None else (*ARTIFACTS, CANARY)
 
 
 # --- reading -------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def read_run(folder: Path) -> Run:
         if broken := canonical.digest_problem(record):
             raise ValueError(broken)
         run = _run(folder, record)
-        _refuse_missing_digests(run)
+        _require_digests(run)
     except (KeyError, TypeError, ValueError) as error:
         raise SamebitsError(
             f"{path}: expected a {RECORD_FORMAT} record, got one without or with a wrong {error}; "
@@ -117,27 +117,27 @@ def _subset(subset: Mapping[str, int] | None) -> str:
     return f"({subset['samples']} samples, {subset['epochs']} epochs)"
 
 
-def _refuse_missing_digests(run: Run) -> None:
-    missing = [f"digest of {name}" for name in ARTEFACTS if name not in run.digests]
-    missing += [f"tensors of {name}" for name in ARTEFACTS[1:] if name not in run.tensors]
+def _require_digests(run: Run) -> None:
+    missing = [f"digest of {name}" for name in ARTIFACTS if name not in run.digests]
+    missing += [f"tensors of {name}" for name in ARTIFACTS[1:] if name not in run.tensors]
     if run.status == COMPLETED and missing:
         raise ValueError(", ".join(missing))
 
 
-def open_tensors(run: Run, artefact: str) -> Tensors:
-    """One artefact of a run, whose file has the digest that the record says."""
-    is_history = artefact == "history"
-    path = run.folder / f"{artefact}{'.json' if is_history else SUFFIX}"
-    expected, got = run.digests[artefact], files.digest(path)
+def open_tensors(run: Run, artifact: str) -> Tensors:
+    """One artifact of a run, whose file has the digest that the record says."""
+    is_history = artifact == "history"
+    path = run.folder / f"{artifact}{'.json' if is_history else SUFFIX}"
+    expected, got = run.digests[artifact], files.digest(path)
     if got != expected:
         raise SamebitsError(
             f"{path}: expected SHA-256 {expected} as {RECORD} says, got {got}; delete the folder "
             "to have the run made again"
         )
-    tensors = _history(path, got) if is_history else _stored(path, got, run.tensors[artefact])
-    if artefact in ("trace", CANARY):
-        samples = (SAMPLE_STEP,) if artefact == "trace" else ()
-        divergence.refuse_malformed(tensors, path, (STEP, LOSS, *samples))
+    tensors = _history(path, got) if is_history else _stored(path, got, run.tensors[artifact])
+    if artifact in ("trace", CANARY):
+        samples = (SAMPLE_STEP,) if artifact == "trace" else ()
+        divergence.require_rows(tensors, path, (STEP, LOSS, *samples))
     return tensors
 
 
@@ -165,8 +165,8 @@ def _stored(path: Path, digest: str, listed: tuple[Tensor, ...]) -> Tensors:
 # --- refusing ------------------------------------------------------------------------------
 
 
-def _refuse_unfit(runs: Sequence[Run]) -> None:
-    """Raise SamebitsError with every reason why these runs cannot be held against each other."""
+def _require_comparable(runs: Sequence[Run]) -> None:
+    """Raise SamebitsError with every reason why these runs cannot be compared."""
     control, problems = runs[0], []
     for position, run in enumerate(runs[1:], start=1):
         for earlier in runs[:position]:
@@ -197,16 +197,16 @@ def _twice(earlier: Run, run: Run) -> list[str]:
 
 
 def _checked(runs: Sequence[Run]) -> Opened:
-    """Every artefact of every completed run, opened and checked; all damage reported at once."""
+    """Every artifact of every completed run, opened and checked; all damage reported at once."""
     tensors, problems = {}, []
     for run in runs:
-        for artefact in run.artefacts:
+        for artifact in run.artifacts:
             try:
-                tensors[run.name, artefact] = open_tensors(run, artefact)
+                tensors[run.name, artifact] = open_tensors(run, artifact)
             except SamebitsError as error:
                 problems.append(str(error))
             except OSError as error:
-                problems.append(f"{run.folder}: {artefact}: {explain_os_error(error)}")
+                problems.append(f"{run.folder}: {artifact}: {explain_os_error(error)}")
     if problems:
         raise SamebitsError(all_problems(problems))
     return tensors
@@ -220,7 +220,7 @@ def compare(
 ) -> dict[str, Any]:
     """The comparison of runs as JSON. Raises SamebitsError when they cannot be compared."""
     runs = [read_run(folder) for folder in (control, *replicas)]
-    _refuse_unfit(runs)
+    _require_comparable(runs)
     tensors = _checked(runs)
     compared = [_compare_run(runs[0], run, tensors, atlas) for run in runs[1:]]
     return {
@@ -240,31 +240,31 @@ def _compare_run(
     control: Run, replica: Run, tensors: Opened, atlas: attribution.Atlas | None
 ) -> dict[str, Any]:
     compared = [
-        compare_artefact(name, tensors.get((control.name, name)), tensors.get((replica.name, name)))
-        for name in ARTEFACTS
+        compare_artifact(name, tensors.get((control.name, name)), tensors.get((replica.name, name)))
+        for name in ARTIFACTS
     ]
-    identical = all(artefact["identical"] for artefact in compared)
+    identical = all(artifact["identical"] for artifact in compared)
     checkpoints = states.compare(control.checkpoints, replica.checkpoints)
     return {
         "run": replica.name,
         "identical": identical and (checkpoints is None or checkpoints["identical"]),
-        "artefacts": compared,
+        "artifacts": compared,
         "checkpoints": checkpoints,
         "divergence": None,
-    } | ({} if identical else _parted(control, replica, tensors, atlas))
+    } | ({} if identical else _diverged(control, replica, tensors, atlas))
 
 
-def _parted(
+def _diverged(
     control: Run, replica: Run, tensors: Opened, atlas: attribution.Atlas | None
 ) -> dict[str, Any]:
     """Where two completed runs diverge, and on another CPU the layers that may explain it."""
-    if not control.artefacts or not replica.artefacts:
+    if not control.artifacts or not replica.artifacts:
         return {}
     traced = _traced(control, tensors), _traced(replica, tensors)
     found = {"divergence": divergence.divergence(*traced)}
     if atlas is not None and attribution.on_another_cpu(control.record, replica.record):
-        parting = divergence.parting(*traced)
-        found["attribution"] = attribution.attribute(atlas, replica.record, parting)
+        first = divergence.first_divergence(*traced)
+        found["attribution"] = attribution.attribute(atlas, replica.record, first)
     return found
 
 
@@ -276,7 +276,7 @@ def _traced(run: Run, tensors: Opened) -> Traced:
 
 
 def _canary(runs: Sequence[Run], tensors: Opened) -> dict[str, Any] | None:
-    """The first canary that any run carries, held against the control's trace."""
+    """The first canary that any run carries, compared with the control's trace."""
     control = tensors.get((runs[0].name, "trace"))
     for run in runs:
         canary = tensors.get((run.name, CANARY))
@@ -288,6 +288,6 @@ def _canary(runs: Sequence[Run], tensors: Opened) -> dict[str, Any] | None:
 
 def _self_check(control: Run, tensors: Opened) -> list[dict[str, Any]]:
     """What the comparison finds of bits planted in the control; nothing where there is none."""
-    if not control.artefacts:
+    if not control.artifacts:
         return []
     return self_check(_traced(control, tensors), tensors[control.name, "history"])

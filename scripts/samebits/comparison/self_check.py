@@ -1,6 +1,6 @@
 """Whether the comparison sees the smallest difference there can be, in this run's own data.
 
-One bit of a copy is flipped, and the copy is held against the original by the functions that
+One bit of a copy is flipped, and the copy is compared with the original by the functions that
 compare runs. It counts as found only when that element comes back and nothing else does. The
 copy is a temporary file that is memory-mapped, so memory stays bounded whatever its size.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from samebits.comparison.difference import Array, Tensors, compare_artefact
+from samebits.comparison.difference import Array, Tensors, compare_artifact
 from samebits.comparison.divergence import FINGERPRINT, STEP, Traced, divergence, tensor_names
 from samebits.errors import SamebitsError
 from samebits.formats import arrays
@@ -30,13 +30,13 @@ class _Planted:
 
 
 def self_check(control: Traced, history: Tensors) -> list[dict[str, Any]]:
-    """One planted bit per artefact that has an element, and whether it was found, as JSON."""
+    """One planted bit per artifact that has an element, and whether it was found, as JSON."""
     checks = []
-    for artefact, tensors in (("weights", control.weights), ("history", history)):
+    for artifact, tensors in (("weights", control.weights), ("history", history)):
         planted = _in_smallest(tensors)
         if planted is not None:
-            found = _finds(artefact, tensors, planted)
-            checks.append(_check(artefact, planted.name, planted.index, found))
+            found = _finds(artifact, tensors, planted)
+            checks.append(_check(artifact, planted.name, planted.index, found))
     for name in tensor_names(control.trace)[:1]:
         planted = _in(control.trace, control.trace.by_name[FINGERPRINT + name])
         if planted is not None:
@@ -45,8 +45,8 @@ def self_check(control: Traced, history: Tensors) -> list[dict[str, Any]]:
     return checks
 
 
-def _check(artefact: str, name: str, index: list[int], found: bool) -> dict[str, Any]:
-    return {"artefact": artefact, "name": name, "index": index, "found": found}
+def _check(artifact: str, name: str, index: list[int], found: bool) -> dict[str, Any]:
+    return {"artifact": artifact, "name": name, "index": index, "found": found}
 
 
 def _in_smallest(tensors: Tensors) -> _Planted | None:
@@ -83,10 +83,10 @@ def _copy(array: Array, entry: Tensor) -> Array:
     return copy
 
 
-def _finds(artefact: str, control: Tensors, planted: _Planted) -> bool:
-    """Whether the comparison of this artefact reports that one element and nothing else."""
+def _finds(artifact: str, control: Tensors, planted: _Planted) -> bool:
+    """Whether the comparison of this artifact reports that one element and nothing else."""
     try:
-        compared = compare_artefact(artefact, control, planted.copy)
+        compared = compare_artifact(artifact, control, planted.copy)
     except SamebitsError:  # the digests differ, and it finds no element that does
         return False
     found = [(d["name"], d["kind"], d["different"], d["first"]) for d in compared["differences"]]
@@ -94,7 +94,7 @@ def _finds(artefact: str, control: Tensors, planted: _Planted) -> bool:
 
 
 def _finds_step(control: Traced, planted: _Planted, name: str) -> bool:
-    """Whether that step and tensor come back as the place where the runs part."""
+    """Whether that step and tensor come back as the first divergence."""
     found = divergence(control, replace(control, trace=planted.copy))
     step = int(control.trace.open(STEP)[planted.index[0]])
     return (found["step"], found["tensors"], found["loss_step"]) == (step, [name], None)

@@ -371,8 +371,8 @@ def _replays(replays: Sequence[ReplayEntry], links: Sequence[Signatory]) -> Iter
         report = replay["report"]
         found: dict[str, Any] = {"number": number, "link": link, "source": report["source"]}
         found["artifacts"] = [
-            artifact | {"title": wording.TITLES[artifact["artefact"]]}
-            for artifact in report.get("artefacts", ())
+            artifact | {"title": wording.TITLES[artifact["artifact"]]}
+            for artifact in report.get("artifacts", ())
         ]
         found |= {key: report.get(key, ()) for key in ("epochs", "in_all", "draw")}
         found["divergence"] = _replay_divergence(

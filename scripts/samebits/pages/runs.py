@@ -106,14 +106,14 @@ def shown(runs: Sequence[Compared]) -> list[Compared]:
 def artifacts(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
     """Each artifact of the first two runs and of the few that differ; none without a control."""
     others = [run for run in shown(runs) if run is not runs[0]]
-    for artefact in runs[0].result["artefacts"] if runs and runs[0].tried else ():
-        name = artefact["artefact"]
-        pair = zip((runs[0].control, runs[0].run), artefact["digests"], strict=True)
+    for artifact in runs[0].result["artifacts"] if runs and runs[0].tried else ():
+        name = artifact["artifact"]
+        pair = zip((runs[0].control, runs[0].run), artifact["digests"], strict=True)
         yield {
             "title": wording.TITLES[name],
             "meaning": _MEANINGS[name],
-            "identical": artefact["identical"],
-            "absent": None in artefact["digests"],
+            "identical": artifact["identical"],
+            "absent": None in artifact["digests"],
             "runs": list(pair),
             "others": list(_others(name, runs[0].control, others)),
         }
@@ -123,7 +123,7 @@ def _others(name: str, control: str, others: Sequence[Compared]) -> Iterator[dic
     """The digests of one artifact in further runs, each after the digest of its control."""
     known = {control}
     for other in others:
-        for found in (a for a in other.result["artefacts"] if a["artefact"] == name):
+        for found in (a for a in other.result["artifacts"] if a["artifact"] == name):
             of_control, digest = found["digests"]
             if other.control not in known:
                 yield {"run": other.control, "digest": of_control, "control": None}
@@ -152,13 +152,13 @@ def differences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], int]:
 
 def _differences(run: Compared) -> Iterator[dict[str, Any]]:
     """Every difference except between fingerprints, which have no size."""
-    for artefact in run.result["artefacts"]:
-        for difference in artefact["differences"]:
-            if artefact["artefact"] != "trace" or difference["kind"] != "values":
+    for artifact in run.result["artifacts"]:
+        for difference in artifact["differences"]:
+            if artifact["artifact"] != "trace" or difference["kind"] != "values":
                 yield difference | {
                     "of": run.run,
                     "from": run.control,
-                    "where": wording.TITLES[artefact["artefact"]],
+                    "where": wording.TITLES[artifact["artifact"]],
                 }
 
 
@@ -222,11 +222,11 @@ def self_checks(report: Report) -> list[dict[str, Any]]:
     found: dict[tuple[Any, ...], bool] = {}
     for comparison in report["comparisons"]:
         for check in comparison["self_check"]:
-            key = comparison["control"], check["artefact"], check["name"], *check["index"]
+            key = comparison["control"], check["artifact"], check["name"], *check["index"]
             found[key] = found.get(key, True) and check["found"]
     return [
-        {"of": of, "where": wording.TITLES[artefact], "name": name, "index": index, "found": seen}
-        for (of, artefact, name, *index), seen in found.items()
+        {"of": of, "where": wording.TITLES[artifact], "name": name, "index": index, "found": seen}
+        for (of, artifact, name, *index), seen in found.items()
     ]
 
 

@@ -58,7 +58,7 @@ def replay(certificate: Any, path: Path, page: Path, seconds: float, color: bool
     ]
     if found.get("divergence"):
         lines += [_row("divergence", wording.where(found["divergence"]))]
-    lines += ["", *_artifacts(found.get("artefacts", ())), *_epochs(found.get("epochs", ()))]
+    lines += ["", *_artifacts(found.get("artifacts", ())), *_epochs(found.get("epochs", ()))]
     places = _places(last, path, page, seconds)
     return "\n".join([*_title(last.outcome, report, color), *lines, *places])
 
@@ -99,7 +99,7 @@ def _places(link: Signatory, path: Path, page: Path, seconds: float) -> Iterator
 
 def _artifacts(artifacts: Iterable[dict[str, Any]]) -> Iterator[str]:
     for found in artifacts:
-        yield from _compared(found["artefact"], found, found["identical"])
+        yield from _compared(found["artifact"], found, found["identical"])
 
 
 def _epochs(epochs: Iterable[dict[str, Any]]) -> Iterator[str]:

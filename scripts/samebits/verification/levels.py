@@ -54,7 +54,7 @@ def verify(
 ) -> Verification:
     """Check a certificate whose form ``certificate.parse`` has checked.
 
-    ``found``: what the artefacts were checked to be; None: they were not looked at.
+    ``found``: what the artifacts were checked to be; None: they were not looked at.
     """
     said = content["report"]
     signed = tuple(_signatories(content, trusted))
@@ -67,7 +67,7 @@ def verify(
         problems = tuple(_replay(content, number))
         made.append(Check("replay", f"{signatory.said} by {_holder(signatory)}", problems))
     if found is not None:
-        made.append(Check("artefacts", found.said, found.problems))
+        made.append(Check("artifacts", found.said, found.problems))
     contradicted = tuple(_contradictions(signed))
     if contradicted:
         made.append(Check("replays", "no one you trust failed to reproduce it", contradicted))
