@@ -26,7 +26,7 @@ from samebits.certificate import replays, statements
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError
 from samebits.formats import canonical, files, states
-from samebits.replay import states as kept
+from samebits.replay import states as checkpoints
 from samebits.text import say
 from samebits.training import machine
 from samebits.verification import opened
@@ -60,7 +60,7 @@ def _draw(content: Certificate, count: int) -> dict[str, Any]:
     return {"certificate": of, "draw": draw, "epochs": epochs}
 
 
-def _copy_states(drawn: Mapping[str, Any], found: kept.Kept, target: Path) -> None:
+def _copy_states(drawn: Mapping[str, Any], found: checkpoints.Checkpoints, target: Path) -> None:
     """Copy the states from which the epochs begin, each with the certified digest."""
     with files.atomic_folder(target) as folder:
         for epoch in drawn["epochs"]:
@@ -87,7 +87,7 @@ def main() -> int:
     }
     if drawn is not None:
         plan["spot"] = drawn
-        with kept.opened(options.certificate, options.checkpoints) as found:
+        with checkpoints.opened(options.certificate, options.checkpoints) as found:
             _copy_states(drawn, found, options.states)
     canonical.write_json(options.output, plan)
     return 0
