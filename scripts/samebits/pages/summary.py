@@ -99,32 +99,28 @@ def _places(link: Signatory, path: Path, page: Path, seconds: float) -> Iterator
 
 def _artifacts(artifacts: Iterable[dict[str, Any]]) -> Iterator[str]:
     for found in artifacts:
-        yield from _compared(found["artifact"], found, found["identical"])
+        yield from _compared(found["artifact"], found["expected"], found["got"])
 
 
 def _epochs(epochs: Iterable[dict[str, Any]]) -> Iterator[str]:
     for found in epochs:
-        name = f"epoch {found['epoch']}"
-        yield from _compared(name, found, found["got"] == found["expected"])
-        if found["got"] is not None and not found["history"]:
+        name, expected, got = f"epoch {found['epoch']}", found["expected"], found["got"]
+        if expected == got:
+            yield _row(name, "identical")
+        for part in sorted(expected):
+            if not got or got[part] != expected[part]:
+                other = f"{got[part]} ({part})" if got else None
+                yield from _compared(name, f"{expected[part]} ({part})", other)
+        if got and not found["history"]:
             yield _row(name, "the history's values differ")
 
 
-def _compared(name: str, found: dict[str, Any], identical: bool) -> Iterator[str]:
-    if identical:
+def _compared(name: str, expected: str, got: str | None) -> Iterator[str]:
+    if got == expected:
         yield _row(name, "identical")
     else:
-        expected, got = _digests(found["expected"]), _digests(found["got"])
-        for number, part in enumerate(expected):
-            yield _row("" if number else name, f"expected {expected[part]}{part}")
-            yield _row("", f"got      {got.get(part, 'none')}{part}")
-
-
-def _digests(side: Any) -> dict[str, str]:
-    """One digest, or those of a state's files, by what the lines say of them."""
-    if isinstance(side, dict):
-        return {f" ({part})": side[part] for part in sorted(side)}
-    return {"": side} if side else {}
+        yield _row(name, f"expected {expected}")
+        yield _row("", f"got      {got or 'none'}")
 
 
 def _row(what: str, value: str) -> str:
