@@ -9,7 +9,7 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --lift         a pin to set to another value; may be repeated
             --samples, --epochs  train on the first samples alone, that many epochs
             --canary       train a few steps with another seed after everything is saved
-            --checkpoints  where a run with trainer.checkpoint=epoch is gone on from
+            --checkpoints  where a run with trainer.checkpoint=epoch resumes from
             --sampled-epochs, --states  train only the epochs that this replay plan samples, each
                            from its stored state
 OUTPUTS     --output       a folder: record.json, history.json, weights.safetensors,

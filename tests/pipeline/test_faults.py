@@ -1,7 +1,7 @@
 """What goes wrong with machines and people: nothing wrong is certified, and a restart finishes.
 
 A killed head, a kept lock and an orphaned training: test_workflow.py. Nodes and jobs of a cluster:
-tests/cluster. Kills at random moments: tests/training/test_resume.py.
+tests/cluster. Kills at random moments: tests/training/test_epochs.py.
 """
 
 import os

@@ -1,9 +1,11 @@
 """scripts/train.py by its flags, on every framework: the published bits, and what it refuses."""
 
+import functools
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,12 +20,9 @@ from samebits.experiment import pins
 from samebits.formats import arrays, canonical, dataset, files, history
 from samebits.training import fingerprint
 
-RECIPES = [
-    ("tf2.21", "tf28", "3.11"),
-    ("tf2.8", "tf28", "3.7"),
-    ("tf2.1", "tf21", "3.7"),
-]
-MORE_RECIPES = [("tf2.21", "tf21", "3.11"), ("tf2.8", "tf21", "3.7")]
+RECIPES = [("tf2.21", "tf28"), ("tf2.8", "tf28"), ("tf2.1", "tf21")]
+MORE_RECIPES = [("tf2.21", "tf21"), ("tf2.8", "tf21")]
+LAYERS = ["dense", "dense_1", "softmax", "optimizer", "loss, metrics, input"]
 _SAMPLES = 2000
 
 
@@ -75,7 +74,7 @@ class Stage:
         ``shell``: variables for the script; ``tools``: for the launcher.
         """
         environment = config["framework"]["environment"]
-        path, output = self.folder / "config.json", self.folder / "train" / run
+        path, output = self.folder / f"{run}.json", self.folder / "train" / run
         canonical.write_json(path, config)
         profile = pins.lift(config["determinism"], lifted(flags))
         pinned = {"PYTHONHASHSEED": str(profile["hash_seed"])} | profile["environment"]
@@ -100,15 +99,54 @@ def record_of(output: Path) -> Any:
     return json.loads((output / "record.json").read_bytes())
 
 
-@pytest.fixture
-def stage(tmp_path: Path, workspace: Workspace) -> Stage:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, workspace: Workspace) -> Stage:
+    """The data, made once, and where trainings lie that several tests look at."""
+    folder = tmp_path_factory.mktemp("train")
     random = np.random.RandomState(0)
     y = random.randint(0, 10, _SAMPLES).astype(np.uint8)
     x = (random.randint(0, 64, (_SAMPLES, 28, 28)) + y[:, None, None] * 16).astype(np.uint8)
-    np.savez(tmp_path / "data.npz", x=x, y=y)
-    (tmp_path / "arrays").mkdir()
-    dataset.write(tmp_path / "arrays", {"x_train": x, "y_train": y})
-    return Stage(tmp_path, tmp_path / "arrays", tmp_path / "data.npz", workspace.python)
+    np.savez(folder / "data.npz", x=x, y=y)
+    (folder / "arrays").mkdir()
+    dataset.write(folder / "arrays", {"x_train": x, "y_train": y})
+    return Stage(folder, folder / "arrays", folder / "data.npz", workspace.python)
+
+
+@pytest.fixture
+def stage(shared: Stage, tmp_path: Path) -> Stage:
+    """A folder of the test's own."""
+    return replace(shared, folder=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def article(shared: Stage) -> Callable[[str, str], Path]:
+    """What the article's experiment leaves behind, made once for each framework and recipe."""
+
+    @functools.cache
+    def trained(framework: str, recipe: str) -> Path:
+        skip_without("3.11" if framework == "tf2.21" else "3.7")
+        config = shared.config(framework=framework, determinism=recipe)
+        done, output = shared.train(config, f"{framework}-{recipe}")
+        assert done.returncode == 0, done.stdout
+        return output
+
+    return trained
+
+
+VARY = ("time_zone", "umask", "directory_order")
+
+
+@pytest.fixture(scope="module")
+def pair(shared: Stage) -> list[Path]:
+    """A control, and a replica with a canary that could be varied in two of three things."""
+    trainer = {"epochs": 1, "steps_per_execution": 100}
+    config = shared.config(determinism="portable", trainer=trainer)
+    made = [
+        shared.train(config),
+        shared.train(config, "replica", "", ["--canary"], VARY, tools={"PATH": "/nowhere"}),
+    ]
+    assert [done.returncode for done, _ in made] == [0, 0], made[0][0].stdout + made[1][0].stdout
+    return [output for _, output in made]
 
 
 def published(stage: Stage, python: Path, recipe: str) -> Any:
@@ -121,38 +159,46 @@ def published(stage: Stage, python: Path, recipe: str) -> Any:
     return np.load(output)
 
 
-@pytest.mark.parametrize(("framework", "recipe", "python"), RECIPES)
-@pytest.mark.parametrize("checkpoint", ["none", "epoch"])
-def test_the_record_tells_what_was_executed(
-    stage: Stage, framework: str, recipe: str, python: str, checkpoint: str
+@pytest.mark.parametrize(("framework", "recipe"), RECIPES)
+def test_the_record_has_the_executed_kernels_by_layer(
+    article: Callable[[str, str], Path], framework: str, recipe: str
 ) -> None:
-    skip_without(python)
-    trainer = {"epochs": 1, "checkpoint": checkpoint}
+    record = record_of(article(framework, recipe))
+    assert list(evidence.violations(record, "trainRecord")) == []
+    executed = record["model"]["executed"]
+    assert (executed and [layer["layer"] for layer in executed]) == (
+        None if framework == "tf2.1" else LAYERS
+    )
+
+
+@pytest.mark.parametrize(
+    ("framework", "recipe"),
+    [RECIPES[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in RECIPES[1:])],
+)
+def test_with_checkpoints_the_record_has_them_too(
+    stage: Stage, framework: str, recipe: str
+) -> None:
+    skip_without("3.11" if framework == "tf2.21" else "3.7")
+    trainer = {"epochs": 1, "checkpoint": "epoch"}
     config = stage.config(framework=framework, determinism=recipe, trainer=trainer)
-    flags = ["--checkpoints", stage.folder / "checkpoints"] if checkpoint == "epoch" else []
-    done, output = stage.train(config, flags=flags)
+    done, output = stage.train(config, flags=["--checkpoints", stage.folder / "checkpoints"])
     assert done.returncode == 0, done.stdout
     record = record_of(output)
     assert list(evidence.violations(record, "trainRecord")) == []
     executed = record["model"]["executed"]
-    if framework == "tf2.1":
-        assert executed is None
-    else:
-        layers = ["dense", "dense_1", "softmax", "optimizer", "loss, metrics, input"]
-        assert [layer["layer"] for layer in executed] == layers
+    assert (executed and [layer["layer"] for layer in executed]) == (
+        None if framework == "tf2.1" else LAYERS
+    )
 
 
 @pytest.mark.parametrize(
-    ("framework", "recipe", "python"),
+    ("framework", "recipe"),
     [*RECIPES, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE_RECIPES)],
 )
 def test_the_article_gives_the_published_bits(
-    stage: Stage, framework: str, recipe: str, python: str
+    stage: Stage, article: Callable[[str, str], Path], framework: str, recipe: str
 ) -> None:
-    skip_without(python)
-    config = stage.config(framework=framework, determinism=recipe)
-    done, output = stage.train(config)
-    assert done.returncode == 0, done.stdout
+    output = article(framework, recipe)
     plain = published(stage, stage.python(f"train-{framework}"), recipe)
     assert history.read(output / "history.json") == json.loads(str(plain["history"]))
     names = sorted(name for name in plain.files if name.startswith("weight_"))
@@ -161,11 +207,15 @@ def test_the_article_gives_the_published_bits(
     assert [w.tobytes() for w in weights] == [plain[name].tobytes() for name in names]
 
 
-def test_many_steps_per_execution_give_the_same_bits(stage: Stage) -> None:
-    one, _ = stage.train(stage.config(), "one")
-    many, _ = stage.train(stage.config(trainer={"steps_per_execution": 100}), "many")
-    assert (one.returncode, many.returncode) == (0, 0), one.stdout + many.stdout
-    folders = [stage.folder / "train" / run for run in ("one", "many")]
+def test_many_steps_per_execution_give_the_same_bits(
+    stage: Stage, article: Callable[[str, str], Path]
+) -> None:
+    one = article(*RECIPES[0])
+    assert record_of(one)["config"]["trainer"]["steps_per_execution"] == 1
+    trainer = {"steps_per_execution": 100}
+    done, many = stage.train(stage.config(determinism=RECIPES[0][1], trainer=trainer), "many")
+    assert done.returncode == 0, done.stdout
+    folders = [one, many]
     digests = [dict(record_of(folder)["digests"], trace=None) for folder in folders]
     assert digests[0] == digests[1]
     # Snapshots are taken between executions, so they are not of the same steps.
@@ -177,10 +227,11 @@ def test_many_steps_per_execution_give_the_same_bits(stage: Stage) -> None:
     assert rows[0] == rows[1]
 
 
-def test_the_record_tells_settings_build_machine_and_packages(stage: Stage) -> None:
-    done, output = stage.train(stage.config(determinism="portable", trainer={"epochs": 1}))
-    assert done.returncode == 0, done.stdout
-    record = json.loads((output / "record.json").read_bytes())
+def test_the_record_has_settings_build_machine_and_packages(
+    shared: Stage, pair: list[Path]
+) -> None:
+    output, _ = pair
+    record = record_of(output)
     effective = {s["name"]: s["effective"] for s in record["settings"]}
     assert effective["oneDNN ISA"] == "AVX2"
     assert effective["intra-op threads"] == 1
@@ -188,7 +239,7 @@ def test_the_record_tells_settings_build_machine_and_packages(stage: Stage) -> N
     assert effective["hash seed"] == 0
     assert record["framework"]["wheel"]["sha256"]
     assert {"name": "numpy", "version": np.__version__} in record["packages"]
-    assert record["experiment"] == files.digest(stage.folder / "config.json")
+    assert record["experiment"] == files.digest(shared.folder / "control.json")
     assert record["digests"]["weights"] == files.digest(output / "weights.safetensors")
 
 
@@ -209,23 +260,22 @@ def test_a_run_that_is_not_pinned_as_the_config_says_is_refused(
     assert not output.exists()
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"isa": "SSE41"}, "oneDNN ISA: expected 'SSE41', got 'AVX2'"),
-        ({"onednn": False}, "oneDNN: expected False, got True"),
-        ({"op_determinism": False, "environment": {"TF_DETERMINISTIC_OPS": "1"}}, "op determinism"),
-    ],
-)
-def test_what_tensorflow_itself_says_is_held_against_the_config(
-    stage: Stage, wrong: dict[str, Any], said: str
+def test_all_settings_that_tensorflow_itself_reports_are_compared_with_the_config(
+    stage: Stage,
 ) -> None:
+    """Another instruction set, oneDNN and op determinism than the environment asks for."""
     config = stage.config(determinism="portable")
-    environment = config["determinism"]["environment"] | wrong.pop("environment", {})
-    config["determinism"] |= wrong | {"environment": environment}
+    environment = config["determinism"]["environment"] | {"TF_DETERMINISTIC_OPS": "1"}
+    wrong = {"isa": "SSE41", "onednn": False, "op_determinism": False, "environment": environment}
+    config["determinism"] |= wrong
     done, output = stage.train(config)
     assert done.returncode == 1
-    assert said in done.stdout
+    for said in (
+        "oneDNN ISA: expected 'SSE41', got 'AVX2'",
+        "oneDNN: expected False, got True",
+        "op determinism: expected False, got True",
+    ):
+        assert said in done.stdout
     assert not output.exists()
 
 
@@ -303,11 +353,12 @@ def test_where_it_cannot_be_told_what_was_executed_the_training_goes_on(stage: S
     changes = {"model": {"_target_": "mine.mine"}, "source_path": str(stage.folder)}
     done, output = stage.train(stage.config(determinism="portable", **changes))
     assert done.returncode == 0, done.stdout
-    assert "what was executed is not known: AttributeError" in done.stdout
+    assert "the executed kernels are unknown: AttributeError" in done.stdout
     assert record_of(output)["model"]["executed"] is None
 
 
 def test_damaged_data_is_refused_by_digest(stage: Stage) -> None:
+    stage = replace(stage, data=Path(shutil.copytree(stage.data, stage.folder / "damaged")))
     path = stage.data / "x_train.npy"
     damaged = bytearray(path.read_bytes())
     damaged[-1] ^= 1
@@ -356,18 +407,14 @@ def test_a_trace_longer_than_the_table_in_the_graph_is_whole(stage: Stage) -> No
         assert trace[f"sample/{name}"].shape[1] <= 256
 
 
-def test_a_canary_differs_and_changes_nothing_of_its_run(stage: Stage) -> None:
-    trainer = {"epochs": 1, "steps_per_execution": 100}
-    config = stage.config(determinism="portable", trainer=trainer)
-    plain, control = stage.train(config)
-    ridden, replica = stage.train(config, "replica", flags=["--canary"])
-    assert (plain.returncode, ridden.returncode) == (0, 0), plain.stdout + ridden.stdout
+def test_a_canary_differs_and_changes_nothing_of_its_run(pair: list[Path]) -> None:
+    control, replica = pair
     record = record_of(replica)
     assert record["digests"] == record_of(control)["digests"]
     assert record_of(control)["canary"] is None
     names = [tensor["name"] for tensor in record["canary"].pop("tensors")]
     assert record["canary"] == {
-        "seed": config["seed"] + 1,
+        "seed": record["config"]["seed"] + 1,
         "steps": 50,  # one execution: the epoch has fewer steps than one execution may
         "digest": files.digest(replica / "canary.safetensors"),
     }
@@ -423,62 +470,54 @@ def test_a_run_that_cannot_be_varied_as_it_was_to_is_not_tried(stage: Stage) -> 
     assert "not tried: " in done.stdout
 
 
-def test_variations_are_recorded_with_what_the_process_saw(stage: Stage) -> None:
-    vary = ["time_zone", "umask", "directory_order"]
-    config = stage.config(trainer={"epochs": 1})
-    done, output = stage.train(config, "replica", vary=vary, tools={"PATH": "/nowhere"})
-    assert done.returncode == 0, done.stdout
-    record = record_of(output)
+def test_variations_are_recorded_with_what_the_process_saw(pair: list[Path]) -> None:
+    control, record = (record_of(output) for output in pair)
     assert record["status"] == "completed"
+    assert record["surroundings"]["umask"] != control["surroundings"]["umask"]
     assert set(record["variations"]["applied"]) == {"time_zone", "umask"}
     assert record["surroundings"]["umask"] == record["variations"]["applied"]["umask"]
 
 
-LIFTED = [
-    ("hash_seed", "hash seed", 1),
-    ("isa", "oneDNN ISA", "SSE41"),
-    ("python_seed", "Python seed", None),
-]
-LIFTED_TOO: list[tuple[str, str, Any]] = [
-    ("op_determinism", "op determinism", False),
-    ("intra_op_threads", "intra-op threads", 2),
-    ("inter_op_threads", "inter-op threads", 2),
-    ("onednn", "oneDNN", False),
-    ("numpy_seed", "NumPy seed", None),
-    ("replacements", "exact ops", []),
-    ("rewriting", "graph rewriting", True),
-]
+LIFTED: dict[str, tuple[str, Any]] = {
+    "hash_seed": ("hash seed", 1),
+    "isa": ("oneDNN ISA", "SSE41"),
+    "python_seed": ("Python seed", None),
+    "op_determinism": ("op determinism", False),
+    "intra_op_threads": ("intra-op threads", 2),
+    "inter_op_threads": ("inter-op threads", 2),
+    "onednn": ("oneDNN", False),
+    "numpy_seed": ("NumPy seed", None),
+    "replacements": ("exact ops", []),
+    "rewriting": ("graph rewriting", True),
+}
 
 
 @pytest.mark.parametrize(
-    ("pin", "setting", "value"),
-    [*LIFTED, *(pytest.param(*case, marks=pytest.mark.slow) for case in LIFTED_TOO)],
+    "names",
+    [
+        tuple(LIFTED),
+        *(pytest.param((name,), marks=pytest.mark.slow, id=name) for name in ("isa", "onednn")),
+    ],
 )
 def test_a_lifted_pin_is_in_force_with_its_other_value(
-    stage: Stage, pin: str, setting: str, value: Any
+    stage: Stage, names: tuple[str, ...]
 ) -> None:
+    """Each alone is trained with by protocol=exhaustive (tests/pipeline/test_protocols.py)."""
     config = stage.config(determinism="exact")
-    part = ["--samples", 64, "--epochs", 1]
-    done, output = stage.train(config, f"without-{pin}", flags=["--lift", pin, *part])
+    flags = [word for name in (*names, "tensorflow_seed") for word in ("--lift", name)]
+    done, output = stage.train(config, "lifted", flags=[*flags, "--samples", 64, "--epochs", 1])
     assert done.returncode == 0, done.stdout
     record = record_of(output)
-    (found,) = [s for s in record["settings"] if s["name"] == setting]
-    assert found["effective"] == value
-    assert found["expected"] in (value, None)
-    assert record["lifted"] == [pin]
+    found = {s["name"]: s for s in record["settings"]}
+    for name in names:
+        setting, value = LIFTED[name]
+        assert found[setting]["effective"] == value
+        assert found[setting]["expected"] in (value, None)
+    assert found["TensorFlow seed"]["expected"] is None
+    assert found["TensorFlow seed"]["effective"] != 1
+    assert record["lifted"] == [*names, "tensorflow_seed"]
     assert record["subset"] == {"samples": 64, "epochs": 1}
     assert record["trace"]["steps"] == 2  # 51 samples are not for the validation
-
-
-def test_a_lifted_tensorflow_seed_is_another_one(stage: Stage) -> None:
-    done, output = stage.train(
-        stage.config(), "without-seed",
-        flags=["--lift", "tensorflow_seed", "--samples", 64, "--epochs", 1],
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    (seed,) = [s for s in record_of(output)["settings"] if s["name"] == "TensorFlow seed"]
-    assert seed["expected"] is None
-    assert seed["effective"] != 1
 
 
 @pytest.mark.parametrize(
@@ -493,8 +532,6 @@ def test_flags_that_do_not_fit_are_refused(
     stage: Stage, flags: list[object], code: int, said: str
 ) -> None:
     config = stage.config(determinism="seeds")
-    path = stage.folder / "config.json"
-    canonical.write_json(path, config)
     done, output = stage.train(config, "refused", flags=flags)
     assert done.returncode == code
     assert said in done.stdout
@@ -506,8 +543,8 @@ def test_flags_that_do_not_fit_are_refused(
 def test_two_runs_of_a_built_in_model_agree_on_every_framework(stage: Stage, model: str) -> None:
     """For two epochs; the article's model is trained as published above."""
     given: dict[str, Any] = {"model": model, "trainer": {"epochs": 2}}
-    for framework, profile, python in [*RECIPES, *MORE_RECIPES]:
-        skip_without(python)
+    for framework, profile in [*RECIPES, *MORE_RECIPES]:
+        skip_without("3.11" if framework == "tf2.21" else "3.7")
         config = stage.config(framework=framework, determinism=profile, **given)
         digests = []
         for run in ("control", "replica"):

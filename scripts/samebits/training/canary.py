@@ -12,8 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from samebits.training import settings
-from samebits.training import task as training
+from samebits.training import settings, task
 from samebits.training.trace import STEP, Trace
 
 
@@ -26,13 +25,13 @@ def seed_of(seed: int) -> int:
     return (seed + 1) % 2**32
 
 
-def train(task: training.Task, seeding: str | None, seed: int, path: Path) -> dict[str, Any]:
-    """Train for one execution with a seed; its trace is written to ``path``. Returns the record's part.
+def train(training: task.Task, seeding: str | None, seed: int, path: Path) -> dict[str, Any]:
+    """Train for one execution with a seed; write its trace to ``path``. Returns the record's part.
 
     A failure is told and not raised: the run that this one rides on is complete.
     """
     try:
-        trace = _trained(task, seeding, seed, path.parent)
+        trace = _trained(training, seeding, seed, path.parent)
         stored = trace.save(path, samples=False)
     except Exception as error:
         traceback.print_exc()
@@ -42,19 +41,16 @@ def train(task: training.Task, seeding: str | None, seed: int, path: Path) -> di
     return {"seed": seed, "steps": trace.steps, "digest": digest, "tensors": tensors}
 
 
-def _trained(task: training.Task, seeding: str | None, seed: int, folder: Path) -> Trace:
-    task.tf.keras.backend.clear_session()
-    settings.seed_everything(task.tf, seeding, seed)
-    model = task.compiled_model()
-    trace = Trace(task, model, STEP, folder)
+def _trained(training: task.Task, seeding: str | None, seed: int, folder: Path) -> Trace:
+    training.tf.keras.backend.clear_session()
+    settings.seed_everything(training.tf, seeding, seed)
+    model = training.compiled_model()
+    trace = Trace(training, model, STEP, folder)
     with suppress(_EnoughError):
-        task.fit(model, [trace.callback(), _stop_after_one_execution(task.tf)])
+        stop = task.callback(training.tf, on_train_batch_end=_stop)
+        training.fit(model, [trace.callback(), stop])
     return trace
 
 
-def _stop_after_one_execution(tf: Any) -> Any:
-    class Stop(tf.keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            raise _EnoughError
-
-    return Stop()
+def _stop(batch: int, logs: Any = None) -> None:
+    raise _EnoughError

@@ -1,14 +1,15 @@
-"""The checkpoints of a run: what it would go on from, one folder per finished epoch.
+"""The checkpoints of a run, from which it resumes: one folder per epoch.
 
     DIR/0001/weights.safetensors    all weights of the model
     DIR/0001/optimizer.safetensors  all variables of the optimizer
-    DIR/0001/trace.safetensors      what the trace has seen since the checkpoint before
-    DIR/0001/checkpoint.json        its run, the epoch's history, digests, the checkpoint before it
+    DIR/0001/trace.safetensors      the trace since the previous checkpoint
+    DIR/0001/checkpoint.json        its run, the epoch's history, digests, the previous checkpoint
 
-A folder is there whole or not at all, and names the one before it by its digest: only an unbroken
-chain from the first epoch is gone on from. Digests are taken again over what is stored; what is
-damaged, or of another experiment, source or lock, is told and removed. The launcher's lease keeps a
-second process away; without it, the loser of a race fails, or trains again what the other replaced.
+A folder is complete or absent, and names the previous one by its digest: a run resumes only from an
+unbroken chain that begins with the first epoch. The digests of all files are taken again. A damaged
+checkpoint, or one of another experiment, source or lock, is reported and removed. The launcher's
+lease keeps a second process away; without it, the loser of a race fails, or trains again the epochs
+that the other replaced.
 
 Runs on Python 3.7 to 3.13 without TensorFlow.
 """
@@ -32,12 +33,12 @@ from samebits.text import say
 
 FORMAT = "samebits-checkpoint-1"
 _RECORD, _TRACE = "checkpoint.json", "trace"
-_KEPT = 2  # states of a run of which only the end is wanted: the last one may be damaged
+_KEPT = 2  # states of any other run: the last one may be damaged
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One whole checkpoint: its folder, and what its record says."""
+    """One complete checkpoint: its folder and its record."""
 
     folder: Path
     record: Mapping[str, Any]
@@ -45,7 +46,7 @@ class Checkpoint:
 
     @property
     def epoch(self) -> int:
-        """How many epochs were finished, which is the number of the next one from 0."""
+        """How many epochs are done."""
         return int(self.record["epoch"])
 
     def state(self) -> dict[str, dict[str, np.ndarray]]:
@@ -53,7 +54,7 @@ class Checkpoint:
         return open_state(self.folder)
 
     def trace(self) -> dict[str, np.ndarray]:
-        """What the trace saw since the checkpoint before."""
+        """The trace since the previous checkpoint."""
         return arrays.open_arrays(_part(self.folder, _TRACE))
 
 
@@ -72,27 +73,24 @@ def _part(folder: Path, part: str) -> Path:
 
 
 def numbers(folder: Path) -> list[int]:
-    """Which checkpoints a folder holds, whole or damaged; half ones have other names."""
-    try:
-        names = os.listdir(str(folder))
-    except FileNotFoundError:
-        return []
+    """The numbers of the checkpoints in a folder, damaged ones too; partial ones have other names."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return sorted(int(entry) for entry in names if entry.isdigit() and entry == name(int(entry)))
 
 
 class Store:
-    """The checkpoints of one run. ``keep``: every state is wanted at the end."""
+    """The checkpoints of one run. ``keep``: every state is published at the end."""
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], keep: bool) -> None:
-        """Find what can be gone on from, and remove what cannot."""
+        """Find the checkpoints to resume from, and remove all others."""
         self._folder, self._identity, self._keep = folder, dict(identity), keep
         self.chain = self._found()
-        # Where this run was continued, by this process or by an earlier one.
+        # The epochs after which this run was resumed, by this process or an earlier one.
         self.resumed: list[int] = list(self.chain[-1].record["resumed"]) if self.chain else []
         if self.chain and self.chain[-1].epoch not in self.resumed:
             self.resumed.append(self.chain[-1].epoch)
         for number in numbers(folder)[len(self.chain) :]:
-            shutil.rmtree(str(folder / name(number)))
+            shutil.rmtree(folder / name(number))
 
     @property
     def run(self) -> str:
@@ -102,7 +100,7 @@ class Store:
     # ---- choosing -------------------------------------------------------------------------
 
     def _found(self) -> list[Checkpoint]:
-        """The longest unbroken chain whose last state is whole."""
+        """The longest unbroken chain whose last state is complete."""
         files.remove_partial(self._folder / "*")
         chain: list[Checkpoint] = []
         for position, number in enumerate(numbers(self._folder)):
@@ -116,13 +114,13 @@ class Store:
         return chain
 
     def _read(self, epoch: int, before: Sequence[Checkpoint]) -> Checkpoint:
-        """One checkpoint. Raises SamebitsError when it is not this run's, or not as it was."""
+        """One checkpoint. Raises SamebitsError if it is damaged or of another run."""
         folder = self._folder / name(epoch)
         try:
             record = canonical.read_json(folder / _RECORD)
             digest = canonical.digest(record)
-            self._refuse_damaged(record)
-            self._refuse_foreign(record["identity"])
+            self._check_damage(record)
+            self._check_identity(record["identity"])
             previous = before[-1].digest if before else None
             if (record["epoch"], record["previous"]) != (epoch, previous):
                 raise SamebitsError(f"expected the one after {len(before)}, got another")
@@ -132,12 +130,12 @@ class Store:
             raise SamebitsError(explain_os_error(error)) from error
         return Checkpoint(folder, record, digest)
 
-    def _refuse_damaged(self, record: Any) -> None:
+    def _check_damage(self, record: Any) -> None:
         known = isinstance(record, dict) and record.get("format") == FORMAT
         if not known or canonical.digest_problem(record):
             raise SamebitsError(f"{_RECORD} was changed after it was written")
 
-    def _refuse_foreign(self, identity: Mapping[str, Any]) -> None:
+    def _check_identity(self, identity: Mapping[str, Any]) -> None:
         wrong = [
             f"expected {key} {_short(wanted)}, got {_short(identity.get(key))}"
             for key, wanted in sorted(self._identity.items())
@@ -147,7 +145,7 @@ class Store:
             raise SamebitsError("; ".join(wrong))
 
     def _has_state(self, checkpoint: Checkpoint) -> bool:
-        """Whether its state is whole. Of most runs the older ones were removed on purpose."""
+        """Whether its state is complete: older states of most runs were removed on purpose."""
         if not any(_part(checkpoint.folder, part).exists() for part in PARTS):
             return False
         try:
@@ -160,15 +158,14 @@ class Store:
         return True
 
     def _say(self, epoch: int, why: Any) -> None:
-        line = "{}: checkpoint {} is not used: {}"
-        say(line.format(self.run, name(epoch), why))
+        say(f"{self.run}: checkpoint {name(epoch)} is not used: {why}")
 
     # ---- writing --------------------------------------------------------------------------
 
     def write(
         self, state: Mapping[str, Named], trace: Named, values: Mapping[str, Any], loss: Any
     ) -> None:
-        """The checkpoint after the next epoch; it is on the disk when this returns.
+        """Write the checkpoint of the next epoch; it is on the disk when this returns.
 
         ``state``: weights and optimizer; ``values``: the epoch's history; ``loss``: whose loss the
         trace has.
@@ -193,7 +190,7 @@ class Store:
                 record = canonical.with_digest(record)
                 canonical.write_json(half / _RECORD, record)
             self.chain.append(Checkpoint(folder, record, canonical.digest(record)))
-            if not self._keep:  # gone already where this epoch is made for the second time
+            if not self._keep:  # absent if this epoch is trained for the second time
                 for part in PARTS:
                     with suppress(FileNotFoundError):
                         _part(self._folder / name(epoch - _KEPT), part).unlink()
@@ -218,7 +215,7 @@ class Store:
         return {"every": EPOCH, "digests": digests, "root": root, "resumed": self.resumed}
 
     def publish(self, folder: Path) -> None:
-        """Put every state below ``folder``. They stay here too: the run is not complete yet."""
+        """Link every state below ``folder``. They stay here too: the run is not complete yet."""
         for checkpoint in self.chain if self._keep else ():
             target = folder / name(checkpoint.epoch)
             target.mkdir(parents=True)
@@ -226,9 +223,9 @@ class Store:
                 _link(_part(checkpoint.folder, part), _part(target, part))
 
     def remove(self) -> None:
-        """The run is complete: nothing will be gone on from. The newest first: no gap is left."""
+        """Remove all, the newest first so that no gap is left: the run is complete."""
         for number in reversed(numbers(self._folder)):
-            shutil.rmtree(str(self._folder / name(number)))
+            shutil.rmtree(self._folder / name(number))
         with suppress(OSError):  # no folder, or somebody put a file into it
             self._folder.rmdir()
 
@@ -246,6 +243,6 @@ def _short(value: Any | None) -> str:
 def _link(source: Path, target: Path) -> None:
     """The same file twice where the file system can; nobody writes into either."""
     try:
-        os.link(str(source), str(target))
+        os.link(source, target)
     except OSError:
-        shutil.copyfile(str(source), str(target))
+        shutil.copyfile(source, target)

@@ -203,7 +203,7 @@ def sampled(plan: Path) -> dict[str, Any]:
 
 
 class _Ending:
-    """SIGTERM while this is entered: noted, and heeded between two calls into the graph."""
+    """SIGTERM while this is entered: noted, and raised between two calls into the graph."""
 
     def __init__(self, tf: Any, where: Any) -> None:
         self._tf, self._where = tf, where
@@ -225,13 +225,8 @@ class _Ending:
             raise PreemptedError(self._where())
 
     def callback(self) -> Any:
-        ending = self
-
-        class Callback(self._tf.keras.callbacks.Callback):  # type: ignore[misc,name-defined]
-            def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-                ending.raise_if_asked()
-
-            def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-                ending.raise_if_asked()
-
-        return Callback()
+        return task.callback(
+            self._tf,
+            on_train_batch_end=lambda batch, logs=None: self.raise_if_asked(),
+            on_test_batch_end=lambda batch, logs=None: self.raise_if_asked(),
+        )

@@ -34,7 +34,7 @@ _PACKAGES = ("tensorflow", "keras")
 # Where these functions are defined. Several have one name: a module may have wrapped another's.
 _DEFINED = ("tensorflow.python.ops.gen_math_ops", "tensorflow.python.ops.math_ops")
 _PROBED = 0.7  # a number in the domain of each op, for each of its arguments
-_ARGUMENTS = {"atan2": 2}  # of the others: one
+_ARGUMENTS = {"atan2": 2}  # one for all other ops
 # Grappler's passes that turn a / sqrt(b) into a * rsqrt(b), and 1 / x into reciprocal(x).
 PASSES = ("arithmetic_optimization", "constant_folding")
 
@@ -98,7 +98,7 @@ def _in_float64(tf: Any, original: Function) -> Function:
 def _dtype(tf: Any, values: list[Any]) -> Any:
     """What the op would compute in: a tensor says it, or else TensorFlow of plain numbers.
 
-    None where there is no number: the op itself says what is wrong.
+    None if there is no number: the op itself raises an error.
     """
     numbers = [value for value in values if value is not None and not isinstance(value, str)]
     said = [value.dtype for value in numbers if hasattr(value, "dtype")]

@@ -2,7 +2,7 @@
 
 The step that Keras puts into its graph is followed by a few integer operations, which read the
 weights and write one row into a small table. So no random number is drawn, and no operation of
-the step itself is another one or comes later. A step that Keras would compile with XLA is
+the step itself changes or comes later. A step that Keras would compile with XLA is
 compiled by itself and the row made outside of it, because the compiler might fuse the two.
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.

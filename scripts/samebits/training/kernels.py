@@ -32,7 +32,7 @@ _KERAS_3, _KERAS_2 = "_open_name_scope", "_name_scope"
 Components = Tuple[str, ...]
 Named = Tuple[str, str]  # a node's name with those of the calls around it, its kernel
 
-# What moves, shapes or keeps numbers, and what steers: it computes none.
+# Ops that move, shape or store numbers, or control the flow: they compute none.
 _IDLE = (
     "Const Placeholder Identity IdentityN StopGradient PreventGradient Snapshot NoOp Assert "
     "_Arg _Retval _DeviceArg _DeviceRetval _Send _Recv _HostSend _HostRecv ControlTrigger "
@@ -56,17 +56,17 @@ _COMPOSED = "_UnaryOpsComposition"
 _ONEDNN = re.compile("^_Mkl(?:Native)?")
 _PUBLIC_FUSED = re.compile("FusedBatchNorm(Grad)?(V[23])?")  # other fused ops begin with _
 _SPECIALIZED = "_specialized_for_"  # in the name that Grappler gives a function's copy
-_FORWARD = "forward_function_name"  # of a function that computes a gradient: whose
+_FORWARD = "forward_function_name"  # in a gradient function: the name of its forward function
 
 
 class Watch:
-    """Of the first batch that a model trains; ``found`` says what it was.
+    """The kernels of the first batch that a model trains, in ``found``.
 
-    None: it cannot be known, or no batch was trained.
+    None: they are unknown, or no batch was trained.
     """
 
     def __init__(self, tf: Any, model: Any) -> None:
-        """Of a compiled model."""
+        """``model``: compiled."""
         self.found: list[Entry] | None = None
         self._tf, self._model = tf, model
         self._scopes = LayerScopes(tf)
@@ -74,28 +74,23 @@ class Watch:
         self._wanted = can_watch(tf) and not model.run_eagerly
 
     def __enter__(self) -> Watch:
-        """What a ``with`` names."""
+        """The watch itself."""
         return self
 
     def __exit__(self, *_: Any) -> None:
-        """TensorFlow and Keras are as they were; also after a batch that raised an exception."""
+        """Undo the changes to TensorFlow and Keras, also after a batch that raised an exception."""
         self._collecting.close()
 
     def callback(self) -> Any:
         """The callback to pass to ``fit``."""
-        watch = self
-
-        class Callback(self._tf.keras.callbacks.Callback):  # type: ignore[misc,name-defined]
-            def on_train_batch_begin(self, batch: int, logs: Entry | None = None) -> None:
-                watch._begin()
-
-            def on_train_batch_end(self, batch: int, logs: Entry | None = None) -> None:
-                watch._collecting.close()
-
-        return Callback()
+        return task.callback(
+            self._tf,
+            on_train_batch_begin=lambda batch, logs=None: self._begin(),
+            on_train_batch_end=lambda batch, logs=None: self._collecting.close(),
+        )
 
     def _begin(self) -> None:
-        """TensorFlow keeps the graphs of what it runs for the first time from now on."""
+        """From now on TensorFlow keeps the graph of each function that it runs for the first time."""
         if not self._wanted:
             return
         self._wanted = False
@@ -106,13 +101,13 @@ class Watch:
         self._collecting.callback(self._collect)
 
     def _collect(self) -> None:
-        """The first thing when the batch has ended, or was left by an exception."""
+        """Read the graphs, as soon as the batch has ended or raised an exception."""
         try:
             functions = _context().export_run_metadata().function_graphs
             if not self._scopes.ambiguous:
                 self.found = _by_owner(functions, self._scopes, self._model, self._tf)
         except Exception as error:  # graphs may be larger than a message may be, to name one
-            say(f"what was executed is not known: {error!r}")  # no fault of the training
+            say(f"the executed kernels are unknown: {error!r}")  # no fault of the training
 
 
 def _context() -> Any:
@@ -122,7 +117,7 @@ def _context() -> Any:
 
 
 class _Owners:
-    """The layers of a model that kernels are told of: what is within a layer is the layer's."""
+    """The layers to which kernels are attributed: a layer within a layer belongs to the outer one."""
 
     def __init__(self, tf: Any, model: Any) -> None:
         self._names: dict[int, str] = {}
@@ -130,7 +125,7 @@ class _Owners:
         self._add(model, "")
 
     def _add(self, model: Any, path: str) -> None:
-        """A model, and the layers of it. Models within it are taken apart, other layers are not."""
+        """Add a model and its layers; of models within it their layers too."""
         self._names.setdefault(id(model), path or model.name)
         for layer in model.layers:
             name = f"{path}/{layer.name}" if path else layer.name
@@ -144,12 +139,12 @@ class _Owners:
         return self._names.get(id(layer))
 
     def innermost(self, layers: list[Any]) -> Any:
-        """The first of these that kernels are told of; None when none is."""
+        """The first of these to which kernels are attributed, or None."""
         return next((layer for layer in layers if id(layer) in self._names), None)
 
 
 def _by_owner(functions: Any, found: LayerScopes, model: Any, tf: Any) -> list[Entry] | None:
-    """The record's part; None where it cannot be known."""
+    """The record's part; None where the kernels are unknown."""
     owners, optimizer = _Owners(tf, model), task.optimizer_name(model)
     kernels: dict[Any, set[str]] = {}
     try:
@@ -164,9 +159,9 @@ def _by_owner(functions: Any, found: LayerScopes, model: Any, tf: Any) -> list[E
 
 
 def _of_steps(functions: Any, found: LayerScopes) -> Iterator[tuple[str, str]]:
-    """The kernels of all functions; none where no function has something of a layer.
+    """The kernels of all functions; none if no function contains a layer.
 
-    A step may be several: one for the layers, and one that only applies gradients.
+    A step may consist of several: one for the layers, and one that only applies gradients.
     """
     if any(found.layers_around(node.name) for function in functions for node in _nodes(function)):
         for function in functions:
@@ -180,12 +175,12 @@ def _nodes(function: Any) -> Iterator[Any]:
 def _entries(
     kernels: dict[Any, set[str]], found: LayerScopes, owners: _Owners, model: Any
 ) -> Iterator[Entry]:
-    """In forward order, then what is in no layer; what has no kernel is left out."""
-    tensors = _Tensors(model)
+    """Layers with kernels in forward order, then the optimizer and the rest."""
+    names = {id(variable): name for name, variable in task.named(model.trainable_variables)}
     seen: Counter[str] = Counter()
     for layer in found.layers():
         if id(layer) in kernels:
-            own = tensors.of(layer, owners)
+            own = _own_tensors(layer, owners, names)
             kind = type(layer).__name__
             yield _entry(seen, str(owners.name(layer)), kind, own, kernels[id(layer)])
     for name in (OPTIMIZER, REST):
@@ -196,25 +191,18 @@ def _entries(
 def _entry(
     seen: Counter[str], name: str, kind: str | None, tensors: list[str], kernels: set[str]
 ) -> Entry:
-    """A name that is there already gets its count."""
+    """A repeated name gets its count."""
     seen[name] += 1
     unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
     return {"layer": unique, "class": kind, "tensors": tensors, "kernels": sorted(kernels)}
 
 
-class _Tensors:
-    """What a model trains, under the names that its trace has."""
-
-    def __init__(self, model: Any) -> None:
-        named = task.named(model.trainable_variables)
-        self._names = {id(variable): name for name, variable in named}
-
-    def of(self, layer: Any, owners: _Owners) -> list[str]:
-        """A layer's own: of a model that is taken apart, not those of its layers."""
-        inner = [one for one in getattr(layer, "layers", []) if owners.name(one) is not None]
-        taken = {id(variable) for one in inner for variable in one.trainable_variables}
-        own = [v for v in layer.trainable_variables if id(v) not in taken]
-        return [self._names[id(variable)] for variable in own if id(variable) in self._names]
+def _own_tensors(layer: Any, owners: _Owners, names: Mapping[int, str]) -> list[str]:
+    """Those of a layer itself: of a model within the model, not those of its layers."""
+    inner = [one for one in getattr(layer, "layers", []) if owners.name(one) is not None]
+    taken = {id(variable) for one in inner for variable in one.trainable_variables}
+    own = [id(v) for v in layer.trainable_variables if id(v) not in taken]
+    return [names[variable] for variable in own if variable in names]
 
 
 # ---- layer name scopes -----------------------------------------------------------------------
@@ -226,17 +214,17 @@ def can_watch(tf: Any) -> bool:
 
 
 class LayerScopes:
-    """The scopes that layers were given, and whose each of them is."""
+    """Which layer each scope was given to."""
 
     def __init__(self, tf: Any) -> None:
-        """None so far."""
+        """No scope yet."""
         self._tf = tf
         self._found: dict[Components, Any] = {}
         self.ambiguous = False  # two layers were given the same scope
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Note what Keras opens meanwhile. Nothing that it computes is another one."""
+        """Note the scopes that Keras opens meanwhile. Keras computes the same."""
         layer = self._tf.keras.layers.Layer
         method = _KERAS_3 if hasattr(layer, _KERAS_3) else _KERAS_2
         original = getattr(layer, method)
@@ -314,7 +302,7 @@ def has_scope(node: str, name: str | None) -> bool:
 
 
 class NotKnownError(Exception):
-    """It cannot be told which kernels run."""
+    """The kernels that run are unknown."""
 
 
 def executed(function: Any) -> list[Named]:
@@ -384,9 +372,9 @@ def _public(op: str) -> str:
 
 
 def _dtype(node: Any) -> str:
-    """In which it computes; empty where its kernel is the same for all.
+    """The dtype in which it computes; empty if its kernel is the same for all.
 
-    Of random numbers T may be the dtype of their shape.
+    ``T`` of a random op may be the dtype of a shape.
     """
     from tensorflow.python.framework import dtypes
 

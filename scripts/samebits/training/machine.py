@@ -73,8 +73,8 @@ def require_gpu(wanted: int) -> None:
     """Raise SamebitsError when the experiment asks for a GPU and the machine has no driver."""
     if wanted and not _DRIVER.is_file():
         raise SamebitsError(
-            f"framework.gpus={wanted}: expected an NVIDIA GPU with its driver, got none ({_DRIVER} does not "
-            "exist); use framework=tf2.21, or submit to a machine with a GPU"
+            f"framework.gpus={wanted}: expected an NVIDIA GPU with its driver, got none "
+            f"({_DRIVER} does not exist); use framework=tf2.21, or submit to a machine with a GPU"
         )
 
 
@@ -110,8 +110,8 @@ def require_visible_gpu(tf: Any, wanted: int) -> None:
     seen = len(tf.config.list_physical_devices("GPU"))
     if seen < wanted:
         raise SamebitsError(
-            f"framework.gpus={wanted}: expected TensorFlow to see that many GPUs, got {seen}; its reason is "
-            "in the log; use framework=tf2.21, or check driver and CUDA_VISIBLE_DEVICES"
+            f"framework.gpus={wanted}: expected TensorFlow to see that many GPUs, got {seen}; "
+            "its reason is in the log; use framework=tf2.21, or check driver and CUDA_VISIBLE_DEVICES"
         )
 
 

@@ -31,7 +31,7 @@ class _Mapped(np.ndarray):
     """A read-only array in a mapped file, and every view of it."""
 
     def copy(self, order: Any = "C") -> _Mapped:
-        """The array itself, while it cannot be written to; of another one a copy, as always."""
+        """The array itself while it is read-only, else a copy."""
         return super().copy(order) if self.flags.writeable else self
 
 

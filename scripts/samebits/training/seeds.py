@@ -20,7 +20,7 @@ import hashlib
 from typing import Any, Iterable, Iterator
 
 from samebits.formats import canonical
-from samebits.training import settings
+from samebits.training import settings, task
 
 
 def seed_of(seed: int, epoch: int, generator: int | None = None) -> int:
@@ -46,16 +46,11 @@ class Seeds:
 
     def callback(self) -> Any:
         """To be passed to ``fit``, first of all: it sees whether a graph is made with seeds."""
-        in_graph = self._in_graph
-
-        class Callback(self._tf.keras.callbacks.Callback):  # type: ignore[misc,name-defined]
-            def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-                in_graph.watch()
-
-            def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-                in_graph.restore()
-
-        return Callback()
+        return task.callback(
+            self._tf,
+            on_train_begin=lambda logs=None: self._in_graph.watch(),
+            on_train_end=lambda logs=None: self._in_graph.restore(),
+        )
 
     def set(self, epoch: int) -> None:
         """Before the epoch with this number, from 0."""

@@ -1,4 +1,4 @@
-"""Apply what an experiment pins, then probe in the process what is really in force.
+"""Apply the pins of an experiment, then probe the settings that the process really has.
 
 A setting that is not what the config says stops the run, before any training. Runs on
 Python 3.7 to 3.13 and TensorFlow 2.1 to 2.21; TensorFlow is imported only where it is probed.
@@ -22,6 +22,7 @@ from samebits.experiment import pins, variables
 from samebits.training import exact_ops, surroundings
 
 _HASH_SEED = "PYTHONHASHSEED"
+_THREADS = ("intra", "inter")
 _PROBE_SECONDS = 30  # a forked probe takes 0.1 s; a hung one must not hang the run
 # What oneDNN calls the caps that ONEDNN_MAX_CPU_ISA takes (its documentation, "CPU Dispatcher
 # Control"); versions write the same ISA a little differently.
@@ -38,7 +39,7 @@ _ISA_NAMES = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What the experiment pins (None: nothing), what is in force, and how that is known."""
+    """A pinned value (None: not pinned), the effective one, and how it was probed."""
 
     name: str
     expected: Any
@@ -75,7 +76,7 @@ def as_json(settings: list[Setting]) -> list[dict[str, Any]]:
 
 
 def of_process(profile: Mapping[str, Any], varied: AbstractSet[str] = frozenset()) -> list[Setting]:
-    """What must be in force before Python starts: hash seed and environment variables.
+    """The settings that must be made before Python starts: hash seed and environment variables.
 
     ``varied``: variables that a variation of this run sets on purpose.
     """
@@ -107,10 +108,10 @@ def _hash_seed(expected: int | None) -> Setting:
 
 def apply_to_tensorflow(tf: Any, profile: Mapping[str, Any]) -> None:
     """Set threads and op determinism; must come before the first op."""
-    if profile["intra_op_threads"] is not None:
-        tf.config.threading.set_intra_op_parallelism_threads(profile["intra_op_threads"])
-    if profile["inter_op_threads"] is not None:
-        tf.config.threading.set_inter_op_parallelism_threads(profile["inter_op_threads"])
+    for kind in _THREADS:
+        count = profile[f"{kind}_op_threads"]
+        if count is not None:
+            getattr(tf.config.threading, f"set_{kind}_op_parallelism_threads")(count)
     if profile["op_determinism"] and "TF_DETERMINISTIC_OPS" not in profile["environment"]:
         tf.config.experimental.enable_op_determinism()
     if profile.get("rewriting") is False:
@@ -120,27 +121,21 @@ def apply_to_tensorflow(tf: Any, profile: Mapping[str, Any]) -> None:
 def of_tensorflow(
     tf: Any, framework: Mapping[str, Any], profile: Mapping[str, Any]
 ) -> list[Setting]:
-    """What TensorFlow itself says, after ``apply_to_tensorflow`` and before the first op."""
-    threading = tf.config.threading
+    """The settings that TensorFlow reports, after ``apply_to_tensorflow`` and before the first op."""
     onednn, isa = _onednn()
     return [
         Setting("TensorFlow", framework["tensorflow"], tf.__version__, "tensorflow.__version__"),
         _op_determinism(tf, profile["op_determinism"]),
-        Setting(
-            "intra-op threads",
-            profile["intra_op_threads"],
-            threading.get_intra_op_parallelism_threads(),
-            "tf.config.threading; 0: TensorFlow chooses",
-        ),
-        Setting(
-            "inter-op threads",
-            profile["inter_op_threads"],
-            threading.get_inter_op_parallelism_threads(),
-            "tf.config.threading; 0: TensorFlow chooses",
-        ),
+        *(_threads(tf, kind, profile[f"{kind}_op_threads"]) for kind in _THREADS),
         Setting("oneDNN", profile["onednn"], onednn, "whether a convolution went through it"),
         of_isa(profile["isa"], isa),
     ]
+
+
+def _threads(tf: Any, kind: str, expected: int | None) -> Setting:
+    count = getattr(tf.config.threading, f"get_{kind}_op_parallelism_threads")()
+    how = "tf.config.threading; 0: TensorFlow chooses"
+    return Setting(f"{kind}-op threads", expected, count, how)
 
 
 def _op_determinism(tf: Any, expected: bool) -> Setting:
@@ -154,7 +149,7 @@ def _op_determinism(tf: Any, expected: bool) -> Setting:
 
 
 def of_exact(tf: Any, profile: Mapping[str, Any]) -> list[Setting]:
-    """What is replaced, probed by computing with it; of what a profile does not speak, nothing.
+    """The replaced ops, probed by computing with them; nothing of what a profile leaves out.
 
     The first ops that the process itself executes: after all that is asked of forked ones.
     """
@@ -162,17 +157,16 @@ def of_exact(tf: Any, profile: Mapping[str, Any]) -> list[Setting]:
     if profile.get("replacements") is not None:
         found.append(_replacements(tf, list(profile["replacements"])))
     if profile.get("rewriting") is not None:
-        passes = "tf.config.optimizer: " + ", ".join(exact_ops.PASSES)
-        found.append(
-            Setting("graph rewriting", profile["rewriting"], exact_ops.rewriting(tf), passes)
-        )
+        how = "tf.config.optimizer: " + ", ".join(exact_ops.PASSES)
+        rewriting = exact_ops.rewriting(tf)
+        found.append(Setting("graph rewriting", profile["rewriting"], rewriting, how))
     return found
 
 
 def require_unchanged(tf: Any, profile: Mapping[str, Any]) -> None:
-    """Probe again, after training, what a model's own code could have changed since.
+    """Probe again, after training, the settings that a model's own code could have changed.
 
-    Threads TensorFlow lets nobody change, and what the environment says was read long before.
+    Threads cannot be changed after the first op, and the environment was read long before.
     Raises SamebitsError.
     """
     found = of_exact(tf, profile)
@@ -182,12 +176,12 @@ def require_unchanged(tf: Any, profile: Mapping[str, Any]) -> None:
     if wrong:
         raise SamebitsError(
             "after training the run is no longer pinned as the config says; have the model's code "
-            "leave alone what is pinned\n" + all_problems(wrong)
+            "leave the pinned settings alone\n" + all_problems(wrong)
         )
 
 
 def _replacements(tf: Any, wanted: list[str]) -> Setting:
-    how = "computed one number with each, and held it against float64"
+    how = "computed one number with each, and compared it with float64"
     found = exact_ops.in_force(tf)
     ordered = [name for name in wanted if name in found]
     ordered += [name for name in found if name not in wanted]
@@ -251,17 +245,11 @@ def seed_everything(
         tf.random.set_seed(seed)
     for pin in lifted:
         _seed_by_system(tf, pin)
-    pinned = None if seeding is None else seed
-    expected = {pin: None if pin in lifted else pinned for pin in pins.SEEDS}
+    effective = (_python_seed(seed), _numpy_seed(seed), _tensorflow_seed())
+    sources = ("state of random", "state of numpy.random", "TensorFlow's global seed")
     return [
-        Setting("Python seed", expected["python_seed"], _python_seed(seed), "state of random"),
-        Setting("NumPy seed", expected["numpy_seed"], _numpy_seed(seed), "state of numpy.random"),
-        Setting(
-            "TensorFlow seed",
-            expected["tensorflow_seed"],
-            _tensorflow_seed(),
-            "TensorFlow's global seed",
-        ),
+        Setting(pins.TITLES[pin], None if pin in lifted or seeding is None else seed, found, how)
+        for pin, found, how in zip(pins.SEEDS, effective, sources)
     ]
 
 

@@ -1,7 +1,6 @@
-"""What a process itself sees of its surroundings: one entry per variation.
+"""The observed environment of a process: one entry per variation.
 
-The evidence that something was varied: two runs were varied in a thing when they saw it
-differently. No value names a folder or the host. Runs on Python 3.7 to 3.13.
+It is the evidence for a variation: two runs differ in one when they observed different values. No value names a folder or the host. Runs on Python 3.7 to 3.13.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def observe(source_path: Path) -> dict[str, Any]:
         "time_zone": _time_zone(),
         "locale": locale(started_with),
         "home": digest(os.path.expanduser("~")),
-        "folder": digest(os.getcwd()),
+        "folder": digest(str(Path.cwd())),
         "umask": f"{files.umask():03o}",
         "variables": len(started_with),
         "host_name": digest(os.uname().nodename),
@@ -70,7 +69,7 @@ def digest(text: str) -> str:
 
 
 def _time_zone() -> str:
-    """Names and offsets: without the date, because a clock may be another one too."""
+    """Names and offsets: without the date, because the clock may be shifted, too."""
     winter, summer = time.tzname
     return f"{winter} UTC{-time.timezone / 3600:+.2f}, {summer} UTC{-time.altzone / 3600:+.2f}"
 

@@ -16,7 +16,7 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Mapping, Tuple
+from typing import Any, Callable, List, Mapping, Tuple
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class NotBuiltError(SamebitsError):
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained, on what, and how: the same for every training of a process."""
+    """Model, data and trainer: the same for every training of a process."""
 
     tf: Any
     model: Mapping[str, Any]
@@ -87,8 +87,8 @@ def build(tf: Any, config: Mapping[str, Any], source_path: Path) -> Any:
         raise NotBuiltError(f"model._target_={target}: could not be built: {error!r}") from error
     if not isinstance(model, tf.keras.Model):
         raise SamebitsError(
-            f"model._target_={target}: expected it to return a tf.keras.Model, got {type(model).__name__!r}; "
-            "return the model"
+            f"model._target_={target}: expected it to return a tf.keras.Model, "
+            f"got {type(model).__name__!r}; return the model"
         )
     return model
 
@@ -109,13 +109,11 @@ def compile_model(tf: Any, model: Any, trainer: Mapping[str, Any]) -> None:
         extra["steps_per_execution"] = trainer["steps_per_execution"]
     loss = keras.losses.get(_keras_object(trainer["loss"]))
     optimizer = keras.optimizers.get(_keras_object(trainer["optimizer"]))
-    metrics = [_metric(keras, m) for m in trainer["metrics"]]
+    # Names stay names: Keras chooses the accuracy that fits the loss.
+    metrics = [
+        m if isinstance(m, str) else keras.metrics.get(_keras_object(m)) for m in trainer["metrics"]
+    ]
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics, **extra)
-
-
-def _metric(keras: Any, spec: Any) -> Any:
-    """Names stay names: Keras chooses the accuracy that fits the loss."""
-    return spec if isinstance(spec, str) else keras.metrics.get(_keras_object(spec))
 
 
 def check_labels(model: Any, trainer: Mapping[str, Any], y: np.ndarray) -> None:
@@ -127,15 +125,21 @@ def check_labels(model: Any, trainer: Mapping[str, Any], y: np.ndarray) -> None:
     low, high = y.min(), y.max()
     if low < 0 or high >= shape[-1]:
         raise SamebitsError(
-            f"y: expected labels 0 to {shape[-1] - 1}, as many as the model has outputs; got {low} to {high}; "
-            "set data.classes, or give the model more outputs"
+            f"y: expected labels 0 to {shape[-1] - 1}, as many as the model has outputs; "
+            f"got {low} to {high}; set data.classes, or give the model more outputs"
         )
+
+
+def callback(tf: Any, **methods: Callable[..., Any]) -> Any:
+    """A Keras callback with these methods; each gets what Keras passes."""
+    functions = {name: staticmethod(method) for name, method in methods.items()}
+    return type("Callback", (tf.keras.callbacks.Callback,), functions)()
 
 
 def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
     """A callback that tells epochs and the time left; it reads, and changes nothing.
 
-    It also ends a training whose Ctrl-C was lost before.
+    It also ends a training whose Ctrl-C was lost.
 
     ``count``: how many epochs this process trains, where these are not all to the last.
     """

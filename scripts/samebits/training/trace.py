@@ -18,8 +18,7 @@ import numpy as np
 
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.formats import arrays
-from samebits.training import fingerprint
-from samebits.training import task as training
+from samebits.training import fingerprint, task
 from samebits.training.graph_trace import MEAN, OF_BATCH, GraphTrace, can_follow
 
 STEP, EPOCH, OFF = "step", "epoch", "off"
@@ -41,8 +40,8 @@ class Rows:
         """Write rows, [n, columns]. Raises SamebitsError when there is no room for them."""
         if self.count + len(rows) > self._capacity:
             raise SamebitsError(
-                f"trace: expected {self._capacity} rows, got more: the model trains on more batches than the "
-                "data has; use trace=epoch or trace=off"
+                f"trace: expected {self._capacity} rows, got more: the model trains on more "
+                "batches than the data has; use trace=epoch or trace=off"
             )
         try:
             for position in range(rows.shape[1]):
@@ -71,11 +70,11 @@ class Rows:
 class Trace:
     """Follows the ``fit`` of a model, or one per epoch; ``save`` writes what was seen."""
 
-    def __init__(self, task: training.Task, model: Any, every: str, folder: Path) -> None:
+    def __init__(self, training: task.Task, model: Any, every: str, folder: Path) -> None:
         """Prepare a compiled model of this task; the rows go below ``folder`` meanwhile."""
-        self._tf, self._model, self._every = task.tf, model, every
-        self._steps_per_epoch = task.steps_per_epoch()
-        self._total = self._steps_per_epoch * int(task.trainer["epochs"])
+        self._tf, self._model, self._every = training.tf, model, every
+        self._steps_per_epoch = training.steps_per_epoch()
+        self._total = self._steps_per_epoch * int(training.trainer["epochs"])
         self._epoch = self._step = 0  # finished ones
         self._emptied = 0  # the step at which the graph's table was last empty
         self._rows = Rows(folder, self._total + 1)
@@ -84,25 +83,18 @@ class Trace:
         self._loss = OF_BATCH if not hasattr(model, "train_step") else MEAN
         self._graph: GraphTrace | None = None
         if every == STEP and can_follow(model):
-            self._graph = GraphTrace(task.tf, model)
+            self._graph = GraphTrace(training.tf, model)
 
     # ---- what Keras calls -----------------------------------------------------------------
 
     def callback(self) -> Any:
         """The callback to pass to ``fit``."""
-        trace = self
-
-        class Callback(self._tf.keras.callbacks.Callback):  # type: ignore[misc,name-defined]
-            def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-                trace._begin()
-
-            def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-                trace._after_execution(batch, logs or {})
-
-            def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-                trace._after_epoch(epoch, logs or {})
-
-        return Callback()
+        return task.callback(
+            self._tf,
+            on_train_begin=lambda logs=None: self._begin(),
+            on_train_batch_end=lambda batch, logs=None: self._after_execution(batch, logs or {}),
+            on_epoch_end=lambda epoch, logs=None: self._after_epoch(epoch, logs or {}),
+        )
 
     def _begin(self) -> None:
         if self._graph is not None:
@@ -138,7 +130,7 @@ class Trace:
     def _write_row(self, loss: Any) -> None:
         """A row of this moment."""
         bits = np.float32(loss).reshape(1).view(np.int32)
-        prints = [fingerprint.of_array(array) for _, array in training.trainable(self._model)]
+        prints = [fingerprint.of_array(array) for _, array in task.trainable(self._model)]
         self._rows.append(np.array([[self._step, int(bits[0]), *prints]]))
 
     def _empty_graph(self) -> None:
@@ -175,13 +167,13 @@ class Trace:
         if self._graph is not None:
             self._graph.before_fit()
 
-    def unsaved(self) -> training.Named:
+    def unsaved(self) -> task.Named:
         """What was seen since the last call; a checkpoint keeps it."""
         self._empty_graph()
         (rows, shots), self._saved = self._saved, (self._rows.count, len(self._snapshots))
         taken = self._snapshots[shots:]
         steps = np.array([step for step, _ in taken], np.int64)
-        entries: training.Named = [("rows", self._rows.since(rows)), ("sample step", steps)]
+        entries: task.Named = [("rows", self._rows.since(rows)), ("sample step", steps)]
         for position in range(len(taken[0][1]) if taken else 0):
             stacked = np.stack([samples[position] for _, samples in taken])
             entries.append((f"sample/{position}", stacked))
@@ -209,18 +201,18 @@ class Trace:
     def save(self, path: Path, samples: bool = True) -> arrays.Stored:
         """Write the trace as a file of arrays."""
         self._empty_graph()
-        names = [name for name, _ in training.trainable(self._model)]
+        names = [name for name, _ in task.trainable(self._model)]
         step, loss = self._rows.column(0), self._rows.column(1)
-        entries: training.Named = [("step", step.astype(np.int64)), ("loss", loss.view(np.uint32))]
+        entries: task.Named = [("step", step.astype(np.int64)), ("loss", loss.view(np.uint32))]
         for position, name in enumerate(names):
             entries.append(("fingerprint/" + name, self._rows.column(2 + position)))
         return arrays.write(path, entries + (self._samples(names) if samples else []))
 
-    def _samples(self, names: list[str]) -> training.Named:
+    def _samples(self, names: list[str]) -> task.Named:
         if self._every != OFF and (not self._snapshots or self._snapshots[-1][0] != self._step):
             self._take_snapshot()
         steps = np.array([step for step, _ in self._snapshots], np.int64)
-        entries: training.Named = [("sample step", steps)]
+        entries: task.Named = [("sample step", steps)]
         for position, name in enumerate(names if self._snapshots else []):
             taken = [samples[position] for _, samples in self._snapshots]
             entries.append(("sample/" + name, np.stack(taken)))

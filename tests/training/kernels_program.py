@@ -1,6 +1,6 @@
 """Run in a framework's environment: trainings with and without a look at what is executed.
 
-    executed_program.py CONFIG FOLDER STEPS_PER_EXECUTION MODEL...
+    kernels_program.py CONFIG FOLDER STEPS_PER_EXECUTION MODEL...
 
 Writes JSON, one object per model. Python 3.7 too.
 """
@@ -31,7 +31,7 @@ def task(config: dict[str, Any], model: str, steps_per_execution: int) -> traini
     x, y = state.rand(96, 12, 12).astype(np.float32), state.randint(0, 10, 96)
     trainer = dict(config["trainer"], epochs=2, steps_per_execution=steps_per_execution)
     trainer["optimizer"] = "rmsprop"
-    target = {"_target_": f"executed_models.{model}"}
+    target = {"_target_": f"kernels_models.{model}"}
     return training.Task(tf, target, trainer, x, y, Path(__file__).parent)
 
 

@@ -1,25 +1,29 @@
-"""Runs that are killed at random moments end as the ones that were not. See tests/killing.py."""
+"""Killed runs, and sampled epochs, end with the bits of the whole run. See tests/killing.py."""
 
 import os
 import random
 import re
+import shutil
 import signal
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import killing
 from killing import Training
 from pipeline import Workspace, skip_without
-from samebits.formats import canonical
+from samebits.certificate import evidence, replays
+from samebits.certificate.report import Source
+from samebits.formats import arrays, canonical, states
 
 AUGMENTED = {"_target_": "clean.augmented"}
 MODELS = [  # and how often each is killed
-    ("mlp", "mlp", 10),
-    ("cnn", {"option": "cnn", "filters": 4}, 4),
+    ("mlp", "mlp", 4),
     ("augmented", AUGMENTED, 4),
 ]
 # Each recipe with another model: all nine pairs would train for minutes.
@@ -92,18 +96,9 @@ def test_a_run_that_is_killed_twice_ends_as_one_that_was_not(mlp: Training) -> N
     mlp.refuse_remains("killed")
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        "weights.safetensors",
-        pytest.param("trace.safetensors", marks=pytest.mark.slow),
-        pytest.param("checkpoint.json", marks=pytest.mark.slow),
-    ],
-)
-def test_one_flipped_bit_is_named_and_the_checkpoint_before_is_used(
-    mlp: Training, part: str
-) -> None:
-    run = "flipped-" + part[:5]
+def test_one_flipped_bit_is_named_and_the_checkpoint_before_is_used(mlp: Training) -> None:
+    """Of a state; of all other files: test_checkpoints.py."""
+    run, part = "flipped", "weights.safetensors"
     with mlp.started(run) as process:
         mlp.wait_for_checkpoint(2, run)
         killing.kill(process)
@@ -240,3 +235,96 @@ def test_kills_at_random_moments_give_equal_results(
         made.refuse_remains(run)
     # Else every kill came before the first checkpoint.
     assert any(made.record(run)["checkpoints"]["resumed"] for run in moments)
+
+
+# ---- sampled epochs --------------------------------------------------------------------------
+
+
+ISSUE = replays.Issue("2026-11-24T09:30:00Z", Source(None, None), None)
+
+
+def certified(made: Training) -> Any:
+    """As much of a certificate's report as a spot replay is compared with."""
+    return {
+        "records": {"runs": {"control": made.record()}},
+        "histories": {"control": canonical.read_json(made.output() / "history.json")},
+        "experiment": {"config": canonical.read_json(made.folder / "config.json")},
+    }
+
+
+def replay_plan(made: Training, report: Any, drawn: Sequence[int]) -> Path:
+    """What prepare_replay.py writes of a draw."""
+    epochs = [{"epoch": epoch, "from": replays.before(report, epoch)} for epoch in drawn]
+    path = made.folder / "replay-plan.json"
+    said = {"certificate": "0" * 64, "draw": "1" * 64, "epochs": epochs}
+    canonical.write_json(path, {"spot": said})
+    return path
+
+
+def again(made: Training, report: Any, drawn: Sequence[int], kept: Path | None = None) -> Any:
+    """The spot replay of these epochs."""
+    run = made.output("spot")
+    shutil.rmtree(run, ignore_errors=True)
+    flags = "--sampled-epochs", replay_plan(made, report, drawn), "--states", kept or _kept(made)
+    assert made.run("spot", *flags) == 0, made.log("spot")
+    assert [path.name for path in run.iterdir()] == ["record.json"]
+    record = canonical.read_json(run / "record.json")
+    assert list(evidence.violations(record, "spotRecord")) == []
+    assert record["source"] == made.record()["source"]
+    assert "executed" not in record["model"]
+    return replays.build(report, "0" * 64, record, None, ISSUE)
+
+
+def _kept(made: Training) -> Path:
+    return made.output() / "checkpoints"
+
+
+def outcomes(made: Any) -> dict[int, bool]:
+    return {epoch["epoch"]: epoch["identical"] for epoch in made["epochs"]}
+
+
+def test_a_sampled_epoch_has_the_bits_that_it_has_in_the_whole_run(mlp: Training) -> None:
+    """From a stored state; the first epoch: see below."""
+    _same_alone(mlp)
+
+
+@pytest.mark.slow
+def test_a_sampled_epoch_draws_the_random_numbers_that_it_draws_in_the_whole_run(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    made = killing.training(tmp_path, workspace, model=AUGMENTED)  # with dropout
+    assert made.run() == 0, made.log()
+    _same_alone(made)
+
+
+def _same_alone(made: Training) -> None:
+    found = again(made, certified(made), (2, 4))
+    assert (found["outcome"], outcomes(found)) == ("EPOCHS REPRODUCED", {2: True, 4: True})
+
+
+def test_a_changed_weight_whose_digests_were_made_again_is_found_and_the_epochs_named(
+    mlp: Training, tmp_path: Path
+) -> None:
+    made = mlp
+    shutil.copytree(_kept(made), tmp_path / "kept")
+    report, folder = certified(made), tmp_path / "kept" / states.name(2)
+    path = folder / "weights.safetensors"
+    weights = {name: np.array(values) for name, values in arrays.open_arrays(path).items()}
+    next(iter(weights.values())).view("<u4").flat[5] ^= 1  # the lowest bit of one weight
+    path.unlink()  # it may be a link to the results'
+    found = report["records"]["runs"]["control"]["checkpoints"]
+    found["digests"][1]["weights"] = arrays.write(path, weights.items()).sha256
+    found["root"] = states.root(found["digests"])
+    said = again(made, report, (1, 2, 3), tmp_path / "kept")
+    assert (said["outcome"], outcomes(said)) == ("NOT REPRODUCED", {1: True, 2: False, 3: False})
+
+
+def test_a_state_that_is_not_the_certified_one_is_not_used(mlp: Training, tmp_path: Path) -> None:
+    made, kept = mlp, tmp_path / "kept"
+    shutil.copytree(_kept(made), kept)
+    shutil.rmtree(kept / states.name(2))
+    shutil.copytree(kept / states.name(1), kept / states.name(2))
+    flags = "--sampled-epochs", replay_plan(made, certified(made), (3,)), "--states", kept
+    assert made.run("refused", *flags) == 1
+    assert "0002: expected the certified state" in made.log("refused")
+    assert not made.output("refused").exists()
