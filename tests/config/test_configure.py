@@ -29,28 +29,33 @@ def test_without_overrides_the_experiment_is_the_published_one_made_portable() -
     assert experiment.config["determinism"]["option"] == "portable"
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"overrides": "trainer.epochs=5 model.units=64"},
-        {"trainer": "{epochs: 5}", "model": "{units: 64}"},
-        {"trainer": {"epochs": 5}, "model": {"units": "64"}},
-        {"overrides": ["model.units=64", "trainer={epochs: 5}"]},
-        yaml.safe_load("trainer:\n  epochs: 5\nmodel: {units: 64}"),
-    ],
-)
-def test_every_way_of_overriding_gives_the_same_digest(config: Mapping[str, Any]) -> None:
-    experiment = of(config)
+BRACES = "{epochs: 5, validation_split: 1e-1}"
+WAYS: dict[str, dict[str, Any]] = {
+    "--config with braces": {"trainer": BRACES, "model": "{units: 64}"},
+    "--config that Snakemake reads as YAML": {
+        "trainer": {"epochs": "5", "validation_split": "1e-1"},
+        "model": {"units": "64"},
+    },
+    "a config file": yaml.safe_load(f"trainer: {BRACES}\nmodel: {{units: 64}}"),
+    "overrides as text": {
+        "overrides": "trainer.epochs=5 trainer.validation_split=1e-1 model.units=64"
+    },
+    "overrides as a list": {"overrides": ["model.units=64", f"trainer={BRACES}"]},
+    "overrides that Snakemake splits at a colon": {
+        "overrides": {"trainer={epochs": "5, validation_split: 1e-1}"},
+        "model": {"units": 64},
+    },
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_overriding_gives_the_same_experiment(way: str) -> None:
+    experiment, expected = of(WAYS[way]), of(WAYS["overrides as text"])
     assert experiment.config["trainer"]["epochs"] == 5
+    assert experiment.config["trainer"]["validation_split"] == 0.1  # YAML 1.1 reads it as text
     assert experiment.config["model"]["units"] == 64
-    assert experiment.digest == of({"overrides": "model.units=64 trainer.epochs=5"}).digest
-
-
-def test_a_float_in_text_a_config_file_and_hydra_is_the_same() -> None:
-    by_hydra = of({"overrides": "trainer.validation_split=1e-1"})
-    by_file = of(yaml.safe_load("trainer: {validation_split: 1e-1}"))  # YAML 1.1: text
-    assert by_hydra.config["trainer"]["validation_split"] == 0.1
-    assert by_hydra.digest == by_file.digest == of({"trainer": "{validation_split: 0.1}"}).digest
+    assert experiment.digest == expected.digest
+    assert experiment.overridden == expected.overridden
 
 
 def test_the_name_comes_from_the_overrides_and_is_not_part_of_the_digest() -> None:

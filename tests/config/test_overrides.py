@@ -17,20 +17,6 @@ def test_a_scalar_and_a_group_become_one_override_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "config",
-    [
-        {"trainer": "{epochs: 5}"},  # as --config hands it over
-        {"trainer": {"epochs": "5"}},  # as Snakemake's own YAML parser makes it
-        {"trainer": {"epochs": 5}},  # as a config file gives it
-        {"overrides": "trainer.epochs=5"},
-        {"overrides": ["trainer.epochs=5"]},
-    ],
-)
-def test_every_form_of_a_nested_override_is_the_same(config: dict[str, object]) -> None:
-    assert from_config(config, GROUPS) == [Override("trainer.epochs", 5)]
-
-
-@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("7", 7),
@@ -49,11 +35,6 @@ def test_text_is_typed_as_hydra_types_it(text: str, value: object) -> None:
     (override,) = from_config({"trainer": {"optimizer": text}}, GROUPS)
     assert override.value == value
     assert type(override.value) is type(value)
-
-
-def test_text_that_snakemake_split_at_a_colon_is_joined_again() -> None:
-    given_by_snakemake = {"overrides": {"trainer={epochs": "5}"}}
-    assert from_config(given_by_snakemake, GROUPS) == [Override("trainer", {"epochs": 5})]
 
 
 def test_a_target_chooses_the_custom_model_and_allows_any_argument() -> None:
