@@ -1,4 +1,4 @@
-"""What samebits.training.exact_ops makes of TensorFlow's ops, measured against float64; printed as JSON."""
+"""What exact_ops makes of TensorFlow's ops, measured against float64; printed as JSON."""
 
 import json
 import math

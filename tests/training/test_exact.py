@@ -1,4 +1,4 @@
-"""samebits.training.exact_ops on TensorFlow 2.21: what it replaces, how exact that is, and that it is undone."""
+"""exact_ops on TensorFlow 2.21: what it replaces, how exact that is, and that it is undone."""
 
 import json
 import subprocess

@@ -73,7 +73,7 @@ def _part(folder: Path, part: str) -> Path:
 
 
 def numbers(folder: Path) -> list[int]:
-    """The numbers of the checkpoints in a folder, damaged ones too; partial ones have other names."""
+    """The numbers of the checkpoints in a folder, damaged ones too; not of partial ones."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return sorted(int(entry) for entry in names if entry.isdigit() and entry == name(int(entry)))
 

@@ -90,7 +90,7 @@ class Watch:
         )
 
     def _begin(self) -> None:
-        """From now on TensorFlow keeps the graph of each function that it runs for the first time."""
+        """Have TensorFlow keep the graph of each function that it runs for the first time."""
         if not self._wanted:
             return
         self._wanted = False
@@ -117,7 +117,7 @@ def _context() -> Any:
 
 
 class _Owners:
-    """The layers to which kernels are attributed: a layer within a layer belongs to the outer one."""
+    """The layers that own kernels: what is in a layer within a layer, the outer one owns."""
 
     def __init__(self, tf: Any, model: Any) -> None:
         self._names: dict[int, str] = {}

@@ -111,7 +111,8 @@ def require_visible_gpu(tf: Any, wanted: int) -> None:
     if seen < wanted:
         raise SamebitsError(
             f"framework.gpus={wanted}: expected TensorFlow to see that many GPUs, got {seen}; "
-            "its reason is in the log; use framework=tf2.21, or check driver and CUDA_VISIBLE_DEVICES"
+            "its reason is in the log; use framework=tf2.21, or check driver and "
+            "CUDA_VISIBLE_DEVICES"
         )
 
 

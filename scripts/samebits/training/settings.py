@@ -121,7 +121,7 @@ def apply_to_tensorflow(tf: Any, profile: Mapping[str, Any]) -> None:
 def of_tensorflow(
     tf: Any, framework: Mapping[str, Any], profile: Mapping[str, Any]
 ) -> list[Setting]:
-    """The settings that TensorFlow reports, after ``apply_to_tensorflow`` and before the first op."""
+    """The settings that TensorFlow reports after ``apply_to_tensorflow``, before the first op."""
     onednn, isa = _onednn()
     return [
         Setting("TensorFlow", framework["tensorflow"], tf.__version__, "tensorflow.__version__"),

@@ -1,6 +1,7 @@
 """The observed environment of a process: one entry per variation.
 
-It is the evidence for a variation: two runs differ in one when they observed different values. No value names a folder or the host. Runs on Python 3.7 to 3.13.
+It is the evidence for a variation: two runs differ in one when they observed different values.
+No value names a folder or the host. Runs on Python 3.7 to 3.13.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def observe(source_path: Path) -> dict[str, Any]:
     return {
         "time_zone": _time_zone(),
         "locale": locale(started_with),
-        "home": digest(os.path.expanduser("~")),
+        "home": digest(os.path.expanduser("~")),  # noqa: PTH111 (Path raises where there is none)
         "folder": digest(str(Path.cwd())),
         "umask": f"{files.umask():03o}",
         "variables": len(started_with),
