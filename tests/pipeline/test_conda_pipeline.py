@@ -51,7 +51,9 @@ def test_the_smoke_experiment_is_certified_and_a_second_call_does_nothing(
 def test_each_stage_ran_in_a_prefix_with_its_lock_and_uv_built_none(clone: Path) -> None:
     prefixes = [path for path in (clone / ".snakemake" / "conda").iterdir() if path.is_dir()]
     built = {file.name: file.read_bytes() for p in prefixes for file in p.glob("*.lock.txt")}
-    stages = [f"{stage}.lock.txt" for stage in ("load", "train-tf2.21", "compare", "certify")]
+    stages = [
+        f"{stage}.lock.txt" for stage in ("load", "train-tf2.21", "compare", "certify", "render")
+    ]
     assert built == {name: (clone / "envs" / name).read_bytes() for name in stages}
     assert not (clone / ".samebits/environments").exists()
 
