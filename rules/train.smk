@@ -39,7 +39,7 @@ rule train:
         python=python,
         launched=lambda wildcards: shlex.join(
             plan.run(wildcards).launch_flags()
-            + plan.of(wildcards).variables(plan.run(wildcards).lift)
+            + plan.of(wildcards).variables(plan.run(wildcards).unpin)
         ),
         changed=lambda wildcards: shlex.join(plan.run(wildcards).train_flags()),
         sampled=lambda wildcards, input: (

@@ -6,7 +6,7 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --lock         the lock of the environment that this runs in
             --source-path  where the model's module is looked for
             --run          this run's name: control, replica, …
-            --lift         a pin to set to another value; may be repeated
+            --unpin         a pin to set to another value; may be repeated
             --samples, --epochs  train on the first samples alone, that many epochs
             --canary       train a few steps with another seed after everything is saved
             --checkpoints  where a run with trainer.checkpoint=epoch resumes from
@@ -16,7 +16,7 @@ OUTPUTS     --output       a folder: record.json, history.json, weights.safetens
                            optimizer.safetensors, trace.safetensors, canary.safetensors, and
                            checkpoints/ of the control; of sampled epochs record.json alone, in a
                            format of its own
-GUARANTEES  the settings in force were probed and are what the config pins, but for what is lifted
+GUARANTEES  the settings in force were probed and are what the config pins, but for what is unpinned
             or varied on purpose; what a model's code could change was probed again at the end; the
             steps are the published ones and no random number is drawn beyond them; floats are
             stored with all their bits; what TensorFlow refuses to do deterministically is a result
@@ -63,7 +63,7 @@ def _arguments() -> argparse.Namespace:
     for name in ("config", "data", "lock", "source-path", "output"):
         parser.add_argument("--" + name, required=True, type=Path)
     parser.add_argument("--run", required=True, help="control, replica, …")
-    parser.add_argument("--lift", action="append", default=[], choices=list(pins.TITLES))
+    parser.add_argument("--unpin", action="append", default=[], choices=list(pins.TITLES))
     parser.add_argument("--samples", type=int, help="train on this many samples, the first ones")
     parser.add_argument("--epochs", type=int, help="with --samples: instead of the config's")
     parser.add_argument("--canary", action="store_true", help="train with another seed, too")
@@ -73,8 +73,8 @@ def _arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if (options.sampled_epochs is None) != (options.states is None):
         parser.error("expected --sampled-epochs and --states together")
-    if options.sampled_epochs and (options.samples or options.canary or options.lift):
-        parser.error("--sampled-epochs: not together with --samples, --canary or --lift")
+    if options.sampled_epochs and (options.samples or options.canary or options.unpin):
+        parser.error("--sampled-epochs: not together with --samples, --canary or --unpin")
     if (options.samples is None) != (options.epochs is None):
         parser.error("expected --samples and --epochs together")
     return options
@@ -87,25 +87,25 @@ def _import_tensorflow() -> tuple[Any, float]:
     return tf, round(time.monotonic() - started, 3)
 
 
-def _check_lifted(profile: Mapping[str, Any], lifted: list[str]) -> None:
+def _check_unpinned(profile: Mapping[str, Any], unpinned: list[str]) -> None:
     pinned = pins.pinned(profile)
-    free = sorted(set(lifted) - set(pinned))
+    free = sorted(set(unpinned) - set(pinned))
     if free:
         raise SamebitsError(
-            f"--lift {', '.join(free)}: not pinned by this determinism profile; "
-            f"lift one of: {', '.join(pinned) or 'none'}"
+            f"--unpin {', '.join(free)}: not pinned by this determinism profile; "
+            f"unpin one of: {', '.join(pinned) or 'none'}"
         )
 
 
 def _prepare(
-    config: Any, lifted: list[str], applied: Mapping[str, str], name: str, ends: ExitStack
+    config: Any, unpinned: list[str], applied: Mapping[str, str], name: str, ends: ExitStack
 ) -> tuple[Any, list[Setting], float]:
     """TensorFlow, imported and pinned; every setting as probed; seconds that the import took.
 
     ``ends``: called when the run has ended, so that replaced ops are what they were.
     """
-    _check_lifted(config["determinism"], lifted)
-    profile, framework = pins.lift(config["determinism"], lifted), config["framework"]
+    _check_unpinned(config["determinism"], unpinned)
+    profile, framework = pins.unpin(config["determinism"], unpinned), config["framework"]
     found = settings.require_pinned(settings.of_process(profile, variations.variables(applied)))
     machine.require_gpu(framework["gpus"])
     tf, seconds = _import_tensorflow()
@@ -114,7 +114,7 @@ def _prepare(
     machine.require_visible_gpu(tf, framework["gpus"])
     ends.enter_context(exact_ops.replaced(tf, profile.get("replacements", ())))
     found += settings.require_pinned(settings.of_exact(tf, profile))
-    seeded = settings.seed_everything(tf, profile["seeding"], config["seed"], lifted)
+    seeded = settings.seed_everything(tf, profile["seeding"], config["seed"], unpinned)
     found += settings.require_pinned(seeded)
     say(f"{name}: TensorFlow {tf.__version__} imported in {seconds:.0f} s")
     return tf, found, seconds
@@ -200,7 +200,7 @@ def _seeds(
 ) -> seeds.Seeds:
     config = content["config"]
     seeding = config["determinism"]["seeding"]
-    return seeds.Seeds(training.tf, model, seeding, config["seed"], options.lift)
+    return seeds.Seeds(training.tf, model, seeding, config["seed"], options.unpin)
 
 
 def _run(
@@ -209,10 +209,10 @@ def _run(
     """Train and write the folder; returns how it ended, for the user."""
     config, profile = content["config"], content["config"]["determinism"]
     applied = content["variations"]["applied"]
-    tf, found, import_seconds = _prepare(config, options.lift, applied, options.run, ends)
+    tf, found, import_seconds = _prepare(config, options.unpin, applied, options.run, ends)
     training = _task(tf, config, options)
     outcome = _train(training, content, options)
-    settings.require_unchanged(tf, pins.lift(profile, options.lift))
+    settings.require_unchanged(tf, pins.unpin(profile, options.unpin))
     how = "passed to compile(); this TensorFlow or this model may lack it"
     found.append(Setting("steps per execution", None, outcome.steps_per_execution, how))
     with files.atomic_folder(options.output) as folder:

@@ -113,14 +113,14 @@ def signed_again(content: Json, said: Json, by: Signer) -> Json:
 def explained(folder: Path) -> tuple[Workspace, list[Path]]:
     """A workspace with a run of every kind, and its further comparisons.
 
-    One variation alone, two lifted pins of which one is needed, one emulated CPU with other bits
+    One variation alone, two unpinned pins of which one is needed, one emulated CPU with other bits
     and attributed layers.
     """
     config = copied(factories.CONFIG)
     lean: Json = {"seeding": None, "op_determinism": False, "onednn": None, "environment": {}}
     config["determinism"] |= lean | {"intra_op_threads": None, "inter_op_threads": None}
     emulated = {"models": ["EPYC"], "samples": 64, "epochs": 1}
-    asked = {"replica": ["locale"], "alone": ["time_zone"], "lift": True, "cpu": emulated}
+    asked = {"replica": ["locale"], "alone": ["time_zone"], "unpin": True, "cpu": emulated}
     config["protocol"] |= asked
     space = factories.workspace(folder, config=config, change=_of_lean({}, ["locale"]))
     experiment = files.digest(space.config), factories.load_record()["digest"]
@@ -131,12 +131,12 @@ def explained(folder: Path) -> tuple[Workspace, list[Path]]:
 
     run("control", _of_lean({}, []))
     space.compare()
-    lifted = {"hash seed": 1}, {"oneDNN ISA": "SSE41"}
+    unpinned = {"hash seed": 1}, {"oneDNN ISA": "SSE41"}
     each = [
         run("repeat", _of_lean({}, [])),
         run("with-time_zone", _of_lean({}, ["time_zone"])),
-        run("without-hash_seed", _of_lean(lifted[0], [], lifted=["hash_seed"])),
-        run("without-isa", _of_lean(lifted[1], [], lifted=["isa"]), weights=_other_weights()),
+        run("without-hash_seed", _of_lean(unpinned[0], [], unpinned=["hash_seed"])),
+        run("without-isa", _of_lean(unpinned[1], [], unpinned=["isa"]), weights=_other_weights()),
     ]
     part, short = {"samples": 64, "epochs": 1}, {k: v[:1] for k, v in factories.HISTORY.items()}
     part_of = {"subset": part, "model": {"executed": atlases.EXECUTED}}

@@ -98,7 +98,7 @@ def _issued() -> Report:
 
 
 def exhaustive() -> Report:
-    """Some thirty runs: all variations alone, all pins lifted, three emulated CPUs."""
+    """Some thirty runs: all variations alone, all pins unpinned, three emulated CPUs."""
     made = reproducible()
     runs, (first,) = made["records"]["runs"], made["comparisons"]
     each = first | {"canary": None, "runs": [_same(first, "repeat")]}

@@ -293,7 +293,7 @@ def test_keys_are_those_that_signed_by_the_ids_that_they_have(
         *(
             pytest.param(path, marks=pytest.mark.slow)
             for path in (
-                ("report", "records", "runs", "control", "lifted"),
+                ("report", "records", "runs", "control", "unpinned"),
                 ("report", "records", "load", "arrays"),
                 ("report", "comparisons", 0, "canary", "tensors"),
                 ("replays", 0, "report", "outside_scope"),

@@ -76,12 +76,12 @@ def write(
 
     def change(record: Any) -> None:
         keys = run.variations
-        record["lifted"], record["subset"] = list(run.lift), run.subset
+        record["unpinned"], record["subset"] = list(run.unpin), run.subset
         record["variations"]["applied"] = dict.fromkeys(keys, "another")
         if outcome != "no effect":
             record["surroundings"] |= dict.fromkeys(keys, "another")
         for setting in record["settings"]:
-            relax(setting, run.lift)
+            relax(setting, run.unpin)
 
     if outcome in ("failed", "not tried"):
         factories.write_run_without_result(path, experiment, dataset, outcome, config=content)
@@ -103,17 +103,17 @@ def write(
     return factories.write_run(path, experiment, dataset, config=content, change=change, **given)
 
 
-LIFTED = {
+UNPINNED = {
     "isa": ("oneDNN ISA", "SSE41"),
     "op_determinism": ("op determinism", False),
     "python_seed": ("Python seed", None),
 }
 
 
-def relax(setting: dict[str, Any], lift: tuple[str, ...]) -> None:
-    for pin in lift:
-        if pin in LIFTED and setting["name"] == LIFTED[pin][0]:
-            setting["expected"] = setting["effective"] = LIFTED[pin][1]
+def relax(setting: dict[str, Any], unpin: tuple[str, ...]) -> None:
+    for pin in unpin:
+        if pin in UNPINNED and setting["name"] == UNPINNED[pin][0]:
+            setting["expected"] = setting["effective"] = UNPINNED[pin][1]
 
 
 def rows(issued: dict[str, Any], part: str, outcome: str) -> list[str]:
@@ -215,9 +215,9 @@ def test_emulated_runs_without_a_control_of_their_own_show_nothing(tmp_path: Pat
 
 
 @pytest.fixture
-def lifting() -> dict[str, Any]:
+def unpinning() -> dict[str, Any]:
     """Few pins, so that the fake settings stay few."""
-    content = config(lift=True)
+    content = config(unpin=True)
     content["determinism"] |= {
         "hash_seed": None, "intra_op_threads": None,
         "inter_op_threads": None, "onednn": None,
@@ -227,9 +227,9 @@ def lifting() -> dict[str, Any]:
 
 
 def test_a_difference_without_a_pin_is_a_condition_and_no_failure(
-    tmp_path: Path, lifting: dict[str, Any]
+    tmp_path: Path, unpinning: dict[str, Any]
 ) -> None:
-    issued = certify(tmp_path, lifting, without__isa="differs")
+    issued = certify(tmp_path, unpinning, without__isa="differs")
     assert issued["verdict"] == "REPRODUCIBLE"
     assert issued["scope"]["conditions"] == ["oneDNN ISA"]
     assert rows(issued, "pins", "needed") == ["isa"]
@@ -237,10 +237,10 @@ def test_a_difference_without_a_pin_is_a_condition_and_no_failure(
     assert any("oneDNN ISA" in line for line in wording.shows(issued))
 
 
-def test_lifting_pins_of_a_run_that_does_not_repeat_shows_nothing(
-    tmp_path: Path, lifting: dict[str, Any]
+def test_unpinning_pins_of_a_run_that_does_not_repeat_shows_nothing(
+    tmp_path: Path, unpinning: dict[str, Any]
 ) -> None:
-    issued = certify(tmp_path, lifting, repeat="differs", without__isa="differs")
+    issued = certify(tmp_path, unpinning, repeat="differs", without__isa="differs")
     assert issued["verdict"] == "NOT REPRODUCIBLE"
     assert issued["scope"]["conditions"] == []
     assert {row["outcome"] for row in issued["scope"]["pins"]} == {"not tried"}

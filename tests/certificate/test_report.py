@@ -287,7 +287,7 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     # settings and packages
     "pin not in effect": on_record(setting("intra-op threads", effective=2)),
     "true is not one": on_record(setting("intra-op threads", effective=True)),
-    "pin lifted in the record": on_record(setting("oneDNN ISA", expected=None)),
+    "pin unpinned in the record": on_record(setting("oneDNN ISA", expected=None)),
     "pin held against another value": on_record(
         setting("oneDNN ISA", expected="AVX512_CORE", effective="AVX512_CORE")
     ),
@@ -393,7 +393,7 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "varied more than asked for": on_record(
         set_item("variations", "applied", "contention", value="2")
     ),
-    "a pin lifted": on_record(set_item("lifted", value=["isa"])),
+    "a pin unpinned": on_record(set_item("unpinned", value=["isa"])),
     "part of the data": on_record(set_item("subset", value={"samples": 9, "epochs": 3})),
     "replica not tried": on_record(set_item("status", value="not tried")),
 }

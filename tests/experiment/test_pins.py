@@ -1,4 +1,4 @@
-"""What a profile pins, and what lifting a pin changes in it."""
+"""What a profile pins, and what unpinning a pin changes in it."""
 
 from typing import Any
 
@@ -40,30 +40,30 @@ def test_what_a_profile_pins(name: str, pinned: set[str]) -> None:
         ("isa", "SSE41", {"ONEDNN_MAX_CPU_ISA": "SSE41", "DNNL_MAX_CPU_ISA": "SSE41"}),
     ],
 )
-def test_lifting_a_pin_changes_it_and_its_variables_alone(
+def test_unpinning_a_pin_changes_it_and_its_variables_alone(
     pin: str, value: Any, variables: dict[str, str]
 ) -> None:
     before = profile("portable")
-    lifted = pins.lift(before, [pin])
-    assert lifted == before | {pin: value, "environment": before["environment"] | variables}
+    unpinned = pins.unpin(before, [pin])
+    assert unpinned == before | {pin: value, "environment": before["environment"] | variables}
     assert before == profile("portable")
 
 
 @pytest.mark.parametrize("pin", pins.SEEDS)
-def test_a_lifted_seed_is_drawn_by_the_run_and_changes_no_profile(pin: str) -> None:
-    assert pins.lift(profile("portable"), [pin]) == profile("portable")
+def test_an_unpinned_seed_is_drawn_by_the_run_and_changes_no_profile(pin: str) -> None:
+    assert pins.unpin(profile("portable"), [pin]) == profile("portable")
 
 
-def test_a_variable_that_carries_op_determinism_is_lifted_with_it() -> None:
-    lifted = pins.lift(profile("tf21"), ["op_determinism"])
-    assert lifted["op_determinism"] is False
-    assert lifted["environment"] == {"TF_DETERMINISTIC_OPS": "0"}
+def test_a_variable_that_carries_op_determinism_is_unpinned_with_it() -> None:
+    unpinned = pins.unpin(profile("tf21"), ["op_determinism"])
+    assert unpinned["op_determinism"] is False
+    assert unpinned["environment"] == {"TF_DETERMINISTIC_OPS": "0"}
 
 
 @pytest.mark.parametrize(("pin", "value"), [("replacements", []), ("rewriting", True)])
-def test_what_makes_a_profile_exact_is_lifted_one_by_one(pin: str, value: Any) -> None:
+def test_what_makes_a_profile_exact_is_unpinned_one_by_one(pin: str, value: Any) -> None:
     before = profile("exact")
-    assert pins.lift(before, [pin]) == before | {pin: value}
+    assert pins.unpin(before, [pin]) == before | {pin: value}
 
 
 def test_a_run_has_to_show_what_was_replaced_and_what_was_not_rewritten() -> None:
@@ -71,8 +71,8 @@ def test_a_run_has_to_show_what_was_replaced_and_what_was_not_rewritten() -> Non
     asked = dict(checks.pins(config))
     assert asked["exact ops"] == config["determinism"]["replacements"]
     assert asked["graph rewriting"] is False
-    lifted = dict(checks.pins(config, ["replacements"]))
-    assert (lifted["exact ops"], lifted["graph rewriting"]) == ([], False)
+    unpinned = dict(checks.pins(config, ["replacements"]))
+    assert (unpinned["exact ops"], unpinned["graph rewriting"]) == ([], False)
 
 
 def test_nothing_replaced_and_everything_rewritten_is_no_pin() -> None:
@@ -80,7 +80,7 @@ def test_nothing_replaced_and_everything_rewritten_is_no_pin() -> None:
     assert set(pins.pinned(free)) == set(pins.pinned(profile("portable")))
 
 
-def test_every_pin_of_a_profile_lifts_to_another_value() -> None:
+def test_every_pin_of_a_profile_unpins_to_another_value() -> None:
     before = profile("exact")
     for pin in set(pins.TITLES) - set(pins.SEEDS):
-        assert pins.lift(before, [pin])[pin] != before[pin]
+        assert pins.unpin(before, [pin])[pin] != before[pin]

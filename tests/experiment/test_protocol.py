@@ -25,7 +25,7 @@ def names(config: dict[str, Any], **found: Any) -> dict[str, list[str]]:
 def test_by_default_two_runs_are_made_and_the_second_differs_in_everything_cheap() -> None:
     assert names(config()) == {"replica": ["control", "replica"]}
     control, replica = protocol.runs(protocol.plan(config(), FOUND))
-    assert (control.vary, control.lift, control.canary) == ((), (), False)
+    assert (control.vary, control.unpin, control.canary) == ((), (), False)
     assert "time_zone" in replica.vary and "contention" not in replica.vary
     assert replica.canary
 
@@ -50,7 +50,7 @@ def test_a_hash_seed_that_is_not_pinned_is_always_varied(option: str) -> None:
     assert replica.vary.count("hash_seed") == 1
 
 
-def test_a_pinned_hash_seed_is_lifted_and_never_varied() -> None:
+def test_a_pinned_hash_seed_is_unpinned_and_never_varied() -> None:
     planned = names(config("protocol=exhaustive"))["each"]
     assert "without-hash_seed" in planned
     assert "with-hash_seed" not in planned
@@ -71,14 +71,14 @@ def test_what_tensorflow_refuses_is_not_tried_further() -> None:
     assert list(found) == ["replica"]
 
 
-def test_exhaustive_tries_everything_alone_lifts_each_pin_and_emulates() -> None:
+def test_exhaustive_tries_everything_alone_unpins_each_pin_and_emulates() -> None:
     planned = names(config("protocol=exhaustive"))
     assert set(planned) == {"replica", "each", "cpu"}
     assert {"with-contention", "with-deployment", "without-isa"} < set(planned["each"])
     assert planned["cpu"] == ["subset-control", "cpu-Haswell", "cpu-Skylake-Client", "cpu-EPYC"]
 
 
-def test_only_what_a_profile_pins_is_lifted() -> None:
+def test_only_what_a_profile_pins_is_unpinned() -> None:
     assert pins.pinned(config("determinism=none")["determinism"]) == []
     assert "without-isa" not in names(config("determinism=tf28", "protocol=exhaustive"))["each"]
 

@@ -305,7 +305,7 @@ def test_a_difference_says_nothing_when_nothing_repeats() -> None:
     assert "says nothing about the variation" in rendered(content)
 
 
-def test_pins_say_what_they_were_lifted_to() -> None:
+def test_pins_say_what_they_were_unpinned_to() -> None:
     content = certificates.exhaustive()
     settings = content["records"]["runs"]["without-isa"]["settings"]
     next(s for s in settings if s["name"] == "oneDNN ISA")["effective"] = "SSE41"
@@ -330,7 +330,7 @@ def test_of_many_runs_that_differ_only_a_few_are_shown_in_full() -> None:
 def test_runs_that_are_not_shown_are_counted() -> None:
     runs = compared.compared(certificates.dependent())
     said = compared.counted(runs)
-    assert "17 identical, 1 failed, 2 not tried, 4 different with a pin lifted" in said
+    assert "17 identical, 1 failed, 2 not tried, 4 different with a pin unpinned" in said
 
 
 def test_of_many_differences_the_first_are_shown_and_the_rest_counted() -> None:

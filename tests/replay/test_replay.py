@@ -196,7 +196,7 @@ FOREIGN: dict[str, tuple[Change, str]] = {
         "numpy is listed 2 times",
     ),
     "varied": (factories.vary, "varied"),
-    "lifted": (lambda r: r.update(lifted=["hash_seed"]), "lifted a pin"),
+    "unpinned": (lambda r: r.update(unpinned=["hash_seed"]), "unpinned a pin"),
     "subset": (lambda r: r.update(subset={"samples": 1, "epochs": 1}), "part of the data"),
 }
 

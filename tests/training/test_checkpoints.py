@@ -15,7 +15,7 @@ from samebits.formats import canonical, files, states
 from samebits.training import seeds as keyed
 from samebits.training.checkpoints import Store, state_digest
 
-IDENTITY = {"run": "control", "experiment": "a" * 64, "lock": "b" * 64, "lifted": []}
+IDENTITY = {"run": "control", "experiment": "a" * 64, "lock": "b" * 64, "unpinned": []}
 
 
 def store(folder: Path, keep: bool = False, **changed: Any) -> Store:

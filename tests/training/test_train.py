@@ -76,7 +76,7 @@ class Stage:
         environment = config["framework"]["environment"]
         path, output = self.folder / f"{run}.json", self.folder / "train" / run
         canonical.write_json(path, config)
-        profile = pins.lift(config["determinism"], lifted(flags))
+        profile = pins.unpin(config["determinism"], unpinned(flags))
         pinned = {"PYTHONHASHSEED": str(profile["hash_seed"])} | profile["environment"]
         done = command(
             *LAUNCH, self.python(environment), "--log", self.folder / "log.txt",
@@ -90,9 +90,9 @@ class Stage:
         return done, output
 
 
-def lifted(flags: Sequence[object]) -> list[str]:
-    """The pins that these flags lift."""
-    return [str(flags[i + 1]) for i, flag in enumerate(flags) if flag == "--lift"]
+def unpinned(flags: Sequence[object]) -> list[str]:
+    """The pins that these flags unpin."""
+    return [str(flags[i + 1]) for i, flag in enumerate(flags) if flag == "--unpin"]
 
 
 def record_of(output: Path) -> Any:
@@ -478,7 +478,7 @@ def test_variations_are_recorded_with_what_the_process_saw(pair: list[Path]) -> 
     assert record["surroundings"]["umask"] == record["variations"]["applied"]["umask"]
 
 
-LIFTED: dict[str, tuple[str, Any]] = {
+UNPINNED: dict[str, tuple[str, Any]] = {
     "hash_seed": ("hash seed", 1),
     "isa": ("oneDNN ISA", "SSE41"),
     "python_seed": ("Python seed", None),
@@ -495,27 +495,27 @@ LIFTED: dict[str, tuple[str, Any]] = {
 @pytest.mark.parametrize(
     "names",
     [
-        tuple(LIFTED),
+        tuple(UNPINNED),
         *(pytest.param((name,), marks=pytest.mark.slow, id=name) for name in ("isa", "onednn")),
     ],
 )
-def test_a_lifted_pin_is_in_force_with_its_other_value(
+def test_an_unpinned_pin_is_in_force_with_its_other_value(
     stage: Stage, names: tuple[str, ...]
 ) -> None:
     """Each alone is trained with by protocol=exhaustive (tests/pipeline/test_protocols.py)."""
     config = stage.config(determinism="exact")
-    flags = [word for name in (*names, "tensorflow_seed") for word in ("--lift", name)]
-    done, output = stage.train(config, "lifted", flags=[*flags, "--samples", 64, "--epochs", 1])
+    flags = [word for name in (*names, "tensorflow_seed") for word in ("--unpin", name)]
+    done, output = stage.train(config, "unpinned", flags=[*flags, "--samples", 64, "--epochs", 1])
     assert done.returncode == 0, done.stdout
     record = record_of(output)
     found = {s["name"]: s for s in record["settings"]}
     for name in names:
-        setting, value = LIFTED[name]
+        setting, value = UNPINNED[name]
         assert found[setting]["effective"] == value
         assert found[setting]["expected"] in (value, None)
     assert found["TensorFlow seed"]["expected"] is None
     assert found["TensorFlow seed"]["effective"] != 1
-    assert record["lifted"] == [*names, "tensorflow_seed"]
+    assert record["unpinned"] == [*names, "tensorflow_seed"]
     assert record["subset"] == {"samples": 64, "epochs": 1}
     assert record["trace"]["steps"] == 2  # 51 samples are not for the validation
 
@@ -523,7 +523,7 @@ def test_a_lifted_pin_is_in_force_with_its_other_value(
 @pytest.mark.parametrize(
     ("flags", "code", "said"),
     [
-        (["--lift", "isa"], 1, "--lift isa: not pinned by this determinism profile"),
+        (["--unpin", "isa"], 1, "--unpin isa: not pinned by this determinism profile"),
         (["--samples", 10], 2, "expected --samples and --epochs together"),
         (["--samples", 2001, "--epochs", 1], 1, "expected at most 2000, the size of the data"),
     ],

@@ -282,7 +282,7 @@ def test_nothing_decisive_is_anybodys_word() -> None:
         "records.load.arrays.0.sha256", "records.runs.control.status",
         "records.runs.control.digests.weights", "records.runs.control.experiment",
         "records.runs.control.dataset", "records.runs.control.lock",
-        "records.runs.control.config.seed", "records.runs.control.lifted",
+        "records.runs.control.config.seed", "records.runs.control.unpinned",
         "records.runs.control.subset", "records.runs.control.settings.0.effective",
         "records.runs.control.packages.0.version", "records.runs.control.source.0.sha256",
         "histories.control.metrics.loss.0", "issuer.keyid", "lock.text", "indices",

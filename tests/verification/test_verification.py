@@ -399,7 +399,7 @@ REPLAYS: dict[str, Callable[[Json], object]] = {
     "other packages": lambda s: s["record"]["packages"][0].update(version="0"),
     "other code": lambda s: s["record"]["source"][0].update(sha256="0" * 64),
     "a pin not in effect": lambda s: s["record"]["settings"][8].update(effective="SSE41"),
-    "a pin lifted": lambda s: s["record"].update(lifted=["isa"]),
+    "a pin unpinned": lambda s: s["record"].update(unpinned=["isa"]),
     "a part of the data": lambda s: s["record"].update(subset={"samples": 1, "epochs": 3}),
     "a varied run": lambda s: s["record"]["variations"]["applied"].update(locale="C"),
     "never trained": never_trained,

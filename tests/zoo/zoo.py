@@ -22,9 +22,9 @@ from pipeline import Workspace
 HERE = Path(__file__).parent
 # Few and small: what counts is how many runs are compared, not how long each is.
 _SIZE = ("data=synthetic", "data.samples=160", "trainer.epochs=1")
-# Pins are lifted, and other CPUs emulated, only where that is the point.
-_LIFTED = "protocol=exhaustive protocol.cpu.models=[]"
-_ALONE = f"{_LIFTED} protocol.lift=false"
+# Pins are unpinned, and other CPUs emulated, only where that is the point.
+_UNPINNED = "protocol=exhaustive protocol.cpu.models=[]"
+_ALONE = f"{_UNPINNED} protocol.unpin=false"
 _NAMED = {  # what has a culprit, in the order in which a certificate names them
     "time_zone": "time zone",
     "locale_name": "locale",
@@ -84,11 +84,11 @@ def _planted() -> Iterator[Specimen]:
     )  # fmt: skip
     yield Specimen(
         "set_order", "planted.set_order", CERTIFIED, conditions=("hash seed",),
-        overrides=(_LIFTED, "protocol.alone=[]"),
+        overrides=(_UNPINNED, "protocol.alone=[]"),
     )  # fmt: skip
     yield Specimen(
         "python_random", "planted.python_random", CERTIFIED, conditions=("Python seed",),
-        overrides=(_LIFTED, "protocol.alone=[]"),
+        overrides=(_UNPINNED, "protocol.alone=[]"),
     )  # fmt: skip
     for name in ("batch_normalization", "layer_normalization"):
         yield Specimen(

@@ -151,7 +151,7 @@ def _unprobed(evidence: Evidence) -> Iterator[str]:
         return
     for run, record in _trained(evidence):
         probed = {s["name"]: s["expected"] for s in record["settings"]}
-        for name, value in pins(evidence.config.content, record["lifted"]):
+        for name, value in pins(evidence.config.content, record["unpinned"]):
             if name not in probed:
                 yield f"{run.name}: pinned, but not probed: {name}"
             elif not same(probed[name], value):
@@ -169,16 +169,16 @@ def _traced(evidence: Evidence) -> Iterator[str]:
             yield f"{run.name}: the trace has a row for every {every}, asked was {asked}"
 
 
-def pins(config: Any, lifted: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
+def pins(config: Any, unpinned: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
     """What a run is held to, by the names under which it records its settings."""
     yield "TensorFlow", config["framework"].get("tensorflow")
-    determinism = pinning.lift(config["determinism"], lifted)
+    determinism = pinning.unpin(config["determinism"], unpinned)
     for key, name in pinning.TITLES.items():
         if determinism.get(key) is not None:
             yield name, determinism[key]
     if determinism.get("seeding") is not None:
         for generator in ("Python", "NumPy", "TensorFlow"):
-            if f"{generator.lower()}_seed" not in lifted:
+            if f"{generator.lower()}_seed" not in unpinned:
                 yield f"{generator} seed", config["seed"]
     yield from determinism["environment"].items()
     yield "other variables", {}

@@ -60,7 +60,7 @@ def _as_planned(name: str, record: RunRecord, wanted: PlannedRun) -> Iterator[st
     variations = record["variations"]
     for what, got, asked in (
         ("varied", sorted([*variations["applied"], *variations["not_tried"]]), wanted.variations),
-        ("lifted", record["lifted"], wanted.lift),
+        ("unpinned", record["unpinned"], wanted.unpin),
         ("trained on", record["subset"] or {}, wanted.subset or {}),
     ):
         if not same(got, sorted(asked) if isinstance(asked, tuple) else asked):

@@ -126,7 +126,7 @@ def _differing(
 ) -> Iterator[tuple[str, str]]:
     for comparison in comparisons:
         for run in comparison.runs:
-            if not run.lift and _outcome(evidence, comparison.name, run.name) is False:
+            if not run.unpin and _outcome(evidence, comparison.name, run.name) is False:
                 yield comparison.control.name, run.name
 
 
@@ -136,8 +136,8 @@ def _differing(
 def _pins(
     evidence: Evidence, comparisons: Sequence[PlannedComparison], repeatable: bool | None
 ) -> Iterator[Pin]:
-    for run in (run for comparison in comparisons for run in comparison.runs if run.lift):
-        record, key = evidence.require_record(run.name), run.lift[0]
+    for run in (run for comparison in comparisons for run in comparison.runs if run.unpin):
+        record, key = evidence.require_record(run.name), run.unpin[0]
         identical = _outcome(evidence, "each", run.name)
         if repeatable is False:
             why: str | None = "the runs differ with it as well"

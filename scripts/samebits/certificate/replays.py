@@ -218,8 +218,8 @@ def _foreign(report: Report, record: Record) -> Iterator[str]:
         yield "the run was installed from another lock"
     if record["process"]["id"] == control["process"]["id"]:
         yield "the run is the certified one itself, not another"
-    if record["lifted"] or record["subset"] or record["variations"]["applied"]:
-        yield "the run lifted a pin, trained on a part of the data or was varied"
+    if record["unpinned"] or record["subset"] or record["variations"]["applied"]:
+        yield "the run unpinned a pin, trained on a part of the data or was varied"
     if record["status"] == checks.NOT_TRIED:
         yield "the run was not trained"
         return

@@ -110,7 +110,7 @@ def _trained(record: Any) -> bool:
 def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:
     """The conditions, from the records of the runs that were trained."""
     records = list(by_run.values())
-    whole = [record for record in records if not record["lifted"] and not record["subset"]]
+    whole = [record for record in records if not record["unpinned"] and not record["subset"]]
     same, differed = _compared(by_run)
     found = graded.findings or Findings((), (), None, (), ())
     return {

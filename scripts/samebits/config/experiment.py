@@ -69,12 +69,12 @@ class Experiment:
             return plain
         return f"{plain} --config overrides={shlex.quote(' '.join(self.overrides))}"
 
-    def variables(self, lifted: Sequence[str] = ()) -> list[str]:
+    def variables(self, unpinned: Sequence[str] = ()) -> list[str]:
         """NAME=VALUE of each variable that must be set before the interpreter starts.
 
         A hash seed that is not pinned is varied, starting from 0.
         """
-        profile = pins.lift(self.config["determinism"], lifted)
+        profile = pins.unpin(self.config["determinism"], unpinned)
         pinned = {"PYTHONHASHSEED": str(profile["hash_seed"] or 0)}
         return [f"{name}={value}" for name, value in (pinned | profile["environment"]).items()]
 

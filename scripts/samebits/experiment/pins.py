@@ -1,7 +1,7 @@
-"""What an experiment pins, one name each, and what lifting one means: is it needed?
+"""What an experiment pins, one name each, and what unpinning one means: is it needed?
 
-A pin is lifted by setting another value, the same one each time, so that the question has an
-answer on every machine; a lifted seed is drawn anew. Runs on Python 3.7 to 3.13.
+A pin is unpinned by setting another value, the same one each time, so that the question has an
+answer on every machine; an unpinned seed is drawn anew. Runs on Python 3.7 to 3.13.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def pinned(profile: Mapping[str, Any]) -> list[str]:
     return names + (list(SEEDS) if profile["seeding"] is not None else [])
 
 
-def lift(profile: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def unpin(profile: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """The profile with these pins at another value, and the variables that carry them.
 
-    A lifted seed changes nothing here: the run draws it after seeding as the profile says.
+    An unpinned seed changes nothing here: the run draws it after seeding as the profile says.
     """
     changed = dict(profile, environment=dict(profile["environment"]))
     for name in names:

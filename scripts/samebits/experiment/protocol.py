@@ -1,7 +1,7 @@
 """The runs that an experiment asks for, and which control each is compared with.
 
 A comparison has a control of its own: `replica` compares the first two runs, `each` one run per
-variation or lifted pin, `cpu` the emulated ones, which train on the first samples only. Pure
+variation or unpinned pin, `cpu` the emulated ones, which train on the first samples only. Pure
 functions of a config.
 """
 
@@ -24,7 +24,7 @@ class PlannedRun:
 
     name: str
     vary: tuple[str, ...] = ()  # NAME or NAME=VALUE, as launch.py takes them
-    lift: tuple[str, ...] = ()  # pins, as train.py takes them
+    unpin: tuple[str, ...] = ()  # pins, as train.py takes them
     samples: int | None = None  # None: all of the data, all epochs
     epochs: int | None = None
     canary: bool = False
@@ -47,7 +47,7 @@ class PlannedRun:
 
     def train_flags(self) -> list[str]:
         """Flags for train.py."""
-        flags = [flag for pin in self.lift for flag in ("--lift", pin)]
+        flags = [flag for pin in self.unpin for flag in ("--unpin", pin)]
         if self.samples is not None:
             flags += ["--samples", str(self.samples), "--epochs", str(self.epochs)]
         return flags + (["--canary"] if self.canary else [])
@@ -96,9 +96,9 @@ def _each(config: Mapping[str, Any], explain: bool) -> list[PlannedComparison]:
     runs = [
         PlannedRun(f"with-{name}", vary=(name,)) for name in dict.fromkeys(_free(config, wanted))
     ]
-    if protocol["lift"]:
+    if protocol["unpin"]:
         runs += [
-            PlannedRun(f"without-{pin}", lift=(pin,)) for pin in pins.pinned(config["determinism"])
+            PlannedRun(f"without-{pin}", unpin=(pin,)) for pin in pins.pinned(config["determinism"])
         ]
     if not runs:
         return []
@@ -115,7 +115,7 @@ def _emulated(config: Mapping[str, Any]) -> list[PlannedComparison]:
 
 
 def _free(config: Mapping[str, Any], wanted: list[str]) -> tuple[str, ...]:
-    """What is varied and not pinned: a pin is lifted, not varied."""
+    """What is varied and not pinned: a pin is unpinned, not varied."""
     return tuple(v for v in wanted if v != HASH_SEED or _hash_seed_is_free(config))
 
 

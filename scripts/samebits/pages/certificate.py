@@ -193,7 +193,7 @@ def _varied(report: Report, runs: Sequence[Compared]) -> Iterator[dict[str, Any]
             yield {"run": run.run, "outcome": outcome if run.changed else _NOT_TRIED, "rows": rows}
         elif rows:
             alone += rows
-        elif not run.lifted:
+        elif not run.unpinned:
             unvaried.append(_unvaried(run))
     alone.sort(key=lambda row: _OUTCOMES.index(row["outcome"]))
     if alone or unvaried:
@@ -209,7 +209,7 @@ def _unvaried(run: Compared) -> dict[str, Any]:
 
 
 def _pins(report: Report) -> Iterator[dict[str, Any]]:
-    """Each lifted pin: its pinned value, its value when lifted, and the outcome."""
+    """Each unpinned pin: its pinned value, its value when unpinned, and the outcome."""
     pinned = {fact["what"]: fact["value"] for fact in report["scope"]["pinned"]}
     for pin in report["scope"]["pins"]:
         record = report["records"]["runs"].get(pin["run"])
@@ -218,7 +218,7 @@ def _pins(report: Report) -> Iterator[dict[str, Any]]:
         }
         yield pin | {
             "pinned": seen(pinned.get(pin["what"])),
-            "lifted": seen(settings.get(pin["what"])),
+            "unpinned": seen(settings.get(pin["what"])),
         }
 
 

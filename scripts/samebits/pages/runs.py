@@ -32,7 +32,7 @@ class Compared:
     run: str
     status: tuple[str, str]  # of the control and of the run
     changed: tuple[str, ...]  # titles of what was varied in it
-    lifted: str | None  # title of the pin that was lifted in it
+    unpinned: str | None  # title of the pin that was unpinned in it
     result: ComparedRun
     record: Mapping[str, Any]  # empty where the certificate has none
 
@@ -53,13 +53,13 @@ class Compared:
             return self.status[1]
         if not self.differs:
             return "identical"
-        return "different with a pin lifted" if self.lifted else "different"
+        return "different with a pin unpinned" if self.unpinned else "different"
 
     @property
     def title(self) -> str:
         """How this run differs from its control by design."""
-        if self.lifted:
-            return f"pin lifted: {self.lifted}"
+        if self.unpinned:
+            return f"pin unpinned: {self.unpinned}"
         if len(self.changed) > 1:
             return f"{len(self.changed)} things varied together"
         return f"varied: {self.changed[0]}" if self.changed else "nothing varied"
@@ -89,7 +89,7 @@ def compared(report: Report) -> list[Compared]:
 
 def unexpected(runs: Sequence[Compared]) -> list[Compared]:
     """The runs that differ and should not, those with the fewest variations first."""
-    found = [run for run in runs if run.differs and not run.lifted]
+    found = [run for run in runs if run.differs and not run.unpinned]
     return sorted(found, key=lambda run: len(run.changed))
 
 
@@ -167,9 +167,9 @@ def _differences(run: Compared) -> Iterator[dict[str, Any]]:
 
 def divergences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Where each differing run diverges from its control: a few with charts, and the rest."""
-    lifted = [run for run in runs if run.differs and run.lifted]
-    drawn = [run for run in (*shown(runs), *lifted) if run.result["divergence"]][:MOST_SHOWN]
-    listed = [run for run in (*unexpected(runs), *lifted) if run not in drawn]
+    unpinned = [run for run in runs if run.differs and run.unpinned]
+    drawn = [run for run in (*shown(runs), *unpinned) if run.result["divergence"]][:MOST_SHOWN]
+    listed = [run for run in (*unexpected(runs), *unpinned) if run not in drawn]
     return [_divergence(run, draw=True) for run in drawn], [_divergence(run) for run in listed]
 
 

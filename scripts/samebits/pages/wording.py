@@ -48,7 +48,7 @@ def shows(report: Report) -> Iterator[str]:
     if unchanged and verdict in (REPRODUCIBLE, NOT_REPRODUCIBLE, WITHIN_TOLERANCE):
         yield f"The bits stayed the same when these were varied: {listed(unchanged)}."
     if needed:
-        yield f"This holds only with these pinned: {listed(needed)}. Lifting any changed the bits."
+        yield f"This holds only with these pinned: {listed(needed)}; unpinning any changed bits."
 
 
 _SHOWS = {

@@ -25,7 +25,7 @@ _KEYS = {  # of each group
     "data": "scale shape classes seed samples sha256 x y",
     "determinism": "hash_seed seeding op_determinism onednn isa replacements rewriting "
     "intra_op_threads inter_op_threads",
-    "protocol": "replica alone explain lift cpu.models cpu.samples cpu.epochs",
+    "protocol": "replica alone explain unpin cpu.models cpu.samples cpu.epochs",
 }
 _PLAIN = {f"{group}.{key}".lstrip(".") for group, keys in _KEYS.items() for key in keys.split()}
 _ARGUMENT = re.compile(r"model\.[A-Za-z][A-Za-z0-9_]*")  # of the model's function

@@ -44,7 +44,7 @@ def is_wanted(trainer: Mapping[str, Any]) -> bool:
 def identity(record: Mapping[str, Any], source_path: Path) -> dict[str, Any]:
     """What a checkpoint has to have in common with a run; after the model's code was imported."""
     source = task.source_files(source_path)
-    same = {key: record[key] for key in ("run", "experiment", "dataset", "lock", "lifted")}
+    same = {key: record[key] for key in ("run", "experiment", "dataset", "lock", "unpinned")}
     return dict(same, subset=record["subset"], source=canonical.digest(source))
 
 

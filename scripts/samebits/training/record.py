@@ -68,7 +68,7 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         config=canonical.read_json(options.config),
         dataset=dataset.check(options.data),
         variations=variations.of_environment(os.environ),
-        lifted=options.lift,
+        unpinned=options.unpin,
         subset=subset if options.samples else None,
         surroundings=surroundings.observe(options.source_path),
         model=None,

@@ -35,11 +35,11 @@ class Seeds:
     """The random state of one model's training."""
 
     def __init__(
-        self, tf: Any, model: Any, seeding: str | None, seed: int, lifted: Iterable[str] = ()
+        self, tf: Any, model: Any, seeding: str | None, seed: int, unpinned: Iterable[str] = ()
     ) -> None:
         """Of a model as its function returned it. ``seeding``: None leaves all as it is."""
         self._tf, self._model, self._seeding = tf, model, seeding
-        self._seed, self._lifted = seed, list(lifted)
+        self._seed, self._unpinned = seed, list(unpinned)
         self._global = _keras_global_generator(tf) if seeding else None
         self._counters = [(g, g._seed) for g in _wrappers(model)]
         self._in_graph = _SeedsInGraph(tf)
@@ -65,7 +65,7 @@ class Seeds:
             forget_graphs(self._model)
         seed = seed_of(self._seed, epoch)
         settings.require_pinned(
-            settings.seed_everything(self._tf, self._seeding, seed, self._lifted)
+            settings.seed_everything(self._tf, self._seeding, seed, self._unpinned)
         )
         _set_keras_global_generator(self._global)
 

@@ -231,11 +231,11 @@ def _report_isa(descriptor: int) -> None:
 
 
 def seed_everything(
-    tf: Any, seeding: str | None, seed: int, lifted: Iterable[str] = ()
+    tf: Any, seeding: str | None, seed: int, unpinned: Iterable[str] = ()
 ) -> list[Setting]:
     """Seed as the profile says and probe each generator without drawing from it.
 
-    The generators whose pins are lifted are seeded by the system afterwards.
+    The generators whose pins are unpinned are seeded by the system afterwards.
     """
     if seeding == "keras":
         tf.keras.utils.set_random_seed(seed)
@@ -243,12 +243,12 @@ def seed_everything(
         np.random.seed(seed)
         random.seed(seed)
         tf.random.set_seed(seed)
-    for pin in lifted:
+    for pin in unpinned:
         _seed_by_system(tf, pin)
     effective = (_python_seed(seed), _numpy_seed(seed), _tensorflow_seed())
     sources = ("state of random", "state of numpy.random", "TensorFlow's global seed")
     return [
-        Setting(pins.TITLES[pin], None if pin in lifted or seeding is None else seed, found, how)
+        Setting(pins.TITLES[pin], None if pin in unpinned or seeding is None else seed, found, how)
         for pin, found, how in zip(pins.SEEDS, effective, sources)
     ]
 

@@ -73,7 +73,7 @@ class Start:
         with as_workflow_errors():
             lease.become_owner(self.owners, leases, os.environ)
         # A protocol that only explains differences makes its further runs when there are some.
-        if not self.plan.sweep and (config["protocol"]["alone"] or config["protocol"]["lift"]):
+        if not self.plan.sweep and (config["protocol"]["alone"] or config["protocol"]["unpin"]):
             say(summary.cost(protocol.plan(config, None), cores))
 
     def forget_failed(self) -> None:
