@@ -2,11 +2,11 @@
 """Load the data set of an experiment.
 
 INPUTS      --config   the `data` part of the resolved config
-            --lock     the lock of the environment that this runs in
+            --lock     the lock of the environment that runs this
 OUTPUTS     --arrays   a folder of .npy files with an index, to be memory-mapped
-            --record   where the data came from, what was refused and why, digests
-GUARANTEES  published data has the pinned SHA-256 whatever the source, a user's file the given
-            one; labels and shapes are what the config says; nothing half-written
+            --record   the source of the data, refused sources with reasons, digests
+GUARANTEES  published data has the pinned SHA-256 from any source, a user's file the SHA-256 in the
+            config; labels and shapes are as configured; nothing half-written
 """
 
 import argparse

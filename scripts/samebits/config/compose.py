@@ -37,7 +37,7 @@ class Composer:
         self._known: dict[Hashable, Any] = {}
 
     def once(self, key: Hashable, find: Callable[[], Any]) -> Any:
-        """What ``find`` finds, which is the same for every experiment that asks with this key."""
+        """The result of ``find``, called once for all experiments that ask with this key."""
         if key not in self._known:
             self._known[key] = find()
         return self._known[key]
@@ -71,7 +71,7 @@ class Composer:
         return override.key in self._groups and not isinstance(override.value, Mapping)
 
     def violations(self, resolved: Mapping[str, Any]) -> list[Any]:
-        """What the schema says. It judges each part by itself, so equal parts are judged once."""
+        """The schema's errors. It judges each part separately, so equal parts are judged once."""
         parts = {(key, json.dumps(value, sort_keys=True)) for key, value in resolved.items()}
         new = {key: resolved[key] for key, _ in parts - self._valid}
         schemas = self._schema["properties"]

@@ -116,7 +116,7 @@ def model_files(target: str, source_path: str) -> tuple[str, ...]:
 
 
 def model_problems(model: Mapping[str, Any], source_path: str) -> Iterator[str]:
-    """What is wrong with a model's target or arguments, as far as the source tells."""
+    """Errors in a model's target or arguments that its source shows."""
     module, _, name = model[_TARGET].rpartition(".")
     path = find_model(model[_TARGET], source_path)
     if path is None:

@@ -1,1 +1,1 @@
-"""Data sets, from whatever source, to pinned bytes."""
+"""Data sets: from any source to pinned bytes."""

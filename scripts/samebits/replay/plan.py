@@ -53,7 +53,7 @@ Report = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayRequest:
-    """What the user asked for: a certificate, and the one function that it may name."""
+    """The user's request: a certificate, and the one function that it may name."""
 
     path: Path
     allow: str | None = None
@@ -290,10 +290,10 @@ def _file(module: str, roots: Sequence[Path]) -> Path | None:
 def _lock_differences(
     report: Report, checkout: Path, local: LocalExperiment
 ) -> tuple[list[str], list[str]]:
-    """How locks and pin files differ: those that decide the bits, and the others.
+    """How locks and pin files differ: those that decide the bits, and the rest.
 
     The data and the training come from the locks of load and training. Other environments may
-    differ: verify repeats from the evidence what they found. So may the pin file of load, whose
+    differ: verify repeats their findings from the evidence. So may the pin file of load, whose
     result must have the digest of the data set.
     """
     train = f"envs/{local.identity['framework']['environment']}"
