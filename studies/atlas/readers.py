@@ -6,7 +6,6 @@ https://github.github.com/gfm/ (a pipe in a cell is escaped even within a code s
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -21,35 +20,21 @@ class Markdown(str):
     """Text that is Markdown already."""
 
 
-@dataclass(frozen=True)
-class Tables:
-    """All of them."""
-
-    frameworks: Markdown
-    threads: Markdown
-    kernels_chosen: Markdown  # oneDNN off, the cap lifted
-    cpus: Markdown
-    reached: Markdown
-    guilty: Markdown | None  # None: no kernel depends on the CPU
-    reasons: Markdown | None
-    unexplained: Markdown | None
-
-
-def tables_of(atlas: Atlas) -> Tables:
-    """Made from one atlas."""
+def tables_of(atlas: Atlas) -> dict[str, Markdown | None]:
+    """The tables of one atlas by name; None for one that would be empty."""
     known = [(f, found(f)) for f in atlas.frameworks]
     changes = list(tables.changes(atlas))
     more = [change for change in changes if change.settings.threads > 1]
-    return Tables(
-        frameworks=table(["TensorFlow", "cases", "SHA-256 of the wheel"], _frameworks(atlas)),
-        threads=_changes(atlas, more),
-        kernels_chosen=_changes(atlas, [change for change in changes if change not in more]),
-        cpus=_cpus(atlas),
-        reached=table(["TensorFlow", "cases"], _reached(known)),
-        guilty=_guilty(known),
-        reasons=_reasons(known),
-        unexplained=_unexplained(known),
-    )
+    return {
+        "frameworks": table(["TensorFlow", "cases", "SHA-256 of the wheel"], _frameworks(atlas)),
+        "threads": _changes(atlas, more),
+        "kernels_chosen": _changes(atlas, [change for change in changes if change not in more]),
+        "cpus": _cpus(atlas),
+        "reached": table(["TensorFlow", "cases"], _reached(known)),
+        "guilty": _guilty(known),
+        "reasons": _reasons(known),
+        "unexplained": _unexplained(known),
+    }
 
 
 def _frameworks(atlas: Atlas) -> Iterator[list[object]]:
@@ -117,7 +102,7 @@ def _kernel(framework: Framework, kernel: Kernel) -> list[object]:
 def _reasons(every: list[tuple[Framework, Found]]) -> Markdown | None:
     names = dict.fromkeys(k.name.partition(" ")[0] for _, known in every for k in known.kernels)
     header = ["kernel", "why its bits depend on the CPU", Markdown("what `determinism=exact` does")]
-    rows = [[code(name), reason(name).why, reason(name).exact] for name in names]
+    rows = [[code(name), *REASONS.get(name, UNKNOWN)] for name in names]
     return table(header, rows) if rows else None
 
 
@@ -135,14 +120,7 @@ def _case(framework: Framework, case: Case) -> list[object]:
 # --- why ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Reason:
-    """What is known of one kernel."""
-
-    why: str
-    exact: str
-
-
+# What is known of a kernel, and what determinism=exact does.
 _RSQRT = (
     "The CPU's instruction for the reciprocal square root is an approximation. Each vendor chooses "
     "its low bits, and they are still seen in the result."
@@ -156,53 +134,49 @@ _FLOAT32 = (
 )
 _WIDE = "Computed in float64 and rounded once."
 _UNREWRITTEN = " TensorFlow's rewriting of {} into this kernel is off."
-_FUSED = Reason(
+_FUSED = (
     "It divides by a standard deviation, and the kernel exists for float32 alone.",
     "Not replaced. Keras 3 does not call it; under Keras 2 use BatchNormalization(fused=False).",
 )
-_OPTIMIZER = Reason(
+_OPTIMIZER = (
     "It takes a square root, and Keras 2 calls it for all of a variable at once.",
     "Not replaced, which is why exact asks for TensorFlow 2.21: Keras 3 writes its optimizers in "
     "single ops.",
 )
 _OLDER = "Nothing: with TensorFlow 2.21, for which exact asks, its bits are the same everywhere."
-_ONEDNN = Reason(
+_ONEDNN = (
     "Other bits on the emulated Intel CPUs and not on EPYC, with oneDNN alone: it chooses another "
     "way there although its instruction set is capped. By what was not found out.",
     _OLDER,
 )
-_WIDENED = Reason(_FLOAT32, _WIDE)
+_WIDENED = (_FLOAT32, _WIDE)
 REASONS = {
-    "Rsqrt": Reason(_RSQRT, _WIDE + _UNREWRITTEN.format("a / sqrt(b)")),
-    "Reciprocal": Reason(_RECIPROCAL, _WIDE + _UNREWRITTEN.format("1 / x")),
+    "Rsqrt": (_RSQRT, _WIDE + _UNREWRITTEN.format("a / sqrt(b)")),
+    "Reciprocal": (_RECIPROCAL, _WIDE + _UNREWRITTEN.format("1 / x")),
     "Erfc": _WIDENED,  # gelu
     "Erfinv": _WIDENED,
     "Ndtri": _WIDENED,
     "Atan": _WIDENED,
     "Atan2": _WIDENED,
-    "Sqrt": Reason(
-        "TensorFlow 2.8 computes it by way of the approximate reciprocal square root.", _OLDER
+    "Sqrt": (
+        "TensorFlow 2.8 computes it by way of the approximate reciprocal square root.",
+        _OLDER,
     ),
-    "Softmax": Reason(
+    "Softmax": (
         "Without oneDNN it divides by way of the approximate reciprocal.",
         "Nothing: with oneDNN, which portable sets, its bits are the same everywhere.",
     ),
-    "EuclideanNorm": Reason("It takes a square root.", _OLDER),
+    "EuclideanNorm": ("It takes a square root.", _OLDER),
     "BatchMatMulV2": _ONEDNN,
     "Conv3DBackpropFilterV2": _ONEDNN,
-    "LRN": Reason(_FLOAT32, "Not replaced: no layer of Keras uses it, and it has no float64."),
+    "LRN": (_FLOAT32, "Not replaced: no layer of Keras uses it, and it has no float64."),
     "FusedBatchNormV3": _FUSED,
     "FusedBatchNormGradV3": _FUSED,
     "ResourceApplyAdam": _OPTIMIZER,
     "ResourceApplyRMSProp": _OPTIMIZER,
     "ResourceApplyAdagradV2": _OPTIMIZER,
 }
-UNKNOWN = Reason("Not known. The atlas shows that it is so.", "Nothing is known of it here.")
-
-
-def reason(kernel: str) -> Reason:
-    """What is known of a kernel, which may have its dtype behind its name."""
-    return REASONS.get(kernel.partition(" ")[0], UNKNOWN)
+UNKNOWN = ("Not known. The atlas shows that it is so.", "Nothing is known of it here.")
 
 
 # --- Markdown -----------------------------------------------------------------------------------
