@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Grade the evidence, sign what was found, issue the certificate.
+"""Grade the evidence, then sign and issue the certificate.
 
 INPUTS      --config       the resolved config; its digest names the experiment
             --name         the experiment's name, as a person calls it
@@ -9,14 +9,14 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --comparison   what compare.py measured; once per comparison
             --checkout     the source tree that ran, asked for its commit (optional)
             --dependency   NAME=FILE: what the stages were installed from and ran; repeatable
-            --overridden   a key of the config that the user set; repeatable
+            --overridden   a config key that the user set; repeatable
             --repeat       a command that makes this certificate again; once per line (optional)
             the variables SAMEBITS_SIGNING_KEY and SAMEBITS_SIGNING_PASSPHRASE, see keys.py
-OUTPUTS     --output       certificate.json, as scripts/samebits/certificate.schema.json says
+OUTPUTS     --output       certificate.json (certificate/certificate.schema.json)
 GUARANTEES  REPRODUCIBLE only when nothing is missing or inconsistent: evidence that is absent,
             damaged, or of another experiment, data set or process makes the verdict INCONCLUSIVE,
-            with every reason; evidence is named by digest; what is written was verified as a
-            stranger would; without a key it says UNSIGNED; nothing half-written
+            with every reason; evidence is named by digest; nothing is issued that a third party
+            could not verify; without a key the certificate is marked UNSIGNED; written atomically
 """
 
 import argparse
@@ -72,7 +72,8 @@ def main() -> int:
         options.config, options.lock, options.load_record, options.run, options.comparison
     )
     signer = trusted.load_signer(os.environ)
-    found = report.build(evidence.read(paths), _issue(options, signer.keyid if signer else None))
+    carried = evidence.read(paths)
+    found = report.build(carried, _issue(options, signer.keyid if signer else None))
     evidence.refuse_invalid(found)
     issued = certificate.issue(found, signer)
     levels.require_verifiable(issued)

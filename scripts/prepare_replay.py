@@ -74,7 +74,7 @@ def main() -> int:
     options = _arguments()
     with opened.opened(options.certificate) as found:
         opened.require_digest(found, options.digest)
-        content = opened.verified(found.content, os.environ)
+        content = opened.require_replayable(found.content, os.environ)
         drawn = None if options.epochs is None else _draw(content, options.epochs)
         outside = sorted(replays.outside(content["report"], machine.record()))
     for reason in outside:

@@ -6,12 +6,13 @@ INPUTS      CERTIFICATE  certificate.json, or the bundle that holds it and its e
             --artifacts  the folder that the certificate is about, such as results/default
             --data       the folder of the data set's arrays, such as data/mnist-…/arrays
             --trust      the trust file; default: trusted_keys in your config folder
-OUTPUTS     what was checked, in words or (--json) as JSON
-GUARANTEES  nothing in the certificate is executed, no network is opened, nothing is written; needs
-            neither Snakemake nor TensorFlow; digests are taken again over the arrays
+OUTPUTS     the result of each check, as text or (--json) as JSON
+GUARANTEES  executes nothing from the certificate, opens no network connection, writes nothing;
+            needs no Snakemake, TensorFlow or template engine; computes every digest again
 
-Exit codes: 0 verified, 1 does not hold, 2 malformed or wrong usage, 3 valid but by no trusted key.
-0 says that the certificate holds, whatever its verdict: a NOT REPRODUCIBLE that holds is verified.
+Exit codes: 0 verified, 1 does not hold, 2 malformed or wrong usage, 3 valid but not signed by a
+trusted key. 0 means that the certificate holds, whatever its verdict: a valid NOT REPRODUCIBLE is
+verified.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits import errors
+from samebits.certificate.signatories import UNSIGNED
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.signing import keys
@@ -39,11 +41,12 @@ from samebits.verification.levels import (
     VERIFIED,
     Verification,
 )
+from samebits.verification.opened import OpenedCertificate
 
 _RESULTS = {
     VERIFIED: ("VERIFIED", "green"),
     DOES_NOT_HOLD: ("DOES NOT HOLD", "red"),
-    NOT_TRUSTED: ("VALID, BY NO KEY THAT YOU TRUST", "yellow"),
+    NOT_TRUSTED: ("VALID, BUT NOT SIGNED BY A KEY YOU TRUST", "yellow"),
 }
 
 
@@ -51,10 +54,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Check a certificate.",
         epilog="Exit codes: 0 verified, 1 does not hold, 2 malformed or wrong usage, 3 valid but "
-        "by no trusted key.",
+        "not signed by a trusted key.",
     )
     parser.add_argument("certificate", type=Path, metavar="CERTIFICATE")
-    parser.add_argument("--key", type=Path, action="append", metavar="PUB", help="trust this alone")
+    parser.add_argument(
+        "--key", type=Path, action="append", metavar="PUB", help="trust only this key"
+    )
     parser.add_argument("--artifacts", type=Path, metavar="DIR")
     parser.add_argument("--data", type=Path, metavar="DIR")
     parser.add_argument("--trust", type=Path, metavar="FILE")
@@ -64,23 +69,25 @@ def _arguments() -> argparse.Namespace:
 
 def _trusted(options: argparse.Namespace) -> list[trust.Trusted]:
     if options.key:
-        return [trust.Trusted(path.name, keys.of_pem(path)) for path in options.key]
+        return [trust.Trusted(path.name, keys.from_pem(path)) for path in options.key]
     if options.trust and not options.trust.exists():
-        raise SamebitsError(f"{options.trust}: expected a trust file, got none; check the path")
+        raise SamebitsError(f"{options.trust}: no such trust file; check the path")
     return trust.read(options.trust or keys.folder(os.environ) / trust.FILE)
 
 
 def _verify(options: argparse.Namespace) -> tuple[Certificate, Verification]:
     trusted = _trusted(options)
     with opened.opened(options.certificate) as given:
-        report, found = given.content["report"], []
-        if given.bundled is not None:
-            found.append(artifacts.check(report, given.bundled, whole=True))
-        found += _found(report, options)
-    return given.content, levels.verify(given.content, trusted, _joined(found))
+        checks = list(_artifact_checks(given, options))
+    return given.content, levels.verify(given.content, trusted, _joined(checks))
 
 
-def _found(report: Any, options: argparse.Namespace) -> Iterator[ArtifactCheck]:
+def _artifact_checks(
+    given: OpenedCertificate, options: argparse.Namespace
+) -> Iterator[ArtifactCheck]:
+    report = given.content["report"]
+    if given.bundled is not None:
+        yield artifacts.check(report, given.bundled, whole=True)
     if options.artifacts:
         with artifacts.opened(options.artifacts) as files:
             yield artifacts.check(report, files, whole=False)
@@ -89,11 +96,11 @@ def _found(report: Any, options: argparse.Namespace) -> Iterator[ArtifactCheck]:
             yield artifacts.check_data(report, files)
 
 
-def _joined(found: list[ArtifactCheck]) -> ArtifactCheck | None:
-    if not found:
+def _joined(checks: list[ArtifactCheck]) -> ArtifactCheck | None:
+    if not checks:
         return None
-    problems = tuple(problem for one in found for problem in one.problems)
-    return ArtifactCheck("; ".join(one.said for one in found if one.said), problems)
+    problems = tuple(problem for check in checks for problem in check.problems)
+    return ArtifactCheck("; ".join(c.summary for c in checks if c.summary), problems)
 
 
 def _as_json(made: Verification) -> dict[str, Any]:
@@ -103,39 +110,39 @@ def _as_json(made: Verification) -> dict[str, Any]:
     return shown
 
 
-def _lines(content: Certificate, made: Verification, colour: bool) -> Iterator[str]:
-    result, hue = _RESULTS[made.code]
+def _lines(content: Certificate, made: Verification, color: bool) -> Iterator[str]:
+    result, style = _RESULTS[made.code]
     name = plain(content["report"]["experiment"]["name"])
-    yield f"{bold(result, hue, colour)}  {made.verdict}  {name}"
+    yield f"{bold(result, style, color)}  {made.verdict}  {name}"
     for check in made.checks:
-        mark = "does not hold" if check.problems else "ok"
-        yield f"  {check.level:<10} {mark if check.problems else mark + ': ' + plain(check.said)}"
+        status = "does not hold" if check.problems else f"ok: {plain(check.summary)}"
+        yield f"  {check.level:<10} {status}"
         yield from (f"    - {plain(problem)}" for problem in check.problems)
-    for number, link in enumerate(made.signatories):
-        what = "certified" if number == 0 else "replayed"
-        who = link.holder or ("nobody who signed" if link.keyid is None else link.keyid)
-        where = f" on {link.machine}" if link.machine else ""
-        yield f"  {what:<10} {link.issued} by {plain(who)}{plain(where)}: {link.said}"
-        yield from (f"    outside of its scope: {plain(why)}" for why in link.outside_scope)
+    for number, signatory in enumerate(made.signatories):
+        what = "replayed" if number else "certified"
+        who = f"by {plain(signatory.holder or signatory.keyid or UNSIGNED)}"
+        where = f" on {plain(signatory.machine)}" if signatory.machine else ""
+        yield f"  {what:<10} {signatory.issued} {who}{where}: {signatory.result}"
+        yield from (f"    outside its scope: {plain(why)}" for why in signatory.outside_scope)
     yield from _advice(content, made)
 
 
 def _advice(content: Certificate, made: Verification) -> Iterator[str]:
     if not any(check.level == "artifacts" for check in made.checks):
-        yield "  Files were not looked at: name their folder with --artifacts, or give the bundle."
+        yield "  Files were not checked: pass their folder with --artifacts, or verify the bundle."
     first = made.signatories[0]
     if made.code == NOT_TRUSTED and first.keyid is not None:
-        yield "  When you know whose key it is, add this line to your trust file:"
+        yield "  Once you know whose key this is, add this line to your trust file:"
         yield f"    NAME {trust.KIND} {content['keys'][first.keyid]}"
 
 
 def main() -> int:
-    """Verify and tell."""
+    """Verify, print the result."""
     options = _arguments()
     try:
         content, made = _verify(options)
     except SamebitsError as error:
-        print(f"malformed: {plain_lines(str(error))}", file=sys.stderr)
+        print(f"malformed: {_plain_lines(str(error))}", file=sys.stderr)
         return MALFORMED
     except OSError as error:
         print(f"error: {explain_os_error(error)}", file=sys.stderr)
@@ -147,13 +154,13 @@ def main() -> int:
     return made.code
 
 
-def plain_lines(text: str) -> str:
+def _plain_lines(text: str) -> str:
     """Several lines of text, each without what steers a terminal."""
     return "\n".join(map(plain, text.splitlines()))
 
 
 def _show_anything() -> None:
-    """Show what the terminal's encoding lacks as an escape: a name is no reason to fail."""
+    """Escape characters that the terminal's encoding lacks, so that no name fails the check."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

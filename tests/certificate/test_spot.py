@@ -129,8 +129,8 @@ def test_a_passed_one_says_how_many_which_and_by_what_draw(passed: Json) -> None
 def test_no_face_calls_a_part_reproduced(passed: Json, failed: Json, issued: Json) -> None:
     shown = page.render(passed)
     terminal = summary.replay(passed, Path("c.json"), Path("c.html"), 1.0)
-    said = [c.said for c in verified(passed).checks] + [
-        link.said for link in verified(passed).signatories
+    said = [c.summary for c in verified(passed).checks] + [
+        link.result for link in verified(passed).signatories
     ]
     for text in (re.sub("<[^>]*>", "", shown), terminal, *said):
         for match in re.finditer("REPRODUCED", text):

@@ -62,7 +62,7 @@ def test_a_certificate_by_another_key_is_valid_and_not_trusted(issued: Json) -> 
 def test_what_is_unsigned_is_never_verified(unsigned: Json) -> None:
     found = verified(unsigned, BOTH)
     assert (found.code, problems(found)) == (NOT_TRUSTED, {})
-    assert "UNSIGNED" in found.checks[0].said
+    assert "UNSIGNED" in found.checks[0].summary
 
 
 def test_a_verdict_that_is_no_good_news_is_verified_like_any_other(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_games_with_signatures_do_not_hold(issued: Json, harm: Callable[[Json], 
 
 def test_unsigned_that_calls_itself_signed_does_not_hold(unsigned: Json) -> None:
     found = verified(unsigned | {"signature": "SIGNED"})
-    assert "calls itself SIGNED" in problems(found)["signature"]
+    assert "is marked SIGNED" in problems(found)["signature"]
 
 
 def test_a_signature_by_somebody_else_over_an_unsigned_report_does_not_hold(unsigned: Json) -> None:
@@ -428,7 +428,7 @@ def test_a_certified_run_is_no_replay(issued: Json, run: str) -> None:
 def test_one_run_is_one_replay(issued: Json) -> None:
     record = attacks.another_run(issued)
     twice = attacks.replayed(attacks.replayed(issued, ISSUER, record), LABORATORY, record)
-    assert "another replay, already" in problems(verified(twice, BOTH))["replay"]
+    assert "already another replay" in problems(verified(twice, BOTH))["replay"]
     once = attacks.replayed(issued, LABORATORY, record)
     doubled = once | {"replays": once["replays"] * 2}
     assert verified(doubled, BOTH).code == DOES_NOT_HOLD
@@ -441,7 +441,7 @@ def test_a_replay_of_another_certificate_does_not_hold(issued: Json, tmp_path: P
     )
     moved = attacks.replayed(other, LABORATORY)["replays"]
     content = attacks.replayed(issued, LABORATORY) | {"replays": moved}
-    assert "one of another certificate" in problems(verified(content, BOTH))["replay"]
+    assert "is of another certificate" in problems(verified(content, BOTH))["replay"]
 
 
 def test_a_signature_of_another_statement_is_none_of_a_replay(issued: Json) -> None:

@@ -152,7 +152,7 @@ def _key_problems(content: Certificate) -> Iterator[str]:
     """The keys are those that signed, no more, and each has the id that its bits say."""
     for keyid, text in content["keys"].items():
         try:
-            if keys.of_text(text).keyid != keyid:
+            if keys.from_text(text).keyid != keyid:
                 yield f"keys: {keyid[:16]}… is not the id of its key"
         except ValueError as error:
             yield f"keys: {keyid[:16]}…: {error}"
@@ -163,7 +163,7 @@ def _key_problems(content: Certificate) -> Iterator[str]:
 
 def public_keys(certificate: Certificate) -> dict[str, PublicKey]:
     """The keys that a certificate carries, by their ids."""
-    return {keyid: keys.of_text(text) for keyid, text in certificate["keys"].items()}
+    return {keyid: keys.from_text(text) for keyid, text in certificate["keys"].items()}
 
 
 @cache

@@ -1,7 +1,7 @@
 """Who stands behind a certificate: who issued it, and who repeated the training since, in order.
 
-What a certificate says of itself, for the page, the terminal and verify alike. Whether a signature
-is good is for verify to find out, and whose key it is for the reader to know.
+Read from the certificate, for the page, the terminal and verify alike. Whether a signature is valid
+is for verify to check, and whose key it is for the reader to know.
 """
 
 from collections.abc import Iterator
@@ -41,8 +41,8 @@ class Signatory:
         return moment(self.issued)
 
     @property
-    def said(self) -> str:
-        """The outcome, never without how much it is about."""
+    def result(self) -> str:
+        """The outcome, with its extent: sampled epochs are never shown as a whole."""
         return f"{self.outcome} ({self.extent})" if self.extent else self.outcome
 
     @property

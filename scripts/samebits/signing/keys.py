@@ -1,8 +1,8 @@
-"""Ed25519 keys: the user's own, made on first use, or one that is given; and public halves.
+"""Ed25519 signing keys: the user's own, created on first use, or a given one; and public keys.
 
 A key is named by its id: SHA-256 (hex) of the DER SubjectPublicKeyInfo of its public half, which
-``openssl pkey -pubin -in KEY.pub -outform DER | sha256sum`` prints as well. Where a private key
-lies is in no message, log, parameter or output: messages name the setting that led to it.
+``openssl pkey -pubin -in KEY.pub -outform DER | sha256sum`` prints too. The path of a private key
+never appears in messages, logs, parameters or outputs: messages name the setting instead.
 """
 
 import base64
@@ -58,7 +58,7 @@ class PublicKey:
 _DER, _SPKI = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
 
 
-def of_text(text: str) -> PublicKey:
+def from_text(text: str) -> PublicKey:
     """The inverse of ``PublicKey.text``. Raises ValueError for anything else."""
     raw = base64.b64decode(text, validate=True)
     if len(raw) != 32 or base64.b64encode(raw).decode("ascii") != text:
@@ -66,19 +66,18 @@ def of_text(text: str) -> PublicKey:
     return PublicKey(raw)
 
 
-def of_pem(path: Path) -> PublicKey:
+def from_pem(path: Path) -> PublicKey:
     """A public key from a PEM file. Raises SamebitsError when it is not an Ed25519 one."""
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
     except (ValueError, UnsupportedAlgorithm):
         raise SamebitsError(
-            f"{path}: expected the public half of a key in PEM (BEGIN PUBLIC KEY), got another "
-            "file; the signer's key.pub is one"
+            f"{path}: not a public key in PEM form (BEGIN PUBLIC KEY); ask the signer for key.pub"
         ) from None
     if not isinstance(key, Ed25519PublicKey):
         raise SamebitsError(
-            f"{path}: expected an Ed25519 key, got {type(key).__name__.strip('_')}; samebits signs "
-            "with Ed25519 only"
+            f"{path}: expected an Ed25519 key, got {type(key).__name__.strip('_')}; samebits "
+            "supports no other type"
         )
     return _public(key)
 
@@ -117,11 +116,10 @@ def folder(environ: Mapping[str, str]) -> Path:
 
 
 def load(environ: Mapping[str, str]) -> Signer | None:
-    """The key to sign with; None: the certificate is to be UNSIGNED.
+    """The signing key; None: leave the certificate UNSIGNED.
 
-    The variable SAMEBITS_SIGNING_KEY holds a key, the path of one, or ``none``; without it the
-    user's own is taken, and made when there is none.
-    Raises SamebitsError when there is something else than an Ed25519 key.
+    The variable SAMEBITS_SIGNING_KEY holds a key, its path, or ``none``; without it, the user's own
+    key signs, which is created on first use. Raises SamebitsError for anything but an Ed25519 key.
     """
     location = environ.get(SIGNING_KEY) or ""
     if location == NO_KEY:
@@ -133,9 +131,9 @@ def load(environ: Mapping[str, str]) -> Signer | None:
     try:
         return _read(Path(location).expanduser().read_bytes(), environ)
     except (OSError, RuntimeError) as error:  # the latter: no such user
-        said = error.strerror if isinstance(error, OSError) else "no such home folder"
+        why = error.strerror if isinstance(error, OSError) else "no such home folder"
         raise SamebitsError(
-            f"signing.key: expected a file with a private key, got: {said}; check the path, or "
+            f"signing.key: cannot read the private key: {why}; check the path, or "
             f"leave signing.key and {SIGNING_KEY} out to use your own key"
         ) from None
 
@@ -145,20 +143,20 @@ def _read(pem: bytes, environ: Mapping[str, str]) -> Signer:
         key = serialization.load_pem_private_key(pem, _passphrase(pem, environ))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise SamebitsError(
-            "signing.key: expected a PEM private key and its passphrase, got another file or a "
-            "wrong passphrase; openssl genpkey -algorithm ed25519 makes one, "
-            f"{SIGNING_PASSPHRASE} holds the passphrase"
+            "signing.key: not a PEM private key, or the passphrase is wrong; create a key with "
+            "openssl genpkey -algorithm ed25519, and put its passphrase into "
+            f"{SIGNING_PASSPHRASE}"
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise SamebitsError(
             f"signing.key: expected an Ed25519 key, got {type(key).__name__.strip('_')}; "
-            "openssl genpkey -algorithm ed25519 makes one"
+            "create one with openssl genpkey -algorithm ed25519"
         )
     return _signer(key)
 
 
 def _passphrase(pem: bytes, environ: Mapping[str, str]) -> bytes | None:
-    """From the environment, or asked for at the terminal; None for a key that is not encrypted."""
+    """From the environment or the terminal; None for a key that is not encrypted."""
     if b"ENCRYPTED" not in pem:
         return None
     given = environ.get(SIGNING_PASSPHRASE)
@@ -179,30 +177,30 @@ def _ask() -> str:
 
 
 def own(where: Path, environ: Mapping[str, str]) -> Signer:
-    """The user's own key, made on first use: readable by the user alone, never overwritten."""
+    """The user's own key, created on first use, readable by the user only, never overwritten."""
     path = where / _OWN
     try:
         if not path.exists():
             return _make(path)
-        _refuse_open(path)
+        _require_private(path)
         return _read(path.read_bytes(), environ)
     except OSError as error:
         raise SamebitsError(
-            f"expected to read or make a signing key in your config folder, got: {error.strerror}; "
-            "make that folder writable, or say signing.key=PATH or signing=none"
+            f"cannot read or create a signing key in your config folder: {error.strerror}; make "
+            "the folder writable, or set signing.key=PATH or signing=none"
         ) from None
 
 
-def _refuse_open(path: Path) -> None:
+def _require_private(path: Path) -> None:
     if path.stat().st_mode & 0o077:
         raise SamebitsError(
-            "your own signing key can be read or changed by others: expected mode 0600, got "
-            f"{path.stat().st_mode & 0o777:04o}; chmod 600 it, or delete it to have another made"
+            "other users can read or change your signing key: expected mode 0600, got "
+            f"{path.stat().st_mode & 0o777:04o}; chmod 600 it, or delete it to have a new one made"
         )
 
 
 def _make(path: Path) -> Signer:
-    """Whole or not at all; where two start at the same time, the first key stays."""
+    """Create the key atomically; if two processes start at once, the first key stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(

@@ -1,7 +1,7 @@
 """The keys that a user trusts, in a file like ssh's known_hosts.
 
 One key per line: a name, the word ``ed25519`` and base64 of the 32 bytes of its public half, with
-white space between them. Empty lines and lines that begin with # mean nothing.
+white space between them. Empty lines and lines that begin with # are ignored.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,11 +44,11 @@ def read(path: Path) -> list[Trusted]:
             name, kind, text = words
             if kind != KIND:
                 raise ValueError(kind)
-            trusted.append(Trusted(name, keys.of_text(text)))
+            trusted.append(Trusted(name, keys.from_text(text)))
         except ValueError:
             problems.append(
-                f"{path}:{number}: expected NAME {KIND} BASE64, got {line.strip()[:80]!r}; mend or "
-                "delete the line"
+                f"{path}:{number}: expected NAME {KIND} BASE64, got {line.strip()[:80]!r}; correct "
+                "or delete the line"
             )
     if problems:
         raise SamebitsError(all_problems(problems))
@@ -59,11 +59,11 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
-        raise SamebitsError(f"{path}: expected text in UTF-8, got something else") from None
+        raise SamebitsError(f"{path}: not UTF-8 text") from None
 
 
 def add(path: Path, name: str, key: PublicKey) -> None:
-    """Trust one more key; nothing happens when it is trusted already."""
+    """Trust one more key, unless it is trusted already."""
     known = read(path)
     if all(trusted.key != key for trusted in known):
         before = path.read_bytes() if path.exists() else b""
@@ -78,9 +78,9 @@ def name_of(keyid: str, trusted: Iterable[Trusted]) -> str | None:
 
 
 def load_signer(environ: Mapping[str, str]) -> Signer | None:
-    """The key to sign with; None: UNSIGNED. A key that is made now is trusted by its maker."""
+    """The key to sign with; None: UNSIGNED. A new key is trusted by its owner."""
     signer = keys.load(environ)
     if signer is not None and signer.is_new:
         add(keys.folder(environ) / FILE, OWN, signer.public)
-        say(f"made a signing key for you: {signer.public.text}, id {signer.keyid}")
+        say(f"created your signing key: {signer.public.text}, id {signer.keyid}")
     return signer

@@ -153,7 +153,7 @@ def _step(folder: int, part: str, flags: int) -> int:
 class ArtifactCheck:
     """What was looked at, in words, and everything that is wrong with it."""
 
-    said: str
+    summary: str
     problems: tuple[str, ...]
 
 

@@ -1,12 +1,13 @@
 """Whether a certificate holds, level by level. Nothing in it is executed, no network is opened.
 
-Each level yields what is wrong, as sentences; all levels are looked at, whatever the first says.
-What a certificate says about itself is not believed: its statements are made again from its
-report, and the report from the evidence that it carries.
+Each level lists its problems as sentences, and all levels are checked, whatever the first finds.
+Nothing that a certificate says about itself is taken on trust: its statements are derived again
+from its report, and the report from the evidence that it carries. A verdict that its own evidence
+does not support is rejected, whoever signed it.
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +16,11 @@ from google.protobuf import message as protobuf
 from securesystemslib import dsse
 from securesystemslib.exceptions import VerificationError
 
-from samebits.certificate import certificate, checks, replays, report, signatories, statements
+from samebits.certificate import certificate, checks, replays, signatories, statements
+from samebits.certificate import report as reports
 from samebits.certificate.certificate import SIGNED, UNSIGNED
 from samebits.certificate.signatories import NOT_REPRODUCED, Signatory
-from samebits.certificate.types import Certificate, Envelope, Report
+from samebits.certificate.types import Certificate, Envelope, Replay, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical
@@ -32,10 +34,10 @@ _MOST_PATHS = 20  # of what differs; the rest is counted
 
 @dataclass(frozen=True)
 class Check:
-    """One level: what was looked at, and everything that is wrong with it."""
+    """One level: what was checked, and every problem."""
 
     level: str
-    said: str
+    summary: str
     problems: tuple[str, ...] = ()
 
 
@@ -50,28 +52,30 @@ class Verification:
 
 
 def verify(
-    content: Certificate, trusted: Sequence[Trusted], found: ArtifactCheck | None
+    content: Certificate, trusted: Sequence[Trusted], artifacts: ArtifactCheck | None
 ) -> Verification:
     """Check a certificate whose form ``certificate.parse`` has checked.
 
-    ``found``: what the artifacts were checked to be; None: they were not looked at.
+    ``artifacts``: the result of checking files; None: no files were checked.
     """
-    said = content["report"]
+    report = content["report"]
     signed = tuple(_signatories(content, trusted))
     made = [
         Check("signature", _who(signed[0]), tuple(_signatures(content))),
-        Check("statement", "the statements say what the report says", tuple(_statements(content))),
-        Check("claim", f"{said['verdict']}, as its own evidence says", tuple(_claim(said))),
+        Check("statement", "the statements match the report", tuple(_statements(content))),
+        Check(
+            "claim", f"{report['verdict']}, which its own evidence supports", tuple(_claim(report))
+        ),
     ]
     for number, signatory in enumerate(signed[1:]):
         problems = tuple(_replay(content, number))
-        made.append(Check("replay", f"{signatory.said} by {_holder(signatory)}", problems))
-    if found is not None:
-        made.append(Check("artifacts", found.said, found.problems))
+        made.append(Check("replay", f"{signatory.result} by {_holder(signatory)}", problems))
+    if artifacts is not None:
+        made.append(Check("artifacts", artifacts.summary, artifacts.problems))
     contradicted = tuple(_contradictions(signed))
     if contradicted:
-        made.append(Check("replays", "no one you trust failed to reproduce it", contradicted))
-    return Verification(_code(made, signed[0]), said["verdict"], tuple(made), signed)
+        made.append(Check("replays", "nobody that you trust failed to reproduce it", contradicted))
+    return Verification(_code(made, signed[0]), report["verdict"], tuple(made), signed)
 
 
 def _code(made: Sequence[Check], first: Signatory) -> int:
@@ -97,7 +101,7 @@ def require_verifiable(issued: Certificate) -> None:
 def _signatures(content: Certificate) -> Iterator[str]:
     keyid = content["report"]["issuer"]["keyid"]
     if (content["signature"] == SIGNED) != (keyid is not None):
-        yield f"it calls itself {content['signature']}, and its report says otherwise"
+        yield f"it is marked {content['signature']}, but its report says otherwise"
     for name, envelope in zip(("claim", "provenance"), content["statements"], strict=True):
         yield from _signature(f"the {name}", envelope, keyid, content)
 
@@ -108,14 +112,14 @@ def _signature(
     """Whether an envelope is signed by the key that its report names, and by no other."""
     signers = [signature["keyid"] for signature in envelope["signatures"]]
     if signers != ([] if keyid is None else [keyid]):
-        yield f"{what} is signed by {_short(signers)}, its report names {_short([keyid])}"
+        yield f"{what} is signed by {_short(signers)}, but its report names {_short([keyid])}"
     elif keyid is not None:
         key = certificate.public_keys(content)[keyid]
         try:
             # a copy: the library changes what it reads
             dsse.Envelope.from_dict(copy.deepcopy(dict(envelope))).verify([key.verifier()], 1)
         except (VerificationError, ValueError):
-            yield f"the signature of {what} is not one of the key {keyid[:16]}… over these bytes"
+            yield f"the signature of {what} by the key {keyid[:16]}… does not match its bytes"
 
 
 def _short(keyids: Sequence[str | None]) -> str:
@@ -139,11 +143,11 @@ def _derived(what: str, envelope: Envelope, make: Any) -> Iterator[str]:
         return
     got = certificate.payload(envelope)
     if got != expected:
-        yield f"{what} is not what the report says{_where(_loaded(got), _loaded(expected))}"
+        yield f"{what} does not match the report{_where(_loaded(got), _loaded(expected))}"
 
 
-# What the pure functions of this package raise for values that are no evidence: too large for a
-# double, of a wrong type, not there. Whatever it is, the certificate does not hold.
+# Raised by the pure functions of this package for values that are too large for a double, of a
+# wrong type, or absent. Whatever is raised, the certificate does not hold.
 _UNFIT = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError),
     *(ValueError, SamebitsError, protobuf.Error, json_format.Error),
@@ -157,15 +161,15 @@ def _loaded(data: bytes) -> Any:
         return None
 
 
-def _claim(said: Report) -> Iterator[str]:
+def _claim(claimed: Report) -> Iterator[str]:
     try:
-        expected = report.rebuild(said)
+        expected = reports.rebuild(claimed)
     except _UNFIT as error:
         yield f"the report cannot be derived from its evidence: {type(error).__name__}"
         return
-    if not checks.same(said, expected):
-        verdicts = f"the evidence says {expected['verdict']}"
-        yield f"{verdicts}, the report {said['verdict']}{_where(said, expected)}"
+    if not checks.same(claimed, expected):
+        verdicts = f"the evidence supports {expected['verdict']}"
+        yield f"{verdicts}, the report says {claimed['verdict']}{_where(claimed, expected)}"
 
 
 def _where(got: Any, expected: Any) -> str:
@@ -194,30 +198,30 @@ def _paths(got: Any, expected: Any, path: str) -> Iterator[str]:
 
 
 def _replay(content: Certificate, number: int) -> Iterator[str]:
-    said, envelope = content["replays"][number]["report"], content["replays"][number]["statement"]
-    yield from _signature("the replay", envelope, said["issuer"]["keyid"], content)
+    replay, envelope = content["replays"][number]["report"], content["replays"][number]["statement"]
+    yield from _signature("the replay", envelope, replay["issuer"]["keyid"], content)
     original = content["report"]
     of = statements.of(content)
-    if said["of"] != of:
-        yield "the replay is one of another certificate"
-    if said["record"]["process"]["id"] in _earlier_runs(content, number):
-        yield "the replay is of a run that was certified, or is another replay, already"
-    if "draw" in said and said["draw"] in _earlier_draws(content, number):
-        yield "the draw of its epochs is that of another replay, so it was not random"
-    yield from _derived("the replay", envelope, lambda: statements.replayed(original, said))
+    if replay["of"] != of:
+        yield "the replay is of another certificate"
+    if replay["record"]["process"]["id"] in _earlier_runs(content, number):
+        yield "the run of the replay is a certified run, or already another replay"
+    if "draw" in replay and replay["draw"] in _earlier_draws(content, number):
+        yield "its epochs were drawn for another replay already, so the draw was not random"
+    yield from _derived("the replay", envelope, lambda: statements.replayed(original, replay))
     try:
-        wrong = [*_unfit(original, of, said)]
-        expected = None if wrong else replays.rebuild(original, of, said)
+        wrong = [*_unfit(original, of, replay)]
+        expected = None if wrong else replays.rebuild(original, of, replay)
     except _UNFIT as error:
         wrong = [f"the replay cannot be derived from its record: {type(error).__name__}"]
     yield from wrong
-    if not wrong and not checks.same(said, expected):
-        yield f"the replay is not what its record says{_where(said, expected)}"
+    if not wrong and not checks.same(replay, expected):
+        yield f"the replay does not match its record{_where(replay, expected)}"
 
 
-def _unfit(original: Mapping[str, Any], of: str, said: Mapping[str, Any]) -> list[str]:
-    """Why the certificate cannot be replayed so, or else why the run shows nothing about it."""
-    return [*replays.unfit(original)] or [*replays.problems(original, of, said["record"])]
+def _unfit(original: Report, of: str, replay: Replay) -> list[str]:
+    """Why the certificate cannot be replayed, or else why the run shows nothing about it."""
+    return [*replays.unfit(original)] or [*replays.problems(original, of, replay["record"])]
 
 
 def _earlier_runs(content: Certificate, number: int) -> set[str]:
@@ -246,22 +250,22 @@ def _signatories(content: Certificate, trusted: Sequence[Trusted]) -> Iterator[S
 def _holder(signatory: Signatory) -> str:
     if signatory.keyid is None:
         return UNSIGNED
-    return f"{signatory.holder or 'a key that you do not trust'} ({signatory.keyid[:16]}…)"
+    return f"{signatory.holder or 'a key you do not trust'} ({signatory.keyid[:16]}…)"
 
 
 def _who(signatory: Signatory) -> str:
     if signatory.keyid is None:
-        return "UNSIGNED: anyone can have made it"
+        return "UNSIGNED: anyone could have made it"
     return f"signed by {_holder(signatory)}"
 
 
 def _contradictions(signed: Sequence[Signatory]) -> Iterator[str]:
-    """A claim that someone trusted could not reproduce, though inside of its scope."""
+    """Claims that a trusted signatory could not reproduce, inside the certificate's scope."""
     for signatory in signed[1:]:
         failed = signatory.outcome == NOT_REPRODUCED and not signatory.outside_scope
         if failed and signatory.holder is not None:
             part = f": {signatory.extent}" if signatory.extent else ""
             yield (
                 f"{signatory.holder} did not reproduce it on {signatory.machine}, "
-                f"inside of its scope{part}"
+                f"inside its scope{part}"
             )

@@ -1,4 +1,4 @@
-"""A certificate as it was given: a file with its evidence beside it perhaps, or a bundle."""
+"""Opening a certificate: a file, perhaps with its evidence beside it, or a bundle."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ NAME = "certificate.json"
 
 @dataclass(frozen=True)
 class OpenedCertificate:
-    """A certificate whose form is right, and the files that came with it in a bundle."""
+    """A well-formed certificate, and the files of the bundle that it came in."""
 
     content: Certificate
     bundled: Artifacts | None
@@ -36,37 +36,37 @@ class OpenedCertificate:
 def opened(path: Path) -> Iterator[OpenedCertificate]:
     """Read a certificate or a bundle. Raises MalformedError or BundleError for anything else."""
     if not artifacts.is_bundle(path):
-        with open(path, "rb") as file:  # at most as much as there may be, and a byte to tell
+        with open(path, "rb") as file:  # one byte more than is allowed, to notice it
             yield OpenedCertificate(certificate.parse(file.read(certificate.MOST_BYTES + 1)), None)
         return
     with artifacts.opened(path) as files:
         if NAME not in files:
-            raise MalformedError(f"expected a bundle with {NAME}, got one without it")
+            raise MalformedError(f"the bundle contains no {NAME}")
         with files.open(NAME) as file:
             content = certificate.parse(file.read(certificate.MOST_BYTES + 1))
         yield OpenedCertificate(content, files)
 
 
-def verified(content: Certificate, environ: Mapping[str, str]) -> Certificate:
-    """The certificate, when it holds and can be replayed. By whom it is signed is told.
+def require_replayable(content: Certificate, environ: Mapping[str, str]) -> Certificate:
+    """The certificate, if it holds and can be replayed; prints who signed it.
 
-    Raises SamebitsError with everything that is wrong.
+    Raises SamebitsError with every problem.
     """
     trusted = trust.read(keys.folder(environ) / trust.FILE)
     found = levels.verify(content, trusted, None)
-    # That someone could not reproduce it is a reason to try.
+    # A failed replay by somebody trusted is no obstacle: it is a reason to try.
     wrong = [p for check in found.checks if check.level != "replays" for p in check.problems]
     wrong += replays.unfit(content["report"])
     if wrong:
         raise SamebitsError(f"the certificate cannot be replayed\n{all_problems(wrong)}")
-    say(f"the certificate says {found.verdict}, {found.checks[0].said}")
+    say(f"the certificate says {found.verdict}, {found.checks[0].summary}")
     return content
 
 
 def require_digest(given: OpenedCertificate, digest: str) -> None:
-    """Raise SamebitsError when the certificate is not the one with this digest."""
+    """Raise SamebitsError unless the certificate has this digest."""
     if given.digest != digest:
         raise SamebitsError(
-            f"expected the certificate {digest}, got {given.digest}: it was exchanged; start the "
-            "same command again"
+            f"expected the certificate {digest}, got {given.digest}: it was replaced in the "
+            "meantime; run the same command again"
         )
