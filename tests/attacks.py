@@ -91,6 +91,7 @@ def replayed(original: Json, by: Signer | None, record: Json = None) -> Json:
     """The certificate with a replay at its end, as replay.py adds it."""
     of = statements.of(original)
     record = another_run(original, len(original["replays"]) + 1) if record is None else record
+    record = canonical.with_digest(record)
     issue = replays.Issue("2026-11-24T09:30:00Z", SOURCE, by.keyid if by else None)
     made = replays.build(original["report"], of, record, None, issue)
     return certificate.with_replay(original, made, by)

@@ -233,7 +233,7 @@ FORMS: dict[str, Callable[[Json], object]] = {
     "digits of another script": lambda c: c["report"].update(issued="٢٠٢٦-11-24T09:30:00Z"),
     "a commit with more": lambda c: c["report"]["source"].update(commit="0" * 40 + "\n"),
     "a digest with more": lambda c: c["report"]["experiment"].update(digest="0" * 64 + "\n"),
-    "indices": lambda c: c["report"].update(indices={}),
+    "more in the report": lambda c: c["report"].update(indices={}),
     "data that would lie elsewhere": lambda c: c["report"]["records"]["load"]["arrays"][0].update(
         name="../x"
     ),

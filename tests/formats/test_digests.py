@@ -40,7 +40,7 @@ def test_a_keys_id_is_the_digest_of_its_der_form(case: Any) -> None:
     raw = bytes.fromhex(case["raw"])
     assert sha256(bytes.fromhex("302a300506032b6570032100") + raw) == case["keyid"]
     assert keys.PublicKey(raw).keyid == case["keyid"]
-    assert keys.of_text(case["base64"]).raw == raw
+    assert keys.from_text(case["base64"]).raw == raw
 
 
 @pytest.mark.parametrize("case", cases("envelopes"))

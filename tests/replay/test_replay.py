@@ -241,7 +241,7 @@ def test_a_certificate_that_was_exchanged_is_refused(certified: Certified, tmp_p
         "--output", tmp_path / "plan.json",
     )  # fmt: skip
     assert done.returncode == 1
-    assert "it was exchanged" in done.stderr
+    assert "it was replaced" in done.stderr
 
 
 def test_a_certificate_that_holds_is_accepted_and_its_signer_is_told(

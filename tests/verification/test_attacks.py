@@ -80,7 +80,7 @@ def refused(place: Place, made: Iterable[Mutant]) -> int:
 
 def test_some_changes_of_every_kind_are_refused(place: Place, issued: Json) -> None:
     content = attacks.replayed(issued, LABORATORY)
-    assert refused(place, attacks.drawn(unsigned_mutants(content), 100)) > 100
+    assert refused(place, attacks.drawn(unsigned_mutants(content), 300)) > 50
 
 
 @pytest.mark.slow
@@ -196,12 +196,17 @@ def fits(mutant: Mutant, pattern: str) -> bool:
 def careful(made: Iterable[Mutant]) -> Iterator[Mutant]:
     """Changed reports with the digests of the evidence that they carry."""
     for mutant in made:
-        if mutant.keys[:1] != ("evidence",):
+        if mutant.keys[:1] != ("evidence",) and "embedded_digest" not in map(str, mutant.keys):
             yield Mutant(mutant.keys, mutant.kind, with_digests(mutant.value))
 
 
 def with_digests(said: Json) -> Json:
+    """The report of who takes care: every document has its embedded digest, and the list theirs."""
     try:
+        runs = {name: canonical.with_digest(run) for name, run in said["records"]["runs"].items()}
+        load = canonical.with_digest(said["records"]["load"])
+        compared = [canonical.with_digest(comparison) for comparison in said["comparisons"]]
+        said = {**said, "records": {"load": load, "runs": runs}, "comparisons": compared}
         return {**said, "evidence": report.rebuild(said)["evidence"]}
     except Exception:  # it cannot be graded at all
         return said
@@ -285,7 +290,8 @@ def test_nothing_decisive_is_anybodys_word() -> None:
         "records.runs.control.config.seed", "records.runs.control.unpinned",
         "records.runs.control.subset", "records.runs.control.settings.0.effective",
         "records.runs.control.packages.0.version", "records.runs.control.source.0.sha256",
-        "histories.control.metrics.loss.0", "issuer.keyid", "lock.text", "indices",
+        "histories.control.metrics.loss.0", "issuer.keyid", "lock.text",
+        "records.runs.control.tensors.weights.0.name",
     )  # fmt: skip
     for path in decisive:
         mutant = Mutant(tuple(path.split(".")), "one character", None)

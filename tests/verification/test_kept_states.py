@@ -92,7 +92,7 @@ def test_whole_checkpoints_are_as_the_certificate_says(
 
 
 def _flip(folder: Path) -> None:
-    path = folder / KEPT / "0002" / "00000.npy"
+    path = folder / KEPT / "0002" / "weights.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
@@ -106,30 +106,30 @@ def _swap(folder: Path) -> None:
 
 
 def _made_again(folder: Path) -> None:
-    """Whose index fits its arrays, but not the certificate."""
+    """A sound state, but another one."""
     shutil.rmtree(folder / KEPT / "0002")
     shutil.copytree(folder / KEPT / "0001", folder / KEPT / "0002")
 
 
 Change = Callable[[Path], Any]
 FAULTS: dict[str, tuple[Change, tuple[str, ...]]] = {
-    "flipped bit": (_flip, (f"{KEPT}/0002/00000.npy (weights/dense/kernel): expected",)),
+    "flipped bit": (_flip, (f"{KEPT}/0002/weights.safetensors: expected",)),
     "missing": (
         lambda folder: shutil.rmtree(folder / KEPT / "0001"),
-        (f"{KEPT}/0001/index.json: not there",),
+        (f"{KEPT}/0001/weights.safetensors: not there",),
     ),
-    "missing array": (
-        lambda folder: (folder / KEPT / "0003" / "00001.npy").unlink(),
-        (f"{KEPT}/0003/00001.npy: not there",),
+    "missing part": (
+        lambda folder: (folder / KEPT / "0003" / "optimizer.safetensors").unlink(),
+        (f"{KEPT}/0003/optimizer.safetensors: not there",),
     ),
     "swapped": (
         _swap,
-        (f"{KEPT}/0001/index.json: expected", f"{KEPT}/0002/index.json: expected"),
+        (f"{KEPT}/0001/optimizer.safetensors: exp", f"{KEPT}/0002/optimizer.safetensors: exp"),
     ),
-    "made again": (_made_again, (f"{KEPT}/0002/index.json: expected",)),
+    "made again": (_made_again, (f"{KEPT}/0002/optimizer.safetensors: expected",)),
     "one too many": (
         lambda folder: shutil.copytree(folder / KEPT / "0001", folder / KEPT / "0004"),
-        (f"{KEPT}/0004/index.json: not in the certificate",),
+        (f"{KEPT}/0004/weights.safetensors: not in the certificate",),
     ),
     "another file": (
         lambda folder: (folder / KEPT / "0001" / "more").write_bytes(b"1"),
@@ -151,15 +151,6 @@ def test_a_checkpoint_that_is_not_the_certificates_is_named(
         assert part in problems
 
 
-def test_an_index_that_is_too_large_is_not_read(
-    issued: tuple[Workspace, Any], tmp_path: Path
-) -> None:
-    folder = copied(issued, tmp_path / "given", issued[1])
-    with open(folder / KEPT / "0001" / "index.json", "r+b") as file:
-        file.truncate(1 << 26)
-    assert "expected 32 MiB at most" in checked(folder, issued[1], False)
-
-
 def test_the_bundle_holds_the_states_and_refuses_others(
     issued: tuple[Workspace, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,8 +168,10 @@ def test_the_bundle_holds_the_states_and_refuses_others(
     monkeypatch.setattr("sys.argv", ["bundle.py", *map(str, flags)])
     assert bundle_script.main() == 0
     with artifacts.opened(output) as found:
-        assert {f"{KEPT}/0001/index.json", f"{KEPT}/0003/00003.npy"} <= set(found.names())
+        assert {f"{KEPT}/0001/weights.safetensors", f"{KEPT}/0003/optimizer.safetensors"} <= set(
+            found.names()
+        )
         assert artifacts.check(content["report"], found, whole=True).problems == ()
     _swap(given)
-    with pytest.raises(bundle.BundleError, match=r"0001/index\.json: .* has SHA-256"):
+    with pytest.raises(bundle.BundleError, match=r"0001/optimizer\.safetensors: .*"):
         bundle_script.main()

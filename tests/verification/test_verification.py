@@ -267,9 +267,15 @@ FORGED: dict[str, Callable[[Json], object]] = {
     "a document less": lambda r: r["evidence"].pop(3),
     "documents in another order": lambda r: r["evidence"].reverse(),
     "a run more": lambda r: r["records"]["runs"].update(more=r["records"]["runs"]["replica"]),
-    "an index more": lambda r: r["indices"].update(
-        {"train/more/weights/index.json": r["indices"]["train/control/weights/index.json"]}
+    "digest of a file of arrays": lambda r: next(
+        d for d in r["evidence"] if d["name"].endswith("control/weights.safetensors")
+    ).update(sha256="0" * 64),
+    "a record without its embedded digest's text": lambda r: r["records"]["runs"]["control"].update(
+        dataset="1" * 64
     ),
+    "other tensors in a record": lambda r: r["records"]["runs"]["replica"]["tensors"][
+        "weights"
+    ].reverse(),
     "a history more": lambda r: r["histories"].update(more=r["histories"]["control"]),
     "histories exchanged for others": lambda r: r["histories"]["replica"]["metrics"].popitem(),
     "the lock": lambda r: r["lock"].update(text=r["lock"]["text"] + "# more\n"),
@@ -314,7 +320,7 @@ def ungradable() -> Iterator[Callable[[Json], object]]:
     yield lambda r: r["experiment"]["config"]["protocol"].update(alone=["unheard of"])
     yield lambda r: r["experiment"]["config"]["framework"].pop("gpus")
     yield lambda r: r["histories"]["control"]["metrics"].update(loss=[10**400] * 3)
-    yield lambda r: r["indices"]["train/control/weights/index.json"]["arrays"][0].update(
+    yield lambda r: r["records"]["runs"]["control"]["tensors"]["weights"][0].update(
         shape=[10**400], dtype="evil"
     )
 
@@ -371,6 +377,7 @@ def replay_with(
     made = attacks.replayed(content, by)
     said = made["replays"][0]["report"]
     change(said)
+    said["record"] = canonical.with_digest(said["record"])
     try:
         payload = statements.replayed(content["report"], said)
     except Exception:
@@ -380,7 +387,7 @@ def replay_with(
 
 
 def never_trained(said: Json) -> None:
-    said["record"] |= {"status": "not tried", "digests": {}}
+    said["record"] |= {"status": "not tried", "digests": {}, "tensors": {}}
     for key in ("machine", "settings", "framework", "source", "trace", "timing"):
         del said["record"][key]
 
