@@ -80,7 +80,7 @@ def refused(place: Place, made: Iterable[Mutant]) -> int:
 
 def test_some_changes_of_every_kind_are_refused(place: Place, issued: Json) -> None:
     content = attacks.replayed(issued, LABORATORY)
-    assert refused(place, attacks.drawn(unsigned_mutants(content), 300)) > 50
+    assert refused(place, attacks.drawn(unsigned_mutants(content), 200)) > 50
 
 
 @pytest.mark.slow
