@@ -92,7 +92,7 @@ def test_what_is_not_finite_is_a_gap_and_what_stands_alone_a_dot() -> None:
     assert (len(line.segments), len(line.dots), line.last) == (1, 1, None)
 
 
-def test_lines_are_told_apart_without_colour() -> None:
+def test_lines_are_told_apart_without_color() -> None:
     curves = [{"name": f"t{i}", "steps": [0], "ulp": [0]} for i in range(20)]
     kinds = [line.kind for line in growth(divergence(curves=curves)).lines]
     assert kinds == ["loss", *"ABCDEFGHIJKL"]  # no more than these are drawn
@@ -211,10 +211,10 @@ def test_it_loads_nothing_and_what_it_draws_fits() -> None:
 
 
 def contrast(one: str, other: str) -> float:
-    """WCAG 2.2's contrast ratio of two colours."""
+    """WCAG 2.2's contrast ratio of two colors."""
 
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    def luminance(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

@@ -17,14 +17,7 @@ from samebits.certificate.types import (
     Source,
 )
 from samebits.comparison import attribution
-from samebits.formats import canonical, history, states
-from samebits.formats.names import (
-    INCONCLUSIVE,
-    NOT_REPRODUCIBLE,
-    REPRODUCIBLE,
-    UNSUPPORTED,
-    WITHIN_TOLERANCE,
-)
+from samebits.formats import canonical, history, names, states
 from samebits.pages import charts, templates, wording
 from samebits.pages import runs as compared
 from samebits.pages.runs import Compared
@@ -34,11 +27,11 @@ TEMPLATE = templates.FOLDER / "certificate.html.j2"
 
 # Verdict: its CSS class, which also chooses the sign beside it, and the headline.
 _STYLES = {
-    REPRODUCIBLE: ("good", "Reproducible"),
-    WITHIN_TOLERANCE: ("near", "Equal within tolerance"),
-    NOT_REPRODUCIBLE: ("bad", "Not reproducible"),
-    UNSUPPORTED: ("unsupported", "Unsupported"),
-    INCONCLUSIVE: ("open", "Inconclusive"),
+    names.REPRODUCIBLE: ("good", "Reproducible"),
+    names.WITHIN_TOLERANCE: ("near", "Equal within tolerance"),
+    names.NOT_REPRODUCIBLE: ("bad", "Not reproducible"),
+    names.UNSUPPORTED: ("unsupported", "Unsupported"),
+    names.INCONCLUSIVE: ("open", "Inconclusive"),
 }
 _MOST_CURVES = 4  # runs
 _MOST_LINKS = 5  # replays on the first screen: the latest; all are further down
@@ -59,7 +52,7 @@ def render(certificate: Any) -> str:
 def _of_report(report: Report) -> dict[str, Any]:
     style, headline = _STYLES[report["verdict"]]
     runs = compared.compared(report)
-    names = _names(report, runs)
+    order = _order(report, runs)
     histories = _histories(report, runs)
     differences, more = compared.differences(runs)
     drawn, listed = compared.divergences(runs)
@@ -84,13 +77,13 @@ def _of_report(report: Report) -> dict[str, Any]:
         "curves": charts.curves(histories),
         "frame": charts,
         "checkpoints": states.commitment(report),
-        "settings": list(settings(report, names)),
-        "differed": list(differed(report, names)),
-        "timing": list(timing(report, names)),
+        "settings": list(settings(report, order)),
+        "differed": list(differed(report, order)),
+        "timing": list(timing(report, order)),
     }
 
 
-def _names(report: Report, runs: Sequence[Compared]) -> list[str]:
+def _order(report: Report, runs: Sequence[Compared]) -> list[str]:
     """All runs in the order of the comparisons, whatever the order in the certificate."""
     known = sorted(report["records"]["runs"])
     order = dict.fromkeys(name for run in runs for name in (run.control, run.run))
@@ -105,19 +98,19 @@ def _standing(report: Report) -> Iterator[tuple[str, str]]:
     verdict, scope = report["verdict"], report["scope"]
     if scope["within"]:
         yield from _distances(report, scope["within"])
-    if verdict in (NOT_REPRODUCIBLE, WITHIN_TOLERANCE):
+    if verdict in (names.NOT_REPRODUCIBLE, names.WITHIN_TOLERANCE):
         yield "Depends on", ", ".join(scope["depends_on"]) or _UNKNOWN[scope["repeatable"]]
         yield "Repeatable", _REPEATABLE[scope["repeatable"]]
     elif scope["conditions"]:
         yield "Only if pinned", ", ".join(scope["conditions"])
-    names: dict[str, dict[str, None]] = {outcome: {} for outcome in _OUTCOMES}
+    titles: dict[str, dict[str, None]] = {outcome: {} for outcome in _OUTCOMES}
     for variation in scope["variations"]:
-        names[variation["outcome"]][variation["what"]] = None
-    if names["same bits"]:
-        yield "Varied without effect", ", ".join(names["same bits"])
-    elif verdict == REPRODUCIBLE:
+        titles[variation["outcome"]][variation["what"]] = None
+    if titles["same bits"]:
+        yield "Varied without effect", ", ".join(titles["same bits"])
+    elif verdict == names.REPRODUCIBLE:
         yield "Varied", "nothing; all runs started under the same conditions"
-    missed = [what for what in names[_NOT_TRIED] if what not in names["same bits"]]
+    missed = [what for what in titles[_NOT_TRIED] if what not in titles["same bits"]]
     if missed:
         yield "Not tried", ", ".join(missed)
 
@@ -227,14 +220,14 @@ def _pins(report: Report) -> Iterator[dict[str, Any]]:
 
 def _histories(report: Report, runs: Sequence[Compared]) -> dict[str, history.History]:
     """The histories of control and replica, and of differing runs that are shown in full."""
-    names = sorted(report["histories"])
+    chosen = sorted(report["histories"])
     if runs:
         control = runs[0].control
         shown = [run.run for run in compared.shown(runs) if run.control == control]
-        names = list(dict.fromkeys([control, runs[0].run, *shown]))
+        chosen = list(dict.fromkeys([control, runs[0].run, *shown]))
     return {
         name: history.from_json(report["histories"][name])
-        for name in names[:_MOST_CURVES]
+        for name in chosen[:_MOST_CURVES]
         if name in report["histories"]
     }
 
@@ -242,12 +235,12 @@ def _histories(report: Report, runs: Sequence[Compared]) -> dict[str, history.Hi
 # --- settings, environment, time ------------------------------------------------------------
 
 
-def settings(report: Report, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def settings(report: Report, order: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Each probed setting once, with the values that the runs observed."""
     records = report["records"]["runs"]
     known = {
         run: {setting["name"]: setting for setting in record.get("settings", [])}
-        for run in names
+        for run in order
         if (record := records[run])
     }
     for name in dict.fromkeys(name for settings in known.values() for name in settings):
@@ -257,7 +250,7 @@ def settings(report: Report, names: Sequence[str]) -> Iterator[dict[str, Any]]:
             "name": name,
             "pinned": first["expected"] is not None,
             "expected": said(first["expected"]),
-            "effective": _grouped({run: s["effective"] for run, s in found.items()}, names),
+            "effective": _grouped({run: s["effective"] for run, s in found.items()}, order),
             "how": first["how"],
             "broken": few([run for run, setting in found.items() if not _holds(setting)]),
         }
@@ -268,26 +261,26 @@ def _holds(setting: Setting) -> bool:
     return expected is None or canonical.digest(expected) == canonical.digest(effective)
 
 
-def differed(report: Report, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def differed(report: Report, order: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Facts that were not the same in all runs."""
     for fact in report["scope"]["differed"]:
-        yield {"what": fact["what"], "values": _grouped(fact["values"], names)}
+        yield {"what": fact["what"], "values": _grouped(fact["values"], order)}
 
 
-def _grouped(values: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str]]:
+def _grouped(values: Mapping[str, Any], order: Sequence[str]) -> list[tuple[str, str]]:
     """Each value once, with the runs that have it; no run is named when all have the same."""
     runs: dict[str, list[str]] = {}
-    for run in (name for name in names if name in values):
+    for run in (name for name in order if name in values):
         runs.setdefault(seen(values[run]), []).append(run)
     if len(runs) == 1:
         return [(value, "") for value in runs]
-    return [(value, few(names)) for value, names in runs.items()]
+    return [(value, few(shared)) for value, shared in runs.items()]
 
 
-def timing(report: Report, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def timing(report: Report, order: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Time and memory of the first two runs, and the total time of the rest."""
     records = report["records"]["runs"]
-    timings = {run: record.get("timing", {}) for run in names if (record := records[run])}
+    timings = {run: record.get("timing", {}) for run in order if (record := records[run])}
     for run, timing in list(timings.items())[:2]:
         parts = [
             f"{timing[key]:.1f} s {words}"

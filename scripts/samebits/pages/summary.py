@@ -9,21 +9,15 @@ from typing import Any
 from samebits.certificate import signatories
 from samebits.certificate.signatories import UNSIGNED, Signatory
 from samebits.experiment.protocol import CONTROL, REPLICA, PlannedComparison, runs
-from samebits.formats.names import (
-    NOT_REPRODUCIBLE,
-    REPRODUCIBLE,
-    SAME,
-    UNSUPPORTED,
-    WITHIN_TOLERANCE,
-)
+from samebits.formats import names
 from samebits.pages import wording
 from samebits.text import bold, plain
 
 _COLORS = {
-    REPRODUCIBLE: "green",
-    WITHIN_TOLERANCE: "cyan",
-    NOT_REPRODUCIBLE: "red",
-    UNSUPPORTED: "magenta",
+    names.REPRODUCIBLE: "green",
+    names.WITHIN_TOLERANCE: "cyan",
+    names.NOT_REPRODUCIBLE: "red",
+    names.UNSUPPORTED: "magenta",
     signatories.REPRODUCED: "green",
     signatories.EPOCHS_REPRODUCED: "cyan",
     signatories.NOT_REPRODUCED: "red",
@@ -38,8 +32,8 @@ _USUAL_RUNS = 2  # of every protocol: no need to announce their cost
 def text(certificate: Any, path: Path, page: Path, seconds: float, color: bool = False) -> str:
     """Verdict, reasons, digests of the histories, signature, paths and duration."""
     report = certificate["report"]
-    lines = [f"  {wording.statement(report)}", *_scope(report["scope"])]
-    if report["verdict"] != REPRODUCIBLE:
+    lines = [f"  {wording.statement(report)}", *_scope(report)]
+    if report["verdict"] != names.REPRODUCIBLE:
         lines += _reasons(report["reasons"])
     lines += ["", *_histories(report)]
     places = _places(signatories.certified(certificate), path, page, seconds)
@@ -127,16 +121,17 @@ def _row(what: str, value: str) -> str:
     return f"  {what:<12} {plain(value)}"
 
 
-def _scope(scope: dict[str, Any]) -> Iterator[str]:
+def _scope(report: dict[str, Any]) -> Iterator[str]:
     """Variations without effect, variations not tried, and pins that the claim needs."""
+    scope = report["scope"]
     found = {
-        "varied without effect": [v["what"] for v in scope["variations"] if v["outcome"] == SAME],
+        "varied without effect": names.survived(report),
         "not tried": [v["what"] for v in scope["variations"] if v["outcome"] == _NOT_TRIED],
         "only if pinned": scope["conditions"],
     }
-    for said, names in found.items():
-        if names:
-            yield f"  {said}: {plain(', '.join(dict.fromkeys(names)))}"
+    for said, titles in found.items():
+        if titles:
+            yield f"  {said}: {plain(', '.join(dict.fromkeys(titles)))}"
 
 
 def cost(comparisons: list[PlannedComparison], cores: int) -> str:

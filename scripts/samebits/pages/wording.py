@@ -4,14 +4,7 @@ import shlex
 from collections.abc import Iterator
 
 from samebits.certificate.types import Divergence, Report
-from samebits.formats.names import (
-    INCONCLUSIVE,
-    NOT_REPRODUCIBLE,
-    REPRODUCIBLE,
-    UNSUPPORTED,
-    WITHIN_TOLERANCE,
-    survived,
-)
+from samebits.formats import names
 from samebits.text import few, listed
 
 TITLES = {  # of artifacts
@@ -33,40 +26,41 @@ def statement(report: Report) -> str:
 
 
 _STATEMENTS = {
-    REPRODUCIBLE: "{runs} training runs of this experiment produced exactly the same bits.",
-    WITHIN_TOLERANCE: "{runs} training runs agree within tolerance, but not bit for bit.",
-    NOT_REPRODUCIBLE: "{runs} training runs of this experiment did not produce the same bits.",
-    UNSUPPORTED: "TensorFlow refuses to train this experiment deterministically.",
-    INCONCLUSIVE: "The evidence does not show whether this experiment is reproducible.",
+    names.REPRODUCIBLE: "{runs} training runs of this experiment produced exactly the same bits.",
+    names.WITHIN_TOLERANCE: "{runs} training runs agree within tolerance, but not bit for bit.",
+    names.NOT_REPRODUCIBLE: "{runs} training runs of this experiment produced different bits.",
+    names.UNSUPPORTED: "TensorFlow refuses to train this experiment deterministically.",
+    names.INCONCLUSIVE: "The evidence does not show whether this experiment is reproducible.",
 }
 
 
 def shows(report: Report) -> Iterator[str]:
     """What the evidence shows."""
-    verdict, unchanged, needed = report["verdict"], survived(report), report["scope"]["conditions"]
+    verdict, needed = report["verdict"], report["scope"]["conditions"]
+    unchanged = names.survived(report)
     yield from _SHOWS.get(verdict, ())
-    if unchanged and verdict in (REPRODUCIBLE, NOT_REPRODUCIBLE, WITHIN_TOLERANCE):
+    if unchanged and verdict not in (names.UNSUPPORTED, names.INCONCLUSIVE):
         yield f"The bits stayed the same when these were varied: {listed(unchanged)}."
     if needed:
         yield f"This holds only with these pinned: {listed(needed)}; unpinning any changed bits."
 
 
 _SHOWS = {
-    REPRODUCIBLE: (
+    names.REPRODUCIBLE: (
         "Every loss and metric of every epoch, every fingerprint of the weights during training, "
         "every final weight and every value of the optimizer is equal bit for bit, not just close.",
         "The runs were separate processes that loaded the same data, and each verified from inside "
         "that the pinned settings listed below were in effect.",
         "All packages had exactly the versions in the lock file.",
     ),
-    WITHIN_TOLERANCE: (
+    names.WITHIN_TOLERANCE: (
         "No number differs by more than the experiment's own tolerance, but the bits do differ.",
     ),
-    NOT_REPRODUCIBLE: (
+    names.NOT_REPRODUCIBLE: (
         "Pinned as listed below, the same code on the same data produced different numbers. The "
         "table of differences shows which ones, and how far apart they are.",
     ),
-    UNSUPPORTED: (
+    names.UNSUPPORTED: (
         "The model or its input uses an operation that this version of TensorFlow cannot run "
         "deterministically, so TensorFlow stopped instead of producing numbers that may change.",
     ),
@@ -77,13 +71,13 @@ def limits(report: Report) -> Iterator[str]:
     """What the evidence does not show."""
     verdict, scope = report["verdict"], report["scope"]
     same = [fact["what"] for fact in scope["same"] if fact["what"] in _SURROUNDINGS]
-    if verdict == INCONCLUSIVE:
+    if verdict == names.INCONCLUSIVE:
         yield "Anything about the experiment: evidence is missing or contradicts itself."
-    if verdict == NOT_REPRODUCIBLE and not scope["depends_on"]:
+    if verdict == names.NOT_REPRODUCIBLE and not scope["depends_on"]:
         yield "Why the runs differ, or whether they would differ the same way next time."
-    if verdict == UNSUPPORTED:
+    if verdict == names.UNSUPPORTED:
         yield "Whether the experiment is reproducible without op determinism: that was not tried."
-    if verdict in (REPRODUCIBLE, WITHIN_TOLERANCE):
+    if verdict in (names.REPRODUCIBLE, names.WITHIN_TOLERANCE):
         if same:
             yield f"That the bits are the same elsewhere: all runs had the same {listed(same)}."
         yield "That the runs are equal every time: a rare race can go unnoticed in a few runs."
