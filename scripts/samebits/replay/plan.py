@@ -243,24 +243,20 @@ def _code_problems(report: Report, local: LocalExperiment) -> Iterator[str]:
     """How the modules that the control imported differ from those of this checkout."""
     here = _modules(report, local)
     digests = {path: files.digest(path) for path in here.values() if path}
-    for module, sha256 in {(m["module"], m["sha256"]) for m in _source(report)}:
-        path = here[module]
+    for (module, sha256), path in here.items():
         if path is None:
             yield f"{module[:_LONGEST]}: the certificate's run imported it, this checkout has none"
         elif digests[path] != sha256:
             yield _differ(_shown_path(path), {sha256}, digests[path])
-    for module in _needed(local) - set(here):
+    for module in _needed(local) - {module for module, _ in here}:
         yield f"{module}: this checkout's training imports it, the certificate does not list it"
 
 
-def _source(report: Report) -> Any:
-    return report["records"]["runs"][CONTROL]["source"]
-
-
-def _modules(report: Report, local: LocalExperiment) -> dict[str, Path | None]:
-    """The files here of the modules that the control imported."""
+def _modules(report: Report, local: LocalExperiment) -> dict[tuple[str, str], Path | None]:
+    """The modules that the control imported, with their SHA-256 then and their file here."""
     roots = (sources.SCRIPTS, Path(local.source_path))
-    return {m["module"]: _file(m["module"], roots) for m in _source(report)}
+    listed = report["records"]["runs"][CONTROL]["source"]
+    return {(m["module"], m["sha256"]): _file(m["module"], roots) for m in listed}
 
 
 def _shown_path(path: Path) -> str:
@@ -298,16 +294,18 @@ def _lock_differences(
     """
     train = f"envs/{local.identity['framework']['environment']}"
     named = _named_files(report)
-    decisive, other = list[str](), list[str]()
-    for name in (f"{train}{lockfile.SUFFIX}", f"{train}{lockfile.PINS}", _LOAD):
-        if (theirs := named.pop(name, set())) != {_digest(checkout / name)}:
-            decisive.append(_differ(name, theirs, _digest(checkout / name)))
-    for name, theirs in named.items():
-        if _OF_ENVIRONMENT.fullmatch(name) and theirs != {_digest(checkout / name)}:
-            other.append(_differ(name, theirs, _digest(checkout / name)))
+    decide = (f"{train}{lockfile.SUFFIX}", f"{train}{lockfile.PINS}", _LOAD)
+    decisive = [line for n in decide for line in _difference(n, named.pop(n, set()), checkout)]
     if report["lock"]["text"] is None:
         decisive.append("it carries no lock of the training environment")
-    return decisive, other
+    rest = {name: theirs for name, theirs in named.items() if _OF_ENVIRONMENT.fullmatch(name)}
+    return decisive, [line for n in rest for line in _difference(n, rest[n], checkout)]
+
+
+def _difference(name: str, theirs: set[str], checkout: Path) -> list[str]:
+    path = checkout / name
+    ours = files.digest(path) if path.is_file() else None
+    return [] if theirs == {ours} else [_differ(name, theirs, ours)]
 
 
 def _named_files(report: Report) -> dict[str, set[str]]:
@@ -320,10 +318,6 @@ def _named_files(report: Report) -> dict[str, set[str]]:
     if lock["text"] is not None:
         carried.add(hashlib.sha256(lock["text"].encode("utf-8")).hexdigest())
     return found
-
-
-def _digest(path: Path) -> str | None:
-    return files.digest(path) if path.is_file() else None
 
 
 def _differ(name: str, theirs: Iterable[str], ours: str | None) -> str:
