@@ -48,10 +48,10 @@ from samebits.training import (
     kernels,
     machine,
     memory,
+    observation,
     record,
     seeds,
     settings,
-    surroundings,
     task,
 )
 from samebits.training.settings import Setting
@@ -220,7 +220,7 @@ def _run(
         content.update(record.process(tf, options))
         if outcome.sampled is not None:
             content["spot"]["epochs"] = outcome.sampled
-        content["surroundings"]["interrupt"] = surroundings.interruption(content["checkpoints"])
+        content["observed"]["interrupt"] = observation.interruption(content["checkpoints"])
         content.update(outcome.write(folder))
         if options.canary and outcome.status == record.COMPLETED:
             seed = canary.seed_of(config["seed"])

@@ -166,7 +166,7 @@ def _of_lean(values: Json, varied: list[str], **more: Any) -> Callable[[Json], N
         record["settings"] = settings
         record["variations"] = {"applied": dict.fromkeys(varied, "another"), "not_tried": {}}
         seen = {key: _SEEN[key] for key in varied}
-        record["surroundings"] = factories.SURROUNDINGS | seen
+        record["observed"] = factories.OBSERVED | seen
         record |= more
 
     return change

@@ -66,8 +66,8 @@ CONFIG: dict[str, Any] = {
     },
 }
 
-# What a control's process sees around it, as surroundings.py observes it.
-SURROUNDINGS: dict[str, Any] = {
+# What a control's process sees around it, as observation.py observes it.
+OBSERVED: dict[str, Any] = {
     "time_zone": "UTC UTC+0.00, UTC UTC+0.00",
     "locale": "C.UTF-8",
     "home": "0a1b2c3d4e5f",
@@ -258,7 +258,7 @@ def write_run_without_result(
 def vary(record: dict[str, Any]) -> None:
     """Have a record say that everything around the process was varied, and took effect."""
     record["variations"] = {"applied": dict(APPLIED), "not_tried": {}}
-    record["surroundings"] = SURROUNDINGS | VARIED
+    record["observed"] = OBSERVED | VARIED
 
 
 def _or(given: Arrays | None, make: Callable[[], Arrays]) -> Arrays:
@@ -277,7 +277,7 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
         "variations": {"applied": {}, "not_tried": {}},
         "unpinned": [],
         "subset": None,
-        "surroundings": dict(SURROUNDINGS),
+        "observed": dict(OBSERVED),
         "trace": {"every": "step", "source": "train_step", "loss": "batch", "steps": 12},
         "canary": None,
         "process": {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)), "pid": 1},
@@ -355,7 +355,7 @@ class Workspace:
 def workspace(folder: Path, *, config: Any = None, load: Any = None, **replica: Any) -> Workspace:
     """Two runs of one experiment and their comparison; ``replica`` goes to its ``write_run``.
 
-    The replica ran in other surroundings and carries a canary that differs. The one that most tests
+    The replica was varied and carries a canary that differs. The one that most tests
     begin with is made once in a process, and copied.
     """
     if config is None and load is None and not replica:

@@ -31,7 +31,7 @@ def config(**changes: Any) -> dict[str, Any]:
 def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
     """The certificate of all planned runs: ``same`` unless said otherwise (_ for - in names).
 
-    Outcomes: same, differs (its own bits), failed, not tried, no effect (same surroundings).
+    Outcomes: same, differs (its own bits), failed, not tried, no effect (nothing else observed).
     """
     outcomes = {name.replace("__", "-"): outcome for name, outcome in outcomes.items()}
     experiment = canonical.write_json(folder / "config.json", content)
@@ -79,7 +79,7 @@ def write(
         record["unpinned"], record["subset"] = list(run.unpin), run.subset
         record["variations"]["applied"] = dict.fromkeys(keys, "another")
         if outcome != "no effect":
-            record["surroundings"] |= dict.fromkeys(keys, "another")
+            record["observed"] |= dict.fromkeys(keys, "another")
         for setting in record["settings"]:
             relax(setting, run.unpin)
 

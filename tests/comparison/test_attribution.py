@@ -38,7 +38,7 @@ MODEL = [
 
 def record(executed: Json, cpu: str = "other") -> Json:
     return {
-        "surroundings": {"cpu": cpu},
+        "observed": {"cpu": cpu},
         "framework": {"tensorflow": "2.21.0"},
         "config": factories.CONFIG,
         "model": {"executed": executed},
@@ -186,7 +186,7 @@ def compared(folder: Path, change: Callable[[Json], None], known: Json) -> Json:
 
 
 def elsewhere(record: Json) -> None:
-    record["surroundings"]["cpu"] = "Haswell"
+    record["observed"]["cpu"] = "Haswell"
 
 
 def test_a_run_on_another_cpu_that_differs_has_its_layers_named(tmp_path: Path) -> None:

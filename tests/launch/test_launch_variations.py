@@ -27,9 +27,9 @@ OBSERVE = f"""
 import json, os, sys
 sys.path.insert(0, {str(SCRIPTS)!r})
 from pathlib import Path
-from samebits.text import say; from samebits.training import surroundings
+from samebits.text import say; from samebits.training import observation
 told = json.loads(os.environ["SAMEBITS_VARIATIONS"])
-seen = surroundings.observe(Path("models"))
+seen = observation.observe(Path("models"))
 json.dump({{"told": told, "seen": seen, "order": os.listdir("models")}}, open(sys.argv[1], "w"))
 say("observed")
 """

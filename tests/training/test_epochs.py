@@ -63,7 +63,7 @@ def test_a_run_that_nobody_killed_has_a_digest_per_epoch(mlp: Training) -> None:
         len({state["weights"] for state in found["digests"]}),
     ) == ("epoch", [], 4)
     assert found["digests"][-1] == killing.last_state(mlp.output())
-    assert record["surroundings"]["interrupt"] == "not interrupted"
+    assert record["observed"]["interrupt"] == "not interrupted"
     mlp.refuse_remains()
 
 
@@ -92,7 +92,7 @@ def test_a_run_that_is_killed_twice_ends_as_one_that_was_not(mlp: Training) -> N
     resumed = record["checkpoints"]["resumed"]
     assert len(resumed) == 2 and resumed[0] in (1, 2) and resumed[1] in (3, 4)
     said = ", ".join(map(str, resumed))
-    assert record["surroundings"]["interrupt"] == f"resumed after epoch {said}"
+    assert record["observed"]["interrupt"] == f"resumed after epoch {said}"
     mlp.refuse_remains("killed")
 
 
@@ -155,7 +155,7 @@ def test_an_interruption_by_the_launcher_is_seen_and_changes_no_bit(mlp: Trainin
         "applied": {"interrupt": f"killed once, {said}"},
         "not_tried": {},
     }
-    assert record["surroundings"]["interrupt"] == f"resumed {said}"
+    assert record["observed"]["interrupt"] == f"resumed {said}"
 
 
 @pytest.mark.slow

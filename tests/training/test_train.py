@@ -473,9 +473,9 @@ def test_a_run_that_cannot_be_varied_as_it_was_to_is_not_tried(stage: Stage) -> 
 def test_variations_are_recorded_with_what_the_process_saw(pair: list[Path]) -> None:
     control, record = (record_of(output) for output in pair)
     assert record["status"] == "completed"
-    assert record["surroundings"]["umask"] != control["surroundings"]["umask"]
+    assert record["observed"]["umask"] != control["observed"]["umask"]
     assert set(record["variations"]["applied"]) == {"time_zone", "umask"}
-    assert record["surroundings"]["umask"] == record["variations"]["applied"]["umask"]
+    assert record["observed"]["umask"] == record["variations"]["applied"]["umask"]
 
 
 UNPINNED: dict[str, tuple[str, Any]] = {

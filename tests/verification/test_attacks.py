@@ -143,7 +143,7 @@ RUNS_WORD = {
     "records.runs.*.machine: key added|without gpu": "as above; no GPU in another spelling",
     "records.runs.*.machine.gpu: object": "no GPU in another spelling",
     "records.runs.*.machine.memory_bytes: one more": "memory is shown in tenths of a GiB",
-    "records.runs.*.surroundings.**": "what it saw of surroundings that were not varied",
+    "records.runs.*.observed.**": "what it observed of things that were not varied",
     "records.runs.*.variations.applied.*": "how it was varied, in words: what it saw counts",
     "records.runs.*.trace: key added|without loss|without source|without steps": "as above",
     "records.runs.*.trace.loss": "whose loss it was: the trace's digest counts",

@@ -217,7 +217,7 @@ def attribution_problems(control: RunRecord, record: RunRecord, run: ComparedRun
     said = run.get("attribution")
     if said is None:
         return
-    if control["surroundings"].get("cpu") == record["surroundings"].get("cpu"):
+    if control["observed"].get("cpu") == record["observed"].get("cpu"):
         yield "layers are named, but it ran on the control's CPU"
     if run["divergence"] is None:
         yield "layers are named, but it diverges nowhere"

@@ -70,7 +70,7 @@ def _variations(evidence: Evidence, comparison: PlannedComparison) -> Iterator[V
 def _variation(
     key: str, run: PlannedRun, control: RunRecord, record: RunRecord, identical: bool | None
 ) -> Variation:
-    before, after = control["surroundings"].get(key), record["surroundings"].get(key)
+    before, after = control["observed"].get(key), record["observed"].get(key)
     why = record["variations"]["not_tried"].get(key)
     if why is None and (before == after or variations.UNKNOWN in (before, after)):
         why = "it changed nothing that the run could see"

@@ -138,7 +138,7 @@ def _pinned(records: Sequence[RunRecord]) -> list[Fact]:
 
 
 def facts(record: RunRecord) -> dict[str, Any]:
-    """What a record says of the surroundings and the software of its run."""
+    """The environment and the software of a run, by its record."""
     machine, framework, python = record["machine"], record["framework"], record["python"]
     wheel = framework.get("wheel") or {}
     known = {

@@ -48,7 +48,7 @@ Sampled = TypedDict("Sampled", {
 RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then it has "spot"
     "format": str, "embedded_digest": str, "run": str, "status": str, "failure": Failure | None,
     "variations": Varied, "unpinned": list[str], "subset": Subset | None,
-    "surroundings": dict[str, Any], "model": NotRequired[dict[str, Any] | None],
+    "observed": dict[str, Any], "model": NotRequired[dict[str, Any] | None],
     "trace": dict[str, Any] | None, "canary": Canary | None,
     "checkpoints": NotRequired[Checkpoints | None], "experiment": str, "dataset": str, "lock": str,
     "digests": dict[str, str], "tensors": dict[str, list[Tensor]],

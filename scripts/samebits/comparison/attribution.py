@@ -56,7 +56,7 @@ def read_atlas(path: Path) -> Atlas:
 
 def on_another_cpu(control: Record, record: Record) -> bool:
     """Whether a run saw another CPU than its control."""
-    return bool(control["surroundings"]["cpu"] != record["surroundings"]["cpu"])
+    return bool(control["observed"]["cpu"] != record["observed"]["cpu"])
 
 
 def executed(record: Record) -> Any:

@@ -22,7 +22,7 @@ from samebits.experiment.variations import TITLES, VARIABLE, of_environment, to_
 from samebits.formats import files
 from samebits.launch import disorderfs, faketime, namespaces
 from samebits.launch.kill import Kill, last_epoch, value_after
-from samebits.training import surroundings
+from samebits.training import observation
 
 _ZONES = Path("/usr/share/zoneinfo")
 _SOURCES = "--source-path"  # the flag of a script for the folder of the user's own code
@@ -67,7 +67,7 @@ def _time_zone(start: Start, _: str) -> str:
 
 def _locale(start: Start, _: str) -> str:
     installed = _words(_tool("locale", "libc-bin"), "-a")
-    name = other_locale(surroundings.locale(start.environ), installed)
+    name = other_locale(observation.locale(start.environ), installed)
     if not name:
         raise NotTriedError("no other locale is installed")
     start.environ.update(LC_ALL=name, LANG=name, LANGUAGE=name.partition(".")[0])
@@ -158,7 +158,7 @@ def _host_name(start: Start, _: str) -> str:
 
 
 def _aslr(start: Start, _: str) -> str:
-    if surroundings.aslr() != "on":
+    if observation.aslr() != "on":
         raise NotTriedError("address space randomization is off on this machine")
     _permit(namespaces.fix_addresses, "fixed addresses")
     start.in_child.append(namespaces.fix_addresses)
@@ -185,7 +185,7 @@ def _clock(start: Start, _: str) -> str:
 def _contention(start: Start, _: str) -> str:
     available = sorted(os.sched_getaffinity(0))
     for cpu in available:
-        command = [sys.executable, "-S", "-c", _BUSY, surroundings.BUSY, str(cpu), str(os.getpid())]
+        command = [sys.executable, "-S", "-c", _BUSY, observation.BUSY, str(cpu), str(os.getpid())]
         busy = subprocess.Popen(command, start_new_session=True)  # Ctrl-C is for the script
         start.ends.callback(busy.wait)
         start.ends.callback(busy.kill)
@@ -234,7 +234,7 @@ def _cpu(start: Start, model: str) -> str:
 
 def _deployment(start: Start, _: str) -> str:
     """The caller chose the interpreter: uv's, although conda has activated its own."""
-    found = surroundings.deployment(prefix(start.python))
+    found = observation.deployment(prefix(start.python))
     if "CONDA_PREFIX" not in start.environ or found == "conda":
         raise NotTriedError("uv alone made the environments; with --sdm conda there are two")
     return found

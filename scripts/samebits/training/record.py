@@ -21,7 +21,7 @@ from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import arrays, canonical, dataset, files, history, lockfile
 from samebits.formats.arrays import SUFFIX
-from samebits.training import checkpoints, epochs, kernels, machine, refusals, surroundings, task
+from samebits.training import checkpoints, epochs, kernels, machine, observation, refusals, task
 from samebits.training.trace import Trace
 
 FORMAT = "samebits-train-1"
@@ -70,7 +70,7 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         variations=variations.of_environment(os.environ),
         unpinned=options.unpin,
         subset=subset if options.samples else None,
-        surroundings=surroundings.observe(options.source_path),
+        observed=observation.observe(options.source_path),
         model=None,
         digests={},
         tensors={},

@@ -19,7 +19,7 @@ import numpy as np
 
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment import pins, variables
-from samebits.training import exact_ops, surroundings
+from samebits.training import exact_ops, observation
 
 _HASH_SEED = "PYTHONHASHSEED"
 _THREADS = ("intra", "inter")
@@ -80,7 +80,7 @@ def of_process(profile: Mapping[str, Any], varied: AbstractSet[str] = frozenset(
 
     ``varied``: variables that a variation of this run sets on purpose.
     """
-    at_start = surroundings.at_start()
+    at_start = observation.at_start()
     found = [_hash_seed(None if _HASH_SEED in varied else profile["hash_seed"])]
     for name, value in sorted(profile["environment"].items()):
         how = "the environment this process was started with"
