@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Iterator
 
 import numpy as np
@@ -62,30 +62,9 @@ def operations(tf: Any) -> list[Operation]:
     return [operation for part in _PARTS for operation in part(tf)]
 
 
-@dataclass(frozen=True)
-class Result:
-    """What one node of the graph gives: of one op, dtype and set of shapes, value or gradient."""
-
-    name: str
-    group: str
-    dtype: str
-    variant: int  # which of the op's sets of shapes
-    output: str
-    node: str
-
-
 def label(result: Any) -> str:
     """A result's name: no other has it."""
     return "/".join(str(result[key]) for key in ("name", "dtype", "variant", "output"))
-
-
-@dataclass(frozen=True)
-class Missing:
-    """What this TensorFlow cannot do, and what it says."""
-
-    name: str
-    dtype: str
-    reason: str
 
 
 @dataclass
@@ -95,16 +74,8 @@ class Battery:
     graph: Any
     fed: dict[str, str]  # what a variable is fed, by name: the scope of the nodes that do it
     feeds: dict[str, np.ndarray]  # by the same name
-    results: list[Result]
-    missing: list[Missing]
-
-    def as_json(self) -> dict[str, Any]:
-        """All but the graph and the arrays."""
-        return {
-            "fed": self.fed,
-            "results": [asdict(result) for result in self.results],
-            "missing": [asdict(missing) for missing in self.missing],
-        }
+    results: list[dict[str, Any]]  # name, group, dtype, variant (set of shapes), output, node
+    missing: list[dict[str, str]]  # what this TensorFlow cannot do, and why
 
 
 def build(tf: Any, operations: list[Operation]) -> Battery:
@@ -114,20 +85,20 @@ def build(tf: Any, operations: list[Operation]) -> Battery:
     refused = refusals([case.tried for case in cases])
     for number, case in enumerate(cases):
         if refused[number]:
-            made.missing.append(Missing(case.label(), case.dtype, refused[number]))
+            made.missing.append({"name": case.label, "reason": refused[number]})
             continue
         with graph.as_default():
             node = case.add()
         if node is not None:
             made.feeds.update(case.feeds)
-            made.results.append(case.result(node))
+            made.results.append({**case.row, "node": node})
     with graph.as_default():
         made.fed = _filled(tf, made.feeds)
-    wanted = [result.node for result in made.results]
+    wanted = [result["node"] for result in made.results]
     made.graph = _rewritten(tf, graph, wanted + [assigning(scope) for scope in made.fed.values()])
     nodes = {node.name: node for node in made.graph.node}
     # The gradient of a sign is zero whatever it is fed: it could never differ.
-    made.results = [result for result in made.results if _reads(nodes, result.node)]
+    made.results = [result for result in made.results if _reads(nodes, result["node"])]
     return made
 
 
@@ -194,19 +165,11 @@ class _Case:
     def __init__(
         self, tf: Any, operation: Operation, dtype: str, variant: int, output: str
     ) -> None:
-        self.tf, self.operation, self.dtype = tf, operation, dtype
-        self.variant, self.output = variant, output
+        self.tf, self.operation, self.dtype, self.output = tf, operation, dtype, output
+        named = {"name": operation.name, "group": operation.group, "dtype": dtype}
+        self.row: dict[str, Any] = {**named, "variant": variant, "output": output}
+        self.label = label(self.row)  # its name in the graph
         self.feeds: dict[str, np.ndarray] = {}
-
-    def result(self, node: str = "") -> Result:
-        """How it is listed."""
-        operation = self.operation
-        named = operation.name, operation.group, self.dtype, self.variant, self.output
-        return Result(*named, node=node)
-
-    def label(self) -> str:
-        """Its name in the graph."""
-        return label(asdict(self.result()))
 
     def tried(self) -> str:
         """Why this TensorFlow cannot compute it; empty when it can. In a graph of its own."""
@@ -226,7 +189,7 @@ class _Case:
     def add(self) -> str | None:
         """Add it to the default graph; the name of its node, None where there is no gradient."""
         tf = self.tf
-        with tf.name_scope(self.label()):
+        with tf.name_scope(self.label):
             given = [self._input(i, x.values, x.shape) for i, x in enumerate(self.operation.inputs)]
             made = self.operation.make(*given)
             if self.output == GRADIENT:

@@ -53,13 +53,15 @@ def main() -> int:
     with files.atomic_folder(options.output) as folder:
         files.write_bytes(folder / "graph.pb", made.graph.SerializeToString(deterministic=True))
         np.savez(str(folder / "feeds.npz"), **made.feeds)  # type: ignore[arg-type]
-        content = dict(
-            made.as_json(),
-            format=FORMAT,
-            framework=framework(tf, options.lock),
-            lock=record["lock"],
-            files={name: files.digest(folder / name) for name in ("graph.pb", "feeds.npz")},
-        )
+        content = {
+            "format": FORMAT,
+            "fed": made.fed,
+            "results": made.results,
+            "missing": made.missing,
+            "framework": framework(tf, options.lock),
+            "lock": record["lock"],
+            "files": {name: files.digest(folder / name) for name in ("graph.pb", "feeds.npz")},
+        }
         canonical.write_json(folder / "battery.json", content)
     say(f"battery: {len(made.results)} results, {len(made.missing)} missing")
     return 0
