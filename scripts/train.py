@@ -16,12 +16,12 @@ OUTPUTS     --output       a folder: record.json, history.json, weights.safetens
                            optimizer.safetensors, trace.safetensors, canary.safetensors, and
                            checkpoints/ of the control; of sampled epochs record.json alone, in a
                            format of its own
-GUARANTEES  the settings in force were probed and are what the config pins, but for what is unpinned
-            or varied on purpose; what a model's code could change was probed again at the end; the
-            steps are the published ones and no random number is drawn beyond them; floats are
-            stored with all their bits; what TensorFlow refuses to do deterministically is a result
-            with the op named; a model that fails is a result too, except in the control; the folder
-            is there whole or not at all
+GUARANTEES  the effective settings were probed and are as pinned, except those unpinned or varied on
+            purpose; those that a model's code can change were probed again at the end; the steps
+            are the published ones and draw no further random number; floats are stored with all
+            their bits; a refusal of TensorFlow to compute deterministically is a result that names
+            the op; a model that fails is a result too, except in the control; the folder is
+            complete or absent
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """

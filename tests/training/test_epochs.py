@@ -135,7 +135,7 @@ def test_a_signal_to_end_is_heeded_and_the_same_command_goes_on(mlp: Training) -
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(60) == 143
     (epoch,) = re.findall(
-        r"^preempted: preempted after epoch (\d); the same command goes on from there$",
+        r"^preempted: preempted after epoch (\d); the same command resumes there$",
         mlp.log("preempted"), re.MULTILINE,
     )  # fmt: skip
     assert not mlp.output("preempted").exists()

@@ -21,14 +21,14 @@ class _EnoughError(Exception):
 
 
 def seed_of(seed: int) -> int:
-    """The canary's seed: another one, and a valid one."""
+    """The canary's seed: valid, and not the run's."""
     return (seed + 1) % 2**32
 
 
 def train(training: task.Task, seeding: str | None, seed: int, path: Path) -> dict[str, Any]:
     """Train for one execution with a seed; write its trace to ``path``. Returns the record's part.
 
-    A failure is told and not raised: the run that this one rides on is complete.
+    A failure is recorded and not raised: the run itself is complete.
     """
     try:
         trace = _trained(training, seeding, seed, path.parent)

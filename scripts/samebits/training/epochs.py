@@ -33,7 +33,7 @@ PREEMPTED = 143  # 128 + SIGTERM, as shells report it
 
 
 class PreemptedError(Exception):
-    """The process was asked to end; the message says from where the same command goes on."""
+    """The process was asked to end; the message says where the same command resumes."""
 
 
 def is_wanted(trainer: Mapping[str, Any]) -> bool:
@@ -42,7 +42,7 @@ def is_wanted(trainer: Mapping[str, Any]) -> bool:
 
 
 def identity(record: Mapping[str, Any], source_path: Path) -> dict[str, Any]:
-    """What a checkpoint has to have in common with a run; after the model's code was imported."""
+    """What a checkpoint and a run must share. Call it after the model's code was imported."""
     source = task.source_files(source_path)
     same = {key: record[key] for key in ("run", "experiment", "dataset", "lock", "unpinned")}
     return dict(same, subset=record["subset"], source=canonical.digest(source))
@@ -52,11 +52,11 @@ class State:
     """All variables of a model and of its optimizer, by the names that checkpoints have."""
 
     def __init__(self, training: task.Task, model: Any) -> None:
-        """Of a compiled model; its optimizer may have none yet."""
+        """Of a compiled model, whose optimizer may have no variables yet."""
         self._training, self._model = training, model
 
     def make(self) -> None:
-        """Make all variables as a training makes them; their values are of no use."""
+        """Create all variables by training a step; their values are replaced afterwards."""
         x, y, size = self._training.x, self._training.y, self._training.trainer["batch_size"]
         self._model.fit(x[:size], y[:size], batch_size=size, verbose=0)
         seeds.forget_graphs(self._model)
@@ -115,10 +115,10 @@ class RemainingEpochs(_Epochs):
             self._state.make()
             self._state.set(store.chain[-1].state())
             total = training.trainer["epochs"]
-            say(f"{store.run}: goes on after epoch {len(store.chain)}/{total}")
+            say(f"{store.run}: resumes after epoch {len(store.chain)}/{total}")
 
     def trace(self, every: str, folder: Path) -> Trace:
-        """The trace of the whole training, as far as the checkpoints know it."""
+        """The trace of the training so far, from the checkpoints."""
         trace = Trace(self._training, self._model, every, folder)
         if self._store.chain:
             parts = [checkpoint.trace() for checkpoint in self._store.chain]
@@ -141,8 +141,8 @@ class RemainingEpochs(_Epochs):
     def _where(self) -> str:
         done = len(self._store.chain)
         if not done:
-            return "preempted before the end of epoch 1; the same command starts again"
-        return f"preempted after epoch {done}; the same command goes on from there"
+            return "preempted before the end of epoch 1; the same command starts from the beginning"
+        return f"preempted after epoch {done}; the same command resumes there"
 
 
 class SampledEpochs(_Epochs):

@@ -49,9 +49,9 @@ class Clock:
 
 
 def beginning(options: argparse.Namespace) -> dict[str, Any]:
-    """All that is known without TensorFlow. Raises SamebitsError when an input is not as it was.
+    """The record before TensorFlow is imported. Raises SamebitsError if an input was changed.
 
-    The status is that of a run that was to vary one thing alone and could not; its reason is in
+    Its status is that of a run that should vary one thing and cannot; the reason is in
     ``variations``. A run that trains replaces it.
     """
     subset = {"samples": options.samples, "epochs": options.epochs}
@@ -86,7 +86,7 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def could_not_vary(record: Mapping[str, Any]) -> bool:
-    """Whether the run was to vary one thing alone, and this machine cannot."""
+    """Whether the run should vary one thing, and this machine cannot."""
     changed = record["variations"]
     return not changed["applied"] and len(changed["not_tried"]) == 1
 

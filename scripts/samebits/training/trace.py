@@ -155,7 +155,7 @@ class Trace:
     # ---- checkpoints ----------------------------------------------------------------------
 
     def seek(self, epoch: int) -> None:
-        """The next ``fit`` trains the epoch with this number, from 0, whatever was before."""
+        """The next ``fit`` trains the epoch with this number, from 0."""
         self._empty_graph()
         self._epoch = epoch
         self._step = self._emptied = epoch * self._steps_per_epoch
@@ -168,7 +168,7 @@ class Trace:
             self._graph.before_fit()
 
     def unsaved(self) -> task.Named:
-        """What was seen since the last call; a checkpoint keeps it."""
+        """Rows and snapshots since the last call, for a checkpoint."""
         self._empty_graph()
         (rows, shots), self._saved = self._saved, (self._rows.count, len(self._snapshots))
         taken = self._snapshots[shots:]
@@ -180,7 +180,7 @@ class Trace:
         return entries
 
     def restore(self, parts: Sequence[Mapping[str, np.ndarray]], loss: str | None) -> None:
-        """Take up what ``unsaved`` gave after each epoch; ``loss``: whose loss the rows have."""
+        """Restore the parts that ``unsaved`` returned; ``loss``: see ``describe``."""
         # Copied: a folder whose files are mapped can't be removed on every file system (NFS, FUSE).
         for part in ({name: np.array(part[name]) for name in part} for part in parts):
             if len(part["rows"]):
@@ -224,7 +224,7 @@ class Trace:
         return self._step
 
     def describe(self) -> dict[str, Any]:
-        """The part of the record: how often, where from, whose loss, and the steps trained."""
+        """The part of the record: how often, its source, of what the loss is, and the steps trained."""
         source = IN_CALLBACK if self._graph is None else IN_GRAPH
         loss = self._loss if self._graph is None else self._graph.loss
         return {"every": self._every, "source": source, "loss": loss, "steps": self._step}
