@@ -224,7 +224,7 @@ class Trace:
         return self._step
 
     def describe(self) -> dict[str, Any]:
-        """The part of the record: how often, its source, of what the loss is, and the steps trained."""
+        """The part of the record: how often, its source, the kind of loss, the steps trained."""
         source = IN_CALLBACK if self._graph is None else IN_GRAPH
         loss = self._loss if self._graph is None else self._graph.loss
         return {"every": self._every, "source": source, "loss": loss, "steps": self._step}
