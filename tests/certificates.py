@@ -36,7 +36,7 @@ ALONE = {
     "umask": ("umask", "022", "077"),
     "variables": ("extra environment variables", 20, 120),
     "host_name": ("host name", "aa01f4c7b3d9", "c4e1907fd210"),
-    "aslr": ("address space randomisation", "on", "off"),
+    "aslr": ("address space randomization", "on", "off"),
     "cpus": ("number of CPUs", 2, 1),
     "clock": ("clock", "not shifted", "+1558 days"),
     "contention": ("CPU contention", 0, 2),
