@@ -32,7 +32,6 @@ _SIGNS = {
     judge.NOT_APPLICABLE: ("soft", "–"),
     judge.NOT_SHOWN: ("open", "?"),
 }
-_LONGEST = 72  # characters of a line that a program printed
 
 
 def collect(results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def render(collected: dict[str, Any]) -> str:
     results = [result for claim in collected["claims"] for result in claim["results"]]
     outcomes = Counter(result["outcome"] for result in results)
     machines = ("{cpu}, {cpus} CPUs, {os}".format(**result["machine"]) for result in results)
-    filters = {"short": _short, "sentence": sentence, "code": _code, "starts": starts}
+    filters = {"sentence": sentence, "code": _code, "starts": starts}
     return templates.template(TEMPLATE, filters).render(
         collected=collected,
         signs=_SIGNS,
@@ -96,11 +95,6 @@ def starts(result: dict[str, Any]) -> Iterator[str]:
     for command, equal in groupby(typed):
         times = len(list(equal))
         yield f"$ {command} {result['claim']}.py" + (f"  # {times} times" if times > 1 else "")
-
-
-def _short(line: str) -> str:
-    """A printed line, cut where it is long."""
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
 def main() -> int:
