@@ -20,6 +20,7 @@ from pathlib import Path
 
 from samebits import errors
 from samebits.formats import bundle, canonical, files, states
+from samebits.formats.names import CERTIFICATE_FILE
 
 
 def _arguments() -> argparse.Namespace:
@@ -87,7 +88,7 @@ def _files(certificate: Path, given: _Given) -> dict[str, Path]:
         _problems(given, named),
     )
     found = {name: given.path(name) for name in named}
-    return {name: path for name, path in found.items() if path} | {"certificate.json": certificate}
+    return {name: path for name, path in found.items() if path} | {CERTIFICATE_FILE: certificate}
 
 
 def main() -> int:

@@ -39,6 +39,7 @@ from samebits.errors import SamebitsError, run
 from samebits.experiment import pins, variations
 from samebits.formats import canonical, dataset, files
 from samebits.formats.arrays import SUFFIX
+from samebits.formats.names import COMPLETED
 from samebits.text import say
 from samebits.training import (
     canary,
@@ -222,7 +223,7 @@ def _run(
             content["spot"]["epochs"] = outcome.sampled
         content["observed"]["interrupt"] = observation.interruption(content["checkpoints"])
         content.update(outcome.write(folder))
-        if options.canary and outcome.status == record.COMPLETED:
+        if options.canary and outcome.status == COMPLETED:
             seed = canary.seed_of(config["seed"])
             path = folder / f"canary{SUFFIX}"
             content["canary"] = canary.train(training, profile["seeding"], seed, path)

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from samebits import errors
-from samebits.certificate.signatories import UNSIGNED
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError, explain_os_error
+from samebits.formats.names import UNSIGNED
 from samebits.signing import keys
 from samebits.signing import trusted as trust
 from samebits.text import bold, plain

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import certificates
-from samebits.formats import canonical
+from samebits.formats import canonical, names
 from samebits.pages import index
 
 
@@ -40,7 +40,7 @@ def write_sweep(folder: Path, *made: Any, keys: tuple[str, ...] = ("seed",)) -> 
                 "page": f"{name}/certificate.html",
             }
         )
-    content = {"format": index.FORMAT, "name": "mine", "keys": keys, "combinations": listed}
+    content = {"format": names.SWEEP_FORMAT, "name": "mine", "keys": keys, "combinations": listed}
     canonical.write_json(folder / "sweep.json", content)
     return folder / "sweep.json"
 

@@ -16,6 +16,7 @@ import factories
 from samebits.certificate import certificate
 from samebits.certificate.certificate import MalformedError
 from samebits.formats import canonical
+from samebits.formats.names import MOST_BYTES
 from samebits.signing import keys
 
 Json = Any
@@ -127,7 +128,7 @@ def test_a_certificate_cut_off_anywhere_is_refused(issued: Json) -> None:
 
 
 def test_one_byte_more_than_there_may_be_is_refused_by_its_size() -> None:
-    assert "at most 32 MiB" in refusal(b" " * (certificate.MOST_BYTES + 1))
+    assert "at most 32 MiB" in refusal(b" " * (MOST_BYTES + 1))
 
 
 @pytest.mark.parametrize(

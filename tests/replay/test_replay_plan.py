@@ -21,7 +21,7 @@ from samebits.config.keys import WHOLE, differences, units
 from samebits.config.overrides import Override
 from samebits.errors import SamebitsError
 from samebits.formats import bundle, canonical, files, states
-from samebits.replay.plan import MOST_BYTES
+from samebits.formats.names import MOST_BYTES
 from samebits.workflow import plan
 from samebits.workflow.plan import Plan
 

@@ -19,16 +19,18 @@ from samebits.certificate import evidence, replays, statements
 from samebits.certificate.types import Certificate, Envelope, Replay, ReplayEntry, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical
-from samebits.formats.names import CERTIFICATE_FORMAT
+from samebits.formats.names import (
+    CERTIFICATE_FORMAT,
+    MOST_BYTES,
+    SIGNED,
+    UNSIGNED,
+)
 from samebits.signing import keys
 from samebits.signing.keys import PublicKey, Signer
 
-FORMAT = CERTIFICATE_FORMAT
 SCHEMA = Path(__file__).with_name("certificate.schema.json")
-SIGNED, UNSIGNED = "SIGNED", "UNSIGNED"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 # Two runs need 60 kB, thirty runs some megabytes. More is no certificate, and is not read.
-MOST_BYTES = 1 << 25
 _DEEPEST = 40  # levels of nesting: in protobuf's own parsers each takes two of a hundred
 
 
@@ -40,7 +42,7 @@ def issue(report: Report, signer: Signer | None) -> Certificate:
     """The certificate of a report; UNSIGNED without a signer."""
     payloads = statements.claim(report), statements.provenance(report)
     return {
-        "format": FORMAT,
+        "format": CERTIFICATE_FORMAT,
         "signature": SIGNED if signer else UNSIGNED,
         "keys": {signer.keyid: signer.public.text} if signer else {},
         "report": report,

@@ -11,16 +11,9 @@ from typing import Any
 from samebits.certificate.evidence import Document, Evidence, RunEvidence
 from samebits.experiment import pins as pinning
 from samebits.formats import canonical, dataset, lockfile, states
+from samebits.formats.names import ARTIFACTS, COMPLETED, NOT_TRIED
 
-ARTIFACTS = ("history", "weights", "optimizer", "trace")
-TITLES = {
-    "history": "history",
-    "weights": "final weights",
-    "optimizer": "optimizer state",
-    "trace": "trace",
-}
 FEWEST_RUNS = 2
-COMPLETED, UNSUPPORTED, FAILED, NOT_TRIED = "completed", "unsupported", "failed", "not tried"
 
 
 Check = Callable[[Evidence], Iterator[str]]

@@ -8,7 +8,7 @@ must be among those that the run's own record says were executed.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from samebits.certificate.checks import ARTIFACTS, COMPLETED, NOT_TRIED, TITLES, Check, same
+from samebits.certificate.checks import Check, same
 from samebits.certificate.evidence import Evidence, comparison_name
 from samebits.certificate.types import (
     ComparedArtifact,
@@ -23,6 +23,7 @@ from samebits.comparison import attribution
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.formats import states
+from samebits.formats.names import ARTIFACTS, COMPLETED, NOT_TRIED, TITLES
 from samebits.text import listed
 
 FIRST_STEP = 1  # with another seed, the weights after the first step have to be others

@@ -35,6 +35,7 @@ from samebits.certificate.types import (
 from samebits.errors import SamebitsError, all_problems, explain_os_error
 from samebits.formats import canonical, files, lockfile
 from samebits.formats.arrays import SUFFIX
+from samebits.formats.names import COMPLETED
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 HISTORY = "history.json"
@@ -252,7 +253,7 @@ def _run(name: str, document: Callable[[str], Document]) -> RunEvidence:
 
 def _results(record: Any) -> dict[str, str]:
     """The files that a run with this record left beside it, by what they are."""
-    if record is None or record["status"] != "completed":
+    if record is None or record["status"] != COMPLETED:
         return {}
     canary = (record["canary"] or {}).get("digest") is not None
     return {part: file for part, file in _RESULTS.items() if part != "canary" or canary}

@@ -7,13 +7,19 @@ had no effect is listed as not tried.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from samebits.certificate.checks import COMPLETED, NOT_TRIED
 from samebits.certificate.comparison_checks import plan
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.types import Pin, RunRecord, Variation
 from samebits.experiment import pins, protocol, variations
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
-from samebits.formats.names import DIFFERENT, NEEDED, NOT_NEEDED, SAME
+from samebits.formats.names import (
+    COMPLETED,
+    DIFFERENT,
+    NEEDED,
+    NOT_NEEDED,
+    NOT_TRIED,
+    SAME,
+)
 
 # Where an earlier run can leave something for a later one.
 _KEEPS_STATE = ("home", "folder")

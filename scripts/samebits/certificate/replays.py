@@ -21,12 +21,16 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from samebits.certificate import checks
-from samebits.certificate.checks import ARTIFACTS, COMPLETED
 from samebits.certificate.report import Source
 from samebits.certificate.signatories import EPOCHS_REPRODUCED, NOT_REPRODUCED, REPRODUCED
 from samebits.certificate.types import Replay
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, lockfile, states
+from samebits.formats.names import (
+    ARTIFACTS,
+    COMPLETED,
+    NOT_TRIED,
+)
 from samebits.text import listed
 
 FORMAT, SAMPLED_FORMAT = "samebits-replay-1", "samebits-spot-replay-1"
@@ -220,7 +224,7 @@ def _foreign(report: Report, record: Record) -> Iterator[str]:
         yield "the run is the certified one itself, not another"
     if record["unpinned"] or record["subset"] or record["variations"]["applied"]:
         yield "the run unpinned a pin, trained on a part of the data or was varied"
-    if record["status"] == checks.NOT_TRIED:
+    if record["status"] == NOT_TRIED:
         yield "the run was not trained"
         return
     if not checks.same(record["source"], control["source"]):
@@ -273,7 +277,7 @@ def outside(
     """Why a machine is outside of what was shown. ``record``: of the run, once there is one."""
     control = report["records"]["runs"][CONTROL]
     yield from _instructions(report, machine)
-    if record is None or record["status"] == checks.NOT_TRIED:
+    if record is None or record["status"] == NOT_TRIED:
         return
     for what, there, here in (
         ("GPU", control["machine"].get("gpu"), machine.get("gpu")),

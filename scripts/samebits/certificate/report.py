@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from samebits.certificate import evidence
-from samebits.certificate.checks import NOT_TRIED
 from samebits.certificate.evidence import Carried
 from samebits.certificate.findings import Findings
 from samebits.certificate.types import Fact, Facts, Report, RunRecord, Scope
 from samebits.certificate.verdict import Grade, grade
 from samebits.formats import canonical
-from samebits.formats.names import NEEDED
+from samebits.formats.names import (
+    NEEDED,
+    NOT_TRIED,
+)
 
 FORMAT = "samebits-report-1"
 

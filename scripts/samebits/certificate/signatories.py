@@ -12,12 +12,14 @@ from typing import Any
 from samebits.certificate.types import Certificate, Replay
 from samebits.errors import SamebitsError
 from samebits.formats import canonical
-from samebits.formats.names import CERTIFICATE_FORMAT
+from samebits.formats.names import (
+    CERTIFICATE_FORMAT,
+    UNSIGNED,
+)
 from samebits.text import few
 
 REPRODUCED, NOT_REPRODUCED = "REPRODUCED", "NOT REPRODUCED"
 EPOCHS_REPRODUCED = "EPOCHS REPRODUCED"  # some of them, never all: no REPRODUCED
-UNSIGNED = "UNSIGNED"
 _READABLE = 16  # hexadecimal digits of a fingerprint that a person compares at a glance
 
 

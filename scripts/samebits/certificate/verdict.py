@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from samebits.certificate import checks, comparison_checks
-from samebits.certificate.checks import ARTIFACTS, COMPLETED, FAILED, TITLES
-from samebits.certificate.checks import UNSUPPORTED as REFUSED
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.findings import Findings, failed, findings
 from samebits.certificate.types import (
@@ -24,10 +22,15 @@ from samebits.certificate.types import (
 from samebits.comparison import attribution
 from samebits.experiment import protocol, variations
 from samebits.formats.names import (
+    ARTIFACTS,
+    COMPLETED,
     DIFFERENT,
+    FAILED,
     INCONCLUSIVE,
     NOT_REPRODUCIBLE,
+    REFUSED,
     REPRODUCIBLE,
+    TITLES,
     UNSUPPORTED,
     WITHIN_TOLERANCE,
 )

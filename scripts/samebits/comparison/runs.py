@@ -18,13 +18,11 @@ from samebits.comparison.self_check import self_check
 from samebits.errors import SamebitsError, all_problems, explain_os_error
 from samebits.formats import arrays, canonical, files, history, states
 from samebits.formats.arrays import SUFFIX, Tensor
+from samebits.formats.names import ARTIFACTS, COMPLETED, TRAIN_FORMAT
 
 FORMAT = "samebits-compare-1"
 RECORD = "record.json"
-RECORD_FORMAT = "samebits-train-1"
-ARTIFACTS = ("history", "weights", "optimizer", "trace")
 CANARY = "canary"
-COMPLETED = "completed"
 
 Opened = dict[tuple[str, str], Tensors]  # by the names of run and artifact
 
@@ -63,7 +61,7 @@ def read_run(folder: Path) -> Run:
     path = folder / RECORD
     record = canonical.read_json(path)
     try:
-        if record["format"] != RECORD_FORMAT:
+        if record["format"] != TRAIN_FORMAT:
             raise ValueError(f"format {record['format']!r}")
         if broken := canonical.digest_problem(record):
             raise ValueError(broken)
@@ -71,7 +69,7 @@ def read_run(folder: Path) -> Run:
         _require_digests(run)
     except (KeyError, TypeError, ValueError) as error:
         raise SamebitsError(
-            f"{path}: expected a {RECORD_FORMAT} record, got one without or with a wrong {error}; "
+            f"{path}: expected a {TRAIN_FORMAT} record, got one without or with a wrong {error}; "
             "delete the folder to have the run made again"
         ) from error
     return run

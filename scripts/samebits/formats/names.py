@@ -1,10 +1,25 @@
-"""The words of a report that others decide by: verdicts, and how a variation or a pin came out."""
+"""The words and names that cross a process boundary: statuses, verdicts, artifacts, files, formats."""
 
 from __future__ import annotations
 
 from typing import Any, Mapping
 
 CERTIFICATE_FORMAT = "samebits-certificate-1"
+TRAIN_FORMAT = "samebits-train-1"
+SAMPLED_FORMAT = "samebits-spot-1"  # nothing takes it for the record of a whole training
+SWEEP_FORMAT = "samebits-sweep-1"
+CERTIFICATE_FILE = "certificate.json"  # in the results, and in a bundle
+MOST_BYTES = 1 << 25  # of a certificate
+SIGNED, UNSIGNED = "SIGNED", "UNSIGNED"
+
+COMPLETED, REFUSED, FAILED, NOT_TRIED = "completed", "unsupported", "failed", "not tried"
+ARTIFACTS = ("history", "weights", "optimizer", "trace")
+TITLES = {
+    "history": "history",
+    "weights": "final weights",
+    "optimizer": "optimizer state",
+    "trace": "trace",
+}
 
 REPRODUCIBLE = "REPRODUCIBLE"
 WITHIN_TOLERANCE = "EQUAL WITHIN TOLERANCE"

@@ -36,9 +36,7 @@ _STYLES = {
 _MOST_CURVES = 4  # runs
 _MOST_LINKS = 5  # replays on the first screen: the latest; all are further down
 _MOST_DRAWN = 3  # replays of which the divergence is drawn
-FILE = "certificate.json"  # as the commands on the page call it
-_NOT_TRIED, _COMPLETED = "not tried", "completed"
-_OUTCOMES = ("different bits", "same bits", _NOT_TRIED)  # the most interesting first
+_OUTCOMES = ("different bits", "same bits", names.NOT_TRIED)  # the most interesting first
 
 
 def render(certificate: Any) -> str:
@@ -110,7 +108,7 @@ def _standing(report: Report) -> Iterator[tuple[str, str]]:
         yield "Varied without effect", ", ".join(titles["same bits"])
     elif verdict == names.REPRODUCIBLE:
         yield "Varied", "nothing; all runs started under the same conditions"
-    missed = [what for what in titles[_NOT_TRIED] if what not in titles["same bits"]]
+    missed = [what for what in titles[names.NOT_TRIED] if what not in titles["same bits"]]
     if missed:
         yield "Not tried", ", ".join(missed)
 
@@ -167,7 +165,7 @@ def _counted(records: Mapping[str, Any], config: Any) -> str:
     status = [record["status"] if record else "without a record" for record in records.values()]
     notes = [str(config["protocol"]["option"])] if config and "option" in config["protocol"] else []
     for other in sorted(set(status)):
-        if other != _COMPLETED:
+        if other != names.COMPLETED:
             notes.append(f"{status.count(other)} {other}")
     return f"{len(records)} ({', '.join(notes)})" if notes else str(len(records))
 
@@ -183,7 +181,11 @@ def _varied(report: Report, runs: Sequence[Compared]) -> Iterator[dict[str, Any]
         rows = [variation for variation in variations if variation["run"] == run.run]
         if len(rows) > 1:
             outcome = "different bits" if run.differs else "same bits"
-            yield {"run": run.run, "outcome": outcome if run.changed else _NOT_TRIED, "rows": rows}
+            yield {
+                "run": run.run,
+                "outcome": outcome if run.changed else names.NOT_TRIED,
+                "rows": rows,
+            }
         elif rows:
             alone += rows
         elif not run.unpinned:
@@ -195,7 +197,7 @@ def _varied(report: Report, runs: Sequence[Compared]) -> Iterator[dict[str, Any]
 
 def _unvaried(run: Compared) -> dict[str, Any]:
     """A run under identical conditions, as a row among the variations."""
-    outcome = "different bits" if run.differs else "same bits" if run.tried else _NOT_TRIED
+    outcome = "different bits" if run.differs else "same bits" if run.tried else names.NOT_TRIED
     what = "nothing: identical conditions"
     row = {"run": run.run, "what": what, "control": "", "value": "", "why": None}
     return row | {"outcome": outcome}
@@ -346,9 +348,9 @@ def trust(certificate: Certificate) -> dict[str, Any]:
         "replays": list(_replays(certificate["replays"], links)),
         "keys": list(signatories.keys(certificate)),
         "short": signatories.short,
-        "verify": wording.verify_command(FILE),
-        "verify_raw": f"python scripts/verify.py {FILE}",
-        "repeat": wording.replay_command(FILE),
+        "verify": wording.verify_command(names.CERTIFICATE_FILE),
+        "verify_raw": f"python scripts/verify.py {names.CERTIFICATE_FILE}",
+        "repeat": wording.replay_command(names.CERTIFICATE_FILE),
     }
 
 

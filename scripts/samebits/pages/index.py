@@ -13,15 +13,14 @@ from statistics import median
 from typing import Any
 
 from samebits.certificate import signatories
-from samebits.certificate.signatories import UNSIGNED
 from samebits.certificate.types import Certificate, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, history, names
+from samebits.formats.names import SWEEP_FORMAT, UNSIGNED
 from samebits.pages import charts, templates, wording
 from samebits.pages import runs as compared
 
-FORMAT = "samebits-sweep-1"  # of the file that lists the combinations
 VALIDATION = "val_"  # Keras puts this before the name of a metric on validation data
 _OPTION = "option"  # in a group of the config: which one was chosen
 _USUAL, _LOSS, _SEED = "accuracy", "loss", "seed"
@@ -75,8 +74,8 @@ def read(sweep: Path) -> list[Row]:
     Raises SamebitsError with every one that is missing, damaged or of another experiment.
     """
     listed = canonical.read_json(sweep)
-    if listed.get("format") != FORMAT:
-        raise SamebitsError(f"{sweep}: expected format {FORMAT}, got {listed.get('format')}")
+    if listed.get("format") != SWEEP_FORMAT:
+        raise SamebitsError(f"{sweep}: expected format {SWEEP_FORMAT}, got {listed.get('format')}")
     rows, problems = [], []
     for combination in listed["combinations"]:
         try:

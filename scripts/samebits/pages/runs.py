@@ -9,6 +9,7 @@ from typing import Any
 
 from samebits.certificate.types import ComparedRun, Divergence, Report
 from samebits.comparison import attribution
+from samebits.formats.names import COMPLETED, NOT_TRIED
 from samebits.pages import charts, wording
 
 MOST_SHOWN = 3  # differing runs of which everything is shown; the rest are listed
@@ -21,7 +22,6 @@ _MEANINGS = {
     "optimizer": "step count and moments, from which training would continue",
     "trace": "fingerprints of the weights during training, and the bits of the loss",
 }
-_COMPLETED, _NOT_TRIED = "completed", "not tried"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Compared:
     @property
     def tried(self) -> bool:
         """Whether it shows anything."""
-        return self.status[0] == _COMPLETED and self.status[1] != _NOT_TRIED
+        return self.status[0] == COMPLETED and self.status[1] != NOT_TRIED
 
     @property
     def differs(self) -> bool:
@@ -49,7 +49,7 @@ class Compared:
     @property
     def outcome(self) -> str:
         """How it came out, in a few words."""
-        if self.status[1] != _COMPLETED:
+        if self.status[1] != COMPLETED:
             return self.status[1]
         if not self.differs:
             return "identical"
@@ -70,7 +70,7 @@ def compared(report: Report) -> list[Compared]:
     pins = {pin["run"]: pin["what"] for pin in report["scope"]["pins"]}
     changed: dict[str, list[str]] = {}
     for variation in report["scope"]["variations"]:
-        if variation["outcome"] != _NOT_TRIED:
+        if variation["outcome"] != NOT_TRIED:
             changed.setdefault(variation["run"], []).append(variation["what"])
     return [
         Compared(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits.certificate import signatories
-from samebits.certificate.signatories import UNSIGNED, Signatory
+from samebits.certificate.signatories import Signatory
 from samebits.experiment.protocol import CONTROL, REPLICA, PlannedComparison, runs
 from samebits.formats import names
 from samebits.pages import wording
@@ -63,7 +63,7 @@ def sweep(table: Path, page: Path, seconds: float, color: bool = False) -> str:
         rows = list(csv.DictReader(file))
     lines = [""]
     for row in rows[:_MOST_COMBINATIONS]:
-        unsigned = f"  {UNSIGNED}" if row["signature"] == UNSIGNED else ""
+        unsigned = f"  {names.UNSIGNED}" if row["signature"] == names.UNSIGNED else ""
         lines += [f"{_shown(row['verdict'], color)}  {plain(row['combination'])}{unsigned}"]
     if len(rows) > _MOST_COMBINATIONS:
         lines += [f"and {len(rows) - _MOST_COMBINATIONS:,} more, in the index"]
@@ -83,7 +83,7 @@ def _shown(outcome: str, color: bool) -> str:
 
 def _places(link: Signatory, path: Path, page: Path, seconds: float) -> Iterator[str]:
     """Who signed, where the files are, and how to verify them."""
-    yield _row("signature", f"signed {link.by}" if link.keyid else UNSIGNED)
+    yield _row("signature", f"signed {link.by}" if link.keyid else names.UNSIGNED)
     yield _row("certificate", str(path))
     yield _row("page", str(page))
     yield _row("verify", wording.verify_command(str(path)))

@@ -30,7 +30,11 @@ from samebits.config.overrides import OPTION, Override
 from samebits.errors import SamebitsError
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, lockfile
-from samebits.formats.names import CERTIFICATE_FORMAT
+from samebits.formats.names import (
+    CERTIFICATE_FILE,
+    CERTIFICATE_FORMAT,
+    MOST_BYTES,
+)
 from samebits.replay import allowlist
 from samebits.replay import states as checkpoints
 from samebits.text import plain
@@ -39,8 +43,6 @@ from samebits.verification import artifacts
 CERTIFICATE, ALLOW = "certificate", "allow"  # keys of Snakemake's config
 EPOCHS, CHECKPOINTS = "epochs", "checkpoints"  # of a replay of sampled epochs
 KEYS = (CERTIFICATE, ALLOW, EPOCHS, CHECKPOINTS)
-ENTRY = "certificate.json"  # of a bundle
-MOST_BYTES = 1 << 25  # as samebits.certificate.certificate has it, which needs cryptography
 _MOST_LINES = 100  # of a refusal; a hostile certificate could ask for millions
 _LONGEST = 200  # characters of a module's name
 _MAIN, _SCRIPT = "__main__", "train.py"  # how a record names the script that trained
@@ -143,9 +145,9 @@ def _lines(texts: Iterable[str]) -> list[str]:
 def _bytes(path: Path) -> bytes:
     """The bytes of certificate.json, alone or in a bundle."""
     if not path.is_file():
-        raise SamebitsError(f"expected {ENTRY} or a bundle, got no file; check the path")
+        raise SamebitsError(f"expected {CERTIFICATE_FILE} or a bundle, got no file; check the path")
     if artifacts.is_bundle(path):
-        with artifacts.opened(path) as files, files.open(ENTRY) as file:
+        with artifacts.opened(path) as files, files.open(CERTIFICATE_FILE) as file:
             return _bounded(file)
     with open(path, "rb") as file:
         return _bounded(file)

@@ -21,12 +21,16 @@ from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import arrays, canonical, dataset, files, history, lockfile
 from samebits.formats.arrays import SUFFIX
+from samebits.formats.names import (
+    COMPLETED,
+    FAILED,
+    NOT_TRIED,
+    REFUSED,
+    SAMPLED_FORMAT,
+    TRAIN_FORMAT,
+)
 from samebits.training import checkpoints, epochs, kernels, machine, observation, refusals, task
 from samebits.training.trace import Trace
-
-FORMAT = "samebits-train-1"
-SAMPLED_FORMAT = "samebits-spot-1"  # nothing takes it for the record of a whole training
-COMPLETED, UNSUPPORTED, FAILED, NOT_TRIED = "completed", "unsupported", "failed", "not tried"
 
 
 class Clock:
@@ -57,7 +61,7 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
     subset = {"samples": options.samples, "epochs": options.epochs}
     content = dict(
         lockfile.environment(options.lock),
-        format=FORMAT,
+        format=TRAIN_FORMAT,
         run=options.run,
         status=NOT_TRIED,
         unsupported=None,
@@ -141,7 +145,7 @@ class Outcome:
         """As the record has it."""
         if self.failure is not None:
             return FAILED
-        return COMPLETED if self.refusal is None else UNSUPPORTED
+        return COMPLETED if self.refusal is None else REFUSED
 
     def end(self, tf: Any, error: BaseException, message: SamebitsError) -> None:
         """The training raised an exception. Raises ``message`` if a control failed.

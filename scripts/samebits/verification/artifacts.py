@@ -22,11 +22,11 @@ from samebits.errors import SamebitsError, explain_os_error
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import bundle, dataset, states
 from samebits.formats.arrays import SUFFIX
+from samebits.formats.names import CERTIFICATE_FILE
 
 _MOST_ENTRIES = 200_000  # a folder with more is another one: bundles have some 100,000 at most
 _DEEPEST = 32  # names have four parts
 _NO_FOLLOWING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CERTIFICATE = "certificate.json"
 
 
 class Artifacts(Protocol):
@@ -170,7 +170,7 @@ def check(report: Mapping[str, Any], files: Artifacts, whole: bool) -> ArtifactC
     problems = _wrong({name: named[name] for name in sorted({*there, *wanted, *kept})}, files)
     for name in files.names():  # in a folder, only among the checkpoints
         looked_for = whole or name.startswith(states.FOLDER)
-        if looked_for and name not in named and name != _CERTIFICATE:
+        if looked_for and name not in named and name != CERTIFICATE_FILE:
             problems.append(f"{name}: not in the certificate")
     if not wanted and (arrays or not there):
         problems.append("there is nothing to check: none of the files that the certificate names")

@@ -18,12 +18,12 @@ from securesystemslib.exceptions import VerificationError
 
 from samebits.certificate import certificate, checks, replays, signatories, statements
 from samebits.certificate import report as reports
-from samebits.certificate.certificate import SIGNED, UNSIGNED
 from samebits.certificate.signatories import NOT_REPRODUCED, Signatory
 from samebits.certificate.types import Certificate, Envelope, Replay, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical
+from samebits.formats.names import SIGNED, UNSIGNED
 from samebits.signing import trusted as trust
 from samebits.signing.trusted import Trusted
 from samebits.verification.artifacts import ArtifactCheck

@@ -10,13 +10,12 @@ from samebits.certificate.certificate import MalformedError
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical
+from samebits.formats.names import CERTIFICATE_FILE, MOST_BYTES
 from samebits.signing import keys
 from samebits.signing import trusted as trust
 from samebits.text import say
 from samebits.verification import artifacts, levels
 from samebits.verification.artifacts import Artifacts
-
-NAME = "certificate.json"
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,13 @@ def opened(path: Path) -> Iterator[OpenedCertificate]:
     """Read a certificate or a bundle. Raises MalformedError or BundleError for anything else."""
     if not artifacts.is_bundle(path):
         with open(path, "rb") as file:  # one byte more than is allowed, to notice it
-            yield OpenedCertificate(certificate.parse(file.read(certificate.MOST_BYTES + 1)), None)
+            yield OpenedCertificate(certificate.parse(file.read(MOST_BYTES + 1)), None)
         return
     with artifacts.opened(path) as files:
-        if NAME not in files:
-            raise MalformedError(f"the bundle contains no {NAME}")
-        with files.open(NAME) as file:
-            content = certificate.parse(file.read(certificate.MOST_BYTES + 1))
+        if CERTIFICATE_FILE not in files:
+            raise MalformedError(f"the bundle contains no {CERTIFICATE_FILE}")
+        with files.open(CERTIFICATE_FILE) as file:
+            content = certificate.parse(file.read(MOST_BYTES + 1))
         yield OpenedCertificate(content, files)
 
 

@@ -24,10 +24,9 @@ from samebits.errors import SamebitsError, explain_os_error
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.formats import canonical
+from samebits.formats.names import SWEEP_FORMAT
 from samebits.replay import plan as replays
 from samebits.replay.plan import ReplayPlan
-
-FORMAT = "samebits-sweep-1"
 
 T = TypeVar("T")
 
@@ -162,7 +161,12 @@ class Plan:
             for folder, made in folders.items()
         ]
         keys = list(self.sweep.keys) if self.sweep else []
-        return {"format": FORMAT, "name": self.name, "keys": keys, "combinations": combinations}
+        return {
+            "format": SWEEP_FORMAT,
+            "name": self.name,
+            "keys": keys,
+            "combinations": combinations,
+        }
 
     def announced(self, stages: Iterable[str]) -> list[str]:
         """Lines for the user before anything runs, in a dry run too."""
