@@ -115,9 +115,9 @@ HARM: dict[str, tuple[Callable[[Workspace], None], str]] = {
     "unsaid": (unsaid, "what is said of the checkpoints is not what the records say"),
     "root": (
         on_both(lambda record: record["checkpoints"].update(root="0" * 64)),
-        "the root of the checkpoints is not that of their digests",
+        "the root of the checkpoints does not match their digests",
     ),
-    "last": (on_both(_swap_last), "the last checkpoint is not what the training ended with"),
+    "last": (on_both(_swap_last), "the last checkpoint does not match the final weights"),
     "fewer": (on_both(_drop_first), "2 checkpoints of 3"),
     "none": (on_both(lambda record: record.update(checkpoints=None)), "no checkpoints"),
 }

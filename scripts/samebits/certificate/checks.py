@@ -1,14 +1,15 @@
-"""Whether the runs are sound evidence: there, undamaged, pinned, and all of one experiment.
+"""Whether the runs are sound evidence: present, undamaged, pinned, and all of one experiment.
 
-Each check is a small function that yields what it finds wrong, as sentences. Any finding makes
-the verdict INCONCLUSIVE, whatever the runs look like, because then the evidence shows nothing.
+Each check is a small function that yields problems as sentences. Any problem makes the verdict
+INCONCLUSIVE, whatever the runs look like, because unsound evidence shows nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from samebits.certificate.evidence import Document, Evidence, RunEvidence
+from samebits.certificate.types import RunRecord
 from samebits.experiment import pins as pinning
 from samebits.formats import canonical, dataset, lockfile, states
 from samebits.formats.names import ARTIFACTS, COMPLETED, NOT_TRIED
@@ -20,7 +21,7 @@ Check = Callable[[Evidence], Iterator[str]]
 
 
 def problems(evidence: Evidence, checks: Sequence[Check]) -> list[str]:
-    """Everything that is wrong with the evidence, sorted; empty when it is sound."""
+    """All problems of the evidence, sorted; empty if it is sound."""
     return sorted(problem for check in checks for problem in check(evidence))
 
 
@@ -44,22 +45,16 @@ def _embedded_digests(evidence: Evidence) -> Iterator[str]:
             yield f"{document.name} was changed after it was written: {broken}"
 
 
-def _config_digest(evidence: Evidence) -> Iterator[str]:
-    config = evidence.config
-    if config.content is not None and canonical.digest(config.content) != config.sha256:
-        yield f"{config.name} is not in canonical form, so its digest names no experiment"
-
-
 # --- whether each run is a run of this experiment ---------------------------------------------
 
 
-def _records(evidence: Evidence) -> Iterator[tuple[RunEvidence, Any]]:
+def _records(evidence: Evidence) -> Iterator[tuple[RunEvidence, RunRecord]]:
     for run in evidence.runs:
         if run.record.content is not None:
             yield run, run.record.content
 
 
-def _trained(evidence: Evidence) -> Iterator[tuple[RunEvidence, Any]]:
+def _trained(evidence: Evidence) -> Iterator[tuple[RunEvidence, RunRecord]]:
     """The records of runs that at least began to train."""
     for run, record in _records(evidence):
         if record["status"] != NOT_TRIED:
@@ -70,11 +65,11 @@ def _foreign_records(evidence: Evidence) -> Iterator[str]:
     load = evidence.load.content
     for run, record in _records(evidence):
         if record["run"] != run.name:
-            yield f"{run.record.name} is the record of another run, {record['run']}"
+            yield f"{run.record.name} is the record of another run: {record['run']}"
         if record["experiment"] != evidence.config.sha256:
-            yield f"{run.name} is a run of another experiment ({record['experiment'][:16]}…)"
+            yield f"{run.name} belongs to another experiment ({record['experiment'][:16]}…)"
         if canonical.digest(record["config"]) != record["experiment"]:
-            yield f"{run.record.name}: the config is not that of its experiment"
+            yield f"{run.record.name}: its config does not match its experiment"
         if load is not None and record["dataset"] != load["digest"]:
             yield f"{run.name} was trained on other data ({record['dataset'][:16]}…)"
 
@@ -83,25 +78,25 @@ def _shared_process(evidence: Evidence) -> Iterator[str]:
     count = Counter(record["process"]["id"] for _, record in _records(evidence))
     for run, record in _records(evidence):
         if count[record["process"]["id"]] > 1:
-            yield f"{run.name} shares its process id with another run: were they one process?"
+            yield f"{run.name} has the same process id as another run, so they may be one process"
 
 
 def _packages(evidence: Evidence) -> Iterator[str]:
     for name, wrong in evidence.lock.mismatches.items():
-        yield f"{name}: the packages are not those of the lock: {wrong}"
+        yield f"{name}: the packages do not match the lock: {wrong}"
     for run, record in _records(evidence):
         if record["lock"] != evidence.lock.document.sha256:
-            yield f"{run.name} was installed from another lock ({record['lock'][:16]}…)"
+            yield f"{run.name} used another lock ({record['lock'][:16]}…)"
 
 
 def _software(evidence: Evidence) -> Iterator[str]:
-    """Runs of different code show nothing about one of them."""
+    """Runs of different code cannot be compared."""
     records = [(run.name, record) for run, record in _trained(evidence)]
     for name, record in records[1:]:
         first, expected = records[0]
         for key, what in SOFTWARE.items():
             varied = key == "python" and "deployment" in record["variations"]["applied"]
-            if not varied and not same(record[key], expected[key]):
+            if not varied and not same(record.get(key), expected.get(key)):
                 yield f"{name} and {first} ran on different {what}"
 
 
@@ -117,8 +112,8 @@ def _ambiguous(evidence: Evidence) -> Iterator[str]:
         yield from (f"{run.name}: {said}" for said in ambiguous(record))
 
 
-def ambiguous(record: Any) -> Iterator[str]:
-    """What a record says twice: whoever looks it up by name sees one of the two alone."""
+def ambiguous(record: RunRecord) -> Iterator[str]:
+    """Entries that a record lists twice: a lookup by name would see only one of them."""
     packages = [lockfile.normal(package["name"]) for package in record["packages"]]
     settings = [setting["name"] for setting in record.get("settings", ())]
     for what, names in (("package", packages), ("setting", settings)):
@@ -135,11 +130,11 @@ def _settings(evidence: Evidence) -> Iterator[str]:
         for setting in record["settings"]:
             expected, effective = setting["expected"], setting["effective"]
             if expected is not None and not same(expected, effective):
-                yield f"{run.name}: {setting['name']} is {effective}, pinned is {expected}"
+                yield f"{run.name}: {setting['name']} is {effective}, but pinned to {expected}"
 
 
 def _unprobed(evidence: Evidence) -> Iterator[str]:
-    """A pin that no probe confirmed, and one that is probed against another value."""
+    """Pins that no probe confirmed, or that were compared with another value."""
     if evidence.config.content is None:
         return
     for run, record in _trained(evidence):
@@ -148,7 +143,7 @@ def _unprobed(evidence: Evidence) -> Iterator[str]:
             if name not in probed:
                 yield f"{run.name}: pinned, but not probed: {name}"
             elif not same(probed[name], value):
-                yield f"{run.name}: {name} was held against {probed[name]}, pinned is {value}"
+                yield f"{run.name}: {name} was probed for {probed[name]}, but pinned to {value}"
 
 
 def _traced(evidence: Evidence) -> Iterator[str]:
@@ -159,11 +154,11 @@ def _traced(evidence: Evidence) -> Iterator[str]:
     for run, record in _records(evidence):
         every = (record["trace"] or {}).get("every")
         if record["status"] == COMPLETED and every != asked:
-            yield f"{run.name}: the trace has a row for every {every}, asked was {asked}"
+            yield f"{run.name}: the trace has a row per {every}, but was to have one per {asked}"
 
 
-def pins(config: Any, unpinned: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
-    """What a run is held to, by the names under which it records its settings."""
+def pins(config: Mapping[str, Any], unpinned: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
+    """The pinned settings of a run, by the names under which it records them."""
     yield "TensorFlow", config["framework"].get("tensorflow")
     determinism = pinning.unpin(config["determinism"], unpinned)
     for key, name in pinning.TITLES.items():
@@ -188,7 +183,7 @@ def same(left: Any, right: Any) -> bool:
 def _data_digest(evidence: Evidence) -> Iterator[str]:
     load = evidence.load.content
     if load is not None and canonical.digest(dataset.index(load["arrays"])) != load["digest"]:
-        yield f"{evidence.load.name}: the digest is not that of the arrays it lists"
+        yield f"{evidence.load.name}: its digest does not match the arrays it lists"
 
 
 def _artifact_digests(evidence: Evidence) -> Iterator[str]:
@@ -197,10 +192,10 @@ def _artifact_digests(evidence: Evidence) -> Iterator[str]:
             document: Document = getattr(run, artifact)
             recorded = record["digests"][artifact]
             if document.content is not None and document.sha256 != recorded:
-                yield f"{document.name} has another digest than {run.record.name} says"
-        canary = run.canary
-        if canary is not None and canary.content not in (None, record["canary"]["digest"]):
-            yield f"{canary.name} has another digest than {run.record.name} says"
+                yield f"{document.name} does not match its digest in {run.record.name}"
+        canary, recorded_canary = run.canary, record["canary"] or {"digest": None}
+        if canary is not None and canary.content not in (None, recorded_canary["digest"]):
+            yield f"{canary.name} does not match its digest in {run.record.name}"
 
 
 def _checkpoints(evidence: Evidence) -> Iterator[str]:
@@ -209,20 +204,20 @@ def _checkpoints(evidence: Evidence) -> Iterator[str]:
         trainer, found = record["config"]["trainer"], record.get("checkpoints")
         wanted = record["status"] == COMPLETED and trainer.get("checkpoint") == states.EPOCH
         if (found is not None) != wanted:
-            yield f"{run.name}: {'no checkpoints' if wanted else 'checkpoints that nobody wanted'}"
+            yield f"{run.name}: {'no checkpoints' if wanted else 'unwanted checkpoints'}"
         if found is None:
             continue
         epochs = (record["subset"] or trainer)["epochs"]
         if len(found["digests"]) != epochs:
             yield f"{run.name}: {len(found['digests'])} checkpoints of {epochs}"
         elif found["digests"][-1:] != [{part: record["digests"][part] for part in states.PARTS}]:
-            yield f"{run.name}: the last checkpoint is not what the training ended with"
-        if found["root"] != states.root(found["digests"]):
-            yield f"{run.name}: the root of the checkpoints is not that of their digests"
+            yield f"{run.name}: the last checkpoint does not match the final weights and optimizer"
+        if found["root"] != states.root(states.from_record(record) or ()):
+            yield f"{run.name}: the root of the checkpoints does not match their digests"
 
 
 def _empty(evidence: Evidence) -> Iterator[str]:
-    """Nothing equals nothing: that shows nothing."""
+    """Two empty results are equal and show nothing."""
     for run in evidence.runs:
         if run.history is not None and run.history.content is not None:
             yield from _epochs(evidence, run)
@@ -251,7 +246,6 @@ CHECKS: tuple[Check, ...] = (
     _unreadable,
     _too_few_runs,
     _embedded_digests,
-    _config_digest,
     _foreign_records,
     _shared_process,
     _packages,

@@ -23,7 +23,7 @@ from typing import Any, cast
 from samebits.certificate import checks
 from samebits.certificate.report import Source
 from samebits.certificate.signatories import EPOCHS_REPRODUCED, NOT_REPRODUCED, REPRODUCED
-from samebits.certificate.types import Replay
+from samebits.certificate.types import Replay, Report, RunRecord
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, lockfile, states
 from samebits.formats.names import (
@@ -39,9 +39,6 @@ SAMPLED_RECORD = "samebits-spot-1"  # the format of the record of a run that tra
 _NEEDED = {"SSE41": ("sse4_1",), "AVX": ("avx",), "AVX2": ("avx2", "fma")}
 _NEEDED["AVX512_CORE"] = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
 
-Report = Mapping[str, Any]
-Record = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
 class Issue:
@@ -52,7 +49,7 @@ class Issue:
     keyid: str | None  # None: UNSIGNED
 
 
-def build(report: Report, of: str, record: Record, divergence: Any, issue: Issue) -> Replay:
+def build(report: Report, of: str, record: RunRecord, divergence: Any, issue: Issue) -> Replay:
     """The replay as JSON. ``of``: the digest of the certificate's first statement."""
     compared = _sampled(report, record) if is_sampled(record) else _whole(report, record)
     if compared["outcome"] == NOT_REPRODUCED and not is_sampled(record):
@@ -69,7 +66,7 @@ def build(report: Report, of: str, record: Record, divergence: Any, issue: Issue
     return cast(Replay, made)
 
 
-def is_sampled(record: Record) -> bool:
+def is_sampled(record: RunRecord) -> bool:
     """Whether a run trained sampled epochs alone."""
     return bool(record["format"] == SAMPLED_RECORD)
 
@@ -81,7 +78,7 @@ def rebuild(report: Report, of: str, replay: Replay) -> Replay:
     return build(report, of, replay["record"], replay.get("divergence"), issue)
 
 
-def _whole(report: Report, record: Record) -> dict[str, Any]:
+def _whole(report: Report, record: RunRecord) -> dict[str, Any]:
     artifacts = list(_artifacts(report, record))
     same = all(artifact["identical"] for artifact in artifacts)
     return {
@@ -92,8 +89,15 @@ def _whole(report: Report, record: Record) -> dict[str, Any]:
     }
 
 
-def _artifacts(report: Report, record: Record) -> Iterator[dict[str, Any]]:
+def _control(report: Report) -> RunRecord:
     control = report["records"]["runs"][CONTROL]
+    if control is None:
+        raise LookupError(CONTROL)
+    return control
+
+
+def _artifacts(report: Report, record: RunRecord) -> Iterator[dict[str, Any]]:
+    control = _control(report)
     for artifact in ARTIFACTS:
         expected, got = control["digests"][artifact], record["digests"].get(artifact)
         ordered = control["tensors"].get(artifact) == record["tensors"].get(artifact)
@@ -127,7 +131,7 @@ def before(report: Report, epoch: int) -> states.State | None:
     return _digests(report)[epoch - 2] if epoch > 1 else None
 
 
-def _sampled(report: Report, record: Record) -> dict[str, Any]:
+def _sampled(report: Report, record: RunRecord) -> dict[str, Any]:
     epochs = list(_epochs(report, record))
     same = all(epoch["identical"] for epoch in epochs)
     return {
@@ -139,7 +143,7 @@ def _sampled(report: Report, record: Record) -> dict[str, Any]:
     }
 
 
-def _epochs(report: Report, record: Record) -> Iterator[dict[str, Any]]:
+def _epochs(report: Report, record: RunRecord) -> Iterator[dict[str, Any]]:
     """Every epoch that was drawn; one that was not trained is not the same."""
     trained = {epoch["epoch"]: epoch for epoch in record["spot"]["epochs"]}
     for number in record["spot"]["drawn"]:
@@ -163,7 +167,7 @@ def _history(report: Report, epoch: int) -> dict[str, Any]:
     return {**certified, "metrics": metrics}
 
 
-def _digests(report: Report) -> states.States:
+def _digests(report: Mapping[str, Any]) -> states.States:
     return states.of_control(report) or ()
 
 
@@ -194,22 +198,22 @@ def _epochs_asked(report: Mapping[str, Any]) -> Any:
 # --- whether the run says anything about the certificate ---------------------------------------
 
 
-def unfit(report: Report) -> Iterator[str]:
+def unfit(report: Mapping[str, Any]) -> Iterator[str]:
     """Why a certificate cannot be replayed, in words."""
     control = report["records"]["runs"].get(CONTROL)
     if control is None or control["status"] != COMPLETED:
         yield "its control run did not complete, so there is nothing to compare with"
 
 
-def problems(report: Report, of: str, record: Record) -> Iterator[str]:
+def problems(report: Report, of: str, record: RunRecord) -> Iterator[str]:
     """Why a run shows nothing about a certificate: it is one of another experiment, say."""
     yield from _foreign(report, record)
     if is_sampled(record):
         yield from _undrawn(report, of, record)
 
 
-def _foreign(report: Report, record: Record) -> Iterator[str]:
-    control = report["records"]["runs"][CONTROL]
+def _foreign(report: Report, record: RunRecord) -> Iterator[str]:
+    control = _control(report)
     if broken := canonical.digest_problem(record):
         yield f"the run's record was changed after it was written: {broken}"
     if record["experiment"] != report["experiment"]["digest"]:
@@ -234,7 +238,7 @@ def _foreign(report: Report, record: Record) -> Iterator[str]:
     yield from _packages(report, record)
 
 
-def _undrawn(report: Report, of: str, record: Record) -> Iterator[str]:
+def _undrawn(report: Report, of: str, record: RunRecord) -> Iterator[str]:
     """Why the epochs of a run are not those that its draw chooses of this certificate."""
     said, in_all = record["spot"], len(_digests(report))
     wrong = count_problem(report, len(said["drawn"]))
@@ -252,7 +256,7 @@ def _undrawn(report: Report, of: str, record: Record) -> Iterator[str]:
             yield f"epoch {epoch['epoch']} began from another state than the certificate's"
 
 
-def _settings(record: Record) -> Iterator[str]:
+def _settings(record: RunRecord) -> Iterator[str]:
     probed = {s["name"]: s for s in record["settings"]}
     for name, value in checks.pins(record["config"]):
         setting = probed.get(name)
@@ -262,8 +266,12 @@ def _settings(record: Record) -> Iterator[str]:
             yield f"{name} is {setting['effective']}, pinned is {value}"
 
 
-def _packages(report: Report, record: Record) -> Iterator[str]:
-    lock = lockfile.parse(report["lock"]["text"], report["lock"]["name"])
+def _packages(report: Report, record: RunRecord) -> Iterator[str]:
+    text = report["lock"]["text"]
+    if text is None:
+        yield "the certificate carries no lock to compare packages with"
+        return
+    lock = lockfile.parse(text, report["lock"]["name"])
     found = {lockfile.normal(p["name"]): p["version"] for p in record["packages"]}
     yield from lockfile.mismatches(lock, found)
 
@@ -272,10 +280,10 @@ def _packages(report: Report, record: Record) -> Iterator[str]:
 
 
 def outside(
-    report: Report, machine: Mapping[str, Any], record: Record | None = None
+    report: Report, machine: Mapping[str, Any], record: RunRecord | None = None
 ) -> Iterator[str]:
     """Why a machine is outside of what was shown. ``record``: of the run, once there is one."""
-    control = report["records"]["runs"][CONTROL]
+    control = _control(report)
     yield from _instructions(report, machine)
     if record is None or record["status"] == NOT_TRIED:
         return
@@ -289,8 +297,8 @@ def outside(
 
 
 def _instructions(report: Report, machine: Mapping[str, Any]) -> Iterator[str]:
-    there, flags = report["records"]["runs"][CONTROL]["machine"], set(machine.get("flags") or ())
-    cap = report["experiment"]["config"]["determinism"]["isa"]
+    there, flags = _control(report)["machine"], set(machine.get("flags") or ())
+    cap = _control(report)["config"]["determinism"]["isa"]
     for flag in _NEEDED.get(cap, ()):
         if flag not in flags:
             yield f"the certificate pins {cap}, and this CPU has no {flag}"
