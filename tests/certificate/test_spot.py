@@ -201,7 +201,7 @@ def test_a_draw_counts_once(issued: Json) -> None:
     draw = canonical.digest("drawn")
     content = spots.replayed(issued, LABORATORY, spots.record(issued, 1, 1, draw))
     content = spots.replayed(content, LABORATORY, spots.record(content, 1, 2, draw))
-    assert "another replay, so it was not random" in problems(verified(content))
+    assert "another replay already, so the draw was not random" in problems(verified(content))
 
 
 # --- what is refused ---------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def compared(report: Report) -> list[Compared]:
         Compared(
             comparison["control"],
             run["run"],
-            (comparison["status"][comparison["control"]], comparison["status"][run["run"]]),
+            (_status(comparison, comparison["control"]), _status(comparison, run["run"])),
             tuple(changed.get(run["run"], ())),
             pins.get(run["run"]),
             run,
@@ -85,6 +85,11 @@ def compared(report: Report) -> list[Compared]:
         for comparison in report["comparisons"]
         for run in comparison["runs"]
     ]
+
+
+def _status(comparison: Mapping[str, Any], run: str) -> str:
+    """The status of a compared run; unsound evidence may not say it."""
+    return str(comparison["status"].get(run, "unknown"))
 
 
 def unexpected(runs: Sequence[Compared]) -> list[Compared]:
