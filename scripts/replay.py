@@ -27,13 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits import errors
-from samebits.certificate import (
-    certificate,
-    evidence,
-    replays,
-    signatories,
-    statements,
-)
+from samebits.certificate import certificate, evidence, replays, signatories, statements
 from samebits.certificate.report import source
 from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems
@@ -58,19 +52,16 @@ def _record(folder: Path, drawn: Mapping[str, Any] | None) -> Any:
     """The run's record, its artifacts digested again. Raises SamebitsError when one is damaged."""
     definition = "trainRecord" if drawn is None else "spotRecord"
     document = evidence.read_json(folder / "record.json", "record.json", definition)
-    if document.problem is not None:
-        raise SamebitsError(f"{folder}: {document.problem}; delete it to have it made again")
-    if drawn is not None:
-        if document.content["spot"]["draw"] != drawn["draw"]:
-            raise SamebitsError(
-                f"{folder}: expected the draw {drawn['draw']}, got "
-                f"{document.content['spot']['draw']}; delete it to have it made again"
-            )
-        return document.content
-    run = runs.read_run(folder)
-    for artifact in run.artifacts:
-        runs.open_tensors(run, artifact)
-    return document.content
+    problem, record = document.problem, document.content
+    if problem is None and drawn is not None and record["spot"]["draw"] != drawn["draw"]:
+        problem = f"expected the draw {drawn['draw']}, got {record['spot']['draw']}"
+    if problem is not None:
+        raise SamebitsError(f"{folder}: {problem}; delete it to have it made again")
+    if drawn is None:
+        run = runs.read_run(folder)
+        for artifact in run.artifacts:
+            runs.open_tensors(run, artifact)
+    return record
 
 
 @contextmanager
