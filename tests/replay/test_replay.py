@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,8 @@ import pytest
 
 import factories
 from factories import Workspace
-from pipeline import SCRIPTS
 from samebits.formats import arrays, canonical, files
-
-
-def stage(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+from stages import stage
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,12 @@ import attacks
 import factories
 import spots
 from factories import Workspace
-from pipeline import SCRIPTS
 from samebits.certificate import certificate, replays, statements
 from samebits.formats import bundle, canonical, states
 from samebits.training.checkpoints import state_digest
+from stages import stage
 
 KEPT = Path("train", "control", "checkpoints")
-
-
-def stage(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
