@@ -15,8 +15,8 @@ import pytest
 
 import factories
 from factories import Workspace
+from in_process import stage
 from samebits.formats import arrays, canonical, files
-from stages import stage
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import attacks
 import factories
 import spots
 from factories import Workspace
+from in_process import stage
 from samebits.certificate import certificate, replays, statements
 from samebits.formats import bundle, canonical, states
 from samebits.training.checkpoints import state_digest
-from stages import stage
 
 KEPT = Path("train", "control", "checkpoints")
 
