@@ -80,7 +80,7 @@ class Seeds:
         for layer in _layers(self._model):
             found += getattr(layer, "_seed_generators", [])
             values = [v for _, v in sorted(vars(layer).items())]
-            found += [v for v in values if isinstance(v, _tf_generator())]
+            found += [v for v in values if isinstance(v, stateful_random_ops.Generator)]
             found += [getattr(wrapper, "_generator", None) for wrapper in _wrappers_in(layer)]
         found.append(stateful_random_ops.global_generator)
         seen: list[int] = []
@@ -149,12 +149,6 @@ def _wrappers_in(layer: Any) -> Iterator[Any]:
     for _, value in sorted(vars(layer).items()):
         if type(value).__name__ == "RandomGenerator":
             yield value
-
-
-def _tf_generator() -> Any:
-    from tensorflow.python.ops import stateful_random_ops
-
-    return stateful_random_ops.Generator
 
 
 def _keras_global_generator(tf: Any) -> Any:
