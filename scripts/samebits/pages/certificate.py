@@ -10,7 +10,6 @@ from samebits.certificate.signatories import Signatory
 from samebits.certificate.types import (
     Certificate,
     Distance,
-    Divergence,
     ReplayEntry,
     Report,
     Setting,
@@ -25,14 +24,6 @@ from samebits.text import few
 
 TEMPLATE = templates.FOLDER / "certificate.html.j2"
 
-# Verdict: its CSS class, which also chooses the sign beside it, and the headline.
-_STYLES = {
-    names.REPRODUCIBLE: ("good", "Reproducible"),
-    names.WITHIN_TOLERANCE: ("near", "Equal within tolerance"),
-    names.NOT_REPRODUCIBLE: ("bad", "Not reproducible"),
-    names.UNSUPPORTED: ("unsupported", "Unsupported"),
-    names.INCONCLUSIVE: ("open", "Inconclusive"),
-}
 _MOST_CURVES = 4  # runs
 _MOST_LINKS = 5  # replays on the first screen: the latest; all are further down
 _MOST_DRAWN = 3  # replays of which the divergence is drawn
@@ -48,7 +39,7 @@ def render(certificate: Any) -> str:
 
 
 def _of_report(report: Report) -> dict[str, Any]:
-    style, headline = _STYLES[report["verdict"]]
+    look = wording.LOOKS[report["verdict"]]
     runs = compared.compared(report)
     order = _order(report, runs)
     histories = _histories(report, runs)
@@ -56,8 +47,8 @@ def _of_report(report: Report) -> dict[str, Any]:
     drawn, listed = compared.divergences(runs)
     return {
         "report": report,
-        "style": style,
-        "headline": headline,
+        "style": look.style,
+        "headline": look.headline,
         "wording": wording,
         "histories": histories,
         "standing": list(_standing(report)),
@@ -282,25 +273,19 @@ def _grouped(values: Mapping[str, Any], order: Sequence[str]) -> list[tuple[str,
 def timing(report: Report, order: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Time and memory of the first two runs, and the total time of the rest."""
     records = report["records"]["runs"]
-    timings = {run: record.get("timing", {}) for run in order if (record := records[run])}
-    for run, timing in list(timings.items())[:2]:
-        parts = [
-            f"{timing[key]:.1f} s {words}"
-            for key, words in (("fit_seconds", "training"), ("seconds", "in total"))
-            if _is_number(timing.get(key))
-        ]
-        peak = timing.get("peak_memory_bytes")
-        if isinstance(peak, int):
-            parts.append(f"at most {peak / 2**30:.2f} GiB of memory")
+    timings = [(run, record.get("timing", {})) for run in order if (record := records[run])]
+    for run, timing in timings[:2]:
+        parts = [f"{timing[key]:.1f} s {words}" for key, words in _TIMES.items() if timing.get(key)]
+        if timing.get("peak_memory_bytes"):
+            parts.append(f"at most {timing['peak_memory_bytes'] / 2**30:.2f} GiB of memory")
         if parts:
             yield f"time and memory, {run}", ", ".join(parts)
-    others = [t["seconds"] for t in list(timings.values())[2:] if _is_number(t.get("seconds"))]
+    others = [timing["seconds"] for _, timing in timings[2:] if timing.get("seconds")]
     if others:
         yield f"time, {len(others)} other runs", f"{sum(others):.1f} s in total"
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+_TIMES = {"fit_seconds": "training", "seconds": "in total"}
 
 
 def said(value: Any) -> str:
@@ -363,23 +348,9 @@ def _counted_links(links: Sequence[Signatory]) -> str:
 def _replays(replays: Sequence[ReplayEntry], links: Sequence[Signatory]) -> Iterator[Any]:
     drawn = 0
     for number, (replay, link) in enumerate(zip(replays, links, strict=True), start=1):
-        report = replay["report"]
-        found: dict[str, Any] = {"number": number, "link": link, "source": report["source"]}
-        found["artifacts"] = [
-            artifact | {"title": wording.TITLES[artifact["artifact"]]}
-            for artifact in report.get("artifacts", ())
-        ]
-        found |= {key: report.get(key, ()) for key in ("epochs", "in_all", "draw")}
-        found["divergence"] = _replay_divergence(
-            number, report.get("divergence"), drawn < _MOST_DRAWN
-        )
-        drawn += found["divergence"] is not None
-        yield found
-
-
-def _replay_divergence(number: int, divergence: Divergence | None, draw: bool) -> Any:
-    """Where a replay diverges from the certified run, in the form of any other divergence."""
-    if divergence is None:
-        return None
-    run = {"run": f"replay {number}", "control": "the certified run"}
-    return {"run": run} | compared.told(divergence, draw)
+        report, told = replay["report"], None
+        if divergence := report.get("divergence"):
+            told = compared.told(divergence, drawn < _MOST_DRAWN)
+            told["run"] = {"run": f"replay {number}", "control": "the certified run"}
+            drawn += 1
+        yield {"number": number, "link": link, "report": report, "divergence": told}

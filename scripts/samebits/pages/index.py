@@ -16,7 +16,7 @@ from samebits.certificate import signatories
 from samebits.certificate.types import Certificate, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, files, history, names
+from samebits.formats import canonical, files, history
 from samebits.formats.names import SWEEP_FORMAT, UNSIGNED
 from samebits.pages import charts, templates, wording
 from samebits.pages import runs as compared
@@ -211,14 +211,6 @@ def write(sweep: Path, page: Path, table: Path) -> list[Row]:
 TEMPLATE = templates.FOLDER / "index.html.j2"
 STYLE = Path(__file__).with_name("style.css")  # all pages look alike
 
-# Verdict: its CSS class and its sign, as on a certificate; the best first.
-_STYLES = {
-    names.REPRODUCIBLE: ("good", "✓"),
-    names.WITHIN_TOLERANCE: ("near", "≈"),
-    names.NOT_REPRODUCIBLE: ("bad", "≠"),
-    names.UNSUPPORTED: ("unsupported", "–"),
-    names.INCONCLUSIVE: ("open", "?"),
-}
 WIDTH, HEIGHT, EDGE = 240.0, 24.0, 6.0  # of the picture of one spread
 
 
@@ -233,7 +225,7 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
         name=name,
         rows=rows,
         labels=[list(_labels(row)) for row in rows],
-        styles=_STYLES,
+        looks=wording.LOOKS,
         metrics=metrics,
         title=title,
         counts=list(_counts(rows)),
@@ -273,7 +265,7 @@ def counted(rows: Sequence[Row]) -> str:
 
 def _counts(rows: Sequence[Row]) -> Iterator[tuple[str, int]]:
     found = Counter(row.verdict for row in rows)
-    return ((verdict, found[verdict]) for verdict in _STYLES if found[verdict])
+    return ((verdict, found[verdict]) for verdict in wording.LOOKS if found[verdict])
 
 
 def _labels(row: Row) -> Iterator[str]:

@@ -13,16 +13,11 @@ from samebits.formats import names
 from samebits.pages import wording
 from samebits.text import bold, plain
 
-_COLORS = {
-    names.REPRODUCIBLE: "green",
-    names.WITHIN_TOLERANCE: "cyan",
-    names.NOT_REPRODUCIBLE: "red",
-    names.UNSUPPORTED: "magenta",
+_REPLAY_COLORS = {
     signatories.REPRODUCED: "green",
     signatories.EPOCHS_REPRODUCED: "cyan",
     signatories.NOT_REPRODUCED: "red",
 }
-_OTHER = "yellow"
 _NOT_TRIED = "not tried"
 _MOST_REASONS = 8  # the rest is in the certificate
 _MOST_COMBINATIONS = 20  # the rest is in the index
@@ -78,7 +73,8 @@ def _title(outcome: str, report: dict[str, Any], color: bool) -> list[str]:
 
 
 def _shown(outcome: str, color: bool) -> str:
-    return bold(outcome, _COLORS.get(outcome, _OTHER), color)
+    look = wording.LOOKS.get(outcome)
+    return bold(outcome, look.color if look else _REPLAY_COLORS[outcome], color)
 
 
 def _places(link: Signatory, path: Path, page: Path, seconds: float) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from samebits.certificate.types import Divergence, Report
 from samebits.formats import names
@@ -12,6 +13,25 @@ TITLES = {  # of artifacts
     "weights": "Final weights",
     "optimizer": "Optimizer state",
     "trace": "Trace",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a verdict looks: its CSS class, its sign, its headline, its color on a terminal."""
+
+    style: str
+    sign: str
+    headline: str
+    color: str
+
+
+LOOKS = {  # the best first
+    names.REPRODUCIBLE: Look("good", "✓", "Reproducible", "green"),
+    names.WITHIN_TOLERANCE: Look("near", "≈", "Equal within tolerance", "cyan"),
+    names.NOT_REPRODUCIBLE: Look("bad", "≠", "Not reproducible", "red"),
+    names.UNSUPPORTED: Look("unsupported", "–", "Unsupported", "magenta"),
+    names.INCONCLUSIVE: Look("open", "?", "Inconclusive", "yellow"),
 }
 
 # Facts about where a run ran, not about what ran.
