@@ -330,7 +330,7 @@ def test_of_many_runs_that_differ_only_a_few_are_shown_in_full() -> None:
 def test_runs_that_are_not_shown_are_counted() -> None:
     runs = compared.compared(certificates.dependent())
     said = compared.counted(runs)
-    assert "17 identical, 1 failed, 2 not tried, 4 different with a pin unpinned" in said
+    assert "17 identical, 1 failed, 2 not tried, 4 different when unpinned" in said
 
 
 def test_of_many_differences_the_first_are_shown_and_the_rest_counted() -> None:

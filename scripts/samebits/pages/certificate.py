@@ -195,7 +195,7 @@ def _unvaried(run: Compared) -> dict[str, Any]:
 
 
 def _pins(report: Report) -> Iterator[dict[str, Any]]:
-    """Each unpinned pin: its pinned value, its value when unpinned, and the outcome."""
+    """Each setting that was unpinned: its pinned value, its value without the pin, the outcome."""
     pinned = {fact["what"]: fact["value"] for fact in report["scope"]["pinned"]}
     for pin in report["scope"]["pins"]:
         record = report["records"]["runs"].get(pin["run"])
@@ -333,6 +333,7 @@ def trust(certificate: Certificate) -> dict[str, Any]:
         "replays": list(_replays(certificate["replays"], links)),
         "keys": list(signatories.keys(certificate)),
         "short": signatories.short,
+        "titles": names.TITLES,
         "verify": wording.verify_command(names.CERTIFICATE_FILE),
         "verify_raw": f"python scripts/verify.py {names.CERTIFICATE_FILE}",
         "repeat": wording.replay_command(names.CERTIFICATE_FILE),

@@ -9,7 +9,7 @@ from typing import Any
 
 from samebits.certificate.types import ComparedRun, Divergence, Report
 from samebits.comparison import attribution
-from samebits.formats.names import COMPLETED, NOT_TRIED
+from samebits.formats.names import COMPLETED, NOT_TRIED, TITLES
 from samebits.pages import charts, wording
 
 MOST_SHOWN = 3  # differing runs of which everything is shown; the rest are listed
@@ -32,7 +32,7 @@ class Compared:
     run: str
     status: tuple[str, str]  # of the control and of the run
     changed: tuple[str, ...]  # titles of what was varied in it
-    unpinned: str | None  # title of the pin that was unpinned in it
+    unpinned: str | None  # title of the setting that was unpinned in it
     result: ComparedRun
     record: Mapping[str, Any]  # empty where the certificate has none
 
@@ -53,13 +53,13 @@ class Compared:
             return self.status[1]
         if not self.differs:
             return "identical"
-        return "different with a pin unpinned" if self.unpinned else "different"
+        return "different when unpinned" if self.unpinned else "different"
 
     @property
     def title(self) -> str:
         """How this run differs from its control by design."""
         if self.unpinned:
-            return f"pin unpinned: {self.unpinned}"
+            return f"unpinned: {self.unpinned}"
         if len(self.changed) > 1:
             return f"{len(self.changed)} things varied together"
         return f"varied: {self.changed[0]}" if self.changed else "nothing varied"
@@ -76,7 +76,10 @@ def compared(report: Report) -> list[Compared]:
         Compared(
             comparison["control"],
             run["run"],
-            (_status(comparison, comparison["control"]), _status(comparison, run["run"])),
+            (
+                comparison["status"].get(comparison["control"], ""),
+                comparison["status"].get(run["run"], ""),
+            ),
             tuple(changed.get(run["run"], ())),
             pins.get(run["run"]),
             run,
@@ -85,11 +88,6 @@ def compared(report: Report) -> list[Compared]:
         for comparison in report["comparisons"]
         for run in comparison["runs"]
     ]
-
-
-def _status(comparison: Mapping[str, Any], run: str) -> str:
-    """The status of a compared run; unsound evidence may not say it."""
-    return str(comparison["status"].get(run, "unknown"))
 
 
 def unexpected(runs: Sequence[Compared]) -> list[Compared]:
@@ -115,7 +113,7 @@ def artifacts(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
         name = artifact["artifact"]
         pair = zip((runs[0].control, runs[0].run), artifact["digests"], strict=True)
         yield {
-            "title": wording.TITLES[name],
+            "title": TITLES[name].capitalize(),
             "meaning": _MEANINGS[name],
             "identical": artifact["identical"],
             "absent": None in artifact["digests"],
@@ -163,7 +161,7 @@ def _differences(run: Compared) -> Iterator[dict[str, Any]]:
                 yield difference | {
                     "of": run.run,
                     "from": run.control,
-                    "where": wording.TITLES[artifact["artifact"]],
+                    "where": TITLES[artifact["artifact"]].capitalize(),
                 }
 
 
@@ -230,7 +228,13 @@ def self_checks(report: Report) -> list[dict[str, Any]]:
             key = comparison["control"], check["artifact"], check["name"], *check["index"]
             found[key] = found.get(key, True) and check["found"]
     return [
-        {"of": of, "where": wording.TITLES[artifact], "name": name, "index": index, "found": seen}
+        {
+            "of": of,
+            "where": TITLES[artifact].capitalize(),
+            "name": name,
+            "index": index,
+            "found": seen,
+        }
         for (of, artifact, name, *index), seen in found.items()
     ]
 

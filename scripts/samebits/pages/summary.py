@@ -18,7 +18,6 @@ _REPLAY_COLORS = {
     signatories.EPOCHS_REPRODUCED: "cyan",
     signatories.NOT_REPRODUCED: "red",
 }
-_NOT_TRIED = "not tried"
 _MOST_REASONS = 8  # the rest is in the certificate
 _MOST_COMBINATIONS = 20  # the rest is in the index
 _USUAL_RUNS = 2  # of every protocol: no need to announce their cost
@@ -122,7 +121,7 @@ def _scope(report: dict[str, Any]) -> Iterator[str]:
     scope = report["scope"]
     found = {
         "varied without effect": names.survived(report),
-        "not tried": [v["what"] for v in scope["variations"] if v["outcome"] == _NOT_TRIED],
+        "not tried": [v["what"] for v in scope["variations"] if v["outcome"] == names.NOT_TRIED],
         "only if pinned": scope["conditions"],
     }
     for said, titles in found.items():

@@ -8,13 +8,6 @@ from samebits.certificate.types import Divergence, Report
 from samebits.formats import names
 from samebits.text import few, listed
 
-TITLES = {  # of artifacts
-    "history": "History",
-    "weights": "Final weights",
-    "optimizer": "Optimizer state",
-    "trace": "Trace",
-}
-
 
 @dataclass(frozen=True)
 class Look:
