@@ -30,11 +30,7 @@ from samebits.config.overrides import OPTION, Override
 from samebits.errors import SamebitsError
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, lockfile
-from samebits.formats.names import (
-    CERTIFICATE_FILE,
-    CERTIFICATE_FORMAT,
-    MOST_BYTES,
-)
+from samebits.formats.names import CERTIFICATE_FILE, CERTIFICATE_FORMAT, MOST_BYTES
 from samebits.replay import allowlist
 from samebits.replay import states as checkpoints
 from samebits.text import plain
@@ -73,8 +69,7 @@ class ReplayPlan(ReplayRequest):
     @property
     def name(self) -> str:
         """The folder under results/, unless the user names it."""
-        part = f"-epochs-{self.epochs}" if self.epochs else ""
-        return f"replay-{self.digest[:12]}{part}"
+        return f"replay-{self.digest[:12]}" + (f"-epochs-{self.epochs}" if self.epochs else "")
 
 
 def requested(config: Mapping[str, Any]) -> ReplayRequest | None:
@@ -92,7 +87,7 @@ def requested(config: Mapping[str, Any]) -> ReplayRequest | None:
         raise SamebitsError(f"{EPOCHS}: expected a number from 1, got {shown(epochs)}")
     if elsewhere is not None and epochs is None:
         raise SamebitsError(f"{CHECKPOINTS}: expected {EPOCHS}=NUMBER with it, got none")
-    states = None if elsewhere is None else Path(str(elsewhere))
+    states = Path(str(elsewhere)) if elsewhere else None
     return ReplayRequest(path=Path(str(path)), allow=allow, epochs=epochs, states=states)
 
 
