@@ -101,7 +101,7 @@ def write(path: Path, named: Named) -> Stored:
     """Write a file of arrays; it is on the disk when this returns."""
     pairs = _pairs(named)
     sha = hashlib.sha256()
-    with files.naming(path), open(str(path), "wb") as file:
+    with files.naming(path), path.open("wb") as file:
         for block in _encoded(pairs):
             file.write(block)
             sha.update(block)
@@ -187,7 +187,7 @@ class ArrayFile:
     offsets: Mapping[str, int]
 
     def open(self, name: str) -> np.ndarray:
-        """One array, memory-mapped read-only. Raises SamebitsError for a shape NumPy cannot have."""
+        """One array, memory-mapped read-only. Raises SamebitsError for an impossible shape."""
         (tensor,) = (tensor for tensor in self.tensors if tensor.name == name)
         try:
             if not tensor.elements:  # nothing to map
@@ -199,9 +199,9 @@ class ArrayFile:
 
 
 def read(path: Path) -> ArrayFile:
-    """Read the header of a file. Raises SamebitsError unless the file is just as ``write`` writes it."""
+    """Read the header of a file. Raises SamebitsError unless ``write`` would write it so."""
     try:
-        with open(str(path), "rb") as file:
+        with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(8)
             length = int.from_bytes(head, "little")

@@ -1,8 +1,8 @@
 """A certificate and its evidence as one zip file whose bytes are a function of its files.
 
-Entries are stored, sorted by name, dated 1980-01-01, with mode 0644. A bundle may come from anybody:
-what is compressed, encrypted, no plain file, or named so that it could not be unpacked anywhere, is
-refused when it is opened. A verified bundle holds nothing but files with digests that are signed.
+Entries are stored, sorted by name, dated 1980-01-01, with mode 0644. A bundle may be hostile:
+entries that are compressed, encrypted or no plain files, unsafe names, and bytes that belong to no
+entry are refused when it is opened.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _append(archive: zipfile.ZipFile, name: str, path: Path) -> None:
     info = zipfile.ZipInfo(name, _DATE)
     info.create_system, info.external_attr = _UNIX, _MODE << 16
     info.file_size = size = path.stat().st_size  # by which zipfile chooses the form of its numbers
-    with open(path, "rb") as source, archive.open(info, "w") as target:
+    with path.open("rb") as source, archive.open(info, "w") as target:
         shutil.copyfileobj(source, target, _BLOCK)
     if info.file_size != size:
         raise BundleError(f"{path}: it changed while the bundle was written; try again")

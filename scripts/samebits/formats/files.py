@@ -18,7 +18,7 @@ from typing import BinaryIO, Iterator
 def digest(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes, read in blocks of 1 MiB."""
     sha = hashlib.sha256()
-    with open(str(path), "rb") as file:
+    with path.open("rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             sha.update(block)
     return sha.hexdigest()
@@ -52,18 +52,18 @@ def naming(path: Path) -> Iterator[None]:
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A file filled beside, synced and renamed to ``path`` in the end; else nothing stays."""
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix="." + path.name + ".", dir=str(path.parent))
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=str(path.parent))
+    beside = Path(name)
     try:
         with naming(path), os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(beside, 0o666 & ~umask())
-        os.replace(beside, str(path))
+        beside.chmod(0o666 & ~umask())
+        beside.replace(path)
     except BaseException:
-        os.unlink(beside)
+        beside.unlink()
         raise
     _sync_folder(path.parent)
 
@@ -74,15 +74,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-_RANDOM = "?" * 8  # what tempfile puts at the end of a name
-
-
 def remove_partial(path: Path) -> None:
     """Remove what a killed process left of ``path``, whose name may be a pattern.
 
     Only where no other process may be writing it.
     """
-    for half in Path(path).parent.glob("." + Path(path).name + "." + _RANDOM):
+    for half in path.parent.glob(f".{path.name}.????????"):  # as tempfile names them
         if half.is_dir():
             shutil.rmtree(str(half))
         else:
@@ -91,7 +88,7 @@ def remove_partial(path: Path) -> None:
 
 def equals(path: Path, data: bytes) -> bool:
     """Whether a file is there and holds exactly this."""
-    return Path(path).is_file() and Path(path).read_bytes() == data
+    return path.is_file() and path.read_bytes() == data
 
 
 @contextmanager
@@ -100,15 +97,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     What stood at ``path`` before is replaced.
     """
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix="." + path.name + ".", dir=str(path.parent)))
+    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=str(path.parent)))
     try:
         yield beside
         beside.chmod(0o777 & ~umask())
         if path.exists():
             shutil.rmtree(str(path))
-        os.rename(str(beside), str(path))
+        beside.rename(path)
     except BaseException:
         shutil.rmtree(str(beside), ignore_errors=True)
         raise

@@ -68,7 +68,8 @@ class Lock:
 
     def text(self) -> str:
         """The lock file."""
-        lines = [f"# Locked for CPython {self.python} on Linux x86_64 by tools/lock.py; do not edit"]  # fmt: skip
+        title = f"# Locked for CPython {self.python} on Linux x86_64 by tools/lock.py; do not edit"
+        lines = [title]
         lines += ["# from: {} sha256:{}".format(*source) for source in sorted(self.sources.items())]
         lines += [f"# without dependencies: {name}" for name in self.without_dependencies]
         lines += [_WHEELS_ONLY]

@@ -1,4 +1,4 @@
-"""The words and names that cross a process boundary: statuses, verdicts, artifacts, files, formats."""
+"""Words and names that cross a process boundary: statuses, verdicts, artifacts, formats."""
 
 from __future__ import annotations
 
