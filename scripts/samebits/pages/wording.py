@@ -55,7 +55,7 @@ def shows(report: Report) -> Iterator[str]:
     if unchanged and verdict not in (names.UNSUPPORTED, names.INCONCLUSIVE):
         yield f"The bits stayed the same when these were varied: {listed(unchanged)}."
     if needed:
-        yield f"This holds only with these pinned: {listed(needed)}; unpinning any changed bits."
+        yield f"Each of these has to stay pinned, or the bits change: {listed(needed)}."
 
 
 _SHOWS = {
