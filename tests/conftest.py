@@ -79,17 +79,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("environment") is None)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Golden files are written again only on demand; the diff is then reviewed."""
-    parser.addoption("--update-golden", action="store_true", help="write golden files again")
-
-
-@pytest.fixture
-def update_golden(request: pytest.FixtureRequest) -> bool:
-    """Whether golden files are to be written instead of compared."""
-    return bool(request.config.getoption("--update-golden"))
-
-
 @pytest.fixture(scope="session")
 def conda(tmp_path_factory: pytest.TempPathFactory) -> CondaStandin:
     """The stand-in for conda with its channel, made once."""

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension
 
 import certificates
 import factories
@@ -16,7 +18,6 @@ from samebits.errors import SamebitsError
 from samebits.formats import arrays, canonical, files, history
 from samebits.pages import certificate, wording
 
-GOLDEN = Path(__file__).parent / "golden"
 ISSUE = Issue(
     name="default",
     issued="2026-11-23T12:00:00Z",
@@ -519,10 +520,13 @@ SPACES: dict[str, dict[str, Any]] = {
 }
 
 
+class Json(SingleFileSnapshotExtension):
+    """A file for each certificate."""
+
+    file_extension = "json"
+
+
 @pytest.mark.parametrize("name", SPACES)
-def test_the_certificate_is_the_golden_one(tmp_path: Path, name: str, update_golden: bool) -> None:
+def test_the_report_is_what_it_was(tmp_path: Path, name: str, snapshot: SnapshotAssertion) -> None:
     content = issued(factories.workspace(tmp_path, **SPACES[name]))
-    data, path = canonical.dumps(content), GOLDEN / f"{name}.json"
-    if update_golden:
-        files.write_bytes(path, data)
-    assert path.read_bytes() == data, "if the change is meant: pytest --update-golden"
+    assert canonical.dumps(content) == snapshot(extension_class=Json)

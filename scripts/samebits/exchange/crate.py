@@ -112,13 +112,11 @@ def _unsigned(certificate: Mapping[str, Any]) -> str:
 def _workflow(crate: ROCrate, folder: Path, report: Mapping[str, Any]) -> Entity:
     """The Snakefile, whose digest the certificate has."""
     commit, dirty = report["source"]["commit"], report["source"]["dirty"]
-    words = f"The file Snakefile of samebits at the git commit {commit}"
-    if commit is None:
-        words = "The file Snakefile of samebits at an unknown commit"
-    elif dirty is not False:
-        words += ", with uncommitted changes"
-    properties = _properties(folder / WORKFLOW, SNAKEFILE, words + ".", "text/plain")
-    properties |= {"version": commit} if commit is not None and dirty is False else {}
+    at = f"the git commit {commit}" if commit else "an unknown commit"
+    changed = ", with uncommitted changes" if commit and dirty is not False else ""
+    words = f"The file Snakefile of samebits at {at}{changed}."
+    properties = _properties(folder / WORKFLOW, SNAKEFILE, words, "text/plain")
+    properties |= {"version": commit} if commit and dirty is False else {}
     return crate.add_workflow(
         dest_path=WORKFLOW, main=True, lang="snakemake", properties=properties
     )
