@@ -74,7 +74,7 @@ def main() -> int:
     signer = trusted.load_signer(os.environ)
     carried = evidence.read(paths)
     found = report.build(carried, _issue(options, signer.keyid if signer else None))
-    evidence.refuse_invalid(found)
+    evidence.require_valid(found)
     issued = certificate.issue(found, signer)
     levels.require_verifiable(issued)
     canonical.write_json(options.output, issued)

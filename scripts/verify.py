@@ -120,7 +120,8 @@ def _lines(content: Certificate, made: Verification, color: bool) -> Iterator[st
         yield from (f"    - {plain(problem)}" for problem in check.problems)
     for number, signatory in enumerate(made.signatories):
         what = "replayed" if number else "certified"
-        who = f"by {plain(signatory.holder or signatory.keyid or UNSIGNED)}"
+        key = signatory.holder or signatory.keyid
+        who = f"by {plain(key)}" if key else UNSIGNED
         where = f" on {plain(signatory.machine)}" if signatory.machine else ""
         yield f"  {what:<10} {signatory.issued} {who}{where}: {signatory.result}"
         yield from (f"    outside its scope: {plain(why)}" for why in signatory.outside_scope)

@@ -71,7 +71,7 @@ def report_of(space: Workspace, by: Signer | None, comparisons: Iterable[Path] =
         keyid=by.keyid if by else None,
     )
     made = report.build(evidence.read(paths), issue)
-    evidence.refuse_invalid(made)
+    evidence.require_valid(made)
     return made
 
 

@@ -65,7 +65,7 @@ def issued(space: Workspace) -> dict[str, Any]:
     return dict(certificate(space)["report"])
 
 
-def refuse_invalid(space: Workspace) -> None:
+def require_valid(space: Workspace) -> None:
     for content, name in ((certificate(space), "certificate"), (issued(space), "report")):
         schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
         jsonschema.Draft202012Validator.check_schema(schema)
@@ -76,7 +76,7 @@ def test_the_certificate_is_what_the_schema_says(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     done = certify(*flags(space))
     assert (done.returncode, done.stdout) == (0, "REPRODUCIBLE\n")
-    refuse_invalid(space)
+    require_valid(space)
 
 
 def test_an_inconclusive_certificate_is_a_result_and_what_the_schema_says(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_an_inconclusive_certificate_is_a_result_and_what_the_schema_says(tmp_pa
         path.unlink()
     assert certify(*flags(space)).returncode == 0
     assert issued(space)["verdict"] == "INCONCLUSIVE"
-    refuse_invalid(space)
+    require_valid(space)
 
 
 def test_source_and_commands_are_recorded(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
         list(made.values()), comparisons,
     )  # fmt: skip
     issued: Any = report.build(evidence.read(paths), ISSUE)
-    evidence.refuse_invalid(issued)
+    evidence.require_valid(issued)
     assert certificate.render(certificates.certificate(issued))
     return issued
 

@@ -30,7 +30,7 @@ def issued(space: Workspace, issue: Issue = ISSUE) -> Any:
     """The certificate of a workspace; it always is what the schema says."""
     paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
     content: Any = report.build(evidence.read(paths), issue)
-    evidence.refuse_invalid(content)
+    evidence.require_valid(content)
     return content
 
 
@@ -482,8 +482,8 @@ def test_evidence_names_every_input_by_its_digest(tmp_path: Path) -> None:
 def test_the_schema_refuses_a_certificate_that_is_not_one(tmp_path: Path, change: Any) -> None:
     content = issued(factories.workspace(tmp_path))
     change(content)
-    with pytest.raises(SamebitsError, match="breaks it"):
-        evidence.refuse_invalid(content)
+    with pytest.raises(SamebitsError, match="does not match report"):
+        evidence.require_valid(content)
 
 
 # --- scope -----------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def graded(space: Workspace) -> tuple[str, str]:
     """The verdict and its reasons."""
     paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
     content = report.build(evidence.read(paths), ISSUE)
-    evidence.refuse_invalid(content)
+    evidence.require_valid(content)
     return content["verdict"], "\n".join(content["reasons"])
 
 
@@ -111,8 +111,8 @@ def _drop_first(record: Any) -> None:
 
 
 HARM: dict[str, tuple[Callable[[Workspace], None], str]] = {
-    "forged": (forged, "what is said of the checkpoints is not what the records say"),
-    "unsaid": (unsaid, "what is said of the checkpoints is not what the records say"),
+    "forged": (forged, "the result for the checkpoints does not match the records"),
+    "unsaid": (unsaid, "the result for the checkpoints does not match the records"),
     "root": (
         on_both(lambda record: record["checkpoints"].update(root="0" * 64)),
         "the root of the checkpoints does not match their digests",

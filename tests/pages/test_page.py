@@ -61,7 +61,7 @@ class TestEveryKind:
 
     def test_it_is_a_certificate_and_its_sections_are_there(self, kind: str) -> None:
         content = KINDS[kind]()
-        evidence.refuse_invalid(content)
+        evidence.require_valid(content)
         found = re.findall(r'<h2 id="(\w+)"', rendered(content))
         assert {section for section in SECTIONS if section in found} == SHOWN[kind]
 
@@ -358,7 +358,7 @@ def attributed(*names: str, layers: Any = ..., executed: bool = True) -> str:
     certificates.attribute(made, "cpu-EPYC", block if layers is ... else block | {"layers": layers})
     if not executed:
         made["records"]["runs"]["cpu-EPYC"]["model"] = None
-    evidence.refuse_invalid(made)
+    evidence.require_valid(made)
     return text_of(rendered(made))
 
 

@@ -190,7 +190,7 @@ FOREIGN: dict[str, tuple[Change, str]] = {
         "numpy is listed 2 times",
     ),
     "varied": (factories.vary, "varied"),
-    "unpinned": (lambda r: r.update(unpinned=["hash_seed"]), "unpinned a pin"),
+    "unpinned": (lambda r: r.update(unpinned=["hash_seed"]), "removed a pin"),
     "subset": (lambda r: r.update(subset={"samples": 1, "epochs": 1}), "part of the data"),
 }
 
@@ -209,7 +209,7 @@ def test_a_run_that_is_no_replay_is_refused_and_nothing_is_written(
 def test_the_certified_run_itself_is_no_replay(certified: Certified) -> None:
     done = certified.replay(certified.space.runs[0])
     assert done.returncode == 1
-    assert "the certified one itself" in done.stderr
+    assert "the certified run itself" in done.stderr
 
 
 def test_damaged_artifacts_of_the_replay_are_refused(certified: Certified) -> None:

@@ -195,7 +195,7 @@ def test_a_run_of_another_draw_or_of_all_epochs_is_refused(
     whole = attacks.another_run(once[1])
     done = replay(given, whole)
     assert done.returncode == 1
-    assert "is not what its format says" in done.stderr
+    assert "does not match its format" in done.stderr
     assert not (given.parent / "again" / "certificate.json").exists()
 
 
@@ -206,4 +206,4 @@ def test_a_record_of_some_epochs_is_refused_where_all_were_wanted(
     canonical.write_json(plan, {"certificate": canonical.digest(once[1])})
     done = replay(given, spots.record(once[1], 2))
     assert done.returncode == 1
-    assert "is not what its format says" in done.stderr
+    assert "does not match its format" in done.stderr

@@ -116,11 +116,11 @@ FAULTS: dict[str, tuple[Change, tuple[str, ...]]] = {
     "flipped bit": (_flip, (f"{KEPT}/0002/weights.safetensors: expected",)),
     "missing": (
         lambda folder: shutil.rmtree(folder / KEPT / "0001"),
-        (f"{KEPT}/0001/weights.safetensors: not there",),
+        (f"{KEPT}/0001/weights.safetensors: missing",),
     ),
     "missing part": (
         lambda folder: (folder / KEPT / "0003" / "optimizer.safetensors").unlink(),
-        (f"{KEPT}/0003/optimizer.safetensors: not there",),
+        (f"{KEPT}/0003/optimizer.safetensors: missing",),
     ),
     "swapped": (
         _swap,

@@ -68,7 +68,7 @@ def _as_planned(name: str, record: RunRecord, wanted: PlannedRun) -> Iterator[st
             yield f"{name}: expected {what} {_said(asked)}, got {_said(got)}"
     alone = len(wanted.vary) == 1 and not variations["applied"] and not wanted.canary
     if record["status"] == NOT_TRIED and not alone:
-        yield f"{name} was not trained, and not because it could not vary its one thing"
+        yield f"{name} was not trained, although its only variation could be applied"
     canary: Mapping[str, Any] = record["canary"] or {}
     if record["status"] == COMPLETED and wanted.canary and canary.get("digest") is None:
         yield f"{name} has no canary: {canary.get('failure', 'none was trained')}"
@@ -94,12 +94,12 @@ def _comparison(
     for run in comparison["runs"]:
         yield from _compared_run(run, f"{where}: {run['run']}")
     if comparison["identical"] != all(run["identical"] for run in comparison["runs"]):
-        yield f"{where}: the result is not that of its runs"
+        yield f"{where}: the result does not match its runs"
     control = evidence.record(wanted.control.name)
     if control is not None and control["status"] == COMPLETED:
         yield from _self_check(comparison, where)
     elif control is not None and wanted.name != protocol.FIRST:
-        yield f"{where}: {wanted.control.name}, which the others are held against, did not complete"
+        yield f"{where}: {wanted.control.name}, the control of the comparison, did not complete"
     replica = evidence.record(wanted.runs[0].name)
     if wanted.runs[0].canary and replica is not None and replica["status"] == COMPLETED:
         yield from _canary(comparison["canary"], replica, where, wanted.runs[0].name)
@@ -115,7 +115,7 @@ def _compared_inputs(
     records = {name: evidence.record(name) for name in compared}
     stated = comparison["status"]
     if any(record and stated.get(name) != record["status"] for name, record in records.items()):
-        yield f"{where}: the status of a run is not what its record says"
+        yield f"{where}: the status of a run does not match its record"
     if comparison["experiment"] != evidence.config.sha256:
         yield f"{where} is about another experiment"
     load = evidence.load.content
@@ -144,7 +144,7 @@ def _compared_digests(
             yield f"{where}: {called}, the records say otherwise"
     found = states.compare(states.from_record(control), states.from_record(replica))
     if not same(run.get("checkpoints"), found):
-        yield f"{where}: what is said of the checkpoints is not what the records say"
+        yield f"{where}: the result for the checkpoints does not match the records"
 
 
 def _compared_run(run: ComparedRun, where: str) -> Iterator[str]:
@@ -155,13 +155,13 @@ def _compared_run(run: ComparedRun, where: str) -> Iterator[str]:
         yield from _compared_artifact(artifact, where)
     parts = [*run["artifacts"], run.get("checkpoints") or {"identical": True}]
     if run["identical"] != all(part["identical"] for part in parts):
-        yield f"{where}: the result is not that of its artifacts"
+        yield f"{where}: the result does not match its artifacts"
 
 
 def _compared_artifact(artifact: ComparedArtifact, where: str) -> Iterator[str]:
     title = TITLES[artifact["artifact"]]
     if artifact["identical"] and not _equal(artifact["digests"]):
-        yield f"{where}: the {title} are called {_called(artifact)}, the digests say otherwise"
+        yield f"{where}: the {title} are called {_called(artifact)}, but the digests differ"
     if None not in artifact["digests"] and bool(artifact["differences"]) == artifact["identical"]:
         yield f"{where}: the {title} are called {_called(artifact)}, the differences say otherwise"
 
@@ -185,7 +185,7 @@ def _said(value: Any) -> str:
 def _self_check(comparison: Comparison, where: str) -> Iterator[str]:
     checked = comparison["self_check"]
     if sorted(check["artifact"] for check in checked) != sorted(SELF_CHECKED):
-        yield f"{where}: no bit was flipped to see it found, in each of {listed(SELF_CHECKED)}"
+        yield f"{where}: no self-check with a flipped bit in each of {listed(SELF_CHECKED)}"
     for check in checked:
         if check["found"] is not True:
             what = TITLES[check["artifact"]]
@@ -200,9 +200,9 @@ def _canary(
     if canary is None:
         yield f"{where}: no canary was compared"
     elif canary["run"] != run:
-        yield f"{where}: the canary is that of {canary['run']}, {run} was to carry one"
+        yield f"{where}: the canary is of {canary['run']}, but {run} had to have one"
     elif canary["seed"] == seed or trained is None or canary["seed"] != trained["seed"]:
-        yield f"{where}: the canary has not the seed that its run gave it, or the runs' own"
+        yield f"{where}: the canary's seed is not the one its run recorded, or is the runs' own"
     elif canary["step"] is None or canary["differs"] is not True or canary["step"] > FIRST_STEP:
         yield (
             f"{where}: the canary, trained with seed {canary['seed']} instead of {seed}, did not "

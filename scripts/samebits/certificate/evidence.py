@@ -312,7 +312,7 @@ def _read_digest(path: Path, name: str) -> Document:
 
 
 def read_json(path: Path, name: str, definition: str) -> Document:
-    """One JSON file, held against a definition of the schema."""
+    """One JSON file, checked with a definition of the schema."""
     try:
         sha256 = files.digest(path)
     except OSError as error:
@@ -325,7 +325,7 @@ def read_json(path: Path, name: str, definition: str) -> Document:
         return Document(name, sha256, problem=f"{name} is not in canonical form")
     wrong = list(violations(content, definition))
     if wrong:
-        return Document(name, sha256, problem=f"{name} is not what its format says: {wrong[0]}")
+        return Document(name, sha256, problem=f"{name} does not match its format: {wrong[0]}")
     return Document(name, sha256, content)
 
 
@@ -378,7 +378,7 @@ def _is_moment(value: object) -> bool:
 
 @cache
 def validator(definition: str | None) -> Draft202012Validator:
-    """What holds a value against the schema of reports, or against one of its definitions."""
+    """The validator of the schema of reports, or of one of its definitions."""
     schema: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
     if definition:
         schema = {"$defs": schema["$defs"], "$ref": f"#/$defs/{definition}"}
@@ -390,9 +390,9 @@ def violations(content: Any, definition: str | None = None) -> Iterator[str]:
     yield from described(validator(definition), content)
 
 
-def described(held_against: Draft202012Validator, content: Any) -> Iterator[str]:
+def described(validator: Draft202012Validator, content: Any) -> Iterator[str]:
     """The first hundred errors: of a hostile file all would take a thousand times its memory."""
-    for error in sorted(islice(held_against.iter_errors(content), MOST_ERRORS), key=_where):
+    for error in sorted(islice(validator.iter_errors(content), MOST_ERRORS), key=_where):
         yield f"at {_where(error)[:_LONGEST]}: {error.message[:_LONGEST]}"
 
 
@@ -400,11 +400,11 @@ def _where(error: Any) -> str:
     return str(error.json_path)
 
 
-def refuse_invalid(report: Any) -> None:
+def require_valid(report: Any) -> None:
     """Raise SamebitsError with everything in which a report breaks the schema."""
     wrong = list(violations(report))
     if wrong:
         raise SamebitsError(
-            f"expected a report as {SCHEMA.name} says, got one that breaks it; nothing was "
-            f"written, please report this\n{all_problems(wrong)}"
+            f"the report does not match {SCHEMA.name}, so nothing was written; please "
+            f"report this\n{all_problems(wrong)}"
         )

@@ -217,22 +217,22 @@ def _foreign(report: Report, record: RunRecord) -> Iterator[str]:
     if broken := canonical.digest_problem(record):
         yield f"the run's record was changed after it was written: {broken}"
     if record["experiment"] != report["experiment"]["digest"]:
-        yield "the run is one of another experiment"
+        yield "the run belongs to another experiment"
     if canonical.digest(record["config"]) != record["experiment"]:
-        yield "the run's config is not that of its experiment"
+        yield "the run's config does not match its experiment"
     if record["dataset"] != control["dataset"]:
         yield "the run was trained on other data"
     if record["lock"] != control["lock"]:
-        yield "the run was installed from another lock"
+        yield "the run used another lock"
     if record["process"]["id"] == control["process"]["id"]:
-        yield "the run is the certified one itself, not another"
+        yield "the run is the certified run itself"
     if record["unpinned"] or record["subset"] or record["variations"]["applied"]:
-        yield "the run unpinned a pin, trained on a part of the data or was varied"
+        yield "the run was varied, removed a pin or used a part of the data"
     if record["status"] == NOT_TRIED:
         yield "the run was not trained"
         return
     if not checks.same(record["source"], control["source"]):
-        yield "the run and the certified one ran on different source code"
+        yield "the run and the certified run used different source code"
     yield from checks.ambiguous(record)
     yield from _settings(record)
     yield from _packages(report, record)
@@ -263,7 +263,7 @@ def _settings(record: RunRecord) -> Iterator[str]:
         if setting is None:
             yield f"pinned, but not probed: {name}"
         elif not checks.same([setting["expected"], setting["effective"]], [value, value]):
-            yield f"{name} is {setting['effective']}, pinned is {value}"
+            yield f"{name} is {setting['effective']}, but pinned to {value}"
 
 
 def _packages(report: Report, record: RunRecord) -> Iterator[str]:
@@ -293,7 +293,7 @@ def outside(
         ("build of Python", control["python"], record["python"]),
     ):
         if not checks.same(there, here):
-            yield f"another {what} than the certificate's: {_said(here)} instead of {_said(there)}"
+            yield f"another {what} than the certificate's: {_said(here)}, not {_said(there)}"
 
 
 def _instructions(report: Report, machine: Mapping[str, Any]) -> Iterator[str]:

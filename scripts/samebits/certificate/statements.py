@@ -83,7 +83,7 @@ def replayed(report: Report, replay: Replay) -> bytes:
 
 
 def _compared(replay: Replay) -> dict[str, Any]:
-    """What a replay held against the certificate: the artifacts, or epochs that were drawn."""
+    """What a replay compared with the certificate: the artifacts, or the sampled epochs."""
     if replay["format"] != replays.SAMPLED_FORMAT:
         return {"identical": {a["artifact"]: a["identical"] for a in replay["artifacts"]}}
     identical = {str(epoch["epoch"]): epoch["identical"] for epoch in replay["epochs"]}

@@ -173,10 +173,10 @@ def check(report: Mapping[str, Any], files: Artifacts, whole: bool) -> ArtifactC
         if looked_for and name not in named and name != CERTIFICATE_FILE:
             problems.append(f"{name}: not in the certificate")
     if not wanted and (arrays or not there):
-        problems.append("there is nothing to check: none of the files that the certificate names")
-    message = f"{len(there)} documents and {len(wanted)} files of arrays are as their digests say"
+        problems.append("nothing to check: none of the certificate's files is here")
+    message = f"{len(there)} documents and {len(wanted)} array files match their digests"
     if kept:
-        message += f", and so are the states after {len(kept) // len(states.PARTS)} epochs"
+        message += f", and so do the states after {len(kept) // len(states.PARTS)} epochs"
     if absent := {runs[name] for name in arrays if name not in wanted}:
         message += f"; not here: {', '.join(sorted(absent))}"
     return ArtifactCheck(message, tuple(sorted(problems)))
@@ -189,7 +189,7 @@ def check_data(report: Mapping[str, Any], files: Artifacts) -> ArtifactCheck:
         return ArtifactCheck("", ("the certificate names no data",))
     named = {dataset.file_name(array["name"]): array["sha256"] for array in load["arrays"]}
     problems = tuple(_wrong(named | {dataset.INDEX: load["digest"]}, files))
-    return ArtifactCheck(f"{len(named)} arrays of the data set are as their digests say", problems)
+    return ArtifactCheck(f"{len(named)} arrays of the data set match their digests", problems)
 
 
 def _wrong(named: Mapping[str, str], files: Artifacts) -> list[str]:
@@ -197,7 +197,7 @@ def _wrong(named: Mapping[str, str], files: Artifacts) -> list[str]:
 
     def problem(name: str) -> str | None:
         if name not in files:
-            return f"{name}: not there"
+            return f"{name}: missing"
         try:
             with files.open(name) as file:
                 got = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
