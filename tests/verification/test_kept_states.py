@@ -56,7 +56,7 @@ def test_the_claim_and_the_page_say_what_is_committed_to(issued: tuple[Workspace
     assert attribute["conditions"]["checkpoints"] == {"epochs": 3, "root": root}
     assert {"name": "checkpoints", "digest": {"sha256": root}} in claim["subject"]
     shown = page.render(content)
-    assert "root over 3 epochs" in shown
+    assert "one digest of 3 epochs" in shown
     assert root in shown
     assert levels.verify(content, [], None).code == levels.NOT_TRUSTED
 
@@ -65,7 +65,7 @@ def test_a_certificate_without_checkpoints_says_nothing_of_them(tmp_path: Path) 
     content = attacks.certify(factories.workspace(tmp_path), attacks.signer())
     claim = base64.b64decode(content["statements"][0]["payload"]).decode()
     assert "checkpoints" not in claim
-    assert "root over" not in page.render(content)
+    assert "one digest of" not in page.render(content)
 
 
 def test_another_list_or_root_does_not_hold(issued: tuple[Workspace, Any]) -> None:
