@@ -15,6 +15,7 @@ from samebits.certificate.types import Certificate, Curve, Divergence, Histogram
 from samebits.pages import templates
 from samebits.text import plain
 
+BADGE = templates.FOLDER / "badge.svg.j2"
 # One frame for all charts; lines end at RIGHT, and the labels of lines lie beyond it.
 WIDTH, HEIGHT = 400.0, 262.0
 LEFT, RIGHT, TOP, BASE = 50.0, 370.0, 34.0, 228.0
@@ -30,6 +31,7 @@ _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Point = tuple[float, float]
 History = Mapping[str, Sequence[float]]
+Values = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,9 @@ class Line:
     name: str  # of a run or a tensor
     kind: str  # train or validation; the letter of a tensor, or loss
     position: int  # among the runs (0 is the control) or the tensors
-    segments: tuple[str, ...]  # each as the points of an SVG polyline
-    dots: tuple[Point, ...]
-    gaps: tuple[Tick, ...]
+    segments: Sequence[str]  # each as the points of an SVG polyline
+    dots: Sequence[Point]
+    gaps: Sequence[Tick]
     label: Point | None  # where its name goes; None: nothing of it can be drawn
     last: int | None = None  # the difference at the end, in ULP
 
@@ -88,10 +90,10 @@ class Chart:
     """Lines or columns between two axes. ``mark``: where the first difference is."""
 
     title: str
-    across: tuple[Tick, ...]
-    up: tuple[Tick, ...]
-    lines: tuple[Line, ...] = ()
-    columns: tuple[Column, ...] = ()
+    across: Sequence[Tick]
+    up: Sequence[Tick]
+    lines: Sequence[Line] = ()
+    columns: Sequence[Column] = ()
     mark: float | None = None
 
 
@@ -122,23 +124,23 @@ def _metric(metric: str, histories: Mapping[str, History]) -> Chart:
     heights = ticks(*_range(min(finite, default=0.0), max(finite, default=1.0)))
     epochs = max(len(values) for *_, values in found)
     across, up = Axis(1, epochs, LEFT, RIGHT), Axis(heights[0], heights[-1], BASE, TOP)
+    named = range(1, epochs + 1, math.ceil(epochs / 9) or 1)
     return Chart(
         metric,
-        tuple(Tick(across.at(e), str(e)) for e in range(1, epochs + 1, math.ceil(epochs / 9) or 1)),
-        tuple(Tick(up.at(height), f"{height:.4g}" if height else "0") for height in heights),
-        tuple(
-            _line(run, kind, position, [*enumerate(values, 1)], across, up, _MOST_DOTS)
+        [Tick(across.at(epoch), str(epoch)) for epoch in named],
+        [Tick(up.at(height), f"{height:.4g}" if height else "0") for height in heights],
+        [
+            _line(run, kind, position, [*enumerate(values, 1)], (across, up), _MOST_DOTS)
             for run, kind, position, values in found
-        ),
+        ],
     )
 
 
 def _range(low: float, high: float) -> tuple[float, float]:
     """A range that is wide enough to draw: a flat line is in the middle of it."""
     margin = max(abs(low), abs(high), 1e-300) * 1e-6
-    return (
-        (low, high) if high / 2 - low / 2 >= margin else (low - margin * 1e5, high + margin * 1e5)
-    )
+    wide = high / 2 - low / 2 >= margin
+    return (low, high) if wide else (low - margin * 1e5, high + margin * 1e5)
 
 
 def ticks(low: float, high: float) -> list[float]:
@@ -152,29 +154,20 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def _line(
-    name: str,
-    kind: str,
-    position: int,
-    values: Sequence[tuple[float, float]],
-    across: Axis,
-    up: Axis,
-    most_dots: int = 0,
+    name: str, kind: str, position: int, values: Values, axes: tuple[Axis, Axis], most_dots: int = 0
 ) -> Line:
     """A line through values. Beyond ``most_dots``, only isolated points are dots."""
+    across, up = axes
     points = [(across.at(x), up.at(y)) if math.isfinite(y) else None for x, y in values]
     segments = list(_segments(points))
-    dots = (
-        [p for p in points if p]
-        if len(points) <= most_dots
-        else [s[0] for s in segments if len(s) == 1]
-    )
+    alone = [segment[0] for segment in segments if len(segment) == 1]
     return Line(
         name,
         kind,
         position,
-        tuple(" ".join(f"{x:g},{y:g}" for x, y in segment) for segment in segments if segment[1:]),
-        tuple(dots),
-        tuple(Tick(across.at(x), number(y)) for x, y in values if not math.isfinite(y)),
+        [" ".join(f"{x:g},{y:g}" for x, y in segment) for segment in segments if segment[1:]],
+        alone if len(points) > most_dots else [point for point in points if point],
+        [Tick(across.at(x), number(y)) for x, y in values if not math.isfinite(y)],
         segments[-1][-1] if segments else None,
     )
 
@@ -202,21 +195,17 @@ def growth(divergence: Divergence) -> Chart:
     last = max([first or 0, *(step for curve in found for step in curve["steps"])])
     top = max(_LOWEST_TOP, (highest - 1).bit_length())
     across, up = Axis(0, last, LEFT, RIGHT), Axis(_EQUAL, top, BASE, TOP)
-    kinds = [LOSS, *string.ascii_uppercase]
     lines = [
-        _line(curve.get("name", LOSS), kinds[i], i, _powers(curve), across, up)
-        for i, curve in enumerate(found)
+        _line(curve.get("name", LOSS), kind, i, _powers(curve), (across, up))
+        for i, (kind, curve) in enumerate(zip([LOSS, *string.ascii_uppercase], found, strict=False))
     ]
     labeled = zip(lines, _apart(lines), found, strict=True)
+    steps = [step for step in map(round, ticks(0, last)) if step <= last]
     return Chart(
         "growth",
-        tuple(
-            Tick(across.at(step), f"{step:,}")
-            for step in map(round, ticks(0, last))
-            if step <= last
-        ),
-        (Tick(BASE, "equal"), *(Tick(up.at(p), _power(2, p)) for p in _named(top))),
-        tuple(replace(line, label=at, last=[None, *c["ulp"]][-1]) for line, at, c in labeled),
+        [Tick(across.at(step), f"{step:,}") for step in steps],
+        [Tick(BASE, "equal"), *(Tick(up.at(p), _power(2, p)) for p in _named(top))],
+        [replace(line, label=at, last=[None, *c["ulp"]][-1]) for line, at, c in labeled],
         mark=None if first is None else across.at(first),
     )
 
@@ -261,26 +250,20 @@ def histogram(histograms: Iterable[Histogram]) -> Chart:
     up, width = Axis(-1, top, BASE, TOP), min(30.0, (RIGHT - LEFT) / (len(counts) + 0.5))
     columns = [_column(i, count, width, up) for i, count in enumerate(counts)]
     named = [0, *(1 + power for power in _named(len(counts) - 2))] if counts[1:] else [0]
+    powers = range(0, top + 1, math.ceil(top / _MOST_TICKS))
     return Chart(
         "histogram",
-        tuple(
-            Tick(columns[i].x + columns[i].width / 2, _power(2, i - 1) if i else "equal")
-            for i in named
-        ),
-        tuple(
-            Tick(up.at(p), _power(10, p)) for p in range(0, top + 1, math.ceil(top / _MOST_TICKS))
-        ),
-        columns=tuple(columns),
+        [Tick(columns[i].x + 0.4 * width, _power(2, i - 1) if i else "equal") for i in named],
+        [Tick(up.at(power), _power(10, power)) for power in powers],
+        columns=columns,
     )
 
 
 def _column(position: int, count: int, width: float, up: Axis) -> Column:
     """A column of elements whose difference is below 2**position; the equal ones stand apart."""
     low, high = (1 << position) >> 1, (1 << position) - 1
-    text = (
-        "equal" if not position else f"{low:,} ULP" if low == high else f"{low:,} to {high:,} ULP"
-    )
-    x = round(LEFT + (position + 0.1 + (0.5 if position else 0)) * width, 2)
+    text = f"{low:,} to {high:,} ULP" if low < high else f"{low:,} ULP" if low else "equal"
+    x = round(LEFT + (position + (0.6 if position else 0.1)) * width, 2)
     y = up.at(math.log10(count)) if count else BASE
     return Column(x, y, round(0.8 * width, 2), round(BASE - y, 2), text, count)
 
@@ -294,9 +277,7 @@ def badge(certificate: Certificate) -> str:
     It looks the same on light and on dark and loads nothing. It proves nothing: the certificate
     can be verified, the badge cannot.
     """
-    template = templates.template(
-        templates.FOLDER / "badge.svg.j2", {"length_px": length_px, "plain": plain}
-    )
+    template = templates.template(BADGE, {"length_px": length_px, "plain": plain})
     return template.render(certificate=certificate, report=certificate["report"])
 
 

@@ -54,13 +54,8 @@ class Spread:
     """A metric over the seeds of experiments that are otherwise the same."""
 
     swept: Mapping[str, Any]
-    values: tuple[tuple[int, float], ...]  # by seed; finite ones
+    numbers: Sequence[float]  # the finite values, sorted
     not_finite: int
-
-    @property
-    def numbers(self) -> list[float]:
-        """The values alone, sorted."""
-        return sorted(value for _, value in self.values)
 
     @property
     def median(self) -> float:
@@ -136,10 +131,9 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
 
 
 def _last(report: Report) -> dict[str, float]:
-    found = report["histories"].get(CONTROL)
-    if found is None:
-        return {}
-    return {name: values[-1] for name, values in history.from_json(found).items() if values}
+    control = report["histories"].get(CONTROL)
+    metrics = history.from_json(control) if control else {}
+    return {name: values[-1] for name, values in metrics.items() if values}
 
 
 def _divergence(report: Report) -> Mapping[str, Any] | None:
@@ -187,11 +181,9 @@ def seed_spreads(rows: Iterable[Row], metric: str) -> dict[str, Spread]:
 
 
 def _spread(rows: Sequence[Row], metric: str) -> Spread:
-    finite = sorted(
-        (row.seed or 0, row.metrics[metric]) for row in rows if math.isfinite(row.metrics[metric])
-    )
+    finite = sorted(filter(math.isfinite, (row.metrics[metric] for row in rows)))
     swept = {key: value for key, value in rows[0].swept.items() if key != _SEED}
-    return Spread(swept, tuple(finite), len(rows) - len(finite))
+    return Spread(swept, finite, len(rows) - len(finite))
 
 
 def write(sweep: Path, page: Path, table: Path) -> list[Row]:
@@ -282,56 +274,50 @@ def _pairs(swept: Mapping[str, Any]) -> Iterator[str]:
 
 # --- table ------------------------------------------------------------------------------------
 
-_DIVERGENCE = ("run", "step", "epoch")
-
 
 def render_table(rows: Sequence[Row], keys: Sequence[str]) -> bytes:
     """One line per certificate, in their order. ``keys``: those that were swept."""
     metrics, primary = all_metrics(rows), primary_metrics(rows)
     spreads = seed_spreads(rows, primary[-1]) if primary else {}
+    lines = [_line(row, keys, metrics, spreads.get(row.group or "")) for row in rows]
     text = io.StringIO(newline="")
-    writer = csv.writer(text)  # its default, lines ending in CR LF, is RFC 4180
-    writer.writerow(
-        ["combination", *keys, "verdict", "signature"]
-        + [f"last {name}" for name in metrics]
-        + [f"{what} over seeds" for what in ("number", "minimum", "median", "maximum")]
-        + [f"divergence {what}" for what in (*_DIVERGENCE, "tensors")]
-        + ["depends on", "runs", "seconds", "experiment sha256", "certificate"]
-        + ["certificate sha256"]
-    )
-    for row in rows:
-        writer.writerow(_line(row, keys, metrics, spreads.get(row.group or "")))
+    writer = csv.DictWriter(text, lines[0])  # its default, lines ending in CR LF, is RFC 4180
+    writer.writeheader()
+    writer.writerows(lines)
     return text.getvalue().encode("utf-8")
 
 
 def _line(
     row: Row, keys: Sequence[str], metrics: Sequence[str], spread: Spread | None
-) -> list[Any]:
+) -> dict[str, Any]:
+    """The cells of a row by the names of their columns."""
     divergence = row.divergence or {}
-    return [
-        row.name,
-        *(cell(row.swept[key]) if key in row.swept else "" for key in keys),
-        row.verdict,
-        row.signature,
-        *(repr(row.metrics[name]) if name in row.metrics else "" for name in metrics),
-        *_over_seeds(spread),
-        *(cell(divergence.get(what)) for what in _DIVERGENCE),
-        " ".join(divergence.get("tensors", ())),
-        ", ".join(row.depends_on),
-        row.runs,
-        f"{row.seconds:.3f}",
-        row.digest,
-        row.certificate,
-        row.sha256,
-    ]
+    return {
+        "combination": row.name,
+        **{key: cell(row.swept.get(key)) for key in keys},
+        "verdict": row.verdict,
+        "signature": row.signature,
+        **{f"last {m}": repr(row.metrics[m]) if m in row.metrics else "" for m in metrics},
+        **_over_seeds(spread),
+        **{f"divergence {what}": cell(divergence.get(what)) for what in ("run", "step", "epoch")},
+        "divergence tensors": " ".join(divergence.get("tensors", ())),
+        "depends on": ", ".join(row.depends_on),
+        "runs": row.runs,
+        "seconds": f"{row.seconds:.3f}",
+        "experiment sha256": row.digest,
+        "certificate": row.certificate,
+        "certificate sha256": row.sha256,
+    }
 
 
-def _over_seeds(spread: Spread | None) -> list[str]:
+def _over_seeds(spread: Spread | None) -> dict[str, str]:
     """The spread of the last metric that the page shows."""
-    if spread is None or not spread.values:
-        return [""] * 4
-    numbers = spread.numbers
-    return [str(len(numbers)), repr(numbers[0]), repr(spread.median), repr(numbers[-1])]
+    found = [""] * 4
+    if spread and spread.numbers:
+        numbers = spread.numbers
+        found = [str(len(numbers)), repr(numbers[0]), repr(spread.median), repr(numbers[-1])]
+    columns = ("number", "minimum", "median", "maximum")
+    return {f"{what} over seeds": value for what, value in zip(columns, found, strict=True)}
 
 
 def cell(value: Any) -> str:
