@@ -40,10 +40,9 @@ min_version("9.0")
 CHECKOUT = Path(workflow.current_basedir).resolve()
 sys.path.insert(0, str(CHECKOUT / "scripts"))
 
-from samebits.workflow.start import start
+from samebits.workflow import start
 
-started = start(workflow, config, CHECKOUT / "conf")
-plan = started.plan
+plan = start.start(workflow, config, CHECKOUT / "conf")
 
 
 rule all:  # the first one; default_target would replace an importer's
@@ -67,12 +66,12 @@ include: "rules/repair.smk"
 
 # Of the main workflow alone: Snakemake ignores these in a module.
 onstart:
-    started.announce(workflow.cores or 1)
+    start.announce(plan, workflow.cores or 1)
 
 
 onerror:
-    started.forget_failed()
+    start.forget_failed(plan)
 
 
 onsuccess:
-    started.report()
+    start.report(plan)

@@ -51,7 +51,7 @@ def test_every_combination_has_its_certificate_and_the_index_shows_all(
         assert row["combination"].replace(",", " ") in page
         assert f"{row['verdict']}  {row['combination']}" in said
     assert "1 NOT REPRODUCIBLE, 1 REPRODUCIBLE" in said
-    assert "sweep swept: 2 combinations, 4 trainings, 1 data set, 5 environments" in said
+    assert "sweep swept: combinations: 2, trainings: 4, data sets: 1, environments: 5" in said
     assert len(list(workspace.folder.glob(f"logs/{name}/*/train/control.log"))) == 2
 
 

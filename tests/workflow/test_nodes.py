@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from samebits.experiment.protocol import NODE, PlannedRun
 from samebits.workflow import nodes
 
+RUNS = [PlannedRun("control"), PlannedRun("replica", vary=(NODE,))]
 PAIRS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12345678")), max_size=20)
 
 
@@ -25,19 +27,24 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_two_runs_keep_off_each_others_nodes(cluster: Path) -> None:
     cluster.write_text("main n1\nmain n2\nmain n3\nmain n4\n")
-    assert nodes.excluded(elsewhere=False) == "--exclude=n2,n4"
-    assert nodes.excluded(elsewhere=True) == "--exclude=n1,n3"
+    assert nodes.apart(RUNS, RUNS[0]) == "--exclude=n2,n4"
+    assert nodes.apart(RUNS, RUNS[1]) == "--exclude=n1,n3"
+
+
+def test_runs_that_may_share_a_node_are_kept_off_none(cluster: Path) -> None:
+    cluster.write_text("main n1\nmain n2\n")
+    assert nodes.apart(RUNS[:1], RUNS[0]) is None
 
 
 def test_one_node_leaves_no_choice(cluster: Path) -> None:
     cluster.write_text("main n1\nother n1\n")
-    assert nodes.excluded(elsewhere=True) is None
+    assert nodes.apart(RUNS, RUNS[1]) is None
 
 
 def test_without_slurm_there_are_no_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     nodes._nodes.cache_clear()
-    assert nodes.excluded(elsewhere=True) is None
+    assert nodes.apart(RUNS, RUNS[1]) is None
 
 
 @given(PAIRS)

@@ -17,16 +17,11 @@ _SECONDS = 30  # a controller that is away must not hold the start
 
 
 def apart(runs: Iterable[PlannedRun], run: PlannedRun) -> str | None:
-    """What keeps `another node` off the other runs' nodes; asked for on a cluster only."""
+    """What keeps `another node` off the other runs' nodes, for sbatch; None where nothing can."""
     if all(protocol.NODE not in planned.variations for planned in runs):
         return None
-    return excluded(protocol.NODE in run.variations)
-
-
-def excluded(elsewhere: bool) -> str | None:
-    """What keeps a run off the other side's nodes, for sbatch; None where there is no choice."""
     sides = split(_nodes())
-    others = sides[0 if elsewhere else 1]
+    others = sides[0 if protocol.NODE in run.variations else 1]
     return f"--exclude={','.join(others)}" if all(sides) else None
 
 

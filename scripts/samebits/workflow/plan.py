@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 
@@ -27,8 +27,6 @@ from samebits.formats import canonical
 from samebits.formats.names import SWEEP_FORMAT
 from samebits.replay import plan as replays
 from samebits.replay.plan import ReplayPlan
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -93,7 +91,7 @@ class Plan:
         """The experiment that a job belongs to."""
         return self.experiments[wildcards.experiment] if self.sweep else self.first
 
-    def each(self, value: Callable[[Experiment], T]) -> T | Callable[[Any], T]:
+    def each(self, value: Callable[[Experiment], Any]) -> Any:
         """What each experiment has of something: one value where all are equal, else a function."""
         first, *rest = map(value, self.experiments.values())
         if all(other == first for other in rest):
@@ -178,20 +176,13 @@ class Plan:
         """How much a sweep is, in one line. ``stages``: environments beside those that train."""
         made, asked = self.experiments.values(), self.sweep.asked if self.sweep else 0
         least, most = map(sum, zip(*(protocol.trainings(one.config) for one in made), strict=True))
-        twice = asked - len(made)
-        same = f" ({twice:,} more are the same as one of these)" if twice > 0 else ""
-        more = f" (up to {most:,} where bits differ)" if most > least else ""
-        parts = [
-            _number(len(made), "combination") + same,
-            _number(least, "training") + more,
-            _number(len({one.data_key for one in made}), "data set"),
-            _number(len({*stages, *(one.environment for one in made)}), "environment"),
-        ]
-        return f"{sweep.KEY} {self.name}: {', '.join(parts)}"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
+        numbers = {
+            "combinations": f"{len(made):,}" + f" ({asked:,} with repeats)" * (asked > len(made)),
+            "trainings": f"{least:,}" + f" (up to {most:,} where bits differ)" * (most > least),
+            "data sets": f"{len({one.data_key for one in made}):,}",
+            "environments": len({*stages, *(one.environment for one in made)}),
+        }
+        return f"{sweep.KEY} {self.name}: {', '.join(f'{k}: {v}' for k, v in numbers.items())}"
 
 
 def plan(config: Mapping[str, Any], conf: Path) -> Plan:

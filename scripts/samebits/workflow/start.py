@@ -14,7 +14,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from samebits.config import sources
 from samebits.config.experiment import Experiment
 from samebits.experiment import protocol
 from samebits.formats import canonical, files
+from samebits.formats.names import FAILED
 from samebits.launch import lease
 from samebits.pages import summary
 from samebits.text import say
@@ -33,6 +33,7 @@ from samebits.workflow.plan import Plan, as_workflow_errors, plan
 DRIVER = "SAMEBITS_DRIVER"  # the Python that starts the launcher, for the shell of every job
 STAGES = ("load", "compare", "certify", "render")  # environments of every experiment
 
+_OWNERS = Path(".samebits/owners")  # the snakemakes that make each result
 _digest = cache(files.digest)
 
 
@@ -55,62 +56,54 @@ def content(made: Experiment, lock: Path) -> str:
     return canonical.digest([made.digest, *map(_digest, [*map(Path, made.model_files), lock])])
 
 
-@dataclass(frozen=True)
-class Start:
-    """One start of the main workflow."""
-
-    plan: Plan
-    began: float  # seconds since the epoch
-
-    @property
-    def owners(self) -> Path:
-        """Where the snakemakes that make these results are named."""
-        return Path(".samebits/owners", self.plan.name)
-
-    def announce(self, cores: int) -> None:
-        """Become the owner of all jobs from now on, and show what an unusual protocol costs."""
-        leases, config = Path(".samebits/leases/results", self.plan.name), self.plan.first.config
-        with as_workflow_errors():
-            lease.become_owner(self.owners, leases, os.environ)
-        # A protocol that only explains differences makes its further runs when there are some.
-        if not self.plan.sweep and (config["protocol"]["alone"] or config["protocol"]["unpin"]):
-            say(summary.cost(protocol.plan(config, None), cores))
-
-    def forget_failed(self) -> None:
-        """A run that failed where the control failed too shows nothing: it is made again."""
-        for name in self.plan.experiments:
-            for record in Path("results", name, "train").glob("*/record.json"):
-                if canonical.read_json(record)["status"] == "failed":
-                    shutil.rmtree(record.parent)
-
-    def report(self) -> None:
-        """Show the end of what this start made."""
-        took, color = time.time() - self.began, sys.stdout.isatty()
-        results = Path("results", self.plan.name)
-        for folder, text in ((results, summary.text), (results / "replay", summary.replay)):
-            path, page = folder / "certificate.json", folder / "certificate.html"
-            if self._is_new(path):
-                print(text(canonical.read_json(path), path, page, took, color))
-        if self._is_new(results / "index.csv"):
-            print(summary.sweep(results / "index.csv", results / "index.html", took, color))
-
-    def _is_new(self, path: Path) -> bool:
-        return path.is_file() and path.stat().st_mtime >= self.began
-
-
-def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Start:
+def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
     """Compose what is asked for. Raises WorkflowError that lists every problem."""
     with as_workflow_errors():
-        made = Start(plan(config, conf), psutil.Process().create_time())
+        made = plan(config, conf)
         os.environ[DRIVER] = sys.executable
-        made.plan.first.signing.tell_jobs()
+        made.first.signing.tell_jobs()
         if not workflow.is_main_process:
             lease.require_living_owner(os.environ)
         elif workflow.modifier.is_main_snakefile():
-            lease.clear_dead_owners(made.owners, f"results/{made.plan.name}")
+            lease.clear_dead_owners(_OWNERS / made.name, f"results/{made.name}")
             # A job lives as long as its DAG. To look for garbage among all of them as often as
             # Python does costs a tenth of the time that a large sweep needs to start.
             gc.set_threshold(100_000, 50, 50)
-            for line in made.plan.announced(STAGES):  # a dry run shows them too
+            for line in made.announced(STAGES):  # a dry run shows them too
                 say(line)
     return made
+
+
+def announce(made: Plan, cores: int) -> None:
+    """Become the owner of all jobs from now on, and show what an unusual protocol costs."""
+    with as_workflow_errors():
+        leases = Path(".samebits/leases/results", made.name)
+        lease.become_owner(_OWNERS / made.name, leases, os.environ)
+    chosen = made.first.config["protocol"]
+    # A protocol that only explains differences makes its further runs when there are some.
+    if not made.sweep and (chosen["alone"] or chosen["unpin"]):
+        say(summary.cost(protocol.plan(made.first.config, None), cores))
+
+
+def forget_failed(made: Plan) -> None:
+    """A run that failed where the control failed too shows nothing: it is made again."""
+    for name in made.experiments:
+        for record in Path("results", name, "train").glob("*/record.json"):
+            if canonical.read_json(record)["status"] == FAILED:
+                shutil.rmtree(record.parent)
+
+
+def report(made: Plan) -> None:
+    """Show the end of what this start made."""
+    began, color = psutil.Process().create_time(), sys.stdout.isatty()
+    took, results = time.time() - began, Path("results", made.name)
+
+    def is_new(path: Path) -> bool:
+        return path.is_file() and path.stat().st_mtime >= began
+
+    for folder, text in ((results, summary.text), (results / "replay", summary.replay)):
+        path, page = folder / "certificate.json", folder / "certificate.html"
+        if is_new(path):
+            print(text(canonical.read_json(path), path, page, took, color))
+    if is_new(results / "index.csv"):
+        print(summary.sweep(results / "index.csv", results / "index.html", took, color))
