@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -32,23 +32,13 @@ from samebits.formats import canonical, dataset, lockfile
 from samebits.text import say
 from samebits.training import machine
 
-FORMAT = "samebits-claim-1"
-SAMPLES = 6400  # of MNIST's 60,000, so that all claims take minutes; stated on the page
 _TRACEBACK = "Traceback (most recent call last):"
 _LONGEST = 300  # characters of an error's message; Keras appends whole graphs
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Test one claim of the article.")
-    parser.add_argument("--claim", required=True, choices=list(judge.CLAIMS))
-    for name in ("data", "lock", "output"):
-        parser.add_argument("--" + name, required=True, type=Path)
-    return parser.parse_args()
-
-
-def _process(program: Path, variables: Mapping[str, str], folder: Path) -> dict[str, Any]:
+def _process(variables: str, program: Path, folder: Path) -> dict[str, Any]:
     """Run a program in an interpreter of its own: what it printed, and the error that ended it."""
-    environment = dict(os.environ, **variables)
+    environment = dict(os.environ, **dict(v.split("=") for v in variables.split()))
     environment.pop("PYTHONPATH", None)  # how this script finds samebits
     command = [sys.executable, "-s", str(program)]
     done = subprocess.run(
@@ -58,7 +48,8 @@ def _process(program: Path, variables: Mapping[str, str], folder: Path) -> dict[
     if done.returncode and _TRACEBACK not in done.stderr:
         raise SamebitsError(f"{program} ended with exit code {done.returncode}, see above")
     error = message(done.stderr) if done.returncode else None
-    return {"variables": dict(variables), "lines": done.stdout.splitlines(), "error": error}
+    typed = f"{variables} python {program.name}".strip()
+    return {"command": typed, "lines": done.stdout.splitlines(), "error": error}
 
 
 def message(stderr: str) -> str:
@@ -69,51 +60,42 @@ def message(stderr: str) -> str:
     return (name.rpartition(".")[2] + colon + said)[:_LONGEST]
 
 
-def _examine(claim: str, data: Path) -> dict[str, Any]:
-    """Run the claim's program as often as it asks for, and judge what it printed."""
-    started, program = time.monotonic(), judge.PROGRAMS / f"{claim}.py"
-    stored = dataset.read(data)
-    with tempfile.TemporaryDirectory() as folder:
-        x, y = (stored[name][:SAMPLES] for name in ("x_train", "y_train"))
-        np.savez(str(Path(folder, "mnist.npz")), x=x, y=y)
-        processes = [_process(program, v, Path(folder)) for v in judge.CLAIMS[claim].variables]
-    word, reason = judge.outcome(claim, processes)
-    return {
-        "format": FORMAT,
-        "claim": claim,
-        "program": program.read_text(encoding="utf-8"),
-        "processes": processes,
-        "outcome": word,
-        "reason": reason,
-        "seconds": round(time.monotonic() - started, 3),
-    }
-
-
-def _versions(lock: Path) -> dict[str, str | None]:
-    """Python, TensorFlow and Keras of this environment; Keras is None where TensorFlow has it."""
-    record = lockfile.environment(lock)
-    packages = {package["name"]: package["version"] for package in record["packages"]}
-    return {
-        "python": record["python"]["version"],
-        "tensorflow": packages["tensorflow-cpu"],
-        "keras": packages.get("keras"),
-        "lock": record["lock"],
-    }
+def _processes(claim: str, data: Path) -> list[dict[str, Any]]:
+    """Run a claim's program as often as it asks for, on the first images."""
+    stored, program = dataset.read(data), judge.PROGRAMS / f"{claim}.py"
+    x, y = (stored[name][: judge.SAMPLES] for name in ("x_train", "y_train"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        np.savez(str(folder / "mnist.npz"), x=x, y=y)
+        return [_process(variables, program, folder) for variables in judge.CLAIMS[claim][0]]
 
 
 def main() -> int:
     """Test the claim, write what came out."""
-    options = _arguments()
-    versions, data = _versions(options.lock), dataset.check(options.data)
-    found = _examine(options.claim, options.data)
-    where = machine.record()
-    found.update(
-        experiment={"dataset": data, "samples": SAMPLES},
-        versions=versions,
-        machine={key: where[key] for key in ("cpu", "cpus", "os")},
-    )
+    parser = argparse.ArgumentParser(description="Test one claim of the article.")
+    parser.add_argument("--claim", required=True, choices=list(judge.CLAIMS))
+    for name in ("data", "lock", "output"):
+        parser.add_argument("--" + name, required=True, type=Path)
+    options, started = parser.parse_args(), time.monotonic()
+    environment = lockfile.environment(options.lock)
+    packages = {package["name"]: package["version"] for package in environment["packages"]}
+    processes = _processes(options.claim, options.data)
+    outcome, reason = judge.outcome(options.claim, processes)
+    found = {
+        "claim": options.claim,
+        "program": (judge.PROGRAMS / f"{options.claim}.py").read_text(encoding="utf-8"),
+        "processes": processes,
+        "outcome": outcome,
+        "reason": reason,
+        "seconds": round(time.monotonic() - started, 3),
+        "dataset": dataset.check(options.data),
+        "python": environment["python"]["version"],
+        "tensorflow": packages["tensorflow-cpu"],
+        "keras": packages.get("keras"),  # None where TensorFlow has it
+        "machine": "{cpu}, {cpus} CPUs, {os}".format(**machine.record()),
+    }
     canonical.write_json(options.output, found)
-    say(f"{options.claim} on TensorFlow {versions['tensorflow']}: {found['outcome']}")
+    say(f"{options.claim} on TensorFlow {found['tensorflow']}: {outcome}")
     return 0
 
 
