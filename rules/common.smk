@@ -22,7 +22,8 @@ LAUNCH = SCRIPTS / "launch.py"
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 # A single experiment has its paths as they are; the experiments of a sweep share a wildcard.
-RESULTS, LOGS = f"results/{plan.folder}", f"logs/{plan.folder}"
+NAME = "{experiment}" if plan.sweep else plan.name
+RESULTS, LOGS = f"results/{NAME}", f"logs/{NAME}"
 SWEEP, SWEEP_LOGS = f"results/{plan.name}", f"logs/{plan.name}"
 DATA = "data/{data}"
 OF = ": {wildcards.experiment}" if plan.sweep else ""  # at the end of a message
@@ -44,7 +45,7 @@ wildcard_constraints:
     experiment=plan.pattern,
     place=rf"({plan.pattern})(/replay)?",
     data="|".join(DATA_CONFIGS),
-    run="|".join(plan.run_names),
+    run="|".join(sorted({run for runs in plan.runs.values() for run in runs})),
     comparison="replica|each|cpu",
 
 

@@ -87,7 +87,7 @@ def test_an_experiment_that_is_made_twice_is_there_once() -> None:
     assert len(plan.experiments) == 4
     assert plan.sweep
     assert plan.sweep.asked == 6
-    assert "combinations: 4 (6 with repeats)" in plan.counted(["load"])
+    assert "combinations: 4 (6 with repeats)" in plan.announced(["load"])[0]
 
 
 def test_different_experiments_with_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_certificate_is_not_replayed_in_a_sweep() -> None:
 
 def test_what_a_sweep_is_is_said_in_numbers() -> None:
     plan = of("determinism=tf21,none framework=tf2.1,tf2.21 data.seed=1,2", name="mine")
-    said = plan.counted(["load", "compare", "certify"])
+    (said,) = plan.announced(["load", "compare", "certify"])
     assert said.startswith("sweep mine: combinations: 8, trainings: 16 (up to ")
     assert said.endswith("where bits differ), data sets: 2, environments: 5")
 

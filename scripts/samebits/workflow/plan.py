@@ -63,11 +63,6 @@ class Plan:
         return rf"{re.escape(self.sweep.name)}/[^/]+" if self.sweep else re.escape(self.first.name)
 
     @property
-    def folder(self) -> str:
-        """The folder of an experiment as the rules write it: those of a sweep share a wildcard."""
-        return "{experiment}" if self.sweep else self.name
-
-    @property
     def outputs(self) -> list[str]:
         """What is made unless something else is asked for."""
         index = [f"results/{self.name}/index.{kind}" for kind in ("html", "csv")]
@@ -106,15 +101,6 @@ class Plan:
             name: {run.name: run for run in protocol.runs(protocol.plan(made.config, None))} | extra
             for name, made in self.experiments.items()
         }
-
-    @property
-    def run_names(self) -> list[str]:
-        """The names of all runs of all experiments."""
-        return list(dict.fromkeys(name for runs in self._runs.values() for name in runs))
-
-    def runs(self, wildcards: Any) -> Iterable[PlannedRun]:
-        """All runs that an experiment may have."""
-        return self._runs[self.of(wildcards).name].values()
 
     def run(self, wildcards: Any) -> PlannedRun:
         """The run that a job makes."""
@@ -167,14 +153,13 @@ class Plan:
         }
 
     def announced(self, stages: Iterable[str]) -> list[str]:
-        """Lines for the user before anything runs, in a dry run too."""
-        if self.replay:
-            return [f"note: {note}" for note in self.replay.notes]
-        return [self.counted(stages)] if self.sweep else []
+        """Lines for the user before anything runs: how much a sweep is, what a replay ignores.
 
-    def counted(self, stages: Iterable[str]) -> str:
-        """How much a sweep is, in one line. ``stages``: environments beside those that train."""
-        made, asked = self.experiments.values(), self.sweep.asked if self.sweep else 0
+        ``stages``: environments beside those that train.
+        """
+        if not self.sweep:
+            return [f"note: {note}" for note in self.replay.notes] if self.replay else []
+        made, asked = self.experiments.values(), self.sweep.asked
         least, most = map(sum, zip(*(protocol.trainings(one.config) for one in made), strict=True))
         numbers = {
             "combinations": f"{len(made):,}" + f" ({asked:,} with repeats)" * (asked > len(made)),
@@ -182,7 +167,7 @@ class Plan:
             "data sets": f"{len({one.data_key for one in made}):,}",
             "environments": len({*stages, *(one.environment for one in made)}),
         }
-        return f"{sweep.KEY} {self.name}: {', '.join(f'{k}: {v}' for k, v in numbers.items())}"
+        return [f"{sweep.KEY} {self.name}: {', '.join(f'{k}: {v}' for k, v in numbers.items())}"]
 
 
 def plan(config: Mapping[str, Any], conf: Path) -> Plan:
