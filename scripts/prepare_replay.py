@@ -51,12 +51,12 @@ def _arguments() -> argparse.Namespace:
 def _draw(content: Certificate, count: int) -> dict[str, Any]:
     """Epochs sampled at random, and the digest of the state from which each begins."""
     report, of, draw = content["report"], statements.of(content), replays.new_draw()
-    wrong, commitment = replays.count_problem(report, count), states.commitment(report)
-    if wrong is not None or commitment is None:
-        raise SamebitsError(str(wrong))
-    drawn = replays.drawn(of, draw, commitment.epochs, count)
+    wrong, epochs_in_all = replays.count_problem(report, count), len(states.of_control(report))
+    if wrong is not None:
+        raise SamebitsError(wrong)
+    drawn = replays.drawn(of, draw, epochs_in_all, count)
     epochs = [{"epoch": number, "from": replays.before(report, number)} for number in drawn]
-    say(f"sampled: epochs {', '.join(map(str, drawn))} of {commitment.epochs}")
+    say(f"sampled: epochs {', '.join(map(str, drawn))} of {epochs_in_all}")
     return {"certificate": of, "draw": draw, "epochs": epochs}
 
 

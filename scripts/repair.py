@@ -57,9 +57,8 @@ def _data(folder: Path) -> None:
 def _run(folder: Path) -> None:
     _document(folder / runs.RECORD)
     found = runs.read_run(folder)
-    for artifact in found.artifacts:
-        runs.open_tensors(found, artifact)
-    kept = found.checkpoints or () if folder.name == CONTROL else ()
+    runs.open_all([found])
+    kept = states.from_record(found.record) or () if folder.name == CONTROL else ()
     for name, expected in states.paths(kept).items():
         path = folder / "checkpoints" / name
         if (got := files.digest(path)) != expected:

@@ -58,9 +58,7 @@ def _record(folder: Path, drawn: Mapping[str, Any] | None) -> Any:
     if problem is not None:
         raise SamebitsError(f"{folder}: {problem}; delete it to have it made again")
     if drawn is None:
-        run = runs.read_run(folder)
-        for artifact in run.artifacts:
-            runs.open_tensors(run, artifact)
+        runs.open_all([runs.read_run(folder)])
     return record
 
 

@@ -103,7 +103,7 @@ def _preferred(old: Lock | None, upgrade: list[str] | None) -> Lock | None:
     """The lock whose versions stay."""
     if old is None or upgrade is None:
         return old
-    return old.without(tuple(upgrade)) if upgrade else None
+    return old.keep(lambda name: name not in upgrade) if upgrade else None
 
 
 def _lock(envs: Path, name: str, options: argparse.Namespace) -> Lock:

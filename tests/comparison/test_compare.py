@@ -15,7 +15,7 @@ import test_train
 import factories
 from samebits.formats import canonical, dataset
 
-stage = test_train.stage  # the fixture: a folder to train in
+shared, stage = test_train.shared, test_train.stage  # fixtures: folders to train in
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "compare.py"
 EXPERIMENT, DATASET = "e" * 64, "d" * 64

@@ -353,7 +353,9 @@ def test_runs_of_another_experiment_or_data_set_are_refused(tmp_path: Path, what
 def test_a_run_of_a_part_of_the_data_is_refused(tmp_path: Path) -> None:
     part = {"subset": {"samples": 640, "epochs": 1}}
     control, replica = runs(tmp_path, change=lambda record: record.update(part))
-    with pytest.raises(SamebitsError, match=r"of subset .*, got \(640 samples, 1 epo"):
+    with pytest.raises(
+        SamebitsError, match=r"of subset None .*, got \{'epochs': 1, 'samples': 640\}"
+    ):
         compare(control, [replica])
 
 

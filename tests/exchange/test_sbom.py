@@ -80,7 +80,7 @@ def test_the_same_lock_and_moment_give_the_same_bytes() -> None:
 def test_another_lock_has_another_serial_number_and_another_moment_the_same() -> None:
     numbers = [
         document(small())["serialNumber"],
-        document(small().only(("numpy",)))["serialNumber"],
+        document(small().keep("numpy".__eq__))["serialNumber"],
         document(small(), issued="2027-01-01T00:00:00Z")["serialNumber"],
     ]
     assert numbers[0] == numbers[2] != numbers[1]

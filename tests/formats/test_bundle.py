@@ -378,12 +378,20 @@ OTHER_ZIPS: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "absolute": (lambda f: with_zipfile(f, ("/a", b"")), "absolute"),
     "folder": (lambda f: with_zipfile(f, ("a/", b"")), "a folder"),
     "not ASCII": (lambda f: with_zipfile(f, ("é", b"")), "printable"),
-    "symbolic link": (lambda f: with_zipfile(f, (LINK, b"/etc/passwd")), "lrwxrwxrwx"),
-    "device": (lambda f: with_zipfile(f, (DEVICE, b"")), "crw-rw-rw-"),
-    "executable": (lambda f: with_zipfile(f, (EXECUTABLE, b"")), "-rwxr-xr-x"),
+    "symbolic link": (lambda f: with_zipfile(f, (LINK, b"/etc/passwd")), "expected external_attr"),
+    "device": (lambda f: with_zipfile(f, (DEVICE, b"")), "expected external_attr"),
+    "executable": (lambda f: with_zipfile(f, (EXECUTABLE, b"")), "expected external_attr"),
     "compressed": (
         lambda f: with_zipfile(f, ("a", bytes(9999)), compress_type=zipfile.ZIP_DEFLATED),
-        r"compressed \(method 8\)",
+        "expected compress_type 0, got 8",
+    ),
+    "dated": (
+        lambda f: with_zipfile(f, (plain("a", date_time=(2026, 1, 1, 0, 0, 0)), b"")),
+        "expected date_time",
+    ),
+    "other system": (
+        lambda f: with_zipfile(f, (plain("a", create_system=0), b"")),
+        "expected create_system 3, got 0",
     ),
     "not sorted": (
         lambda f: with_zipfile(f, ("b", b""), ("a", b"")),
@@ -392,15 +400,18 @@ OTHER_ZIPS: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "comment": (lambda f: with_zipfile(f, ("a", b""), comment=b"hidden"), "bytes in all"),
     "entry's comment": (
         lambda f: with_zipfile(f, (plain("a", comment=b"hidden"), b"")),
-        "has a comment",
+        "expected comment",
     ),
     "extra field": (
         lambda f: with_zipfile(f, (plain("a", extra=b"\xfe\xca\0\0"), b"")),
-        "an extra field",
+        "expected extra",
     ),
     "case": (lambda f: with_zipfile(f, ("A", b""), ("a", b"")), "the same name"),
     "empty": (lambda f: with_zipfile(f), "no file at all"),
-    "prefix": (lambda f: b"#!/bin/sh\n" + with_zipfile(f, ("a", b"")), "is at byte 10, not at 0"),
+    "prefix": (
+        lambda f: b"#!/bin/sh\n" + with_zipfile(f, ("a", b"")),
+        "expected header_offset 0, got 10",
+    ),
     "suffix": (lambda f: with_zipfile(f, ("a", b"")) + b"\0", "."),
     "text": (lambda f: b"not a zip", "not a zip"),
     "nothing": (lambda f: b"", "."),
@@ -429,12 +440,12 @@ def edited(*edits: tuple[bytes, int, str, int]) -> bytes:
 LOCAL, LISTED, END = b"PK\3\4", b"PK\1\2", b"PK\5\6"
 WHOLE = edited()
 HOSTILE: dict[str, tuple[bytes, str]] = {
-    "overlapping": (edited((LISTED, 42, "<I", 0)), "'b': is at byte 0, not at 32"),
+    "overlapping": (edited((LISTED, 42, "<I", 0)), "'b': expected header_offset 32, got 0"),
     "twice": (WHOLE.replace(b"b", b"a"), "'a': the same name as 'a'"),
-    "gap": (edited((LISTED, 42, "<I", 33)), "'b': is at byte 33, not at 32"),
+    "gap": (edited((LISTED, 42, "<I", 33)), "'b': expected header_offset 32, got 33"),
     "bytes between": (
         WHOLE[:32] + b"hidden" + edited((LISTED, 42, "<I", 38), (END, 16, "<I", 70))[32:],
-        "'b': is at byte 38, not at 32",
+        "'b': expected header_offset 32, got 38",
     ),
     "bytes before the directory": (
         WHOLE[:64] + b"hidden" + edited((END, 16, "<I", 70))[64:],
@@ -452,11 +463,11 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         edited((END, 12, "<I", 1 << 30), (END, 16, "<I", 0)) + bytes(0),
         "get it again",
     ),
-    "encrypted": (edited((LISTED, 8, "<H", 1)), "'b': is encrypted"),
-    "size after the data": (edited((LISTED, 8, "<H", 8)), "other flags"),
-    "said to be UTF-8": (edited((LISTED, 8, "<H", 0x800)), "other flags"),
-    "another method": (edited((LISTED, 10, "<H", 99)), r"compressed \(method 99\)"),
-    "another size": (edited((LISTED, 24, "<I", 2)), "compressed"),
+    "encrypted": (edited((LISTED, 8, "<H", 1)), "'b': expected flag_bits 0, got 1"),
+    "size after the data": (edited((LISTED, 8, "<H", 8)), "expected flag_bits 0, got 8"),
+    "said to be UTF-8": (edited((LISTED, 8, "<H", 0x800)), "expected flag_bits 0, got 2048"),
+    "another method": (edited((LISTED, 10, "<H", 99)), "expected compress_type 0, got 99"),
+    "another size": (edited((LISTED, 24, "<I", 2)), "expected compress_size 2, got 1"),
 }
 
 

@@ -65,13 +65,3 @@ def test_an_interrupted_folder_leaves_what_was_there_and_nothing_else(tmp_path: 
         raise KeyboardInterrupt
     assert (path / "a").read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_equal_content_is_not_written_again(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    canonical.write_json_if_changed(path, [1])
-    before = path.stat().st_ino
-    canonical.write_json_if_changed(path, [1])
-    assert path.stat().st_ino == before
-    canonical.write_json_if_changed(path, [2])
-    assert canonical.read_json(path) == [2]

@@ -47,7 +47,7 @@ def digest(model: str, samples: int) -> str:
     built = task.compiled_model()
     task.fit(built, [])
     weights = enumerate(array for _, array in training.weights(built))
-    return arrays.digest((str(number), array) for number, array in weights)
+    return arrays.digest(arrays.described((str(number), array) for number, array in weights))
 
 
 def main() -> None:

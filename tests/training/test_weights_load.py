@@ -38,7 +38,7 @@ for dtype in ("bfloat16", "complex128", "complex64", "float16", "float64", "int8
         assert restored.tobytes() == variable.numpy().tobytes()
         variable.assign(tf.zeros_like(variable))
         variable.assign(restored)
-        assert arrays.digest([("v", variable.numpy())]) == stored.sha256
+        assert arrays.digest(arrays.described([("v", variable.numpy())])) == stored.sha256
     assert stored.tensors[0].dtype == {"bfloat16": "BF16", "complex128": "F64"}.get(
         dtype, stored.tensors[0].dtype
     )

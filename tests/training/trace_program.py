@@ -58,7 +58,9 @@ def train(config: dict[str, Any], every: str | None, it: training.Task, folder: 
     followed = [] if trace is None else [trace.callback(), follower(model, seen)]
     values = it.fit(model, followed)
     sets = (training.weights(model), training.optimizer_state(model))
-    digests = [arrays.digest(found) for found in sets] + [canonical.digest(history.to_json(values))]
+    digests = [arrays.digest(arrays.described(found)) for found in sets] + [
+        canonical.digest(history.to_json(values))
+    ]
     told = {"every": every, "steps": steps, "digests": digests}
     return told if trace is None else dict(told, **stored_trace(trace, folder, seen))
 

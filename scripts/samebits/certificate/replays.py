@@ -168,7 +168,7 @@ def _history(report: Report, epoch: int) -> dict[str, Any]:
 
 
 def _digests(report: Mapping[str, Any]) -> states.States:
-    return states.of_control(report) or ()
+    return states.of_control(report)
 
 
 def count_problem(report: Mapping[str, Any], count: int) -> str | None:
@@ -179,14 +179,14 @@ def count_problem(report: Mapping[str, Any], count: int) -> str | None:
             "epochs: the certificate commits to no checkpoints (trainer.checkpoint=epoch), so only "
             "all of it can be replayed; leave epochs out"
         )
-    if (states.root(digests), len(digests)) != (commitment.root, _epochs_asked(report)):
+    if (states.root(digests), len(digests)) != (commitment["root"], _epochs_asked(report)):
         return (
             "epochs: the certificate's checkpoints are not one per epoch, or not those of its root"
         )
-    if 1 <= count < commitment.epochs:
+    if 1 <= count < len(digests):
         return None
     return (
-        f"epochs: expected a number from 1 to less than {commitment.epochs}, which is all of it, "
+        f"epochs: expected a number from 1 to less than {len(digests)}, which is all of it, "
         f"got {count}; leave epochs out to replay all"
     )
 

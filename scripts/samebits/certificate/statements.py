@@ -54,7 +54,7 @@ def claim(report: Report) -> bytes:
     }
     kept = states.commitment(report)
     if kept is not None:
-        conditions["checkpoints"] = {"epochs": kept.epochs, "root": kept.root}
+        conditions["checkpoints"] = {"epochs": len(kept["digests"]), "root": kept["root"]}
     attribute = AttributeAssertion(
         report["verdict"].replace(" ", "_"), conditions=conditions, evidence=_evidence(report).pb
     )
@@ -136,7 +136,7 @@ def _digests(report: Report) -> Iterator[tuple[str, str]]:
             yield artifact, control["digests"][artifact]
     kept = states.commitment(report)
     if kept is not None:
-        yield "checkpoints", kept.root
+        yield "checkpoints", kept["root"]
     if load is not None:
         yield "dataset", load["digest"]
     if report["experiment"]["digest"] is not None:

@@ -191,7 +191,7 @@ class Tensors:
     digest: str  # of the file
     entries: tuple[Tensor, ...]  # in forward order
     open: Callable[[str], Array]
-    encode: Callable[[list[tuple[Tensor, Array]]], str] = arrays.digest_of  # of other elements
+    encode: Callable[[list[tuple[Tensor, Array]]], str] = arrays.digest  # of other elements
 
     @property
     def by_name(self) -> dict[str, Tensor]:

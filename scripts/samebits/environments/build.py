@@ -140,7 +140,7 @@ def _fill(folder: Path, lock: Lock, lock_path: Path, tool: _Uv) -> dict[str, Any
     tool("venv", *flags, "--python", str(base.path), str(folder))
     interpreter = folder / "bin" / "python"
     if lock.from_sdist:
-        _install(tool, interpreter, lock.only(_BUILD_TOOLS))
+        _install(tool, interpreter, lock.keep(_BUILD_TOOLS.__contains__))
     _install(tool, interpreter, lock)
     _verify(interpreter, lock, lock_path)
     if not lock.without_dependencies:  # a package without its dependencies never passes

@@ -13,9 +13,11 @@ memory-mapped.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import mmap
+import operator
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,10 +54,7 @@ class Tensor(NamedTuple):
     @property
     def elements(self) -> int:
         """How many elements: an integer that does not overflow."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return functools.reduce(operator.mul, self.shape, 1)
 
     @property
     def stored(self) -> Any:
@@ -65,6 +64,9 @@ class Tensor(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """The form in records: shape is a list."""
         return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+
+
+Pairs = Sequence[Tuple[Tensor, np.ndarray]]
 
 
 def from_json(content: Any) -> tuple[Tensor, ...]:
@@ -99,7 +101,7 @@ class Stored:
 
 def write(path: Path, named: Named) -> Stored:
     """Write a file of arrays; it is on the disk when this returns."""
-    pairs = _pairs(named)
+    pairs = described(named)
     sha = hashlib.sha256()
     with files.naming(path), path.open("wb") as file:
         for block in _encoded(pairs):
@@ -110,20 +112,16 @@ def write(path: Path, named: Named) -> Stored:
     return Stored(sha.hexdigest(), tuple(tensor for tensor, _ in pairs))
 
 
-def digest(named: Named) -> str:
-    """The SHA-256 that a file of these arrays would have."""
-    return digest_of(_pairs(named))
-
-
-def digest_of(pairs: Sequence[tuple[Tensor, np.ndarray]]) -> str:
-    """The same of arrays as they were read from a file, with what the file says of them."""
+def digest(pairs: Pairs) -> str:
+    """The SHA-256 of a file of arrays, without writing it."""
     sha = hashlib.sha256()
     for block in _encoded(pairs):
         sha.update(block)
     return sha.hexdigest()
 
 
-def _pairs(named: Named) -> list[tuple[Tensor, np.ndarray]]:
+def described(named: Named) -> Pairs:
+    """The arrays as they are stored, each with its description."""
     return [_pair(name, np.asanyarray(array)) for name, array in named]
 
 
@@ -137,7 +135,7 @@ def _pair(name: str, array: np.ndarray) -> tuple[Tensor, np.ndarray]:
     return Tensor(name, _NAMES[array.dtype.name], tuple(array.shape)), array
 
 
-def _encoded(pairs: Sequence[tuple[Tensor, np.ndarray]]) -> Iterator[bytes | memoryview]:
+def _encoded(pairs: Pairs) -> Iterator[bytes | memoryview]:
     """The bytes of a file, in blocks."""
     in_order = sorted(pairs, key=lambda pair: _place(pair[0]))
     yield _header([tensor for tensor, _ in in_order])

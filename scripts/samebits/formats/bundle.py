@@ -30,6 +30,10 @@ _LARGEST_DIRECTORY = 10_000_000
 _HEADER, _LISTED, _LARGE = 30, 46, 20  # bytes before a file, and in the directory; of a large file
 _END, _LARGE_END = 22, 98  # bytes after the directory
 _LONGEST_NAME, _LONGEST_PART = 1024, 255  # fits below any folder: Linux has 4096 for a path
+_COMPARED = (  # of an entry, when it is read
+    "date_time", "create_system", "external_attr", "compress_type", "flag_bits", "comment",
+    "compress_size", "header_offset",
+)  # fmt: skip
 _MOST_PROBLEMS = 1000  # shown of a hostile file; they are held in memory
 _BLOCK = 1 << 20
 
@@ -107,10 +111,16 @@ def _unwritable(members: Mapping[str, Path]) -> Iterator[str]:
             yield f"{quoted(name)}: {path} is not there, or is not a file"
 
 
-def _append(archive: zipfile.ZipFile, name: str, path: Path) -> None:
+def _info(name: str, size: int) -> zipfile.ZipInfo:
+    """An entry; by its size zipfile chooses the form of its numbers."""
     info = zipfile.ZipInfo(name, _DATE)
-    info.create_system, info.external_attr = _UNIX, _MODE << 16
-    info.file_size = size = path.stat().st_size  # by which zipfile chooses the form of its numbers
+    info.create_system, info.external_attr, info.file_size = _UNIX, _MODE << 16, size
+    return info
+
+
+def _append(archive: zipfile.ZipFile, name: str, path: Path) -> None:
+    size = path.stat().st_size
+    info = _info(name, size)
     with path.open("rb") as source, archive.open(info, "w") as target:
         shutil.copyfileobj(source, target, _BLOCK)
     if info.file_size != size:
@@ -209,18 +219,13 @@ def _problems(archive: zipfile.ZipFile, path: Path) -> Iterator[str]:
     if not infos:
         yield "no file at all"
     for info in infos:
-        name = quoted(info.orig_filename)
-        if info.flag_bits:
-            yield f"{name}: is encrypted, or has other flags"
-        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-            yield f"{name}: is compressed (method {info.compress_type})"
-        if info.external_attr != _MODE << 16:
-            yield f"{name}: is not a plain file, but {stat.filemode(info.external_attr >> 16)}"
         large = info.file_size * 1.05 > zipfile.ZIP64_LIMIT  # as zipfile decides
-        if info.comment or (info.extra and not large):
-            yield f"{name}: has a comment or an extra field"
-        if info.header_offset != end:
-            yield f"{name}: is at byte {info.header_offset}, not at {end}"
+        expected = _info(info.orig_filename, info.file_size)
+        expected.compress_size, expected.header_offset = info.file_size, end
+        for key in (*_COMPARED, *(() if large else ("extra",))):
+            value, got = getattr(expected, key), getattr(info, key)
+            if got != value:
+                yield f"{quoted(info.orig_filename)}: expected {key} {value}, got {got}"
         end += _HEADER + len(info.orig_filename) + (_LARGE if large else 0) + info.file_size
     if archive.start_dir != end:
         yield f"a directory at byte {archive.start_dir}, not at {end}"

@@ -99,10 +99,3 @@ def write_json(path: Path, value: Any) -> str:
     data = dumps(value)
     files.write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
-
-
-def write_json_if_changed(path: Path, value: Any) -> None:
-    """Write only when the bytes differ, so that nothing downstream looks out of date."""
-    data = dumps(value)
-    if not files.equals(path, data):
-        files.write_bytes(path, data)

@@ -86,11 +86,6 @@ def remove_partial(path: Path) -> None:
             half.unlink()
 
 
-def equals(path: Path, data: bytes) -> bool:
-    """Whether a file is there and holds exactly this."""
-    return path.is_file() and path.read_bytes() == data
-
-
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A folder filled beside and renamed to ``path`` at the end; on an error nothing stays.

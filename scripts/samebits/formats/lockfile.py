@@ -18,9 +18,9 @@ from __future__ import annotations
 import platform
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Match, Pattern
+from typing import Any, Callable, Iterator, Mapping, Match, Pattern
 
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import files
@@ -77,22 +77,13 @@ class Lock:
         lines += [package.line() for package in sorted(self.packages, key=lambda p: p.name)]
         return "\n".join(lines) + "\n"
 
-    def only(self, names: tuple[str, ...]) -> Lock:
-        """The part of the lock that names these packages."""
-        return self._keep(tuple(p for p in self.packages if p.name in names))
-
-    def without(self, names: tuple[str, ...]) -> Lock:
-        """The part of the lock that does not name these packages."""
-        return self._keep(tuple(p for p in self.packages if p.name not in names))
-
-    def _keep(self, packages: tuple[LockedPackage, ...]) -> Lock:
-        kept = {package.name for package in packages}
-        return Lock(
-            self.python,
-            self.sources,
-            packages,
-            tuple(name for name in self.from_sdist if name in kept),
-            tuple(name for name in self.without_dependencies if name in kept),
+    def keep(self, wanted: Callable[[str], bool]) -> Lock:
+        """The part of the lock whose packages are wanted, by name."""
+        return replace(
+            self,
+            packages=tuple(package for package in self.packages if wanted(package.name)),
+            from_sdist=tuple(filter(wanted, self.from_sdist)),
+            without_dependencies=tuple(filter(wanted, self.without_dependencies)),
         )
 
 
@@ -141,11 +132,6 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked(lock: Path) -> dict[str, tuple[str, str]]:
-    """Distribution name -> (version, SHA-256 of its file), of a lock file."""
-    return {p.name: (p.version, p.sha256) for p in read(lock).packages}
-
-
 def mismatches(lock: Lock, found: Mapping[str, str]) -> list[str]:
     """Every package that is not as the lock says, in words, sorted."""
     expected = {p.name: p.version for p in lock.packages}
@@ -160,11 +146,6 @@ def mismatches(lock: Lock, found: Mapping[str, str]) -> list[str]:
         if name not in expected and name not in _INSTALLERS
     ]
     return sorted(problems)
-
-
-def packages_json(found: Mapping[str, str]) -> list[dict[str, str]]:
-    """Packages as records list them: sorted by name."""
-    return [{"name": name, "version": found[name]} for name in sorted(found)]
 
 
 def installed() -> dict[str, str]:
@@ -197,6 +178,6 @@ def environment(lock: Path) -> dict[str, Any]:
             "implementation": platform.python_implementation(),
             "compiler": platform.python_compiler(),
         },
-        "packages": packages_json(found),
+        "packages": [{"name": name, "version": found[name]} for name in sorted(found)],
         "lock": files.digest(lock),
     }

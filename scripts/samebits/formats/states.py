@@ -7,7 +7,6 @@ lines that ``sha256sum */*.safetensors`` prints among the checkpoints.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Dict, Mapping, Sequence, Tuple
 
@@ -48,28 +47,20 @@ def root(states: Sequence[State]) -> str:
     return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
 
 
-def of_control(report: Mapping[str, Any]) -> States | None:
-    """The states of a certificate's control; None: it commits to none."""
-    return from_record(report["records"]["runs"].get("control") or {})
+def commitment(report: Mapping[str, Any]) -> Any:
+    """The control's ``checkpoints``, with which a certificate commits to its states, or None."""
+    return (report["records"]["runs"].get("control") or {}).get("checkpoints")
+
+
+def of_control(report: Mapping[str, Any]) -> States:
+    """The states of a certificate's control; none if it commits to none."""
+    found = commitment(report)
+    return tuple(found["digests"]) if found else ()
 
 
 def kept(report: Mapping[str, Any]) -> dict[str, str]:
     """The SHA-256 of the files of the states that a certificate's control keeps, by name."""
-    return {FOLDER + path: sha256 for path, sha256 in paths(of_control(report) or ()).items()}
-
-
-@dataclass(frozen=True)
-class Commitment:
-    """What a certificate says of its control's states: how many, and their root."""
-
-    epochs: int
-    root: str
-
-
-def commitment(report: Mapping[str, Any]) -> Commitment | None:
-    """By which a certificate commits to the state after each epoch; None: to none."""
-    found = (report["records"]["runs"].get("control") or {}).get("checkpoints")
-    return None if found is None else Commitment(len(found["digests"]), str(found["root"]))
+    return {FOLDER + path: sha256 for path, sha256 in paths(of_control(report)).items()}
 
 
 def compare(control: States | None, replica: States | None) -> dict[str, Any] | None:

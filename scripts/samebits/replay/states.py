@@ -28,7 +28,7 @@ class Checkpoints:
 
     def problems(self, report: Mapping[str, Any]) -> Iterator[str]:
         """The files missing here of checkpoints that an epoch may start from: all but the last."""
-        for path in states.paths((states.of_control(report) or ())[:-1]):
+        for path in states.paths(states.of_control(report)[:-1]):
             name = states.FOLDER + path
             if self.files is None or name.removeprefix(self.prefix) not in self.files:
                 yield (

@@ -79,7 +79,9 @@ class State:
 
     def digest(self) -> dict[str, str]:
         """The SHA-256 that each file of it has when it is stored."""
-        return {part: arrays.digest(named) for part, named in self.values().items()}
+        return {
+            part: arrays.digest(arrays.described(named)) for part, named in self.values().items()
+        }
 
     def _variables(self) -> dict[str, list[tuple[str, Any]]]:
         return {

@@ -106,8 +106,8 @@ def process(tf: Any, options: argparse.Namespace) -> dict[str, Any]:
 
 def framework(tf: Any, lock: Path) -> dict[str, Any]:
     """The TensorFlow build, by version, compiler and the digest of its wheel."""
-    wheels = lockfile.locked(lock)
-    name = next(n for n in ("tensorflow-cpu", "tensorflow") if n in wheels)
+    wheels = {package.name: package for package in lockfile.read(lock).packages}
+    wheel = next(wheels[n] for n in ("tensorflow-cpu", "tensorflow") if n in wheels)
     build = tf.sysconfig.get_build_info() if hasattr(tf.sysconfig, "get_build_info") else {}
     return {
         "tensorflow": tf.__version__,
@@ -115,7 +115,7 @@ def framework(tf: Any, lock: Path) -> dict[str, Any]:
         "git_version": tf.version.GIT_VERSION,
         "compiler": tf.version.COMPILER_VERSION,
         "build_info": {str(key): build[key] for key in sorted(build)},
-        "wheel": {"name": name, "version": wheels[name][0], "sha256": wheels[name][1]},
+        "wheel": asdict(wheel),
     }
 
 

@@ -41,7 +41,7 @@ def stored(kind: str, content: Any) -> str:
     """The path of a file with this content; absolute, so that no importer's prefix changes it."""
     data = canonical.dumps(content)
     path = Path(".samebits", kind, f"{canonical.digest(content)}.json").absolute()
-    if not files.equals(path, data):
+    if not path.is_file() or path.read_bytes() != data:
         files.write_bytes(path, data)
     return str(path)
 
