@@ -92,16 +92,14 @@ def _standing(report: Report) -> Iterator[tuple[str, str]]:
         yield "Repeatable", _REPEATABLE[scope["repeatable"]]
     elif scope["conditions"]:
         yield "Only if pinned", ", ".join(scope["conditions"])
-    titles: dict[str, dict[str, None]] = {outcome: {} for outcome in _OUTCOMES}
-    for variation in scope["variations"]:
-        titles[variation["outcome"]][variation["what"]] = None
-    if titles["same bits"]:
-        yield "Varied without effect", ", ".join(titles["same bits"])
+    same = names.survived(report)
+    if same:
+        yield "Varied without effect", ", ".join(same)
     elif verdict == names.REPRODUCIBLE:
         yield "Varied", "nothing; all runs started under the same conditions"
-    missed = [what for what in titles[names.NOT_TRIED] if what not in titles["same bits"]]
-    if missed:
-        yield "Not tried", ", ".join(missed)
+    missed = [v["what"] for v in scope["variations"] if v["outcome"] == names.NOT_TRIED]
+    if set(missed) - set(same):
+        yield "Not tried", ", ".join(what for what in dict.fromkeys(missed) if what not in same)
 
 
 # Text for "depends on" when no variation on its own changes the bits.
@@ -153,11 +151,9 @@ def _source(source: Source) -> str:
 
 def _counted(records: Mapping[str, Any], config: Any) -> str:
     """How many runs, by which protocol, and how many did not complete."""
-    status = [record["status"] if record else "without a record" for record in records.values()]
+    found = Counter(r["status"] if r else "without a record" for r in records.values())
     notes = [str(config["protocol"]["option"])] if config and "option" in config["protocol"] else []
-    for other in sorted(set(status)):
-        if other != names.COMPLETED:
-            notes.append(f"{status.count(other)} {other}")
+    notes += [f"{found[other]} {other}" for other in sorted(found) if other != names.COMPLETED]
     return f"{len(records)} ({', '.join(notes)})" if notes else str(len(records))
 
 
@@ -171,41 +167,33 @@ def _varied(report: Report, runs: Sequence[Compared]) -> Iterator[dict[str, Any]
     for run in runs if variations else ():
         rows = [variation for variation in variations if variation["run"] == run.run]
         if len(rows) > 1:
-            outcome = "different bits" if run.differs else "same bits"
-            yield {
-                "run": run.run,
-                "outcome": outcome if run.changed else names.NOT_TRIED,
-                "rows": rows,
-            }
+            outcome = run.bits if run.changed else names.NOT_TRIED
+            yield {"run": run.run, "outcome": outcome, "rows": rows}
         elif rows:
             alone += rows
         elif not run.unpinned:
-            unvaried.append(_unvaried(run))
+            unvaried.append(_NOTHING | {"run": run.run, "outcome": run.bits})
     alone.sort(key=lambda row: _OUTCOMES.index(row["outcome"]))
     if alone or unvaried:
         yield {"run": None, "outcome": None, "rows": [*unvaried, *alone]}
 
 
-def _unvaried(run: Compared) -> dict[str, Any]:
-    """A run under identical conditions, as a row among the variations."""
-    outcome = "different bits" if run.differs else "same bits" if run.tried else names.NOT_TRIED
-    what = "nothing: identical conditions"
-    row = {"run": run.run, "what": what, "control": "", "value": "", "why": None}
-    return row | {"outcome": outcome}
+_NOTHING = {"what": "nothing: identical conditions", "control": "", "value": "", "why": None}
 
 
 def _pins(report: Report) -> Iterator[dict[str, Any]]:
     """Each setting that was unpinned: its pinned value, its value without the pin, the outcome."""
     pinned = {fact["what"]: fact["value"] for fact in report["scope"]["pinned"]}
     for pin in report["scope"]["pins"]:
-        record = report["records"]["runs"].get(pin["run"])
-        settings = {
-            s["name"]: s["effective"] for s in (record.get("settings", []) if record else ())
-        }
-        yield pin | {
-            "pinned": seen(pinned.get(pin["what"])),
-            "unpinned": seen(settings.get(pin["what"])),
-        }
+        found = _probed(report, pin["run"]).get(pin["what"])
+        effective = seen(found["effective"] if found else None)
+        yield pin | {"pinned": seen(pinned.get(pin["what"])), "unpinned": effective}
+
+
+def _probed(report: Report, run: str) -> dict[str, Setting]:
+    """The settings that a run probed, by name."""
+    record = report["records"]["runs"].get(run)
+    return {found["name"]: found for found in record.get("settings", [])} if record else {}
 
 
 # --- curves ------------------------------------------------------------------------------------
@@ -230,12 +218,7 @@ def _histories(report: Report, runs: Sequence[Compared]) -> dict[str, history.Hi
 
 def settings(report: Report, order: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Each probed setting once, with the values that the runs observed."""
-    records = report["records"]["runs"]
-    known = {
-        run: {setting["name"]: setting for setting in record.get("settings", [])}
-        for run in order
-        if (record := records[run])
-    }
+    known = {run: _probed(report, run) for run in order}
     for name in dict.fromkeys(name for settings in known.values() for name in settings):
         found = {run: settings[name] for run, settings in known.items() if name in settings}
         first = next(iter(found.values()))
@@ -329,21 +312,15 @@ def trust(certificate: Certificate) -> dict[str, Any]:
         "unsigned": issuer.keyid is None,
         "issuer": issuer,
         "links": links[-_MOST_LINKS:],
-        "earlier": _counted_links(links[:-_MOST_LINKS]),
+        "earlier": links[:-_MOST_LINKS],
         "replays": list(_replays(certificate["replays"], links)),
         "keys": list(signatories.keys(certificate)),
         "short": signatories.short,
-        "titles": names.TITLES,
+        "title": compared.title,
         "verify": wording.verify_command(names.CERTIFICATE_FILE),
         "verify_raw": f"python scripts/verify.py {names.CERTIFICATE_FILE}",
         "repeat": wording.replay_command(names.CERTIFICATE_FILE),
     }
-
-
-def _counted_links(links: Sequence[Signatory]) -> str:
-    """How many replays the first screen has no room for, by outcome."""
-    outcomes = Counter(link.outcome for link in links)
-    return ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
 
 
 def _replays(replays: Sequence[ReplayEntry], links: Sequence[Signatory]) -> Iterator[Any]:

@@ -203,15 +203,14 @@ def write(sweep: Path, page: Path, table: Path) -> list[Row]:
 TEMPLATE = templates.FOLDER / "index.html.j2"
 STYLE = Path(__file__).with_name("style.css")  # all pages look alike
 
-WIDTH, HEIGHT, EDGE = 240.0, 24.0, 6.0  # of the picture of one spread
-
 
 def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
     """The page. ``file``: what the table is called, the bytes of which are ``table``."""
     metrics = primary_metrics(rows)
     spreads = seed_spreads(rows, metrics[-1]) if metrics else {}
     numbers = [number for spread in spreads.values() for number in spread.numbers]
-    axis = charts.Axis(min(numbers, default=0), max(numbers, default=0), EDGE, WIDTH - EDGE)
+    # The picture of a spread is 240 wide.
+    axis = charts.Axis(min(numbers, default=0), max(numbers, default=0), 6, 234)
     return templates.template(TEMPLATE, _FILTERS).render(
         style=STYLE.name,
         name=name,
@@ -221,12 +220,8 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
         metrics=metrics,
         title=title,
         counts=list(_counts(rows)),
-        unsigned=sum(row.signature == UNSIGNED for row in rows),
         spreads=[(list(_pairs(s.swept)) or ["all"], s) for s in spreads.values()],
         axis=axis,
-        frame={"width": WIDTH, "height": HEIGHT},
-        seconds=sum(row.seconds for row in rows),
-        runs=sum(row.runs for row in rows),
         file=file,
         digest=hashlib.sha256(table).hexdigest(),
     )

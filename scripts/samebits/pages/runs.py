@@ -9,7 +9,7 @@ from typing import Any
 
 from samebits.certificate.types import ComparedRun, Divergence, Report
 from samebits.comparison import attribution
-from samebits.formats.names import COMPLETED, NOT_TRIED, TITLES
+from samebits.formats.names import COMPLETED, DIFFERENT, NOT_TRIED, SAME, TITLES
 from samebits.pages import charts, wording
 
 MOST_SHOWN = 3  # differing runs of which everything is shown; the rest are listed
@@ -22,6 +22,11 @@ _MEANINGS = {
     "optimizer": "step count and moments, from which training would continue",
     "trace": "fingerprints of the weights during training, and the bits of the loss",
 }
+
+
+def title(artifact: str) -> str:
+    """An artifact's name, as the page writes it."""
+    return TITLES[artifact].capitalize()
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,11 @@ class Compared:
     def differs(self) -> bool:
         """Whether it was tried and has other bits than its control."""
         return self.tried and not self.result["identical"]
+
+    @property
+    def bits(self) -> str:
+        """Whether its bits are the control's, as variations say it."""
+        return DIFFERENT if self.differs else SAME if self.tried else NOT_TRIED
 
     @property
     def outcome(self) -> str:
@@ -72,22 +82,15 @@ def compared(report: Report) -> list[Compared]:
     for variation in report["scope"]["variations"]:
         if variation["outcome"] != NOT_TRIED:
             changed.setdefault(variation["run"], []).append(variation["what"])
-    return [
-        Compared(
-            comparison["control"],
-            run["run"],
-            (
-                comparison["status"].get(comparison["control"], ""),
-                comparison["status"].get(run["run"], ""),
-            ),
-            tuple(changed.get(run["run"], ())),
-            pins.get(run["run"]),
-            run,
-            report["records"]["runs"].get(run["run"]) or {},
-        )
-        for comparison in report["comparisons"]
-        for run in comparison["runs"]
-    ]
+    found, records = [], report["records"]["runs"]
+    for comparison in report["comparisons"]:
+        control, status = comparison["control"], comparison["status"]
+        for result in comparison["runs"]:
+            run, of_both = result["run"], (status.get(control, ""), status.get(result["run"], ""))
+            varied = tuple(changed.get(run, ()))
+            record: Mapping[str, Any] = records.get(run) or {}
+            found.append(Compared(control, run, of_both, varied, pins.get(run), result, record))
+    return found
 
 
 def unexpected(runs: Sequence[Compared]) -> list[Compared]:
@@ -113,7 +116,7 @@ def artifacts(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
         name = artifact["artifact"]
         pair = zip((runs[0].control, runs[0].run), artifact["digests"], strict=True)
         yield {
-            "title": TITLES[name].capitalize(),
+            "title": title(name),
             "meaning": _MEANINGS[name],
             "identical": artifact["identical"],
             "absent": None in artifact["digests"],
@@ -147,22 +150,21 @@ def counted(runs: Sequence[Compared]) -> str:
 
 
 def differences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], int]:
-    """The first differences of the runs that are shown in full, and the number of the rest."""
-    found = [list(_differences(run)) for run in shown(runs)]
-    first = [difference for one in found for difference in one[:MOST_DIFFERENCES]]
-    return first, sum(map(len, found)) - len(first)
+    """The first differences of the runs that are shown in full, and the number of the rest.
 
-
-def _differences(run: Compared) -> Iterator[dict[str, Any]]:
-    """Every difference except between fingerprints, which have no size."""
-    for artifact in run.result["artifacts"]:
-        for difference in artifact["differences"]:
-            if artifact["artifact"] != "trace" or difference["kind"] != "values":
-                yield difference | {
-                    "of": run.run,
-                    "from": run.control,
-                    "where": TITLES[artifact["artifact"]].capitalize(),
-                }
+    Differences between fingerprints have no size and are left out.
+    """
+    first, more = list[dict[str, Any]](), 0
+    for run in shown(runs):
+        found = [
+            difference | {"of": run.run, "from": run.control, "where": title(artifact["artifact"])}
+            for artifact in run.result["artifacts"]
+            for difference in artifact["differences"]
+            if artifact["artifact"] != "trace" or difference["kind"] != "values"
+        ]
+        first += found[:MOST_DIFFERENCES]
+        more += len(found[MOST_DIFFERENCES:])
+    return first, more
 
 
 # --- first divergence ------------------------------------------------------------------------
@@ -230,7 +232,7 @@ def self_checks(report: Report) -> list[dict[str, Any]]:
     return [
         {
             "of": of,
-            "where": TITLES[artifact].capitalize(),
+            "where": title(artifact),
             "name": name,
             "index": index,
             "found": seen,
