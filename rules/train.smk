@@ -33,7 +33,7 @@ rule train:
     resources:
         gpu=plan.each(lambda made: made.config["framework"]["gpus"]),
         slurm_extra=lambda wildcards: nodes.apart(
-            plan.runs(wildcards), plan.run(wildcards)
+            plan.runs[plan.of(wildcards).name].values(), plan.run(wildcards)
         ),
     params:
         python=python,

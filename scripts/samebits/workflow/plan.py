@@ -94,7 +94,7 @@ class Plan:
         return lambda wildcards: value(self.of(wildcards))
 
     @cached_property
-    def _runs(self) -> dict[str, dict[str, PlannedRun]]:
+    def runs(self) -> dict[str, dict[str, PlannedRun]]:
         """The most there can be: which of these are made is known after the first comparison."""
         extra = {self.repeated: PlannedRun(self.repeated)}
         return {
@@ -104,7 +104,7 @@ class Plan:
 
     def run(self, wildcards: Any) -> PlannedRun:
         """The run that a job makes."""
-        return self._runs[self.of(wildcards).name][wildcards.run]
+        return self.runs[self.of(wildcards).name][wildcards.run]
 
     def planned(self, wildcards: Any, compare: Any) -> list[PlannedComparison]:
         """All comparisons of an experiment; waits for the first one of the checkpoint."""
