@@ -11,6 +11,7 @@ import pytest
 
 import factories
 from factories import Workspace
+from in_process import stage
 from samebits.formats import canonical, files
 from samebits.verification import artifacts
 
@@ -49,9 +50,7 @@ def bundle(
     given |= {"output": space.folder / "certificate.zip", "certificate": path} | others
     flags = [word for name, file in given.items() for word in (f"--{name}", str(file))]
     flags += [word for run in space.runs for word in ("--run", str(run))]
-    command = [sys.executable, str(SCRIPTS / "bundle.py"), *flags]
-    command += ["--comparison", str(space.comparison)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return stage("bundle", *flags, "--comparison", space.comparison)
 
 
 def content(space: Workspace) -> dict[str, bytes]:

@@ -13,9 +13,10 @@ from rocrate.rocrate import ROCrate
 
 import crates
 from crates import KEYID, Results
+from in_process import stage
+from pipeline import SCRIPTS
 from samebits.formats import files
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 RENDERINGS = {"ro-crate-metadata.json", "sbom", "workflow.smk"}
 
 
@@ -29,9 +30,8 @@ def flags(results: Results) -> list[object]:
     ]  # fmt: skip
 
 
-def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPTS / "crate.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    return stage("crate", *arguments)
 
 
 def made(results: Results) -> set[str]:
@@ -96,13 +96,15 @@ def test_the_same_inputs_give_the_same_bytes_and_old_renderings_go(tmp_path: Pat
     assert not (results.folder / "sbom" / "old.cdx.json").exists()
 
 
-def test_paths_may_be_relative(tmp_path: Path) -> None:
+def test_paths_may_be_relative_in_a_process_of_its_own(tmp_path: Path) -> None:
     results = crates.make(tmp_path)
     relative = [
         given.relative_to(tmp_path) if isinstance(given, Path) else given
         for given in flags(results)
     ]
-    assert run(*relative, cwd=tmp_path).returncode == 0
+    command = [sys.executable, str(SCRIPTS / "crate.py"), *map(str, relative)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert made(results) == RENDERINGS
 
 

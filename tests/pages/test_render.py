@@ -1,13 +1,12 @@
 """render.py by its flags: page and badge, made from the certificate alone."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import certificates
-from pipeline import SCRIPTS
+from in_process import stage
 from samebits.formats import canonical
 
 
@@ -16,9 +15,8 @@ def flags(folder: Path) -> list[str]:
     return [word for flag, name in names.items() for word in (f"--{flag}", str(folder / name))]
 
 
-def render(*given: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPTS / "render.py"), *given]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def render(*given: str) -> "subprocess.CompletedProcess[str]":
+    return stage("render", *given)
 
 
 def write(folder: Path, signed: bool = True, replays: int = 0) -> Path:

@@ -138,7 +138,7 @@ def cost(comparisons: list[PlannedComparison], cores: int) -> str:
     emulated = [run for run in wanted if run.variations == ("cpu",)]
     lines = [
         f"{len(full)} full trainings on {cores} cores instead of {_USUAL_RUNS}: "
-        f"{sum(bool(run.unpin) for run in full)} unpin a pin, "
+        f"{sum(bool(run.unpin) for run in full)} unpin one setting, "
         f"{sum(len(run.vary) == 1 for run in full)} vary one condition"
     ]
     if emulated:
