@@ -39,10 +39,6 @@ class Settings:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         return f"{self.cap}, oneDNN {'on' if self.onednn else 'off'}, {threads}"
 
-    @property
-    def _order(self) -> tuple[bool, bool, int]:
-        return self.isa is None, not self.onednn, self.threads
-
 
 PORTABLE = Settings("AVX2", True, 1)
 
@@ -152,16 +148,6 @@ class Atlas:
     frameworks: tuple[Framework, ...]
     cases: tuple[Case, ...]
 
-    @property
-    def settings(self) -> tuple[Settings, ...]:
-        """All settings, the portable ones first: every TensorFlow was run with them."""
-        return self.frameworks[0].settings
-
-    @property
-    def emulated(self) -> tuple[str, ...]:
-        """All CPUs but the native one."""
-        return self.frameworks[0].emulated
-
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """The groups of ops, in the battery's order."""
@@ -222,7 +208,9 @@ def _condition(key: str, condition: Mapping[str, Any]) -> Condition:
 def _ordered(version: str, found: Sequence[Condition]) -> Iterator[Condition]:
     """Every settings on every CPU, which all have to be there once."""
     cpus = sorted({c.cpu for c in found}, key=[NATIVE, *(c.cpu for c in found)].index)
-    settings = sorted({c.settings for c in found}, key=lambda s: s._order)
+    settings = sorted(
+        {c.settings for c in found}, key=lambda s: (s.isa is None, not s.onednn, s.threads)
+    )
     grid = {(c.settings, c.cpu): c for c in found}
     wanted = [(s, cpu) for s in settings for cpu in cpus]
     if len(found) != len(wanted) or set(grid) != set(wanted) or (PORTABLE, NATIVE) not in grid:

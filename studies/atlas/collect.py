@@ -6,7 +6,7 @@ compared with the native one under the portable settings: a difference shows wha
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -22,57 +22,35 @@ _BFLOAT16 = "bfloat16"
 _SHORTER = 1 << 16  # steps of a float32 in one of a bfloat16
 
 
-@dataclass(frozen=True)
-class Row:
-    """An op in one dtype, its value or its gradient: all its sets of shapes together."""
-
-    name: str
-    group: str
-    dtype: str
-    output: str
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What no other row has; an op is in one group."""
-        return self.name, self.dtype, self.output
-
-
-# --- collecting --------------------------------------------------------------------------------
+# A row is an op in one dtype, its value or its gradient: all its sets of shapes together.
+_ROW = ("name", "group", "dtype", "output")
+Row = tuple[str, ...]
 
 
 def collect(folders: Sequence[Path], emulator: str) -> dict[str, Any]:
     """The atlas as JSON. Raises SamebitsError where a result or a reference is missing."""
     found = columns(folders)
     references = [_reference(column, found) for column in found]
-    rows = {battery: _rows(columns) for battery, columns in _by_battery(found).items()}
-    ops = _listed_ops(rows, found)
-    for index, (column, reference) in enumerate(zip(found, references, strict=True)):
+    batteries: dict[Battery, list[Column]] = {}
+    for column in found:
+        batteries.setdefault(column.battery, []).append(column)
+    rows = {of: _rows(columns) for of, columns in batteries.items()}
+    ops = _listed_ops(rows, batteries)
+    compared = list(zip(found, references, strict=True))
+    for index, (column, reference) in enumerate(compared):
         if reference is not None:
             _compare(index, column, found[reference], rows[column.battery], ops)
+    wheels = {c.tensorflow: c.probe["framework"]["wheel"]["sha256"] for c in found}
     made = {
         "format": FORMAT,
         "machine": _machine(found[0].probe["machine"]),
         "emulator": emulator,
-        "frameworks": [_framework(version, found) for version in _versions(found)],
-        "conditions": [
-            _condition(column, reference)
-            for column, reference in zip(found, references, strict=True)
-        ],
+        "frameworks": [{"tensorflow": of, "wheel": wheel} for of, wheel in wheels.items()],
+        "conditions": [_condition(column, reference) for column, reference in compared],
         "ops": list(ops.values()),
     }
     read = cases.read(made)  # raises where a reader would
     return made | {"depends": kernels.depends(read)}
-
-
-def _versions(found: Sequence[Column]) -> list[str]:
-    return list(dict.fromkeys(column.tensorflow for column in found))
-
-
-def _by_battery(found: Sequence[Column]) -> dict[Battery, list[Column]]:
-    batteries: dict[Battery, list[Column]] = {}
-    for column in found:
-        batteries.setdefault(column.battery, []).append(column)
-    return batteries
 
 
 def _reference(column: Column, found: Sequence[Column]) -> int | None:
@@ -101,22 +79,22 @@ def _rows(columns: Sequence[Column]) -> dict[Row, list[str]]:
             )
     rows: dict[Row, list[str]] = {}
     for result in first.probe["results"]:
-        row = Row(*(result[k] for k in ("name", "group", "dtype", "output")))
+        row = tuple(result[key] for key in _ROW)
         rows.setdefault(row, []).append(battery.label(result))
     return rows
 
 
 def _listed_ops(
-    rows: Mapping[Battery, Mapping[Row, list[str]]], found: Sequence[Column]
-) -> dict[tuple[str, str, str], dict[str, Any]]:
+    rows: Mapping[Battery, Mapping[Row, list[str]]], batteries: Mapping[Battery, list[Column]]
+) -> dict[Row, dict[str, Any]]:
     """Every row of any battery, nothing compared yet."""
-    ops: dict[tuple[str, str, str], dict[str, Any]] = {}
+    ops: dict[Row, dict[str, Any]] = {}
     for (version, onednn), named in rows.items():
-        ours = [column for column in found if column.battery == (version, onednn)]
+        ours = batteries[version, onednn]
         arrays = ours[0].arrays
         for row, names in named.items():
-            empty = asdict(row) | {"elements": 0, "kernels": {}, "different": {}}
-            op = ops.setdefault(row.key, empty)
+            empty = dict(zip(_ROW, row, strict=True), elements=0, kernels={}, different={})
+            op = ops.setdefault(row, empty)
             op["elements"] = max(op["elements"], sum(int(arrays[name].size) for name in names))
             ran = {kernel for c in ours for name in names for kernel in c.kernels[name]}
             op["kernels"].setdefault(version, {})[ONEDNN[onednn]] = sorted(ran)
@@ -128,7 +106,7 @@ def _compare(
     column: Column,
     reference: Column,
     rows: Mapping[Row, list[str]],
-    ops: Mapping[tuple[str, str, str], dict[str, Any]],
+    ops: Mapping[Row, dict[str, Any]],
 ) -> None:
     """Note in every op how far its results are from the reference's; nothing where they are not.
 
@@ -140,7 +118,7 @@ def _compare(
         pairs = (_pair(name, column, reference.arrays[name], column.arrays[name]) for name in both)
         found = [difference for difference in starmap(measure, pairs) if difference is not None]
         if found:
-            ops[row.key]["different"][str(index)] = _distance(found, row.dtype)
+            ops[row]["different"][str(index)] = _distance(found, row[2])
 
 
 def _pair(name: str, column: Column, control: Any, replica: Any) -> tuple[Any, Any]:
@@ -172,11 +150,6 @@ def _machine(machine: Mapping[str, Any]) -> dict[str, Any]:
     """The native machine, as far as the documents tell of it."""
     cpu = {"cpu": machine["cpuid"].partition(_CPUID_FEATURES)[0]}
     return cpu | {"avx512": "avx512f" in machine["flags"]} | {k: machine[k] for k in ("cpus", "os")}
-
-
-def _framework(version: str, found: Sequence[Column]) -> dict[str, str]:
-    first = next(column for column in found if column.tensorflow == version)
-    return {"tensorflow": version, "wheel": first.probe["framework"]["wheel"]["sha256"]}
 
 
 def _condition(column: Column, reference: int | None) -> dict[str, Any]:

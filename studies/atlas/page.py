@@ -3,7 +3,7 @@
 Both are made from the atlas's JSON and nothing else.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def _page() -> Template:
 def readers_page(atlas: Mapping[str, Any]) -> str:
     """The page for readers, in Markdown."""
     content = read(atlas)
-    counts = sorted({settings.threads for settings in content.settings})
+    counts = sorted({settings.threads for settings in content.frameworks[0].settings})
     return _readers().render(
         atlas=content,
         tables=readers.tables_of(content),
@@ -68,19 +68,12 @@ def label(case: Case) -> str:
 
 
 def reached(kernel: Kernel) -> Iterator[tuple[str, str]]:
-    """By which ops a kernel is reached, and in which of their cases."""
-    for name, cases in _by_name(kernel.reaches).items():
-        yield name, ", ".join(_outputs(cases, kernel.name.rpartition(" ")[2]))
+    """By which ops a kernel is reached, and in which of their cases.
 
-
-def _by_name(cases: Sequence[Case]) -> dict[str, list[Case]]:
-    named: dict[str, list[Case]] = {}
-    for case in cases:
-        named.setdefault(case.name, []).append(case)
-    return named
-
-
-def _outputs(cases: Sequence[Case], dtype: str) -> Iterator[str]:
-    """Value or gradient; the dtype where it is not the kernel's."""
-    for case in cases:
-        yield case.output if case.dtype == dtype else f"{case.dtype} {case.output}"
+    Value or gradient; the dtype where it is not the kernel's.
+    """
+    dtype = kernel.name.rpartition(" ")[2]
+    for name in dict.fromkeys(case.name for case in kernel.reaches):
+        cases = (case for case in kernel.reaches if case.name == name)
+        said = (c.output if c.dtype == dtype else f"{c.dtype} {c.output}" for c in cases)
+        yield name, ", ".join(said)

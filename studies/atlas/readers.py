@@ -65,7 +65,7 @@ def _cpus(atlas: Atlas) -> Markdown:
     """One thread: more of them have a table of their own."""
     header = ["settings"]
     header += [f"{cpu}, TensorFlow {f.version}" for f in atlas.frameworks for cpu in f.emulated]
-    single = [settings for settings in atlas.settings if settings.threads == 1]
+    single = [settings for settings in atlas.frameworks[0].settings if settings.threads == 1]
     return table(header, ([settings.said, *_elsewhere(atlas, settings)] for settings in single))
 
 

@@ -78,15 +78,6 @@ def _cpu() -> str | None:
     return cpu
 
 
-def _battery(options: argparse.Namespace) -> Any:
-    """The battery's description, if it is of this environment."""
-    record = lockfile.environment(options.lock)
-    content = canonical.read_json(options.battery / "battery.json")
-    if content["lock"] != record["lock"]:
-        raise SamebitsError(f"{options.battery} was not built with {options.lock}; build it again")
-    return content
-
-
 def _compute(
     loaded: runtime.Loaded, threads: list[int], onednn: bool
 ) -> tuple[dict[int, runtime.Computed], str | None]:
@@ -112,7 +103,9 @@ def _saved(folder: Path, threads: int, computed: runtime.Computed) -> dict[str, 
 def main() -> int:
     """Load, compute, write."""
     options, onednn, isa, cpu = _arguments(), _onednn(), _isa(), _cpu()
-    content = _battery(options)
+    content = canonical.read_json(options.battery / "battery.json")
+    if content["lock"] != lockfile.environment(options.lock)["lock"]:
+        raise SamebitsError(f"{options.battery} was not built with {options.lock}; build it again")
     loaded = runtime.load(options.battery, content)
     runtime.pin()
     found, in_force = _compute(loaded, options.threads, onednn)

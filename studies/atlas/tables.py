@@ -22,7 +22,7 @@ class Change:
 
 def changes(atlas: Atlas) -> Iterator[Change]:
     """Every settings that differ from the portable ones in one respect."""
-    for settings in atlas.settings:
+    for settings in atlas.frameworks[0].settings:
         if settings == replace(PORTABLE, isa=settings.isa) != PORTABLE:
             yield Change(f"{settings.cap} on instruction sets", settings)
         if settings == replace(PORTABLE, onednn=settings.onednn) != PORTABLE:
