@@ -4,7 +4,7 @@
 INPUTS      --certificate  certificate.json, as certify.py wrote it
             --page         the certificate as a page
             --badge        its verdict as a picture
-            --bundle       the certificate with all its evidence, as a zip (optional)
+            --bundle       the certificate with all its evidence, as a zip
             --workflow     the Snakefile that ran
             --lock         the lock of an environment that the certificate names; once per lock
             --folder       the results' folder; all of these lie in it, except the locks
@@ -30,9 +30,8 @@ from samebits.formats import files, lockfile
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Describe the results for other programs.")
-    for name in ("certificate", "page", "folder", "badge", "workflow", "sbom", "output"):
+    for name in ("certificate", "page", "badge", "bundle", "folder", "workflow", "sbom", "output"):
         parser.add_argument(f"--{name}", required=True, type=Path)
-    parser.add_argument("--bundle", type=Path)
     parser.add_argument("--lock", required=True, type=Path, action="append")
     return parser.parse_args()
 
@@ -44,7 +43,7 @@ def _require_inside(options: argparse.Namespace) -> None:
     problems = [
         f"--{name}: expected a path in {options.folder}, got {path}"
         for name, path in given.items()
-        if path and not path.resolve().is_relative_to(options.folder.resolve())
+        if not path.resolve().is_relative_to(options.folder.resolve())
     ]
     if problems:
         raise SamebitsError(all_problems(problems))
@@ -80,9 +79,7 @@ def _renderings(options: argparse.Namespace) -> Iterator[crate.Rendering]:
         "badge": "The verdict as a picture. It proves nothing.",
     }
     for name, description in words.items():
-        path = getattr(options, name)
-        if path:
-            yield crate.Rendering(path, description)
+        yield crate.Rendering(getattr(options, name), description)
     for path in options.lock:
         name = path.name.removesuffix(lockfile.SUFFIX)
         yield crate.Rendering(

@@ -80,6 +80,7 @@ def _certified(
     }
     canonical.write_json(certificate, content)
     page.write_text("<!doctype html>")
+    (folder / "certificate.zip").write_bytes(b"PK")
     picture = folder / "badge.svg"
     picture.write_text(charts.badge(content))
     return Results(folder, certificate, page, picture, locks, workflow)

@@ -25,7 +25,8 @@ def flags(results: Results) -> list[object]:
     return [
         "--certificate", results.certificate, "--page", results.page, "--folder", folder,
         *(part for lock in results.locks for part in ("--lock", lock)),
-        "--badge", results.badge, "--workflow", results.workflow, "--sbom", folder / "sbom",
+        "--badge", results.badge, "--bundle", folder / "certificate.zip",
+        "--workflow", results.workflow, "--sbom", folder / "sbom",
         "--output", folder / "ro-crate-metadata.json",
     ]  # fmt: skip
 
@@ -37,7 +38,8 @@ def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
 def made(results: Results) -> set[str]:
     """The renderings that exist, half-written ones included."""
     before = {results.certificate, results.page, results.badge}
-    before |= {results.folder / name for name in ("config.json", "train", "compare")}
+    others = ("config.json", "train", "compare", "certificate.zip")
+    before |= {results.folder / name for name in others}
     return {path.name for path in results.folder.iterdir() if path not in before}
 
 
@@ -73,9 +75,7 @@ def test_every_sbom_is_based_on_its_lock_and_the_other_renderings_on_the_certifi
     tmp_path: Path,
 ) -> None:
     results = crates.make(tmp_path)
-    bundle = results.folder / "certificate.zip"
-    bundle.write_bytes(b"PK")
-    assert run(*flags(results), "--bundle", bundle).returncode == 0
+    assert run(*flags(results)).returncode == 0
     graph = json.loads((results.folder / "ro-crate-metadata.json").read_text())["@graph"]
     found = {e["@id"]: e["isBasedOn"]["@id"] for e in graph if "isBasedOn" in e}
     renderings = ("badge.svg", "certificate.html", "certificate.zip")
@@ -167,5 +167,15 @@ def test_a_page_that_is_not_there_leaves_no_crate(tmp_path: Path) -> None:
 def test_missing_flags_are_wrong_usage() -> None:
     done = run()
     assert done.returncode == 2
-    for flag in ("certificate", "page", "folder", "badge", "workflow", "sbom", "output", "lock"):
+    for flag in (
+        "certificate",
+        "page",
+        "folder",
+        "badge",
+        "workflow",
+        "sbom",
+        "output",
+        "lock",
+        "bundle",
+    ):
         assert f"--{flag}" in done.stderr.splitlines()[-1]
