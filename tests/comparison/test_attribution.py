@@ -173,7 +173,7 @@ def test_the_sentence_says_why_there_is_no_layer() -> None:
 
 
 def compared(folder: Path, change: Callable[[Json], None], known: Json) -> Json:
-    """A replica with other bits, held against its control: its part of the comparison."""
+    """A replica with other bits, compared with its control: its part of the comparison."""
     trace = factories.trace()
     trace[2][1][5:] += 1  # fingerprints of dense/kernel
 

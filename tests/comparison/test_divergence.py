@@ -35,7 +35,7 @@ def pair(folder: Path, control: dict[str, Any], replica: dict[str, Any]) -> dict
 
 
 def diverged(folder: Path, trace: factories.Arrays, **replica: Any) -> dict[str, Any]:
-    """What is said of a replica with this trace, held against the factories' control."""
+    """What is said of a replica with this trace, compared with the factories' control."""
     divergence = pair(folder, {}, {"trace": trace, **replica})["runs"][0]["divergence"]
     assert isinstance(divergence, dict)
     return divergence

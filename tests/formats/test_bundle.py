@@ -85,15 +85,6 @@ def test_the_bytes_stay_what_they_were(sound: bytes) -> None:
     assert hashlib.sha256(sound).hexdigest() == GOLDEN
 
 
-def test_the_bytes_are_those_that_zipfile_would_write(sound: bytes, tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "other.zip", "w", zipfile.ZIP_STORED) as other:
-        for name in sorted(CONTENT):
-            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            info.external_attr = (stat.S_IFREG | 0o644) << 16
-            other.writestr(info, CONTENT[name])
-    assert (tmp_path / "other.zip").read_bytes() == sound
-
-
 def test_order_times_modes_and_umask_do_not_matter(sound: bytes, tmp_path: Path) -> None:
     paths = files(tmp_path / "files", dict(reversed(CONTENT.items())))
     for path in paths.values():
