@@ -1,4 +1,4 @@
-# Thin faces of commands; `make help` lists them.
+# Short names for commands; `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help certificate repair verify bundle replay claims atlas zoo test-unit test test-slow test-studies bench lint locks clean
 SHELL := /bin/bash
@@ -20,7 +20,7 @@ help: ## list the targets
 certificate: .venv/ready ## train twice, compare, certify; OVERRIDES='model=cnn seed=7' changes the experiment
 	@.venv/bin/snakemake --cores all $(CONFIG)
 
-repair: .venv/ready ## remove results and data that are not as their digests say, and make them again
+repair: .venv/ready ## remove damaged results and data, by digest, and make them again
 	@.venv/bin/snakemake --cores all repair $(CONFIG)
 	@.venv/bin/snakemake --cores all $(CONFIG)
 
@@ -30,23 +30,23 @@ verify: .venv-verify/ready ## check CERTIFICATE=certificate.json or .zip; FLAGS=
 bundle: .venv/ready ## the certificate with all its evidence in one file, SBOMs and an RO-Crate
 	@.venv/bin/snakemake --cores all bundle crate $(CONFIG)
 
-replay: .venv/ready ## make the experiment of CERTIFICATE=certificate.json or .zip again, or EPOCHS=1 of it drawn at random; sign what came out
+replay: .venv/ready ## train the experiment of CERTIFICATE=certificate.json or .zip again, or a sample of EPOCHS=1; sign the outcome
 	@$(NEEDS_CERTIFICATE).venv/bin/snakemake --cores all replay --config certificate='$(CERTIFICATE)' $(if $(EPOCHS),epochs='$(EPOCHS)')
 
 claims: .venv/ready ## the article's sentences, tested: results/article/claims.html
 	@.venv/bin/snakemake --snakefile studies/claims/Snakefile --cores all
 
-atlas: .venv/ready ## which ops have other bits on another CPU: docs/atlas.html, .json and same-bits.md; needs qemu-user
+atlas: .venv/ready ## find the ops whose bits depend on the CPU: docs/atlas.html, .json and same-bits.md; needs qemu-user
 	@.venv/bin/snakemake --snakefile studies/atlas/Snakefile --cores all
 	@cp results/atlas/atlas.json results/atlas/atlas.html results/atlas/same-bits.md docs/
 
-zoo: .venv-dev/ready ## planted dependences that must be found, clean experiments that must pass
+zoo: .venv-dev/ready ## experiments with a planted dependence, which must be found, and clean ones, which must pass
 	@.venv-dev/bin/python tests/zoo/zoo.py
 
-test-unit: .venv-dev/ready ## tests that need no built environment, in a minute
+test-unit: .venv-dev/ready ## tests that need no built environment
 	@$(PYTEST) --ignore tests/studies -m "not slow and not environment"
 
-test: .venv-dev/ready ## unit, stage and workflow tests
+test: .venv-dev/ready ## all tests but the slow ones and those of the studies
 	@$(PYTEST) --ignore tests/studies -m "not slow"
 
 test-slow: .venv-dev/ready ## slow tests
@@ -55,13 +55,15 @@ test-slow: .venv-dev/ready ## slow tests
 test-studies: .venv-dev/ready ## tests of the studies: the atlas and the claims
 	@$(PYTEST) tests/studies
 
-bench: .venv-dev/ready ## what all this costs: results/bench/bench.html; ONLY=dag,digest PAIRS=1 measures a part
+bench: .venv-dev/ready ## measure the cost of everything: results/bench/bench.html; ONLY=dag,digest PAIRS=1 measures a part
 	@.venv-dev/bin/python bench/bench.py $(if $(ONLY),--only '$(ONLY)') $(if $(PAIRS),--pairs '$(PAIRS)')
 
-lint: .venv-dev/ready ## ruff, mypy, snakefmt, snakemake --lint
+lint: .venv-dev/ready ## ruff, mypy, import contracts, budgets of the rooms, snakefmt, snakemake --lint, locks
 	@.venv-dev/bin/ruff check .
 	@.venv-dev/bin/ruff format --check .
 	@.venv-dev/bin/mypy
+	@PYTHONPATH=scripts .venv-dev/bin/lint-imports
+	@.venv-dev/bin/python tools/budget.py
 	@.venv-dev/bin/snakefmt --check Snakefile rules studies
 	@.venv-dev/bin/snakemake --lint
 	@.venv-dev/bin/python tools/lock.py --check --offline
@@ -72,8 +74,7 @@ locks: .venv-dev/ready ## resolve envs/*.in again and write locks and post-deplo
 clean: ## remove results, environments and logs; data stays
 	rm -rf results logs .samebits .snakemake
 
-# A virtual environment from a lock. `ready` is made last, so one that was interrupted is built
-# again.
+# A virtual environment from a lock. `ready` is made last, so an interrupted build starts again.
 .venv/ready: envs/driver.lock.txt
 .venv-dev/ready: envs/dev.lock.txt
 .venv-verify/ready: envs/certify.lock.txt

@@ -30,7 +30,7 @@ _FIXED = {
 
 def rule(name: str, inputs: list[str], outputs: list[str]) -> str:
     """A bare rule, with as many files of the checkout as the jobs of its namesake read."""
-    fixed = sorted(map(str, (ROOT / "scripts/samebits").glob("*.py")))[: _FIXED.get(name, 0)]
+    fixed = sorted(map(str, (ROOT / "scripts/samebits").rglob("*.py")))[: _FIXED.get(name, 0)]
     lines = [f"rule {name}:", f"    input: {json.dumps([*inputs, *fixed])}"]
     if outputs:
         lines += [f"    output: {json.dumps(outputs)}", '    shell: "touch {output}"']
