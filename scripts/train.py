@@ -187,13 +187,14 @@ def _fit_sampled(
     """Train sampled epochs, each from its stored state."""
     if not epochs.is_wanted(training.trainer):
         raise SamebitsError("--sampled-epochs: expected trainer.checkpoint=epoch, got none")
-    wanted = epochs.sampled(options.sampled_epochs)["epochs"]
+    wanted = content["spot"]["epochs"]
     seeding = _seeds(training, outcome.model, content, options)
-    sampled = epochs.SampledEpochs(training, outcome.model, seeding, wanted, options.states)
+    sampled = epochs.SampledEpochs(training, outcome.model, seeding)
     trace = Trace(training, outcome.model, content["config"]["trace"], options.output.parent)
     total = training.trainer["epochs"]
     progress = task.progress(training.tf, options.run, total, len(wanted))
-    outcome.sampled = sampled.fit(trace, [trace.callback(), progress])
+    callbacks = [trace.callback(), progress]
+    outcome.sampled = list(sampled.fit(wanted, options.states, trace, callbacks))
 
 
 def _seeds(
@@ -219,8 +220,8 @@ def _run(
     with files.atomic_folder(options.output) as folder:
         content.update(outcome.describe(), settings=settings.as_json(found))
         content.update(record.process(tf, options))
-        if outcome.sampled is not None:
-            content["spot"]["epochs"] = outcome.sampled
+        if options.sampled_epochs is not None:
+            content["spot"]["epochs"] = outcome.sampled or []
         content["observed"]["interrupt"] = observation.interruption(content["checkpoints"])
         content.update(outcome.write(folder))
         if options.canary and outcome.status == COMPLETED:

@@ -46,10 +46,9 @@ def train(config: dict[str, Any], it: training.Task, folder: Path, watched: bool
     more = [watch.callback()] if watched else []
     values = it.fit(model, [trace.callback(), *more])
     seconds = time.monotonic() - started
-    sets = (training.weights(model), training.optimizer_state(model))
-    digests = [arrays.digest(arrays.described(found)) for found in sets] + [
-        canonical.digest(history.to_json(values))
-    ]
+    sets = [training.values(found) for found in training.state(model).values()]
+    digests = [arrays.digest(arrays.described(found)) for found in sets]
+    digests.append(canonical.digest(history.to_json(values)))
     numbers: Any = np.random.get_state()
     drawn = [repr(random.getstate()), repr(numbers[1].tolist())]
     state = [*digests, trace.save(folder / "trace").sha256, *drawn]

@@ -57,10 +57,9 @@ def train(config: dict[str, Any], every: str | None, it: training.Task, folder: 
     seen: list[list[int]] = []
     followed = [] if trace is None else [trace.callback(), follower(model, seen)]
     values = it.fit(model, followed)
-    sets = (training.weights(model), training.optimizer_state(model))
-    digests = [arrays.digest(arrays.described(found)) for found in sets] + [
-        canonical.digest(history.to_json(values))
-    ]
+    sets = [training.values(found) for found in training.state(model).values()]
+    digests = [arrays.digest(arrays.described(found)) for found in sets]
+    digests.append(canonical.digest(history.to_json(values)))
     told = {"every": every, "steps": steps, "digests": digests}
     return told if trace is None else dict(told, **stored_trace(trace, folder, seen))
 

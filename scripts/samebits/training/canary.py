@@ -38,7 +38,7 @@ def train(training: task.Task, seeding: str | None, seed: int, path: Path) -> di
         failure = f"{type(error).__name__}: {error}"
         return {"seed": seed, "steps": 0, "digest": None, "tensors": [], "failure": failure}
     digest, tensors = stored.sha256, stored.as_json()
-    return {"seed": seed, "steps": trace.steps, "digest": digest, "tensors": tensors}
+    return {"seed": seed, "steps": trace.describe()["steps"], "digest": digest, "tensors": tensors}
 
 
 def _trained(training: task.Task, seeding: str | None, seed: int, folder: Path) -> Trace:

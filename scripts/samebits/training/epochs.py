@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 import numpy as np
 
@@ -48,22 +48,22 @@ def identity(record: Mapping[str, Any], source_path: Path) -> dict[str, Any]:
     return dict(same, subset=record["subset"], source=canonical.digest(source))
 
 
-class State:
-    """All variables of a model and of its optimizer, by the names that checkpoints have."""
+class _Epochs:
+    """The epochs of one model, each of which can be trained by itself."""
 
-    def __init__(self, training: task.Task, model: Any) -> None:
+    def __init__(self, training: task.Task, model: Any, seeding: seeds.Seeds) -> None:
         """Of a compiled model, whose optimizer may have no variables yet."""
-        self._training, self._model = training, model
+        self._training, self._model, self._seeding = training, model, seeding
 
-    def make(self) -> None:
-        """Create all variables by training a step; their values are replaced afterwards."""
+    def _create_variables(self) -> None:
+        """Train a step, as a training creates them; their values are replaced afterwards."""
         x, y, size = self._training.x, self._training.y, self._training.trainer["batch_size"]
         self._model.fit(x[:size], y[:size], batch_size=size, verbose=0)
         seeds.forget_graphs(self._model)
 
-    def set(self, state: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-        """Give each its value. Raises SamebitsError when the state has other variables."""
-        for part, variables in self._variables().items():
+    def _set(self, state: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Give each variable its value. Raises SamebitsError when the state has other variables."""
+        for part, variables in task.state(self._model).items():
             expected, got = sorted(state[part]), sorted(name for name, _ in variables)
             if got != expected:
                 raise SamebitsError(
@@ -73,37 +73,14 @@ class State:
             for name, variable in variables:
                 variable.assign(arrays.restored(state[part][name], variable.numpy()))
 
-    def values(self) -> dict[str, task.Named]:
-        """The state as it is now: weights and optimizer."""
-        return {part: task.values(variables) for part, variables in self._variables().items()}
-
-    def digest(self) -> dict[str, str]:
-        """The SHA-256 that each file of it has when it is stored."""
-        return {
-            part: arrays.digest(arrays.described(named)) for part, named in self.values().items()
-        }
-
-    def _variables(self) -> dict[str, list[tuple[str, Any]]]:
-        return {
-            "weights": task.named(self._model.weights),
-            "optimizer": task.named(task.optimizer_variables(self._model)),
-        }
-
-
-class _Epochs:
-    """The epochs of one model, each of which can be trained by itself."""
-
-    def __init__(self, training: task.Task, model: Any, seeding: seeds.Seeds) -> None:
-        """Of a model as its function returned it."""
-        self._training, self._model, self._seeding = training, model, seeding
-        self._state = State(training, model)
+    def _state(self) -> dict[str, task.Named]:
+        return {part: task.values(found) for part, found in task.state(self._model).items()}
 
     def _train(self, epoch: int, trace: Trace, callbacks: list[Any]) -> Any:
         """Train the epoch with this number, from 0; returns its history."""
         self._seeding.set(epoch)
         trace.before_fit()
-        watching = [self._seeding.callback(), *callbacks]
-        return self._training.fit(self._model, watching, epoch)
+        return self._training.fit(self._model, [self._seeding.callback(), *callbacks], epoch)
 
 
 class RemainingEpochs(_Epochs):
@@ -114,8 +91,8 @@ class RemainingEpochs(_Epochs):
         super().__init__(training, model, seeding)
         self._store = store
         if store.chain:
-            self._state.make()
-            self._state.set(store.chain[-1].state())
+            self._create_variables()
+            self._set(store.chain[-1].state())
             total = training.trainer["epochs"]
             say(f"{store.run}: resumes after epoch {len(store.chain)}/{total}")
 
@@ -129,86 +106,58 @@ class RemainingEpochs(_Epochs):
 
     def fit(self, trace: Trace, callbacks: list[Any]) -> dict[str, list[float]]:
         """Train the epochs that are left; returns the history of all. Raises PreemptedError."""
-        with _Ending(self._training.tf, self._where) as ending:
+        with _Ending(self._training.tf, self._store) as ending:
             for epoch in range(len(self._store.chain), self._training.trainer["epochs"]):
                 ending.raise_if_asked()
                 values = self._train(epoch, trace, [*callbacks, ending.callback()])
-                self._write(trace, values)
+                loss = trace.describe()["loss"]
+                self._store.write(self._state(), trace.unsaved(), values, loss)
             ending.raise_if_asked()
         return self._store.values()
-
-    def _write(self, trace: Trace, values: Mapping[str, Any]) -> None:
-        self._store.write(self._state.values(), trace.unsaved(), values, trace.describe()["loss"])
-
-    def _where(self) -> str:
-        done = len(self._store.chain)
-        if not done:
-            return "preempted before the end of epoch 1; the same command starts from the beginning"
-        return f"preempted after epoch {done}; the same command resumes there"
 
 
 class SampledEpochs(_Epochs):
     """Sampled epochs of a certified experiment, each from its certified state."""
 
-    def __init__(
-        self,
-        training: task.Task,
-        model: Any,
-        seeding: seeds.Seeds,
-        wanted: list[Mapping[str, Any]],
-        folder: Path,
-    ) -> None:
-        """``wanted``: as the replay plan has them; ``folder``: the states to begin from."""
-        super().__init__(training, model, seeding)
-        self._wanted, self._folder = wanted, folder
-        if wanted[0]["from"] is not None:
-            self._state.make()
+    def fit(
+        self, wanted: list[Any], folder: Path, trace: Trace, callbacks: list[Any]
+    ) -> Iterator[dict[str, Any]]:
+        """Train them in their order; yields the states before and after each, and its history.
 
-    def fit(self, trace: Trace, callbacks: list[Any]) -> list[dict[str, Any]]:
-        """Train them in their order; returns of each the states before and after, and its history.
-
-        Raises SamebitsError if a state is not the certified one.
+        ``wanted``: as the replay plan has them; ``folder``: the states to begin from. Raises
+        SamebitsError if a state is not the certified one.
         """
-        return [self._fit(wanted, trace, callbacks) for wanted in self._wanted]
+        if wanted[0]["from"] is not None:  # the first epoch begins as the model is built
+            self._create_variables()
+        for epoch, begun in ((epoch["epoch"], epoch["from"]) for epoch in wanted):
+            if begun is not None:
+                self._begin(folder / states.name(epoch - 1), begun)
+            trace.seek(epoch - 1)
+            values = history.to_json(self._train(epoch - 1, trace, callbacks))
+            yield {"epoch": epoch, "from": begun, "to": self._digest(), "history": values}
 
-    def _fit(self, wanted: Mapping[str, Any], trace: Trace, callbacks: list[Any]) -> dict[str, Any]:
-        epoch = wanted["epoch"]
-        begun = self._begin(epoch, wanted["from"])
-        trace.seek(epoch - 1)
-        values = self._train(epoch - 1, trace, callbacks)
-        ended = self._state.digest()
-        return {"epoch": epoch, "from": begun, "to": ended, "history": history.to_json(values)}
-
-    def _begin(self, epoch: int, expected: dict[str, str] | None) -> dict[str, str] | None:
-        """Give the model its state. The first epoch begins as the model is built."""
-        if expected is None:
-            return None
-        folder = self._folder / states.name(epoch - 1)
-        stored = checkpoints.state_digest(folder)
-        if stored == expected:
-            self._state.set(checkpoints.open_state(folder))
-            stored = self._state.digest()
-        if stored != expected:
+    def _begin(self, folder: Path, expected: dict[str, str]) -> None:
+        """Give the model its state."""
+        found = checkpoints.state_digest(folder)
+        if found == expected:
+            self._set(checkpoints.open_state(folder))
+            found = self._digest()
+        if found != expected:
             raise SamebitsError(
-                f"{folder}: expected the certified state {expected}, got {stored}; "
+                f"{folder}: expected the certified state {expected}, got {found}; "
                 "get the bundle again"
             )
-        return stored
 
-
-def sampled(plan: Path) -> dict[str, Any]:
-    """The part of a replay plan that says which epochs were sampled. Raises SamebitsError."""
-    found = canonical.read_json(plan).get("spot")
-    if not isinstance(found, dict):
-        raise SamebitsError(f"{plan}: expected sampled epochs, got none")
-    return found
+    def _digest(self) -> dict[str, str]:
+        """The SHA-256 that each file of the state has when it is stored."""
+        return {part: arrays.digest(named) for part, named in self._state().items()}
 
 
 class _Ending:
     """SIGTERM while this is entered: noted, and raised between two calls into the graph."""
 
-    def __init__(self, tf: Any, where: Any) -> None:
-        self._tf, self._where = tf, where
+    def __init__(self, tf: Any, store: Store) -> None:
+        self._tf, self._store = tf, store
         self._asked = False
         self._before: Any = None
 
@@ -223,8 +172,13 @@ class _Ending:
         self._asked = True
 
     def raise_if_asked(self) -> None:
+        done = len(self._store.chain)
+        if self._asked and done:
+            raise PreemptedError(f"preempted after epoch {done}; the same command resumes there")
         if self._asked:
-            raise PreemptedError(self._where())
+            raise PreemptedError(
+                "preempted before the end of epoch 1; the same command starts from the beginning"
+            )
 
     def callback(self) -> Any:
         return task.callback(

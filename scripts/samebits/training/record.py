@@ -29,7 +29,7 @@ from samebits.formats.names import (
     SAMPLED_FORMAT,
     TRAIN_FORMAT,
 )
-from samebits.training import checkpoints, epochs, kernels, machine, observation, refusals, task
+from samebits.training import checkpoints, kernels, machine, observation, refusals, task
 from samebits.training.trace import Trace
 
 
@@ -83,9 +83,9 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         canary=None,
     )
     if options.sampled_epochs is not None:
-        plan = epochs.sampled(options.sampled_epochs)
+        plan = canonical.read_json(options.sampled_epochs)["spot"]
         drawn = [epoch["epoch"] for epoch in plan["epochs"]]
-        content.update(format=SAMPLED_FORMAT, spot=dict(plan, drawn=drawn, epochs=[]))
+        content.update(format=SAMPLED_FORMAT, spot=dict(plan, drawn=drawn))
     return content
 
 
@@ -180,12 +180,11 @@ class Outcome:
             return {}
         if self.store is not None:
             self.store.publish(folder / "checkpoints")
-        optimizer = task.optimizer_state(self.model)
         stored = {
-            "weights": arrays.write(folder / f"weights{SUFFIX}", task.weights(self.model)),
-            "optimizer": arrays.write(folder / f"optimizer{SUFFIX}", optimizer),
-            "trace": self.trace.save(folder / f"trace{SUFFIX}"),
+            part: arrays.write(folder / f"{part}{SUFFIX}", task.values(variables))
+            for part, variables in task.state(self.model).items()
         }
+        stored["trace"] = self.trace.save(folder / f"trace{SUFFIX}")
         digests = {name: found.sha256 for name, found in stored.items()}
         written = canonical.write_json(folder / "history.json", history.to_json(self.history))
         return {

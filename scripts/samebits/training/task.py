@@ -173,19 +173,9 @@ def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
     return Progress()
 
 
-def weights(model: Any) -> Named:
-    """Every weight in the model's own order, as (name, array)."""
-    return values(named(model.weights))
-
-
 def trainable(model: Any) -> Named:
     """Every weight that is trained, in the model's own order, as (name, array)."""
     return values(named(model.trainable_variables))
-
-
-def optimizer_state(model: Any) -> Named:
-    """Every variable of the optimizer in its own order, as (name, array)."""
-    return values(named(optimizer_variables(model)))
 
 
 def values(variables: list[tuple[str, Any]]) -> Named:
@@ -265,11 +255,14 @@ def steps_per_execution(model: Any) -> int:
     return 1 if steps is None else int(steps)
 
 
-def optimizer_variables(model: Any) -> list[Any]:
-    """Every variable of the optimizer in its own order."""
+def state(model: Any) -> dict[str, list[tuple[str, Any]]]:
+    """All variables of the model and of its optimizer by name, each in their own order.
+
+    Keras 2 has ``weights`` of an optimizer, and ``variables`` is a method; Keras 3 has the latter.
+    """
     optimizer = model.optimizer
-    # Keras 2 has .weights, and .variables is a method there; Keras 3 has .variables only.
-    return list(optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables)
+    variables = optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables
+    return {"weights": named(model.weights), "optimizer": named(variables)}
 
 
 def optimizer_name(model: Any) -> str | None:

@@ -16,8 +16,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from samebits.errors import SamebitsError, explain_os_error
-from samebits.formats import arrays
+from samebits.errors import SamebitsError
+from samebits.formats import arrays, files
 from samebits.training import fingerprint, task
 from samebits.training.graph_trace import MEAN, OF_BATCH, GraphTrace, can_follow
 
@@ -43,14 +43,11 @@ class Rows:
                 f"trace: expected {self._capacity} rows, got more: the model trains on more "
                 "batches than the data has; use trace=epoch or trace=off"
             )
-        try:
+        with files.naming(self._folder):
             for position in range(rows.shape[1]):
                 self._file.seek(4 * (position * self._capacity + self.count))
                 self._file.write(rows[:, position].astype(np.int32).tobytes())
             self._file.flush()
-        except OSError as error:
-            error.filename = error.filename or str(self._folder)
-            raise SamebitsError(explain_os_error(error)) from error
         self.count += len(rows)
         self._columns = rows.shape[1]
 
@@ -217,11 +214,6 @@ class Trace:
             taken = [samples[position] for _, samples in self._snapshots]
             entries.append(("sample/" + name, np.stack(taken)))
         return entries
-
-    @property
-    def steps(self) -> int:
-        """Steps of the training so far."""
-        return self._step
 
     def describe(self) -> dict[str, Any]:
         """The part of the record: how often, its source, the kind of loss, the steps trained."""
