@@ -37,6 +37,7 @@ from typing import Any, Mapping
 
 from samebits.errors import SamebitsError, run
 from samebits.experiment import pins, variations
+from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, dataset, files
 from samebits.formats.arrays import SUFFIX
 from samebits.formats.names import COMPLETED
@@ -81,13 +82,6 @@ def _arguments() -> argparse.Namespace:
     return options
 
 
-def _import_tensorflow() -> tuple[Any, float]:
-    started = time.monotonic()
-    import tensorflow as tf
-
-    return tf, round(time.monotonic() - started, 3)
-
-
 def _check_unpinned(profile: Mapping[str, Any], unpinned: list[str]) -> None:
     pinned = pins.pinned(profile)
     free = sorted(set(unpinned) - set(pinned))
@@ -109,7 +103,10 @@ def _prepare(
     profile, framework = pins.unpin(config["determinism"], unpinned), config["framework"]
     found = settings.require_pinned(settings.of_process(profile, variations.variables(applied)))
     machine.require_gpu(framework["gpus"])
-    tf, seconds = _import_tensorflow()
+    started = time.monotonic()
+    import tensorflow as tf
+
+    seconds = round(time.monotonic() - started, 3)
     settings.apply_to_tensorflow(tf, profile)
     found += settings.require_pinned(settings.of_tensorflow(tf, framework, profile))
     machine.require_visible_gpu(tf, framework["gpus"])
@@ -170,7 +167,7 @@ def _fit(
         callbacks = [watch.callback(), progress]
         if epochs.is_wanted(training.trainer):
             identity = epochs.identity(content, options.source_path)
-            outcome.store = checkpoints.Store(options.checkpoints, identity, outcome.is_control)
+            outcome.store = checkpoints.Store(options.checkpoints, identity, options.run == CONTROL)
             seeding = _seeds(training, model, content, options)
             remaining = epochs.RemainingEpochs(training, model, seeding, outcome.store)
             outcome.trace = remaining.trace(every, rows)

@@ -106,7 +106,7 @@ class Store:
         for position, number in enumerate(numbers(self._folder)):
             try:
                 chain.append(self._read(position + 1, chain))
-            except SamebitsError as error:
+            except (SamebitsError, OSError) as error:
                 self._say(number, error)
                 break
         while chain and not self._has_state(chain[-1]):
@@ -114,20 +114,17 @@ class Store:
         return chain
 
     def _read(self, epoch: int, before: Sequence[Checkpoint]) -> Checkpoint:
-        """One checkpoint. Raises SamebitsError if it is damaged or of another run."""
+        """One checkpoint. Raises SamebitsError or OSError if it is damaged or of another run."""
         folder = self._folder / name(epoch)
-        try:
-            record = canonical.read_json(folder / _RECORD)
-            digest = canonical.digest(record)
-            self._check_damage(record)
-            self._check_identity(record["identity"])
-            previous = before[-1].digest if before else None
-            if (record["epoch"], record["previous"]) != (epoch, previous):
-                raise SamebitsError(f"expected the one after {len(before)}, got another")
-            for part in (_TRACE, *PARTS) if self._keep else (_TRACE,):
-                _check(folder, part, record["digests"])
-        except OSError as error:
-            raise SamebitsError(explain_os_error(error)) from error
+        record = canonical.read_json(folder / _RECORD)
+        digest = canonical.digest(record)
+        self._check_damage(record)
+        self._check_identity(record["identity"])
+        previous = before[-1].digest if before else None
+        if (record["epoch"], record["previous"]) != (epoch, previous):
+            raise SamebitsError(f"expected the one after {len(before)}, got another")
+        for part in (_TRACE, *PARTS) if self._keep else (_TRACE,):
+            _check(folder, part, record["digests"])
         return Checkpoint(folder, record, digest)
 
     def _check_damage(self, record: Any) -> None:
@@ -152,12 +149,12 @@ class Store:
             for part in PARTS:
                 _check(checkpoint.folder, part, checkpoint.record["digests"])
         except (SamebitsError, OSError) as error:
-            what = explain_os_error(error) if isinstance(error, OSError) else error
-            self._say(checkpoint.epoch, what)
+            self._say(checkpoint.epoch, error)
             return False
         return True
 
-    def _say(self, epoch: int, why: Any) -> None:
+    def _say(self, epoch: int, error: Exception) -> None:
+        why = explain_os_error(error) if isinstance(error, OSError) else error
         say(f"{self.run}: checkpoint {name(epoch)} is not used: {why}")
 
     # ---- writing --------------------------------------------------------------------------

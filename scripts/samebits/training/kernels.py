@@ -17,7 +17,6 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21; with 2.1 the executed kernel
 from __future__ import annotations
 
 import re
-from collections import Counter
 from contextlib import ExitStack, contextmanager
 from typing import Any, Dict, Iterator, Mapping, Tuple
 
@@ -138,10 +137,6 @@ class _Owners:
         """The path of a layer below the model; None where it is within another."""
         return self._names.get(id(layer))
 
-    def innermost(self, layers: list[Any]) -> Any:
-        """The first of these to which kernels are attributed, or None."""
-        return next((layer for layer in layers if id(layer) in self._names), None)
-
 
 def _by_owner(functions: Any, found: LayerScopes, model: Any, tf: Any) -> list[Entry] | None:
     """The record's part; None where the kernels are unknown."""
@@ -149,10 +144,9 @@ def _by_owner(functions: Any, found: LayerScopes, model: Any, tf: Any) -> list[E
     kernels: dict[Any, set[str]] = {}
     try:
         for node, kernel in _of_steps(functions, found):
-            owner: Any = owners.innermost(found.layers_around(node))
-            if owner is None:
-                owner = OPTIMIZER if has_scope(node, optimizer) else REST
-            kernels.setdefault(owner if isinstance(owner, str) else id(owner), set()).add(kernel)
+            around = (id(one) for one in found.layers_around(node) if owners.name(one) is not None)
+            rest = OPTIMIZER if has_scope(node, optimizer) else REST
+            kernels.setdefault(next(around, rest), set()).add(kernel)
     except NotKnownError:
         return None
     return list(_entries(kernels, found, owners, model)) or None
@@ -176,25 +170,18 @@ def _entries(
     kernels: dict[Any, set[str]], found: LayerScopes, owners: _Owners, model: Any
 ) -> Iterator[Entry]:
     """Layers with kernels in forward order, then the optimizer and the rest."""
-    names = {id(variable): name for name, variable in task.named(model.trainable_variables)}
-    seen: Counter[str] = Counter()
-    for layer in found.layers():
-        if id(layer) in kernels:
-            own = _own_tensors(layer, owners, names)
-            kind = type(layer).__name__
-            yield _entry(seen, str(owners.name(layer)), kind, own, kernels[id(layer)])
-    for name in (OPTIMIZER, REST):
-        if name in kernels:
-            yield _entry(seen, name, None, [], kernels[name])
-
-
-def _entry(
-    seen: Counter[str], name: str, kind: str | None, tensors: list[str], kernels: set[str]
-) -> Entry:
-    """A repeated name gets its count."""
-    seen[name] += 1
-    unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
-    return {"layer": unique, "class": kind, "tensors": tensors, "kernels": sorted(kernels)}
+    tensors = {id(variable): name for name, variable in task.named(model.trainable_variables)}
+    layers: list[Any] = [layer for layer in found.layers() if id(layer) in kernels]
+    layers += [name for name in (OPTIMIZER, REST) if name in kernels]
+    names = task.unique(str(owners.name(layer) or layer) for layer in layers)
+    for name, layer in zip(names, layers):
+        none = isinstance(layer, str)
+        yield {
+            "layer": name,
+            "class": None if none else type(layer).__name__,
+            "tensors": [] if none else _own_tensors(layer, owners, tensors),
+            "kernels": sorted(kernels[layer if none else id(layer)]),
+        }
 
 
 def _own_tensors(layer: Any, owners: _Owners, names: Mapping[int, str]) -> list[str]:
@@ -287,15 +274,10 @@ class LayerScopes:
         return found
 
 
-def is_scope_of(name: str, component: str) -> bool:
-    """Whether a component of a name is this scope, or a later one of the same name."""
-    begin, _, number = component.rpartition("_")
-    return component == name or (begin == name and number.isdigit())
-
-
 def has_scope(node: str, name: str | None) -> bool:
-    """Whether a scope of this name is anywhere in a node's name."""
-    return name is not None and any(is_scope_of(name, part) for part in node.split("/")[:-1])
+    """Whether a node's name contains this scope, or a later one of the same name."""
+    parts = node.split("/")[:-1]
+    return name is not None and any(re.fullmatch(re.escape(name) + r"(_\d+)?", p) for p in parts)
 
 
 # ---- kernels of a graph -----------------------------------------------------------------------

@@ -19,16 +19,8 @@ from typing import Any, Mapping
 from samebits.errors import SamebitsError, is_of_disk
 from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import arrays, canonical, dataset, files, history, lockfile
+from samebits.formats import arrays, canonical, dataset, files, history, lockfile, names
 from samebits.formats.arrays import SUFFIX
-from samebits.formats.names import (
-    COMPLETED,
-    FAILED,
-    NOT_TRIED,
-    REFUSED,
-    SAMPLED_FORMAT,
-    TRAIN_FORMAT,
-)
 from samebits.training import checkpoints, kernels, machine, observation, refusals, task
 from samebits.training.trace import Trace
 
@@ -61,9 +53,9 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
     subset = {"samples": options.samples, "epochs": options.epochs}
     content = dict(
         lockfile.environment(options.lock),
-        format=TRAIN_FORMAT,
+        format=names.TRAIN_FORMAT,
         run=options.run,
-        status=NOT_TRIED,
+        status=names.NOT_TRIED,
         unsupported=None,
         failure=None,
         process={"id": str(uuid.uuid4()), "pid": os.getpid()},
@@ -85,7 +77,7 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
     if options.sampled_epochs is not None:
         plan = canonical.read_json(options.sampled_epochs)["spot"]
         drawn = [epoch["epoch"] for epoch in plan["epochs"]]
-        content.update(format=SAMPLED_FORMAT, spot=dict(plan, drawn=drawn))
+        content.update(format=names.SAMPLED_FORMAT, spot=dict(plan, drawn=drawn))
     return content
 
 
@@ -136,16 +128,11 @@ class Outcome:
     seconds: float = 0.0
 
     @property
-    def is_control(self) -> bool:
-        """Whether the other runs are compared with this one."""
-        return self.run == CONTROL
-
-    @property
     def status(self) -> str:
         """As the record has it."""
         if self.failure is not None:
-            return FAILED
-        return COMPLETED if self.refusal is None else REFUSED
+            return names.FAILED
+        return names.COMPLETED if self.refusal is None else names.REFUSED
 
     def end(self, tf: Any, error: BaseException, message: SamebitsError) -> None:
         """The training raised an exception. Raises ``message`` if a control failed.
@@ -156,13 +143,13 @@ class Outcome:
             raise error
         self.refusal = refusals.of_exception(tf, error)
         if self.refusal is None:
-            if self.is_control:
+            if self.run == CONTROL:
                 raise message from error
             self.failure = {"error": type(error).__name__, "message": str(error)}
 
     def describe(self) -> dict[str, Any]:
         """The parts of the record that say how it ended, and what was trained."""
-        model = task.describe(self.model) if self.status == COMPLETED else None
+        model = task.describe(self.model) if self.status == names.COMPLETED else None
         if model and self.sampled is None:  # whose kernels are not watched
             model["executed"] = self.executed
         return {
@@ -176,7 +163,7 @@ class Outcome:
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the results of a completed training; returns their digests, and their tensors."""
-        if self.status != COMPLETED or self.trace is None:
+        if self.status != names.COMPLETED or self.trace is None:
             return {}
         if self.store is not None:
             self.store.publish(folder / "checkpoints")

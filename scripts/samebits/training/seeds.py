@@ -41,7 +41,7 @@ class Seeds:
         self._tf, self._model, self._seeding = tf, model, seeding
         self._seed, self._unpinned = seed, list(unpinned)
         self._global = _keras_global_generator(tf) if seeding else None
-        self._counters = [(g, g._seed) for g in _wrappers(model)]
+        self._counters = [(g, g._seed) for one in _layers(model) for g in _wrappers_in(one)]
         self._in_graph = _SeedsInGraph(tf)
 
     def callback(self) -> Any:
@@ -138,10 +138,6 @@ def _layers(model: Any) -> list[Any]:
         return list(model._flatten_layers())
     inner = getattr(model, "_layers", [])  # TensorFlow 2.1
     return [model, *(found for layer in inner for found in _layers(layer))]
-
-
-def _wrappers(model: Any) -> list[Any]:
-    return [wrapper for layer in _layers(model) for wrapper in _wrappers_in(layer)]
 
 
 def _wrappers_in(layer: Any) -> Iterator[Any]:

@@ -16,7 +16,7 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, List, Mapping, Tuple
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, Tuple
 
 import numpy as np
 
@@ -167,8 +167,7 @@ def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
             wanted = count or epochs - (self.first or 0)
             left = (self.said - self.started) / self.done * (wanted - self.done)
             values = ", ".join(f"{k} {float(v):.4f}" for k, v in (logs or {}).items())
-            line = "{}: epoch {}/{}, {}, {:.0f} s left"
-            say(line.format(run, epoch + 1, epochs, values, left))
+            say(f"{run}: epoch {epoch + 1}/{epochs}, {values}, {left:.0f} s left")
 
     return Progress()
 
@@ -210,6 +209,14 @@ def _as_named(path: Any) -> Path:
 
 def _is_below(path: Path, roots: list[Path]) -> bool:
     return any(root in path.parents for root in roots)
+
+
+def unique(names: Iterable[str]) -> Iterator[str]:
+    """The names; a repeated one gets its count."""
+    seen: Counter[str] = Counter()
+    for name in names:
+        seen[name] += 1
+        yield name if seen[name] == 1 else f"{name}#{seen[name]}"
 
 
 # ---- Ctrl-C -----------------------------------------------------------------------------------
@@ -276,11 +283,5 @@ def named(variables: Any) -> list[tuple[str, Any]]:
 
     Neither has to be unique in a user's model: a repeated name gets its count.
     """
-    found: list[tuple[str, Any]] = []
-    seen: Counter[str] = Counter()
-    for variable in variables:
-        name = str(getattr(variable, "path", None) or variable.name)
-        seen[name] += 1
-        unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
-        found.append((unique, variable))
-    return found
+    names = [str(getattr(variable, "path", None) or variable.name) for variable in variables]
+    return list(zip(unique(names), variables))
