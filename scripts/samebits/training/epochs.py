@@ -150,7 +150,9 @@ class SampledEpochs(_Epochs):
 
     def _digest(self) -> dict[str, str]:
         """The SHA-256 that each file of the state has when it is stored."""
-        return {part: arrays.digest(named) for part, named in self._state().items()}
+        return {
+            part: arrays.digest(arrays.described(named)) for part, named in self._state().items()
+        }
 
 
 class _Ending:
