@@ -108,7 +108,7 @@ def test_a_uv_that_outlives_its_killed_parent_is_waited_for(
     tmp_path: Path, folder: Path, slow: Path
 ) -> None:
     """It still writes; a build beside it could end up with its files."""
-    lock = part(tmp_path, "certify", "markupsafe")
+    lock = part(tmp_path, "render", "markupsafe")
     with start(lock, folder, slow) as killed:
         wait_for(slow / "installing")
         killed.kill()
@@ -126,7 +126,7 @@ def test_a_uv_that_outlives_its_killed_parent_is_waited_for(
 def test_an_interrupted_build_removes_what_it_began(
     tmp_path: Path, folder: Path, slow: Path
 ) -> None:
-    stopped = start(part(tmp_path, "certify", "markupsafe"), folder, slow)
+    stopped = start(part(tmp_path, "render", "markupsafe"), folder, slow)
     wait_for(slow / "installing")
     stopped.send_signal(signal.SIGINT)
     assert stopped.wait(LONGEST) == 130
@@ -136,7 +136,7 @@ def test_an_interrupted_build_removes_what_it_began(
 def test_killed_at_any_moment_of_a_rebuild_nothing_broken_looks_whole(
     tmp_path: Path, folder: Path
 ) -> None:
-    lock = part(tmp_path, "certify", "jinja2", "markupsafe")
+    lock = part(tmp_path, "render", "jinja2", "markupsafe")
     other = lock.with_name("other.lock.txt")
     for step in range(10):
         other.write_text(lock.read_text() + f"# {step}\n")  # never the one that is built
@@ -158,7 +158,7 @@ def test_a_source_archive_is_built_by_the_locked_tools(tmp_path: Path, folder: P
 
 
 def test_a_lock_that_misses_a_dependency_is_refused(tmp_path: Path, folder: Path) -> None:
-    code, said = build(part(tmp_path, "certify", "jinja2"), folder)
+    code, said = build(part(tmp_path, "render", "jinja2"), folder)
     assert code == 1
     assert "markupsafe" in said
     assert "Traceback" not in said
@@ -166,7 +166,7 @@ def test_a_lock_that_misses_a_dependency_is_refused(tmp_path: Path, folder: Path
 
 
 def test_a_users_own_constraints_do_not_reach_the_environment(tmp_path: Path, folder: Path) -> None:
-    lock = part(tmp_path, "certify", "markupsafe")
+    lock = part(tmp_path, "render", "markupsafe")
     other = tmp_path / "constraints.txt"
     other.write_text("markupsafe==1.0\n")
     strange = {"UV_CONSTRAINT": str(other), "PIP_CONSTRAINT": str(other), "PYTHONPATH": "/none"}
@@ -176,7 +176,7 @@ def test_a_users_own_constraints_do_not_reach_the_environment(tmp_path: Path, fo
 
 
 def test_an_index_that_does_not_answer_is_named(tmp_path: Path, folder: Path) -> None:
-    lock = part(tmp_path, "certify", "markupsafe")
+    lock = part(tmp_path, "render", "markupsafe")
     nowhere = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_HTTP_RETRIES": "0"}
     code, said = build(lock, folder, UV_CACHE_DIR=str(tmp_path / "cache"), **nowhere)
     assert code == 1

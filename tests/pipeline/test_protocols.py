@@ -100,8 +100,8 @@ def test_a_protocol_says_what_it_costs_before_it_starts(workspace: Workspace) ->
         "--config", "name=costly", "overrides=protocol=exhaustive data=synthetic data.samples=161",
         "--until", "load",
     )  # fmt: skip
-    assert "whole trainings on 2 cores instead of 2" in said
-    assert said.index("whole trainings") < said.index("load the data")
+    assert "full trainings on 2 cores instead of 2" in said
+    assert said.index("full trainings") < said.index("load the data")
 
 
 # --- other CPUs --------------------------------------------------------------------------------

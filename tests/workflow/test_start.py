@@ -33,6 +33,10 @@ def test_what_is_the_same_is_not_written_again_and_other_content_is_another_file
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_its_date_is_older_than_any_result_so_that_it_makes_none_again() -> None:
+    assert Path(start.stored("configs", {"seed": 1})).stat().st_mtime < 1e9
+
+
 def test_a_file_that_somebody_changed_is_made_whole_again() -> None:
     path = Path(start.stored("configs", {"seed": 1}))
     path.write_text('{"seed":7}\n')
