@@ -8,7 +8,7 @@ From a resolved experiment to a certificate.
     sweep=… makes this for every combination, and from all certificates: index ──> index.html, .csv
 
     prepare_replay ──> train replay ──> countersign ──> the certificate with one more statement
-                   ──> train spot ────>                 with epochs=K, of K epochs drawn at random
+                   ──> train sampled ─>                 with epochs=K, of K epochs drawn at random
 
     share.smk: bundle, crate        repair.smk: repair        environment.smk: environment
 

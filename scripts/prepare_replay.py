@@ -86,7 +86,7 @@ def main() -> int:
         "outside_scope": outside,
     }
     if drawn is not None:
-        plan["spot"] = drawn
+        plan["sampled"] = drawn
         with checkpoints.opened(options.certificate, options.checkpoints) as found:
             _copy_states(drawn, found, options.states)
     canonical.write_json(options.output, plan)

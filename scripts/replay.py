@@ -50,11 +50,11 @@ def _arguments() -> argparse.Namespace:
 
 def _record(folder: Path, drawn: Mapping[str, Any] | None) -> Any:
     """The run's record, its artifacts digested again. Raises SamebitsError when one is damaged."""
-    definition = "trainRecord" if drawn is None else "spotRecord"
+    definition = "trainRecord" if drawn is None else "sampledRecord"
     document = evidence.read_json(folder / "record.json", "record.json", definition)
     problem, record = document.problem, document.content
-    if problem is None and drawn is not None and record["spot"]["draw"] != drawn["draw"]:
-        problem = f"expected the draw {drawn['draw']}, got {record['spot']['draw']}"
+    if problem is None and drawn is not None and record["sampled"]["draw"] != drawn["draw"]:
+        problem = f"expected the draw {drawn['draw']}, got {record['sampled']['draw']}"
     if problem is not None:
         raise SamebitsError(f"{folder}: {problem}; delete it to have it made again")
     if drawn is None:
@@ -100,7 +100,7 @@ def main() -> int:
     """Read, compare, sign, verify, write."""
     options = _arguments()
     plan = canonical.read_json(options.plan)
-    drawn = plan.get("spot")
+    drawn = plan.get("sampled")
     record = _record(options.run, drawn)
     with opened.opened(options.certificate) as given:
         opened.require_digest(given, plan["certificate"])

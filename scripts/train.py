@@ -184,7 +184,7 @@ def _fit_sampled(
     """Train sampled epochs, each from its stored state."""
     if not epochs.is_wanted(training.trainer):
         raise SamebitsError("--sampled-epochs: expected trainer.checkpoint=epoch, got none")
-    wanted = content["spot"]["epochs"]
+    wanted = content["sampled"]["epochs"]
     seeding = _seeds(training, outcome.model, content, options)
     sampled = epochs.SampledEpochs(training, outcome.model, seeding)
     trace = Trace(training, outcome.model, content["config"]["trace"], options.output.parent)
@@ -218,7 +218,7 @@ def _run(
         content.update(outcome.describe(), settings=settings.as_json(found))
         content.update(record.process(tf, options))
         if options.sampled_epochs is not None:
-            content["spot"]["epochs"] = outcome.sampled or []
+            content["sampled"]["epochs"] = outcome.sampled or []
         content["observed"]["interrupt"] = observation.interruption(content["checkpoints"])
         content.update(outcome.write(folder))
         if options.canary and outcome.status == COMPLETED:

@@ -9,7 +9,7 @@ import pytest
 import attacks
 import factories
 import peak
-import spots
+import sampled_replays
 from samebits.formats import canonical, files
 from samebits.signing import keys
 
@@ -64,7 +64,7 @@ def test_memory_stays_bounded_when_a_third_of_all_weights_differs(tmp_path: Path
 
 
 def test_memory_stays_bounded_with_the_states_after_each_epoch(tmp_path: Path) -> None:
-    space = spots.workspace(tmp_path / "made", weights=weights())
+    space = sampled_replays.workspace(tmp_path / "made", weights=weights())
     certificate, bundle = tmp_path / "certificate.json", tmp_path / "certificate.zip"
     content = attacks.certify(space, attacks.signer())
     canonical.write_json(certificate, content)

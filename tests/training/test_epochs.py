@@ -244,7 +244,7 @@ ISSUE = replays.Issue("2026-11-24T09:30:00Z", Source(None, None), None)
 
 
 def certified(made: Training) -> Any:
-    """As much of a certificate's report as a spot replay is compared with."""
+    """As much of a certificate's report as a sampled replay is compared with."""
     return {
         "records": {"runs": {"control": made.record()}},
         "histories": {"control": canonical.read_json(made.output() / "history.json")},
@@ -257,19 +257,19 @@ def replay_plan(made: Training, report: Any, drawn: Sequence[int]) -> Path:
     epochs = [{"epoch": epoch, "from": replays.before(report, epoch)} for epoch in drawn]
     path = made.folder / "replay-plan.json"
     said = {"certificate": "0" * 64, "draw": "1" * 64, "epochs": epochs}
-    canonical.write_json(path, {"spot": said})
+    canonical.write_json(path, {"sampled": said})
     return path
 
 
 def again(made: Training, report: Any, drawn: Sequence[int], kept: Path | None = None) -> Any:
-    """The spot replay of these epochs."""
-    run = made.output("spot")
+    """The sampled replay of these epochs."""
+    run = made.output("sampled")
     shutil.rmtree(run, ignore_errors=True)
     flags = "--sampled-epochs", replay_plan(made, report, drawn), "--states", kept or _kept(made)
-    assert made.run("spot", *flags) == 0, made.log("spot")
+    assert made.run("sampled", *flags) == 0, made.log("sampled")
     assert [path.name for path in run.iterdir()] == ["record.json"]
     record = canonical.read_json(run / "record.json")
-    assert list(evidence.violations(record, "spotRecord")) == []
+    assert list(evidence.violations(record, "sampledRecord")) == []
     assert record["source"] == made.record()["source"]
     assert "executed" not in record["model"]
     return replays.build(report, "0" * 64, record, None, ISSUE)

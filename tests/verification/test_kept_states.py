@@ -12,7 +12,7 @@ import pytest
 import attacks
 import bundle as bundle_script
 import factories
-import spots
+import sampled_replays
 from factories import Workspace
 from samebits.formats import bundle, canonical, states
 from samebits.pages import certificate as page
@@ -23,7 +23,7 @@ KEPT = "train/control/checkpoints"
 
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Any]:
-    space = spots.workspace(tmp_path_factory.mktemp("kept"))
+    space = sampled_replays.workspace(tmp_path_factory.mktemp("kept"))
     return space, attacks.certify(space, attacks.signer())
 
 

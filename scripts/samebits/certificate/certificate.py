@@ -121,7 +121,7 @@ def _problems(content: Any) -> Iterator[str]:
         return
     yield from (f"report: {said}" for said in evidence.violations(content["report"]))
     for replay in (entry["report"] for entry in content["replays"]):
-        record = "spotRecord" if replay["format"] == replays.SAMPLED_FORMAT else "trainRecord"
+        record = "sampledRecord" if replay["format"] == replays.SAMPLED_FORMAT else "trainRecord"
         for part, definition in (("record", record), ("divergence", "divergence")):
             if replay.get(part) is not None:
                 found = evidence.violations(replay[part], definition)

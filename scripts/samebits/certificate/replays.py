@@ -25,7 +25,7 @@ from samebits.certificate.report import Source
 from samebits.certificate.signatories import EPOCHS_REPRODUCED, NOT_REPRODUCED, REPRODUCED
 from samebits.certificate.types import Replay, Report, RunRecord
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, lockfile, states
+from samebits.formats import canonical, lockfile, names, states
 from samebits.formats.names import (
     ARTIFACTS,
     COMPLETED,
@@ -33,8 +33,7 @@ from samebits.formats.names import (
 )
 from samebits.text import listed
 
-FORMAT, SAMPLED_FORMAT = "samebits-replay-1", "samebits-spot-replay-1"
-SAMPLED_RECORD = "samebits-spot-1"  # the format of the record of a run that trained some epochs
+FORMAT, SAMPLED_FORMAT = "samebits-replay-1", "samebits-sampled-replay-1"
 # What a CPU must offer for oneDNN's caps (oneDNN, "CPU Dispatcher Control"), as Linux names it.
 _NEEDED = {"SSE41": ("sse4_1",), "AVX": ("avx",), "AVX2": ("avx2", "fma")}
 _NEEDED["AVX512_CORE"] = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
@@ -68,7 +67,7 @@ def build(report: Report, of: str, record: RunRecord, divergence: Any, issue: Is
 
 def is_sampled(record: RunRecord) -> bool:
     """Whether a run trained sampled epochs alone."""
-    return bool(record["format"] == SAMPLED_RECORD)
+    return bool(record["format"] == names.SAMPLED_FORMAT)
 
 
 def rebuild(report: Report, of: str, replay: Replay) -> Replay:
@@ -137,7 +136,7 @@ def _sampled(report: Report, record: RunRecord) -> dict[str, Any]:
     return {
         "format": SAMPLED_FORMAT,
         "outcome": EPOCHS_REPRODUCED if same else NOT_REPRODUCED,
-        "draw": record["spot"]["draw"],
+        "draw": record["sampled"]["draw"],
         "in_all": len(_digests(report)),
         "epochs": epochs,
     }
@@ -145,8 +144,8 @@ def _sampled(report: Report, record: RunRecord) -> dict[str, Any]:
 
 def _epochs(report: Report, record: RunRecord) -> Iterator[dict[str, Any]]:
     """Every epoch that was drawn; one that was not trained is not the same."""
-    trained = {epoch["epoch"]: epoch for epoch in record["spot"]["epochs"]}
-    for number in record["spot"]["drawn"]:
+    trained = {epoch["epoch"]: epoch for epoch in record["sampled"]["epochs"]}
+    for number in record["sampled"]["drawn"]:
         got = trained.get(number)
         expected = _digests(report)[number - 1]
         history = got is not None and checks.same(got["history"], _history(report, number))
@@ -240,7 +239,7 @@ def _foreign(report: Report, record: RunRecord) -> Iterator[str]:
 
 def _undrawn(report: Report, of: str, record: RunRecord) -> Iterator[str]:
     """Why the epochs of a run are not those that its draw chooses of this certificate."""
-    said, in_all = record["spot"], len(_digests(report))
+    said, in_all = record["sampled"], len(_digests(report))
     wrong = count_problem(report, len(said["drawn"]))
     if said["certificate"] != of:
         yield "its epochs were drawn for another certificate"

@@ -45,7 +45,7 @@ SampledEpoch = TypedDict("SampledEpoch", {
 Sampled = TypedDict("Sampled", {
     "certificate": str, "draw": str, "drawn": list[int], "epochs": list[SampledEpoch],
 })
-RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then it has "spot"
+RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then it has "sampled"
     "format": str, "embedded_digest": str, "run": str, "status": str, "failure": Failure | None,
     "variations": Varied, "unpinned": list[str], "subset": Subset | None,
     "observed": dict[str, Any], "model": NotRequired[dict[str, Any] | None],
@@ -55,7 +55,7 @@ RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then 
     "unsupported": Refusal | None, "settings": list[Setting],
     "framework": dict[str, Any], "python": dict[str, Any], "packages": list[Package],
     "config": Config, "source": list[SourceFile], "machine": dict[str, Any],
-    "timing": NotRequired[dict[str, Any]], "process": Process, "spot": NotRequired[Sampled],
+    "timing": NotRequired[dict[str, Any]], "process": Process, "sampled": NotRequired[Sampled],
 })
 
 Side = TypedDict("Side", {"value": str, "bits": str})

@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 CERTIFICATE_FORMAT = "samebits-certificate-1"
 TRAIN_FORMAT = "samebits-train-1"
-SAMPLED_FORMAT = "samebits-spot-1"  # nothing takes it for the record of a whole training
+SAMPLED_FORMAT = "samebits-sampled-1"  # nothing takes it for the record of a whole training
 SWEEP_FORMAT = "samebits-sweep-1"
 CERTIFICATE_FILE = "certificate.json"  # in the results, and in a bundle
 MOST_BYTES = 1 << 25  # of a certificate

@@ -75,9 +75,11 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         canary=None,
     )
     if options.sampled_epochs is not None:
-        plan = canonical.read_json(options.sampled_epochs)["spot"]
+        plan = canonical.read_json(options.sampled_epochs).get("sampled")
+        if plan is None:
+            raise SamebitsError(f"{options.sampled_epochs}: a replay plan that samples no epochs")
         drawn = [epoch["epoch"] for epoch in plan["epochs"]]
-        content.update(format=names.SAMPLED_FORMAT, spot=dict(plan, drawn=drawn))
+        content.update(format=names.SAMPLED_FORMAT, sampled=dict(plan, drawn=drawn))
     return content
 
 
@@ -184,5 +186,5 @@ class Outcome:
         if self.refusal is not None:
             return self.refusal.reason
         if self.sampled is not None:
-            return "epochs {}".format(", ".join(map(str, content["spot"]["drawn"])))
+            return "epochs {}".format(", ".join(map(str, content["sampled"]["drawn"])))
         return str(content["digests"].get("weights", self.status))[:16]

@@ -78,7 +78,7 @@ class Plan:
     @property
     def repeated(self) -> str:
         """The name of the run that a replay makes."""
-        return "spot" if self.is_sampled else "replay"
+        return "sampled" if self.is_sampled else "replay"
 
     # --- of a job, which Snakemake knows by its wildcards ---
 

@@ -21,7 +21,7 @@ def test_one_epoch_of_a_bundle_is_replayed_signed_and_verified(
     given = tmp_path / "given.zip"
     shutil.copy(workspace.folder / "results/kept/certificate.zip", given)
     shutil.rmtree(workspace.folder / "results/kept")
-    asked = ["replay", "--config", f"certificate={given}", "name=spot"]
+    asked = ["replay", "--config", f"certificate={given}", "name=sampled"]
 
     said = workspace.snakemake(*asked, "epochs=3", check=False)
     assert "epochs: expected a number from 1 to less than 3" in said
@@ -30,12 +30,12 @@ def test_one_epoch_of_a_bundle_is_replayed_signed_and_verified(
     said = workspace.snakemake(*asked, "epochs=1")
     assert re.search(r"^EPOCHS REPRODUCED  kept$", said, re.MULTILINE)
     assert re.search(r"checked +1 of 3 epochs: [123]$", said, re.MULTILINE)
-    issued = workspace.folder / "results/spot/replay/certificate.json"
+    issued = workspace.folder / "results/sampled/replay/certificate.json"
     (replay,) = json.loads(issued.read_bytes())["replays"]
     draw = replay["report"]["draw"]
     line = workspace.python("certify"), SCRIPTS / "verify.py", issued
     assert "EPOCHS REPRODUCED (1 of 3 epochs: " in command(*line, cwd=tmp_path).stdout
-    trained = workspace.folder / "results/spot/train/spot"
+    trained = workspace.folder / "results/sampled/train/sampled"
     assert {path.name for path in trained.iterdir()} <= {"record.json", ".snakemake_timestamp"}
 
     # What goes on after an interruption keeps its draw; what is done stays done.

@@ -1,4 +1,4 @@
-"""Experiments whose control keeps its states, and spot replays of them: NumPy alone."""
+"""Experiments whose control keeps its states, and sampled replays of them: NumPy alone."""
 
 import copy
 from pathlib import Path
@@ -55,7 +55,7 @@ def workspace(folder: Path, weights: factories.Arrays | None = None) -> Workspac
     return space.compare()
 
 
-# --- spot replays ------------------------------------------------------------------------------
+# --- sampled replays ------------------------------------------------------------------------------
 
 
 def record(content: Any, count: int = 1, number: int = 1, draw: str = "") -> Any:
@@ -80,12 +80,12 @@ def record(content: Any, count: int = 1, number: int = 1, draw: str = "") -> Any
     said = {"certificate": of, "draw": draw, "drawn": drawn, "epochs": epochs}
     process = {"id": f"{number:08d}-0000-5000-8000-000000000000", "pid": 1}
     none: dict[str, Any] = {"digests": {}, "tensors": {}, "trace": None, "checkpoints": None}
-    made = {"format": "samebits-spot-1", "run": "spot", "spot": said, "process": process}
+    made = {"format": "samebits-sampled-1", "run": "sampled", "sampled": said, "process": process}
     return canonical.with_digest(control | none | made)
 
 
 def replayed(content: Any, by: Signer | None, run: Any) -> Any:
-    """The certificate with a spot replay at its end, as replay.py adds it."""
+    """The certificate with a sampled replay at its end, as replay.py adds it."""
     issue = replays.Issue("2026-11-24T09:30:00Z", attacks.SOURCE, by.keyid if by else None)
     run = canonical.with_digest(run)
     made = replays.build(content["report"], statements.of(content), run, None, issue)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import attacks
-import spots
+import sampled_replays
 from samebits.certificate import certificate, evidence, replays, statements
 from samebits.certificate.certificate import MalformedError
 from samebits.formats import canonical
@@ -30,20 +30,20 @@ OTHER_STATE = {"optimizer": OTHER, "weights": OTHER}
 
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory: pytest.TempPathFactory) -> Json:
-    return attacks.certify(spots.workspace(tmp_path_factory.mktemp("space")), ISSUER)
+    return attacks.certify(sampled_replays.workspace(tmp_path_factory.mktemp("space")), ISSUER)
 
 
 @pytest.fixture(scope="module")
 def passed(issued: Json) -> Json:
-    """With one spot replay of two of three epochs, and what it found was the same."""
-    return spots.replayed(issued, LABORATORY, spots.record(issued, 2))
+    """With one sampled replay of two of three epochs, and what it found was the same."""
+    return sampled_replays.replayed(issued, LABORATORY, sampled_replays.record(issued, 2))
 
 
 @pytest.fixture(scope="module")
 def failed(issued: Json) -> Json:
-    run = spots.record(issued, 2)
-    run["spot"]["epochs"][1]["to"] = OTHER_STATE
-    return spots.replayed(issued, LABORATORY, run)
+    run = sampled_replays.record(issued, 2)
+    run["sampled"]["epochs"][1]["to"] = OTHER_STATE
+    return sampled_replays.replayed(issued, LABORATORY, run)
 
 
 def verified(content: Json) -> Verification:
@@ -161,9 +161,9 @@ def test_one_other_bit_is_not_reproduced_and_the_epoch_is_named(failed: Json) ->
 
 
 def test_equal_weights_with_another_loss_are_not_reproduced(issued: Json) -> None:
-    run = spots.record(issued)
-    run["spot"]["epochs"][0]["history"]["metrics"]["loss"] = [0.25]
-    made = spots.replayed(issued, LABORATORY, run)
+    run = sampled_replays.record(issued)
+    run["sampled"]["epochs"][0]["history"]["metrics"]["loss"] = [0.25]
+    made = sampled_replays.replayed(issued, LABORATORY, run)
     assert made["replays"][0]["report"]["outcome"] == "NOT REPRODUCED"
     assert "values differ" in page.render(made)
     assert "values differ" in summary.replay(made, Path("c.json"), Path("c.html"), 1.0)
@@ -171,18 +171,18 @@ def test_equal_weights_with_another_loss_are_not_reproduced(issued: Json) -> Non
 
 @pytest.mark.parametrize("metrics", [{}, {"loss": []}, {"more": [1.0]}])
 def test_a_history_with_fewer_or_more_values_is_not_the_same(issued: Json, metrics: Json) -> None:
-    run = spots.record(issued)
-    held = run["spot"]["epochs"][0]["history"]
+    run = sampled_replays.record(issued)
+    held = run["sampled"]["epochs"][0]["history"]
     held["metrics"] = held["metrics"] | metrics if metrics else {}
-    made = spots.replayed(issued, LABORATORY, run)
+    made = sampled_replays.replayed(issued, LABORATORY, run)
     assert made["replays"][0]["report"]["outcome"] == "NOT REPRODUCED"
 
 
 def test_a_training_that_failed_reproduces_no_epoch(issued: Json) -> None:
-    run = spots.record(issued) | {"status": "failed"}
+    run = sampled_replays.record(issued) | {"status": "failed"}
     run["failure"] = {"error": "ValueError", "message": "the model raised this"}
-    run["spot"]["epochs"] = []
-    made = spots.replayed(issued, None, run)
+    run["sampled"]["epochs"] = []
+    made = sampled_replays.replayed(issued, None, run)
     assert made["replays"][0]["report"]["outcome"] == "NOT REPRODUCED"
     assert verified(made).code == VERIFIED  # nobody who is trusted says so
     assert "✗ missing" in page.render(made)
@@ -191,7 +191,9 @@ def test_a_training_that_failed_reproduces_no_epoch(issued: Json) -> None:
 def test_each_spot_replay_is_a_statement_of_its_own(issued: Json) -> None:
     content = issued
     for number in (1, 2, 3):
-        content = spots.replayed(content, LABORATORY, spots.record(content, 1, number))
+        content = sampled_replays.replayed(
+            content, LABORATORY, sampled_replays.record(content, 1, number)
+        )
     found = verified(content)
     assert found.code == VERIFIED, problems(found)
     assert [link.outcome for link in found.signatories[1:]] == ["EPOCHS REPRODUCED"] * 3
@@ -199,8 +201,12 @@ def test_each_spot_replay_is_a_statement_of_its_own(issued: Json) -> None:
 
 def test_a_draw_counts_once(issued: Json) -> None:
     draw = canonical.digest("drawn")
-    content = spots.replayed(issued, LABORATORY, spots.record(issued, 1, 1, draw))
-    content = spots.replayed(content, LABORATORY, spots.record(content, 1, 2, draw))
+    content = sampled_replays.replayed(
+        issued, LABORATORY, sampled_replays.record(issued, 1, 1, draw)
+    )
+    content = sampled_replays.replayed(
+        content, LABORATORY, sampled_replays.record(content, 1, 2, draw)
+    )
     assert "another replay already, so the draw was not random" in problems(verified(content))
 
 
@@ -209,31 +215,34 @@ def test_a_draw_counts_once(issued: Json) -> None:
 
 def _another_epoch(run: Json) -> None:
     """One that was not drawn, with all that belongs to it."""
-    drawn = run["spot"]["drawn"][0]
+    drawn = run["sampled"]["drawn"][0]
     other = next(epoch for epoch in (1, 2, 3) if epoch != drawn)
-    run["spot"]["drawn"] = [other]
+    run["sampled"]["drawn"] = [other]
     digests = run["digests_of_control"]
-    run["spot"]["epochs"][0] |= {
+    run["sampled"]["epochs"][0] |= {
         "epoch": other, "from": digests[other - 2] if other > 1 else None, "to": digests[other - 1]
     }  # fmt: skip
 
 
 def _began_elsewhere(run: Json) -> None:
-    run["spot"]["epochs"][0]["from"] = OTHER_STATE
+    run["sampled"]["epochs"][0]["from"] = OTHER_STATE
 
 
 FAULTS: dict[str, tuple[Callable[[Json], Any], str]] = {
-    "changed draw": (lambda run: run["spot"].update(draw="7" * 64), "does not choose the epochs"),
+    "changed draw": (
+        lambda run: run["sampled"].update(draw="7" * 64),
+        "does not choose the epochs",
+    ),
     "not drawn": (_another_epoch, "does not choose the epochs"),
-    "not trained": (lambda run: run["spot"].update(epochs=[]), "trained none"),
+    "not trained": (lambda run: run["sampled"].update(epochs=[]), "trained none"),
     "twice": (
-        lambda run: run["spot"].update(epochs=run["spot"]["epochs"] * 2),
+        lambda run: run["sampled"].update(epochs=run["sampled"]["epochs"] * 2),
         "drawn were the epochs",
     ),
-    "all of it": (lambda run: run["spot"].update(drawn=[1, 2, 3]), "less than 3"),
+    "all of it": (lambda run: run["sampled"].update(drawn=[1, 2, 3]), "less than 3"),
     "began elsewhere": (_began_elsewhere, "began from another state"),
     "another certificate": (
-        lambda run: run["spot"].update(certificate=OTHER),
+        lambda run: run["sampled"].update(certificate=OTHER),
         "drawn for another certificate",
     ),
     "experiment": (lambda run: run.update(experiment=OTHER), "another experiment"),
@@ -249,16 +258,16 @@ FAULTS: dict[str, tuple[Callable[[Json], Any], str]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_run_that_is_no_spot_replay_is_refused(issued: Json, fault: str) -> None:
     plant, said = FAULTS[fault]
-    run = spots.record(issued, draw=_draw_of(issued, 2))
+    run = sampled_replays.record(issued, draw=_draw_of(issued, 2))
     run["digests_of_control"] = issued["report"]["records"]["runs"]["control"]["checkpoints"][
         "digests"
     ]
     plant(run)
     if fault == "changed draw":  # one that chooses another epoch
-        run["spot"]["draw"] = _draw_of(issued, 3)
+        run["sampled"]["draw"] = _draw_of(issued, 3)
     del run["digests_of_control"]
     assert said in " ".join(replays.problems(issued["report"], statements.of(issued), run))
-    found = verified(spots.replayed(issued, LABORATORY, run))
+    found = verified(sampled_replays.replayed(issued, LABORATORY, run))
     assert found.code == DOES_NOT_HOLD
     assert said in problems(found)
 
@@ -271,10 +280,15 @@ def _draw_of(issued: Json, epoch: int) -> str:
 
 
 def test_an_epoch_that_does_not_exist_is_refused(issued: Json) -> None:
-    said = spots.replayed(issued, LABORATORY, spots.record(issued))["replays"][0]["report"]
-    said["record"]["spot"]["drawn"] = [4]
-    said["record"]["spot"]["epochs"][0]["epoch"] = said["epochs"][0]["epoch"] = 4
-    assert verified(spots.signed_again(_keyed(issued), said, LABORATORY)).code == DOES_NOT_HOLD
+    said = sampled_replays.replayed(issued, LABORATORY, sampled_replays.record(issued))["replays"][
+        0
+    ]["report"]
+    said["record"]["sampled"]["drawn"] = [4]
+    said["record"]["sampled"]["epochs"][0]["epoch"] = said["epochs"][0]["epoch"] = 4
+    assert (
+        verified(sampled_replays.signed_again(_keyed(issued), said, LABORATORY)).code
+        == DOES_NOT_HOLD
+    )
 
 
 def _keyed(issued: Json) -> Json:
@@ -291,7 +305,7 @@ def test_nothing_that_a_dishonest_signer_changes_in_it_is_believed(passed: Json)
         if not isinstance(mutant.value, dict):
             continue
         try:
-            found = verified(spots.signed_again(passed, rest | mutant.value, LABORATORY))
+            found = verified(sampled_replays.signed_again(passed, rest | mutant.value, LABORATORY))
         except MalformedError:
             continue
         held += 1
@@ -309,11 +323,11 @@ def test_a_changed_statement_does_not_hold(passed: Json) -> None:
 
 
 def test_the_record_of_some_epochs_is_none_of_a_training(issued: Json) -> None:
-    run = spots.record(issued)
-    assert list(evidence.violations(run, "spotRecord")) == []
+    run = sampled_replays.record(issued)
+    assert list(evidence.violations(run, "sampledRecord")) == []
     assert any("samebits-train-1" in said for said in evidence.violations(run, "trainRecord"))
     control = issued["report"]["records"]["runs"]["control"]
-    assert list(evidence.violations(control, "spotRecord"))
+    assert list(evidence.violations(control, "sampledRecord"))
 
 
 def test_it_is_no_replay_of_all_and_the_other_way_round(issued: Json, passed: Json) -> None:
@@ -337,4 +351,6 @@ def test_it_cannot_say_that_all_was_reproduced(passed: Json, outcome: str) -> No
 def test_a_record_with_artifacts_is_none_of_some_epochs(issued: Json) -> None:
     wrong: list[Json] = [{"digests": {"weights": OTHER}}, {"trace": {}}, {"run": "control"}]
     for more in wrong:
-        assert list(evidence.violations(spots.record(issued) | more, "spotRecord")) != []
+        assert (
+            list(evidence.violations(sampled_replays.record(issued) | more, "sampledRecord")) != []
+        )

@@ -9,7 +9,7 @@ import pytest
 
 import attacks
 import factories
-import spots
+import sampled_replays
 from factories import Workspace
 from in_process import stage
 from samebits.certificate import certificate, replays, statements
@@ -22,7 +22,7 @@ KEPT = Path("train", "control", "checkpoints")
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Any]:
     """A certificate beside its evidence."""
-    space = spots.workspace(tmp_path_factory.mktemp("certified"))
+    space = sampled_replays.workspace(tmp_path_factory.mktemp("certified"))
     content = attacks.certify(space, attacks.signer())
     canonical.write_json(space.folder / "certificate.json", content)
     return space, content
@@ -46,7 +46,7 @@ def prepare(path: Path, epochs: int = 2, *more: object) -> subprocess.CompletedP
 
 
 def drawn(path: Path) -> Any:
-    return canonical.read_json(path.parent / "again" / "plan.json")["spot"]
+    return canonical.read_json(path.parent / "again" / "plan.json")["sampled"]
 
 
 def refuse_other_states(path: Path, content: Any) -> None:
@@ -155,16 +155,16 @@ def test_as_many_epochs_as_there_are_or_none_are_not_drawn(given: Path, epochs: 
 
 def replay(given: Path, run: Any) -> subprocess.CompletedProcess[str]:
     again = given.parent / "again"
-    factories.write_document(again / "spot" / "record.json", run)
+    factories.write_document(again / "sampled" / "record.json", run)
     return stage(
-        "replay", "--certificate", given, "--run", again / "spot",
+        "replay", "--certificate", given, "--run", again / "sampled",
         "--plan", again / "plan.json", "--output", again / "certificate.json",
     )  # fmt: skip
 
 
 def test_what_came_out_is_signed_and_verified(given: Path, once: tuple[Workspace, Any]) -> None:
     assert prepare(given).returncode == 0
-    done = replay(given, spots.record(once[1], 2, draw=drawn(given)["draw"]))
+    done = replay(given, sampled_replays.record(once[1], 2, draw=drawn(given)["draw"]))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("EPOCHS REPRODUCED (2 of 3 epochs: ")
     issued = given.parent / "again" / "certificate.json"
@@ -177,10 +177,10 @@ def test_what_came_out_is_signed_and_verified(given: Path, once: tuple[Workspace
 
 def test_another_bit_is_not_reproduced(given: Path, once: tuple[Workspace, Any]) -> None:
     assert prepare(given).returncode == 0
-    run = spots.record(once[1], 2, draw=drawn(given)["draw"])
-    run["spot"]["epochs"][0]["to"] = dict.fromkeys(states.PARTS, "0" * 64)
+    run = sampled_replays.record(once[1], 2, draw=drawn(given)["draw"])
+    run["sampled"]["epochs"][0]["to"] = dict.fromkeys(states.PARTS, "0" * 64)
     done = replay(given, run)
-    number = run["spot"]["drawn"][0]
+    number = run["sampled"]["drawn"][0]
     assert done.stdout.startswith("NOT REPRODUCED (2 of 3 epochs: ")
     assert done.stdout.endswith(f"; not the same: {number})\n")
 
@@ -189,7 +189,7 @@ def test_a_run_of_another_draw_or_of_all_epochs_is_refused(
     given: Path, once: tuple[Workspace, Any]
 ) -> None:
     assert prepare(given).returncode == 0
-    done = replay(given, spots.record(once[1], 2, draw="7" * 64))
+    done = replay(given, sampled_replays.record(once[1], 2, draw="7" * 64))
     assert done.returncode == 1
     assert "expected the draw" in done.stderr
     whole = attacks.another_run(once[1])
@@ -204,6 +204,6 @@ def test_a_record_of_some_epochs_is_refused_where_all_were_wanted(
 ) -> None:
     plan = given.parent / "again" / "plan.json"
     canonical.write_json(plan, {"certificate": canonical.digest(once[1])})
-    done = replay(given, spots.record(once[1], 2))
+    done = replay(given, sampled_replays.record(once[1], 2))
     assert done.returncode == 1
     assert "does not match its format" in done.stderr
