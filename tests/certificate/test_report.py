@@ -280,6 +280,9 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "config not canonical": reformat_config,
     "run of another experiment": on_record(set_item("experiment", value=DIGEST)),
     "run on other data": on_record(set_item("dataset", value=DIGEST)),
+    "one file, other tensors": on_record(
+        lambda record: record["tensors"]["weights"][0].update(name="another")
+    ),
     "record of another run": on_record(set_item("run", value="control")),
     "one process for both runs": same_process,
     "no process id": on_record(without("process")),

@@ -198,6 +198,18 @@ def _artifact_digests(evidence: Evidence) -> Iterator[str]:
             yield f"{canary.name} does not match its digest in {run.record.name}"
 
 
+def _tensor_lists(evidence: Evidence) -> Iterator[str]:
+    """The digest of a file covers names, dtypes and shapes of the tensors in it."""
+    known: dict[tuple[str, str], tuple[str, list[bytes]]] = {}
+    for run, record in _records(evidence):
+        for artifact, tensors in record["tensors"].items():
+            listed = sorted(map(canonical.dumps, tensors))
+            key = artifact, str(record["digests"].get(artifact))
+            earlier, expected = known.setdefault(key, (run.name, listed))
+            if listed != expected:
+                yield f"{run.name} and {earlier} have one {artifact} file and list other tensors"
+
+
 def _checkpoints(evidence: Evidence) -> Iterator[str]:
     """One per epoch where the config asks for them; the last is what the training ended with."""
     for run, record in _records(evidence):
@@ -256,6 +268,7 @@ CHECKS: tuple[Check, ...] = (
     _traced,
     _data_digest,
     _artifact_digests,
+    _tensor_lists,
     _checkpoints,
     _empty,
 )

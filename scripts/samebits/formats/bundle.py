@@ -222,7 +222,8 @@ def _problems(archive: zipfile.ZipFile, path: Path) -> Iterator[str]:
         large = info.file_size * 1.05 > zipfile.ZIP64_LIMIT  # as zipfile decides
         expected = _info(info.orig_filename, info.file_size)
         expected.compress_size, expected.header_offset = info.file_size, end
-        for key in (*_COMPARED, *(() if large else ("extra",))):
+        is_far = end > zipfile.ZIP64_LIMIT  # then the directory has a longer form of the offset
+        for key in (*_COMPARED, *(() if large or is_far else ("extra",))):
             value, got = getattr(expected, key), getattr(info, key)
             if got != value:
                 yield f"{quoted(info.orig_filename)}: expected {key} {value}, got {got}"
