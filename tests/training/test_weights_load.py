@@ -16,7 +16,7 @@ from samebits.formats import arrays
 from samebits.training import task
 
 run, trained = Path(sys.argv[1]), models.mlp([28, 28], classes=10, units=4)
-stored = arrays.write(run / "weights.safetensors", task.values(task.state(trained)["weights"]))
+stored = arrays.write(run / "weights.safetensors", task.values(task.named(trained.weights)))
 (run / "record.json").write_text(json.dumps({"tensors": {"weights": stored.as_json()}}))
 model = models.mlp([28, 28], classes=10, units=4)
 before = [w.tobytes() for w in trained.get_weights()]

@@ -171,7 +171,7 @@ class _Stream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         with _explained(self._where):
-            data = self._source.read(len(buffer))
+            data = self._source.read(min(len(buffer), _BLOCK))
         buffer[: len(data)] = data
         return len(data)
 
