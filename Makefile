@@ -49,8 +49,8 @@ test-unit: .venv-dev/ready ## tests that need no built environment
 test: .venv-dev/ready ## all tests but the slow ones and those of the studies
 	@$(PYTEST) --ignore tests/studies -m "not slow"
 
-test-slow: .venv-dev/ready ## slow tests
-	@$(PYTEST) --ignore tests/studies -m slow
+test-slow: .venv-dev/ready ## slow tests; ONLY='tests/verification …' for some folders
+	@$(PYTEST) --ignore tests/studies -m slow $(ONLY)
 
 test-studies: .venv-dev/ready ## tests of the studies: the atlas and the claims
 	@$(PYTEST) tests/studies

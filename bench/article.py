@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The published experiment as a plain script: the article's steps, typed into a file.
 
-What the pipeline is measured against (bench.py) and held against (the tests). It shares no code
+What the pipeline is measured against (bench.py) and compared with (the tests). It shares no code
 with the pipeline. `--recipe tf21` needs TF_DETERMINISTIC_OPS=1 and PYTHONHASHSEED=0 set before.
 
 Source of the steps: the article of 2022 on reproducible results with Keras (its two recipes, its
