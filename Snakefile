@@ -66,7 +66,8 @@ include: "rules/repair.smk"
 
 # Of the main workflow alone: Snakemake ignores these in a module.
 onstart:
-    start.announce(plan, workflow.cores or 1)
+    settings = workflow.resource_settings
+    start.announce(plan, settings.cores, settings.nodes)
 
 
 onerror:

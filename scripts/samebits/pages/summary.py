@@ -129,7 +129,7 @@ def _scope(report: dict[str, Any]) -> Iterator[str]:
             yield f"  {said}: {plain(', '.join(dict.fromkeys(titles)))}"
 
 
-def cost(comparisons: list[PlannedComparison], cores: int) -> str:
+def cost(comparisons: list[PlannedComparison], places: str) -> str:
     """What a protocol with more than two runs will train; empty for a protocol with two."""
     wanted = list(runs(comparisons))
     full = [run for run in wanted if run.samples is None]
@@ -137,7 +137,7 @@ def cost(comparisons: list[PlannedComparison], cores: int) -> str:
         return ""
     emulated = [run for run in wanted if run.variations == ("cpu",)]
     lines = [
-        f"{len(full)} full trainings on {cores} cores instead of {_USUAL_RUNS}: "
+        f"{len(full)} full trainings {places} instead of {_USUAL_RUNS}: "
         f"{sum(bool(run.unpin) for run in full)} unpin one setting, "
         f"{sum(len(run.vary) == 1 for run in full)} vary one condition"
     ]

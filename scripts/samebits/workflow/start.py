@@ -77,15 +77,19 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
     return made
 
 
-def announce(made: Plan, cores: int) -> None:
-    """Become the owner of all jobs from now on, and show what an unusual protocol costs."""
+def announce(made: Plan, cores: int | None, jobs: int | None) -> None:
+    """Become the owner of all jobs from now on, and show what an unusual protocol costs.
+
+    ``cores``: of this machine, or None where a cluster runs up to ``jobs`` at a time.
+    """
     with as_workflow_errors():
         leases = Path(".samebits/leases/results", made.name)
         lease.become_owner(_OWNERS / made.name, leases, os.environ)
     chosen = made.first.config["protocol"]
     # A protocol that only explains differences makes its further runs when there are some.
     if not made.sweep and (chosen["alone"] or chosen["unpin"]):
-        say(summary.cost(protocol.plan(made.first.config, None), cores))
+        places = f"on {cores} cores" if cores else f"in up to {jobs} jobs at a time"
+        say(summary.cost(protocol.plan(made.first.config, None), places))
 
 
 def forget_failed(made: Plan) -> None:
