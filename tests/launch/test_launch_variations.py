@@ -97,6 +97,16 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Any]:
     return made, made.observe()
 
 
+@pytest.fixture(scope="module")
+def everything(ordinary: tuple[Place, Any]) -> Any:
+    """What a process sees there with all variations at once."""
+    place, _ = ordinary
+    seen = place.observe(*CHEAP, "deployment", "cpu=Haswell")
+    assert place.left() == []
+    assert "observed" in (place.folder / "log.txt").read_text()
+    return seen
+
+
 def works(*line: str) -> bool:
     return shutil.which(line[0]) is not None and not subprocess.run(line, check=False).returncode
 
@@ -147,17 +157,16 @@ def test_a_variation_changes_what_the_process_sees_and_nothing_else(
     differing = {k for k in before["seen"] if before["seen"][k] != after["seen"][k]}
     assert differing - {"variables"} == {name} - {"variables"}
     assert name in differing
+    assert after["order"] == before["order"][:: -1 if name == "directory_order" else 1]
 
 
-def test_all_variations_at_once(ordinary: tuple[Place, Any]) -> None:
-    place, before = ordinary
-    after = place.observe(*CHEAP, "deployment", "cpu=Haswell")
-    assert place.left() == []
+def test_all_variations_at_once(ordinary: tuple[Place, Any], everything: Any) -> None:
+    _, before = ordinary
+    after = everything
     for name in [*CHEAP, "cpu"]:
         assert (name in after["told"]["applied"]) == can(name), after["told"]
         assert (before["seen"][name] != after["seen"][name]) == can(name), name
     assert "--sdm conda" in after["told"]["not_tried"]["deployment"]
-    assert "observed" in (place.folder / "log.txt").read_text()
 
 
 def test_another_deployment_is_one_beside_an_activated_conda_environment(place: Place) -> None:
@@ -176,26 +185,21 @@ def test_another_node_is_one_that_slurm_chose(place: Place) -> None:
 
 
 def test_without_a_scheduler_another_node_is_not_tried_and_a_varied_host_name_is_none(
-    place: Place,
+    ordinary: tuple[Place, Any],
 ) -> None:
-    before, after = place.observe(), place.observe("node", "host_name")
+    place, before = ordinary
+    after = place.observe("node", "host_name")
     assert "profiles/slurm" in after["told"]["not_tried"]["node"]
     assert before["seen"]["node"] == after["seen"]["node"]
 
 
-def test_no_value_names_a_folder_or_the_host(ordinary: tuple[Place, Any]) -> None:
+def test_no_value_names_a_folder_or_the_host(ordinary: tuple[Place, Any], everything: Any) -> None:
     place, before = ordinary
-    for seen in (before, place.observe(*CHEAP)):
+    for seen in (before, everything):
         text = json.dumps(seen["seen"]) + json.dumps(seen["told"])
         for private in (str(place.folder), str(place.temporary), str(Path.home())):
             assert private not in text
         assert json.dumps(os.uname().nodename) not in text
-
-
-def test_reversed_entries_come_in_another_order(place: Place) -> None:
-    require("directory_order")
-    before, after = place.observe(), place.observe("directory_order")
-    assert after["order"] == before["order"][::-1]
 
 
 def test_the_users_code_elsewhere_is_reversed_too(place: Place, tmp_path: Path) -> None:
@@ -223,20 +227,17 @@ def test_the_environment_in_the_working_folder_is_not_reversed(place: Place) -> 
     assert (place.folder / "log.txt").read_text() == f"{environment} True\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "package"),
-    [
-        ("clock", "faketime"),
-        ("directory_order", "disorderfs"),
-        ("cpu=Haswell", "qemu-user"),
-        ("locale", "libc-bin"),
-    ],
-)
-def test_a_missing_tool_is_named_with_its_package(place: Place, name: str, package: str) -> None:
-    told = place.observe(name, variables={"PATH": str(place.temporary)})["told"]
+def test_a_missing_tool_is_named_with_its_package(place: Place) -> None:
+    package = {
+        "clock": "faketime", "directory_order": "disorderfs",
+        "cpu=Haswell": "qemu-user", "locale": "libc-bin",
+    }  # fmt: skip
+    told = place.observe(*package, variables={"PATH": str(place.temporary)})["told"]
     assert told["applied"] == {}
-    assert list(told["not_tried"]) == [name.partition("=")[0]]
-    assert f"is not installed (Debian package {package})" in "".join(told["not_tried"].values())
+    assert set(told["not_tried"]) == {name.partition("=")[0] for name in package}
+    for name, needed in package.items():
+        reason = told["not_tried"][name.partition("=")[0]]
+        assert f"is not installed (Debian package {needed})" in reason
 
 
 def test_with_one_cpu_there_is_no_smaller_number(place: Place) -> None:
@@ -255,9 +256,9 @@ def test_a_cpu_that_the_emulator_does_not_know_is_not_tried(place: Place) -> Non
     assert told["not_tried"] == {"cpu": "qemu-x86_64 does not know this CPU"}
 
 
-@pytest.mark.parametrize("wrong", ["color", "cpu", "umask=022"])
-def test_an_unknown_variation_is_a_usage_error(place: Place, wrong: str) -> None:
-    done = place.launch("--vary", wrong, "--", "none.py", check=False)
+def test_an_unknown_variation_is_a_usage_error(place: Place) -> None:
+    """And a wrong value: tests/experiment/test_variables.py."""
+    done = place.launch("--vary", "color", "--", "none.py", check=False)
     assert done.returncode == 2
     assert "expected" in done.stdout
 

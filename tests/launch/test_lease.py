@@ -21,7 +21,7 @@ OWNERS, LEASES = Path("owners"), Path("leases")
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(lease, "BEAT", 0.05)
-    monkeypatch.setattr(lease, "PATIENCE", 1.0)
+    monkeypatch.setattr(lease, "PATIENCE", 0.5)
     return tmp_path / "leases" / "control"
 
 

@@ -48,10 +48,10 @@ def is_there(pid: int) -> bool:
 def test_a_script_that_hangs_is_stopped_with_its_last_output_and_a_next_step(
     tmp_path: Path,
 ) -> None:
-    done = launched(tmp_path, POLITE, "0.05")
+    done = launched(tmp_path, POLITE, "0.02")
     assert done.returncode == 1
     for part in (
-        f"error: {tmp_path / 'log.txt'}: time limit of 0.05 min exceeded; stopped",
+        f"error: {tmp_path / 'log.txt'}: time limit of 0.02 min exceeded; stopped",
         "min ago: ready.",
         "--set-resources train:runtime=MINUTES",
     ):
@@ -63,7 +63,7 @@ def test_in_a_job_its_scheduler_comes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "12")
-    assert launched(tmp_path, "import time\ntime.sleep(1)\n", "0.001").returncode == 0
+    assert launched(tmp_path, "import time\ntime.sleep(0.3)\n", "0.001").returncode == 0
 
 
 def test_what_is_quick_enough_ends_as_without_a_limit(tmp_path: Path) -> None:

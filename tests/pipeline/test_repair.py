@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 import attacks
 import factories
-from pipeline import SCRIPTS
+import in_process
 from samebits.formats import canonical, dataset
 
 
@@ -28,11 +27,8 @@ def space(tmp_path: Path) -> factories.Workspace:
 
 def repair(space: factories.Workspace) -> "subprocess.CompletedProcess[str]":
     runs = [part for run in space.runs for part in ("--run", run)]
-    command = [
-        sys.executable, SCRIPTS / "repair.py", "--data", space.folder / "data/arrays", *runs,
-        "--comparison", space.comparison,
-    ]  # fmt: skip
-    return subprocess.run([str(w) for w in command], capture_output=True, text=True, check=False)
+    data = "--data", space.folder / "data/arrays"
+    return in_process.stage("repair", *data, *runs, "--comparison", space.comparison)
 
 
 def everything(space: factories.Workspace) -> set[str]:
@@ -99,8 +95,7 @@ def test_a_certificate_that_does_not_hold_is_removed_with_its_faces(
     faces = [space.folder / name for name in ("certificate.json", "certificate.html", "badge.svg")]
     for face in faces:
         face.write_text("{}\n")
-    command = [sys.executable, str(SCRIPTS / "repair.py"), "--certificate", str(faces[0])]
-    subprocess.run(command, check=True)
+    assert in_process.stage("repair", "--certificate", faces[0]).returncode == 0
     assert not any(face.exists() for face in faces)
 
 
@@ -113,11 +108,10 @@ def test_a_certificate_that_rests_on_what_is_gone_is_put_aside(space: factories.
     shutil.copytree(space.folder / "data/arrays", space.folder / "other/arrays")
     digest = dataset.check(space.folder / "data/arrays")
     factories.write_document(space.folder / "other/record.json", {"digest": digest})
-    flags = ["--data", str(space.folder / "other/arrays"), "--certificate", str(certificate)]
-    command = [sys.executable, str(SCRIPTS / "repair.py"), *flags]
-    subprocess.run(command, check=True)
+    flags = ["--data", space.folder / "other/arrays", "--certificate", certificate]
+    assert in_process.stage("repair", *flags).returncode == 0
     assert certificate.is_file()
     flip(space.folder / "other/arrays/x_train.npy")
-    subprocess.run(command, check=True)
+    assert in_process.stage("repair", *flags).returncode == 0
     assert not certificate.exists() and not (space.folder / "badge.svg").exists()
     assert (space.folder / "certificate.old.json").read_bytes() == issued

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import factories
+import in_process
 import killing
 from pipeline import SCRIPTS, Workspace
 from samebits.formats import canonical
@@ -70,19 +71,18 @@ def test_a_certificate_that_does_not_fit_is_not_there_and_is_issued_when_there_i
     space = factories.workspace(tmp_path / "space")
     folder = tmp_path / "disk"
     small_disk(folder, "8k")
-    command = [
-        sys.executable, SCRIPTS / "certify.py", "--config", space.config, "--name", "default",
+    flags = [
+        "--config", space.config, "--name", "default",
         "--lock", space.lock, "--load-record", space.load_record,
         *(part for run in space.runs for part in ("--run", run)),
         "--comparison", space.comparison, "--output", folder / "certificate.json",
     ]  # fmt: skip
-    words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = in_process.stage("certify", *flags)
     assert done.returncode == 1
     assert f"error: No space left on device '{folder}/certificate" in done.stderr
     assert list(folder.iterdir()) == []
     resize(folder, "8m")
-    subprocess.run(words, check=True)
+    assert in_process.stage("certify", *flags).returncode == 0
     report = canonical.read_json(folder / "certificate.json")["report"]
     assert report["verdict"] == "REPRODUCIBLE"
 
