@@ -19,17 +19,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from samebits import errors
+from samebits.arguments import parser
 from samebits.formats import bundle, canonical, files, states
 from samebits.formats.names import CERTIFICATE_FILE
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Put a certificate and its evidence in one file.")
-    for name in ("certificate", "config", "lock", "load-record", "output"):
-        parser.add_argument(f"--{name}", required=True, type=Path)
-    for name in ("run", "comparison"):
-        parser.add_argument(f"--{name}", required=True, type=Path, action="append")
-    return parser.parse_args()
 
 
 class _Given:
@@ -93,7 +85,8 @@ def _files(certificate: Path, given: _Given) -> dict[str, Path]:
 
 def main() -> int:
     """Find what the certificate lists, check it and write the bundle."""
-    options = _arguments()
+    required = ("certificate", "config", "lock", "load-record", "output")
+    options = parser(__doc__, *required, several=("run", "comparison")).parse_args()
     bundle.write(options.output, _files(options.certificate, _Given(options)))
     return 0
 

@@ -21,19 +21,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from samebits import errors
+from samebits.arguments import parser
 from samebits.certificate import signatories
 from samebits.certificate.types import Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.exchange import crate, sbom
 from samebits.formats import files, lockfile
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Describe the results for other programs.")
-    for name in ("certificate", "page", "badge", "bundle", "folder", "workflow", "sbom", "output"):
-        parser.add_argument(f"--{name}", required=True, type=Path)
-    parser.add_argument("--lock", required=True, type=Path, action="append")
-    return parser.parse_args()
 
 
 def _require_inside(options: argparse.Namespace) -> None:
@@ -91,7 +84,8 @@ def _renderings(options: argparse.Namespace) -> Iterator[crate.Rendering]:
 
 def main() -> int:
     """Read, check that all files belong together, write."""
-    options = _arguments()
+    required = ("certificate", "page", "badge", "bundle", "folder", "workflow", "sbom", "output")
+    options = parser(__doc__, *required, several=["lock"]).parse_args()
     certificate = signatories.read(options.certificate)
     _require_inside(options)
     _require_named([*options.lock, options.workflow], certificate["report"])

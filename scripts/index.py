@@ -11,23 +11,14 @@ GUARANTEES  nothing that is not in the certificates; a certificate that is missi
             equal certificates give equal bytes
 """
 
-import argparse
-from pathlib import Path
-
 from samebits import errors
+from samebits.arguments import parser
 from samebits.pages import index
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Put all certificates of a sweep side by side.")
-    for name in ("sweep", "page", "table"):
-        parser.add_argument(f"--{name}", required=True, type=Path)
-    return parser.parse_args()
 
 
 def main() -> int:
     """Read the certificates, write page and table."""
-    options = _arguments()
+    options = parser(__doc__, "sweep", "page", "table").parse_args()
     print(index.counted(index.write(options.sweep, options.page, options.table)))
     return 0
 

@@ -9,11 +9,10 @@ GUARANTEES  published data has the pinned SHA-256 from any source, a user's file
             config; labels and shapes are as configured; nothing half-written
 """
 
-import argparse
 import time
 from dataclasses import asdict
-from pathlib import Path
 
+from samebits.arguments import parser
 from samebits.data import datasets
 from samebits.errors import run
 from samebits.formats import canonical, dataset, files, lockfile
@@ -22,16 +21,10 @@ from samebits.text import say
 FORMAT = "samebits-load-1"
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Load the data set of an experiment.")
-    for name in ("config", "lock", "arrays", "record"):
-        parser.add_argument(f"--{name}", required=True, type=Path)
-    return parser.parse_args()
-
-
 def main() -> int:
     """Load, check, write arrays and record."""
-    options, started = _arguments(), time.monotonic()
+    started = time.monotonic()
+    options = parser(__doc__, "config", "lock", "arrays", "record").parse_args()
     environment = lockfile.environment(options.lock)
     config = canonical.read_json(options.config)["data"]
     options.arrays.parent.mkdir(parents=True, exist_ok=True)

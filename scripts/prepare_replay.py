@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits import errors
+from samebits.arguments import parser
 from samebits.certificate import replays, statements
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError
@@ -35,16 +36,12 @@ FORMAT = "samebits-replay-plan-1"
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Decide whether a certificate can be replayed.")
-    for name in ("certificate", "output"):
-        parser.add_argument(f"--{name}", required=True, type=Path)
-    parser.add_argument("--digest", required=True)
-    parser.add_argument("--epochs", type=int)
-    for name in ("checkpoints", "states"):
-        parser.add_argument(f"--{name}", type=Path)
-    options = parser.parse_args()
+    made = parser(__doc__, "certificate", "output", optional=("checkpoints", "states"))
+    made.add_argument("--digest", required=True)
+    made.add_argument("--epochs", type=int)
+    options = made.parse_args()
     if (options.epochs is None) != (options.states is None):
-        parser.error("expected --epochs and --states together")
+        made.error("expected --epochs and --states together")
     return options
 
 

@@ -8,26 +8,17 @@ GUARANTEES  made from the certificate alone, which is not changed; equal certifi
             bytes; a certificate without a signature is marked UNSIGNED on both
 """
 
-import argparse
-from pathlib import Path
-
 from samebits import errors
+from samebits.arguments import parser
 from samebits.certificate import signatories
 from samebits.formats import files
 from samebits.pages import certificate as page
 from samebits.pages import charts
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Show a certificate to people.")
-    for name in ("certificate", "page", "badge"):
-        parser.add_argument(f"--{name}", required=True, type=Path)
-    return parser.parse_args()
-
-
 def main() -> int:
     """Read the certificate, write page and badge."""
-    options = _arguments()
+    options = parser(__doc__, "certificate", "page", "badge").parse_args()
     certificate = signatories.read(options.certificate)
     files.write_bytes(options.badge, charts.badge(certificate).encode("utf-8"))
     files.write_bytes(options.page, page.render(certificate).encode("utf-8"))

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits import errors
+from samebits.arguments import parser
 from samebits.certificate import certificate, evidence, replays, signatories, statements
 from samebits.certificate.report import source
 from samebits.comparison import runs
@@ -38,14 +39,6 @@ from samebits.verification import levels, opened
 from samebits.verification.opened import OpenedCertificate
 
 _CONTROL = "train/control"
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Compare a training with a certificate.")
-    for name in ("certificate", "plan", "run", "output"):
-        parser.add_argument(f"--{name}", required=True, type=Path)
-    parser.add_argument("--checkout", type=Path)
-    return parser.parse_args()
 
 
 def _record(folder: Path, drawn: Mapping[str, Any] | None) -> Any:
@@ -98,7 +91,8 @@ def _divergence(
 
 def main() -> int:
     """Read, compare, sign, verify, write."""
-    options = _arguments()
+    required = ("certificate", "plan", "run", "output")
+    options = parser(__doc__, *required, optional=["checkout"]).parse_args()
     plan = canonical.read_json(options.plan)
     drawn = plan.get("sampled")
     record = _record(options.run, drawn)

@@ -10,22 +10,13 @@ GUARANTEES  equal means equal in every bit of every element; a difference comes 
             what its probe says is an error, and nothing is written
 """
 
-import argparse
 import shutil
 import subprocess
-from pathlib import Path
 
 from atlas import collect, page
 from samebits import errors
+from samebits.arguments import parser
 from samebits.formats import canonical, files
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Collect the probes in the atlas.")
-    parser.add_argument("--probe", required=True, type=Path, action="append", metavar="DIR")
-    for name in ("output", "page", "readers"):
-        parser.add_argument(f"--{name}", required=True, type=Path)
-    return parser.parse_args()
 
 
 def _emulator() -> str:
@@ -39,7 +30,7 @@ def _emulator() -> str:
 
 def main() -> int:
     """Collect, write the JSON and both documents."""
-    options = _arguments()
+    options = parser(__doc__, "output", "page", "readers", several=["probe"]).parse_args()
     made = collect.collect(options.probe, _emulator())
     files.write_bytes(options.page, page.render(made).encode("utf-8"))
     files.write_bytes(options.readers, page.readers_page(made).encode("utf-8"))

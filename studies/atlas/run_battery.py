@@ -14,12 +14,10 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 
 from atlas import battery
+from samebits.arguments import parser
 from samebits.errors import SamebitsError, run
 from samebits.formats import canonical, files, lockfile
 from samebits.text import say
@@ -28,17 +26,11 @@ from samebits.training.record import framework
 FORMAT = "samebits-battery-1"
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Build the graph of the atlas's battery.")
-    parser.add_argument("--lock", required=True, type=Path)
-    parser.add_argument("--only", action="append", default=[], metavar="NAME")
-    parser.add_argument("--output", required=True, type=Path)
-    return parser.parse_args()
-
-
 def main() -> int:
     """Build, write."""
-    options = _arguments()
+    flags = parser(__doc__, "lock", "output")
+    flags.add_argument("--only", action="append", default=[], metavar="NAME")
+    options = flags.parse_args()
     record = lockfile.environment(options.lock)
     import tensorflow as tf
 

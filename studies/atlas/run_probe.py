@@ -20,7 +20,6 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21, natively and under qemu-x86_
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from atlas import runtime
+from samebits.arguments import parser
 from samebits.errors import SamebitsError, run
 from samebits.experiment import variations
 from samebits.formats import canonical, files, lockfile
@@ -36,14 +36,6 @@ from samebits.training import machine, settings
 
 FORMAT = "samebits-probe-1"
 _ONEDNN, _ISA, _OLD_ISA = "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Compute the battery on this CPU.")
-    for name in ("battery", "lock", "output"):
-        parser.add_argument("--" + name, required=True, type=Path)
-    parser.add_argument("--threads", required=True, action="append", type=int)
-    return parser.parse_args()
 
 
 def _onednn() -> bool:
@@ -102,7 +94,9 @@ def _saved(folder: Path, threads: int, computed: runtime.Computed) -> dict[str, 
 
 def main() -> int:
     """Load, compute, write."""
-    options, onednn, isa, cpu = _arguments(), _onednn(), _isa(), _cpu()
+    flags = parser(__doc__, "battery", "lock", "output")
+    flags.add_argument("--threads", required=True, action="append", type=int)
+    options, onednn, isa, cpu = flags.parse_args(), _onednn(), _isa(), _cpu()
     content = canonical.read_json(options.battery / "battery.json")
     if content["lock"] != lockfile.environment(options.lock)["lock"]:
         raise SamebitsError(f"{options.battery} was not built with {options.lock}; build it again")

@@ -7,13 +7,13 @@ GUARANTEES  every cell of the page is an outcome that was measured, on the same 
             is missing on a framework, or there twice, is an error and leaves no page
 """
 
-import argparse
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from claims import judge
 from samebits import errors
+from samebits.arguments import parser
 from samebits.errors import SamebitsError
 from samebits.formats import canonical, files
 from samebits.pages import templates
@@ -49,10 +49,7 @@ def render(claims: list[list[dict[str, Any]]]) -> str:
 
 def main() -> int:
     """Collect, write the page."""
-    parser = argparse.ArgumentParser(description="Put the tested claims on one page.")
-    parser.add_argument("--claim", required=True, type=Path, nargs="+", metavar="FILE")
-    parser.add_argument("--output", required=True, type=Path)
-    options = parser.parse_args()
+    options = parser(__doc__, "output", several=["claim"]).parse_args()
     claims = collect([canonical.read_json(path) for path in options.claim])
     files.write_bytes(options.output, render(claims).encode("utf-8"))
     return 0

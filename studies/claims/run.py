@@ -14,7 +14,6 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import os
 import subprocess
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from claims import judge
+from samebits.arguments import parser
 from samebits.errors import SamebitsError, run
 from samebits.formats import canonical, dataset, lockfile
 from samebits.text import say
@@ -72,11 +72,9 @@ def _processes(claim: str, data: Path) -> list[dict[str, Any]]:
 
 def main() -> int:
     """Test the claim, write what came out."""
-    parser = argparse.ArgumentParser(description="Test one claim of the article.")
-    parser.add_argument("--claim", required=True, choices=list(judge.CLAIMS))
-    for name in ("data", "lock", "output"):
-        parser.add_argument("--" + name, required=True, type=Path)
-    options, started = parser.parse_args(), time.monotonic()
+    flags = parser(__doc__, "data", "lock", "output")
+    flags.add_argument("--claim", required=True, choices=list(judge.CLAIMS))
+    options, started = flags.parse_args(), time.monotonic()
     environment = lockfile.environment(options.lock)
     packages = {package["name"]: package["version"] for package in environment["packages"]}
     processes = _processes(options.claim, options.data)

@@ -258,10 +258,11 @@ def started(workspace: Workspace, folder: Path, made: list[Json], check: bool) -
     inputs = [folder / f"{place}.json" for place in range(len(made))]
     for path, result in zip(inputs, made, strict=True):
         canonical.write_json(path, result)
+    claims = [word for path in inputs for word in ("--claim", path)]
     done = command(
         *LAUNCH, workspace.python("render"), "--log", folder / "log",
         f"PYTHONPATH={SCRIPTS}:{STUDY.parent}", "--", STUDY / "page.py",
-        "--output", folder / "claims.html", "--claim", *inputs,
+        "--output", folder / "claims.html", *claims,
         cwd=folder, check=check,
     )  # fmt: skip
     return done.stdout, folder / "claims.html"
