@@ -20,8 +20,9 @@ import mmap
 import operator
 import os
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -60,6 +61,11 @@ class Tensor(NamedTuple):
     def stored(self) -> Any:
         """NumPy's dtype of the elements as they lie in a file."""
         return np.dtype(_STORED[self.dtype])
+
+    @property
+    def size(self) -> int:
+        """How many bytes the elements take in a file."""
+        return self.elements * int(self.stored.itemsize)
 
     def as_json(self) -> dict[str, Any]:
         """The form in records: shape is a list."""
@@ -102,21 +108,19 @@ class Stored:
 def write(path: Path, named: Named) -> Stored:
     """Write a file of arrays; it is on the disk when this returns."""
     pairs = described(named)
-    sha = hashlib.sha256()
     with files.naming(path), path.open("wb") as file:
-        for block in _encoded(pairs):
-            file.write(block)
-            sha.update(block)
+        sha256 = digest(pairs, file.write)
         file.flush()
         os.fsync(file.fileno())
-    return Stored(sha.hexdigest(), tuple(tensor for tensor, _ in pairs))
+    return Stored(sha256, tuple(tensor for tensor, _ in pairs))
 
 
-def digest(pairs: Pairs) -> str:
-    """The SHA-256 of a file of arrays, without writing it."""
+def digest(pairs: Pairs, receive: Callable[[Any], Any] = lambda block: None) -> str:
+    """The SHA-256 of a file of arrays, without writing it; ``receive`` gets each block of it."""
     sha = hashlib.sha256()
     for block in _encoded(pairs):
         sha.update(block)
+        receive(block)
     return sha.hexdigest()
 
 
@@ -152,7 +156,7 @@ def _header(tensors: Sequence[Tensor]) -> bytes:
     content: dict[str, Any] = {}
     end = 0
     for tensor in tensors:
-        begin, end = end, end + tensor.elements * tensor.stored.itemsize
+        begin, end = end, end + tensor.size
         described = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [begin, end]}
         content[tensor.name] = described
     if len(content) != len(tensors):
@@ -211,12 +215,10 @@ def read(path: Path) -> ArrayFile:
             raise ValueError("another header than its content gives")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SamebitsError(f"{path}: not a safetensors file of this format: {error}") from error
-    offsets, end = {}, len(head)
-    for tensor in tensors:
-        offsets[tensor.name], end = end, end + tensor.elements * tensor.stored.itemsize
+    *offsets, end = accumulate([len(head), *(tensor.size for tensor in tensors)])
     if end != size:
         raise SamebitsError(f"{path}: expected {end} bytes, got {size}")
-    return ArrayFile(path, tensors, offsets)
+    return ArrayFile(path, tensors, {t.name: offset for t, offset in zip(tensors, offsets)})
 
 
 def _parse(header: bytes) -> tuple[Tensor, ...]:

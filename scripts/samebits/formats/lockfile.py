@@ -135,27 +135,17 @@ def normal(name: str) -> str:
 def mismatches(lock: Lock, found: Mapping[str, str]) -> list[str]:
     """Every package that is not as the lock says, in words, sorted."""
     expected = {p.name: p.version for p in lock.packages}
-    problems = [
-        "{}: expected {}, got {}".format(name, version, found.get(name, "none"))
-        for name, version in expected.items()
-        if found.get(name) != version
+    return [
+        f"{name}: expected {expected.get(name, 'none')}, got {found.get(name, 'none')}"
+        for name in sorted({*expected, *found})
+        if expected.get(name) != found.get(name) and (name in expected or name not in _INSTALLERS)
     ]
-    problems += [
-        f"{name}: expected none, got {version}"
-        for name, version in found.items()
-        if name not in expected and name not in _INSTALLERS
-    ]
-    return sorted(problems)
 
 
 def installed() -> dict[str, str]:
     """Distribution name (normal form) -> version, of everything that can be imported."""
-    found: dict[str, str] = {}
-    for distribution in metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:
-            found.setdefault(normal(name), distribution.version)
-    return found
+    pairs = [(found.metadata["Name"], found.version) for found in metadata.distributions()]
+    return {normal(name): version for name, version in reversed(pairs) if name}  # the first counts
 
 
 def check_lock(lock: Path, found: Mapping[str, str]) -> None:
