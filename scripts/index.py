@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Put all certificates of a sweep side by side.
 
-INPUTS      --sweep  the file that lists the combinations: the digest of each experiment, and where
-                     its certificate and its page lie, beside this file
+INPUTS      --sweep  the file that lists the combinations: the digest of each experiment, and the
+                     folder beside this file that has its certificate and its page
             the certificates that it lists
 OUTPUTS     --page   the index as one HTML page with links to the certificates' pages
             --table  the same as CSV (RFC 4180)

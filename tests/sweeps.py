@@ -32,14 +32,7 @@ def write_sweep(folder: Path, *made: Any, keys: tuple[str, ...] = ("seed",)) -> 
     for number, content in enumerate(made):
         name = f"seed={content['report']['experiment']['config']['seed']},{number}"
         canonical.write_json(folder / name / "certificate.json", content)
-        listed.append(
-            {
-                "name": name,
-                "digest": content["report"]["experiment"]["digest"],
-                "certificate": f"{name}/certificate.json",
-                "page": f"{name}/certificate.html",
-            }
-        )
+        listed.append({"name": name, "digest": content["report"]["experiment"]["digest"]})
     content = {"format": names.SWEEP_FORMAT, "name": "mine", "keys": keys, "combinations": listed}
     canonical.write_json(folder / "sweep.json", content)
     return folder / "sweep.json"

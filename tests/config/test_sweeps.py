@@ -253,12 +253,10 @@ def test_what_a_sweep_is_is_said_in_numbers() -> None:
     assert said.endswith("where bits differ), data sets: 2, environments: 5")
 
 
-def test_the_list_names_each_certificate_from_where_it_lies() -> None:
+def test_the_list_names_the_folder_of_each_certificate() -> None:
     listed = of("seed=1,2", name="mine").listed
-    assert (listed["name"], listed["keys"]) == ("mine", ["seed"])
-    assert [(made["certificate"], made["page"]) for made in listed["combinations"]] == [
-        (f"seed={seed}/certificate.json", f"seed={seed}/certificate.html") for seed in (1, 2)
-    ]
+    assert (listed["name"], listed["keys"]) == ("mine", ("seed",))
+    assert [made["name"] for made in listed["combinations"]] == ["seed=1", "seed=2"]
 
 
 def test_values_in_a_mapping_are_swept_by_their_own_keys() -> None:

@@ -121,7 +121,9 @@ def test_every_row_of_an_index_leads_to_its_certificates_page(
     page = index(tmp_path)
     listed = json.loads(page.with_name("sweep.json").read_bytes())["combinations"]
     base = page.parent.as_uri()
-    assert chromium.visit(page, WIDE, ask=links).answer == [f"{base}/{c['page']}" for c in listed]
+    assert chromium.visit(page, WIDE, ask=links).answer == [
+        f"{base}/{c['name']}/certificate.html" for c in listed
+    ]
 
 
 # --- what these tests would see ------------------------------------------------------------------

@@ -17,7 +17,7 @@ from samebits.certificate.types import Certificate, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, history
-from samebits.formats.names import SWEEP_FORMAT, UNSIGNED
+from samebits.formats.names import CERTIFICATE_FILE, SWEEP_FORMAT, UNSIGNED
 from samebits.pages import charts, templates, wording
 from samebits.pages import runs as compared
 
@@ -32,9 +32,7 @@ _ABSENT = object()
 class Row:
     """One certificate."""
 
-    name: str  # of the combination
-    certificate: str  # where it lies, and its page, from the index
-    page: str
+    name: str  # of the combination, and of its folder beside the index
     sha256: str  # of the certificate's file
     digest: str  # of the experiment
     verdict: str
@@ -83,7 +81,7 @@ def read(sweep: Path) -> list[Row]:
 
 
 def _row(folder: Path, combination: Mapping[str, str], keys: Sequence[str]) -> Row:
-    path = folder / combination["certificate"]
+    path = folder / combination["name"] / CERTIFICATE_FILE
     content, sha256 = _certificate(path, combination["digest"])
     report = content["report"]
     experiment = report["experiment"]
@@ -91,8 +89,6 @@ def _row(folder: Path, combination: Mapping[str, str], keys: Sequence[str]) -> R
     found = ((key, _value(config, key)) for key in keys)
     return Row(
         name=combination["name"],
-        certificate=combination["certificate"],
-        page=combination["page"],
         sha256=sha256,
         digest=combination["digest"],
         verdict=report["verdict"],
@@ -300,7 +296,7 @@ def _line(
         "runs": row.runs,
         "seconds": f"{row.seconds:.3f}",
         "experiment sha256": row.digest,
-        "certificate": row.certificate,
+        "certificate": f"{row.name}/{CERTIFICATE_FILE}",
         "certificate sha256": row.sha256,
     }
 

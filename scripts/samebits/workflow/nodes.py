@@ -4,7 +4,6 @@ A partition that has two usable nodes has some on either side. So two runs, one 
 never on the same node, can start at once, and need nothing from an administrator.
 """
 
-import shutil
 import subprocess
 from collections.abc import Iterable
 from functools import cache
@@ -28,15 +27,10 @@ def apart(runs: Iterable[PlannedRun], run: PlannedRun) -> str | None:
 @cache
 def _nodes() -> tuple[tuple[str, str], ...]:
     """(partition, node) of every node that can run something; none without Slurm."""
-    sinfo = shutil.which("sinfo")
-    if sinfo is None:
-        return ()
-    command = [sinfo, "--noheader", "--Node", "--states", _USABLE, "--format", "%R %N"]
+    command = ["sinfo", "--noheader", "--Node", "--states", _USABLE, "--format", "%R %N"]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
         return ()
     pairs = (line.split() for line in done.stdout.splitlines())
     return tuple((pair[0], pair[1]) for pair in pairs if len(pair) == 2)

@@ -137,20 +137,12 @@ class Plan:
     @property
     def listed(self) -> dict[str, Any]:
         """The experiments of a sweep as a file beside their folders lists them."""
-        folders = {name.rpartition("/")[2]: made for name, made in self.experiments.items()}
-        where = {"certificate": "certificate.json", "page": "certificate.html"}
         combinations = [
-            {"name": folder, "digest": made.digest}
-            | {what: f"{folder}/{file}" for what, file in where.items()}
-            for folder, made in folders.items()
+            {"name": name.rpartition("/")[2], "digest": made.digest}
+            for name, made in self.experiments.items()
         ]
-        keys = list(self.sweep.keys) if self.sweep else []
-        return {
-            "format": SWEEP_FORMAT,
-            "name": self.name,
-            "keys": keys,
-            "combinations": combinations,
-        }
+        listed = {"format": SWEEP_FORMAT, "name": self.name, "combinations": combinations}
+        return listed | {"keys": self.sweep.keys if self.sweep else ()}
 
     def announced(self, stages: Iterable[str]) -> list[str]:
         """Lines for the user before anything runs: how much a sweep is, what a replay ignores.
@@ -185,9 +177,8 @@ def plan(config: Mapping[str, Any], conf: Path) -> Plan:
         if text is not None:
             swept = sweep.sweep(text, given, composer)
             return Plan(swept.experiments, sweep=swept)
-        if not request:
-            made = experiments.experiment(given, given.experiment, composer)
-            return Plan({made.name: made})
-        wanted, replay = replays.plan(request, given.experiment, conf, composer)
-        made = experiments.experiment(given, wanted, composer, replay.name)
+        wanted, replay = given.experiment, None
+        if request:
+            wanted, replay = replays.plan(request, wanted, conf, composer)
+        made = experiments.experiment(given, wanted, composer, replay.name if replay else None)
         return Plan({made.name: made}, replay=replay)
