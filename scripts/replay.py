@@ -28,7 +28,7 @@ from typing import Any
 
 from samebits import errors
 from samebits.arguments import parser
-from samebits.certificate import certificate, evidence, replays, signatories, statements
+from samebits.certificate import certificate, evidence, replays, schema, signatories, statements
 from samebits.certificate.report import source
 from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems
@@ -44,7 +44,7 @@ _CONTROL = "train/control"
 def _record(folder: Path, drawn: Mapping[str, Any] | None) -> Any:
     """The run's record, its artifacts digested again. Raises SamebitsError when one is damaged."""
     definition = "trainRecord" if drawn is None else "sampledRecord"
-    document = evidence.read_json(folder / "record.json", "record.json", definition)
+    document = evidence.read_document("record.json", folder / "record.json", definition)
     problem, record = document.problem, document.content
     if problem is None and drawn is not None and record["sampled"]["draw"] != drawn["draw"]:
         problem = f"expected the draw {drawn['draw']}, got {record['sampled']['draw']}"
@@ -106,7 +106,7 @@ def main() -> int:
         divergence = _divergence(given, options, record["digests"]) if drawn is None else None
     signer = trusted.load_signer(os.environ)
     issue = replays.Issue(
-        datetime.now(UTC).strftime(evidence.MOMENT),
+        datetime.now(UTC).strftime(schema.MOMENT),
         source(options.checkout),
         signer.keyid if signer else None,
     )

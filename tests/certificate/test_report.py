@@ -11,7 +11,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension
 import certificates
 import factories
 from factories import Workspace, edit
-from samebits.certificate import evidence, report
+from samebits.certificate import evidence, report, schema
 from samebits.certificate.evidence import Paths
 from samebits.certificate.report import Issue, Source
 from samebits.errors import SamebitsError
@@ -30,7 +30,7 @@ def issued(space: Workspace, issue: Issue = ISSUE) -> Any:
     """The certificate of a workspace; it always is what the schema says."""
     paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
     content: Any = report.build(evidence.read(paths), issue)
-    evidence.require_valid(content)
+    assert not list(schema.violations(content, schema.REPORT))
     return content
 
 
@@ -485,8 +485,7 @@ def test_evidence_names_every_input_by_its_digest(tmp_path: Path) -> None:
 def test_the_schema_refuses_a_certificate_that_is_not_one(tmp_path: Path, change: Any) -> None:
     content = issued(factories.workspace(tmp_path))
     change(content)
-    with pytest.raises(SamebitsError, match="does not match report"):
-        evidence.require_valid(content)
+    assert list(schema.violations(content, schema.REPORT))
 
 
 # --- scope -----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 
 import attacks
 import sampled_replays
-from samebits.certificate import certificate, evidence, replays, statements
+from samebits.certificate import certificate, replays, schema, statements
 from samebits.certificate.certificate import MalformedError
 from samebits.formats import canonical
 from samebits.pages import certificate as page
@@ -251,7 +251,7 @@ FAULTS: dict[str, tuple[Callable[[Json], Any], str]] = {
     "source": (lambda run: run["source"][0].update(sha256=OTHER), "different source code"),
     "setting": (lambda run: run["settings"][0].update(effective=7), "hash seed is 7"),
     "package": (lambda run: run["packages"].pop(0), "numpy: expected 2.4.6"),
-    "unpinned": (lambda run: run.update(unpinned=["hash_seed"]), "removed a pin"),
+    "unpinned": (lambda run: run.update(unpinned=["hash_seed"]), "removed pins: expected none"),
 }
 
 
@@ -324,10 +324,13 @@ def test_a_changed_statement_does_not_hold(passed: Json) -> None:
 
 def test_the_record_of_some_epochs_is_none_of_a_training(issued: Json) -> None:
     run = sampled_replays.record(issued)
-    assert list(evidence.violations(run, "sampledRecord")) == []
-    assert any("samebits-train-1" in said for said in evidence.violations(run, "trainRecord"))
+    assert list(schema.violations(run, schema.definition("sampledRecord"))) == []
+    assert any(
+        "samebits-train-1" in said
+        for said in schema.violations(run, schema.definition("trainRecord"))
+    )
     control = issued["report"]["records"]["runs"]["control"]
-    assert list(evidence.violations(control, "sampledRecord"))
+    assert list(schema.violations(control, schema.definition("sampledRecord")))
 
 
 def test_it_is_no_replay_of_all_and_the_other_way_round(issued: Json, passed: Json) -> None:
@@ -352,5 +355,10 @@ def test_a_record_with_artifacts_is_none_of_some_epochs(issued: Json) -> None:
     wrong: list[Json] = [{"digests": {"weights": OTHER}}, {"trace": {}}, {"run": "control"}]
     for more in wrong:
         assert (
-            list(evidence.violations(sampled_replays.record(issued) | more, "sampledRecord")) != []
+            list(
+                schema.violations(
+                    sampled_replays.record(issued) | more, schema.definition("sampledRecord")
+                )
+            )
+            != []
         )

@@ -1,11 +1,10 @@
 """The TypedDicts of certificates name the keys that the schemas name, and no others."""
 
-import json
 from typing import Any, is_typeddict
 
 import pytest
 
-from samebits.certificate import certificate, evidence, types
+from samebits.certificate import schema, types
 
 # Each TypedDict, and where the schemas describe its object. One of two schemas may be described by
 # one type, whose keys are then those of both.
@@ -14,7 +13,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "History": ("report#history",),
     "ArrayEntry": ("report#arrayEntry",),
     "Tensor": ("report#tensors",),
-    "State": ("report#state", "certificate#state"),
+    "State": ("report#state",),
     "LoadRecord": ("report#loadRecord",),
     "Setting": ("report#runRecord.settings",),
     "Failure": ("report#runRecord.failure",),
@@ -53,8 +52,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Records": ("report#.records",),
     "LockText": ("report#.lock",),
     "Dependency": ("report#.dependencies",),
-    "Issuer": ("report#.issuer", "certificate#issuer"),
-    "Source": ("report#.source", "certificate#source"),
+    "Issuer": ("report#.issuer",),
+    "Source": ("report#.source",),
     "Report": ("report#",),
     "Signature": ("certificate#envelope.signatures",),
     "Envelope": ("certificate#envelope",),
@@ -69,8 +68,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 def described(place: str) -> Any:
     """The schema of an object: FILE#DEFINITION.KEY.KEY, where a list stands for its items."""
     file, _, path = place.partition("#")
-    schema = {"report": evidence.SCHEMA, "certificate": certificate.SCHEMA}[file]
-    whole = json.loads(schema.read_text(encoding="utf-8"))
+    whole = schema.load(f"{file}.schema.json")
     definition, *keys = path.split(".")
     found = whole["$defs"][definition] if definition else whole
     for key in keys:

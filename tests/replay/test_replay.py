@@ -189,8 +189,8 @@ FOREIGN: dict[str, tuple[Change, str]] = {
         lambda r: r["packages"].insert(0, {"name": "numpy", "version": "9"}),
         "numpy is listed 2 times",
     ),
-    "varied": (factories.vary, "varied"),
-    "unpinned": (lambda r: r.update(unpinned=["hash_seed"]), "removed a pin"),
+    "varied": (factories.vary, "variations: expected none"),
+    "unpinned": (lambda r: r.update(unpinned=["hash_seed"]), "removed pins: expected none"),
     "subset": (lambda r: r.update(subset={"samples": 1, "epochs": 1}), "part of the data"),
 }
 

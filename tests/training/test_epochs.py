@@ -17,7 +17,7 @@ import pytest
 import killing
 from killing import Training
 from pipeline import Workspace, skip_without
-from samebits.certificate import evidence, replays
+from samebits.certificate import replays, schema
 from samebits.certificate.report import Source
 from samebits.formats import arrays, canonical, states
 
@@ -269,7 +269,7 @@ def again(made: Training, report: Any, drawn: Sequence[int], kept: Path | None =
     assert made.run("sampled", *flags) == 0, made.log("sampled")
     assert [path.name for path in run.iterdir()] == ["record.json"]
     record = canonical.read_json(run / "record.json")
-    assert list(evidence.violations(record, "sampledRecord")) == []
+    assert list(schema.violations(record, schema.definition("sampledRecord"))) == []
     assert record["source"] == made.record()["source"]
     assert "executed" not in record["model"]
     return replays.build(report, "0" * 64, record, None, ISSUE)

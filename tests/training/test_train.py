@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, skip_without
-from samebits.certificate import evidence
+from samebits.certificate import schema
 from samebits.config.experiment import configure
 from samebits.experiment import pins
 from samebits.formats import arrays, canonical, dataset, files, history
@@ -164,7 +164,7 @@ def test_the_record_has_the_executed_kernels_by_layer(
     article: Callable[[str, str], Path], framework: str, recipe: str
 ) -> None:
     record = record_of(article(framework, recipe))
-    assert list(evidence.violations(record, "trainRecord")) == []
+    assert list(schema.violations(record, schema.definition("trainRecord"))) == []
     executed = record["model"]["executed"]
     assert (executed and [layer["layer"] for layer in executed]) == (
         None if framework == "tf2.1" else LAYERS
@@ -184,7 +184,7 @@ def test_with_checkpoints_the_record_has_them_too(
     done, output = stage.train(config, flags=["--checkpoints", stage.folder / "checkpoints"])
     assert done.returncode == 0, done.stdout
     record = record_of(output)
-    assert list(evidence.violations(record, "trainRecord")) == []
+    assert list(schema.violations(record, schema.definition("trainRecord"))) == []
     executed = record["model"]["executed"]
     assert (executed and [layer["layer"] for layer in executed]) == (
         None if framework == "tf2.1" else LAYERS

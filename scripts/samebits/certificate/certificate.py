@@ -5,30 +5,20 @@ that are verified; the report is bound to them by its digest.
 """
 
 import base64
-import json
 from collections.abc import Iterator
-from functools import cache
 from itertools import islice
-from pathlib import Path
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator
 from securesystemslib import dsse
 
-from samebits.certificate import evidence, replays, statements
+from samebits.certificate import schema, statements
 from samebits.certificate.types import Certificate, Envelope, Replay, ReplayEntry, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical
-from samebits.formats.names import (
-    CERTIFICATE_FORMAT,
-    MOST_BYTES,
-    SIGNED,
-    UNSIGNED,
-)
+from samebits.formats.names import CERTIFICATE_FORMAT, MOST_BYTES, SIGNED, UNSIGNED
 from samebits.signing import keys
-from samebits.signing.keys import PublicKey, Signer
+from samebits.signing.keys import Signer
 
-SCHEMA = Path(__file__).with_name("certificate.schema.json")
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 # Two runs need 60 kB, thirty runs some megabytes. More is no certificate, and is not read.
 _DEEPEST = 40  # levels of nesting: in protobuf's own parsers each takes two of a hundred
@@ -96,7 +86,7 @@ def parse(data: bytes) -> Certificate:
     if _is_deeper(content, _DEEPEST):
         raise MalformedError("expected a certificate, got JSON that is nested too deep")
     problems = [] if canonical.dumps(content) == data else [_NOT_CANONICAL]
-    problems += islice(_problems(content), evidence.MOST_ERRORS)
+    problems += islice(_problems(content), schema.MOST_ERRORS)
     if problems:
         raise MalformedError(all_problems(problems))
     return cast(Certificate, content)
@@ -115,59 +105,28 @@ _NOT_CANONICAL = (
 
 
 def _problems(content: Any) -> Iterator[str]:
-    wrong = [f"certificate: {said}" for said in evidence.described(_validator(), content)]
-    if wrong:
-        yield from wrong
-        return
-    yield from (f"report: {said}" for said in evidence.violations(content["report"]))
-    for replay in (entry["report"] for entry in content["replays"]):
-        record = "sampledRecord" if replay["format"] == replays.SAMPLED_FORMAT else "trainRecord"
-        for part, definition in (("record", record), ("divergence", "divergence")):
-            if replay.get(part) is not None:
-                found = evidence.violations(replay[part], definition)
-                yield from (f"replays: {part}: {said}" for said in found)
-    for signed in _envelopes(content):
-        yield from _envelope_problems(signed)
-    yield from _key_problems(content)
+    wrong = [f"certificate: {e}" for e in schema.violations(content, schema.CERTIFICATE)]
+    yield from wrong or _inconsistencies(content)
 
 
-def _envelopes(content: Certificate) -> list[Envelope]:
-    return [*content["statements"], *(replay["statement"] for replay in content["replays"])]
+def _inconsistencies(content: Certificate) -> Iterator[str]:
+    """Base64 in another spelling of the same bytes would make two files of one certificate.
 
-
-def _envelope_problems(signed: Envelope) -> Iterator[str]:
-    """Base64 in another spelling of the same bytes would make two files of one certificate."""
-    texts = [signed["payload"], *(signature["sig"] for signature in signed["signatures"])]
+    The keys are those that signed, no more, and each has the id that its bits say.
+    """
+    envelopes = [*content["statements"], *(replay["statement"] for replay in content["replays"])]
+    signatures = [signature for envelope in envelopes for signature in envelope["signatures"]]
+    texts = [*(envelope["payload"] for envelope in envelopes), *(s["sig"] for s in signatures)]
     for text in texts:
-        if not _is_base64(text):
+        try:
+            keys.from_base64(text)
+        except ValueError:
             yield "an envelope holds text that is not base64"
-
-
-def _is_base64(text: str) -> bool:
-    try:
-        return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
-    except ValueError:
-        return False
-
-
-def _key_problems(content: Certificate) -> Iterator[str]:
-    """The keys are those that signed, no more, and each has the id that its bits say."""
     for keyid, text in content["keys"].items():
         try:
             if keys.from_text(text).keyid != keyid:
                 yield f"keys: {keyid[:16]}… is not the id of its key"
         except ValueError as error:
             yield f"keys: {keyid[:16]}…: {error}"
-    used = {s["keyid"] for signed in _envelopes(content) for s in signed["signatures"]}
-    if used != set(content["keys"]):
+    if {signature["keyid"] for signature in signatures} != set(content["keys"]):
         yield "keys: expected those that signed, no others and none missing"
-
-
-def public_keys(certificate: Certificate) -> dict[str, PublicKey]:
-    """The keys that a certificate carries, by their ids."""
-    return {keyid: keys.from_text(text) for keyid, text in certificate["keys"].items()}
-
-
-@cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from samebits.certificate.evidence import Document, Evidence, RunEvidence
+from samebits.certificate.evidence import Evidence
 from samebits.certificate.types import RunRecord
+from samebits.errors import SamebitsError
 from samebits.experiment import pins as pinning
 from samebits.formats import canonical, dataset, lockfile, states
-from samebits.formats.names import ARTIFACTS, COMPLETED, NOT_TRIED
+from samebits.formats.names import COMPLETED, NOT_TRIED
 
 FEWEST_RUNS = 2
 
@@ -48,56 +49,50 @@ def _embedded_digests(evidence: Evidence) -> Iterator[str]:
 # --- whether each run is a run of this experiment ---------------------------------------------
 
 
-def _records(evidence: Evidence) -> Iterator[tuple[RunEvidence, RunRecord]]:
-    for run in evidence.runs:
-        if run.record.content is not None:
-            yield run, run.record.content
-
-
-def _trained(evidence: Evidence) -> Iterator[tuple[RunEvidence, RunRecord]]:
+def _trained(evidence: Evidence) -> dict[str, RunRecord]:
     """The records of runs that at least began to train."""
-    for run, record in _records(evidence):
-        if record["status"] != NOT_TRIED:
-            yield run, record
+    return {name: r for name, r in evidence.records.items() if r["status"] != NOT_TRIED}
+
+
+def _names(evidence: Evidence) -> Iterator[str]:
+    for name, record in evidence.records.items():
+        if record["run"] != name:
+            yield f"the record of {name} is that of another run: {record['run']}"
 
 
 def _foreign_records(evidence: Evidence) -> Iterator[str]:
     load = evidence.load.content
-    for run, record in _records(evidence):
-        if record["run"] != run.name:
-            yield f"{run.record.name} is the record of another run: {record['run']}"
+    for name, record in evidence.records.items():
         if record["experiment"] != evidence.config.sha256:
-            yield f"{run.name} belongs to another experiment ({record['experiment'][:16]}…)"
+            yield f"{name} belongs to another experiment ({record['experiment'][:16]}…)"
         if canonical.digest(record["config"]) != record["experiment"]:
-            yield f"{run.record.name}: its config does not match its experiment"
+            yield f"{name}: its config does not match its experiment"
         if load is not None and record["dataset"] != load["digest"]:
-            yield f"{run.name} was trained on other data ({record['dataset'][:16]}…)"
+            yield f"{name} was trained on other data ({record['dataset'][:16]}…)"
 
 
 def _shared_process(evidence: Evidence) -> Iterator[str]:
-    count = Counter(record["process"]["id"] for _, record in _records(evidence))
-    for run, record in _records(evidence):
+    count = Counter(record["process"]["id"] for record in evidence.records.values())
+    for name, record in evidence.records.items():
         if count[record["process"]["id"]] > 1:
-            yield f"{run.name} has the same process id as another run, so they may be one process"
+            yield f"{name} has the same process id as another run, so they may be one process"
 
 
 def _packages(evidence: Evidence) -> Iterator[str]:
-    for name, wrong in evidence.lock.mismatches.items():
-        yield f"{name}: the packages do not match the lock: {wrong}"
-    for run, record in _records(evidence):
-        if record["lock"] != evidence.lock.document.sha256:
-            yield f"{run.name} used another lock ({record['lock'][:16]}…)"
-
-
-def _software(evidence: Evidence) -> Iterator[str]:
-    """Runs of different code cannot be compared."""
-    records = [(run.name, record) for run, record in _trained(evidence)]
-    for name, record in records[1:]:
-        first, expected = records[0]
-        for key, what in SOFTWARE.items():
-            varied = key == "python" and "deployment" in record["variations"]["applied"]
-            if not varied and not same(record.get(key), expected.get(key)):
-                yield f"{name} and {first} ran on different {what}"
+    for name, record in evidence.records.items():
+        if record["lock"] != evidence.lock.sha256:
+            yield f"{name} used another lock ({record['lock'][:16]}…)"
+    if evidence.lock.content is None:
+        return
+    try:
+        lock = lockfile.parse(evidence.lock.content, evidence.lock.name)
+    except SamebitsError:
+        yield f"{evidence.lock.name} is not a lock file"
+        return
+    for name, record in evidence.records.items():
+        found = {lockfile.normal(p["name"]): p["version"] for p in record["packages"]}
+        if wrong := lockfile.mismatches(lock, found):
+            yield f"{name}: the packages do not match the lock: {'; '.join(wrong)}"
 
 
 SOFTWARE = {
@@ -107,43 +102,50 @@ SOFTWARE = {
 }
 
 
+def _software(evidence: Evidence) -> Iterator[str]:
+    """Runs of different code cannot be compared."""
+    trained = list(_trained(evidence).items())
+    for name, record in trained[1:]:
+        first, expected = trained[0]
+        for key, what in SOFTWARE.items():
+            varied = key == "python" and "deployment" in record["variations"]["applied"]
+            if not varied and not same(record.get(key), expected.get(key)):
+                yield f"{name} and {first} ran on different {what}"
+
+
 def _ambiguous(evidence: Evidence) -> Iterator[str]:
-    for run, record in _records(evidence):
-        yield from (f"{run.name}: {said}" for said in ambiguous(record))
-
-
-def ambiguous(record: RunRecord) -> Iterator[str]:
     """Entries that a record lists twice: a lookup by name would see only one of them."""
-    packages = [lockfile.normal(package["name"]) for package in record["packages"]]
-    settings = [setting["name"] for setting in record.get("settings", ())]
-    for what, names in (("package", packages), ("setting", settings)):
-        for name, count in sorted(Counter(names).items()):
-            if count > 1:
-                yield f"the {what} {name} is listed {count} times"
+    for run, record in evidence.records.items():
+        packages = [lockfile.normal(package["name"]) for package in record["packages"]]
+        settings = [setting["name"] for setting in record.get("settings", ())]
+        for what, names in (("package", packages), ("setting", settings)):
+            for name, count in sorted(Counter(names).items()):
+                if count > 1:
+                    yield f"{run}: the {what} {name} is listed {count} times"
 
 
 # --- whether the settings were in effect ------------------------------------------------------
 
 
 def _settings(evidence: Evidence) -> Iterator[str]:
-    for run, record in _trained(evidence):
+    for name, record in _trained(evidence).items():
         for setting in record["settings"]:
             expected, effective = setting["expected"], setting["effective"]
             if expected is not None and not same(expected, effective):
-                yield f"{run.name}: {setting['name']} is {effective}, but pinned to {expected}"
+                yield f"{name}: {setting['name']} is {effective}, but pinned to {expected}"
 
 
 def _unprobed(evidence: Evidence) -> Iterator[str]:
     """Pins that no probe confirmed, or that were compared with another value."""
     if evidence.config.content is None:
         return
-    for run, record in _trained(evidence):
+    for run, record in _trained(evidence).items():
         probed = {s["name"]: s["expected"] for s in record["settings"]}
         for name, value in pins(evidence.config.content, record["unpinned"]):
             if name not in probed:
-                yield f"{run.name}: pinned, but not probed: {name}"
+                yield f"{run}: pinned, but not probed: {name}"
             elif not same(probed[name], value):
-                yield f"{run.name}: {name} was probed for {probed[name]}, but pinned to {value}"
+                yield f"{run}: {name} was probed for {probed[name]}, but pinned to {value}"
 
 
 def _traced(evidence: Evidence) -> Iterator[str]:
@@ -151,10 +153,10 @@ def _traced(evidence: Evidence) -> Iterator[str]:
     if evidence.config.content is None:
         return
     asked = evidence.config.content.get("trace")
-    for run, record in _records(evidence):
+    for name, record in evidence.records.items():
         every = (record["trace"] or {}).get("every")
         if record["status"] == COMPLETED and every != asked:
-            yield f"{run.name}: the trace has a row per {every}, but was to have one per {asked}"
+            yield f"{name}: the trace has a row per {every}, but was to have one per {asked}"
 
 
 def pins(config: Mapping[str, Any], unpinned: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
@@ -187,84 +189,78 @@ def _data_digest(evidence: Evidence) -> Iterator[str]:
 
 
 def _artifact_digests(evidence: Evidence) -> Iterator[str]:
-    for run, record in _records(evidence):
-        for artifact in ARTIFACTS if record["status"] == COMPLETED else ():
-            document: Document = getattr(run, artifact)
-            recorded = record["digests"][artifact]
-            if document.content is not None and document.sha256 != recorded:
+    for run in evidence.runs:
+        for artifact, document in run.results.items():  # whose record can be read
+            record = run.record.content
+            recorded = {"canary": (record["canary"] or {}).get("digest"), **record["digests"]}
+            if document.content is not None and document.sha256 != recorded[artifact]:
                 yield f"{document.name} does not match its digest in {run.record.name}"
-        canary, recorded_canary = run.canary, record["canary"] or {"digest": None}
-        if canary is not None and canary.content not in (None, recorded_canary["digest"]):
-            yield f"{canary.name} does not match its digest in {run.record.name}"
 
 
 def _tensor_lists(evidence: Evidence) -> Iterator[str]:
     """The digest of a file covers names, dtypes and shapes of the tensors in it."""
     known: dict[tuple[str, str], tuple[str, list[bytes]]] = {}
-    for run, record in _records(evidence):
+    for name, record in evidence.records.items():
         for artifact, tensors in record["tensors"].items():
             listed = sorted(map(canonical.dumps, tensors))
             key = artifact, str(record["digests"].get(artifact))
-            earlier, expected = known.setdefault(key, (run.name, listed))
+            earlier, expected = known.setdefault(key, (name, listed))
             if listed != expected:
-                yield f"{run.name} and {earlier} have one {artifact} file and list other tensors"
+                yield f"{name} and {earlier} have one {artifact} file and list other tensors"
 
 
 def _checkpoints(evidence: Evidence) -> Iterator[str]:
     """One per epoch where the config asks for them; the last is what the training ended with."""
-    for run, record in _records(evidence):
+    for name, record in evidence.records.items():
         trainer, found = record["config"]["trainer"], record.get("checkpoints")
         wanted = record["status"] == COMPLETED and trainer.get("checkpoint") == states.EPOCH
         if (found is not None) != wanted:
-            yield f"{run.name}: {'no checkpoints' if wanted else 'unwanted checkpoints'}"
+            yield f"{name}: {'no checkpoints' if wanted else 'unwanted checkpoints'}"
         if found is None:
             continue
         epochs = (record["subset"] or trainer)["epochs"]
         if len(found["digests"]) != epochs:
-            yield f"{run.name}: {len(found['digests'])} checkpoints of {epochs}"
+            yield f"{name}: {len(found['digests'])} checkpoints of {epochs}"
         elif found["digests"][-1:] != [{part: record["digests"][part] for part in states.PARTS}]:
-            yield f"{run.name}: the last checkpoint does not match the final weights and optimizer"
+            yield f"{name}: the last checkpoint does not match the final weights and optimizer"
         if found["root"] != states.root(states.from_record(record) or ()):
-            yield f"{run.name}: the root of the checkpoints does not match their digests"
+            yield f"{name}: the root of the checkpoints does not match their digests"
 
 
 def _empty(evidence: Evidence) -> Iterator[str]:
     """Two empty results are equal and show nothing."""
+    for name, record in evidence.records.items():
+        if record["status"] == COMPLETED and not record["tensors"]["weights"]:
+            yield f"{name} lists no weights"
     for run in evidence.runs:
-        if run.history is not None and run.history.content is not None:
-            yield from _epochs(evidence, run)
-        record = run.record.content
-        if (
-            record is not None
-            and record["status"] == COMPLETED
-            and not record["tensors"]["weights"]
-        ):
-            yield f"{run.record.name} lists no weights"
-
-
-def _epochs(evidence: Evidence, run: RunEvidence) -> Iterator[str]:
-    document: Any = run.history
-    metrics, subset = document.content["metrics"], run.record.content["subset"]
-    if not metrics:
-        yield f"{document.name} holds no metric"
-    if evidence.config.content is not None:
-        wanted = (subset or evidence.config.content["trainer"])["epochs"]
+        history = run.results.get("history")
+        if history is None or history.content is None:
+            continue
+        metrics, record = history.content["metrics"], run.record.content
+        if not metrics:
+            yield f"{history.name} holds no metric"
+        wanted = (record["subset"] or record["config"]["trainer"])["epochs"]
         for metric, values in metrics.items():
             if len(values) != wanted:
-                yield f"{document.name}: {metric} has {len(values)} epochs of {wanted}"
+                yield f"{history.name}: {metric} has {len(values)} epochs of {wanted}"
 
 
-CHECKS: tuple[Check, ...] = (
+# What holds for any run of the experiment, by its record; the rest is about their files, or all.
+OF_RECORDS: tuple[Check, ...] = (
     _unreadable,
-    _too_few_runs,
     _embedded_digests,
     _foreign_records,
-    _shared_process,
     _packages,
-    _software,
     _ambiguous,
     _settings,
     _unprobed,
+)
+CHECKS = (
+    *OF_RECORDS,
+    _too_few_runs,
+    _names,
+    _shared_process,
+    _software,
     _traced,
     _data_digest,
     _artifact_digests,

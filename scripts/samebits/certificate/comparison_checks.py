@@ -51,24 +51,25 @@ def _planned(evidence: Evidence) -> Iterator[str]:
     if sorted(wanted) != sorted(names):
         asked, there = listed(sorted(wanted)), listed(sorted(names))
         yield f"the protocol asks for the runs {asked}, there are {there}"
-    for run in evidence.runs:
-        if run.record.content is not None and run.name in wanted:
-            yield from _as_planned(run.name, run.record.content, wanted[run.name])
+    for name, record in evidence.records.items():
+        if name in wanted:
+            yield from as_planned(name, record, wanted[name])
 
 
-def _as_planned(name: str, record: RunRecord, wanted: PlannedRun) -> Iterator[str]:
+def as_planned(name: str, record: RunRecord, wanted: PlannedRun) -> Iterator[str]:
     """What was changed in a run is what was to be changed, no more and no less."""
     variations = record["variations"]
+    varied = sorted([*variations["applied"], *variations["not_tried"]])
     for what, got, asked in (
-        ("varied", sorted([*variations["applied"], *variations["not_tried"]]), wanted.variations),
-        ("unpinned", record["unpinned"], wanted.unpin),
-        ("trained on", record["subset"] or {}, wanted.subset or {}),
+        ("variations", varied, wanted.variations),
+        ("removed pins", record["unpinned"], wanted.unpin),
+        ("part of the data", record["subset"] or {}, wanted.subset or {}),
     ):
         if not same(got, sorted(asked) if isinstance(asked, tuple) else asked):
-            yield f"{name}: expected {what} {_said(asked)}, got {_said(got)}"
+            yield f"{name}: {what}: expected {_said(asked)}, got {_said(got)}"
     alone = len(wanted.vary) == 1 and not variations["applied"] and not wanted.canary
     if record["status"] == NOT_TRIED and not alone:
-        yield f"{name} was not trained, although its only variation could be applied"
+        yield f"{name} was not trained; only a run whose one variation cannot be applied is skipped"
     canary: Mapping[str, Any] = record["canary"] or {}
     if record["status"] == COMPLETED and wanted.canary and canary.get("digest") is None:
         yield f"{name} has no canary: {canary.get('failure', 'none was trained')}"
@@ -95,12 +96,12 @@ def _comparison(
         yield from _compared_run(run, f"{where}: {run['run']}")
     if comparison["identical"] != all(run["identical"] for run in comparison["runs"]):
         yield f"{where}: the result does not match its runs"
-    control = evidence.record(wanted.control.name)
+    control = evidence.records.get(wanted.control.name)
     if control is not None and control["status"] == COMPLETED:
         yield from _self_check(comparison, where)
     elif control is not None and wanted.name != protocol.FIRST:
         yield f"{where}: {wanted.control.name}, the control of the comparison, did not complete"
-    replica = evidence.record(wanted.runs[0].name)
+    replica = evidence.records.get(wanted.runs[0].name)
     if wanted.runs[0].canary and replica is not None and replica["status"] == COMPLETED:
         yield from _canary(comparison["canary"], replica, where, wanted.runs[0].name)
 
@@ -112,7 +113,7 @@ def _compared_inputs(
     asked = [wanted.control.name, *(run.name for run in wanted.runs)]
     if compared != asked:
         yield f"{where} compares {listed(compared)}, asked for {listed(asked)}"
-    records = {name: evidence.record(name) for name in compared}
+    records = {name: evidence.records.get(name) for name in compared}
     stated = comparison["status"]
     if any(record and stated.get(name) != record["status"] for name, record in records.items()):
         yield f"{where}: the status of a run does not match its record"
@@ -176,7 +177,7 @@ def _called(artifact: ComparedArtifact) -> str:
 
 def _said(value: Any) -> str:
     parts = [f"{v} {k}" for k, v in value.items()] if isinstance(value, dict) else value
-    return listed(parts) or "nothing"
+    return listed(parts) or "none"
 
 
 # --- whether the comparison could have seen a difference ----------------------------------------

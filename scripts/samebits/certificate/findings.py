@@ -12,14 +12,7 @@ from samebits.certificate.evidence import Evidence
 from samebits.certificate.types import Pin, RunRecord, Variation
 from samebits.experiment import pins, protocol, variations
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
-from samebits.formats.names import (
-    COMPLETED,
-    DIFFERENT,
-    NEEDED,
-    NOT_NEEDED,
-    NOT_TRIED,
-    SAME,
-)
+from samebits.formats.names import COMPLETED, DIFFERENT, NEEDED, NOT_NEEDED, NOT_TRIED, SAME
 
 # Where an earlier run can leave something for a later one.
 _KEEPS_STATE = ("home", "folder")
@@ -65,9 +58,9 @@ def _outcome(evidence: Evidence, comparison: str, run: str) -> bool | None:
 
 
 def _variations(evidence: Evidence, comparison: PlannedComparison) -> Iterator[Variation]:
-    control = evidence.require_record(comparison.control.name)
+    control = evidence.records[comparison.control.name]
     for run in comparison.runs:
-        record = evidence.require_record(run.name)
+        record = evidence.records[run.name]
         identical = _outcome(evidence, comparison.name, run.name)
         for key in run.variations:
             yield _variation(key, run, control, record, identical)
@@ -143,7 +136,7 @@ def _pins(
     evidence: Evidence, comparisons: Sequence[PlannedComparison], repeatable: bool | None
 ) -> Iterator[Pin]:
     for run in (run for comparison in comparisons for run in comparison.runs if run.unpin):
-        record, key = evidence.require_record(run.name), run.unpin[0]
+        record, key = evidence.records[run.name], run.unpin[0]
         identical = _outcome(evidence, "each", run.name)
         if repeatable is False:
             why: str | None = "the runs differ with it as well"

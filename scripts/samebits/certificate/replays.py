@@ -17,22 +17,20 @@ did not draw until the choice suited it, as with everything that is measured.
 
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from samebits.certificate import checks
+from samebits.certificate import checks, comparison_checks
+from samebits.certificate.evidence import Document, RunEvidence, from_report
 from samebits.certificate.report import Source
 from samebits.certificate.signatories import EPOCHS_REPRODUCED, NOT_REPRODUCED, REPRODUCED
 from samebits.certificate.types import Replay, Report, RunRecord
-from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, lockfile, names, states
-from samebits.formats.names import (
-    ARTIFACTS,
-    COMPLETED,
-    NOT_TRIED,
-)
+from samebits.experiment.protocol import CONTROL, PlannedRun
+from samebits.formats import canonical, names, states
+from samebits.formats.names import ARTIFACTS, COMPLETED, NOT_TRIED
 from samebits.text import listed
 
+_REPLAY = "the replay"
 FORMAT, SAMPLED_FORMAT = "samebits-replay-1", "samebits-sampled-replay-1"
 # What a CPU must offer for oneDNN's caps (oneDNN, "CPU Dispatcher Control"), as Linux names it.
 _NEEDED = {"SSE41": ("sse4_1",), "AVX": ("avx",), "AVX2": ("avx2", "fma")}
@@ -127,7 +125,7 @@ def drawn(of: str, draw: str, epochs: int, count: int) -> list[int]:
 
 def before(report: Report, epoch: int) -> states.State | None:
     """The digests of the state that an epoch begins from; None: from the model as it is built."""
-    return _digests(report)[epoch - 2] if epoch > 1 else None
+    return states.of_control(report)[epoch - 2] if epoch > 1 else None
 
 
 def _sampled(report: Report, record: RunRecord) -> dict[str, Any]:
@@ -137,7 +135,7 @@ def _sampled(report: Report, record: RunRecord) -> dict[str, Any]:
         "format": SAMPLED_FORMAT,
         "outcome": EPOCHS_REPRODUCED if same else NOT_REPRODUCED,
         "draw": record["sampled"]["draw"],
-        "in_all": len(_digests(report)),
+        "in_all": len(states.of_control(report)),
         "epochs": epochs,
     }
 
@@ -147,7 +145,7 @@ def _epochs(report: Report, record: RunRecord) -> Iterator[dict[str, Any]]:
     trained = {epoch["epoch"]: epoch for epoch in record["sampled"]["epochs"]}
     for number in record["sampled"]["drawn"]:
         got = trained.get(number)
-        expected = _digests(report)[number - 1]
+        expected = states.of_control(report)[number - 1]
         history = got is not None and checks.same(got["history"], _history(report, number))
         yield {
             "epoch": number,
@@ -166,19 +164,16 @@ def _history(report: Report, epoch: int) -> dict[str, Any]:
     return {**certified, "metrics": metrics}
 
 
-def _digests(report: Mapping[str, Any]) -> states.States:
-    return states.of_control(report)
-
-
 def count_problem(report: Mapping[str, Any], count: int) -> str | None:
     """Why not so many of a certificate's epochs can be trained alone; None: they can."""
-    commitment, digests = states.commitment(report), _digests(report)
+    commitment, digests = states.commitment(report), states.of_control(report)
     if commitment is None:
         return (
             "epochs: the certificate commits to no checkpoints (trainer.checkpoint=epoch), so only "
             "all of it can be replayed; leave epochs out"
         )
-    if (states.root(digests), len(digests)) != (commitment["root"], _epochs_asked(report)):
+    epochs = (report["experiment"]["config"] or {}).get("trainer", {}).get("epochs")
+    if (states.root(digests), len(digests)) != (commitment["root"], epochs):
         return (
             "epochs: the certificate's checkpoints are not one per epoch, or not those of its root"
         )
@@ -188,10 +183,6 @@ def count_problem(report: Mapping[str, Any], count: int) -> str | None:
         f"epochs: expected a number from 1 to less than {len(digests)}, which is all of it, "
         f"got {count}; leave epochs out to replay all"
     )
-
-
-def _epochs_asked(report: Mapping[str, Any]) -> Any:
-    return (report["experiment"]["config"] or {}).get("trainer", {}).get("epochs")
 
 
 # --- whether the run says anything about the certificate ---------------------------------------
@@ -205,41 +196,27 @@ def unfit(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def problems(report: Report, of: str, record: RunRecord) -> Iterator[str]:
-    """Why a run shows nothing about a certificate: it is one of another experiment, say."""
-    yield from _foreign(report, record)
+    """Why a run shows nothing about a certificate: it is one of another experiment, say.
+
+    What is checked of a certified run is checked of the replay, beside the control.
+    """
+    certified = from_report(report)
+    replay = RunEvidence(_REPLAY, Document(f"the record of {_REPLAY}", content=record), {})
+    control = (replace(run, results={}) for run in certified.runs if run.name == CONTROL)
+    compared = replace(certified, runs=(*control, replay), comparisons=())
+    yield from checks.problems(compared, checks.OF_RECORDS)
+    yield from comparison_checks.as_planned(_REPLAY, record, PlannedRun(_REPLAY))
+    if record["process"]["id"] == _control(report)["process"]["id"]:
+        yield f"{_REPLAY} is the certified run itself"
+    if not checks.same(record.get("source"), _control(report)["source"]):
+        yield f"{_REPLAY} and the certified run used different source code"
     if is_sampled(record):
         yield from _undrawn(report, of, record)
 
 
-def _foreign(report: Report, record: RunRecord) -> Iterator[str]:
-    control = _control(report)
-    if broken := canonical.digest_problem(record):
-        yield f"the run's record was changed after it was written: {broken}"
-    if record["experiment"] != report["experiment"]["digest"]:
-        yield "the run belongs to another experiment"
-    if canonical.digest(record["config"]) != record["experiment"]:
-        yield "the run's config does not match its experiment"
-    if record["dataset"] != control["dataset"]:
-        yield "the run was trained on other data"
-    if record["lock"] != control["lock"]:
-        yield "the run used another lock"
-    if record["process"]["id"] == control["process"]["id"]:
-        yield "the run is the certified run itself"
-    if record["unpinned"] or record["subset"] or record["variations"]["applied"]:
-        yield "the run was varied, removed a pin or used a part of the data"
-    if record["status"] == NOT_TRIED:
-        yield "the run was not trained"
-        return
-    if not checks.same(record["source"], control["source"]):
-        yield "the run and the certified run used different source code"
-    yield from checks.ambiguous(record)
-    yield from _settings(record)
-    yield from _packages(report, record)
-
-
 def _undrawn(report: Report, of: str, record: RunRecord) -> Iterator[str]:
     """Why the epochs of a run are not those that its draw chooses of this certificate."""
-    said, in_all = record["sampled"], len(_digests(report))
+    said, in_all = record["sampled"], len(states.of_control(report))
     wrong = count_problem(report, len(said["drawn"]))
     if said["certificate"] != of:
         yield "its epochs were drawn for another certificate"
@@ -253,26 +230,6 @@ def _undrawn(report: Report, of: str, record: RunRecord) -> Iterator[str]:
     for epoch in said["epochs"]:
         if epoch["epoch"] <= in_all and epoch["from"] != before(report, epoch["epoch"]):
             yield f"epoch {epoch['epoch']} began from another state than the certificate's"
-
-
-def _settings(record: RunRecord) -> Iterator[str]:
-    probed = {s["name"]: s for s in record["settings"]}
-    for name, value in checks.pins(record["config"]):
-        setting = probed.get(name)
-        if setting is None:
-            yield f"pinned, but not probed: {name}"
-        elif not checks.same([setting["expected"], setting["effective"]], [value, value]):
-            yield f"{name} is {setting['effective']}, but pinned to {value}"
-
-
-def _packages(report: Report, record: RunRecord) -> Iterator[str]:
-    text = report["lock"]["text"]
-    if text is None:
-        yield "the certificate carries no lock to compare packages with"
-        return
-    lock = lockfile.parse(text, report["lock"]["name"])
-    found = {lockfile.normal(p["name"]): p["version"] for p in record["packages"]}
-    yield from lockfile.mismatches(lock, found)
 
 
 # --- whether the machine is one that the certificate speaks of ---------------------------------

@@ -11,16 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from samebits.certificate import evidence
-from samebits.certificate.evidence import Carried
+from samebits.certificate.evidence import Evidence, from_report
 from samebits.certificate.findings import Findings
 from samebits.certificate.types import Fact, Facts, Report, RunRecord, Scope
 from samebits.certificate.verdict import Grade, grade
 from samebits.formats import canonical
-from samebits.formats.names import (
-    NEEDED,
-    NOT_TRIED,
-)
+from samebits.formats.names import NEEDED, NOT_TRIED
 
 FORMAT = "samebits-report-1"
 
@@ -46,12 +42,11 @@ class Issue:
     keyid: str | None = None  # of the key that signs; None: nobody does
 
 
-def build(carried: Carried, issue: Issue) -> Report:
-    """The report as JSON, from the evidence that it carries."""
-    found = evidence.from_carried(carried)
-    carried = evidence.carry(found)  # nothing that was not graded
+def build(found: Evidence, issue: Issue) -> Report:
+    """The report as JSON: the grade of the evidence, and what was graded."""
     graded = grade(found)
-    trained = {run.name: r for run in found.runs if _trained(r := run.record.content)}
+    trained = {name: r for name, r in found.records.items() if r["status"] != NOT_TRIED}
+    histories = {run.name: run.results["history"] for run in found.runs if run.results}
     return {
         "format": FORMAT,
         "verdict": graded.verdict,
@@ -59,15 +54,20 @@ def build(carried: Carried, issue: Issue) -> Report:
         "experiment": {
             "name": issue.name,
             "digest": found.config.sha256,
-            "config": carried["config"],
+            "config": found.config.content,
             "overridden": sorted(issue.overridden),
         },
         "scope": _scope(graded, trained),
-        "evidence": carried["evidence"],
-        "comparisons": carried["comparisons"],
-        "records": carried["records"],
-        "histories": carried["histories"],
-        "lock": carried["lock"],
+        "evidence": [
+            {"name": d.name, "sha256": d.sha256, "problem": d.problem} for d in found.documents
+        ],
+        "comparisons": [c.content for c in found.comparisons if c.problem is None],
+        "records": {
+            "load": found.load.content,
+            "runs": {run.name: run.record.content for run in found.runs},
+        },
+        "histories": {n: d.content for n, d in histories.items() if d.problem is None},
+        "lock": {"name": found.lock.name, "text": found.lock.content},
         "dependencies": [
             {"name": name, "sha256": issue.dependencies[name]}
             for name in sorted(issue.dependencies)
@@ -98,15 +98,10 @@ def rebuild(report: Report) -> Report:
     The report must be what the schema says. Evidence that it lists and does not carry is a problem
     like any other, so the result is INCONCLUSIVE and another than the report.
     """
-    return build(evidence.from_report(report), issue_of(report))
+    return build(from_report(report), issue_of(report))
 
 
 # --- scope ---------------------------------------------------------------------------------
-
-
-def _trained(record: Any) -> bool:
-    """Whether a run at least began to train, so that its record says on what and in what."""
-    return record is not None and record["status"] != NOT_TRIED
 
 
 def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:

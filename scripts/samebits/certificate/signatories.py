@@ -12,10 +12,7 @@ from typing import Any
 from samebits.certificate.types import Certificate, Replay
 from samebits.errors import SamebitsError
 from samebits.formats import canonical
-from samebits.formats.names import (
-    CERTIFICATE_FORMAT,
-    UNSIGNED,
-)
+from samebits.formats.names import CERTIFICATE_FORMAT, UNSIGNED
 from samebits.text import few
 
 REPRODUCED, NOT_REPRODUCED = "REPRODUCED", "NOT REPRODUCED"

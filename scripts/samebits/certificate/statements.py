@@ -20,15 +20,11 @@ from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 
 from samebits.certificate import replays
-from samebits.certificate.evidence import MOMENT
+from samebits.certificate.schema import MOMENT
 from samebits.certificate.types import Certificate, Replay, Report, Source
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, states
-from samebits.formats.names import (
-    ARTIFACTS,
-    COMPLETED,
-    survived,
-)
+from samebits.formats.names import ARTIFACTS, COMPLETED, survived
 
 SCAI = "https://in-toto.io/attestation/scai/attribute-report/v0.3"
 PROVENANCE = "https://slsa.dev/provenance/v1"

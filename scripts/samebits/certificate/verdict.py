@@ -55,7 +55,7 @@ def grade(evidence: Evidence) -> Grade:
     problems = checks.problems(evidence, (*checks.CHECKS, *comparison_checks.CHECKS))
     if problems:
         return Grade(INCONCLUSIVE, tuple(problems))
-    first = {name: evidence.require_record(name) for name in (protocol.CONTROL, protocol.REPLICA)}
+    first = {name: evidence.records[name] for name in (protocol.CONTROL, protocol.REPLICA)}
     refused = [name for name, record in first.items() if record["status"] == REFUSED]
     if refused and len(refused) < len(first):
         return Grade(INCONCLUSIVE, (f"TensorFlow refused {refused[0]} and not the other run",))
@@ -146,7 +146,7 @@ def _attributions(evidence: Evidence, found: Findings) -> Iterator[str]:
     for comparison in evidence.comparisons:
         for result in comparison.content["runs"]:
             if result["run"] in culprits and "attribution" in result:
-                record, divergence = evidence.require_record(result["run"]), result["divergence"]
+                record, divergence = evidence.records[result["run"]], result["divergence"]
                 first = None if divergence is None else divergence["step"]
                 yield attribution.sentence(result["attribution"], record, first, MOST_NAMED)
 
@@ -167,7 +167,7 @@ def _first(compared: Sequence[ComparedRun]) -> Iterator[str]:
 
 def _differences(evidence: Evidence, found: Findings) -> Iterator[str]:
     for control, run in found.differing:
-        record = evidence.require_record(run)
+        record = evidence.records[run]
         if record["status"] == FAILED:
             yield f"{run} failed where {control} did not: {failed(record)}"
         elif record["status"] == REFUSED:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from samebits.certificate import evidence, replays
+from samebits.certificate import replays, schema
 from samebits.certificate.report import git
 from samebits.config import experiment as experiments
 from samebits.config import sources
@@ -168,7 +168,7 @@ def _report(data: bytes) -> Report:
         got = shown(content.get("format", ABSENT) if isinstance(content, dict) else content)
         raise SamebitsError(f"expected a certificate of format {CERTIFICATE_FORMAT}, got {got}")
     report = content.get("report")
-    _require_none(f"report: {problem}" for problem in evidence.violations(report))
+    _require_none(f"report: {problem}" for problem in schema.violations(report, schema.REPORT))
     return dict(report or {})
 
 

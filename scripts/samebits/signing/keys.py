@@ -17,6 +17,7 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from samebits.errors import SamebitsError
@@ -36,7 +37,7 @@ class PublicKey:
     @property
     def keyid(self) -> str:
         """SHA-256 (hex) of the DER SubjectPublicKeyInfo (RFC 8410)."""
-        return hashlib.sha256(self._crypto().public_bytes(_DER, _SPKI)).hexdigest()
+        return hashlib.sha256(self._crypto().public_bytes(Encoding.DER, _SPKI)).hexdigest()
 
     @property
     def text(self) -> str:
@@ -45,7 +46,7 @@ class PublicKey:
 
     def pem(self) -> bytes:
         """The file that a signer gives away."""
-        return self._crypto().public_bytes(serialization.Encoding.PEM, _SPKI)
+        return self._crypto().public_bytes(Encoding.PEM, _SPKI)
 
     def verifier(self) -> SSlibKey:
         """The key as securesystemslib verifies with it."""
@@ -55,13 +56,21 @@ class PublicKey:
         return Ed25519PublicKey.from_public_bytes(self.raw)
 
 
-_DER, _SPKI = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+_SPKI = PublicFormat.SubjectPublicKeyInfo
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes of a text that is their only base64. Raises ValueError for anything else."""
+    raw = base64.b64decode(text, validate=True)
+    if base64.b64encode(raw).decode("ascii") != text:
+        raise ValueError("expected base64 in its one spelling")
+    return raw
 
 
 def from_text(text: str) -> PublicKey:
     """The inverse of ``PublicKey.text``. Raises ValueError for anything else."""
-    raw = base64.b64decode(text, validate=True)
-    if len(raw) != 32 or base64.b64encode(raw).decode("ascii") != text:
+    raw = from_base64(text)
+    if len(raw) != 32:
         raise ValueError("expected base64 of 32 bytes")
     return PublicKey(raw)
 
@@ -75,15 +84,17 @@ def from_pem(path: Path) -> PublicKey:
             f"{path}: not a public key in PEM form (BEGIN PUBLIC KEY); ask the signer for key.pub"
         ) from None
     if not isinstance(key, Ed25519PublicKey):
-        raise SamebitsError(
-            f"{path}: expected an Ed25519 key, got {type(key).__name__.strip('_')}; samebits "
-            "supports no other type"
-        )
+        raise _another_type(str(path), key, "samebits supports no other type")
     return _public(key)
 
 
+def _another_type(where: str, key: object, advice: str) -> SamebitsError:
+    got = type(key).__name__.strip("_")
+    return SamebitsError(f"{where}: expected an Ed25519 key, got {got}; {advice}")
+
+
 def _public(key: Ed25519PublicKey) -> PublicKey:
-    return PublicKey(key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))
+    return PublicKey(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,10 +159,8 @@ def _read(pem: bytes, environ: Mapping[str, str]) -> Signer:
             f"{SIGNING_PASSPHRASE}"
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise SamebitsError(
-            f"signing.key: expected an Ed25519 key, got {type(key).__name__.strip('_')}; "
-            "create one with openssl genpkey -algorithm ed25519"
-        )
+        advice = "create one with openssl genpkey -algorithm ed25519"
+        raise _another_type("signing.key", key, advice)
     return _signer(key)
 
 
@@ -159,16 +168,12 @@ def _passphrase(pem: bytes, environ: Mapping[str, str]) -> bytes | None:
     """From the environment or the terminal; None for a key that is not encrypted."""
     if b"ENCRYPTED" not in pem:
         return None
-    given = environ.get(SIGNING_PASSPHRASE)
-    if given is None:
-        given = _ask()
-    return os.fsencode(given)
-
-
-def _ask() -> str:
     try:
-        with open("/dev/tty", "w", encoding="utf-8") as terminal:
-            return getpass.getpass("passphrase of the signing key: ", terminal)
+        given = environ.get(SIGNING_PASSPHRASE)
+        if given is None:
+            with open("/dev/tty", "w", encoding="utf-8") as terminal:
+                given = getpass.getpass("passphrase of the signing key: ", terminal)
+        return os.fsencode(given)
     except (OSError, EOFError):
         raise SamebitsError(
             "signing.key: the key is encrypted, and there is no terminal to ask for its "
@@ -182,7 +187,12 @@ def own(where: Path, environ: Mapping[str, str]) -> Signer:
     try:
         if not path.exists():
             return _make(path)
-        _require_private(path)
+        if path.stat().st_mode & 0o077:
+            raise SamebitsError(
+                "other users can read or change your signing key: expected mode 0600, got "
+                f"{path.stat().st_mode & 0o777:04o}; chmod 600 it, or delete it to have a new one "
+                "made"
+            )
         return _read(path.read_bytes(), environ)
     except OSError as error:
         raise SamebitsError(
@@ -191,22 +201,12 @@ def own(where: Path, environ: Mapping[str, str]) -> Signer:
         ) from None
 
 
-def _require_private(path: Path) -> None:
-    if path.stat().st_mode & 0o077:
-        raise SamebitsError(
-            "other users can read or change your signing key: expected mode 0600, got "
-            f"{path.stat().st_mode & 0o777:04o}; chmod 600 it, or delete it to have a new one made"
-        )
-
-
 def _make(path: Path) -> Signer:
     """Create the key atomically; if two processes start at once, the first key stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # of mode 0600
     beside = Path(name)

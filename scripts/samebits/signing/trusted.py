@@ -35,8 +35,12 @@ def read(path: Path) -> list[Trusted]:
     """The trusted keys; none when there is no such file. Raises SamebitsError for wrong lines."""
     if not path.exists():
         return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise SamebitsError(f"{path}: not UTF-8 text") from None
     trusted, problems = [], []
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(lines, 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
@@ -53,13 +57,6 @@ def read(path: Path) -> list[Trusted]:
     if problems:
         raise SamebitsError(all_problems(problems))
     return trusted
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise SamebitsError(f"{path}: not UTF-8 text") from None
 
 
 def add(path: Path, name: str, key: PublicKey) -> None:

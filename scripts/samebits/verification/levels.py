@@ -18,12 +18,14 @@ from securesystemslib.exceptions import VerificationError
 
 from samebits.certificate import certificate, checks, replays, signatories, statements
 from samebits.certificate import report as reports
+from samebits.certificate.certificate import MalformedError
 from samebits.certificate.signatories import NOT_REPRODUCED, Signatory
 from samebits.certificate.types import Certificate, Envelope, Replay, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical
 from samebits.formats.names import SIGNED, UNSIGNED
+from samebits.signing import keys
 from samebits.signing import trusted as trust
 from samebits.signing.trusted import Trusted
 from samebits.verification.artifacts import ArtifactCheck
@@ -86,8 +88,11 @@ def _code(made: Sequence[Check], first: Signatory) -> int:
 
 def require_verifiable(issued: Certificate) -> None:
     """Raise SamebitsError if a certificate that is to be issued would not verify."""
-    read = certificate.parse(canonical.dumps(issued))
-    problems = [problem for check in verify(read, [], None).checks for problem in check.problems]
+    try:
+        checks = verify(certificate.parse(canonical.dumps(issued)), [], None).checks
+        problems = [problem for check in checks for problem in check.problems]
+    except MalformedError as error:
+        problems = [str(error)]
     if problems:
         raise SamebitsError(
             "the certificate would not verify, so nothing was written; please report this\n"
@@ -114,7 +119,7 @@ def _signature(
     if signers != ([] if keyid is None else [keyid]):
         yield f"{what} is signed by {_short(signers)}, but its report names {_short([keyid])}"
     elif keyid is not None:
-        key = certificate.public_keys(content)[keyid]
+        key = keys.from_text(content["keys"][keyid])
         try:
             # a copy: the library changes what it reads
             dsse.Envelope.from_dict(copy.deepcopy(dict(envelope))).verify([key.verifier()], 1)
