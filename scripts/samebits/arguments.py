@@ -8,10 +8,7 @@ from typing import Iterable
 
 
 def parser(
-    contract: str | None,
-    *required: str,
-    several: Iterable[str] = (),
-    optional: Iterable[str] = (),
+    contract: str | None, *required: str, several: Iterable[str] = (), optional: Iterable[str] = ()
 ) -> argparse.ArgumentParser:
     """A parser with one flag per path: each is required once, but for those named otherwise.
 

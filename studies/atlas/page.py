@@ -50,10 +50,7 @@ def readers_page(atlas: Mapping[str, Any]) -> str:
     content = read(atlas)
     counts = sorted({settings.threads for settings in content.frameworks[0].settings})
     return _readers().render(
-        atlas=content,
-        tables=readers.tables_of(content),
-        portable=PORTABLE,
-        threads=listed(counts),
+        atlas=content, tables=readers.tables_of(content), portable=PORTABLE, threads=listed(counts)
     )
 
 

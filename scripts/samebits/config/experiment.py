@@ -105,10 +105,7 @@ def composing(conf: Path) -> Iterator[Composer]:
 
 
 def experiment(
-    given: UserOverrides,
-    wanted: list[Override],
-    composer: Composer,
-    name: str | None = None,
+    given: UserOverrides, wanted: list[Override], composer: Composer, name: str | None = None
 ) -> Experiment:
     """The experiment that overrides make, signed as ``given`` says.
 
@@ -177,10 +174,7 @@ def _compose(
 
 
 def _overridden(
-    wanted: list[Override],
-    base: Mapping[str, Any],
-    resolved: Mapping[str, Any],
-    composer: Composer,
+    wanted: list[Override], base: Mapping[str, Any], resolved: Mapping[str, Any], composer: Composer
 ) -> tuple[str, ...]:
     """The keys that overrides set: directly, by an option of ``experiment``, by interpolation."""
     found = {key for override in wanted for key in _set_by(override)}

@@ -135,12 +135,7 @@ class _Combinations:
         self._known: set[tuple[str, str]] = set()
         self._problems: dict[str, list[str]] = {}
 
-    def add(
-        self,
-        combination: Combination,
-        given: UserOverrides,
-        composer: Composer,
-    ) -> None:
+    def add(self, combination: Combination, given: UserOverrides, composer: Composer) -> None:
         self.asked += 1
         own = default_name(combination)
         wanted = sorted([*given.experiment, *combination], key=lambda o: o.key not in GROUPS)

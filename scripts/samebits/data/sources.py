@@ -149,10 +149,7 @@ def _decode_csv(path: Path, part: str) -> Files:
     with open(path, encoding="ascii") as file:
         file.readline()  # the names of the columns
         rows = np.loadtxt(file, delimiter=",", dtype=np.uint8)
-    return {
-        f"x_{part}": encode(rows[:, 1:].reshape(-1, 28, 28)),
-        f"y_{part}": encode(rows[:, 0]),
-    }
+    return {f"x_{part}": encode(rows[:, 1:].reshape(-1, 28, 28)), f"y_{part}": encode(rows[:, 0])}
 
 
 # --- IDX: a big-endian header, then unsigned bytes in C order ------------------------------------

@@ -7,14 +7,7 @@ from typing import Any
 
 from samebits.certificate import signatories
 from samebits.certificate.signatories import Signatory
-from samebits.certificate.types import (
-    Certificate,
-    Distance,
-    ReplayEntry,
-    Report,
-    Setting,
-    Source,
-)
+from samebits.certificate.types import Certificate, Distance, ReplayEntry, Report, Setting, Source
 from samebits.comparison import attribution
 from samebits.formats import canonical, history, names, states
 from samebits.pages import charts, templates, wording

@@ -230,13 +230,7 @@ def self_checks(report: Report) -> list[dict[str, Any]]:
             key = comparison["control"], check["artifact"], check["name"], *check["index"]
             found[key] = found.get(key, True) and check["found"]
     return [
-        {
-            "of": of,
-            "where": title(artifact),
-            "name": name,
-            "index": index,
-            "found": seen,
-        }
+        {"of": of, "where": title(artifact), "name": name, "index": index, "found": seen}
         for (of, artifact, name, *index), seen in found.items()
     ]
 

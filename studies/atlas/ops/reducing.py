@@ -118,7 +118,7 @@ def convolutions(tf: Any) -> Iterator[Operation]:
             "real real real",
             lambda x, d, p: nn.separable_conv2d(x, d, p, [1, 1, 1, 1], same),
             [[(6, 15, 15, 8), (3, 3, 8, 2), (1, 1, 16, 12)]],
-        ),
+        )
     }
     yield from shaped_rows("convolutions", separable)
 
