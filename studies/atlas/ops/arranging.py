@@ -43,13 +43,12 @@ def images(tf: Any) -> Iterator[Operation]:
 def arrangements(tf: Any) -> Iterator[Operation]:
     """Nothing is computed, but gradients are added up."""
     indices = [0, 7, 3, 3, 2, 7, 1]
+    column = [[i] for i in indices]
     table = {
         "gather": lambda x: tf.gather(x, indices),
         "gather_nd": lambda x: tf.gather_nd(x, [[i, 2 * i] for i in indices]),
-        "scatter_nd": lambda x: tf.scatter_nd([[i] for i in indices], x[:7], [9, x.shape[1]]),
-        "tensor_scatter_add": lambda x: tf.tensor_scatter_nd_add(
-            x, [[i] for i in indices], x[8:15]
-        ),
+        "scatter_nd": lambda x: tf.scatter_nd(column, x[:7], [9, x.shape[1]]),
+        "tensor_scatter_add": lambda x: tf.tensor_scatter_nd_add(x, column, x[8:15]),
         "concat": lambda x: tf.concat([x, x], 1),
         "stack": lambda x: tf.stack([x, x], 1),
         "split": lambda x: tf.split(x, [5, x.shape[0] - 5])[1],
@@ -78,28 +77,19 @@ def random(tf: Any) -> Iterator[Operation]:
     The seed comes from the input: numbers of a constant seed would be computed once, when the graph
     is rewritten, and be constants in every probe.
     """
-    random = tf.random
+    random, shape = tf.random, [33, 17]
+    uniform, normal = random.stateless_uniform, random.stateless_normal
+    truncated, gamma = random.stateless_truncated_normal, random.stateless_gamma
     table = {
-        "stateless_uniform": lambda x: (
-            x + random.stateless_uniform([33, 17], _seed(tf, x), dtype=x.dtype)
-        ),
-        "stateless_normal": lambda x: (
-            x + random.stateless_normal([33, 17], _seed(tf, x), dtype=x.dtype)
-        ),
-        "stateless_truncated_normal": lambda x: (
-            x + random.stateless_truncated_normal([33, 17], _seed(tf, x), dtype=x.dtype)
-        ),
+        "stateless_uniform": lambda x: x + uniform(shape, _seed(tf, x), dtype=x.dtype),
+        "stateless_normal": lambda x: x + normal(shape, _seed(tf, x), dtype=x.dtype),
+        "stateless_truncated_normal": lambda x: x + truncated(shape, _seed(tf, x), dtype=x.dtype),
         "dropout": lambda x: _dropout(tf, x, _seed(tf, x)),
     }
     lines = {name: ("real", make) for name, make in table.items()}
     yield from rows("random", lines, [[(33, 17)]])
-    gamma = {
-        "stateless_gamma": (
-            "above_one",
-            lambda a: random.stateless_gamma([33, 17], _seed(tf, a), a),
-        )
-    }
-    yield from rows("random", gamma, [[(17,)]], ("float32",))
+    of_input = {"stateless_gamma": ("above_one", lambda a: gamma(shape, _seed(tf, a), a))}
+    yield from rows("random", of_input, [[(17,)]], ("float32",))
 
 
 def _seed(tf: Any, x: Any) -> Any:

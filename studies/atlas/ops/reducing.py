@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Iterator
 
-from atlas.ops import NO_BFLOAT16, Make, Operation, Shape, Shaped, Table, rows, shaped_rows
+from atlas.ops import NO_BFLOAT16, Operation, Shaped, Table, rows, shaped_rows
+
+_TWO = "real real"
 
 
 def reductions(tf: Any) -> Iterator[Operation]:
@@ -39,31 +41,18 @@ def reductions(tf: Any) -> Iterator[Operation]:
 
 def contractions(tf: Any) -> Iterator[Operation]:
     """Products of matrices, and what is solved by them."""
-    einsum = tf.einsum
+    matmul, einsum = tf.matmul, tf.einsum
+    turned = [[(7, 5), (7, 3)], [(259, 67), (259, 130)]]
+    batches = [[(3, 5, 7), (3, 7, 3)], [(8, 33, 65), (8, 65, 31)]]
+    dense, attention = [[(4, 9, 33), (33, 4, 8)]], [[(4, 9, 4, 8)] * 2]
     table: Shaped = {
-        "matmul": ("real real", tf.matmul, [[(5, 7), (7, 3)], [(67, 259), (259, 130)]]),
-        "matmul_transposed": (
-            "real real",
-            lambda x, y: tf.matmul(x, y, transpose_a=True),
-            [[(7, 5), (7, 3)], [(259, 67), (259, 130)]],
-        ),
-        "matvec": ("real real", tf.linalg.matvec, [[(67, 259), (259,)]]),
-        "batch_matmul": (
-            "real real",
-            tf.matmul,
-            [[(3, 5, 7), (3, 7, 3)], [(8, 33, 65), (8, 65, 31)]],
-        ),
-        "einsum_dense": (
-            "real real",
-            lambda x, y: einsum("abc,cde->abde", x, y),
-            [[(4, 9, 33), (33, 4, 8)]],
-        ),
-        "einsum_attention": (
-            "real real",
-            lambda x, y: einsum("abcd,aecd->aceb", x, y),
-            [[(4, 9, 4, 8)] * 2],
-        ),
-        "tensordot": ("real real", lambda x, y: tf.tensordot(x, y, 1), [[(4, 9, 33), (33, 12)]]),
+        "matmul": (_TWO, matmul, [[(5, 7), (7, 3)], [(67, 259), (259, 130)]]),
+        "matmul_transposed": (_TWO, lambda x, y: matmul(x, y, transpose_a=True), turned),
+        "matvec": (_TWO, tf.linalg.matvec, [[(67, 259), (259,)]]),
+        "batch_matmul": (_TWO, matmul, batches),
+        "einsum_dense": (_TWO, lambda x, y: einsum("abc,cde->abde", x, y), dense),
+        "einsum_attention": (_TWO, lambda x, y: einsum("abcd,aecd->aceb", x, y), attention),
+        "tensordot": (_TWO, lambda x, y: tf.tensordot(x, y, 1), [[(4, 9, 33), (33, 12)]]),
     }
     yield from shaped_rows("contractions", table)
     linalg: Table = {
@@ -82,45 +71,34 @@ def _positive_definite(tf: Any, x: Any) -> Any:
 
 def convolutions(tf: Any) -> Iterator[Operation]:
     """In one to three dimensions, and their transposes."""
-    nn, same = tf.nn, "SAME"
-    table: dict[str, tuple[Make, Shape, Shape]] = {
+    nn, same, ones = tf.nn, "SAME", [1, 1, 1, 1]
+    depthwise, separable, transposed = nn.depthwise_conv2d, nn.separable_conv2d, nn.conv2d_transpose
+    image, small, cube, cubes = (6, 15, 15, 8), (4, 7, 7, 8), (2, 4, 4, 4, 6), (3, 3, 3, 4, 6)
+    flat, solid = [4, 14, 14, 6], [2, 8, 8, 8, 4]  # what the transposes give back
+    table: dict[str, Any] = {  # what is computed, on real numbers of these shapes
         "conv1d": (lambda x, k: nn.conv1d(x, k, 1, same), (6, 33, 5), (3, 5, 7)),
         "conv2d": (lambda x, k: nn.conv2d(x, k, 1, "VALID"), (8, 15, 15, 16), (3, 3, 16, 32)),
         "conv2d_image": (lambda x, k: nn.conv2d(x, k, 1, "VALID"), (32, 14, 14, 1), (3, 3, 1, 8)),
         "conv2d_1x1": (lambda x, k: nn.conv2d(x, k, 1, "VALID"), (8, 9, 9, 16), (1, 1, 16, 24)),
-        "conv2d_strided": (lambda x, k: nn.conv2d(x, k, 2, same), (6, 15, 15, 8), (3, 3, 8, 16)),
+        "conv2d_strided": (lambda x, k: nn.conv2d(x, k, 2, same), image, (3, 3, 8, 16)),
         "conv2d_dilated": (
             lambda x, k: nn.conv2d(x, k, 1, same, dilations=2),
-            (6, 15, 15, 8),
+            image,
             (3, 3, 8, 16),
         ),
-        "depthwise_conv2d": (
-            lambda x, k: nn.depthwise_conv2d(x, k, [1, 1, 1, 1], same),
-            (6, 15, 15, 8),
-            (3, 3, 8, 2),
-        ),
-        "conv2d_transpose": (
-            lambda x, k: nn.conv2d_transpose(x, k, [4, 14, 14, 6], 2, same),
-            (4, 7, 7, 8),
-            (3, 3, 6, 8),
-        ),
-        "conv3d": (lambda x, k: nn.conv3d(x, k, [1] * 5, same), (2, 7, 7, 7, 4), (3, 3, 3, 4, 6)),
-        "conv3d_transpose": (
-            lambda x, k: nn.conv3d_transpose(x, k, [2, 8, 8, 8, 4], 2, same),
-            (2, 4, 4, 4, 6),
-            (3, 3, 3, 4, 6),
-        ),
-    }
-    for name, (make, image, kernel) in table.items():
-        yield from rows("convolutions", {name: ("real real", make)}, [[image, kernel]])
-    separable: Shaped = {
+        "depthwise_conv2d": (lambda x, k: depthwise(x, k, ones, same), image, (3, 3, 8, 2)),
+        "conv2d_transpose": (lambda x, k: transposed(x, k, flat, 2, same), small, (3, 3, 6, 8)),
+        "conv3d": (lambda x, k: nn.conv3d(x, k, [1] * 5, same), (2, 7, 7, 7, 4), cubes),
+        "conv3d_transpose": (lambda x, k: nn.conv3d_transpose(x, k, solid, 2, same), cube, cubes),
         "separable_conv2d": (
-            "real real real",
-            lambda x, d, p: nn.separable_conv2d(x, d, p, [1, 1, 1, 1], same),
-            [[(6, 15, 15, 8), (3, 3, 8, 2), (1, 1, 16, 12)]],
-        )
+            lambda *x: separable(*x, ones, same),
+            image,
+            (3, 3, 8, 2),
+            (1, 1, 16, 12),
+        ),
     }
-    yield from shaped_rows("convolutions", separable)
+    for name, (make, *shapes) in table.items():
+        yield from rows("convolutions", {name: (" ".join(["real"] * len(shapes)), make)}, [shapes])
 
 
 def pooling(tf: Any) -> Iterator[Operation]:

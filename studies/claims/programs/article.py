@@ -9,17 +9,10 @@ with np.load("mnist.npz") as mnist:
 
 def train():
     """The history of one training."""
-    model = tf.keras.Sequential(
-        [
-            tf.keras.layers.Flatten(input_shape=(28, 28)),
-            tf.keras.layers.Dense(128, activation="relu"),
-            tf.keras.layers.Dense(10),
-            tf.keras.layers.Softmax(),
-        ]
-    )
-    model.compile(
-        optimizer="adam",
-        loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
+    flatten = tf.keras.layers.Flatten(input_shape=(28, 28))
+    hidden = tf.keras.layers.Dense(128, activation="relu")
+    layers = [flatten, hidden, tf.keras.layers.Dense(10), tf.keras.layers.Softmax()]
+    model = tf.keras.Sequential(layers)
+    loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
     return model.fit(x, y, epochs=3, validation_split=0.2, verbose=0).history
