@@ -17,44 +17,24 @@ GUARANTEES  nothing is said that is not in the certificate; evidence and locks t
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 from samebits import errors
 from samebits.arguments import parser
 from samebits.certificate import signatories
-from samebits.certificate.types import Report
-from samebits.errors import SamebitsError, all_problems
+from samebits.errors import require_none
 from samebits.exchange import crate, sbom
 from samebits.formats import files, lockfile
 
 
 def _require_inside(options: argparse.Namespace) -> None:
     """A crate describes its own folder."""
-    names = ("certificate", "page", "bundle", "badge", "sbom", "output")
-    given = {name: getattr(options, name) for name in names}
-    problems = [
-        f"--{name}: expected a path in {options.folder}, got {path}"
-        for name, path in given.items()
-        if not path.resolve().is_relative_to(options.folder.resolve())
-    ]
-    if problems:
-        raise SamebitsError(all_problems(problems))
-
-
-def _require_named(paths: Sequence[Path], report: Report) -> None:
-    """Locks and the Snakefile have to be those that the certificate names."""
-    known, problems = crate.known_digests(report), []
-    for path in paths:
-        name = path.name if path.name == crate.SNAKEFILE else f"envs/{path.name}"
-        expected, got = known.get(name), files.digest(path)
-        if expected is None:
-            problems.append(f"{path}: expected a file that the certificate names")
-        elif got != expected:
-            problems.append(f"{path}: expected sha256 {expected}, got {got}")
-    if problems:
-        hint = "certify again, or give the files of this certificate"
-        raise SamebitsError(f"{all_problems(problems)}\n{hint}")
+    names, folder = ("certificate", "page", "bundle", "badge", "sbom", "output"), options.folder
+    require_none(
+        f"--{name}: expected a path in {folder}, got {path}"
+        for name, path in vars(options).items()
+        if name in names and not path.resolve().is_relative_to(folder.resolve())
+    )
 
 
 def _write_sboms(options: argparse.Namespace, issued: str) -> None:
@@ -75,11 +55,9 @@ def _renderings(options: argparse.Namespace) -> Iterator[crate.Rendering]:
         yield crate.Rendering(getattr(options, name), description)
     for path in options.lock:
         name = path.name.removesuffix(lockfile.SUFFIX)
-        yield crate.Rendering(
-            options.sbom / f"{name}{sbom.SUFFIX}",
-            f"The packages of the environment {name}, in CycloneDX 1.6.",
-            lock=f"envs/{path.name}",
-        )
+        made = options.sbom / f"{name}{sbom.SUFFIX}"
+        description = f"The packages of the environment {name}, in CycloneDX 1.6."
+        yield crate.Rendering(made, description, lock=f"envs/{path.name}")
 
 
 def main() -> int:
@@ -88,8 +66,8 @@ def main() -> int:
     options = parser(__doc__, *required, several=["lock"]).parse_args()
     certificate = signatories.read(options.certificate)
     _require_inside(options)
-    _require_named([*options.lock, options.workflow], certificate["report"])
-    crate.require_unchanged(certificate["report"], options.folder)
+    named = (*options.lock, options.workflow)
+    crate.require_unchanged(certificate["report"], options.folder, *named)
     options.output.unlink(missing_ok=True)
     _write_sboms(options, certificate["report"]["issued"])
     files.write_bytes(options.folder / crate.WORKFLOW, options.workflow.read_bytes())

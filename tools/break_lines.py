@@ -24,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path("scripts/samebits")
 FOUNDATION = ("formats", "experiment", "training", "comparison", "certificate", "verification")
+_PYTHON = ROOT / ".venv-dev/bin/python"
 _LONGEST = 900  # seconds for one call of pytest; a broken line may hang
 
 
@@ -111,24 +112,10 @@ def falls(one: Break, checkout: Path) -> str | None:
 
 
 def _fallen(tests: list[str], checkout: Path) -> str | None:
-    command = [
-        ROOT / ".venv-dev/bin/python",
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        *tests,
-    ]
+    command = [str(_PYTHON), "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     try:
         done = subprocess.run(
-            list(map(str, command)),
-            cwd=checkout,
-            capture_output=True,
-            text=True,
-            timeout=_LONGEST,
-            check=False,
+            command, cwd=checkout, capture_output=True, text=True, timeout=_LONGEST
         )
     except subprocess.TimeoutExpired:
         return "(hangs)"

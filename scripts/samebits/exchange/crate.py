@@ -20,6 +20,7 @@ from rocrate.rocrate import ROCrate
 
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical, files
+from samebits.formats.names import UNSIGNED
 
 _PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
@@ -67,9 +68,8 @@ def describe(path: Path, folder: Path, renderings: Sequence[Rendering]) -> str:
     action["object"] = inputs + [entity for entity in results if entity.id == "config.json"]
     action["result"] = [entity for entity in results if entity.id != "config.json"]
     _describe_root(crate, certificate, action)
-    return (
-        json.dumps(crate.metadata.generate(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    )
+    made = crate.metadata.generate()
+    return json.dumps(made, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def known_digests(report: Mapping[str, Any]) -> dict[str, str]:
@@ -80,30 +80,22 @@ def known_digests(report: Mapping[str, Any]) -> dict[str, str]:
 
 def _describe_root(crate: ROCrate, certificate: Mapping[str, Any], action: Entity) -> None:
     report, root = certificate["report"], crate.root_dataset
-    verdict, name = report["verdict"], report["experiment"]["name"]
-    root["name"] = f"{name}: {verdict}{_unsigned(certificate)}"
+    unsigned = ", UNSIGNED" if certificate["signature"] == UNSIGNED else ""
+    root["name"] = f"{report['experiment']['name']}: {report['verdict']}{unsigned}"
     root["description"] = (
-        f"The verdict of samebits on the experiment {name}: {verdict}{_unsigned(certificate)}. "
+        f"The verdict of samebits on the experiment {root['name']}. "
         "Its conditions and its evidence are in certificate.json."
     )
     root["datePublished"] = report["issued"]
     # Workflow RO-Crate 1.0 requires a license. Nobody gave one, and this says so.
-    root["license"] = _add(
-        crate,
-        "#license",
-        "CreativeWork",
-        name="No license stated",
-        description="The issuer of the certificate did not say how these results may be used.",
-    )
+    words = "The issuer of the certificate did not say how these results may be used."
+    named = {"name": "No license stated", "description": words}
+    root["license"] = _add(crate, "#license", "CreativeWork", **named)
     for url, title in _PROFILES.items():
         version = url.rpartition("/")[2]
         profile = _add(crate, url, "CreativeWork", name=title, version=version)
         root.append_to("conformsTo", profile)
     root["mentions"] = action
-
-
-def _unsigned(certificate: Mapping[str, Any]) -> str:
-    return ", UNSIGNED" if certificate["signature"] == "UNSIGNED" else ""
 
 
 # --- the run -----------------------------------------------------------------------------------
@@ -124,42 +116,33 @@ def _workflow(crate: ROCrate, folder: Path, report: Mapping[str, Any]) -> Entity
 
 def _action(crate: ROCrate, certificate: Mapping[str, Any], workflow: Entity) -> Entity:
     report = certificate["report"]
-    repeat = "; ".join(report["how_to_repeat"])
-    start = _start(report)
-    return _add(
-        crate,
-        uuid.uuid5(uuid.NAMESPACE_OID, canonical.digest(report)).urn,
-        "CreateAction",
-        name=f"Training, comparison and certification of {report['experiment']['name']}",
-        description="It starts with the first training and ends with the certificate."
-        + (f" To repeat it: {repeat}" if repeat else ""),
-        instrument=workflow,
-        agent=_issuer(crate, certificate),
-        endTime=report["issued"],
-        actionStatus="http://schema.org/CompletedActionStatus",
-        **({"startTime": start} if start else {}),
-    )
+    repeat, start = "; ".join(report["how_to_repeat"]), _start(report)
+    words = "It starts with the first training and ends with the certificate."
+    properties = {
+        "name": f"Training, comparison and certification of {report['experiment']['name']}",
+        "description": words + (f" To repeat it: {repeat}" if repeat else ""),
+        "instrument": workflow,
+        "agent": _issuer(crate, certificate),
+        "endTime": report["issued"],
+        "actionStatus": "http://schema.org/CompletedActionStatus",
+    } | ({"startTime": start} if start else {})
+    name = uuid.uuid5(uuid.NAMESPACE_OID, canonical.digest(report)).urn
+    return _add(crate, name, "CreateAction", **properties)
 
 
 def _start(report: Mapping[str, Any]) -> str | None:
     """When the first training started, according to the runs that know the time."""
-    records = filter(None, report["records"]["runs"].values())
-    return min(
-        (
-            record["timing"]["started"]
-            for record in records
-            if "timing" in record and _CLOCK not in record["variations"]["applied"]
-        ),
-        default=None,
-    )
+    known = [r for r in report["records"]["runs"].values() if r and "timing" in r]
+    right = [r for r in known if _CLOCK not in r["variations"]["applied"]]
+    return min((record["timing"]["started"] for record in right), default=None)
 
 
 def _issuer(crate: ROCrate, certificate: Mapping[str, Any]) -> Entity:
     """Who vouches for the run: the holder of a key, a person or an organization, or nobody."""
     keyid = certificate["report"]["issuer"]["keyid"]
-    if keyid is None or certificate["signature"] == "UNSIGNED":
+    if keyid is None or certificate["signature"] == UNSIGNED:
         words = "Nobody signed the certificate; it is unknown who ran the workflow."
-        return _add(crate, "#issuer", "Thing", name="UNSIGNED", description=words)
+        return _add(crate, "#issuer", "Thing", name=UNSIGNED, description=words)
     words = "The holder of this key signed the certificate. Its name is its SHA-256 (public, DER)."
     return _add(crate, "#issuer", "Thing", name=f"key {keyid}", identifier=keyid, description=words)
 
@@ -171,16 +154,12 @@ def _inputs(crate: ROCrate, report: Mapping[str, Any]) -> Iterator[Entity]:
     """The data and the files outside of the folder, by digest."""
     load = report["records"]["load"]
     if load is not None:
-        source = load["source"]
-        yield _add(
-            crate,
-            "#dataset",
-            "CreativeWork",
-            name=load["dataset"],
-            identifier=load["digest"],
-            description="The data that was trained on; its identifier is the SHA-256 of the list "
-            f"of its arrays. From a {source['kind']}: {source['where']}.",
+        words = (
+            "The data that was trained on; its identifier is the SHA-256 of the list of its arrays."
+            f" From a {load['source']['kind']}: {load['source']['where']}."
         )
+        named = {"name": load["dataset"], "identifier": load["digest"], "description": words}
+        yield _add(crate, "#dataset", "CreativeWork", **named)
     for name, digest in sorted(known_digests(report).items()):
         if not name.startswith(_INSIDE) and name != SNAKEFILE:
             yield _add(crate, f"#{name}", "CreativeWork", name=name, sha256=digest)
@@ -237,20 +216,26 @@ def _add(crate: ROCrate, entity: str, kind: str, /, **properties: Any) -> Entity
 # --- evidence in the folder -----------------------------------------------------------------------
 
 
-def _present(report: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of the evidence that belongs in the results' folder, by name."""
-    known = [(item["name"], item["sha256"]) for item in report["evidence"]]
-    return {name: digest for name, digest in known if digest and name.startswith(_INSIDE)}
+def _present(report: Mapping[str, Any]) -> list[str]:
+    """The evidence that belongs in the results' folder."""
+    known = known_digests({**report, "dependencies": []})
+    return [name for name in known if name.startswith(_INSIDE)]
 
 
-def require_unchanged(report: Mapping[str, Any], folder: Path) -> None:
-    """Raise SamebitsError unless the folder holds the evidence that the report names."""
-    problems = []
-    for name, digest in _present(report).items():
-        path = folder / name
-        found = files.digest(path) if path.is_file() else "no such file"
-        if found != digest:
-            problems.append(f"{path}: expected sha256 {digest}, got {found}")
+def require_unchanged(report: Mapping[str, Any], folder: Path, *named: Path) -> None:
+    """Raise SamebitsError unless the folder holds the evidence that the report names.
+
+    ``named``: locks and the Snakefile, which must be the report's too.
+    """
+    known, problems = known_digests(report), []
+    found = [(name, folder / name) for name in _present(report)]
+    found += [(p.name if p.name == SNAKEFILE else f"envs/{p.name}", p) for p in named]
+    for name, path in found:
+        got = files.digest(path) if path.is_file() else "no such file"
+        if name not in known:
+            problems.append(f"{path}: expected a file that the certificate names")
+        elif got != known[name]:
+            problems.append(f"{path}: expected sha256 {known[name]}, got {got}")
     if problems:
-        hint = "the results changed after they were certified: certify them again"
+        hint = "these are not the files that were certified: certify them again, or restore them"
         raise SamebitsError(f"{all_problems(problems)}\n{hint}")
