@@ -3,6 +3,7 @@
 import ast
 import difflib
 import os
+import symtable
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -133,7 +134,9 @@ def model_problems(model: Mapping[str, Any], source_path: str) -> Iterator[str]:
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     if name in functions:
         yield from _argument_problems(functions[name], path, model)
-    elif not _binds(tree, name):  # a class or an import: Python itself will say what it takes
+    elif not _may_bind(
+        path, tree, name
+    ):  # a class or an import: Python itself will say what it takes
         yield f"model.{_TARGET}: {path} has no {name}; it has: {', '.join(sorted(functions))}"
 
 
@@ -157,17 +160,9 @@ def _argument_problems(
         yield f"model.{missing}: {function.name} in {path} needs it; set model.{missing}"
 
 
-def _binds(tree: ast.Module, name: str) -> bool:
-    """Whether a module binds a name at its top level other than by ``def``."""
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return True
-        if isinstance(node, ast.Import | ast.ImportFrom) and any(
-            (alias.asname or alias.name) in (name, "*") for alias in node.names
-        ):
-            return True
-        if isinstance(node, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == name for target in node.targets
-        ):
-            return True
-    return False
+def _may_bind(path: Path, tree: ast.Module, name: str) -> bool:
+    """Whether a module assigns or imports a name, or may, because it imports everything."""
+    if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in tree.body):
+        return True
+    symbols = symtable.symtable(path.read_text("utf-8"), str(path), "exec").get_symbols()
+    return any(s.get_name() == name and (s.is_assigned() or s.is_imported()) for s in symbols)

@@ -53,13 +53,10 @@ def sweep(text: Any, given: UserOverrides, composer: Composer) -> Sweep:
     Raises SamebitsError that lists every problem of every combination.
     """
     swept = expand(list(overrides.texts(text, KEY)), [o.key for o in given.experiment])
-    combinations = _Combinations(_name(given.experiment, swept))
-    for combination in product(*swept.values()):
-        combinations.add(combination, given, composer)
-    combinations.require_sound()
     keys = {key: None for values in swept.values() for one in values for key in leaves(one)}
-    made = combinations.experiments
-    return Sweep(combinations.name, made, tuple(keys), combinations.asked)
+    name, combinations = _name(given.experiment, swept), list(product(*swept.values()))
+    made = _experiments(name, combinations, given, composer)
+    return Sweep(name, made, tuple(keys), len(combinations))
 
 
 # --- the grammar: Hydra's ------------------------------------------------------------------------
@@ -125,44 +122,38 @@ def _valid(parsed: Parsed) -> str:
 # --- the combinations ----------------------------------------------------------------------------
 
 
-class _Combinations:
-    """The experiments made so far, and the problems of invalid combinations."""
-
-    def __init__(self, name: str) -> None:
-        self.experiments: dict[str, Experiment] = {}
-        self.asked = 0
-        self.name = name
-        self._known: set[tuple[str, str]] = set()
-        self._problems: dict[str, list[str]] = {}
-
-    def add(self, combination: Combination, given: UserOverrides, composer: Composer) -> None:
-        self.asked += 1
+def _experiments(
+    name: str, combinations: list[Combination], given: UserOverrides, composer: Composer
+) -> dict[str, Experiment]:
+    """Each experiment once, by its folder: the name of its first combination below ``name``."""
+    made, known = dict[str, Experiment](), set[tuple[str, str]]()
+    problems: dict[str, list[str]] = {}
+    for combination in combinations:
         own = default_name(combination)
         wanted = sorted([*given.experiment, *combination], key=lambda o: o.key not in GROUPS)
         try:
-            made = configure.experiment(given, wanted, composer)
+            one = configure.experiment(given, wanted, composer)
         except SamebitsError as error:
             for line in str(error).splitlines():
-                self._problems.setdefault(line, []).append(own)
-            return
-        identity = made.digest, made.source_path
-        if identity not in self._known:
-            self._known.add(identity)
-            name = f"{self.name}/{own}"
-            if name in self.experiments:  # 1 and '1' are two values with one name
-                name = f"{name}-{made.digest[:8]}"
+                problems.setdefault(line, []).append(own)
+            continue
+        if (identity := (one.digest, one.source_path)) not in known:
+            known.add(identity)
+            folder = f"{name}/{own}"
+            if folder in made:  # 1 and '1' are two values with one name
+                folder = f"{folder}-{one.digest[:8]}"
             unnamed = tuple(o.hydra() for o in wanted if o.key != "name")
-            self.experiments[name] = replace(made, name=name, overrides=unnamed)
+            made[folder] = replace(one, name=folder, overrides=unnamed)
+    require_none(f"{line}{_where(own, len(combinations))}" for line, own in problems.items())
+    return made
 
-    def require_sound(self) -> None:
-        """Raise SamebitsError if any combination has a problem."""
-        require_none(f"{line}{self._where(names)}" for line, names in self._problems.items())
 
-    def _where(self, names: list[str]) -> str:
-        if len(names) == self.asked:
-            return f" (in all {self.asked} combinations)"
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        return f" (in the combination {names[0]}{more})"
+def _where(names: list[str], of: int) -> str:
+    """Which combinations have a problem."""
+    if len(names) == of:
+        return f" (in all {of} combinations)"
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f" (in the combination {names[0]}{more})"
 
 
 def _name(given: list[Override], swept: Mapping[str, list[Override]]) -> str:
