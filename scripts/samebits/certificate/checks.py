@@ -14,6 +14,7 @@ from samebits.errors import SamebitsError
 from samebits.experiment import pins as pinning
 from samebits.formats import canonical, dataset, lockfile, states
 from samebits.formats.names import COMPLETED, NOT_TRIED
+from samebits.text import listed
 
 FEWEST_RUNS = 2
 
@@ -179,6 +180,13 @@ def same(left: Any, right: Any) -> bool:
     return canonical.dumps(left) == canonical.dumps(right)
 
 
+def in_words(value: Any) -> str:
+    """A JSON value in a sentence: names are listed."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return listed(value) or "none"
+    return canonical.dumps(value).decode("utf-8").strip() if value is not None else "none"
+
+
 # --- whether the digests belong to what was read ----------------------------------------------
 
 
@@ -202,10 +210,10 @@ def _tensor_lists(evidence: Evidence) -> Iterator[str]:
     known: dict[tuple[str, str], tuple[str, list[bytes]]] = {}
     for name, record in evidence.records.items():
         for artifact, tensors in record["tensors"].items():
-            listed = sorted(map(canonical.dumps, tensors))
+            entries = sorted(map(canonical.dumps, tensors))
             key = artifact, str(record["digests"].get(artifact))
-            earlier, expected = known.setdefault(key, (name, listed))
-            if listed != expected:
+            earlier, expected = known.setdefault(key, (name, entries))
+            if entries != expected:
                 yield f"{name} and {earlier} have one {artifact} file and list other tensors"
 
 

@@ -8,10 +8,9 @@ must be among those that the run's own record says were executed.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from samebits.certificate.checks import Check, same
+from samebits.certificate.checks import Check, in_words, same
 from samebits.certificate.evidence import Evidence, comparison_name
 from samebits.certificate.types import (
-    ComparedArtifact,
     ComparedCanary,
     ComparedRun,
     Comparison,
@@ -60,19 +59,25 @@ def as_planned(name: str, record: RunRecord, wanted: PlannedRun) -> Iterator[str
     """What was changed in a run is what was to be changed, no more and no less."""
     variations = record["variations"]
     varied = sorted([*variations["applied"], *variations["not_tried"]])
-    for what, got, asked in (
-        ("variations", varied, wanted.variations),
-        ("removed pins", record["unpinned"], wanted.unpin),
-        ("part of the data", record["subset"] or {}, wanted.subset or {}),
-    ):
-        if not same(got, sorted(asked) if isinstance(asked, tuple) else asked):
-            yield f"{name}: {what}: expected {_said(asked)}, got {_said(got)}"
+    yield from _unequal(
+        name,
+        ("variations", varied, sorted(wanted.variations)),
+        ("removed pins", record["unpinned"], sorted(wanted.unpin)),
+        ("part of the data", record["subset"], wanted.subset),
+    )
     alone = len(wanted.vary) == 1 and not variations["applied"] and not wanted.canary
     if record["status"] == NOT_TRIED and not alone:
         yield f"{name} was not trained; only a run whose one variation cannot be applied is skipped"
     canary: Mapping[str, Any] = record["canary"] or {}
     if record["status"] == COMPLETED and wanted.canary and canary.get("digest") is None:
         yield f"{name} has no canary: {canary.get('failure', 'none was trained')}"
+
+
+def _unequal(where: str, *facts: tuple[str, Any, Any]) -> Iterator[str]:
+    """What is not as expected. A fact: what it is, the value that is stated, the expected one."""
+    for what, got, expected in facts:
+        if not same(got, expected):
+            yield f"{where}: {what}: expected {in_words(expected)}, got {in_words(got)}"
 
 
 # --- whether each comparison compared these runs ------------------------------------------------
@@ -87,97 +92,63 @@ def _comparisons(evidence: Evidence) -> Iterator[str]:
             yield from _comparison(evidence, comparison, content)
 
 
-def _comparison(
-    evidence: Evidence, wanted: PlannedComparison, comparison: Comparison
+def _comparison(evidence: Evidence, wanted: PlannedComparison, found: Comparison) -> Iterator[str]:
+    where, load = comparison_name(wanted.name), evidence.load.content
+    names = [run.name for run in (wanted.control, *wanted.runs)]
+    records = {name: evidence.records[name] for name in names if name in evidence.records}
+    statuses = {name: record["status"] for name, record in records.items()}
+    yield from _unequal(
+        where,
+        ("runs", [found["control"], *(run["run"] for run in found["runs"])], names),
+        ("status", {name: found["status"].get(name) for name in records}, statuses),
+        ("experiment", found["experiment"], evidence.config.sha256),
+        ("dataset", found["dataset"], load["digest"] if load else found["dataset"]),
+        ("identical", found["identical"], all(run["identical"] for run in found["runs"])),
+    )
+    control, first = records.get(wanted.control.name), wanted.runs[0]
+    if control is not None:
+        if control["status"] == COMPLETED:
+            yield from _self_check(found, where)
+        elif wanted.name != protocol.FIRST:
+            yield f"{where}: {wanted.control.name}, the control of the comparison, did not complete"
+        for run in found["runs"]:
+            if run["run"] in records:
+                yield from _compared_run(control, records[run["run"]], run, where)
+    if first.canary and statuses.get(first.name) == COMPLETED:
+        yield from _canary(found["canary"], records[first.name], where, first.name)
+
+
+def _compared_run(
+    control: RunRecord, replica: RunRecord, run: ComparedRun, comparison: str
 ) -> Iterator[str]:
-    where = comparison_name(wanted.name)
-    yield from _compared_inputs(evidence, wanted, comparison, where)
-    for run in comparison["runs"]:
-        yield from _compared_run(run, f"{where}: {run['run']}")
-    if comparison["identical"] != all(run["identical"] for run in comparison["runs"]):
-        yield f"{where}: the result does not match its runs"
-    control = evidence.records.get(wanted.control.name)
-    if control is not None and control["status"] == COMPLETED:
-        yield from _self_check(comparison, where)
-    elif control is not None and wanted.name != protocol.FIRST:
-        yield f"{where}: {wanted.control.name}, the control of the comparison, did not complete"
-    replica = evidence.records.get(wanted.runs[0].name)
-    if wanted.runs[0].canary and replica is not None and replica["status"] == COMPLETED:
-        yield from _canary(comparison["canary"], replica, where, wanted.runs[0].name)
-
-
-def _compared_inputs(
-    evidence: Evidence, wanted: PlannedComparison, comparison: Comparison, where: str
-) -> Iterator[str]:
-    compared = [comparison["control"], *(run["run"] for run in comparison["runs"])]
-    asked = [wanted.control.name, *(run.name for run in wanted.runs)]
-    if compared != asked:
-        yield f"{where} compares {listed(compared)}, asked for {listed(asked)}"
-    records = {name: evidence.records.get(name) for name in compared}
-    stated = comparison["status"]
-    if any(record and stated.get(name) != record["status"] for name, record in records.items()):
-        yield f"{where}: the status of a run does not match its record"
-    if comparison["experiment"] != evidence.config.sha256:
-        yield f"{where} is about another experiment"
-    load = evidence.load.content
-    if load is not None and comparison["dataset"] != load["digest"]:
-        yield f"{where} is about other data"
-    control = records[comparison["control"]]
-    for run in comparison["runs"]:
-        replica = records[run["run"]]
-        if control is not None and replica is not None:
-            yield from _compared_digests(control, replica, run, f"{where}: {run['run']}")
-            for wrong in attribution_problems(control, replica, run):
-                yield f"{where}: {run['run']}: {wrong}"
-
-
-def _compared_digests(
-    control: RunRecord, replica: RunRecord, run: ComparedRun, where: str
-) -> Iterator[str]:
+    """What is stated of a run must follow from its record and the control's."""
+    where, both = f"{comparison}: {run['run']}", (control, replica)
+    names = sorted(artifact["artifact"] for artifact in run["artifacts"])
+    checkpoints = states.compare(*map(states.from_record, both))
+    parts = [*run["artifacts"], *([checkpoints] if checkpoints else [])]
+    yield from _unequal(
+        where,
+        ("artifacts", names, sorted(ARTIFACTS)),
+        ("checkpoints", run.get("checkpoints"), checkpoints),
+        ("identical", run["identical"], all(part["identical"] for part in parts)),
+    )
     for artifact in run["artifacts"]:
         name = artifact["artifact"]
-        recorded = [record["digests"].get(name) for record in (control, replica)]
-        if artifact["digests"] != recorded:
-            yield f"{where}: the digests of the {TITLES[name]} are not those in the records"
-        orders = [record["tensors"].get(name) for record in (control, replica)]
-        if artifact["identical"] != (_equal(recorded) and same(*orders)):
-            called = f"the {TITLES[name]} are called {_called(artifact)}"
-            yield f"{where}: {called}, the records say otherwise"
-    found = states.compare(states.from_record(control), states.from_record(replica))
-    if not same(run.get("checkpoints"), found):
-        yield f"{where}: the result for the checkpoints does not match the records"
-
-
-def _compared_run(run: ComparedRun, where: str) -> Iterator[str]:
-    names = [artifact["artifact"] for artifact in run["artifacts"]]
-    if sorted(names) != sorted(ARTIFACTS):
-        yield f"{where}: expected {listed(ARTIFACTS)}, compared were {listed(names) or 'none'}"
-    for artifact in run["artifacts"]:
-        yield from _compared_artifact(artifact, where)
-    parts = [*run["artifacts"], run.get("checkpoints") or {"identical": True}]
-    if run["identical"] != all(part["identical"] for part in parts):
-        yield f"{where}: the result does not match its artifacts"
-
-
-def _compared_artifact(artifact: ComparedArtifact, where: str) -> Iterator[str]:
-    title = TITLES[artifact["artifact"]]
-    if artifact["identical"] and not _equal(artifact["digests"]):
-        yield f"{where}: the {title} are called {_called(artifact)}, but the digests differ"
-    if None not in artifact["digests"] and bool(artifact["differences"]) == artifact["identical"]:
-        yield f"{where}: the {title} are called {_called(artifact)}, the differences say otherwise"
-
-
-def _equal(digests: list[str | None]) -> bool:
-    return digests[0] is not None and digests[0] == digests[1]
-
-
-def _called(artifact: ComparedArtifact) -> str:
-    return "identical" if artifact["identical"] else "different"
-
-
-def _said(value: Any) -> str:
-    parts = [f"{v} {k}" for k, v in value.items()] if isinstance(value, dict) else value
-    return listed(parts) or "none"
+        digests = [record["digests"].get(name) for record in both]
+        ordered = same(*(record["tensors"].get(name) for record in both))
+        identical = None not in digests and digests[0] == digests[1] and ordered
+        yield from _unequal(
+            f"{where}: {TITLES[name]}",
+            ("digests", artifact["digests"], digests),
+            ("identical", artifact["identical"], identical),
+            (
+                "has differences",
+                bool(artifact["differences"]),
+                not identical and None not in digests,
+            ),
+        )
+    for wrong in attribution_problems(control, replica, run):
+        yield f"{where}: {wrong}"
 
 
 # --- whether the comparison could have seen a difference ----------------------------------------

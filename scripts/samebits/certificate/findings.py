@@ -9,13 +9,28 @@ from dataclasses import dataclass
 
 from samebits.certificate.comparison_checks import plan
 from samebits.certificate.evidence import Evidence
-from samebits.certificate.types import Pin, RunRecord, Variation
+from samebits.certificate.types import ComparedRun, Pin, RunRecord, Variation
 from samebits.experiment import pins, protocol, variations
-from samebits.experiment.protocol import PlannedComparison, PlannedRun
+from samebits.experiment.protocol import PlannedRun
 from samebits.formats.names import COMPLETED, DIFFERENT, NEEDED, NOT_NEEDED, NOT_TRIED, SAME
 
 # Where an earlier run can leave something for a later one.
 _KEEPS_STATE = ("home", "folder")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A run that was asked for, and how it compares with its control."""
+
+    planned: PlannedRun
+    control: RunRecord
+    record: RunRecord
+    result: ComparedRun
+
+    @property
+    def identical(self) -> bool | None:
+        """Whether it has its control's bits; None: it was not tried."""
+        return None if self.record["status"] == NOT_TRIED else self.result["identical"]
 
 
 @dataclass(frozen=True)
@@ -26,63 +41,55 @@ class Findings:
     pins: tuple[Pin, ...]
     repeatable: bool | None  # under identical conditions; None: not tried
     depends_on: tuple[str, ...]  # titles of what the bits were seen to depend on
-    differing: tuple[tuple[str, str], ...]  # (control, run) that should be identical and are not
+    differing: tuple[Compared, ...]  # runs that should be identical to their controls and are not
 
 
 def findings(evidence: Evidence) -> Findings:
     """Read off the comparisons. The evidence must have passed all checks."""
-    comparisons = plan(evidence)
-    tried = [v for comparison in comparisons for v in _variations(evidence, comparison)]
-    repeat = _outcome(evidence, "each", protocol.REPEAT)
-    first = _outcome(evidence, protocol.FIRST, protocol.REPLICA)
-    repeatable = repeat if repeat is not None else (first or None)
+    compared = list(_compared(evidence))
+    tried = [variation for each in compared for variation in _variations(each)]
+    repeat = next((c.identical for c in compared if c.planned.name == protocol.REPEAT), None)
+    repeatable = repeat if repeat is not None else (compared[0].identical or None)
     return Findings(
         variations=tuple(tried),
-        pins=tuple(_pins(evidence, comparisons, repeatable)),
+        pins=tuple(_pin(each, repeatable) for each in compared if each.planned.unpin),
         repeatable=repeatable,
         depends_on=tuple(dict.fromkeys(_culprits(tried, repeatable))),
-        differing=tuple(_differing(evidence, comparisons)),
+        differing=tuple(c for c in compared if c.identical is False and not c.planned.unpin),
     )
 
 
-def _outcome(evidence: Evidence, comparison: str, run: str) -> bool | None:
-    """Whether a run has its control's bits; None when there is no such run or it was not tried."""
-    content = evidence.comparison(comparison)
-    if content is None or content["status"].get(run, NOT_TRIED) == NOT_TRIED:
-        return None
-    found = next((r for r in content["runs"] if r["run"] == run), None)
-    return None if found is None else bool(found["identical"])
+def _compared(evidence: Evidence) -> Iterator[Compared]:
+    """Every run but the controls, as planned; the replica is the first."""
+    contents = [comparison.content for comparison in evidence.comparisons]
+    results = {(c["control"], run["run"]): run for c in contents for run in c["runs"]}
+    for comparison in plan(evidence):
+        control = comparison.control.name
+        for run in comparison.runs:
+            records = evidence.records[control], evidence.records[run.name]
+            yield Compared(run, *records, results[control, run.name])
 
 
 # --- variations ----------------------------------------------------------------------------
 
 
-def _variations(evidence: Evidence, comparison: PlannedComparison) -> Iterator[Variation]:
-    control = evidence.records[comparison.control.name]
-    for run in comparison.runs:
-        record = evidence.records[run.name]
-        identical = _outcome(evidence, comparison.name, run.name)
-        for key in run.variations:
-            yield _variation(key, run, control, record, identical)
-
-
-def _variation(
-    key: str, run: PlannedRun, control: RunRecord, record: RunRecord, identical: bool | None
-) -> Variation:
-    before, after = control["observed"].get(key), record["observed"].get(key)
-    why = record["variations"]["not_tried"].get(key)
-    if why is None and (before == after or variations.UNKNOWN in (before, after)):
-        why = "it changed nothing that the run could see"
-    tried = why is None and identical is not None
-    return {
-        "key": key,
-        "what": _title(key, run),
-        "run": run.name,
-        "outcome": (SAME if identical else DIFFERENT) if tried else NOT_TRIED,
-        "control": before,
-        "value": after if tried else None,
-        "why": _failure(record) if tried else why,
-    }
+def _variations(compared: Compared) -> Iterator[Variation]:
+    control, record, identical = compared.control, compared.record, compared.identical
+    for key in compared.planned.variations:
+        before, after = control["observed"].get(key), record["observed"].get(key)
+        why = record["variations"]["not_tried"].get(key)
+        if why is None and (before == after or variations.UNKNOWN in (before, after)):
+            why = "it changed nothing that the run could see"
+        tried = why is None and identical is not None
+        yield {
+            "key": key,
+            "what": _title(key, compared.planned),
+            "run": compared.planned.name,
+            "outcome": (SAME if identical else DIFFERENT) if tried else NOT_TRIED,
+            "control": before,
+            "value": after if tried else None,
+            "why": _failure(record) if tried else why,
+        }
 
 
 def _title(key: str, run: PlannedRun) -> str:
@@ -120,28 +127,13 @@ def _culprits(tried: Sequence[Variation], repeatable: bool | None) -> Iterator[s
             yield variations.TITLES[variation["key"]]
 
 
-def _differing(
-    evidence: Evidence, comparisons: Sequence[PlannedComparison]
-) -> Iterator[tuple[str, str]]:
-    for comparison in comparisons:
-        for run in comparison.runs:
-            if not run.unpin and _outcome(evidence, comparison.name, run.name) is False:
-                yield comparison.control.name, run.name
-
-
 # --- pins ------------------------------------------------------------------------------------
 
 
-def _pins(
-    evidence: Evidence, comparisons: Sequence[PlannedComparison], repeatable: bool | None
-) -> Iterator[Pin]:
-    for run in (run for comparison in comparisons for run in comparison.runs if run.unpin):
-        record, key = evidence.records[run.name], run.unpin[0]
-        identical = _outcome(evidence, "each", run.name)
-        if repeatable is False:
-            why: str | None = "the runs differ with it as well"
-            outcome = NOT_TRIED
-        else:
-            why, outcome = _failure(record), NOT_NEEDED if identical else NEEDED
-        title = pins.TITLES[key]
-        yield {"key": key, "what": title, "run": run.name, "outcome": outcome, "why": why}
+def _pin(compared: Compared, repeatable: bool | None) -> Pin:
+    key, outcome = compared.planned.unpin[0], NOT_NEEDED if compared.identical else NEEDED
+    why = _failure(compared.record)
+    if repeatable is False:
+        outcome, why = NOT_TRIED, "the runs differ with it as well"
+    run, title = compared.planned.name, pins.TITLES[key]
+    return {"key": key, "what": title, "run": run, "outcome": outcome, "why": why}

@@ -249,7 +249,8 @@ def outside(
         ("build of Python", control["python"], record["python"]),
     ):
         if not checks.same(there, here):
-            yield f"another {what} than the certificate's: {_said(here)}, not {_said(there)}"
+            pair = f"{checks.in_words(here)}, not {checks.in_words(there)}"
+            yield f"another {what} than the certificate's: {pair}"
 
 
 def _instructions(report: Report, machine: Mapping[str, Any]) -> Iterator[str]:
@@ -263,7 +264,3 @@ def _instructions(report: Report, machine: Mapping[str, Any]) -> Iterator[str]:
             f"no instruction set is pinned, and this CPU ({machine.get('cpu')}) has others than "
             f"the certificate's ({there.get('cpu')})"
         )
-
-
-def _said(part: Any) -> str:
-    return canonical.dumps(part).decode("utf-8").strip() if part else "none"

@@ -7,15 +7,15 @@ verdict of its own, given only where the experiment asks for it.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from samebits.certificate import checks, comparison_checks
 from samebits.certificate.evidence import Evidence
-from samebits.certificate.findings import Findings, failed, findings
+from samebits.certificate.findings import Compared, Findings, failed, findings
 from samebits.certificate.types import (
     ComparedArtifact,
     ComparedRun,
-    Comparison,
     Distance,
     RunRecord,
 )
@@ -24,7 +24,6 @@ from samebits.experiment import protocol, variations
 from samebits.formats.names import (
     ARTIFACTS,
     COMPLETED,
-    DIFFERENT,
     FAILED,
     INCONCLUSIVE,
     NOT_REPRODUCIBLE,
@@ -66,10 +65,10 @@ def grade(evidence: Evidence) -> Grade:
 
 def _judge(evidence: Evidence, found: Findings) -> Grade:
     if not found.differing:
-        return Grade(REPRODUCIBLE, tuple(_agreement(evidence)), found)
-    compared = [_result(evidence, *pair) for pair in found.differing]
-    why = (*_dependence(found), *dict.fromkeys(_attributions(evidence, found)))
-    reasons = (*why, *_first(compared), *_differences(evidence, found))
+        return Grade(REPRODUCIBLE, tuple(_agreement()), found)
+    compared = [differing.result for differing in found.differing]
+    why = (*_dependence(found), *dict.fromkeys(_attributions(found)))
+    reasons = (*why, *_first(compared), *chain(*map(_differences, found.differing)))
     within = _within(evidence.config.content["protocol"]["tolerance"], compared)
     if within is None:
         return Grade(NOT_REPRODUCIBLE, reasons, found)
@@ -78,16 +77,6 @@ def _judge(evidence: Evidence, found: Findings) -> Grade:
         "optimizer state: within the tolerance that was asked for."
     )
     return Grade(WITHIN_TOLERANCE, (said, *reasons), found, within)
-
-
-def _result(evidence: Evidence, control: str, run: str) -> ComparedRun:
-    """The comparison of two runs."""
-    compared: list[Comparison] = [comparison.content for comparison in evidence.comparisons]
-    for comparison in compared:
-        for result in comparison["runs"]:
-            if (comparison["control"], result["run"]) == (control, run):
-                return result
-    raise AssertionError(f"{run} was compared with {control}")  # checked before
 
 
 # --- tolerance -------------------------------------------------------------------------------
@@ -138,17 +127,15 @@ def _dependence(found: Findings) -> Iterator[str]:
             yield "No variation alone changes the bits: several together do, or it is a rare race."
 
 
-def _attributions(evidence: Evidence, found: Findings) -> Iterator[str]:
+def _attributions(found: Findings) -> Iterator[str]:
     """What the atlas says of the runs by which the bits were seen to depend on the CPU."""
-    culprits = [v["run"] for v in found.variations if v["key"] == CPU and v["outcome"] == DIFFERENT]
     if variations.TITLES[CPU] not in found.depends_on:
         return
-    for comparison in evidence.comparisons:
-        for result in comparison.content["runs"]:
-            if result["run"] in culprits and "attribution" in result:
-                record, divergence = evidence.records[result["run"]], result["divergence"]
-                first = None if divergence is None else divergence["step"]
-                yield attribution.sentence(result["attribution"], record, first, MOST_NAMED)
+    for differing in found.differing:
+        result, divergence = differing.result, differing.result["divergence"]
+        if CPU in differing.planned.variations and "attribution" in result:
+            first = None if divergence is None else divergence["step"]
+            yield attribution.sentence(result["attribution"], differing.record, first, MOST_NAMED)
 
 
 def _first(compared: Sequence[ComparedRun]) -> Iterator[str]:
@@ -165,27 +152,20 @@ def _first(compared: Sequence[ComparedRun]) -> Iterator[str]:
         yield f"{run} differs first after step {step}{epoch}, in {few(names, MOST_NAMED)}{loss}."
 
 
-def _differences(evidence: Evidence, found: Findings) -> Iterator[str]:
-    for control, run in found.differing:
-        record = evidence.records[run]
-        if record["status"] == FAILED:
-            yield f"{run} failed where {control} did not: {failed(record)}"
-        elif record["status"] == REFUSED:
-            yield _unsupported(run, record)
-        result = _result(evidence, control, run)
-        yield from _checkpoints(control, run, result)
-        artifacts = result["artifacts"]
-        differing = [artifact for artifact in artifacts if not artifact["identical"]]
-        for artifact in differing if record["status"] == COMPLETED else ():
-            if artifact["artifact"] != "trace" or len(differing) == 1:  # else it was told above
-                yield _difference(control, run, artifact)
-
-
-def _checkpoints(control: str, run: str, result: ComparedRun) -> Iterator[str]:
-    """Told where nothing else is: weights that agree at the end and did not on the way."""
-    found, agree = result.get("checkpoints"), all(a["identical"] for a in result["artifacts"])
-    if found is not None and not found["identical"] and agree:
+def _differences(compared: Compared) -> Iterator[str]:
+    record, result, run = compared.record, compared.result, compared.planned.name
+    control = compared.control["run"]
+    if record["status"] == FAILED:
+        yield f"{run} failed where {control} did not: {failed(record)}"
+    elif record["status"] == REFUSED:
+        yield _unsupported(run, record)
+    found = result.get("checkpoints")
+    differing = [artifact for artifact in result["artifacts"] if not artifact["identical"]]
+    if found is not None and not found["identical"] and not differing:
         yield f"The checkpoints of {control} and {run} differ after epoch {found['epoch']}."
+    for artifact in differing if record["status"] == COMPLETED else ():
+        if artifact["artifact"] != "trace" or len(differing) == 1:  # else it was told above
+            yield _difference(control, run, artifact)
 
 
 def _difference(control: str, run: str, artifact: ComparedArtifact) -> str:
@@ -196,7 +176,7 @@ def _difference(control: str, run: str, artifact: ComparedArtifact) -> str:
     return f"The {title} of {control} and {run} differ in {counted}: {few(names, MOST_NAMED)}."
 
 
-def _agreement(evidence: Evidence) -> Iterator[str]:
+def _agreement() -> Iterator[str]:
     for artifact in ARTIFACTS:
         verb = "are" if artifact == "weights" else "is"
         yield f"The {TITLES[artifact]} {verb} the same in all runs that were to agree, bit for bit."

@@ -13,13 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from samebits.comparison.difference import (
-    Array,
-    Tensors,
-    has_ulp,
-    ulp_distance,
-    ulp_histogram,
-)
+from samebits.comparison.difference import Array, Tensors, has_ulp, ulp_distance, ulp_histogram
 from samebits.errors import SamebitsError
 
 STEP, LOSS, SAMPLE_STEP = "step", "loss", "sample step"
