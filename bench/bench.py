@@ -75,7 +75,7 @@ def _nothing_yet() -> Bench:
     del of["flags"]
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     load = round(os.getloadavg()[0], 2)
-    return Bench(now, 0, load, of, versions, source.commit, source.dirty)
+    return Bench(now, 0, load, of, versions, source["commit"], source["dirty"])
 
 
 def write(bench: Bench, folder: Path) -> None:

@@ -106,9 +106,9 @@ def main() -> int:
         divergence = _divergence(given, options, record["digests"]) if drawn is None else None
     signer = trusted.load_signer(os.environ)
     issue = replays.Issue(
-        datetime.now(UTC).strftime(schema.MOMENT),
-        source(options.checkout),
-        signer.keyid if signer else None,
+        issued=datetime.now(UTC).strftime(schema.MOMENT),
+        issuer={"keyid": signer.keyid if signer else None},
+        source=source(options.checkout),
     )
     found = replays.build(report, of, record, divergence, issue)
     issued = certificate.with_replay(content, found, signer)

@@ -23,6 +23,7 @@ import factories
 import verify
 from factories import Workspace
 from samebits.certificate import certificate, evidence, replays, report, schema, statements
+from samebits.certificate.types import Source
 from samebits.comparison import runs
 from samebits.formats import bundle, canonical, files
 from samebits.signing.keys import PublicKey, Signer
@@ -54,7 +55,7 @@ def key_file(folder: Path, name: str = "") -> Path:
 
 # --- certificates ------------------------------------------------------------------------------
 
-SOURCE = report.Source("0123456789abcdef0123456789abcdef01234567", False)
+SOURCE = Source(commit="0123456789abcdef0123456789abcdef01234567", dirty=False)
 
 
 def report_of(space: Workspace, by: Signer | None, comparisons: Iterable[Path] = ()) -> Json:
@@ -92,7 +93,9 @@ def replayed(original: Json, by: Signer | None, record: Json = None) -> Json:
     of = statements.of(original)
     record = another_run(original, len(original["replays"]) + 1) if record is None else record
     record = canonical.with_digest(record)
-    issue = replays.Issue("2026-11-24T09:30:00Z", SOURCE, by.keyid if by else None)
+    issue = replays.Issue(
+        issued="2026-11-24T09:30:00Z", issuer={"keyid": by.keyid if by else None}, source=SOURCE
+    )
     made = replays.build(original["report"], of, record, None, issue)
     return certificate.with_replay(original, made, by)
 

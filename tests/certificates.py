@@ -17,6 +17,7 @@ from typing import Any
 import atlases
 import factories
 from samebits.certificate import evidence, report
+from samebits.certificate.types import Source
 
 Report = Any
 Certificate = Any
@@ -24,7 +25,7 @@ Certificate = Any
 ISSUE = report.Issue(
     name="default",
     issued="2026-11-23T12:00:00Z",
-    source=report.Source("c" * 40, True),
+    source=Source(commit="c" * 40, dirty=True),
     how_to_repeat=("make certificate",),
 )
 TENSORS = ("conv2d/kernel", "conv2d/bias", "dense/kernel", "dense/bias")

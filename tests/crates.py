@@ -7,6 +7,7 @@ from typing import Any
 
 import factories
 from samebits.certificate import evidence, report
+from samebits.certificate.types import Source
 from samebits.formats import canonical, files
 from samebits.pages import charts
 
@@ -52,7 +53,7 @@ def make(base: Path, keyid: str | None = None, **replica: Any) -> Results:
     issue = report.Issue(
         name="default",
         issued="2026-11-23T12:00:00Z",
-        source=report.Source("c" * 40, False),
+        source=Source(commit="c" * 40, dirty=False),
         how_to_repeat=("make certificate",),
         dependencies={
             "envs/load.lock.txt": files.digest(locks[0]),

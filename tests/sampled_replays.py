@@ -86,7 +86,11 @@ def record(content: Any, count: int = 1, number: int = 1, draw: str = "") -> Any
 
 def replayed(content: Any, by: Signer | None, run: Any) -> Any:
     """The certificate with a sampled replay at its end, as replay.py adds it."""
-    issue = replays.Issue("2026-11-24T09:30:00Z", attacks.SOURCE, by.keyid if by else None)
+    issue = replays.Issue(
+        issued="2026-11-24T09:30:00Z",
+        issuer={"keyid": by.keyid if by else None},
+        source=attacks.SOURCE,
+    )
     run = canonical.with_digest(run)
     made = replays.build(content["report"], statements.of(content), run, None, issue)
     return certificate.with_replay(content, made, by)

@@ -11,14 +11,15 @@ import certificates
 import factories
 from samebits.certificate import evidence, report, schema
 from samebits.certificate.evidence import Paths
-from samebits.certificate.report import Issue, Source
+from samebits.certificate.report import Issue
+from samebits.certificate.types import Source
 from samebits.comparison import runs
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedRun
 from samebits.formats import canonical
 from samebits.pages import certificate, wording
 
-ISSUE = Issue("many", "2026-11-23T12:00:00Z", Source(None, None), ())
+ISSUE = Issue("many", "2026-11-23T12:00:00Z", Source(commit=None, dirty=None), ())
 CPU = {"models": ["Haswell"], "samples": 640, "epochs": 1}
 
 

@@ -13,7 +13,8 @@ import factories
 from factories import Workspace, edit
 from samebits.certificate import evidence, report, schema
 from samebits.certificate.evidence import Paths
-from samebits.certificate.report import Issue, Source
+from samebits.certificate.report import Issue
+from samebits.certificate.types import Source
 from samebits.errors import SamebitsError
 from samebits.formats import arrays, canonical, files, history
 from samebits.pages import certificate, wording
@@ -21,7 +22,7 @@ from samebits.pages import certificate, wording
 ISSUE = Issue(
     name="default",
     issued="2026-11-23T12:00:00Z",
-    source=Source("0123456789abcdef0123456789abcdef01234567", False),
+    source=Source(commit="0123456789abcdef0123456789abcdef01234567", dirty=False),
     how_to_repeat=("make certificate",),
 )
 

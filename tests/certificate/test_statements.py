@@ -15,7 +15,7 @@ import factories
 from samebits.certificate import certificate, statements
 from samebits.formats import canonical
 
-COMMIT = attacks.SOURCE.commit
+COMMIT = attacks.SOURCE["commit"]
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def test_what_only_may_depend_on_the_cpu_is_said_to_and_comes_after_what_does() 
     assert problems(run, model) == []
     made["layers"][1]["possible"] = ["Add float32"]
     (problem,) = problems(run, model)
-    assert "does not name Add float32, which is possible" in problem
+    assert problem.startswith("layer: optimizer: expected ")
 
 
 def test_no_layer_is_named_where_a_run_differs_before_its_first_step() -> None:
@@ -251,9 +251,12 @@ def test_layers_are_refused_where_the_executed_kernels_are_unknown() -> None:
 
 
 FORGERIES: dict[str, tuple[Callable[[Json], Any], str]] = {
-    "a layer": (lambda s: s["layers"][0].update(layer="made up"), "made up was not executed"),
-    "a kernel": (lambda s: s["layers"][0]["kernels"].append(MATMUL), "did not execute _Mkl"),
-    "the class": (lambda s: s["layers"][0].update({"class": "Other"}), "is a Other, executed was"),
+    "a layer": (
+        lambda s: s["layers"][0].update(layer="made up"),
+        "layer: made up: expected none, got",
+    ),
+    "a kernel": (lambda s: s["layers"][0]["kernels"].append(MATMUL), '"kernels":["Rsqrt float32"]'),
+    "the class": (lambda s: s["layers"][0].update({"class": "Other"}), 'got {"class":"Other"'),
     "an early step": (lambda s: s["layers"][-1].update(step=4), "does not diverge at step 4"),
     "a late step": (lambda s: s["layers"][0].update(step=6), "does not diverge at step 6"),
     "a step of none": (lambda s: s["layers"][1].update(step=5), "does not diverge at step 5"),
@@ -266,8 +269,7 @@ FORGERIES: dict[str, tuple[Callable[[Json], Any], str]] = {
 @pytest.mark.parametrize("what", FORGERIES)
 def test_an_attribution_that_contradicts_the_record_is_refused(what: str) -> None:
     change, expected = FORGERIES[what]
-    (problem,) = forged(change)
-    assert expected in problem
+    assert any(expected in problem for problem in forged(change))
 
 
 # --- in a certificate --------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import killing
 from killing import Training
 from pipeline import Workspace, skip_without
 from samebits.certificate import replays, schema
-from samebits.certificate.report import Source
+from samebits.certificate.types import Source
 from samebits.formats import arrays, canonical, states
 
 AUGMENTED = {"_target_": "clean.augmented"}
@@ -240,7 +240,9 @@ def test_kills_at_random_moments_give_equal_results(
 # ---- sampled epochs --------------------------------------------------------------------------
 
 
-ISSUE = replays.Issue("2026-11-24T09:30:00Z", Source(None, None), None)
+ISSUE = replays.Issue(
+    issued="2026-11-24T09:30:00Z", issuer={"keyid": None}, source=Source(commit=None, dirty=None)
+)
 
 
 def certified(made: Training) -> Any:

@@ -16,9 +16,6 @@ from samebits.formats import canonical, dataset, lockfile, states
 from samebits.formats.names import COMPLETED, NOT_TRIED
 from samebits.text import listed
 
-FEWEST_RUNS = 2
-
-
 Check = Callable[[Evidence], Iterator[str]]
 
 
@@ -34,11 +31,6 @@ def _unreadable(evidence: Evidence) -> Iterator[str]:
     for document in evidence.documents:
         if document.problem is not None:
             yield document.problem
-
-
-def _too_few_runs(evidence: Evidence) -> Iterator[str]:
-    if len(evidence.runs) < FEWEST_RUNS:
-        yield f"{len(evidence.runs)} run was made; at least {FEWEST_RUNS} are needed"
 
 
 def _embedded_digests(evidence: Evidence) -> Iterator[str]:
@@ -129,20 +121,14 @@ def _ambiguous(evidence: Evidence) -> Iterator[str]:
 
 
 def _settings(evidence: Evidence) -> Iterator[str]:
-    for name, record in _trained(evidence).items():
+    """What was pinned was in effect, and what was to be pinned was probed for that value."""
+    for run, record in _trained(evidence).items():
         for setting in record["settings"]:
             expected, effective = setting["expected"], setting["effective"]
             if expected is not None and not same(expected, effective):
-                yield f"{name}: {setting['name']} is {effective}, but pinned to {expected}"
-
-
-def _unprobed(evidence: Evidence) -> Iterator[str]:
-    """Pins that no probe confirmed, or that were compared with another value."""
-    if evidence.config.content is None:
-        return
-    for run, record in _trained(evidence).items():
-        probed = {s["name"]: s["expected"] for s in record["settings"]}
-        for name, value in pins(evidence.config.content, record["unpinned"]):
+                yield f"{run}: {setting['name']} is {effective}, but pinned to {expected}"
+        probed = {setting["name"]: setting["expected"] for setting in record["settings"]}
+        for name, value in pins(record["config"], record["unpinned"]):
             if name not in probed:
                 yield f"{run}: pinned, but not probed: {name}"
             elif not same(probed[name], value):
@@ -151,11 +137,8 @@ def _unprobed(evidence: Evidence) -> Iterator[str]:
 
 def _traced(evidence: Evidence) -> Iterator[str]:
     """A trace with fewer rows than were asked for sees fewer differences on the way."""
-    if evidence.config.content is None:
-        return
-    asked = evidence.config.content.get("trace")
     for name, record in evidence.records.items():
-        every = (record["trace"] or {}).get("every")
+        every, asked = (record["trace"] or {}).get("every"), record["config"].get("trace")
         if record["status"] == COMPLETED and every != asked:
             yield f"{name}: the trace has a row per {every}, but was to have one per {asked}"
 
@@ -261,11 +244,9 @@ OF_RECORDS: tuple[Check, ...] = (
     _packages,
     _ambiguous,
     _settings,
-    _unprobed,
 )
 CHECKS = (
     *OF_RECORDS,
-    _too_few_runs,
     _names,
     _shared_process,
     _software,

@@ -206,34 +206,23 @@ def attribution_problems(control: RunRecord, record: RunRecord, run: ComparedRun
 
 
 def _layers(layers: list[Layer], executed: Any, divergence: Divergence) -> Iterator[str]:
+    """The layers must be all that executed one of the kernels that are named, in order."""
     if executed is None:
         yield "layers are named, but the kernels that it executed are unknown"
         return
-    entries = {entry["layer"]: entry for entry in executed}
-    wrong = [said for layer in layers for said in _layer(layer, entries, divergence)]
+    shown = {k: k not in layer.get("possible", ()) for layer in layers for k in layer["kernels"]}
+    expected = {layer["layer"]: layer for layer in attribution.dependent_layers(executed, shown)}
+    got = {layer["layer"]: {k: v for k, v in layer.items() if k != "step"} for layer in layers}
+    names = sorted(expected.keys() | got.keys())
+    wrong = list(_unequal("layer", *((name, got.get(name), expected.get(name)) for name in names)))
+    wrong += ["a layer is named twice"] if len(got) != len(layers) else []
+    tensors = {layer["layer"]: layer["tensors"] for layer in executed}
+    for layer in layers if not wrong else ():
+        if not _is_step(layer["step"], tensors[layer["layer"]], divergence):
+            wrong.append(f"the layer {layer['layer']} does not diverge at step {layer['step']}")
+    if not wrong and attribution.in_order(layers, executed, divergence["step"]) != layers:
+        wrong.append("the layers are not in order of divergence")
     yield from wrong
-    names = [layer["layer"] for layer in layers]
-    if len(set(names)) != len(names):
-        yield "a layer is named twice"
-    elif not wrong and attribution.in_order(layers, executed, divergence["step"]) != layers:
-        yield "the layers are not in order of divergence"
-
-
-def _layer(layer: Layer, entries: Mapping[str, Any], divergence: Divergence) -> Iterator[str]:
-    entry, name = entries.get(layer["layer"]), layer["layer"]
-    if entry is None:
-        yield f"the layer {name} was not executed"
-        return
-    if layer["class"] != entry["class"]:
-        yield f"the layer {name} is a {layer['class']}, executed was a {entry['class']}"
-    for kernel in layer["kernels"]:
-        if kernel not in entry["kernels"]:
-            yield f"the layer {name} did not execute {kernel}"
-    for kernel in layer.get("possible", ()):
-        if kernel not in layer["kernels"]:
-            yield f"the layer {name} does not name {kernel}, which is possible"
-    if not _is_step(layer["step"], entry["tensors"], divergence):
-        yield f"the layer {name} does not diverge at step {layer['step']}"
 
 
 def _is_step(step: int | None, tensors: list[str], divergence: Divergence) -> bool:

@@ -17,14 +17,13 @@ did not draw until the choice suited it, as with everything that is measured.
 
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any, TypedDict, cast
 
 from samebits.certificate import checks, comparison_checks
 from samebits.certificate.evidence import Document, RunEvidence, from_report
-from samebits.certificate.report import Source
 from samebits.certificate.signatories import EPOCHS_REPRODUCED, NOT_REPRODUCED, REPRODUCED
-from samebits.certificate.types import Replay, Report, RunRecord
+from samebits.certificate.types import Issuer, Replay, Report, RunRecord, Source
 from samebits.experiment.protocol import CONTROL, PlannedRun
 from samebits.formats import canonical, names, states
 from samebits.formats.names import ARTIFACTS, COMPLETED, NOT_TRIED
@@ -37,13 +36,12 @@ _NEEDED = {"SSE41": ("sse4_1",), "AVX": ("avx",), "AVX2": ("avx2", "fma")}
 _NEEDED["AVX512_CORE"] = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
 
 
-@dataclass(frozen=True)
-class Issue:
+class Issue(TypedDict):
     """What the one who repeats says beside the record."""
 
     issued: str
+    issuer: Issuer
     source: Source
-    keyid: str | None  # None: UNSIGNED
 
 
 def build(report: Report, of: str, record: RunRecord, divergence: Any, issue: Issue) -> Replay:
@@ -56,9 +54,9 @@ def build(report: Report, of: str, record: RunRecord, divergence: Any, issue: Is
         "of": of,
         "outside_scope": sorted(outside(report, record["machine"], record)),
         "record": record,
-        "issued": issue.issued,
-        "issuer": {"keyid": issue.keyid},
-        "source": {"commit": issue.source.commit, "dirty": issue.source.dirty},
+        "issued": issue["issued"],
+        "issuer": issue["issuer"],
+        "source": issue["source"],
     }
     return cast(Replay, made)
 
@@ -70,9 +68,7 @@ def is_sampled(record: RunRecord) -> bool:
 
 def rebuild(report: Report, of: str, replay: Replay) -> Replay:
     """What a replay must say, given its record."""
-    source = Source(replay["source"]["commit"], replay["source"]["dirty"])
-    issue = Issue(replay["issued"], source, replay["issuer"]["keyid"])
-    return build(report, of, replay["record"], replay.get("divergence"), issue)
+    return build(report, of, replay["record"], replay.get("divergence"), replay)
 
 
 def _whole(report: Report, record: RunRecord) -> dict[str, Any]:

@@ -6,27 +6,19 @@ whoever holds one can derive it again: ``rebuild`` does, and verify compares.
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from samebits.certificate.evidence import Evidence, from_report
 from samebits.certificate.findings import Findings
-from samebits.certificate.types import Fact, Facts, Report, RunRecord, Scope
+from samebits.certificate.types import Fact, Facts, Report, RunRecord, Scope, Source
 from samebits.certificate.verdict import Grade, grade
 from samebits.formats import canonical
 from samebits.formats.names import NEEDED, NOT_TRIED
 
 FORMAT = "samebits-report-1"
-
-
-@dataclass(frozen=True)
-class Source:
-    """The checkout that ran: its commit, and whether files differed from it. None: not known."""
-
-    commit: str | None
-    dirty: bool | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ def build(found: Evidence, issue: Issue) -> Report:
         ],
         "issued": issue.issued,
         "issuer": {"keyid": issue.keyid},
-        "source": {"commit": issue.source.commit, "dirty": issue.source.dirty},
+        "source": issue.source,
         "how_to_repeat": list(issue.how_to_repeat),
     }
 
@@ -84,7 +76,7 @@ def issue_of(report: Report) -> Issue:
     return Issue(
         name=report["experiment"]["name"],
         issued=report["issued"],
-        source=Source(report["source"]["commit"], report["source"]["dirty"]),
+        source=report["source"],
         how_to_repeat=tuple(report["how_to_repeat"]),
         overridden=tuple(report["experiment"]["overridden"]),
         dependencies={d["name"]: d["sha256"] for d in report["dependencies"]},
@@ -107,12 +99,17 @@ def rebuild(report: Report) -> Report:
 def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:
     """The conditions, from the records of the runs that were trained."""
     records = list(by_run.values())
+    settings = records[0]["settings"] if records else []  # grading compared those of the others
     whole = [record for record in records if not record["unpinned"] and not record["subset"]]
     same, differed = _compared(by_run)
     found = graded.findings or Findings((), (), None, (), ())
     return {
         "runs": len(whole),
-        "pinned": _pinned(records),
+        "pinned": [
+            {"what": setting["name"], "value": setting["expected"]}
+            for setting in settings
+            if setting["expected"] is not None
+        ],
         "same": same,
         "differed": differed,
         "variations": list(found.variations),
@@ -122,16 +119,6 @@ def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:
         "repeatable": found.repeatable,
         "within": graded.within,
     }
-
-
-def _pinned(records: Sequence[RunRecord]) -> list[Fact]:
-    """What the first run was held to; grading has made sure that all were held to the same."""
-    settings = records[0]["settings"] if records else []
-    return [
-        {"what": setting["name"], "value": setting["expected"]}
-        for setting in settings
-        if setting["expected"] is not None
-    ]
 
 
 def facts(record: RunRecord) -> dict[str, Any]:
@@ -192,12 +179,15 @@ _ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0"}
 
 
 def source(folder: Path | None) -> Source:
-    """The commit of a checkout; unknown without git, outside a repository, before a commit."""
+    """The commit of a checkout, and whether files differ from it.
+
+    Unknown without git, outside a repository and before its first commit.
+    """
     commit = git(folder, "rev-parse", "--verify", "HEAD") if folder else None
     if commit is None:
-        return Source(None, None)
+        return {"commit": None, "dirty": None}
     changes = git(folder, "status", "--porcelain")
-    return Source(commit, None if changes is None else bool(changes))
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
 def git(folder: Path | None, *command: str) -> str | None:

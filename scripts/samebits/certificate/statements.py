@@ -51,10 +51,13 @@ def claim(report: Report) -> bytes:
     kept = states.commitment(report)
     if kept is not None:
         conditions["checkpoints"] = {"epochs": len(kept["digests"]), "root": kept["root"]}
-    attribute = AttributeAssertion(
-        report["verdict"].replace(" ", "_"), conditions=conditions, evidence=_evidence(report).pb
-    )
-    return _scai(_subjects(report), attribute, report["source"])
+    # The report carries the comparisons and the records; the files are named by digest.
+    files = {d["name"]: d["sha256"] for d in report["evidence"]}
+    digest = canonical.digest(report)
+    found = _descriptor("report.json", digest, media_type=_JSON, annotations={"files": files})
+    verdict = report["verdict"].replace(" ", "_")
+    attribute = AttributeAssertion(verdict, conditions=conditions, evidence=found.pb)
+    return _scai(report, attribute, report["source"])
 
 
 def replayed(report: Report, replay: Replay) -> bytes:
@@ -75,7 +78,7 @@ def replayed(report: Report, replay: Replay) -> bytes:
         conditions=conditions,
         evidence=found.pb,
     )
-    return _scai(_subjects(report), attribute, replay["source"])
+    return _scai(report, attribute, replay["source"])
 
 
 def _compared(replay: Replay) -> dict[str, Any]:
@@ -109,7 +112,7 @@ def provenance(report: Report) -> bytes:
         ended = datetime.strptime(timing["started"], MOMENT) + timedelta(seconds=timing["seconds"])
         details.metadata.started_on.FromJsonString(timing["started"])
         details.metadata.finished_on.FromJsonString(ended.strftime(MOMENT))
-    return _statement(_subjects(report), PROVENANCE, json_format.MessageToDict(made))
+    return _statement(report, PROVENANCE, json_format.MessageToDict(made))
 
 
 # --- parts -----------------------------------------------------------------------------------
@@ -120,32 +123,25 @@ def _descriptor(name: str, sha256: str | None, **more: Any) -> ResourceDescripto
     return ResourceDescriptor(name=name, digest=digest, **more)
 
 
+def _source(name: str, source: Source, **more: Any) -> ResourceDescriptor:
+    digest = {"gitCommit": source["commit"]} if source["commit"] else None
+    return ResourceDescriptor(name=name, digest=digest, **more)
+
+
 def _subjects(report: Report) -> list[ResourceDescriptor]:
     """What is talked about, by the digests that docs/digests.md defines."""
-    return [_descriptor(name, sha256) for name, sha256 in _digests(report)]
-
-
-def _digests(report: Report) -> Iterator[tuple[str, str]]:
     control, load = report["records"]["runs"].get(CONTROL), report["records"]["load"]
+    found: dict[str, str] = {}
     if control is not None and control["status"] == COMPLETED:
-        for artifact in ARTIFACTS:
-            yield artifact, control["digests"][artifact]
-    kept = states.commitment(report)
-    if kept is not None:
-        yield "checkpoints", kept["root"]
+        found |= {artifact: control["digests"][artifact] for artifact in ARTIFACTS}
+    if (kept := states.commitment(report)) is not None:
+        found["checkpoints"] = kept["root"]
     if load is not None:
-        yield "dataset", load["digest"]
+        found["dataset"] = load["digest"]
     if report["experiment"]["digest"] is not None:
-        yield "config", report["experiment"]["digest"]
-    yield "report", canonical.digest(report)
-
-
-def _evidence(report: Report) -> ResourceDescriptor:
-    """The report, which carries the comparison and the records; and these by name and digest."""
-    files = {d["name"]: d["sha256"] for d in report["evidence"]}
-    return _descriptor(
-        "report.json", canonical.digest(report), media_type=_JSON, annotations={"files": files}
-    )
+        found["config"] = report["experiment"]["digest"]
+    found["report"] = canonical.digest(report)
+    return [_descriptor(name, sha256) for name, sha256 in found.items()]
 
 
 def _dependencies(report: Report, record: Mapping[str, Any]) -> Iterator[ResourceDescriptor]:
@@ -153,24 +149,19 @@ def _dependencies(report: Report, record: Mapping[str, Any]) -> Iterator[Resourc
         yield _descriptor("dataset", report["records"]["load"]["digest"])
     yield from (_descriptor(d["name"], d["sha256"]) for d in report["dependencies"])
     source = report["source"]
-    digest = {"gitCommit": source["commit"]} if source["commit"] else None
-    yield ResourceDescriptor(name="source", digest=digest, annotations={"dirty": source["dirty"]})
+    yield _source("source", source, annotations={"dirty": source["dirty"]})
     yield from (_descriptor(file["module"], file["sha256"]) for file in record.get("source", ()))
 
 
-def _scai(
-    subjects: list[ResourceDescriptor], attribute: AttributeAssertion, source: Source
-) -> bytes:
-    commit = source["commit"]
-    producer = ResourceDescriptor(name="samebits", digest={"gitCommit": commit} if commit else None)
-    made = AttributeReport([attribute.pb], producer.pb)
+def _scai(report: Report, attribute: AttributeAssertion, source: Source) -> bytes:
+    made = AttributeReport([attribute.pb], _source("samebits", source).pb)
     made.validate()
-    return _statement(subjects, SCAI, json_format.MessageToDict(made.pb))
+    return _statement(report, SCAI, json_format.MessageToDict(made.pb))
 
 
-def _statement(subjects: list[ResourceDescriptor], kind: str, predicate: dict[str, Any]) -> bytes:
+def _statement(report: Report, kind: str, predicate: dict[str, Any]) -> bytes:
     """The bytes that are signed: the canonical JSON of a statement."""
-    made = Statement([subject.pb for subject in subjects], kind, predicate)
+    made = Statement([subject.pb for subject in _subjects(report)], kind, predicate)
     made.validate()
     return canonical.dumps(_whole(json_format.MessageToDict(made.pb)))
 

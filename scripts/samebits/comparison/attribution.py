@@ -70,25 +70,26 @@ def attribute(atlas: Atlas, record: Record, first: FirstDivergence) -> dict[str,
     dependent = atlas.kernels(version, record["config"]["determinism"])
     layers, ran = None, executed(record)
     if dependent is not None and ran is not None:
-        found = [] if first.step == 0 else list(_dependent_layers(ran, dependent, first))
-        layers = in_order(found, ran, first.step)
+        steps = {layer["layer"]: _first_step(layer, first) for layer in ran}
+        found = [] if first.step == 0 else dependent_layers(ran, dependent)
+        layers = [layer | {"step": steps[layer["layer"]]} for layer in found]
+        layers = in_order(layers, ran, first.step)
     return {"atlas": atlas.sha256, "tensorflow": version, "layers": layers}
 
 
-def _dependent_layers(
-    ran: Layers, dependent: Mapping[str, bool], first: FirstDivergence
-) -> Iterator[dict[str, Any]]:
+def dependent_layers(ran: Layers, dependent: Mapping[str, bool]) -> Iterator[dict[str, Any]]:
+    """The layers that ran one of these kernels, but for the step. ``dependent``: it is shown."""
     for layer in ran:
         kernels = [kernel for kernel in layer["kernels"] if kernel in dependent]
         possible = [kernel for kernel in kernels if not dependent[kernel]]
-        steps = [first.tensors.get(name) for name in layer["tensors"]]
         if kernels:
-            yield {
-                "layer": layer["layer"],
-                "class": layer["class"],
-                "step": min((step for step in steps if step is not None), default=None),
-                "kernels": kernels,
-            } | ({"possible": possible} if possible else {})
+            named = {"layer": layer["layer"], "class": layer["class"], "kernels": kernels}
+            yield named | ({"possible": possible} if possible else {})
+
+
+def _first_step(layer: Mapping[str, Any], first: FirstDivergence) -> int | None:
+    steps = [first.tensors.get(name) for name in layer["tensors"]]
+    return min((step for step in steps if step is not None), default=None)
 
 
 def in_order(layers: Layers, ran: Layers, first: int | None) -> list[dict[str, Any]]:
