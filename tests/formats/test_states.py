@@ -114,8 +114,8 @@ def _drop_first(record: Any) -> None:
 
 
 HARM: dict[str, tuple[Callable[[Workspace], None], str]] = {
-    "forged": (forged, "the result for the checkpoints does not match the records"),
-    "unsaid": (unsaid, "the result for the checkpoints does not match the records"),
+    "forged": (forged, 'replica: checkpoints: expected {"epoch":2,"identical":false}, got {'),
+    "unsaid": (unsaid, 'replica: checkpoints: expected {"epoch":2,"identical":false}, got none'),
     "root": (
         on_both(lambda record: record["checkpoints"].update(root="0" * 64)),
         "the root of the checkpoints does not match their digests",
