@@ -4,15 +4,15 @@
     break_lines.py [--seed N] [--count N] [--room NAME]
 
 Half of the lines are drawn from the rooms that a certificate rests on, half from all rooms. Each
-is broken in a copy of the checkout: a condition is negated, a returned or assigned value becomes
-None, a call or a raise goes. Then the tests of the line's room run, and where none of them falls,
-all fast tests. Exits with 1 when a broken line goes unnoticed: it needs a test, or it is dead.
+is broken in a clone of the checkout: a condition is negated, a returned or assigned value becomes
+None, a call or a raise goes. Then the unit tests of the line's room run, and if none of them falls,
+those of the other rooms and the tests with environments. Exits with 1 when a broken line goes
+unnoticed: it needs a test, or it is dead.
 """
 
 import argparse
 import ast
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +26,9 @@ PACKAGE = Path("scripts/samebits")
 FOUNDATION = ("formats", "experiment", "training", "comparison", "certificate", "verification")
 _PYTHON = ROOT / ".venv-dev/bin/python"
 _LONGEST = 900  # seconds for one call of pytest; a broken line may hang
+_UNIT = ["-m", "not slow and not environment", "--ignore", "tests/studies"]
+_ALL = ["-m", "not slow", "--ignore", "tests/studies"]
+_NO_TESTS = 5  # pytest's exit code where a room has no such tests
 
 
 @dataclass(frozen=True)
@@ -100,10 +103,7 @@ def falls(one: Break, checkout: Path) -> str | None:
     sound = target.read_bytes()
     target.write_text(one.source, encoding="utf-8")
     try:
-        for tests in (
-            ["-m", "not slow", f"tests/{one.room}"],
-            ["-m", "not slow and not environment"],
-        ):
+        for tests in ([*_UNIT, f"tests/{one.room}"], _UNIT, _ALL):
             if fallen := _fallen(tests, checkout):
                 return fallen
         return None
@@ -112,14 +112,14 @@ def falls(one: Break, checkout: Path) -> str | None:
 
 
 def _fallen(tests: list[str], checkout: Path) -> str | None:
-    command = [str(_PYTHON), "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    command = [str(_PYTHON), "-m", "pytest", "-x", "-q", "-n", "2", *tests]
     try:
         done = subprocess.run(
             command, cwd=checkout, capture_output=True, text=True, timeout=_LONGEST
         )
     except subprocess.TimeoutExpired:
         return "(hangs)"
-    if done.returncode == 0:
+    if done.returncode in (0, _NO_TESTS):
         return None
     named = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return named[0].split(" - ")[0] if named else f"(pytest ends with {done.returncode})"
@@ -136,8 +136,10 @@ def main() -> int:
     unnoticed = 0
     with tempfile.TemporaryDirectory() as folder:
         checkout = Path(folder, "checkout")
-        kept_out = shutil.ignore_patterns(".venv*", ".snakemake", "data", "results", "logs")
-        shutil.copytree(ROOT, checkout, symlinks=True, ignore=kept_out)
+        subprocess.run(["git", "clone", "-q", ROOT, checkout], check=True)  # noqa: S607 - git as on PATH
+        (checkout / ".samebits").symlink_to(ROOT / ".samebits")  # the tests' environments
+        if fallen := _fallen(_ALL, checkout):
+            raise SystemExit(f"expected tests that pass before a line is broken, got {fallen}")
         for one in drawn(options.seed, options.count, options.room):
             fallen = falls(one, checkout)
             unnoticed += fallen is None
