@@ -72,14 +72,13 @@ def _arguments() -> argparse.Namespace:
 
 def environment(shell: dict[str, str], given: list[str], signing: bool = False) -> dict[str, str]:
     """The shell's variables without those that affect results, and the given ones."""
-    kept = {name: value for name, value in shell.items() if not variables.affects_results(name)}
-    kept.pop(lease.OWNER, None)
-    if not signing:
-        kept = {n: value for n, value in kept.items() if not n.startswith(variables.SIGNING_PREFIX)}
-    for variable in given:
-        name, _, value = variable.partition("=")
-        kept[name] = value
-    return kept
+    kept = {
+        name: value
+        for name, value in shell.items()
+        if not (variables.affects_results(name) or name == lease.OWNER)
+        and (signing or not name.startswith(variables.SIGNING_PREFIX))
+    }
+    return kept | dict(variable.split("=", 1) for variable in given)
 
 
 class _Script:
@@ -155,12 +154,6 @@ class _Script:
             action()
 
 
-def _take(path: Path) -> lease.Lease:
-    """The right to write an output. Raises SamebitsError that names the one who has it."""
-    lease.require_living_owner(os.environ)
-    return lease.take(path, os.environ)
-
-
 def _limit(options: argparse.Namespace) -> float | None:
     """A scheduler ends its job at the same limit, with a reason of its own: that comes first."""
     minutes: float | None = options.limit_minutes
@@ -179,7 +172,8 @@ def main() -> int:
     command = [str(options.python), "-s", *options.script]
     with ExitStack() as ends:
         if options.lease:
-            script.held = ends.enter_context(_take(options.lease))
+            lease.require_living_owner(os.environ)
+            script.held = ends.enter_context(lease.take(options.lease, os.environ))
         options.log.parent.mkdir(parents=True, exist_ok=True)
         log = ends.enter_context(options.log.open("wb"))
         start = variations.Start(options.python, command, shell, ends)

@@ -131,9 +131,9 @@ def test_everything_that_cannot_be_written_is_listed_and_nothing_written(tmp_pat
     with pytest.raises(BundleError) as refused:
         bundle.write(tmp_path / "a.zip", paths)
     assert str(refused.value).splitlines()[1:] == [
-        f"'../b': {tmp_path}/absent is not there, or is not a file",
+        f"'../b': {tmp_path}/absent does not exist or is not a file",
         "'../b': has a part that ends with a dot or a space, as '.' and '..' do",
-        f"'a': {tmp_path} is not there, or is not a file",
+        f"'a': {tmp_path} does not exist or is not a file",
     ]
     assert not (tmp_path / "a.zip").exists()
 

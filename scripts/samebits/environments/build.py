@@ -9,12 +9,12 @@ parent is killed it works on for a while, and must not do so in what the next bu
 import fcntl
 import os
 import re
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ FORMAT = "samebits-environment-1"
 _BUILD_TOOLS = ("setuptools", "wheel")  # what packages without a wheel are built by
 _PYTHON = re.compile(r"^ *- python=(\d+\.\d+\.\d+)$", re.MULTILINE)  # a space before = is a trap
 _MARK = "pyvenv.cfg"  # every virtual environment has it
+_Uv = Callable[..., str]  # ``uv.run`` of one uv, which inherits the lock on the folder
 _HINT = (
     "check the network (or the index that UV_DEFAULT_INDEX names), the space on the disk, and "
     "start again"
@@ -61,42 +62,27 @@ def build(folder: Path, lock_path: Path, tool: Path) -> bool:
         _check_place(folder)
         _discard(folder)
         with files.atomic_folder(folder) as beside:
-            record = _fill(beside, lock, lock_path, _Uv(tool, held))
+            base = interpreters.find(lock.python, os.environ, tool)
+            run = partial(uv.run, tool, hint=_HINT, keep_open=[held])
+            record = _fill(beside, lock, lock_path, base, run)
             canonical.write_json(beside / RECORD, record)
     return True
-
-
-@dataclass(frozen=True)
-class _Uv:
-    """uv, started with the lock on the folder in its hands."""
-
-    tool: Path
-    held: int
-
-    def __call__(self, *arguments: str, hint: str = _HINT) -> str:
-        return uv.run(self.tool, arguments, hint, keep_open=[self.held])
 
 
 def is_complete(folder: Path, lock_path: Path) -> bool:
     """Whether the folder was built to its end from this lock and its Python still runs."""
     try:
         content = canonical.read_json(folder / RECORD)
+        interpreters.probe(folder / "bin" / "python")
     except (FileNotFoundError, NotADirectoryError, SamebitsError):
         return False
+    except interpreters.NotUsableError:
+        return False  # the Python it was made from is gone: build again
     return bool(
         isinstance(content, dict)
         and content.get("format") == FORMAT
         and content.get("lock") == files.digest(lock_path)
-        and _runs(folder / "bin" / "python")
     )
-
-
-def _runs(python: Path) -> bool:
-    try:
-        interpreters.probe(python)
-    except interpreters.NotUsableError:
-        return False  # the Python it was made from is gone: build again
-    return True
 
 
 @contextmanager
@@ -127,42 +113,41 @@ def _discard(folder: Path) -> None:
     """
     if folder.exists():
         folder.rename(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    for leftover in folder.parent.glob(f".{folder.name}.*"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
+    files.remove_partial(folder)
 
 
-def _fill(folder: Path, lock: Lock, lock_path: Path, tool: _Uv) -> dict[str, Any]:
-    base = interpreters.find(lock.python, os.environ, tool.tool)
+def _fill(
+    folder: Path, lock: Lock, lock_path: Path, base: interpreters.Interpreter, run: _Uv
+) -> dict[str, Any]:
     print(f"{len(lock.packages)} packages for Python {base.version} ({base.path})", flush=True)
     # --relocatable: it is renamed afterwards, and the paths in its scripts must stay right
     flags = ["--relocatable", "--no-project", "--allow-existing", "--quiet"]
-    tool("venv", *flags, "--python", str(base.path), str(folder))
+    run(["venv", *flags, "--python", str(base.path), str(folder)])
     interpreter = folder / "bin" / "python"
     if lock.from_sdist:
-        _install(tool, interpreter, lock.keep(_BUILD_TOOLS.__contains__))
-    _install(tool, interpreter, lock)
-    _verify(interpreter, lock, lock_path)
+        _install(run, interpreter, lock.keep(_BUILD_TOOLS.__contains__))
+    _install(run, interpreter, lock)
+    _verify(interpreter, lock_path)
     if not lock.without_dependencies:  # a package without its dependencies never passes
-        tool("pip", "check", "--python", str(interpreter), hint="resolve again: make locks")
+        run(["pip", "check", "--python", str(interpreter)], hint="resolve again: make locks")
     return {
         "format": FORMAT,
         "lock": files.digest(lock_path),
         "python": {"version": base.version, "implementation": base.implementation},
-        "uv": tool("--version").strip(),
+        "uv": run(["--version"]).strip(),
         "packages": [asdict(p) for p in sorted(lock.packages, key=lambda p: p.name)],
     }
 
 
-def _install(tool: _Uv, interpreter: Path, lock: Lock) -> None:
+def _install(run: _Uv, interpreter: Path, lock: Lock) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(lock.text())
         file.flush()
         exact = ["--require-hashes", "--no-deps", "--no-build-isolation", "--quiet"]
-        tool("pip", "install", "--python", str(interpreter), *exact, "-r", file.name)
+        run(["pip", "install", "--python", str(interpreter), *exact, "-r", file.name])
 
 
-def _verify(interpreter: Path, lock: Lock, lock_path: Path) -> None:
+def _verify(interpreter: Path, lock_path: Path) -> None:
     """The installed packages, as the interpreter itself sees them, are those of the lock."""
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "

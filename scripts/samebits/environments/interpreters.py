@@ -32,11 +32,6 @@ class Interpreter:
     version: str  # such as 3.11.7
     implementation: str
 
-    @property
-    def minor(self) -> str:
-        """Such as ``3.11``."""
-        return ".".join(self.version.split(".")[:2])
-
 
 class NotUsableError(Exception):
     """A candidate that is not the wanted Python, and why."""
@@ -67,10 +62,9 @@ def probe(path: Path, minor: str = "") -> Interpreter:
     except ValueError as error:
         shown = (done.stderr.strip().splitlines() or ["nothing"])[0]
         raise NotUsableError(f"did not print its version but: {shown}") from error
-    found = Interpreter(path, version, implementation)
-    if minor and (found.minor, implementation) != (minor, "CPython"):
+    if minor and (version.rpartition(".")[0], implementation) != (minor, "CPython"):
         raise NotUsableError(f"is {implementation} {version}")
-    return found
+    return Interpreter(path, version, implementation)
 
 
 def _natural(path: Path) -> list[int]:

@@ -1,9 +1,9 @@
 """Running uv: a user's settings decide where packages come from, never which.
 
-Hashes protect what is installed, so a mirror, a proxy or a cache may be anywhere: uv's own
+Hashes protect the installed files, so a mirror, a proxy or a cache may be anywhere: uv's own
 configuration files and the index that pip is configured with are used. Variables that could change
-the result (constraints, PYTHONPATH, targets) are kept out; what a configuration file might
-change all the same is found when the built environment is compared with its lock.
+the result (constraints, PYTHONPATH, targets) are kept out; a change that a
+configuration file makes all the same is found when the environment is compared with its lock.
 """
 
 import os
@@ -43,7 +43,7 @@ _TAIL = 20  # lines of uv's own message in an error
 
 
 def hermetic(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for uv: without what could change which files are installed."""
+    """The environment for uv: without variables that could change which files are installed."""
     kept = {
         name: value
         for name, value in environ.items()

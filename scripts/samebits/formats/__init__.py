@@ -1,1 +1,1 @@
-"""What crosses a process boundary: canonical JSON, arrays, records, bundles. Python 3.7+, NumPy."""
+"""Data that crosses a process boundary: JSON, arrays, records, bundles. Python 3.7+, NumPy."""

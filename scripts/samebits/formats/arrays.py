@@ -46,7 +46,7 @@ Named = Iterable[Tuple[str, np.ndarray]]
 
 
 class Tensor(NamedTuple):
-    """What is known of one array without reading its elements."""
+    """The description of one array: all but its elements."""
 
     name: str
     dtype: str  # as safetensors names it: F32, BF16, …
@@ -101,7 +101,7 @@ class Stored:
     tensors: tuple[Tensor, ...]
 
     def as_json(self) -> list[dict[str, Any]]:
-        """The list in a record: the forward order of the tensors, which the file has not."""
+        """The list in a record: the forward order of the tensors, which the file lacks."""
         return [tensor.as_json() for tensor in self.tensors]
 
 

@@ -39,7 +39,7 @@ _BLOCK = 1 << 20
 
 
 class BundleError(SamebitsError):
-    """A file that is not a bundle as ``write`` makes it, with all that is wrong with it."""
+    """A file that is not a bundle as ``write`` makes it, with all of its problems."""
 
 
 # --- names ---------------------------------------------------------------------------------
@@ -90,9 +90,9 @@ def refuse(subject: str, problems: Iterable[str]) -> None:
 
 
 def write(output: Path, members: Mapping[str, Path]) -> None:
-    """Write files under their names as one bundle, whole or not at all.
+    """Write files under their names as one bundle, atomically.
 
-    Raises BundleError with every name that is not fit and every file that is not there.
+    Raises BundleError with every unfit name and every missing file.
     """
     refuse(f"{output}: expected files that fit into a bundle, got", _unwritable(members))
     with files.atomic_file(output) as file, zipfile.ZipFile(file, "w") as archive:
@@ -108,7 +108,7 @@ def _unwritable(members: Mapping[str, Path]) -> Iterator[str]:
     yield from name_problems(members)
     for name, path in members.items():
         if not path.is_file():
-            yield f"{quoted(name)}: {path} is not there, or is not a file"
+            yield f"{quoted(name)}: {path} does not exist or is not a file"
 
 
 def _info(name: str, size: int) -> zipfile.ZipInfo:
@@ -199,7 +199,7 @@ class _Bounded(io.FileIO):
 
 @contextmanager
 def opened(path: Path) -> Iterator[Bundle]:
-    """Open a bundle that may come from anybody. Raises BundleError with all that is wrong."""
+    """Open a bundle that may come from anybody. Raises BundleError with all problems."""
     if not path.is_file():
         raise BundleError(f"{path}: expected a bundle, got no file; check the path")
     with _Bounded(path) as file:
@@ -214,7 +214,7 @@ def opened(path: Path) -> Iterator[Bundle]:
 
 
 def _problems(archive: zipfile.ZipFile, path: Path) -> Iterator[str]:
-    """What the directory says that no bundle's says; bytes that belong to no file among it."""
+    """Every entry that ``write`` would not make, and bytes that belong to no file."""
     infos, end = archive.infolist(), 0
     if not infos:
         yield "no file at all"

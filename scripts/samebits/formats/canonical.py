@@ -40,7 +40,7 @@ def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def digest_problem(content: Any) -> str:
-    """What is wrong with the embedded digest of a document; empty when nothing is."""
+    """The problem with the embedded digest of a document; empty: none."""
     if not isinstance(content, dict) or _DIGEST not in content:
         return f"it has no {_DIGEST}"
     expected, got = content[_DIGEST], with_digest(content)[_DIGEST]
@@ -68,7 +68,7 @@ def _finite(text: str) -> float:
 
 
 def loads(data: bytes) -> Any:
-    """Parse JSON strictly. What ``dumps`` could not write is refused with ValueError.
+    """Parse JSON strictly: ValueError for a document that ``dumps`` could not write.
 
     That is: duplicate keys, NaN, infinities, numbers too large for a double, half a surrogate pair,
     a byte order mark. Nesting that is too deep raises RecursionError, as Python's parser does.

@@ -51,7 +51,7 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file filled beside, synced and renamed to ``path`` in the end; else nothing stays."""
+    """A file that is written beside, synced and renamed to ``path``; on an error nothing stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=str(path.parent))
     beside = Path(name)
@@ -69,13 +69,13 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
+    """Write a file atomically."""
     with atomic_file(path) as file:
         file.write(data)
 
 
 def remove_partial(path: Path) -> None:
-    """Remove what a killed process left of ``path``, whose name may be a pattern.
+    """Remove partial outputs of a killed process; the name of ``path`` may be a pattern.
 
     Only where no other process may be writing it.
     """
@@ -88,9 +88,9 @@ def remove_partial(path: Path) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A folder filled beside and renamed to ``path`` at the end; on an error nothing stays.
+    """A folder that is filled beside and renamed to ``path``; on an error nothing stays.
 
-    What stood at ``path`` before is replaced.
+    An earlier folder at ``path`` is replaced.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=str(path.parent)))

@@ -1,7 +1,7 @@
 """A training history as JSON that reads back to exactly the same bits.
 
 Finite floats are JSON numbers: Python writes the shortest text that reads back to the same
-IEEE 754 double, the sign of zero included. What JSON lacks (NaN, infinities) is written as
+IEEE 754 double, the sign of zero included. NaN and infinities, which JSON lacks, are written as
 ``{"float64": "7ff8000000000000"}``, the 64 bits in hexadecimal, so a NaN keeps its payload.
 """
 

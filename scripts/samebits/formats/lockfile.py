@@ -20,7 +20,7 @@ import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, Match, Pattern
+from typing import Any, Callable, Iterator, Mapping
 
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import files
@@ -32,14 +32,14 @@ else:
 
 SUFFIX = ".lock.txt"
 PINS = ".linux-64.pin.txt"  # ends the name of the file that pins conda's packages
-# What a conda prefix has beside the lock: they install packages and are not imported.
+# Packages that a conda prefix has beside the lock: they install others and are not imported.
 _INSTALLERS = ("pip", "setuptools", "wheel", "packaging")
 
 _TITLE = re.compile(r"# Locked for CPython (\d+\.\d+) on Linux x86_64")
-_SOURCE = re.compile(r"# from: (\S+) sha256:([0-9a-f]{64})$")
-_ALONE = re.compile(r"# without dependencies: (\S+)$")
-_FROM_SDIST = re.compile(r"--no-binary (\S+)$")
-_PACKAGE = re.compile(r"([a-z0-9][a-z0-9-]*)==(\S+) --hash=sha256:([0-9a-f]{64})$")
+_SOURCE = re.compile(r"^# from: (\S+) sha256:([0-9a-f]{64})$", re.M)
+_ALONE = re.compile(r"^# without dependencies: (\S+)$", re.M)
+_FROM_SDIST = re.compile(r"^--no-binary (\S+)$", re.M)
+_PACKAGE = re.compile(r"^([a-z0-9][a-z0-9-]*)==(\S+) --hash=sha256:([0-9a-f]{64})$", re.M)
 _WHEELS_ONLY = "--only-binary :all:"
 
 
@@ -90,23 +90,18 @@ class Lock:
 def parse(text: str, where: str) -> Lock:
     """A lock from its text. Raises SamebitsError that names every line that is wrong."""
     lines = text.splitlines()
-    title = _all(_TITLE, lines[:1])
-    packages = [LockedPackage(*match.groups()) for match in _all(_PACKAGE, lines)]
-    problems = list(_problems(lines, where))
+    title, problems = _TITLE.match(text), list(_problems(lines, where))
     if problems or not title:
         problems += [] if title else [f"{where}:1: expected the title of a lock"]
         raise SamebitsError(all_problems(problems) + "\nmake it again: make locks")
+    text = "\n".join(lines)
     return Lock(
-        title[0].group(1),
-        {match.group(1): match.group(2) for match in _all(_SOURCE, lines)},
-        tuple(packages),
-        tuple(match.group(1) for match in _all(_FROM_SDIST, lines)),
-        tuple(match.group(1) for match in _all(_ALONE, lines)),
+        title.group(1),
+        dict(_SOURCE.findall(text)),
+        tuple(LockedPackage(*found) for found in _PACKAGE.findall(text)),
+        tuple(_FROM_SDIST.findall(text)),
+        tuple(_ALONE.findall(text)),
     )
-
-
-def _all(pattern: Pattern[str], lines: list[str]) -> list[Match[str]]:
-    return [match for match in map(pattern.match, lines) if match]
 
 
 def _problems(lines: list[str], where: str) -> Iterator[str]:

@@ -102,7 +102,7 @@ def _end(daemon: subprocess.Popen[bytes]) -> None:
 
 
 def join(mounts: Reversed, user: namespaces.Ids, unchanged: Path, folder: Path) -> None:
-    """See the reversed folders from a working folder; what is below ``unchanged`` stays as it is.
+    """See the reversed folders from a working folder; ``unchanged`` keeps its own order.
 
     Between fork and exec.
     """

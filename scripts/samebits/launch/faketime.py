@@ -32,7 +32,7 @@ def variables(tool: str, python: Path, folder: Path) -> dict[str, str]:
     The folder is for a changed copy of the library and has to stay as long as the program runs.
     """
     for library in _libraries(tool, folder):
-        # What measures durations and timeouts stays as it is.
+        # The clock of durations and timeouts stays as it is.
         found = {"LD_PRELOAD": library, "FAKETIME": SHIFT, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         if _works(python, found):
             return found
@@ -40,12 +40,12 @@ def variables(tool: str, python: Path, folder: Path) -> dict[str, str]:
 
 
 def shared() -> set[Path]:
-    """What programs under libfaketime share with those that they start."""
+    """The files that programs under libfaketime share with their children."""
     return set(_SHARED.iterdir()) if _SHARED.is_dir() else set()
 
 
 def remove_shared(before: set[Path]) -> None:
-    """Remove what is new and whose program has ended; a signal leaves it behind."""
+    """Remove new files whose program has ended: one that a signal ends leaves them behind."""
     for path in shared() - before:
         owner = _OWNER.match(path.name)
         if owner and not Path("/proc", owner.group(1)).exists():

@@ -34,7 +34,7 @@ class Kill:
         threading.Thread(target=self._watch, args=(process,), daemon=True).start()
 
     def describe(self) -> str:
-        """What was done, for the record."""
+        """For the record: when the process was killed."""
         return f"killed once, after epoch {self.done[0]}" if self.done else PLANNED
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:

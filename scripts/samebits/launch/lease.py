@@ -22,9 +22,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, MutableMapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple
 
 from samebits.errors import SamebitsError
 from samebits.text import say
@@ -40,22 +40,14 @@ _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 _JOBS = {"SLURM_JOB_ID": "scancel", "PBS_JOBID": "qdel", "LSB_JOBID": "bkill", "JOB_ID": "qdel"}
 
 
-class Lease:
-    """What the holder has. Released on leaving the ``with`` block, or when the process ends."""
+class Lease(AbstractContextManager["Lease"]):
+    """A lease in its holder's hands, until the ``with`` block or the process ends."""
 
     def __init__(self, path: Path, file: IO[bytes], content: bytes) -> None:
         """Made by ``take``."""
         self._path, self._file, self._content = path, file, content
         self._released = threading.Event()
         self._renewed = False
-
-    def __enter__(self) -> Self:
-        """Nothing more to do."""
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        """Release it."""
-        self.release()
 
     @property
     def descriptor(self) -> int:
@@ -71,25 +63,23 @@ class Lease:
     def _renew(self, lost: Callable[[], None]) -> None:
         while not self._released.wait(BEAT):
             try:
-                if not self._is_mine():
+                if self._path.read_bytes() != self._content:
                     return lost()
                 os.utime(self._path)
+            except FileNotFoundError:
+                return lost()
             except OSError:
                 continue  # the file system is away: try at the next beat
 
-    def _is_mine(self) -> bool:
-        try:
-            return self._path.read_bytes() == self._content
-        except FileNotFoundError:
-            return False
-
-    def release(self) -> None:
+    def release(self, *_: Any) -> None:
         """Let the next one have it."""
         self._released.set()
         with suppress(OSError):
-            if not self._file.closed and self._is_mine():
+            if not self._file.closed and self._path.read_bytes() == self._content:
                 self._path.unlink()
         self._file.close()
+
+    __exit__ = release
 
 
 class LeaseState(NamedTuple):
@@ -143,23 +133,15 @@ def _self(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def look(path: Path) -> LeaseState:
     """Who holds a lease. One that a dead holder left is removed."""
-    try:
-        with path.open("rb+") as file:
-            return _examine(file, path)
-    except FileNotFoundError:
-        return LeaseState(None)
-
-
-def _examine(file: IO[bytes], path: Path) -> LeaseState:
-    free = _lock(file)
-    holder = _read(file)
-    here = free and holder.get("kernel") == _kernel()
-    if free is False or (not here and _beats(path, holder)):
-        return LeaseState(holder)
-    if not _is_still(file, path):
-        return LeaseState(None)
-    path.unlink()
-    return LeaseState(None, was_left=True)
+    with suppress(FileNotFoundError), path.open("rb+") as file:
+        free, holder = _lock(file), _read(file)
+        here = free and holder.get("kernel") == _kernel()
+        if free is False or (not here and _beats(path, holder)):
+            return LeaseState(holder)
+        if _is_still(file, path):
+            path.unlink()
+            return LeaseState(None, was_left=True)
+    return LeaseState(None)
 
 
 def _lock(file: IO[bytes], wait: bool = False) -> bool | None:
@@ -176,7 +158,7 @@ def _lock(file: IO[bytes], wait: bool = False) -> bool | None:
 
 
 def _read(file: IO[bytes]) -> dict[str, Any]:
-    """What a holder wrote about itself; empty when it has not come to that."""
+    """A holder's own words about itself; empty when it has not written them yet."""
     try:
         return dict(json.loads(file.read()))
     except ValueError:
@@ -188,11 +170,9 @@ def _beats(path: Path, holder: Mapping[str, Any]) -> bool:
     host = holder.get("host", "another machine")
     say(f"{path.name} on {host}: waiting up to {PATIENCE:.0f} s for its heartbeat")
     first, end = _date(path), time.monotonic() + PATIENCE
-    while first is not None and time.monotonic() < end:
+    while first is not None and _date(path) == first and time.monotonic() < end:
         time.sleep(min(1.0, PATIENCE / 10))
-        if _date(path) != first:
-            return _date(path) is not None
-    return False
+    return _date(path) not in (None, first)
 
 
 def _date(path: Path) -> int | None:
@@ -235,7 +215,7 @@ def _still_writing(name: str, holder: Mapping[str, Any]) -> SamebitsError:
 def become_owner(owners: Path, leases: Path, environ: MutableMapping[str, str]) -> None:
     """Own the jobs that are submitted from now on.
 
-    Raises SamebitsError when a job of a killed owner goes on: it would write what this one makes.
+    Raises SamebitsError when a job of a killed owner still runs: both would write the same files.
     """
     for path in sorted(filter(Path.is_file, leases.glob("**/*"))):
         holder = look(path).holder

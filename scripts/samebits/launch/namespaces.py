@@ -1,4 +1,4 @@
-"""What only the kernel can change about a process: namespaces, mounts, address randomization.
+"""Changes to a process that only the kernel can make: namespaces, mounts, address randomization.
 
 Every function acts on the calling process and raises OSError when the kernel refuses; the
 launcher calls them in the process that it starts, between fork and exec. As root a namespace is
@@ -63,7 +63,7 @@ def set_host_name(name: str) -> None:
 
 
 def own_mounts() -> None:
-    """What is mounted from now on is seen by this process and those that it starts alone."""
+    """Only this process and its children see the mounts that are made from now on."""
     user = ids()
     if not _unshare(_NEW_MOUNTS):
         _map((0, 0), user)  # as root there, or the next program could not mount
@@ -71,7 +71,7 @@ def own_mounts() -> None:
 
 
 def bind(source: Path, target: Path) -> None:
-    """Show a folder, and what is mounted below it, at a second place."""
+    """Show a folder, with all mounts below it, at a second place."""
     _mount(source, target, _BIND | _RECURSIVE)
 
 

@@ -1,8 +1,9 @@
 """How each variation is made; their names are ``samebits.experiment.variations``.
 
-A variation changes one thing about a process that is about to be started. What this machine
-cannot do is not an error: it is recorded as not tried, with the reason in plain words. Neither
-reasons nor values name a folder or the host. Nothing that a variation made outlives the run.
+A variation changes one thing about a process that is about to be started. A variation that this
+machine cannot make is no error: it is recorded as not tried, with the reason in plain words.
+Neither reasons nor values name a folder or the host. Nothing that a variation made outlives the
+run.
 """
 
 import json
@@ -296,7 +297,7 @@ def _tool(name: str, package: str) -> str:
 
 
 def _words(*command: str) -> list[str]:
-    """What a tool prints; nothing when it does not run. QEMU's help ends with exit code 1."""
+    """The words that a tool prints; none if it does not run. QEMU's help ends with exit code 1."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     return done.stdout.decode("utf-8", "replace").split()
 
