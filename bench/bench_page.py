@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Template
 from paired import Line, digits, verdict
 
-from samebits.pages import index, templates, wording
+from samebits.pages import templates, wording
 
 TEMPLATE = Path(__file__).with_name("bench_page.html.j2")
 
@@ -45,7 +45,6 @@ class Bench:
 def render(bench: Bench) -> str:
     """The page. What is quoted is escaped."""
     return _template().render(
-        style=index.STYLE.name,
         bench=bench,
         summary=summary(bench),
         faces=_FACES,

@@ -24,31 +24,27 @@ from samebits.formats import bundle, canonical, files, states
 from samebits.formats.names import CERTIFICATE_FILE
 
 
-class _Given:
-    """The files that the flags name, under the names that a certificate has for them."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._files: dict[str, Path] = {
-            "config.json": options.config,
-            "load/record.json": options.load_record,
-            f"envs/{options.lock.name}": options.lock,
-        }
-        self._files |= {f"compare/{path.name}": path for path in options.comparison}
-        self._runs: dict[str, Path] = {f"train/{path.name}": path for path in options.run}
-
-    def path(self, name: str) -> Path | None:
-        """Where a file lies; None when no flag names it."""
-        top, _, below = name.partition("/")
-        run, _, rest = below.partition("/")
-        if name not in self._files and f"{top}/{run}" in self._runs:
-            return self._runs[f"{top}/{run}"] / rest
-        return self._files.get(name)
+def _given(options: argparse.Namespace) -> dict[str, Path]:
+    """The files and folders that the flags name, under the names that a certificate has."""
+    found: dict[str, Path] = {
+        "config.json": options.config,
+        "load/record.json": options.load_record,
+    }
+    found[f"envs/{options.lock.name}"] = options.lock
+    found |= {f"compare/{path.name}": path for path in options.comparison}
+    return found | {f"train/{path.name}": path for path in options.run}
 
 
-def _problems(given: _Given, named: Mapping[str, str]) -> Iterator[str]:
+def _path(given: Mapping[str, Path], name: str) -> Path | None:
+    """Where a file lies; None when no flag names it or its run."""
+    run = "/".join(name.split("/")[:2])
+    return given[run] / name[len(run) + 1 :] if run in given else None
+
+
+def _problems(given: Mapping[str, Path], named: Mapping[str, str]) -> Iterator[str]:
     """Which files are not there, or are not those that the certificate was issued on."""
     for name, sha256 in named.items():
-        path = given.path(name)
+        path = _path(given, name)
         if path is None:
             yield f"{name}: in no file or folder that was given"
         elif not path.is_file():
@@ -72,14 +68,14 @@ def _named(path: Path) -> dict[str, str]:
     return found
 
 
-def _files(certificate: Path, given: _Given) -> dict[str, Path]:
+def _files(certificate: Path, given: Mapping[str, Path]) -> dict[str, Path]:
     """All files of the bundle by name."""
     named = _named(certificate)
     bundle.refuse(
         f"expected the files that {certificate} was issued on; issue it again. Got",
         _problems(given, named),
     )
-    found = {name: given.path(name) for name in named}
+    found = {name: _path(given, name) for name in named}
     return {name: path for name, path in found.items() if path} | {CERTIFICATE_FILE: certificate}
 
 
@@ -87,7 +83,7 @@ def main() -> int:
     """Find what the certificate lists, check it and write the bundle."""
     required = ("certificate", "config", "lock", "load-record", "output")
     options = parser(__doc__, *required, several=("run", "comparison")).parse_args()
-    bundle.write(options.output, _files(options.certificate, _Given(options)))
+    bundle.write(options.output, _files(options.certificate, _given(options)))
     return 0
 
 

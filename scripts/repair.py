@@ -13,11 +13,11 @@ GUARANTEES  a file is removed only when it differs from its own digests, and eac
             that are older, or of another config, stay
 """
 
-import argparse
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from samebits.arguments import parser
 from samebits.certificate import certificate as certificates
 from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems, run
@@ -27,14 +27,6 @@ from samebits.text import say
 from samebits.verification import levels
 
 Check = Callable[[Path], None]
-KINDS = ("data", "run", "comparison", "certificate")
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Remove damaged data and results.")
-    for name in KINDS:
-        parser.add_argument(f"--{name}", type=Path, action="append", default=[])
-    return parser.parse_args()
 
 
 def _document(path: Path) -> None:
@@ -72,9 +64,8 @@ def _certificate(path: Path) -> None:
         raise SamebitsError(all_problems(problems))
 
 
-CHECKS: dict[str, Check] = {
-    "data": _data, "run": _run, "comparison": _document, "certificate": _certificate,
-}  # fmt: skip
+CHECKS: dict[str, Check] = {"data": _data, "run": _run, "comparison": _document}
+CHECKS["certificate"] = _certificate
 
 
 def _problem(check: Check, path: Path) -> str:
@@ -111,10 +102,12 @@ def _is_affected(certificate: Path, damaged: Iterable[tuple[str, Path]]) -> bool
 
 def main() -> int:
     """Check everything, then remove what is damaged."""
-    options = _arguments()
-    given = [(kind, path) for kind in KINDS for path in getattr(options, kind)]
-    problems = {(k, path): _problem(CHECKS[k], path) for k, path in given}
-    damaged = {key: problem for key, problem in problems.items() if problem}
+    flags = parser(__doc__)
+    for kind in CHECKS:
+        flags.add_argument(f"--{kind}", type=Path, action="append", default=[])
+    options = flags.parse_args()
+    given = [(kind, path) for kind in CHECKS for path in getattr(options, kind)]
+    damaged = {(k, path): said for k, path in given if (said := _problem(CHECKS[k], path))}
     for (kind, path), problem in damaged.items():
         say(problem)
         for belonging in _belonging(kind, path):

@@ -4,11 +4,8 @@ Both are made from the atlas's JSON and nothing else.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Template
 
 from atlas import readers, tables
 from atlas.cases import GRADIENT, NATIVE, PORTABLE, Case, read
@@ -19,14 +16,13 @@ from samebits.text import listed
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 READERS = Path(__file__).with_name("same_bits.md.j2")
-STYLE = Path(templates.__file__).with_name("style.css")  # all pages look alike
 
 
 def render(atlas: Mapping[str, Any]) -> str:
     """The page with the whole matrix. Whatever was measured is escaped."""
     content = read(atlas)
-    return _page().render(
-        style=STYLE.name,
+    filters = {"distance": tables.distance, "reached": reached, "label": label}
+    return templates.template(TEMPLATE, filters).render(
         atlas=content,
         portable=PORTABLE,
         native=NATIVE,
@@ -39,24 +35,13 @@ def render(atlas: Mapping[str, Any]) -> str:
     )
 
 
-@cache
-def _page() -> Template:
-    filters = {"distance": tables.distance, "reached": reached, "label": label}
-    return templates.template(TEMPLATE, filters)
-
-
 def readers_page(atlas: Mapping[str, Any]) -> str:
     """The page for readers, in Markdown."""
     content = read(atlas)
     counts = sorted({settings.threads for settings in content.frameworks[0].settings})
-    return _readers().render(
+    return readers.template(READERS).render(
         atlas=content, tables=readers.tables_of(content), portable=PORTABLE, threads=listed(counts)
     )
-
-
-@cache
-def _readers() -> Template:
-    return readers.template(READERS)
 
 
 def label(case: Case) -> str:

@@ -6,6 +6,7 @@ https://github.github.com/gfm/ (a pipe in a cell is escaped even within a code s
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -185,6 +186,7 @@ UNKNOWN = ("Not known. The atlas shows that it is so.", "Nothing is known of it 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#&~$])")
 
 
+@cache  # compiling takes longer than rendering
 def template(path: Path) -> Template:
     """A document's template; a name that is not given is an error."""
     environment = Environment(

@@ -197,7 +197,6 @@ def write(sweep: Path, page: Path, table: Path) -> list[Row]:
 # --- page -------------------------------------------------------------------------------------
 
 TEMPLATE = templates.FOLDER / "index.html.j2"
-STYLE = Path(__file__).with_name("style.css")  # all pages look alike
 
 
 def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
@@ -208,7 +207,6 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
     # The picture of a spread is 240 wide.
     axis = charts.Axis(min(numbers, default=0), max(numbers, default=0), 6, 234)
     return templates.template(TEMPLATE, _FILTERS).render(
-        style=STYLE.name,
         name=name,
         rows=rows,
         labels=[list(_labels(row)) for row in rows],
@@ -304,9 +302,8 @@ def _line(
 def _over_seeds(spread: Spread | None) -> dict[str, str]:
     """The spread of the last metric that the page shows."""
     found = [""] * 4
-    if spread and spread.numbers:
-        numbers = spread.numbers
-        found = [str(len(numbers)), repr(numbers[0]), repr(spread.median), repr(numbers[-1])]
+    if spread and (numbers := spread.numbers):
+        found = [str(len(numbers)), *map(repr, (numbers[0], spread.median, numbers[-1]))]
     columns = ("number", "minimum", "median", "maximum")
     return {f"{what} over seeds": value for what, value in zip(columns, found, strict=True)}
 
