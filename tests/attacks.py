@@ -11,174 +11,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from securesystemslib.signer import CryptoSigner
-
-import atlases
 import factories
 import verify
-from factories import Workspace
-from samebits.certificate import certificate, evidence, replays, report, schema, statements
-from samebits.certificate.types import Source
-from samebits.comparison import runs
-from samebits.formats import bundle, canonical, files
-from samebits.signing.keys import PublicKey, Signer
+from samebits.formats import bundle, canonical
 from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, VERIFIED
 
 Json = Any
 Keys = tuple[str | int, ...]
-
-# --- keys ------------------------------------------------------------------------------------
-
-
-def signer(name: str = "") -> Signer:
-    """A key that is the same at every call: who knows the name has the key. For tests alone."""
-    seed = hashlib.sha256(f"samebits tests{name and ' '}{name}".encode()).digest()
-    private = Ed25519PrivateKey.from_private_bytes(seed)
-    raw = private.public_key().public_bytes(
-        serialization.Encoding.Raw, serialization.PublicFormat.Raw
-    )
-    public = PublicKey(raw)
-    return Signer(CryptoSigner(private, public.verifier()), public)
-
-
-def key_file(folder: Path, name: str = "") -> Path:
-    """The public half of ``signer(name)`` as the file that --key takes."""
-    path = folder / f"{name or 'issuer'}.pub"
-    path.write_bytes(signer(name).public.pem())
-    return path
-
-
-# --- certificates ------------------------------------------------------------------------------
-
-SOURCE = Source(commit="0123456789abcdef0123456789abcdef01234567", dirty=False)
-
-
-def report_of(space: Workspace, by: Signer | None, comparisons: Iterable[Path] = ()) -> Json:
-    """What certify.py would find in a workspace."""
-    given = [space.comparison, *comparisons]
-    paths = evidence.Paths(space.config, space.lock, space.load_record, space.runs, given)
-    issue = report.Issue(
-        name="default",
-        issued="2026-11-23T12:00:00Z",
-        source=SOURCE,
-        how_to_repeat=("make certificate",),
-        overridden=("seed", "trainer.epochs"),
-        dependencies={"envs/load.lock.txt": "d" * 64, "envs/load.linux-64.pin.txt": "e" * 64},
-        keyid=by.keyid if by else None,
-    )
-    made = report.build(evidence.read(paths), issue)
-    assert not list(schema.violations(made, schema.REPORT))
-    return made
-
-
-def certify(space: Workspace, by: Signer | None, comparisons: Iterable[Path] = ()) -> Json:
-    """The certificate of a workspace."""
-    return certificate.issue(report_of(space, by, comparisons), by)
-
-
-def another_run(original: Json, number: int = 1) -> Json:
-    """A record of one more run of what a certificate is about, with the same bits."""
-    record = copied(original["report"]["records"]["runs"]["control"])
-    process = f"{number:08d}-0000-5000-8000-000000000000"
-    return canonical.with_digest(record | {"run": "replay", "process": {"id": process, "pid": 1}})
-
-
-def replayed(original: Json, by: Signer | None, record: Json = None) -> Json:
-    """The certificate with a replay at its end, as replay.py adds it."""
-    of = statements.of(original)
-    record = another_run(original, len(original["replays"]) + 1) if record is None else record
-    record = canonical.with_digest(record)
-    issue = replays.Issue(
-        issued="2026-11-24T09:30:00Z", issuer={"keyid": by.keyid if by else None}, source=SOURCE
-    )
-    made = replays.build(original["report"], of, record, None, issue)
-    return certificate.with_replay(original, made, by)
-
-
-def signed_again(content: Json, said: Json, by: Signer) -> Json:
-    """A certificate by a dishonest signer: another report, and statements to match.
-
-    Where none can be made of it, the old ones. Replays of the old one are left out.
-    """
-    try:
-        payloads = [statements.claim(said), statements.provenance(said)]
-    except Exception:
-        payloads = [certificate.payload(sealed) for sealed in content["statements"]]
-    sealed = [certificate.envelope(payload, by) for payload in payloads]
-    keys = {by.keyid: by.public.text}
-    return {**content, "report": said, "statements": sealed, "keys": keys, "replays": []}
-
-
-def explained(folder: Path) -> tuple[Workspace, list[Path]]:
-    """A workspace with a run of every kind, and its further comparisons.
-
-    One variation alone, two unpinned pins of which one is needed, one emulated CPU with other bits
-    and attributed layers.
-    """
-    config = copied(factories.CONFIG)
-    lean: Json = {"seeding": None, "op_determinism": False, "onednn": None, "environment": {}}
-    config["determinism"] |= lean | {"intra_op_threads": None, "inter_op_threads": None}
-    emulated = {"models": ["EPYC"], "samples": 64, "epochs": 1}
-    asked = {"replica": ["locale"], "alone": ["time_zone"], "unpin": True, "cpu": emulated}
-    config["protocol"] |= asked
-    space = factories.workspace(folder, config=config, change=_of_lean({}, ["locale"]))
-    experiment = files.digest(space.config), factories.load_record()["digest"]
-
-    def run(name: str, change: Callable[[Json], None], **results: Any) -> Path:
-        where = folder / "train" / name
-        return factories.write_run(where, *experiment, config=config, change=change, **results)
-
-    run("control", _of_lean({}, []))
-    space.compare()
-    unpinned = {"hash seed": 1}, {"oneDNN ISA": "SSE41"}
-    each = [
-        run("repeat", _of_lean({}, [])),
-        run("with-time_zone", _of_lean({}, ["time_zone"])),
-        run("without-hash_seed", _of_lean(unpinned[0], [], unpinned=["hash_seed"])),
-        run("without-isa", _of_lean(unpinned[1], [], unpinned=["isa"]), weights=_other_weights()),
-    ]
-    part, short = {"samples": 64, "epochs": 1}, {k: v[:1] for k, v in factories.HISTORY.items()}
-    part_of = {"subset": part, "model": {"executed": atlases.EXECUTED}}
-    subset = run("subset-control", _of_lean({}, [], **part_of), metrics=short)
-    cpu, known = _of_lean({}, ["cpu"], **part_of), atlases.known("Rsqrt float32")
-    other = run("cpu-EPYC", cpu, metrics=short, weights=_other_weights())
-    space.runs += [*each, subset, other]
-    comparisons = [folder / "compare" / f"{name}.json" for name in ("each", "cpu")]
-    factories.write_document(comparisons[0], runs.compare(space.runs[0], each))
-    factories.write_document(comparisons[1], runs.compare(subset, [other], known))
-    return space, comparisons
-
-
-_SEEN = {"locale": "C", "time_zone": "+14 UTC+14.00", "cpu": "EPYC: avx avx2"}
-
-
-def _of_lean(values: Json, varied: list[str], **more: Any) -> Callable[[Json], None]:
-    """Have a record be one of ``explained``: its settings, and what was varied around it."""
-    pinned = {"hash seed": 0, "oneDNN ISA": "AVX2", "op determinism": False} | values
-    pinned |= {"TensorFlow": "2.21.0", "other variables": {}}
-
-    def change(record: Json) -> None:
-        settings = [s for s in record["settings"] if s["name"] in pinned]
-        for setting in settings:
-            setting |= dict.fromkeys(("expected", "effective"), pinned[setting["name"]])
-        record["settings"] = settings
-        record["variations"] = {"applied": dict.fromkeys(varied, "another"), "not_tried": {}}
-        seen = {key: _SEEN[key] for key in varied}
-        record["observed"] = factories.OBSERVED | seen
-        record |= more
-
-    return change
-
-
-def _other_weights() -> factories.Arrays:
-    weights = factories.weights()
-    weights[0][1].view("<u4")[2, 1] ^= 1
-    return weights
 
 
 def bundled(folder: Path, content: dict[str, bytes]) -> Path:
@@ -200,7 +43,12 @@ class Mutant:
 
     keys: Keys
     kind: str
-    value: Json
+    make: Callable[[], Json]
+
+    @property
+    def value(self) -> Json:
+        """Made when it is asked for: of most mutants, nobody asks."""
+        return self.make()
 
     @property
     def path(self) -> str:
@@ -220,7 +68,7 @@ def mutants(value: Json) -> Iterator[Mutant]:
 def _mutants(value: Json, keys: Keys, whole: Callable[[Json], Json]) -> Iterator[Mutant]:
     """``whole``: the value that a part belongs to, made of another such part."""
     for kind, changed in _changed(value):
-        yield Mutant(keys, kind, whole(changed))
+        yield Mutant(keys, kind, partial(whole, changed))
     for key, inner in _items(value):
         yield from _mutants(inner, (*keys, key), _put(value, key, whole))
 
@@ -248,7 +96,7 @@ def _changed(value: Json) -> Iterator[tuple[str, Json]]:
         yield from _changed_list(value)
     else:
         for kind, changed in (("null", None), *_CHANGED[type(value)](value)):
-            if canonical.dumps(changed) != canonical.dumps(value):
+            if repr(changed) != repr(value):
                 yield kind, changed
 
 
@@ -267,7 +115,7 @@ def _changed_list(value: list[Json]) -> Iterator[tuple[str, Json]]:
     for i, item in enumerate(value):
         yield f"without item {i}", value[:i] + value[i + 1 :]
         yield f"item {i} twice", [*value[: i + 1], *value[i:]]
-        if i and canonical.dumps(value[i - 1]) != canonical.dumps(item):
+        if i and value[i - 1] != item:
             swapped = [*value[: i - 1], item, value[i - 1], *value[i + 1 :]]
             yield f"items {i - 1} and {i} swapped", swapped
 
@@ -334,11 +182,6 @@ def replaced(value: Json, keys: Keys, by: Json) -> Json:
     return copy
 
 
-def copied(value: Json) -> Json:
-    """A deep copy of a JSON value."""
-    return canonical.loads(canonical.dumps(value))
-
-
 # --- verify ------------------------------------------------------------------------------------
 
 
@@ -376,7 +219,7 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.key = key_file(folder)
+        self.key = factories.key_file(folder)
         self.path = folder / "certificate.json"
 
     def verify(self, content: Json | bytes, *flags: object) -> Outcome:

@@ -15,6 +15,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
 from hydra.core.global_hydra import GlobalHydra
 
 import conda_standin
+import factories
 from browser import chromium as chromium
 from conda_standin import CondaStandin
 from pipeline import ROOT, Workspace
@@ -84,3 +85,9 @@ def conda(tmp_path_factory: pytest.TempPathFactory) -> CondaStandin:
     """The stand-in for conda with its channel, made once."""
     pins = ROOT / "envs" / "compare.linux-64.pin.txt"
     return conda_standin.make(tmp_path_factory.mktemp("conda"), pins)
+
+
+@pytest.fixture(scope="session")
+def issued() -> Any:
+    """A REPRODUCIBLE certificate of two runs; not to be changed."""
+    return factories.issued()

@@ -1,4 +1,4 @@
-"""Evidence as the stages write it, made with NumPy alone: no training, no TensorFlow."""
+"""Evidence as the stages write it, and certificates of it, made with NumPy alone: no training."""
 
 import atexit
 import copy
@@ -7,15 +7,22 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from securesystemslib.signer import CryptoSigner
 
+import atlases
+from samebits.certificate import certificate, evidence, replays, schema, statements
+from samebits.certificate import report as reports
+from samebits.certificate.types import Source
 from samebits.comparison import runs as comparison
-from samebits.formats import arrays, canonical, dataset, history
+from samebits.formats import arrays, bundle, canonical, dataset, files, history, states
+from samebits.signing.keys import PublicKey, Signer
 
 LOCK = """\
 # Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
@@ -120,12 +127,20 @@ HISTORY = {
 }
 
 Arrays = list[tuple[str, np.ndarray]]
+Json = Any
 
 
 def weights() -> Arrays:
     """A small model's weights in forward order; the same numbers at every call."""
     values = np.linspace(-1, 1, 24, dtype="<f4").reshape(6, 4)
     return [("dense/kernel", values), ("dense/bias", np.zeros(4, "<f4"))]
+
+
+def differing() -> Arrays:
+    """The weights with one other bit in ``dense/kernel``."""
+    named = weights()
+    named[0][1].view("<u4")[2, 1] ^= 1
+    return named
 
 
 def optimizer() -> Arrays:
@@ -345,11 +360,31 @@ class Workspace:
     load_record: Path
     runs: list[Path]
     comparison: Path
+    more: list[Path] = field(default_factory=list)  # further comparisons
 
     def compare(self) -> "Workspace":
         """Write the comparison of the runs as they are now."""
         write_document(self.comparison, comparison.compare(self.runs[0], self.runs[1:]))
         return self
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """The digests of experiment and data set, as ``write_run`` takes them."""
+        return files.digest(self.config), canonical.read_json(self.load_record)["digest"]
+
+    def refuse(self, position: int) -> None:
+        """Have TensorFlow refuse one of the runs."""
+        run, ids = self.runs[position], self.ids
+        shutil.rmtree(run)
+        write_unsupported_run(run, *ids)
+        if position:
+            edit(run / "record.json", vary)
+
+    def named(self) -> dict[str, Path]:
+        """Its files, by the names that a certificate and a bundle have for them."""
+        found = (path for path in self.folder.rglob("*") if path.is_file())
+        names = {path.relative_to(self.folder).as_posix(): path for path in found}
+        return names | {f"envs/{self.lock.name}": names.pop(self.lock.name)}
 
 
 def workspace(folder: Path, *, config: Any = None, load: Any = None, **replica: Any) -> Workspace:
@@ -362,15 +397,14 @@ def workspace(folder: Path, *, config: Any = None, load: Any = None, **replica: 
         shutil.copytree(_sound(), folder, dirs_exist_ok=True)
         return _workspace(folder)
     config, load = config or copy.deepcopy(CONFIG), load or load_record()
-    experiment = canonical.write_json(folder / "config.json", config)
+    canonical.write_json(folder / "config.json", config)
     write_document(folder / "load" / "record.json", load)
     space = _workspace(folder)
     space.lock.write_text(LOCK)
-    run = experiment, load["digest"]
-    write_run(space.runs[0], *run, config=config)
+    write_run(space.runs[0], *space.ids, config=config)
     given = {"config": config, "canary": canary()} | replica
-    given["change"] = _varied_then(replica.get("change", lambda record: None))
-    write_run(space.runs[1], *run, **given)
+    given["change"] = _both(vary, replica.get("change", lambda record: None))
+    write_run(space.runs[1], *space.ids, **given)
     return space.compare()
 
 
@@ -385,17 +419,291 @@ def _workspace(folder: Path) -> Workspace:
     )
 
 
-@cache
-def _sound() -> Path:
+def _temporary() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="samebits-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    workspace(folder, config=copy.deepcopy(CONFIG))
     return folder
 
 
-def _varied_then(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-    def both(record: dict[str, Any]) -> None:
-        vary(record)
-        change(record)
+@cache
+def _sound() -> Path:
+    return workspace(_temporary(), config=copy.deepcopy(CONFIG)).folder
 
-    return both
+
+def _both(*changes: Callable[[Json], None]) -> Callable[[Json], None]:
+    def change(record: Json) -> None:
+        for each in changes:
+            each(record)
+
+    return change
+
+
+def explained(folder: Path) -> Workspace:
+    """A workspace with a run of every kind, and its further comparisons.
+
+    One variation alone, two unpinned pins of which one is needed, one emulated CPU with other bits
+    and attributed layers.
+    """
+    config = copy.deepcopy(CONFIG)
+    lean: Json = {"seeding": None, "op_determinism": False, "onednn": None, "environment": {}}
+    config["determinism"] |= lean | {"intra_op_threads": None, "inter_op_threads": None}
+    emulated = {"models": ["EPYC"], "samples": 64, "epochs": 1}
+    asked = {"replica": ["locale"], "alone": ["time_zone"], "unpin": True, "cpu": emulated}
+    config["protocol"] |= asked
+    space = workspace(folder, config=config, change=_of_lean({}, ["locale"]))
+
+    def run(name: str, change: Callable[[Json], None], **results: Any) -> Path:
+        where = folder / "train" / name
+        return write_run(where, *space.ids, config=config, change=change, **results)
+
+    run("control", _of_lean({}, []))
+    space.compare()
+    sse, other = {"oneDNN ISA": "SSE41"}, {"weights": differing()}
+    each = [
+        run("repeat", _of_lean({}, [])),
+        run("with-time_zone", _of_lean({}, ["time_zone"])),
+        run("without-hash_seed", _of_lean({"hash seed": 1}, [], unpinned=["hash_seed"])),
+        run("without-isa", _of_lean(sse, [], unpinned=["isa"]), **other),
+    ]
+    part, short = {"samples": 64, "epochs": 1}, {k: v[:1] for k, v in HISTORY.items()}
+    part_of = {"subset": part, "model": {"executed": atlases.EXECUTED}}
+    subset = run("subset-control", _of_lean({}, [], **part_of), metrics=short)
+    epyc = run("cpu-EPYC", _of_lean({}, ["cpu"], **part_of), metrics=short, **other)
+    space.runs += [*each, subset, epyc]
+    space.more = [folder / "compare" / f"{name}.json" for name in ("each", "cpu")]
+    write_document(space.more[0], comparison.compare(space.runs[0], each))
+    known = atlases.known("Rsqrt float32")
+    write_document(space.more[1], comparison.compare(subset, [epyc], known))
+    return space
+
+
+_SEEN = {"locale": "C", "time_zone": "+14 UTC+14.00", "cpu": "EPYC: avx avx2"}
+
+
+def _of_lean(values: Json, varied: list[str], **more: Any) -> Callable[[Json], None]:
+    """Have a record be one of ``explained``: its settings, and what was varied around it."""
+    pinned = {"hash seed": 0, "oneDNN ISA": "AVX2", "op determinism": False} | values
+    pinned |= {"TensorFlow": "2.21.0", "other variables": {}}
+
+    def change(record: Json) -> None:
+        settings = [s for s in record["settings"] if s["name"] in pinned]
+        for setting in settings:
+            setting |= dict.fromkeys(("expected", "effective"), pinned[setting["name"]])
+        record["settings"] = settings
+        record["variations"] = {"applied": dict.fromkeys(varied, "another"), "not_tried": {}}
+        record["observed"] = OBSERVED | {key: _SEEN[key] for key in varied}
+        record |= more
+
+    return change
+
+
+# --- checkpoints -----------------------------------------------------------------------------
+
+EPOCHS = 3  # of CONFIG
+
+
+def with_checkpoints(folder: Path, weights: Arrays | None = None) -> Workspace:
+    """Two equal runs, and the states of the control after each epoch."""
+    config, weights = copy.deepcopy(CONFIG), _or(weights, globals()["weights"])
+    config["trainer"]["checkpoint"] = states.EPOCH
+    space = workspace(folder, config=config, weights=weights)
+    write_run(space.runs[0], *space.ids, config=config, weights=weights)
+    kept = space.runs[0] / "checkpoints"
+    digests = [_write_state(kept / states.name(n + 1), n + 1, weights) for n in range(EPOCHS)]
+    found = {"every": "epoch", "digests": digests, "root": states.root(digests), "resumed": []}
+    for run in space.runs:
+        edit(run / "record.json", lambda record: record.update(checkpoints=found))
+    return space.compare()
+
+
+def _write_state(folder: Path, epoch: int, weights: Arrays) -> states.State:
+    """Weights and optimizer after an epoch; after the last one those that a run ended with."""
+    folder.mkdir(parents=True)
+    first, *rest = weights  # the first may be large
+    parts = {
+        "weights": [first, *_scaled(rest, epoch)],
+        "optimizer": _scaled(optimizer(), epoch),
+    }
+    return {
+        part: arrays.write(folder / f"{part}.safetensors", named).sha256
+        for part, named in parts.items()
+    }
+
+
+def _scaled(named: Arrays, epoch: int) -> Arrays:
+    return [(name, (values * (epoch / EPOCHS)).astype(values.dtype)) for name, values in named]
+
+
+# --- keys ------------------------------------------------------------------------------------
+
+
+def signer(name: str = "") -> Signer:
+    """A key that is the same at every call: who knows the name has the key. For tests alone."""
+    seed = hashlib.sha256(f"samebits tests{name and ' '}{name}".encode()).digest()
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    public = PublicKey(private.public_key().public_bytes_raw())
+    return Signer(CryptoSigner(private, public.verifier()), public)
+
+
+ISSUER, LABORATORY = signer(), signer("laboratory")
+
+
+def key_file(folder: Path, name: str = "") -> Path:
+    """The public half of ``signer(name)`` as the file that --key takes."""
+    path = folder / f"{name or 'issuer'}.pub"
+    path.write_bytes(signer(name).public.pem())
+    return path
+
+
+# --- reports and certificates ----------------------------------------------------------------
+
+SOURCE = Source(commit="0123456789abcdef0123456789abcdef01234567", dirty=False)
+
+
+def report_of(space: Workspace, by: Signer | None = None, **issue: Any) -> Json:
+    """What certify.py would find in a workspace; ``issue`` replaces parts of the issue."""
+    given = [space.comparison, *space.more]
+    paths = evidence.Paths(space.config, space.lock, space.load_record, space.runs, given)
+    usual: Json = {
+        "name": "default",
+        "issued": "2026-11-23T12:00:00Z",
+        "source": SOURCE,
+        "how_to_repeat": ("make certificate",),
+        "overridden": ("seed", "trainer.epochs"),
+        "dependencies": {"envs/load.lock.txt": "d" * 64, "envs/load.linux-64.pin.txt": "e" * 64},
+        "keyid": by.keyid if by else None,
+    }
+    made = reports.build(evidence.read(paths), reports.Issue(**usual | issue))
+    assert not list(schema.violations(made, schema.REPORT))
+    return made
+
+
+def certify(space: Workspace, by: Signer | None = ISSUER) -> Json:
+    """The certificate of a workspace."""
+    return certificate.issue(report_of(space, by), by)
+
+
+def issued() -> Json:
+    """A REPRODUCIBLE certificate by the issuer, of two runs; not to be changed."""
+    return _issued()
+
+
+@cache
+def _issued() -> Json:
+    return certify(workspace(_temporary()))
+
+
+def copied(value: Json) -> Json:
+    """A deep copy of a JSON value."""
+    return canonical.loads(canonical.dumps(value))
+
+
+def signed_again(content: Json, said: Json, by: Signer = ISSUER) -> Json:
+    """A certificate by a dishonest signer: another report, and statements to match.
+
+    Where none can be made of it, the old ones. Replays of the old one are left out.
+    """
+    try:
+        payloads = [statements.claim(said), statements.provenance(said)]
+    except Exception:
+        payloads = [certificate.payload(sealed) for sealed in content["statements"]]
+    sealed = [certificate.envelope(payload, by) for payload in payloads]
+    keys = {by.keyid: by.public.text}
+    return {**content, "report": said, "statements": sealed, "keys": keys, "replays": []}
+
+
+# --- replays ---------------------------------------------------------------------------------
+
+
+def another_run(original: Json, number: int = 1) -> Json:
+    """A record of one more run of what a certificate is about, with the same bits."""
+    record = copied(original["report"]["records"]["runs"]["control"])
+    return record | {"run": "replay", "process": _process(number)}
+
+
+def _process(number: int) -> Json:
+    return {"id": f"{number:08d}-0000-5000-8000-000000000000", "pid": 1}
+
+
+def replayed(original: Json, by: Signer | None = LABORATORY, record: Json = None) -> Json:
+    """The certificate with a replay at its end, as replay.py adds it: of this record."""
+    record = another_run(original, len(original["replays"]) + 1) if record is None else record
+    issuer: Any = {"keyid": by.keyid if by else None}
+    issue = replays.Issue(issued="2026-11-24T09:30:00Z", issuer=issuer, source=SOURCE)
+    of, record = statements.of(original), canonical.with_digest(record)
+    made = replays.build(original["report"], of, record, None, issue)
+    return certificate.with_replay(original, made, by)
+
+
+def replay_again(content: Json, said: Json, by: Signer | None = LABORATORY) -> Json:
+    """The certificate with what a dishonest signer says in its only replay, and signs.
+
+    Where no statement can be made of it, an empty one.
+    """
+    try:
+        payload = statements.replayed(content["report"], said)
+    except Exception:
+        payload = b"{}"
+    return content | {"replays": [{"report": said, "statement": certificate.envelope(payload, by)}]}
+
+
+def sampled_record(content: Json, count: int = 1, number: int = 1, draw: str = "") -> Json:
+    """What a run records that trained epochs of a certificate and found the same."""
+    report, of = content["report"], statements.of(content)
+    control = copy.deepcopy(report["records"]["runs"]["control"])
+    draw = draw or canonical.digest({"draw": number})
+    drawn = replays.drawn(of, draw, EPOCHS, count)
+    digests, metrics = control["checkpoints"]["digests"], report["histories"]["control"]["metrics"]
+    epochs = [
+        {
+            "epoch": epoch,
+            "from": digests[epoch - 2] if epoch > 1 else None,
+            "to": digests[epoch - 1],
+            "history": {
+                "format": "samebits-history-1",
+                "metrics": {name: [values[epoch - 1]] for name, values in metrics.items()},
+            },
+        }
+        for epoch in drawn
+    ]
+    said = {"certificate": of, "draw": draw, "drawn": drawn, "epochs": epochs}
+    none: dict[str, Any] = {"digests": {}, "tensors": {}, "trace": None, "checkpoints": None}
+    made = {"format": "samebits-sampled-1", "run": "sampled", "sampled": said}
+    return canonical.with_digest(control | none | made | {"process": _process(number)})
+
+
+# --- as files ----------------------------------------------------------------------------------
+
+
+@cache
+def samples() -> Path:
+    """Where five certificates lie, a bundle, and the public keys that signed them."""
+    made = _temporary()
+    space, broken = workspace(made / "sound"), workspace(made / "unreadable")
+    sound = certify(space)
+    broken.load_record.write_bytes(broken.load_record.read_bytes()[:-9])
+    (broken.runs[1] / "history.json").unlink()
+    twice = replayed(sound)
+    elsewhere = another_run(twice, 2)  # with other bits, by nobody who signed, outside of the scope
+    elsewhere["digests"] |= {"weights": "5" * 64}
+    elsewhere["machine"] |= {"cpu": "Another CPU", "flags": ["sse4_1"]}
+    certificates = {
+        "reproducible": sound,
+        "not-reproducible": certify(workspace(made / "differing", weights=differing())),
+        "unsigned": certify(space, None),
+        "inconclusive": certify(broken),
+        "replayed": replayed(twice, None, elsewhere),
+    }
+    for name, content in certificates.items():
+        canonical.write_json(made / f"{name}.json", content)
+    for name in ("", "laboratory"):
+        key_file(made, name)
+    bundle.write(made / "reproducible.zip", bundle_files(made / "bundled"))
+    return made
+
+
+def bundle_files(folder: Path) -> dict[str, Path]:
+    """What bundle.py puts together of a new workspace in this folder, by name."""
+    space = workspace(folder)
+    canonical.write_json(folder / "certificate.json", certify(space))
+    return space.named()

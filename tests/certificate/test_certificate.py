@@ -11,7 +11,6 @@ from typing import Any
 import jsonschema
 import pytest
 
-import attacks
 import factories
 from samebits.certificate import certificate, schema
 from samebits.certificate.certificate import MalformedError
@@ -27,8 +26,8 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 def issued(tmp_path_factory: pytest.TempPathFactory) -> Json:
     """A certificate with a replay by another key."""
     space = factories.workspace(tmp_path_factory.mktemp("space"))
-    made = attacks.certify(space, attacks.signer())
-    return attacks.replayed(made, attacks.signer("laboratory"))
+    made = factories.certify(space, factories.signer())
+    return factories.replayed(made, factories.signer("laboratory"))
 
 
 def refusal(data: bytes) -> str:
@@ -39,7 +38,7 @@ def refusal(data: bytes) -> str:
 
 def changed(issued: Json, change: Callable[[Json], object]) -> str:
     """Why a certificate is refused after a change."""
-    copy = attacks.copied(issued)
+    copy = factories.copied(issued)
     change(copy)
     return refusal(canonical.dumps(copy))
 
@@ -58,12 +57,12 @@ def test_the_schema_is_one_and_says_what_is_issued(issued: Json) -> None:
 
 
 def test_a_certificate_carries_the_keys_that_signed_and_no_others(issued: Json) -> None:
-    keyids = {attacks.signer().keyid, attacks.signer("laboratory").keyid}
+    keyids = {factories.signer().keyid, factories.signer("laboratory").keyid}
     assert set(issued["keys"]) == keyids
 
 
 def test_without_a_key_nothing_is_signed_and_it_says_so(tmp_path: Path) -> None:
-    made = attacks.certify(factories.workspace(tmp_path), None)
+    made = factories.certify(factories.workspace(tmp_path), None)
     assert made["signature"] == "UNSIGNED"
     assert made["keys"] == {}
     assert [sealed["signatures"] for sealed in made["statements"]] == [[], []]
@@ -71,7 +70,7 @@ def test_without_a_key_nothing_is_signed_and_it_says_so(tmp_path: Path) -> None:
 
 
 def test_a_replay_leaves_what_was_issued_as_it_was(issued: Json) -> None:
-    again = attacks.replayed(issued, attacks.signer("other"))
+    again = factories.replayed(issued, factories.signer("other"))
     assert again["replays"][:1] == issued["replays"]
     assert {k: again[k] for k in ("report", "statements")} == {
         k: issued[k] for k in ("report", "statements")
@@ -81,7 +80,7 @@ def test_a_replay_leaves_what_was_issued_as_it_was(issued: Json) -> None:
 
 def test_signing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
-    made = [canonical.dumps(attacks.certify(space, attacks.signer())) for _ in range(2)]
+    made = [canonical.dumps(factories.certify(space, factories.signer())) for _ in range(2)]
     assert made[0] == made[1]
 
 
@@ -155,7 +154,7 @@ def test_nesting_that_python_could_still_read_is_refused(issued: Json, depth: in
     nested: Json = []
     for _ in range(depth):
         nested = [nested]
-    copy = attacks.copied(issued)
+    copy = factories.copied(issued)
     copy["report"]["records"]["runs"]["control"]["machine"]["gpu"] = {"nested": nested}
     try:
         data = canonical.dumps(copy)
@@ -262,7 +261,7 @@ def test_everything_that_is_wrong_is_said(issued: Json) -> None:
 
 
 def other_key() -> keys.PublicKey:
-    return attacks.signer("nobody").public
+    return factories.signer("nobody").public
 
 
 @pytest.mark.parametrize(
@@ -271,9 +270,13 @@ def other_key() -> keys.PublicKey:
         lambda known: known.popitem(),
         lambda known: known.clear(),
         lambda known: known.update({other_key().keyid: other_key().text}),
-        lambda known: known.update({attacks.signer().keyid: other_key().text}),  # one id, two keys
-        lambda known: known.update({attacks.signer().keyid: base64.b64encode(b"x" * 31).decode()}),
-        lambda known: known.update({attacks.signer().keyid: "?" * 44}),
+        lambda known: known.update(
+            {factories.signer().keyid: other_key().text}
+        ),  # one id, two keys
+        lambda known: known.update(
+            {factories.signer().keyid: base64.b64encode(b"x" * 31).decode()}
+        ),
+        lambda known: known.update({factories.signer().keyid: "?" * 44}),
     ],
 )
 def test_keys_are_those_that_signed_by_the_ids_that_they_have(
@@ -305,7 +308,7 @@ def test_keys_are_those_that_signed_by_the_ids_that_they_have(
     ],
 )
 def test_a_million_errors_cost_little_memory(issued: Json, tmp_path: Path, path: Any) -> None:
-    copy = part = attacks.copied(issued)
+    copy = part = factories.copied(issued)
     for key in path[:-1]:
         part = part[key]
     part[path[-1]] = [0] * 1_000_000

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import attacks
-import sampled_replays
+import factories
+from factories import ISSUER, LABORATORY
 from samebits.certificate import certificate, replays, schema, statements
 from samebits.certificate.certificate import MalformedError
 from samebits.formats import canonical
@@ -22,7 +23,6 @@ from samebits.verification import levels
 from samebits.verification.levels import DOES_NOT_HOLD, VERIFIED, Verification
 
 Json = Any
-ISSUER, LABORATORY = attacks.signer(), attacks.signer("laboratory")
 TRUSTED = [Trusted("issuer", ISSUER.public), Trusted("a laboratory", LABORATORY.public)]
 OTHER = "0" * 64
 OTHER_STATE = {"optimizer": OTHER, "weights": OTHER}
@@ -30,20 +30,20 @@ OTHER_STATE = {"optimizer": OTHER, "weights": OTHER}
 
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory: pytest.TempPathFactory) -> Json:
-    return attacks.certify(sampled_replays.workspace(tmp_path_factory.mktemp("space")), ISSUER)
+    return factories.certify(factories.with_checkpoints(tmp_path_factory.mktemp("space")), ISSUER)
 
 
 @pytest.fixture(scope="module")
 def passed(issued: Json) -> Json:
     """With one sampled replay of two of three epochs, and what it found was the same."""
-    return sampled_replays.replayed(issued, LABORATORY, sampled_replays.record(issued, 2))
+    return factories.replayed(issued, LABORATORY, factories.sampled_record(issued, 2))
 
 
 @pytest.fixture(scope="module")
 def failed(issued: Json) -> Json:
-    run = sampled_replays.record(issued, 2)
+    run = factories.sampled_record(issued, 2)
     run["sampled"]["epochs"][1]["to"] = OTHER_STATE
-    return sampled_replays.replayed(issued, LABORATORY, run)
+    return factories.replayed(issued, LABORATORY, run)
 
 
 def verified(content: Json) -> Verification:
@@ -100,7 +100,7 @@ def test_only_what_commits_to_one_checkpoint_per_epoch_can_be_drawn_from(issued:
         lambda run: run["checkpoints"]["digests"].append(OTHER_STATE),
     ]
     for change in changes:
-        report = attacks.copied(issued["report"])
+        report = factories.copied(issued["report"])
         change(report["records"]["runs"]["control"])
         assert replays.count_problem(report, 1) is not None
 
@@ -161,9 +161,9 @@ def test_one_other_bit_is_not_reproduced_and_the_epoch_is_named(failed: Json) ->
 
 
 def test_equal_weights_with_another_loss_are_not_reproduced(issued: Json) -> None:
-    run = sampled_replays.record(issued)
+    run = factories.sampled_record(issued)
     run["sampled"]["epochs"][0]["history"]["metrics"]["loss"] = [0.25]
-    made = sampled_replays.replayed(issued, LABORATORY, run)
+    made = factories.replayed(issued, LABORATORY, run)
     assert made["replays"][0]["report"]["outcome"] == "NOT REPRODUCED"
     assert "values differ" in page.render(made)
     assert "values differ" in summary.replay(made, Path("c.json"), Path("c.html"), 1.0)
@@ -171,18 +171,18 @@ def test_equal_weights_with_another_loss_are_not_reproduced(issued: Json) -> Non
 
 @pytest.mark.parametrize("metrics", [{}, {"loss": []}, {"more": [1.0]}])
 def test_a_history_with_fewer_or_more_values_is_not_the_same(issued: Json, metrics: Json) -> None:
-    run = sampled_replays.record(issued)
+    run = factories.sampled_record(issued)
     held = run["sampled"]["epochs"][0]["history"]
     held["metrics"] = held["metrics"] | metrics if metrics else {}
-    made = sampled_replays.replayed(issued, LABORATORY, run)
+    made = factories.replayed(issued, LABORATORY, run)
     assert made["replays"][0]["report"]["outcome"] == "NOT REPRODUCED"
 
 
 def test_a_training_that_failed_reproduces_no_epoch(issued: Json) -> None:
-    run = sampled_replays.record(issued) | {"status": "failed"}
+    run = factories.sampled_record(issued) | {"status": "failed"}
     run["failure"] = {"error": "ValueError", "message": "the model raised this"}
     run["sampled"]["epochs"] = []
-    made = sampled_replays.replayed(issued, None, run)
+    made = factories.replayed(issued, None, run)
     assert made["replays"][0]["report"]["outcome"] == "NOT REPRODUCED"
     assert verified(made).code == VERIFIED  # nobody who is trusted says so
     assert "✗ missing" in page.render(made)
@@ -191,8 +191,8 @@ def test_a_training_that_failed_reproduces_no_epoch(issued: Json) -> None:
 def test_each_spot_replay_is_a_statement_of_its_own(issued: Json) -> None:
     content = issued
     for number in (1, 2, 3):
-        content = sampled_replays.replayed(
-            content, LABORATORY, sampled_replays.record(content, 1, number)
+        content = factories.replayed(
+            content, LABORATORY, factories.sampled_record(content, 1, number)
         )
     found = verified(content)
     assert found.code == VERIFIED, problems(found)
@@ -201,12 +201,8 @@ def test_each_spot_replay_is_a_statement_of_its_own(issued: Json) -> None:
 
 def test_a_draw_counts_once(issued: Json) -> None:
     draw = canonical.digest("drawn")
-    content = sampled_replays.replayed(
-        issued, LABORATORY, sampled_replays.record(issued, 1, 1, draw)
-    )
-    content = sampled_replays.replayed(
-        content, LABORATORY, sampled_replays.record(content, 1, 2, draw)
-    )
+    content = factories.replayed(issued, LABORATORY, factories.sampled_record(issued, 1, 1, draw))
+    content = factories.replayed(content, LABORATORY, factories.sampled_record(content, 1, 2, draw))
     assert "another replay already, so the draw was not random" in problems(verified(content))
 
 
@@ -258,7 +254,7 @@ FAULTS: dict[str, tuple[Callable[[Json], Any], str]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_run_that_is_no_spot_replay_is_refused(issued: Json, fault: str) -> None:
     plant, said = FAULTS[fault]
-    run = sampled_replays.record(issued, draw=_draw_of(issued, 2))
+    run = factories.sampled_record(issued, draw=_draw_of(issued, 2))
     run["digests_of_control"] = issued["report"]["records"]["runs"]["control"]["checkpoints"][
         "digests"
     ]
@@ -267,7 +263,7 @@ def test_a_run_that_is_no_spot_replay_is_refused(issued: Json, fault: str) -> No
         run["sampled"]["draw"] = _draw_of(issued, 3)
     del run["digests_of_control"]
     assert said in " ".join(replays.problems(issued["report"], statements.of(issued), run))
-    found = verified(sampled_replays.replayed(issued, LABORATORY, run))
+    found = verified(factories.replayed(issued, LABORATORY, run))
     assert found.code == DOES_NOT_HOLD
     assert said in problems(found)
 
@@ -280,15 +276,12 @@ def _draw_of(issued: Json, epoch: int) -> str:
 
 
 def test_an_epoch_that_does_not_exist_is_refused(issued: Json) -> None:
-    said = sampled_replays.replayed(issued, LABORATORY, sampled_replays.record(issued))["replays"][
-        0
-    ]["report"]
+    said = factories.replayed(issued, LABORATORY, factories.sampled_record(issued))["replays"][0][
+        "report"
+    ]
     said["record"]["sampled"]["drawn"] = [4]
     said["record"]["sampled"]["epochs"][0]["epoch"] = said["epochs"][0]["epoch"] = 4
-    assert (
-        verified(sampled_replays.signed_again(_keyed(issued), said, LABORATORY)).code
-        == DOES_NOT_HOLD
-    )
+    assert verified(factories.replay_again(_keyed(issued), said, LABORATORY)).code == DOES_NOT_HOLD
 
 
 def _keyed(issued: Json) -> Json:
@@ -305,7 +298,7 @@ def test_nothing_that_a_dishonest_signer_changes_in_it_is_believed(passed: Json)
         if not isinstance(mutant.value, dict):
             continue
         try:
-            found = verified(sampled_replays.signed_again(passed, rest | mutant.value, LABORATORY))
+            found = verified(factories.replay_again(passed, rest | mutant.value, LABORATORY))
         except MalformedError:
             continue
         held += 1
@@ -314,7 +307,7 @@ def test_nothing_that_a_dishonest_signer_changes_in_it_is_believed(passed: Json)
 
 
 def test_a_changed_statement_does_not_hold(passed: Json) -> None:
-    forged = attacks.copied(passed)
+    forged = factories.copied(passed)
     forged["replays"][0]["report"]["draw"] = "7" * 64
     assert verified(forged).code == DOES_NOT_HOLD
 
@@ -323,7 +316,7 @@ def test_a_changed_statement_does_not_hold(passed: Json) -> None:
 
 
 def test_the_record_of_some_epochs_is_none_of_a_training(issued: Json) -> None:
-    run = sampled_replays.record(issued)
+    run = factories.sampled_record(issued)
     assert list(schema.violations(run, schema.definition("sampledRecord"))) == []
     assert any(
         "samebits-train-1" in said
@@ -334,8 +327,8 @@ def test_the_record_of_some_epochs_is_none_of_a_training(issued: Json) -> None:
 
 
 def test_it_is_no_replay_of_all_and_the_other_way_round(issued: Json, passed: Json) -> None:
-    whole = attacks.replayed(issued, LABORATORY)
-    spotted = attacks.copied(passed)
+    whole = factories.replayed(issued, LABORATORY)
+    spotted = factories.copied(passed)
     spotted["replays"][0]["report"]["format"] = "samebits-replay-1"
     whole["replays"][0]["report"]["format"] = replays.SAMPLED_FORMAT
     for content in (spotted, whole):
@@ -345,7 +338,7 @@ def test_it_is_no_replay_of_all_and_the_other_way_round(issued: Json, passed: Js
 
 @pytest.mark.parametrize("outcome", ["REPRODUCED", "REPRODUCIBLE"])
 def test_it_cannot_say_that_all_was_reproduced(passed: Json, outcome: str) -> None:
-    forged = attacks.copied(passed)
+    forged = factories.copied(passed)
     forged["replays"][0]["report"]["outcome"] = outcome
     with pytest.raises(MalformedError):
         certificate.parse(canonical.dumps(forged))
@@ -357,7 +350,7 @@ def test_a_record_with_artifacts_is_none_of_some_epochs(issued: Json) -> None:
         assert (
             list(
                 schema.violations(
-                    sampled_replays.record(issued) | more, schema.definition("sampledRecord")
+                    factories.sampled_record(issued) | more, schema.definition("sampledRecord")
                 )
             )
             != []

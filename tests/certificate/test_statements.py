@@ -15,13 +15,7 @@ import factories
 from samebits.certificate import certificate, statements
 from samebits.formats import canonical
 
-COMMIT = attacks.SOURCE["commit"]
-
-
-@pytest.fixture(scope="module")
-def issued(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    space = factories.workspace(tmp_path_factory.mktemp("space"))
-    return attacks.certify(space, attacks.signer())
+COMMIT = factories.SOURCE["commit"]
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +90,13 @@ def strangers_result(folder: Path, issued: Any) -> Any:
 
 
 def test_the_libraries_alone_accept_the_envelopes(tmp_path: Path, issued: Any) -> None:
-    made = attacks.replayed(issued, attacks.signer("laboratory"))
+    made = factories.replayed(issued, factories.signer("laboratory"))
     expected = [1, "REPRODUCIBLE", 1, 1, "REPRODUCED"]
     assert strangers_result(tmp_path, made) == expected
 
 
 def test_the_libraries_alone_accept_what_is_unsigned(tmp_path: Path) -> None:
-    made = attacks.certify(factories.workspace(tmp_path / "space"), None)
+    made = factories.certify(factories.workspace(tmp_path / "space"), None)
     assert strangers_result(tmp_path, made) == ["UNSIGNED", "REPRODUCIBLE", "UNSIGNED"]
 
 
@@ -110,12 +104,12 @@ def test_the_libraries_alone_accept_a_certificate_without_evidence(tmp_path: Pat
     space = factories.workspace(tmp_path / "space")
     for path in (space.config, space.load_record, space.runs[0] / "record.json"):
         path.unlink()
-    made = attacks.certify(space, attacks.signer())
+    made = factories.certify(space, factories.signer())
     assert strangers_result(tmp_path, made) == [1, "INCONCLUSIVE", 1]
 
 
 def test_the_libraries_alone_refuse_a_changed_payload(tmp_path: Path, issued: Any) -> None:
-    changed = attacks.copied(issued)
+    changed = factories.copied(issued)
     payload = certificate.payload(changed["statements"][0]).replace(
         b"REPRODUCIBLE", b"reproducible"
     )
@@ -170,7 +164,7 @@ def test_the_claim_names_the_commit_that_issued_it(report: Any) -> None:
 
 
 def test_an_unsigned_claim_says_so(tmp_path: Path) -> None:
-    made = attacks.report_of(factories.workspace(tmp_path), None)
+    made = factories.report_of(factories.workspace(tmp_path), None)
     (attribute,) = loaded(statements.claim(made))["predicate"]["attributes"]
     assert attribute["conditions"]["signature"] == "UNSIGNED"
 
@@ -178,7 +172,7 @@ def test_an_unsigned_claim_says_so(tmp_path: Path) -> None:
 def test_a_run_that_did_not_complete_is_no_subject(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     (space.runs[0] / "record.json").unlink()
-    names = digests(loaded(statements.claim(attacks.report_of(space, None)))["subject"])
+    names = digests(loaded(statements.claim(factories.report_of(space, None)))["subject"])
     assert sorted(names) == ["config", "dataset", "report"]
 
 
@@ -213,7 +207,7 @@ def test_provenance_names_everything_that_the_run_was_made_of(report: Any) -> No
 def test_provenance_of_no_run_names_none(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     (space.runs[0] / "record.json").unlink()
-    made = loaded(statements.provenance(attacks.report_of(space, None)))
+    made = loaded(statements.provenance(factories.report_of(space, None)))
     assert made["predicate"]["runDetails"] == {"builder": {"id": statements.BUILDER}}
 
 
@@ -221,7 +215,7 @@ def test_provenance_of_no_run_names_none(tmp_path: Path) -> None:
 
 
 def test_a_replay_points_to_the_claim_by_its_digest(issued: Any) -> None:
-    made = attacks.replayed(issued, attacks.signer("laboratory"))
+    made = factories.replayed(issued, factories.signer("laboratory"))
     (attribute,) = loaded(certificate.payload(made["replays"][0]["statement"]))["predicate"][
         "attributes"
     ]

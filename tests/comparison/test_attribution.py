@@ -277,8 +277,7 @@ def test_an_attribution_that_contradicts_the_record_is_refused(what: str) -> Non
 
 @pytest.fixture(scope="module")
 def explained(tmp_path_factory: pytest.TempPathFactory) -> Json:
-    space, comparisons = attacks.explained(tmp_path_factory.mktemp("space"))
-    return attacks.certify(space, attacks.signer(), comparisons)
+    return factories.certify(factories.explained(tmp_path_factory.mktemp("space")))
 
 
 def test_a_certificate_that_depends_on_the_cpu_names_layers_and_kernels(explained: Json) -> None:
@@ -298,7 +297,7 @@ def test_a_signer_who_forges_an_attribution_is_refused(
     FORGERIES[what][0](whole["runs"][0]["attribution"])
     (listed,) = [file for file in forged["evidence"] if file["name"] == "compare/cpu.json"]
     listed["sha256"] = canonical.digest(whole)
-    made = attacks.signed_again(explained, forged, attacks.signer())
+    made = factories.signed_again(explained, forged, factories.signer())
     assert place.code(made) == DOES_NOT_HOLD
     shown = report.rebuild(forged)
     assert shown["verdict"] == "INCONCLUSIVE"

@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import attacks
 import factories
 import peak
-import sampled_replays
 from samebits.formats import canonical, files
 from samebits.signing import keys
 
@@ -64,16 +62,16 @@ def test_memory_stays_bounded_when_a_third_of_all_weights_differs(tmp_path: Path
 
 
 def test_memory_stays_bounded_with_the_states_after_each_epoch(tmp_path: Path) -> None:
-    space = sampled_replays.workspace(tmp_path / "made", weights=weights())
+    space = factories.with_checkpoints(tmp_path / "made", weights=weights())
     certificate, bundle = tmp_path / "certificate.json", tmp_path / "certificate.zip"
-    content = attacks.certify(space, attacks.signer())
+    content = factories.certify(space, factories.signer())
     canonical.write_json(certificate, content)
     evidence = [
         "--config", space.config, "--lock", space.lock, "--load-record", space.load_record,
         "--run", space.runs[0], "--run", space.runs[1], "--comparison", space.comparison,
     ]  # fmt: skip
     assert memory("bundle", *evidence, "--certificate", certificate, "--output", bundle) < MOST
-    assert memory("verify", bundle, "--key", attacks.key_file(tmp_path)) < MOST
+    assert memory("verify", bundle, "--key", factories.key_file(tmp_path)) < MOST
     drawn = "--epochs", 1, "--states", tmp_path / "states", "--output", tmp_path / "plan.json"
     digest = canonical.digest(content)
     assert memory("prepare_replay", "--certificate", bundle, "--digest", digest, *drawn) < MOST

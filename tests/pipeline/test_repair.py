@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import attacks
 import factories
 import in_process
 from samebits.formats import canonical, dataset
@@ -102,7 +101,7 @@ def test_a_certificate_that_does_not_hold_is_removed_with_its_faces(
 def test_a_certificate_that_rests_on_what_is_gone_is_put_aside(space: factories.Workspace) -> None:
     """Else Snakemake would find it there, and make nothing again."""
     certificate = space.folder / "certificate.json"
-    issued = canonical.dumps(attacks.certify(factories.workspace(space.folder / "issued"), None))
+    issued = canonical.dumps(factories.certify(factories.workspace(space.folder / "issued"), None))
     certificate.write_bytes(issued)
     (space.folder / "badge.svg").touch()
     shutil.copytree(space.folder / "data/arrays", space.folder / "other/arrays")

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-import attacks
 import factories
-import sampled_replays
 from factories import Workspace
 from in_process import stage
 from samebits.certificate import certificate, replays, statements
@@ -22,8 +20,8 @@ KEPT = Path("train", "control", "checkpoints")
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Any]:
     """A certificate beside its evidence."""
-    space = sampled_replays.workspace(tmp_path_factory.mktemp("certified"))
-    content = attacks.certify(space, attacks.signer())
+    space = factories.with_checkpoints(tmp_path_factory.mktemp("certified"))
+    content = factories.certify(space, factories.signer())
     canonical.write_json(space.folder / "certificate.json", content)
     return space, content
 
@@ -164,20 +162,20 @@ def replay(given: Path, run: Any) -> subprocess.CompletedProcess[str]:
 
 def test_what_came_out_is_signed_and_verified(given: Path, once: tuple[Workspace, Any]) -> None:
     assert prepare(given).returncode == 0
-    done = replay(given, sampled_replays.record(once[1], 2, draw=drawn(given)["draw"]))
+    done = replay(given, factories.sampled_record(once[1], 2, draw=drawn(given)["draw"]))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("EPOCHS REPRODUCED (2 of 3 epochs: ")
     issued = given.parent / "again" / "certificate.json"
     content = certificate.parse(issued.read_bytes())
     assert content["replays"][0]["report"]["draw"] == drawn(given)["draw"]
-    found = stage("verify", issued, "--key", attacks.key_file(given.parent))
+    found = stage("verify", issued, "--key", factories.key_file(given.parent))
     assert found.returncode == 0, found.stdout
     assert "EPOCHS REPRODUCED (2 of 3 epochs: " in found.stdout
 
 
 def test_another_bit_is_not_reproduced(given: Path, once: tuple[Workspace, Any]) -> None:
     assert prepare(given).returncode == 0
-    run = sampled_replays.record(once[1], 2, draw=drawn(given)["draw"])
+    run = factories.sampled_record(once[1], 2, draw=drawn(given)["draw"])
     run["sampled"]["epochs"][0]["to"] = dict.fromkeys(states.PARTS, "0" * 64)
     done = replay(given, run)
     number = run["sampled"]["drawn"][0]
@@ -189,10 +187,10 @@ def test_a_run_of_another_draw_or_of_all_epochs_is_refused(
     given: Path, once: tuple[Workspace, Any]
 ) -> None:
     assert prepare(given).returncode == 0
-    done = replay(given, sampled_replays.record(once[1], 2, draw="7" * 64))
+    done = replay(given, factories.sampled_record(once[1], 2, draw="7" * 64))
     assert done.returncode == 1
     assert "expected the draw" in done.stderr
-    whole = attacks.another_run(once[1])
+    whole = factories.another_run(once[1])
     done = replay(given, whole)
     assert done.returncode == 1
     assert "does not match its format" in done.stderr
@@ -204,6 +202,6 @@ def test_a_record_of_some_epochs_is_refused_where_all_were_wanted(
 ) -> None:
     plan = given.parent / "again" / "plan.json"
     canonical.write_json(plan, {"certificate": canonical.digest(once[1])})
-    done = replay(given, sampled_replays.record(once[1], 2))
+    done = replay(given, factories.sampled_record(once[1], 2))
     assert done.returncode == 1
     assert "does not match its format" in done.stderr

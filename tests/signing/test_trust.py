@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import attacks
+import factories
 from samebits.errors import SamebitsError
 from samebits.signing import keys
 from samebits.signing import trusted as trust
 from samebits.signing.trusted import Trusted
 
-ALICE, BOB = attacks.signer("alice").public, attacks.signer("bob").public
+ALICE, BOB = factories.signer("alice").public, factories.signer("bob").public
 
 
 def write(folder: Path, text: str | bytes) -> Path:

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-import attacks
 import bundle as bundle_script
 import factories
-import sampled_replays
 from factories import Workspace
 from samebits.formats import bundle, canonical, states
 from samebits.pages import certificate as page
@@ -23,8 +21,8 @@ KEPT = "train/control/checkpoints"
 
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Any]:
-    space = sampled_replays.workspace(tmp_path_factory.mktemp("kept"))
-    return space, attacks.certify(space, attacks.signer())
+    space = factories.with_checkpoints(tmp_path_factory.mktemp("kept"))
+    return space, factories.certify(space, factories.signer())
 
 
 def checked(folder: Path, content: Any, whole: bool) -> str:
@@ -62,7 +60,7 @@ def test_the_claim_and_the_page_say_what_is_committed_to(issued: tuple[Workspace
 
 
 def test_a_certificate_without_checkpoints_says_nothing_of_them(tmp_path: Path) -> None:
-    content = attacks.certify(factories.workspace(tmp_path), attacks.signer())
+    content = factories.certify(factories.workspace(tmp_path), factories.signer())
     claim = base64.b64decode(content["statements"][0]["payload"]).decode()
     assert "checkpoints" not in claim
     assert "one digest of" not in page.render(content)
@@ -76,10 +74,10 @@ def test_another_list_or_root_does_not_hold(issued: tuple[Workspace, Any]) -> No
         lambda found: found["digests"].pop(0),
     ]
     for change in changes:
-        said = attacks.copied(content["report"])
+        said = factories.copied(content["report"])
         for run in ("control", "replica"):
             change(said["records"]["runs"][run]["checkpoints"])
-        forged = attacks.signed_again(content, said, attacks.signer())
+        forged = factories.signed_again(content, said, factories.signer())
         assert levels.verify(forged, [], None).code == levels.DOES_NOT_HOLD
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import attacks
 import factories
-import samples
+from factories import ISSUER, LABORATORY
 from samebits.certificate import certificate, statements
 from samebits.formats import canonical
 from samebits.signing import keys
@@ -17,15 +17,8 @@ from samebits.verification import levels
 from samebits.verification.levels import DOES_NOT_HOLD, NOT_TRUSTED, VERIFIED, Verification
 
 Json = Any
-ISSUER, LABORATORY = attacks.signer(), attacks.signer("laboratory")
 TRUSTED = [Trusted("the issuer", ISSUER.public)]
 BOTH = [*TRUSTED, Trusted("a laboratory", LABORATORY.public)]
-
-
-@pytest.fixture(scope="module")
-def issued(tmp_path_factory: pytest.TempPathFactory) -> Json:
-    space = factories.workspace(tmp_path_factory.mktemp("space"))
-    return attacks.certify(space, ISSUER)
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +63,12 @@ def test_a_verdict_that_is_no_good_news_is_verified_like_any_other(tmp_path: Pat
     incomplete = factories.workspace(tmp_path / "2")
     incomplete.comparison.unlink()
     for space, verdict in ((differing, "NOT REPRODUCIBLE"), (incomplete, "INCONCLUSIVE")):
-        found = verified(attacks.certify(space, ISSUER))
+        found = verified(factories.certify(space, ISSUER))
         assert (found.code, found.verdict) == (VERIFIED, verdict)
 
 
 def test_a_certificate_of_every_kind_of_run_is_verified(tmp_path: Path) -> None:
-    space, comparisons = attacks.explained(tmp_path)
-    content = attacks.certify(space, ISSUER, comparisons)
+    content = factories.certify(factories.explained(tmp_path))
     assert content["report"]["scope"]["depends_on"] == ["CPU"]
     assert {pin["outcome"] for pin in content["report"]["scope"]["pins"]} == {
         "needed",
@@ -150,7 +142,7 @@ def strip_everything(content: Json) -> None:
 
 def sign_with(content: Json, name: str) -> None:
     """Signed by another key, which the certificate carries."""
-    by = attacks.signer(name)
+    by = factories.signer(name)
     payloads = [certificate.payload(sealed) for sealed in content["statements"]]
     content["statements"] = [certificate.envelope(payload, by) for payload in payloads]
     content["keys"] = {by.keyid: by.public.text}
@@ -192,9 +184,9 @@ SIGNATURES = [
 
 @pytest.mark.parametrize("harm", SIGNATURES)
 def test_games_with_signatures_do_not_hold(issued: Json, harm: Callable[[Json], None]) -> None:
-    content = attacks.copied(issued)
+    content = factories.copied(issued)
     harm(content)
-    for trusted in (TRUSTED, [], [Trusted("x", attacks.signer("attacker").public)]):
+    for trusted in (TRUSTED, [], [Trusted("x", factories.signer("attacker").public)]):
         assert verified(content, trusted).code == DOES_NOT_HOLD
 
 
@@ -204,16 +196,16 @@ def test_unsigned_that_calls_itself_signed_does_not_hold(unsigned: Json) -> None
 
 
 def test_a_signature_by_somebody_else_over_an_unsigned_report_does_not_hold(unsigned: Json) -> None:
-    content = attacks.copied(unsigned)
+    content = factories.copied(unsigned)
     sign_with(content, "attacker")
-    found = verified(content, [Trusted("attacker", attacks.signer("attacker").public)])
+    found = verified(content, [Trusted("attacker", factories.signer("attacker").public)])
     assert found.code == DOES_NOT_HOLD
 
 
 def test_trust_is_in_the_key_and_not_in_what_calls_itself_so(issued: Json) -> None:
     """The id is the key's digest, so a trusted id with another key is not even a certificate."""
-    attacker = attacks.signer("attacker")
-    content = attacks.copied(issued)
+    attacker = factories.signer("attacker")
+    content = factories.copied(issued)
     content["keys"] = {ISSUER.keyid: attacker.public.text}
     with pytest.raises(certificate.MalformedError, match="is not the id of its key"):
         verified(content)
@@ -241,7 +233,7 @@ def test_a_trusted_issuer_cannot_swap_what_the_statement_is_about(issued: Json) 
     payload = canonical.loads(certificate.payload(issued["statements"][0]))
     first, second, *_ = payload["subject"]
     first["digest"], second["digest"] = second["digest"], first["digest"]
-    content = attacks.copied(issued)
+    content = factories.copied(issued)
     content["statements"][0] = certificate.envelope(canonical.dumps(payload), ISSUER)
     found = verified(content)
     assert set(problems(found)) == {"statement"}
@@ -288,9 +280,9 @@ FORGED: dict[str, Callable[[Json], object]] = {
 
 @pytest.mark.parametrize("what", FORGED)
 def test_a_trusted_issuer_cannot_say_what_its_evidence_does_not(issued: Json, what: str) -> None:
-    said = attacks.copied(issued["report"])
+    said = factories.copied(issued["report"])
     FORGED[what](said)
-    content = attacks.signed_again(issued, said, ISSUER)
+    content = factories.signed_again(issued, said, ISSUER)
     try:
         found = verified(content)
     except certificate.MalformedError:
@@ -301,12 +293,11 @@ def test_a_trusted_issuer_cannot_say_what_its_evidence_does_not(issued: Json, wh
 
 def test_evidence_that_cannot_be_graded_does_not_hold(issued: Json, tmp_path: Path) -> None:
     """Values that the schema allows, and that no arithmetic can take, or no protocol."""
-    space, comparisons = attacks.explained(tmp_path)
-    for content in (issued, attacks.certify(space, ISSUER, comparisons)):
+    for content in (issued, factories.certify(factories.explained(tmp_path))):
         for change in ungradable():
-            said = attacks.copied(content["report"])
+            said = factories.copied(content["report"])
             change(said)
-            found = verified(attacks.signed_again(content, said, ISSUER))
+            found = verified(factories.signed_again(content, said, ISSUER))
             assert found.code == DOES_NOT_HOLD
 
 
@@ -329,7 +320,7 @@ def ungradable() -> Iterator[Callable[[Json], object]]:
 
 
 def test_a_replay_is_shown_in_the_chain(issued: Json) -> None:
-    found = verified(attacks.replayed(issued, LABORATORY), BOTH)
+    found = verified(factories.replayed(issued, LABORATORY), BOTH)
     assert found.code == VERIFIED
     assert [link.outcome for link in found.signatories] == ["REPRODUCIBLE", "REPRODUCED"]
     assert found.signatories[1].holder == "a laboratory"
@@ -337,13 +328,13 @@ def test_a_replay_is_shown_in_the_chain(issued: Json) -> None:
 
 
 def other_bits(content: Json, number: int = 7) -> Json:
-    record = attacks.another_run(content, number)
+    record = factories.another_run(content, number)
     record["digests"] |= {"weights": "5" * 64}
     return record
 
 
 def test_a_contradiction_by_somebody_trusted_breaks_the_chain(issued: Json) -> None:
-    content = attacks.replayed(issued, LABORATORY, other_bits(issued))
+    content = factories.replayed(issued, LABORATORY, other_bits(issued))
     assert verified(content, BOTH).code == DOES_NOT_HOLD
     assert "a laboratory did not reproduce it" in problems(verified(content, BOTH))["replays"]
 
@@ -351,7 +342,7 @@ def test_a_contradiction_by_somebody_trusted_breaks_the_chain(issued: Json) -> N
 def test_a_contradiction_by_nobody_known_is_shown_and_breaks_nothing(issued: Json) -> None:
     """Else anybody could take a certificate's credit away."""
     for by in (LABORATORY, None):
-        found = verified(attacks.replayed(issued, by, other_bits(issued)))
+        found = verified(factories.replayed(issued, by, other_bits(issued)))
         assert found.code == VERIFIED
         assert found.signatories[1].outcome == "NOT REPRODUCED"
 
@@ -359,22 +350,22 @@ def test_a_contradiction_by_nobody_known_is_shown_and_breaks_nothing(issued: Jso
 def test_a_contradiction_outside_of_the_scope_is_none(issued: Json) -> None:
     record = other_bits(issued)
     record["machine"] |= {"flags": ["sse4_1"]}
-    found = verified(attacks.replayed(issued, LABORATORY, record), BOTH)
+    found = verified(factories.replayed(issued, LABORATORY, record), BOTH)
     assert found.code == VERIFIED
     assert "no avx2" in " ".join(found.signatories[1].outside_scope)
 
 
 def test_a_replay_does_not_make_its_certificate_trusted(unsigned: Json, issued: Json) -> None:
-    assert verified(attacks.replayed(unsigned, ISSUER)).code == NOT_TRUSTED
+    assert verified(factories.replayed(unsigned, ISSUER)).code == NOT_TRUSTED
     only_laboratory = [Trusted("a laboratory", LABORATORY.public)]
-    assert verified(attacks.replayed(issued, LABORATORY), only_laboratory).code == NOT_TRUSTED
+    assert verified(factories.replayed(issued, LABORATORY), only_laboratory).code == NOT_TRUSTED
 
 
 def replay_with(
     content: Json, change: Callable[[Json], object], by: keys.Signer | None = LABORATORY
 ) -> Json:
     """A certificate with a replay whose report was changed, and that was signed again."""
-    made = attacks.replayed(content, by)
+    made = factories.replayed(content, by)
     said = made["replays"][0]["report"]
     change(said)
     said["record"] = canonical.with_digest(said["record"])
@@ -426,17 +417,17 @@ def test_a_replay_that_says_what_its_record_does_not_breaks_the_certificate(
 
 @pytest.mark.parametrize("run", ["control", "replica"])
 def test_a_certified_run_is_no_replay(issued: Json, run: str) -> None:
-    record = attacks.copied(issued["report"]["records"]["runs"][run])
+    record = factories.copied(issued["report"]["records"]["runs"][run])
     record["variations"] = {"applied": {}, "not_tried": {}}
-    found = verified(attacks.replayed(issued, ISSUER, record))
+    found = verified(factories.replayed(issued, ISSUER, record))
     assert set(problems(found)) == {"replay"}
 
 
 def test_one_run_is_one_replay(issued: Json) -> None:
-    record = attacks.another_run(issued)
-    twice = attacks.replayed(attacks.replayed(issued, ISSUER, record), LABORATORY, record)
+    record = factories.another_run(issued)
+    twice = factories.replayed(factories.replayed(issued, ISSUER, record), LABORATORY, record)
     assert "already another replay" in problems(verified(twice, BOTH))["replay"]
-    once = attacks.replayed(issued, LABORATORY, record)
+    once = factories.replayed(issued, LABORATORY, record)
     doubled = once | {"replays": once["replays"] * 2}
     assert verified(doubled, BOTH).code == DOES_NOT_HOLD
 
@@ -444,21 +435,21 @@ def test_one_run_is_one_replay(issued: Json) -> None:
 def test_a_replay_of_another_certificate_does_not_hold(issued: Json, tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     other = certificate.issue(
-        attacks.report_of(space, ISSUER) | {"issued": "2026-11-23T13:00:00Z"}, ISSUER
+        factories.report_of(space, ISSUER) | {"issued": "2026-11-23T13:00:00Z"}, ISSUER
     )
-    moved = attacks.replayed(other, LABORATORY)["replays"]
-    content = attacks.replayed(issued, LABORATORY) | {"replays": moved}
+    moved = factories.replayed(other, LABORATORY)["replays"]
+    content = factories.replayed(issued, LABORATORY) | {"replays": moved}
     assert "is of another certificate" in problems(verified(content, BOTH))["replay"]
 
 
 def test_a_signature_of_another_statement_is_none_of_a_replay(issued: Json) -> None:
-    content = attacks.replayed(issued, ISSUER)
+    content = factories.replayed(issued, ISSUER)
     content["replays"][0]["statement"] = content["statements"][0]
     assert "replay" in problems(verified(content))
 
 
 def test_an_unsigned_replay_that_names_a_trusted_key_does_not_hold(issued: Json) -> None:
-    content = attacks.replayed(issued, None)
+    content = factories.replayed(issued, None)
     content["replays"][0]["report"]["issuer"]["keyid"] = ISSUER.keyid
     assert "replay" in problems(verified(content))
 
@@ -466,8 +457,8 @@ def test_an_unsigned_replay_that_names_a_trusted_key_does_not_hold(issued: Json)
 def test_what_cannot_be_replayed_has_no_replays(tmp_path: Path, issued: Json) -> None:
     space = factories.workspace(tmp_path)
     (space.runs[0] / "record.json").unlink()
-    content = attacks.certify(space, ISSUER)
-    borrowed = attacks.replayed(issued, ISSUER)["replays"]
+    content = factories.certify(space, ISSUER)
+    borrowed = factories.replayed(issued, ISSUER)["replays"]
     found = verified(content | {"replays": borrowed})
     assert "control run did not complete" in problems(found)["replay"]
 
@@ -475,8 +466,8 @@ def test_what_cannot_be_replayed_has_no_replays(tmp_path: Path, issued: Json) ->
 def test_a_broken_lock_is_a_problem_of_the_replay_and_no_crash(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     space.lock.write_text("numpy")
-    content = attacks.certify(space, ISSUER)
-    found = verified(attacks.replayed(content, ISSUER))
+    content = factories.certify(space, ISSUER)
+    found = verified(factories.replayed(content, ISSUER))
     assert found.code == DOES_NOT_HOLD
     assert set(problems(found)) == {"replay"}
 
@@ -495,8 +486,8 @@ KINDS = {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_certificate_of_each_kind_is_verified_as_such(name: str) -> None:
-    key = samples.folder() / "issuer.pub"
-    outcome = attacks.run(samples.folder() / name, "--key", key, "--json")
+    key = factories.samples() / "issuer.pub"
+    outcome = attacks.run(factories.samples() / name, "--key", key, "--json")
     code, outcomes = KINDS[name]
     assert outcome.code == code, outcome
     found = canonical.loads(outcome.out.encode())

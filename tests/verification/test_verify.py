@@ -15,12 +15,11 @@ import pytest
 
 import attacks
 import factories
-import samples
+from factories import ISSUER
 from samebits.formats import canonical, dataset, files
 
 Json = Any
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "verify.py"
-ISSUER = attacks.signer()
 MIB = 1 << 20
 
 
@@ -36,7 +35,7 @@ class Stranger:
         self.folder = folder / "elsewhere"
         for made in (self.home, self.folder):
             made.mkdir()
-        self.key = attacks.key_file(folder)
+        self.key = factories.key_file(folder)
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "SAMEBITS_"))}
         self.environ = kept | {"HOME": str(self.home), "TMPDIR": str(self.home)}
 
@@ -75,16 +74,11 @@ def stranger(tmp_path: Path) -> Stranger:
     return Stranger(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def issued(tmp_path_factory: pytest.TempPathFactory) -> Json:
-    return attacks.certify(factories.workspace(tmp_path_factory.mktemp("space")), ISSUER)
-
-
 # --- what it says ------------------------------------------------------------------------------
 
 
 def test_a_trusted_certificate_is_verified_level_by_level(stranger: Stranger) -> None:
-    done = stranger.verify(samples.folder() / "reproducible.zip", "--key", stranger.key)
+    done = stranger.verify(factories.samples() / "reproducible.zip", "--key", stranger.key)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "VERIFIED  REPRODUCIBLE  default"
@@ -95,7 +89,7 @@ def test_a_trusted_certificate_is_verified_level_by_level(stranger: Stranger) ->
 
 def test_what_does_not_hold_says_where(stranger: Stranger, issued: Json) -> None:
     said = issued["report"] | {"verdict": "NOT REPRODUCIBLE"}
-    path = stranger.give(attacks.signed_again(issued, said, ISSUER))
+    path = stranger.give(factories.signed_again(issued, said, ISSUER))
     done = stranger.verify(path, "--key", stranger.key)
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("DOES NOT HOLD  NOT REPRODUCIBLE")
@@ -112,25 +106,30 @@ def test_what_is_no_certificate_is_said_to_be_none(stranger: Stranger) -> None:
 def test_a_valid_certificate_by_an_unknown_key_is_3_and_says_what_to_do(
     stranger: Stranger,
 ) -> None:
-    done = stranger.verify(samples.folder() / "reproducible.json")
+    done = stranger.verify(factories.samples() / "reproducible.json")
     assert (done.returncode, done.stderr) == (3, "")
     line = next(x for x in done.stdout.splitlines() if x.strip().startswith("NAME ed25519 "))
     stranger.trust(line.strip().replace("NAME", "alice"))
-    done = stranger.verify(samples.folder() / "reproducible.json")
+    done = stranger.verify(factories.samples() / "reproducible.json")
     assert done.returncode == 0
     assert "signed by alice" in done.stdout
 
 
 def test_what_is_unsigned_is_3_and_offers_no_key_to_trust(stranger: Stranger) -> None:
-    done = stranger.verify(samples.folder() / "unsigned.json")
+    done = stranger.verify(factories.samples() / "unsigned.json")
     assert done.returncode == 3
     assert "UNSIGNED" in done.stdout
     assert "NAME" not in done.stdout
 
 
 def test_the_chain_is_told(stranger: Stranger) -> None:
-    keys = ("--key", samples.folder() / "issuer.pub", "--key", samples.folder() / "laboratory.pub")
-    done = stranger.run(samples.folder() / "replayed.json", *keys)
+    keys = (
+        "--key",
+        factories.samples() / "issuer.pub",
+        "--key",
+        factories.samples() / "laboratory.pub",
+    )
+    done = stranger.run(factories.samples() / "replayed.json", *keys)
     assert done.code == 0
     assert re.search(
         r"certified  .* by issuer\.pub on AMD EPYC 9R45, Linux .*: REPRODUCIBLE", done.out
@@ -151,7 +150,7 @@ def test_the_chain_is_told(stranger: Stranger) -> None:
     ],
 )
 def test_json_says_the_same(stranger: Stranger, name: str, code: int, result: str) -> None:
-    done = stranger.run(samples.folder() / name, "--key", stranger.key, "--json")
+    done = stranger.run(factories.samples() / name, "--key", stranger.key, "--json")
     found = json.loads(done.out)
     assert (done.code, found["code"], found["result"]) == (code, code, result)
     assert all(check["holds"] for check in found["checks"])
@@ -172,7 +171,7 @@ def test_json_says_what_does_not_hold(stranger: Stranger, issued: Json) -> None:
 
 def test_the_trust_file_is_that_of_the_config_home(stranger: Stranger, tmp_path: Path) -> None:
     stranger.trust(f"alice ed25519 {ISSUER.public.text}\n", tmp_path / "config")
-    path = samples.folder() / "reproducible.json"
+    path = factories.samples() / "reproducible.json"
     assert stranger.run(path).code == 3
     assert stranger.run(path, XDG_CONFIG_HOME=str(tmp_path / "config")).code == 0
     assert stranger.run(path, XDG_CONFIG_HOME="../config").code == 3  # relative
@@ -180,7 +179,7 @@ def test_the_trust_file_is_that_of_the_config_home(stranger: Stranger, tmp_path:
 
 def test_a_malformed_trust_file_names_the_line(stranger: Stranger) -> None:
     path = stranger.trust(f"alice ed25519 {ISSUER.public.text}\nbob ed25519 \x1b[2J\n")
-    done = stranger.run(samples.folder() / "reproducible.json")
+    done = stranger.run(factories.samples() / "reproducible.json")
     assert (done.code, done.out) == (2, "")
     assert f"{path}:2: expected NAME ed25519 BASE64" in done.err
     assert "\x1b" not in done.err
@@ -188,15 +187,15 @@ def test_a_malformed_trust_file_names_the_line(stranger: Stranger) -> None:
 
 def test_a_trust_file_that_was_named_must_be_there(stranger: Stranger) -> None:
     """Else a misspelt path would look like a certificate by a stranger."""
-    done = stranger.run(samples.folder() / "reproducible.json", "--trust", "missing")
+    done = stranger.run(factories.samples() / "reproducible.json", "--trust", "missing")
     assert (done.code, done.out) == (2, "")
     assert "no such trust file" in done.err
 
 
 def test_a_key_that_is_named_is_trusted_alone(stranger: Stranger, tmp_path: Path) -> None:
     stranger.trust(f"alice ed25519 {ISSUER.public.text}\n")
-    other = attacks.key_file(tmp_path, "other")
-    path = samples.folder() / "reproducible.json"
+    other = factories.key_file(tmp_path, "other")
+    path = factories.samples() / "reproducible.json"
     assert stranger.run(path).code == 0
     assert stranger.run(path, "--key", other).code == 3
     assert stranger.run(path, "--key", other, "--key", stranger.key).code == 0
@@ -204,7 +203,7 @@ def test_a_key_that_is_named_is_trusted_alone(stranger: Stranger, tmp_path: Path
 
 @pytest.mark.parametrize("flags", [["--key", "missing.pub"], ["--key", "."], ["--unknown"], []])
 def test_wrong_usage_is_2(stranger: Stranger, flags: list[str]) -> None:
-    given = [samples.folder() / "reproducible.json", *flags] if flags else []
+    given = [factories.samples() / "reproducible.json", *flags] if flags else []
     done = stranger.run(*given)
     assert (done.code, done.out) == (2, "")
     assert "Traceback" not in done.err
@@ -218,9 +217,9 @@ EVIL = "\x1b[2J\x1b]0;owned\x07\u202e🙂"
 @pytest.fixture
 def evil(stranger: Stranger, issued: Json) -> Path:
     """A certificate that holds, and whose names would steer a terminal."""
-    said = attacks.copied(issued["report"])
+    said = factories.copied(issued["report"])
     said["experiment"]["name"], said["how_to_repeat"] = EVIL, [EVIL]
-    return stranger.give(attacks.signed_again(issued, said, ISSUER))
+    return stranger.give(factories.signed_again(issued, said, ISSUER))
 
 
 def test_names_steer_no_terminal(stranger: Stranger, evil: Path) -> None:
@@ -256,7 +255,7 @@ def test_any_name_can_be_shown_in_any_encoding(
 
 def test_a_reader_that_leaves_early_is_no_verified_certificate(stranger: Stranger) -> None:
     done = subprocess.run(
-        ["sh", "-c", '"$@" > /dev/full', "sh", *command(samples.folder() / "unsigned.json")],  # noqa: S607
+        ["sh", "-c", '"$@" > /dev/full', "sh", *command(factories.samples() / "unsigned.json")],  # noqa: S607
         cwd=stranger.folder,
         env=stranger.environ,
         capture_output=True,
@@ -301,8 +300,8 @@ def test_nothing_is_written_connected_to_or_started(
     (tmp_path / "watch").mkdir()
     (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
     before = tree(stranger.home, stranger.folder)
-    flags = [part for key in keys for part in ("--key", samples.folder() / key)]
-    done = stranger.verify(samples.folder() / name, *flags, PYTHONPATH=str(tmp_path / "watch"))
+    flags = [part for key in keys for part in ("--key", factories.samples() / key)]
+    done = stranger.verify(factories.samples() / name, *flags, PYTHONPATH=str(tmp_path / "watch"))
     assert (done.returncode, done.stderr) == (code, "")
     assert tree(stranger.home, stranger.folder) == before == []
 
@@ -340,7 +339,7 @@ def without_network() -> list[str]:
 
 def test_it_works_where_there_is_no_network(stranger: Stranger) -> None:
     starter = without_network()
-    given = command(samples.folder() / "reproducible.zip", "--key", stranger.key)
+    given = command(factories.samples() / "reproducible.zip", "--key", stranger.key)
     done = subprocess.run(
         [*starter, *given], cwd=stranger.folder, env=stranger.environ, capture_output=True,
         text=True, check=False,
@@ -354,7 +353,7 @@ def test_it_works_where_there_is_no_network(stranger: Stranger) -> None:
 
 
 def test_nothing_that_trains_or_renders_is_imported(stranger: Stranger) -> None:
-    given = command(samples.folder() / "reproducible.zip", "--key", stranger.key)
+    given = command(factories.samples() / "reproducible.zip", "--key", stranger.key)
     done = subprocess.run(
         [given[0], "-X", "importtime", *given[1:]],
         cwd=stranger.folder,
@@ -405,7 +404,7 @@ def test_a_large_array_takes_little_memory(stranger: Stranger, tmp_path: Path) -
     entry["sha256"] = files.digest(data / "x_train.npy")
     digest = canonical.write_json(data / "index.json", dataset.index([entry]))
     load = factories.load_record() | {"arrays": [entry], "digest": digest}
-    content = attacks.certify(factories.workspace(tmp_path / "space", load=load), ISSUER)
+    content = factories.certify(factories.workspace(tmp_path / "space", load=load), ISSUER)
     code, memory = peak(stranger, stranger.give(content), "--key", stranger.key, "--data", data)
     assert code == 0
     assert memory < 200 * MIB
