@@ -44,12 +44,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--envs", type=Path, default=ENVS)
     parser.add_argument("--check", action="store_true", help="write nothing, refuse a difference")
     parser.add_argument("--offline", action="store_true", help="do not resolve again")
-    parser.add_argument(
-        "--upgrade",
-        nargs="*",
-        metavar="PACKAGE",
-        help="forget the locked versions of these packages; of all when none is named",
-    )
+    words = "forget the locked versions of these packages; of all when none is named"
+    parser.add_argument("--upgrade", nargs="*", metavar="PACKAGE", help=words)
     return parser.parse_args()
 
 
@@ -76,27 +72,18 @@ def _pin_problems(definition: Path) -> list[str]:
     pins = definition.with_name(definition.name.removesuffix(DEFINITION) + lockfile.PINS)
     pinned = _PINNED.findall(pins.read_text(encoding="utf-8")) if pins.is_file() else []
     wanted = [python_version(definition)]
-    if pinned == wanted:
-        return []
-    return [
-        f"{pins}: expected python {wanted}, as in {definition.name}, got {pinned}; pin it again"
-    ]
+    said = f"{pins}: expected python {wanted}, as in {definition.name}, got {pinned}; pin it again"
+    return [] if pinned == wanted else [said]
 
 
 def _resolve(envs: Path, name: str, preferred: Lock | None) -> Lock:
     uv, python = uv_tool.beside_python(), _python(envs, name)
     packages, from_sdist = resolve(uv, envs / f"{name}.in", python, preferred)
-    lone = envs / f"{name}.no-deps.in"
-    alone: list[LockedPackage] = []
+    lone, alone = envs / f"{name}.no-deps.in", list[LockedPackage]()
     if lone.is_file():
         alone, _ = resolve(uv, lone, python, preferred, alone=True)
-    return Lock(
-        python,
-        _sources(envs, name),
-        tuple(packages + alone),
-        tuple(from_sdist),
-        tuple(package.name for package in alone),
-    )
+    names = tuple(package.name for package in alone)
+    return Lock(python, _sources(envs, name), (*packages, *alone), tuple(from_sdist), names)
 
 
 def _preferred(old: Lock | None, upgrade: list[str] | None) -> Lock | None:
@@ -154,19 +141,17 @@ def resolve(
         if preferred:  # uv prefers the versions that its output file names
             pins.write_text("".join(f"{p.name}=={p.version}\n" for p in preferred.packages))
         only = [f"--python-version={python}", f"--python-platform={_PLATFORM}"]
-        lone = ["--no-deps"] if alone else []
         compile_ = ["pip", "compile", *_FLAGS, *only]
-        binary = ["--only-binary", ":all:"]
-        uv_tool.run(uv, [*compile_, *binary, *lone, str(requirements), "-o", str(pins)], _HINT)
+        form = ["--only-binary", ":all:", *["--no-deps"] * alone, "-o", str(pins)]
+        uv_tool.run(uv, [*compile_, str(requirements), *form], _HINT)
         form = ["--no-deps", "--format", "pylock.toml", "-o", str(files)]
         uv_tool.run(uv, [*compile_, str(pins), *form], _HINT)
         found = tomllib.loads(files.read_text())["packages"]
         from_sdist = _NO_BINARY.findall(pins.read_text())
     known = {package.sha256 for package in preferred.packages} if preferred else set()
-    names = [package["name"] for package in found]
-    return [_locked(package, python, package["name"] in from_sdist, known) for package in found], [
-        name for name in from_sdist if name in names
-    ]
+    names = {package["name"] for package in found}
+    packages = [_locked(package, python, package["name"] in from_sdist, known) for package in found]
+    return packages, [name for name in from_sdist if name in names]
 
 
 def _locked(

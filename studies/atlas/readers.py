@@ -122,13 +122,6 @@ def _case(framework: Framework, case: Case) -> list[object]:
 
 
 # What is known of a kernel, and what determinism=exact does.
-_RSQRT = (
-    "The CPU's instruction for the reciprocal square root is an approximation. Each vendor chooses "
-    "its low bits, and they are still seen in the result."
-)
-_RECIPROCAL = (
-    "The CPU's instruction for 1 / x is an approximation too: the vendor chooses its low bits."
-)
 _FLOAT32 = (
     "In float64 its bits are the same everywhere, in float32 they are not: there it is computed by "
     "way of an approximate instruction."
@@ -150,15 +143,18 @@ _ONEDNN = (
     "way there although its instruction set is capped. By what was not found out.",
     _OLDER,
 )
-_WIDENED = (_FLOAT32, _WIDE)
 REASONS = {
-    "Rsqrt": (_RSQRT, _WIDE + _UNREWRITTEN.format("a / sqrt(b)")),
-    "Reciprocal": (_RECIPROCAL, _WIDE + _UNREWRITTEN.format("1 / x")),
-    "Erfc": _WIDENED,  # gelu
-    "Erfinv": _WIDENED,
-    "Ndtri": _WIDENED,
-    "Atan": _WIDENED,
-    "Atan2": _WIDENED,
+    "Rsqrt": (
+        "The CPU's instruction for the reciprocal square root is an approximation. Each vendor "
+        "chooses its low bits, and they are still seen in the result.",
+        _WIDE + _UNREWRITTEN.format("a / sqrt(b)"),
+    ),
+    "Reciprocal": (
+        "The CPU's instruction for 1 / x is an approximation too: the vendor chooses its low bits.",
+        _WIDE + _UNREWRITTEN.format("1 / x"),
+    ),
+    # Erfc is what gelu uses.
+    **dict.fromkeys(("Erfc", "Erfinv", "Ndtri", "Atan", "Atan2"), (_FLOAT32, _WIDE)),
     "Sqrt": (
         "TensorFlow 2.8 computes it by way of the approximate reciprocal square root.",
         _OLDER,
@@ -168,14 +164,10 @@ REASONS = {
         "Nothing: with oneDNN, which portable sets, its bits are the same everywhere.",
     ),
     "EuclideanNorm": ("It takes a square root.", _OLDER),
-    "BatchMatMulV2": _ONEDNN,
-    "Conv3DBackpropFilterV2": _ONEDNN,
+    **dict.fromkeys(("BatchMatMulV2", "Conv3DBackpropFilterV2"), _ONEDNN),
     "LRN": (_FLOAT32, "Not replaced: no layer of Keras uses it, and it has no float64."),
-    "FusedBatchNormV3": _FUSED,
-    "FusedBatchNormGradV3": _FUSED,
-    "ResourceApplyAdam": _OPTIMIZER,
-    "ResourceApplyRMSProp": _OPTIMIZER,
-    "ResourceApplyAdagradV2": _OPTIMIZER,
+    **dict.fromkeys(("FusedBatchNormV3", "FusedBatchNormGradV3"), _FUSED),
+    **{f"ResourceApply{name}": _OPTIMIZER for name in ("Adam", "RMSProp", "AdagradV2")},
 }
 UNKNOWN = ("Not known. The atlas shows that it is so.", "Nothing is known of it here.")
 
