@@ -112,16 +112,21 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def training(folder: Path, workspace: Workspace, **changes: Any) -> Training:
-    """An experiment with checkpoints on a few images."""
-    folder.mkdir(parents=True, exist_ok=True)
+def images(folder: Path, samples: int) -> Path:
+    """Images that a model can tell apart, as arrays and as one .npz file; returns the latter."""
     random = np.random.RandomState(0)
-    y = random.randint(0, 10, _SAMPLES).astype(np.uint8)
-    x = (random.randint(0, 64, (_SAMPLES, 28, 28)) + y[:, None, None] * 16).astype(np.uint8)
+    y = random.randint(0, 10, samples).astype(np.uint8)
+    x = (random.randint(0, 64, (samples, 28, 28)) + y[:, None, None] * 16).astype(np.uint8)
     np.savez(folder / "data.npz", x=x, y=y)
     (folder / "arrays").mkdir()
     dataset.write(folder / "arrays", {"x_train": x, "y_train": y})
-    path = folder / "data.npz"
+    return folder / "data.npz"
+
+
+def training(folder: Path, workspace: Workspace, **changes: Any) -> Training:
+    """An experiment with checkpoints on a few images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = images(folder, _SAMPLES)
     data = {"option": "npz", "path": str(path), "sha256": files.digest(path)}
     shape = {"shape": [28, 28], "classes": 10, "scale": 255.0}
     zoo = str(ROOT / "tests" / "zoo")

@@ -87,22 +87,27 @@ class Workspace:
         older = re.findall(r"\bframework=(tf[\d.]+)\b", " ".join(arguments))
         for name in (*_ALWAYS, *(f"train-{framework}" for framework in older)):
             environment(name)
-        where = ["--snakefile", ROOT / "Snakefile", "--directory", self.folder, "--cores", "2"]
-        profile = ["--workflow-profile", ROOT / "profiles" / "default"]
-        done = command(
-            sys.executable, "-m", "snakemake", *where, *profile, *arguments,
-            cwd=ROOT, check=check, variables=variables,
-        )  # fmt: skip
+        done = command(*self.line(*arguments), cwd=ROOT, check=check, variables=variables)
         assert check or done.returncode != 0, f"expected a failure:\n{done.stdout}"
         return done.stdout
+
+    def line(self, *arguments: str) -> list[str]:
+        """Snakemake's command, for this folder."""
+        line = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+        line += ["--workflow-profile", ROOT / "profiles" / "default"]
+        line += ["--directory", self.folder, "--cores", "2", *arguments]
+        return [str(word) for word in line]
 
     def certify(
         self, name: str, *config: str, variables: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         """The report in the certificate of the experiment with this name and config."""
         self.snakemake("--config", f"name={name}", *config, variables=variables)
-        content = (self.folder / "results" / name / "certificate.json").read_bytes()
-        report: dict[str, Any] = json.loads(content)["report"]
+        return self.report(name)
+
+    def report(self, name: str) -> dict[str, Any]:
+        """The report in the certificate of an experiment that was certified."""
+        report: dict[str, Any] = self.json(f"results/{name}/certificate.json")["report"]
         return report
 
     def python(self, name: str) -> Path:
@@ -112,6 +117,31 @@ class Workspace:
     def json(self, path: str) -> Any:
         """A JSON file below this folder."""
         return json.loads((self.folder / path).read_bytes())
+
+
+DRY = ("--dry-run", "--quiet", "rules", "reason")
+
+
+def jobs(dry_run: str) -> dict[str, int]:
+    """The table of jobs that a dry run prints, without its total."""
+    rows = [line.split() for line in dry_run.splitlines()]
+    counts = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+    counts.pop("total", None)
+    return counts
+
+
+def flip(path: Path) -> None:
+    """Change one bit near the end of a file; its date stays, so Snakemake cannot notice."""
+    before, data = path.stat(), bytearray(path.read_bytes())
+    data[-4] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def outcomes(report: dict[str, Any], run: str) -> dict[str, str]:
+    """Variation -> how it came out, in one run."""
+    rows = report["scope"]["variations"]
+    return {row["key"]: row["outcome"] for row in rows if row["run"] == run}
 
 
 def skip_without(python: str) -> None:

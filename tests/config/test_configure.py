@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from refusals import refused
 from samebits.config.experiment import GROUPS, configure
 from samebits.config.signing import Signing
 from samebits.errors import SamebitsError
@@ -113,20 +114,12 @@ def test_an_experiment_file_can_be_overridden() -> None:
         ({"model": {"_target_": "samebits.models.nil"}}, ["nil", "cnn, mlp"]),
         ({"name": "../up"}, ["name"]),
         ({"seed": -1}, ["seed"]),
+        ({"model": "cn", "framework": "tf3"}, ["model=cn", "framework=tf3"]),  # all at once
     ],
 )
 def test_what_cannot_be_is_refused_with_what_could(config: dict[str, Any], said: list[str]) -> None:
-    with pytest.raises(SamebitsError) as caught:
+    with refused(*said):
         of(config)
-    for part in said:
-        assert part in str(caught.value)
-
-
-def test_all_unknown_names_are_reported_at_once() -> None:
-    with pytest.raises(SamebitsError) as caught:
-        of({"model": "cn", "framework": "tf3"})
-    assert "model=cn" in str(caught.value)
-    assert "framework=tf3" in str(caught.value)
 
 
 def test_a_users_model_is_found_on_the_source_path(tmp_path: Path) -> None:
@@ -140,10 +133,8 @@ def test_a_users_model_is_found_on_the_source_path(tmp_path: Path) -> None:
 
 def test_an_argument_that_a_users_model_does_not_take_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def net(width, *, depth): ...\n")
-    with pytest.raises(SamebitsError) as caught:
+    with refused("did you mean width?", "model.depth"):
         of({"model": {"_target_": "mine.net", "widht": 5}, "source_path": str(tmp_path)})
-    assert "did you mean width?" in str(caught.value)
-    assert "model.depth" in str(caught.value)
 
 
 @pytest.mark.parametrize("profile", ["none", "seeds", "tf21", "tf28", "portable", "exact"])
@@ -259,10 +250,8 @@ def test_the_last_key_wins_and_null_is_the_users_own() -> None:
     ],
 )
 def test_no_message_shows_where_the_key_lies(config: dict[str, Any], said: str) -> None:
-    with pytest.raises(SamebitsError) as caught:
+    with refused(said, without="secret"):
         of(config)
-    assert said in str(caught.value)
-    assert "secret" not in str(caught.value)
 
 
 def test_a_key_of_the_wrong_type_in_the_config_tree_is_refused_without_it(tmp_path: Path) -> None:
@@ -270,10 +259,8 @@ def test_a_key_of_the_wrong_type_in_the_config_tree_is_refused_without_it(tmp_pa
     shutil.copytree(CONF, conf)
     for wrong in ("key: [very-secret]", "key: ''", "key: null\nvery: secret"):
         (conf / "signing" / "local.yaml").write_text(wrong + "\n")
-        with pytest.raises(SamebitsError) as caught:
+        with refused("signing", without="secret"):
             configure({}, conf)
-        assert "signing" in str(caught.value)
-        assert "secret" not in str(caught.value)
 
 
 # --- what the user set -------------------------------------------------------------------------

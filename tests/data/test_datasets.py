@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from refusals import refused
 from samebits.data import datasets
 from samebits.errors import SamebitsError
 
@@ -64,10 +65,8 @@ def test_data_that_cannot_be_trained_on_is_refused(
     tmp_path: Path, x: Any, y: Any, said: str
 ) -> None:
     config = npz(tmp_path / "a.npz", x=x, y=y) | {"shape": [3], "classes": 4}
-    with pytest.raises(SamebitsError) as caught:
+    with refused(said, "a.npz"):
         load(config)
-    assert said in str(caught.value)
-    assert "a.npz" in str(caught.value)
 
 
 def test_generated_data_depends_on_its_seed_alone() -> None:

@@ -1,154 +1,117 @@
-"""scripts/launch.py: a pinned start, a log, and the script's own exit code."""
+"""scripts/launch.py: a pinned start, a log, a lease, a time limit, and the script's exit code."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline import LAUNCH, SCRIPTS, command
+from samebits.launch import timeout
+
+LONGEST = 30  # seconds to wait for anything
 
 
-def script(folder: Path, text: str) -> Path:
-    path = folder / "script.py"
-    path.write_text(text)
-    return path
+@dataclass(frozen=True)
+class Launcher:
+    """A folder with a script and its log."""
+
+    folder: Path
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log.txt").read_text()
+
+    def line(self, text: str, *flags: object, log: str = "log.txt") -> list[str]:
+        """The command that launches a script with this text."""
+        (self.folder / "script.py").write_text(text)
+        words = *LAUNCH, sys.executable, "--log", self.folder / log, *flags, "--", "script.py"
+        return [str(word) for word in words]
+
+    def run(
+        self,
+        text: str,
+        *flags: object,
+        code: int = 0,
+        log: str = "log.txt",
+        variables: Mapping[str, str] | None = None,
+    ) -> str:
+        """What the terminal shows; ``code``: the exit code that is expected."""
+        line = self.line(text, *flags, log=log)
+        done = command(*line, cwd=self.folder, check=False, variables=variables)
+        assert done.returncode == code, done.stdout
+        return done.stdout
+
+    def waiting(self, *flags: object) -> "subprocess.Popen[bytes]":
+        """A script that has begun, says who it is and sleeps."""
+        text = "import time, os\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"
+        line, log = self.line(text, *flags), self.folder / "log.txt"
+        started = subprocess.Popen(line, cwd=self.folder, stderr=subprocess.DEVNULL)
+        until(lambda: log.is_file() and bool(log.read_bytes()))
+        return started
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + LONGEST
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Launcher:
+    return Launcher(tmp_path)
 
 
 def test_variables_are_set_before_the_interpreter_starts_and_the_shells_are_dropped(
-    tmp_path: Path,
+    launch: Launcher,
 ) -> None:
-    shown = script(
-        tmp_path,
+    text = (
         "import os, sys\n"
-        "print(sys.flags.hash_randomization, 'TF_X' in os.environ, os.environ['MINE'])\n",
+        "print(sys.flags.hash_randomization, 'TF_X' in os.environ, os.environ['MINE'])\n"
+        "print(os.environ['SAMEBITS_VARIATIONS'])\n"
+        "print([n for n in sorted(os.environ) if n.startswith('SAMEBITS_SIGNING')])\n"
     )
-    log = tmp_path / "logs" / "log.txt"
-    launch = [*LAUNCH, sys.executable, "--log", log, "PYTHONHASHSEED=0", "MINE=a b"]
-    command(*launch, "--", shown, cwd=tmp_path, variables={"PYTHONHASHSEED": "9", "TF_X": "1"})
-    assert log.read_text() == "0 False a b\n"
-
-
-def test_a_failure_shows_the_end_of_the_log_its_path_and_the_exit_code(tmp_path: Path) -> None:
-    failing = script(
-        tmp_path, "for i in range(99): print('line', i, flush=True)\nraise SystemExit(7)\n"
-    )
-    log = tmp_path / "log.txt"
-    done = command(
-        *LAUNCH, sys.executable, "--log", log, "--", failing,
-        cwd=tmp_path, check=False,
-    )  # fmt: skip
-    assert done.returncode == 7
-    assert "line 98" in done.stdout
-    assert "line 1\n" not in done.stdout
-    assert str(log) in done.stdout
-
-
-def test_a_signal_reaches_the_script(tmp_path: Path) -> None:
-    waiting = script(tmp_path, "import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
-    log = tmp_path / "log.txt"
-    launch = [*map(str, LAUNCH), sys.executable, "--log", str(log), "--", str(waiting)]
-    with subprocess.Popen(launch, stderr=subprocess.DEVNULL) as running:
-        end = time.monotonic() + 30
-        while not (log.is_file() and log.read_bytes()) and time.monotonic() < end:
-            time.sleep(0.05)
-        os.kill(running.pid, signal.SIGTERM)
-        assert running.wait(30) == 128 + signal.SIGTERM
-
-
-def test_progress_reaches_the_terminal_and_the_log(tmp_path: Path) -> None:
-    text = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r})\n"
-    saying = script(tmp_path, text + "from samebits.text import say\nsay('epoch 1')\n")
-    log = tmp_path / "log.txt"
-    done = command(*LAUNCH, sys.executable, "--log", log, "--", saying, cwd=tmp_path)
-    assert done.stdout == "epoch 1\n"
-    assert log.read_text() == "epoch 1\n"
-
-
-def test_the_script_learns_that_nothing_was_varied_whatever_the_shell_sets(tmp_path: Path) -> None:
-    shown = script(tmp_path, "import os\nprint(os.environ['SAMEBITS_VARIATIONS'])\n")
-    log = tmp_path / "log.txt"
-    shell = {"SAMEBITS_VARIATIONS": '{"applied": {"clock": "forged"}, "not_tried": {}}'}
-    launch = [*LAUNCH, sys.executable, "--log", log, "--", shown]
-    command(*launch, cwd=tmp_path, variables=shell)
-    assert log.read_text() == '{"applied": {}, "not_tried": {}}\n'
-
-
-def waiting(folder: Path, name: str, *flags: object) -> "subprocess.Popen[bytes]":
-    """A launched script that holds the lease, its log named by ``name``; it has begun."""
-    text = "import time, os\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"
-    log = folder / f"{name}.txt"
-    launch = [*LAUNCH, sys.executable, "--log", log, *flags, "--"]
-    started = subprocess.Popen([*map(str, launch), script(folder, text)], stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 30
-    while not (log.is_file() and log.read_bytes()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return started
-
-
-def test_a_second_script_for_one_output_is_refused_with_what_to_end(tmp_path: Path) -> None:
-    held = tmp_path / "leases" / "control"
-    second = [*LAUNCH, sys.executable, "--log", tmp_path / "2.txt", "--lease", held]
-    with waiting(tmp_path, "1", "--lease", held) as first:
-        done = command(*second, "--", tmp_path / "script.py", cwd=tmp_path, check=False)
-        first.terminate()
-    assert done.returncode == 1
-    assert f"control: process {first.pid} on " in done.stdout
-    assert f"kill {first.pid}, or wait until it has ended" in done.stdout
-    assert not held.exists()
-    assert not (tmp_path / "2.txt").exists()
-
-
-def test_a_lease_outlives_a_launcher_that_was_killed_as_long_as_its_script(tmp_path: Path) -> None:
-    held = tmp_path / "control"
-    with waiting(tmp_path, "1", "--lease", held) as first:
-        first.kill()
-    child = int((tmp_path / "1.txt").read_text())
-    quick = script(tmp_path, "")
-    second = [*LAUNCH, sys.executable, "--log", tmp_path / "2.txt", "--lease", held]
-    refused = command(*second, "--", quick, cwd=tmp_path, check=False)
-    os.kill(child, signal.SIGKILL)
-    assert "is still writing it" in refused.stdout
-    end = time.monotonic() + 30
-    while command(*second, "--", quick, cwd=tmp_path, check=False).returncode:
-        assert time.monotonic() < end
-    assert not held.exists()
-
-
-def test_a_job_of_a_snakemake_that_was_found_dead_does_not_begin(tmp_path: Path) -> None:
-    quick, held = script(tmp_path, ""), tmp_path / "control"
-    launch = [*LAUNCH, sys.executable, "--log", tmp_path / "log", "--lease", held]
-    of_dead = {"SAMEBITS_OWNER": str(tmp_path / "head")}
-    done = command(*launch, "--", quick, cwd=tmp_path, variables=of_dead, check=False)
-    assert done.returncode == 1
-    assert "not needed any more" in done.stdout
-    (tmp_path / "head").touch()
-    command(*launch, "--", quick, cwd=tmp_path, variables=of_dead)
-
-
-def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
-    shown = script(tmp_path, "import os\nos.kill(os.getppid(), 1); os.kill(os.getpid(), 1)\n")
-    log = tmp_path / "log.txt"
-    launch = [*LAUNCH, sys.executable, "--log", log, "--", shown]
-    command("sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *launch, cwd=tmp_path)
-
-
-def test_only_a_script_that_signs_receives_the_signing_key(tmp_path: Path) -> None:
-    shown = script(
-        tmp_path,
-        "import os\nprint([n for n in sorted(os.environ) if n.startswith('SAMEBITS_SIGNING')])\n",
-    )
-    log = tmp_path / "log.txt"
     secrets = {"SAMEBITS_SIGNING_KEY": "a/place", "SAMEBITS_SIGNING_PASSPHRASE": "word"}
-    launch = [*LAUNCH, sys.executable, "--log", log]
-    command(*launch, "--", shown, cwd=tmp_path, variables=secrets)
-    assert log.read_text() == "[]\n"
-    command(*launch, "--signing", "--", shown, cwd=tmp_path, variables=secrets)
-    assert log.read_text() == f"{sorted(secrets)}\n"
+    forged = {"SAMEBITS_VARIATIONS": '{"applied": {"clock": "forged"}, "not_tried": {}}'}
+    shell = {"PYTHONHASHSEED": "9", "TF_X": "1", **secrets, **forged}
+    pinned = "PYTHONHASHSEED=0", "MINE=a b"
+    launch.run(text, *pinned, log="logs/log.txt", variables=shell)
+    said = ["0 False a b", '{"applied": {}, "not_tried": {}}']
+    assert (launch.folder / "logs/log.txt").read_text().splitlines() == [*said, "[]"]
+    launch.run(text, "--signing", *pinned, variables=shell)  # only what signs receives the key
+    assert launch.log.splitlines() == [*said, f"{sorted(secrets)}"]
+
+
+def test_a_failure_shows_the_end_of_the_log_its_path_and_the_exit_code(launch: Launcher) -> None:
+    text = "for i in range(99): print('line', i, flush=True)\nraise SystemExit(7)\n"
+    said = launch.run(text, code=7)
+    assert "line 98" in said and "line 1\n" not in said
+    assert str(launch.folder / "log.txt") in said
+
+
+def test_progress_reaches_the_terminal_and_the_log(launch: Launcher) -> None:
+    text = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r})\n"
+    said = launch.run(text + "from samebits.text import say\nsay('epoch 1')\n")
+    assert said == launch.log == "epoch 1\n"
+
+
+def test_a_signal_reaches_the_script_and_one_that_is_ignored_stays_ignored(
+    launch: Launcher,
+) -> None:
+    with launch.waiting() as running:
+        running.terminate()
+        assert running.wait(LONGEST) == 128 + signal.SIGTERM
+    hang_up = "import os\nos.kill(os.getppid(), 1); os.kill(os.getpid(), 1)\n"
+    trap = "sh", "-c", "trap '' HUP; exec \"$@\"", "sh"
+    command(*trap, *launch.line(hang_up), cwd=launch.folder)
 
 
 @pytest.mark.parametrize("named", ["path", "relative", "PATH"])
@@ -157,9 +120,9 @@ def test_the_script_runs_on_the_named_interpreter_in_its_environment(
 ) -> None:
     environment = tmp_path / "environment"
     command(sys.executable, "-m", "venv", "--without-pip", environment, cwd=tmp_path)
-    shown = script(tmp_path, "import sys\nprint(sys.executable, sys.prefix)\n")
+    (tmp_path / "script.py").write_text("import sys\nprint(sys.executable, sys.prefix)\n")
     forms = {"path": environment / "bin/python", "relative": "environment/bin/python"}
-    line = [*LAUNCH, forms.get(named, "python"), "--log", "log.txt", "--", shown]
+    line = [*LAUNCH, forms.get(named, "python"), "--log", "log.txt", "--", "script.py"]
     # As an activated conda environment has it.
     search = os.pathsep.join([str(environment / "bin"), os.environ["PATH"]])
     command(*line, cwd=tmp_path, variables={"PATH": search})
@@ -167,6 +130,125 @@ def test_the_script_runs_on_the_named_interpreter_in_its_environment(
 
 
 def test_an_interpreter_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
-    line = [*LAUNCH, "none/bin/python", "--log", "log.txt", "--", script(tmp_path, "")]
+    line = [*LAUNCH, "none/bin/python", "--log", "log.txt", "--", "script.py"]
     done = command(*line, cwd=tmp_path, check=False)
     assert done.returncode == 2 and "none/bin/python" in done.stdout
+
+
+# --- leases -------------------------------------------------------------------------------------
+
+
+def test_a_second_script_for_one_output_is_refused_with_what_to_end(launch: Launcher) -> None:
+    held = launch.folder / "leases" / "control"
+    with launch.waiting("--lease", held) as first:
+        said = launch.run("", "--lease", held, code=1, log="2.txt")
+        first.terminate()
+    assert f"control: process {first.pid} on " in said
+    assert f"kill {first.pid}, or wait until it has ended" in said
+    assert not held.exists()
+    assert not (launch.folder / "2.txt").exists()
+
+
+def test_a_lease_outlives_a_launcher_that_was_killed_as_long_as_its_script(
+    launch: Launcher,
+) -> None:
+    held = launch.folder / "control"
+    with launch.waiting("--lease", held) as first:
+        first.kill()
+    child = int(launch.log)
+    said = launch.run("", "--lease", held, code=1, log="2.txt")
+    os.kill(child, signal.SIGKILL)
+    assert "is still writing it" in said
+    second = launch.line("", "--lease", held)
+    until(lambda: command(*second, cwd=launch.folder, check=False).returncode == 0)
+    assert not held.exists()
+
+
+def test_a_job_of_a_snakemake_that_was_found_dead_does_not_begin(launch: Launcher) -> None:
+    owner, held = launch.folder / "owner", ("--lease", launch.folder / "control")
+    of_dead = {"SAMEBITS_OWNER": str(owner)}
+    assert "not needed any more" in launch.run("", *held, code=1, variables=of_dead)
+    owner.touch()
+    launch.run("", *held, variables=of_dead)
+
+
+# --- a time limit -------------------------------------------------------------------------------
+
+# It heeds no request to end, and neither does what it started.
+DEAF = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+code = "import time; time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", code])
+print(os.getpid(), child.pid, flush=True)
+print("epoch 2 begins", flush=True)
+time.sleep(600)
+"""
+# It leaves when it is asked to, as a training with checkpoints does.
+POLITE = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (print("saved", flush=True), sys.exit(143)))
+print("ready", flush=True)
+time.sleep(600)
+"""
+LIMIT = "--limit-minutes"
+
+
+def lives(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def test_a_script_that_hangs_is_stopped_with_its_last_output_and_a_next_step(
+    launch: Launcher,
+) -> None:
+    said = launch.run(POLITE, LIMIT, "0.02", code=1)
+    for part in (
+        f"error: {launch.folder / 'log.txt'}: time limit of 0.02 min exceeded; stopped",
+        "min ago: ready.",
+        "--set-resources train:runtime=MINUTES",
+    ):
+        assert part in said
+    assert launch.log == "ready\nsaved\n"
+
+
+def test_in_a_job_its_scheduler_comes_first(launch: Launcher) -> None:
+    text, job = "import time\ntime.sleep(0.3)\n", {"SLURM_JOB_ID": "12"}
+    launch.run(text, LIMIT, "0.001", variables=job)
+
+
+def test_what_is_quick_enough_ends_as_without_a_limit(launch: Launcher) -> None:
+    assert "time limit" not in launch.run("raise SystemExit(7)\n", LIMIT, "5", code=7)
+
+
+def test_what_heeds_no_request_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    with log.open("wb") as file:
+        process = subprocess.Popen([sys.executable, "-c", DEAF], stdout=file)
+    try:
+        until(lambda: timeout.last_line(log) == "epoch 2 begins")
+        pids = [int(word) for word in log.read_text().split()[:2]]
+        assert all(map(lives, pids))
+        timeout.stop(process.pid, grace=0.2)
+        assert not any(map(lives, pids))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_parent_and_its_other_children_go_on() -> None:
+    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(sleep) as first, subprocess.Popen(sleep) as second:
+        try:
+            timeout.stop(first.pid)
+            assert not lives(first.pid)
+            assert lives(second.pid)
+        finally:
+            first.kill()
+            second.kill()
+
+
+@pytest.mark.parametrize("minutes", ["soon", ""])
+def test_a_limit_that_is_no_number_is_wrong_usage(launch: Launcher, minutes: str) -> None:
+    launch.run("", LIMIT, minutes, code=2)

@@ -23,6 +23,7 @@ from samebits.experiment.variations import TITLES
 SHARED = Path("/dev/shm")  # noqa: S108 - what libfaketime uses
 NOT_CHEAP = ("cpu", "deployment", "node", "interrupt")
 CHEAP = [name for name in TITLES if name not in NOT_CHEAP]
+VARY = [word for name in CHEAP for word in ("--vary", name)]
 OBSERVE = f"""
 import json, os, sys
 sys.path.insert(0, {str(SCRIPTS)!r})
@@ -273,8 +274,7 @@ def test_the_exit_code_the_log_and_new_files_survive_every_variation(place: Plac
         "sys.exit(7)\n",
     )
     (place.folder.parent / "above.txt").write_text("above")
-    vary = [word for name in CHEAP for word in ("--vary", name)]
-    done = place.launch(*vary, "--", script, "../above.txt", check=False)
+    done = place.launch(*VARY, "--", script, "../above.txt", check=False)
     assert done.returncode == 7
     assert "above" in done.stdout
     assert (place.folder / "new.txt").read_text() == "1"
@@ -305,17 +305,19 @@ while os.getppid() == parent:
 """
 
 
+def started(place: Place) -> "subprocess.Popen[bytes]":
+    """The launcher with every variation."""
+    line = *LAUNCH, sys.executable, "--log", "log.txt", *VARY, "--", place.script("w.py", WAIT)
+    environ = os.environ | {"TMPDIR": str(place.temporary)}
+    return subprocess.Popen(
+        list(map(str, line)), cwd=place.folder, env=environ, stderr=subprocess.DEVNULL
+    )
+
+
 @contextmanager
 def waiting(place: Place) -> Iterator["subprocess.Popen[bytes]"]:
-    """The launcher with every variation, when its script runs; killed if it does not end."""
-    vary = [word for name in CHEAP for word in ("--vary", name)]
-    script, log = place.script("wait.py", WAIT), place.folder / "log.txt"
-    running = subprocess.Popen(
-        [*LAUNCH, sys.executable, "--log", "log.txt", *vary, "--", script],
-        cwd=place.folder,
-        env=os.environ | {"TMPDIR": str(place.temporary)},
-        stderr=subprocess.DEVNULL,
-    )
+    """The same when its script runs; killed if it does not end."""
+    running, log = started(place), place.folder / "log.txt"
     end = time.monotonic() + 60
     while not (log.is_file() and log.read_bytes()) and time.monotonic() < end:
         time.sleep(0.05)
@@ -345,15 +347,8 @@ def test_a_signal_reaches_the_script_and_nothing_is_left(place: Place, number: i
 
 
 def test_a_signal_before_the_script_starts_leaves_nothing(place: Place) -> None:
-    vary = [word for name in CHEAP for word in ("--vary", name)]
-    script = place.script("wait.py", WAIT)
     for tenths in range(6):
-        with subprocess.Popen(
-            [*LAUNCH, sys.executable, "--log", "log.txt", *vary, "--", script],
-            cwd=place.folder,
-            env=os.environ | {"TMPDIR": str(place.temporary)},
-            stderr=subprocess.DEVNULL,
-        ) as running:
+        with started(place) as running:
             time.sleep(tenths / 20)
             running.terminate()
             assert running.wait(60) in (-signal.SIGTERM, 128 + signal.SIGTERM)
@@ -384,18 +379,12 @@ def test_without_root_user_namespaces_do_the_same() -> None:
         shutil.copytree(Path(psutil.__file__).parent, place.folder / "packages" / "psutil")
         command("chmod", "-R", "a+rwX", folder, cwd=place.folder)
         shell = {"PYTHONPATH": str(place.folder / "packages"), "TMPDIR": str(place.temporary)}
-        launch = [
-            *user,
-            "env",
-            *(f"{k}={v}" for k, v in shell.items()),
-            python,
-            SCRIPTS / "launch.py",
-        ]
+        launch = [*user, "env", *(f"{k}={v}" for k, v in shell.items()), python]
+        launch.append(str(SCRIPTS / "launch.py"))
         if os.geteuid() or not works(*map(str, [*launch, "--help"])):
             pytest.skip("needs root, setpriv and a Python that another user may start")
         script = place.script("observe.py", OBSERVE)
-        vary = [word for name in CHEAP for word in ("--vary", name)]
-        line = [*launch, "--python", python, "--log", "log.txt", *vary, "--", script, "seen.json"]
+        line = [*launch, "--python", python, "--log", "log.txt", *VARY, "--", script, "seen.json"]
         command(*line, cwd=place.folder)
         seen = json.loads((place.folder / "seen.json").read_bytes())
         for name in ("home", "folder", "cpus"):

@@ -1,6 +1,5 @@
 """scripts/repair.py: what is damaged is removed and named, what is sound stays."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 import factories
 import in_process
+from pipeline import flip
 from samebits.formats import canonical, dataset
 
 
@@ -35,14 +35,6 @@ def everything(space: factories.Workspace) -> set[str]:
     for run in space.runs:
         found += run.rglob("*")
     return {str(path.relative_to(space.folder)) for path in found if path.is_file()}
-
-
-def flip(path: Path) -> None:
-    """One bit near the end; the file's date stays."""
-    before, data = path.stat(), bytearray(path.read_bytes())
-    data[-4] ^= 1
-    path.write_bytes(data)
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_what_is_sound_stays(space: factories.Workspace) -> None:

@@ -130,36 +130,3 @@ def few() -> list[dict[str, Any]]:
         ),
         op("gelu", "Erf float64", dtype="float64", versions=[new]),
     ]
-
-
-def large(rows: int = 720) -> dict[str, Any]:
-    """As many cases as the real one: every seventh differs somewhere, most under all of a CPU."""
-    groups = ("elementwise", "reductions", "contractions", "convolutions", "normalization")
-    dtypes, outputs = ("float32", "float64", "bfloat16"), ("value", "gradient")
-    made = []
-    for row in range(rows):
-        number, kind = divmod(row, len(dtypes) * len(outputs))
-        made.append(
-            op(
-                f"operation_{number}",
-                f"Kernel{number} {dtypes[kind % 3]}",
-                group=groups[row * len(groups) // rows],
-                dtype=dtypes[kind % 3],
-                output=outputs[kind // 3],
-                elements=5000 + 37 * row,
-                different=_some(row) if row % 7 == 1 else None,
-                versions=VERSIONS if row % 50 else VERSIONS[1:],
-            )
-        )
-    return atlas(*made)
-
-
-def _some(row: int) -> dict[int, tuple[int, int | None]]:
-    """Two rows of three differ on every emulated CPU, one with some settings on every CPU."""
-    found: dict[int, tuple[int, int | None]] = {}
-    for where, (_, cpu, settings) in enumerate(_PLACES):
-        if cpu != "native" if row % 3 else not settings["onednn"] or settings["threads"] == 4:
-            found[where] = (1 + where * row % 4690, None if row % 41 == 0 else 1 + row * where % 9)
-    if row % 50 == 0:  # not available in the first version
-        return {where: d for where, d in found.items() if where >= len(SETTINGS) * len(CPUS)}
-    return found

@@ -1,15 +1,8 @@
 """The atlas as part of the workflow: asked for by name, every condition once."""
 
-from pipeline import ROOT, Workspace
+from pipeline import DRY, ROOT, Workspace, jobs
 
 ATLAS = ("--snakefile", str(ROOT / "studies" / "atlas" / "Snakefile"))
-DRY = ("--dry-run", "--quiet", "rules")
-
-
-def jobs(said: str) -> dict[str, int]:
-    """How many a dry run plans of each rule."""
-    rows = [line.split() for line in said.splitlines()]
-    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
 def test_the_atlas_asks_for_every_tensorflow_cpu_and_setting(workspace: Workspace) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from claims import judge, page, run
 from claims.judge import NO, NOT_APPLICABLE, NOT_SHOWN, YES
-from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command
+from pipeline import DRY, LAUNCH, ROOT, SCRIPTS, Workspace, command, jobs
 from samebits.errors import SamebitsError
 from samebits.formats import canonical, dataset
 
@@ -19,7 +19,6 @@ VERSIONS = ("2.1.0", "2.8.0", "2.21.0")
 LOCK = ROOT / "envs" / "train-tf2.21.lock.txt"
 STUDY = ROOT / "studies" / "claims"
 WORKFLOW = ("--snakefile", str(STUDY / "Snakefile"))
-DRY = ("--dry-run", "--quiet", "rules")
 
 # --- judged -------------------------------------------------------------------------------------
 
@@ -283,8 +282,7 @@ def test_a_missing_result_leaves_no_page(workspace: Workspace, tmp_path: Path) -
 
 
 def test_the_page_asks_for_every_claim_on_three_frameworks(workspace: Workspace) -> None:
-    rows = [line.split() for line in workspace.snakemake(*WORKFLOW, *DRY).splitlines()]
-    counts = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+    counts = jobs(workspace.snakemake(*WORKFLOW, *DRY))
     assert counts["claim"] == 3 * len(judge.CLAIMS)
     assert counts["claims"] == 1
     assert "train" not in counts

@@ -12,6 +12,8 @@ from atlas.page import render
 from atlas_factory import VERSIONS, elsewhere, op
 from browser import FAINT, HOSTILE, PAPER, Browser
 from claims import judge, page
+from pipeline import ROOT
+from samebits.formats import canonical
 
 PHONE, DESKTOP, SHEET = 390, 1280, round(PAPER[0])
 
@@ -97,7 +99,7 @@ def test_names_and_heads_stay_in_sight_while_a_group_scrolls(
     chromium: Browser, tmp_path: Path, width: int
 ) -> None:
     made = tmp_path / "atlas.html"
-    made.write_text(render(atlas_factory.large()), encoding="utf-8")
+    made.write_text(render(canonical.read_json(ROOT / "docs" / "atlas.json")), encoding="utf-8")
     sideways, down, before, after = chromium.visit(made, width, ask=f"({OPENED} {STUCK})").answer
     assert (sideways, down) == (True, True)
     assert before == after

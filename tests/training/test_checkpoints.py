@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline import flip
 from samebits.errors import SamebitsError
 from samebits.formats import canonical, files, states
 from samebits.training import seeds as keyed
@@ -33,12 +34,6 @@ def fill(made: Store, epochs: int, start: int = 1) -> Store:
         rows = [("rows", np.full((2, 3), epoch, "<i4"))]
         made.write(state(epoch), rows, {"loss": [start / epoch]}, "batch")
     return made
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[-2] ^= 1
-    path.write_bytes(data)
 
 
 def names(folder: Path) -> list[str]:
@@ -114,22 +109,14 @@ def test_only_a_control_keeps_every_state(tmp_path: Path, keep: bool) -> None:
 # ---- refusing ---------------------------------------------------------------------------------
 
 
-def _cut(folder: Path) -> None:
-    (folder / "optimizer.safetensors").write_bytes(b"")
-
-
-def _lose(folder: Path) -> None:
-    (folder / "checkpoint.json").unlink()
-
-
-DAMAGE: dict[str, Callable[[Path], None]] = {
+DAMAGE: dict[str, Callable[[Path], object]] = {
     "weights": lambda folder: flip(folder / "weights.safetensors"),
     "optimizer": lambda folder: flip(folder / "optimizer.safetensors"),
     "trace": lambda folder: flip(folder / "trace.safetensors"),
     "one file lost": lambda folder: (folder / "weights.safetensors").unlink(),
     "record": lambda folder: flip(folder / "checkpoint.json"),
-    "cut": _cut,
-    "lost": _lose,
+    "cut": lambda folder: (folder / "optimizer.safetensors").write_bytes(b""),
+    "lost": lambda folder: (folder / "checkpoint.json").unlink(),
 }
 
 

@@ -4,6 +4,7 @@ import functools
 import json
 import shutil
 import subprocess
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, skip_without
+import killing
+import train
+from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, flip, skip_without
 from samebits.certificate import schema
 from samebits.config.experiment import configure
+from samebits.errors import SamebitsError
 from samebits.experiment import pins
 from samebits.formats import arrays, canonical, dataset, files, history
 from samebits.training import fingerprint
@@ -103,13 +107,8 @@ def record_of(output: Path) -> Any:
 def shared(tmp_path_factory: pytest.TempPathFactory, workspace: Workspace) -> Stage:
     """The data, made once, and where trainings lie that several tests look at."""
     folder = tmp_path_factory.mktemp("train")
-    random = np.random.RandomState(0)
-    y = random.randint(0, 10, _SAMPLES).astype(np.uint8)
-    x = (random.randint(0, 64, (_SAMPLES, 28, 28)) + y[:, None, None] * 16).astype(np.uint8)
-    np.savez(folder / "data.npz", x=x, y=y)
-    (folder / "arrays").mkdir()
-    dataset.write(folder / "arrays", {"x_train": x, "y_train": y})
-    return Stage(folder, folder / "arrays", folder / "data.npz", workspace.python)
+    npz = killing.images(folder, _SAMPLES)
+    return Stage(folder, folder / "arrays", npz, workspace.python)
 
 
 @pytest.fixture
@@ -163,7 +162,10 @@ def published(stage: Stage, python: Path, recipe: str) -> Any:
 def test_the_record_has_the_executed_kernels_by_layer(
     article: Callable[[str, str], Path], framework: str, recipe: str
 ) -> None:
-    record = record_of(article(framework, recipe))
+    _has_executed_kernels(record_of(article(framework, recipe)), framework)
+
+
+def _has_executed_kernels(record: Any, framework: str) -> None:
     assert list(schema.violations(record, schema.definition("trainRecord"))) == []
     executed = record["model"]["executed"]
     assert (executed and [layer["layer"] for layer in executed]) == (
@@ -171,24 +173,18 @@ def test_the_record_has_the_executed_kernels_by_layer(
     )
 
 
-@pytest.mark.parametrize(
-    ("framework", "recipe"),
-    [RECIPES[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in RECIPES[1:])],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("framework", "recipe"), RECIPES)
 def test_with_checkpoints_the_record_has_them_too(
     stage: Stage, framework: str, recipe: str
 ) -> None:
+    """Under the portable profile, at every commit: test_epochs.py."""
     skip_without("3.11" if framework == "tf2.21" else "3.7")
     trainer = {"epochs": 1, "checkpoint": "epoch"}
     config = stage.config(framework=framework, determinism=recipe, trainer=trainer)
     done, output = stage.train(config, flags=["--checkpoints", stage.folder / "checkpoints"])
     assert done.returncode == 0, done.stdout
-    record = record_of(output)
-    assert list(schema.violations(record, schema.definition("trainRecord"))) == []
-    executed = record["model"]["executed"]
-    assert (executed and [layer["layer"] for layer in executed]) == (
-        None if framework == "tf2.1" else LAYERS
-    )
+    _has_executed_kernels(record_of(output), framework)
 
 
 @pytest.mark.parametrize(
@@ -237,26 +233,23 @@ def test_the_record_has_settings_build_machine_and_packages(
     assert effective["intra-op threads"] == 1
     assert effective["op determinism"] is True
     assert effective["hash seed"] == 0
+    assert "exact ops" not in effective
     assert record["framework"]["wheel"]["sha256"]
     assert {"name": "numpy", "version": np.__version__} in record["packages"]
     assert record["experiment"] == files.digest(shared.folder / "control.json")
     assert record["digests"]["weights"] == files.digest(output / "weights.safetensors")
 
 
-@pytest.mark.parametrize(
-    ("shell", "said"),
-    [
-        ({"PYTHONHASHSEED": "5"}, "hash seed: expected 0, got 'another'"),
-        ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "TF_ENABLE_ONEDNN_OPTS: expected '1', got '0'"),
-        ({"OMP_NUM_THREADS": "2"}, "other variables: expected {}, got {'OMP_NUM_THREADS': '2'}"),
-    ],
-)
-def test_a_run_that_is_not_pinned_as_the_config_says_is_refused(
-    stage: Stage, shell: dict[str, str], said: str
-) -> None:
+def test_a_run_that_is_not_pinned_as_the_config_says_is_refused(stage: Stage) -> None:
+    shell = {"PYTHONHASHSEED": "5", "TF_ENABLE_ONEDNN_OPTS": "0", "OMP_NUM_THREADS": "2"}
     done, output = stage.train(stage.config(determinism="portable"), shell=shell)
     assert done.returncode == 1
-    assert said in done.stdout
+    for said in (
+        "hash seed: expected 0, got 'another'",
+        "TF_ENABLE_ONEDNN_OPTS: expected '1', got '0'",
+        "other variables: expected {}, got {'OMP_NUM_THREADS': '2'}",
+    ):
+        assert said in done.stdout
     assert not output.exists()
 
 
@@ -296,24 +289,23 @@ CHOSEN_BY_VENDORS = ("Rsqrt", "Reciprocal", "Erfc")
 def test_under_exact_no_kernel_is_executed_whose_low_bits_the_cpus_vendor_chooses(
     stage: Stage,
 ) -> None:
-    """With an optimizer that divides by a square root, which TensorFlow would make a Rsqrt."""
+    """With an optimizer that divides by a square root, which TensorFlow would make a Rsqrt.
+
+    Under another profile it executes them: test_kernels.py.
+    """
     (stage.folder / "mine.py").write_text(NORMALIZED)
     changes = {
         "model": {"_target_": "mine.normalized"},
         "source_path": str(stage.folder),
         "trainer": {"epochs": 1, "optimizer": "rmsprop"},
     }
-    executed = {}
-    for profile in ("exact", "portable"):
-        done, output = stage.train(stage.config(determinism=profile, **changes), profile)
-        assert done.returncode == 0, done.stdout
-        record = record_of(output)
-        kernels = {kernel for layer in record["model"]["executed"] for kernel in layer["kernels"]}
-        executed[profile] = {k for k in kernels if k.startswith(CHOSEN_BY_VENDORS)}
-        probed = {s["name"]: s["effective"] for s in record["settings"]}
-        assert ("exact ops" in probed) == (profile == "exact")
-    assert {kernel.split()[1] for kernel in executed["exact"]} == {"float64"}
-    assert {"Rsqrt float32", "Erfc float32"} <= executed["portable"]
+    done, output = stage.train(stage.config(determinism="exact", **changes))
+    assert done.returncode == 0, done.stdout
+    record = record_of(output)
+    kernels = {kernel for layer in record["model"]["executed"] for kernel in layer["kernels"]}
+    chosen = {kernel for kernel in kernels if kernel.startswith(CHOSEN_BY_VENDORS)}
+    assert {kernel.split()[1] for kernel in chosen} == {"float64"}
+    assert "exact ops" in {setting["name"] for setting in record["settings"]}
 
 
 MEDDLING = {
@@ -345,24 +337,9 @@ def test_a_model_whose_code_changes_what_is_pinned_is_refused(stage: Stage) -> N
     assert not output.exists()
 
 
-FAILING = "from tensorflow.python.eager import context; del context.Context.export_run_metadata"
-
-
-def test_where_it_cannot_be_told_what_was_executed_the_training_goes_on(stage: Stage) -> None:
-    (stage.folder / "mine.py").write_text(MODEL.format(FAILING))
-    changes = {"model": {"_target_": "mine.mine"}, "source_path": str(stage.folder)}
-    done, output = stage.train(stage.config(determinism="portable", **changes))
-    assert done.returncode == 0, done.stdout
-    assert "the executed kernels are unknown: AttributeError" in done.stdout
-    assert record_of(output)["model"]["executed"] is None
-
-
 def test_damaged_data_is_refused_by_digest(stage: Stage) -> None:
     stage = replace(stage, data=Path(shutil.copytree(stage.data, stage.folder / "damaged")))
-    path = stage.data / "x_train.npy"
-    damaged = bytearray(path.read_bytes())
-    damaged[-1] ^= 1
-    path.write_bytes(damaged)
+    flip(stage.data / "x_train.npy")
     done, output = stage.train(stage.config())
     assert done.returncode == 1
     assert "x_train.npy: expected SHA-256" in done.stdout
@@ -427,15 +404,18 @@ def test_a_canary_differs_and_changes_nothing_of_its_run(pair: list[Path]) -> No
     assert traced["loss"][1] != canary["loss"][1]
 
 
-def test_a_canary_that_fails_is_told_and_fails_no_run(stage: Stage) -> None:
-    (stage.folder / "mine.py").write_text(ONCE)
-    config = stage.config(
-        model={"_target_": "mine.once"}, source_path=str(stage.folder), trainer={"epochs": 1}
-    )
+LOST = "from tensorflow.python.eager import context; del context.Context.export_run_metadata\n"
+
+
+def test_a_canary_that_fails_and_kernels_that_cannot_be_told_fail_no_run(stage: Stage) -> None:
+    (stage.folder / "mine.py").write_text(LOST + ONCE)
+    changes = {"model": {"_target_": "mine.once"}, "source_path": str(stage.folder)}
+    config = stage.config(determinism="portable", trainer={"epochs": 1}, **changes)
     done, output = stage.train(config, "replica", flags=["--canary"])
     assert done.returncode == 0, done.stdout
+    assert "the executed kernels are unknown: AttributeError" in done.stdout
     record = record_of(output)
-    assert record["status"] == "completed"
+    assert (record["status"], record["model"]["executed"]) == ("completed", None)
     assert record["canary"] == {
         "seed": 2, "steps": 0, "digest": None, "tensors": [],
         "failure": "NotBuiltError: model._target_=mine.once: could not be built: "
@@ -525,7 +505,6 @@ def test_an_unpinned_pin_is_in_force_with_its_other_value(
     [
         (["--unpin", "isa"], 1, "--unpin isa: not pinned by this determinism profile"),
         (["--samples", 10], 2, "expected --samples and --epochs together"),
-        (["--samples", 2001, "--epochs", 1], 1, "expected at most 2000, the size of the data"),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(
@@ -536,6 +515,12 @@ def test_flags_that_do_not_fit_are_refused(
     assert done.returncode == code
     assert said in done.stdout
     assert not output.exists()
+
+
+def test_more_samples_than_there_are_are_refused(tmp_path: Path) -> None:
+    dataset.write(tmp_path, {"x_train": np.zeros((4, 2)), "y_train": np.zeros(4, "u1")})
+    with pytest.raises(SamebitsError, match="expected at most 4, the size of the data, got 5"):
+        train._task(None, {"trainer": {}}, Namespace(data=tmp_path, samples=5, epochs=1))
 
 
 @pytest.mark.slow
