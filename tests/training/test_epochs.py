@@ -230,7 +230,9 @@ def test_kills_at_random_moments_give_equal_results(
 # ---- sampled epochs --------------------------------------------------------------------------
 
 
-ISSUE = replays.Issue("2026-11-24T09:30:00Z", Source(None, None), None)
+ISSUE = replays.Issue(
+    issued="2026-11-24T09:30:00Z", issuer={"keyid": None}, source=Source(commit=None, dirty=None)
+)
 
 
 def certified(made: Training) -> Any:
