@@ -12,9 +12,9 @@ From a resolved experiment to a certificate.
 
     share.smk: bundle, crate        repair.smk: repair        environment.smk: environment
 
-INPUTS      conf/ and what the user gives by --config: one experiment, a sweep, or a certificate
+INPUTS      conf/ and --config: one experiment, a sweep, or a certificate
 OUTPUTS     results/NAME/, data/KEY/, logs/; see the head of each file below rules/
-GUARANTEES  everything that is wrong with a config is listed before any job; a second call does
+GUARANTEES  every problem of a config is listed before any job; a second call does
             nothing; every path is spelled once, in rules/; every artifact has one writer
 
 Every rule runs a script in an environment of its own: scripts/<rule>.py in envs/<rule>*, or the one

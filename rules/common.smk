@@ -1,5 +1,5 @@
 """
-What all rules share: paths, and what each stage takes from the checkout.
+Shared by all rules: paths, and the inputs of each stage from the checkout.
 
 INPUTS      plan, CHECKOUT and workflow, as the Snakefile has them
 OUTPUTS     .samebits/code/DIGEST.json for each stage, when Snakemake reads this file
@@ -59,13 +59,13 @@ def command(flags, launcher="", before=""):
     return f"{before}{START} {launcher} -- {{input.script:q}} {flags}"
 
 
-def environment(name, embedded=not CONDA):
-    """The embedded environment as an input; nothing where Snakemake itself deploys."""
-    return f".samebits/environments/{name}/environment.json" if embedded else []
+def environment(name, own=not CONDA):
+    """Our own environment as an input; nothing where Snakemake deploys with conda."""
+    return f".samebits/environments/{name}/environment.json" if own else []
 
 
 def python(wildcards, input):
-    """The interpreter of a job's environment: the embedded one, else the one that is active."""
+    """The interpreter of a job's environment: our own, else the active one."""
     return (
         str(Path(input.environment).with_name("bin") / "python")
         if input.environment
@@ -79,7 +79,7 @@ def code_of(*scripts):
 
 
 def stage(name, environment_name=None):
-    """What every job of a stage takes from the checkout, and its environment."""
+    """The inputs of every job of a stage from the checkout, and its environment."""
     return {
         "environment": environment(environment_name or name),
         "launch": LAUNCH,
@@ -99,26 +99,26 @@ def lock_of(made):
 
 
 def locks(made):
-    """The locks of all environments that decide what a certificate says."""
+    """The locks of all environments on which a certificate depends."""
     stages = ("load", "compare", "certify", made.environment)
     return [str(ENVS / f"{stage}.lock.txt") for stage in stages]
 
 
 def dependencies(made):
-    """What a certificate rests on beside the code, by the names that it has there."""
+    """The files besides the code on which a certificate depends, by the names that it has for them."""
     pins = [path.replace(".lock.", ".linux-64.pin.") for path in locks(made)]
     named = {f"envs/{Path(path).name}": path for path in (*locks(made), *pins)}
     return {"Snakefile": str(CHECKOUT / "Snakefile")} | named
 
 
 def train_environment(wildcards):
-    """The variation `deployment` asks for the embedded one where Snakemake deploys the others."""
-    embedded = not CONDA or "deployment" in plan.run(wildcards).variations
-    return environment(plan.of(wildcards).environment, embedded)
+    """The variation `deployment` uses our own environment where Snakemake deploys with conda."""
+    own = not CONDA or "deployment" in plan.run(wildcards).variations
+    return environment(plan.of(wildcards).environment, own)
 
 
 def time_limit(wildcards, resources):
-    """What a scheduler calls a job's time, asked for by --set-resources, holds everywhere."""
+    """A scheduler's limit on a job's time (--set-resources runtime) holds everywhere."""
     minutes = resources.get("runtime")
     return f"--limit-minutes {minutes}" if isinstance(minutes, int) else ""
 
@@ -149,6 +149,6 @@ place_of = (
 
 
 def existing(pattern, names):
-    """The files that there are of all of these."""
+    """The existing files among all of these."""
     found = (glob.glob(place_of(pattern.format(glob.escape(name)))) for name in names)
     return sorted(path for paths in found for path in paths)

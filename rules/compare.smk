@@ -3,8 +3,7 @@ Compare the runs of an experiment with their control, bit for bit.
 
 INPUTS      results/{experiment}/train/{run}/ of the comparison's control and runs; docs/atlas.json
 OUTPUTS     results/{experiment}/compare/{comparison}.json
-GUARANTEES  measures and does not judge; what the first comparison finds decides which further runs
-            are made
+GUARANTEES  measures and does not judge; the first comparison decides which further runs are made
 """
 
 

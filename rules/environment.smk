@@ -1,9 +1,9 @@
 """
-Build the environment of a stage with uv, where Snakemake is not told to deploy with conda.
+Build the environment of a stage with uv, unless Snakemake deploys with conda.
 
 INPUTS      envs/{environment}.yaml and .lock.txt
 OUTPUTS     .samebits/environments/{environment}/
-GUARANTEES  exactly the locked files are installed; what is deployed by conda comes from the same lock
+GUARANTEES  exactly the locked files are installed; conda deploys from the same lock
 """
 
 

@@ -4,7 +4,7 @@ Train the model once, in a process of its own, pinned and varied before its inte
 INPUTS      the resolved config, data/{data}/arrays/, the model's modules; for a replay its plan
             and, of sampled epochs, the states that they begin from
 OUTPUTS     results/{experiment}/train/{run}/
-GUARANTEES  a run that is there completed, or was refused by TensorFlow with the reason; two
+GUARANTEES  every stored run completed, or was refused by TensorFlow with the reason; two
             processes never write one run; a killed one resumes from its last checkpoint
 """
 
@@ -50,7 +50,7 @@ rule train:
         source_path=lambda wildcards: plan.of(wildcards).source_path,
         lease=lambda wildcards, output: f".samebits/leases/{output[0]}",
         limit=time_limit,
-        # Snakemake compares dates, and a clock can be wrong: this changes with what is trained.
+        # Snakemake compares dates, and a clock can be wrong: this changes with the experiment.
         content=plan.each(lambda made: start.content(made, lock_of(made))),
         # Not an output: Snakemake removes those of a job that failed.
         checkpoints=lambda wildcards, output: (

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 """Put a certificate and the evidence that it lists into one file that can be handed on.
 
-INPUTS      --certificate  what certify.py issued
+INPUTS      --certificate  certificate.json, as certify.py wrote it
             --config       the resolved config
             --lock         the lock of the environment that the runs trained in
-            --load-record  what load.py recorded
+            --load-record  record.json, as load.py wrote it
             --run          a folder that train.py wrote; once per run
-            --comparison   what compare.py measured; once per comparison
+            --comparison   a file that compare.py wrote; once per comparison
 OUTPUTS     --output       certificate.zip: certificate.json, every file that its report lists, by
                            the name that it has there, and the control's state after each epoch
                            where it has checkpoints
 GUARANTEES  the same files give the same bytes, everywhere; every file has the digest that the
-            certificate names; nothing else is in it, the data set neither; whole or not there
+            certificate names; it holds nothing else, not even the data set; written
+            atomically
 """
 
 import argparse
@@ -42,13 +43,13 @@ def _path(given: Mapping[str, Path], name: str) -> Path | None:
 
 
 def _problems(given: Mapping[str, Path], named: Mapping[str, str]) -> Iterator[str]:
-    """Which files are not there, or are not those that the certificate was issued on."""
+    """The files that are missing, or have another digest than in the certificate."""
     for name, sha256 in named.items():
         path = _path(given, name)
         if path is None:
             yield f"{name}: in no file or folder that was given"
         elif not path.is_file():
-            yield f"{name}: {path} is not there"
+            yield f"{name}: there is no file {path}"
         elif (got := files.digest(path)) != sha256:
             yield f"{name}: {path} has SHA-256 {got}, not {sha256}"
 
@@ -72,7 +73,7 @@ def _files(certificate: Path, given: Mapping[str, Path]) -> dict[str, Path]:
     """All files of the bundle by name."""
     named = _named(certificate)
     bundle.refuse(
-        f"expected the files that {certificate} was issued on; issue it again. Got",
+        f"these files do not match {certificate}; certify again:",
         _problems(given, named),
     )
     found = {name: _path(given, name) for name in named}
@@ -80,7 +81,7 @@ def _files(certificate: Path, given: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def main() -> int:
-    """Find what the certificate lists, check it and write the bundle."""
+    """Find the listed files, check them and write the bundle."""
     required = ("certificate", "config", "lock", "load-record", "output")
     options = parser(__doc__, *required, several=("run", "comparison")).parse_args()
     bundle.write(options.output, _files(options.certificate, _given(options)))

@@ -30,7 +30,7 @@ Check = Callable[[Path], None]
 
 
 def _document(path: Path) -> None:
-    """Raises SamebitsError for a document that is not as it was written."""
+    """Raises SamebitsError for a document that changed since it was written."""
     content = canonical.read_json(path)
     if canonical.digest(content) != files.digest(path):
         raise SamebitsError(f"{path}: expected canonical JSON, got another form")
@@ -69,18 +69,18 @@ CHECKS["certificate"] = _certificate
 
 
 def _problem(check: Check, path: Path) -> str:
-    """What is damaged; empty when nothing is. A part that is not there is damage as well."""
+    """The damage; empty when there is none. A missing part is damage too."""
     try:
         check(path)
     except SamebitsError as error:
         return str(error)
     except FileNotFoundError as error:
-        return f"{error.filename}: not there"
+        return f"{error.filename}: missing"
     return ""
 
 
 def _belonging(kind: str, path: Path) -> list[Path]:
-    """What is made together with it: without one, Snakemake would keep the others."""
+    """The files made together with it: if one is missing, all have to be made again."""
     if kind == "data":
         return [path, path.with_name("record.json")]
     if kind == "certificate":
@@ -96,12 +96,12 @@ def _remove(path: Path) -> None:
 
 
 def _is_affected(certificate: Path, damaged: Iterable[tuple[str, Path]]) -> bool:
-    """Whether something is gone on which it may rest; data may belong to several."""
+    """Whether evidence of it was removed; several certificates may share data."""
     return any(kind == "data" or certificate.parent in path.parents for kind, path in damaged)
 
 
 def main() -> int:
-    """Check everything, then remove what is damaged."""
+    """Check everything, then remove damaged files."""
     flags = parser(__doc__)
     for kind in CHECKS:
         flags.add_argument(f"--{kind}", type=Path, action="append", default=[])

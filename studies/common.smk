@@ -1,5 +1,5 @@
 """
-What the studies share: the product's rules, and what a study's program takes from the checkout.
+Shared by the studies: the product's rules, and the inputs of a study's program.
 
 INPUTS      the product's Snakefile
 OUTPUTS     .samebits/code/DIGEST.json for each program, when Snakemake reads this file
@@ -24,7 +24,7 @@ PATHS = shlex.quote(f"PYTHONPATH={SCRIPTS}:{STUDIES}")
 
 
 def study(program, environment_name):
-    """What the rule of a study's program takes from the checkout, and its environment."""
+    """The inputs of a study's program from the checkout, and its environment."""
     script = STUDIES / program
     own = sources.closure(script, STUDIES)
     imported = own.union(*(sources.closure(path, SCRIPTS) for path in own))

@@ -126,7 +126,7 @@ def _fallen(tests: list[str], checkout: Path) -> str | None:
 
 
 def main() -> int:
-    """Draw, break, test, tell."""
+    """Draw, break, test, report."""
     parser = argparse.ArgumentParser(description="Break lines and show that a test falls.")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--count", type=int, default=40)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the locks of all environments, and the scripts that install them with conda.
 
-INPUTS      envs/X.in (what is wanted), envs/X.no-deps.in (likewise, without dependencies),
+INPUTS      envs/X.in (requirements), envs/X.no-deps.in (likewise, without dependencies),
             envs/X.yaml (which Python), envs/X.linux-64.pin.txt
 OUTPUTS     envs/X.lock.txt, envs/X.post-deploy.sh
 GUARANTEES  versions that are locked stay while they fit; one digest per package; with --check
@@ -56,7 +56,7 @@ def _names(envs: Path) -> list[str]:
 
 
 def _sources(envs: Path, name: str) -> dict[str, str]:
-    """What a lock is made from, by digest."""
+    """The files that a lock is made from, by digest."""
     inputs = [envs / f"{name}.in", envs / f"{name}.no-deps.in"]
     inputs += [envs / "driver.in", envs / "driver.lock.txt"] if name == "dev" else []
     return {path.name: files.digest(path) for path in inputs if path.is_file()}
@@ -68,7 +68,7 @@ def _python(envs: Path, name: str) -> str:
 
 
 def _pin_problems(definition: Path) -> list[str]:
-    """What is wrong with the pin file beside a definition: it must pin the same Python."""
+    """Problems of the pin file beside a definition: it must pin the same Python."""
     pins = definition.with_name(definition.name.removesuffix(DEFINITION) + lockfile.PINS)
     pinned = _PINNED.findall(pins.read_text(encoding="utf-8")) if pins.is_file() else []
     wanted = [python_version(definition)]
@@ -185,7 +185,7 @@ def _best(
 
 
 def _tags(python: str) -> list[Tag]:
-    """What CPython of a minor version takes on Linux x86_64, the most specific first."""
+    """The tags that CPython of a minor version accepts on Linux x86_64, the most specific first."""
     version = tuple(map(int, python.split(".")))
     name = f"cp{version[0]}{version[1]}"
     abi = name + ("m" if version < (3, 8) else "")  # the suffix ended with Python 3.8
@@ -262,7 +262,7 @@ def post_deploy(name: str, lock: Lock) -> str:
 
 
 def main() -> int:
-    """Bring every environment up to date; report all that is wrong at the end."""
+    """Bring every environment up to date; report all problems at the end."""
     options = _arguments()
     problems = []
     for name in _names(options.envs):

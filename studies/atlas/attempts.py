@@ -1,8 +1,10 @@
 """Why attempts fail, each tried in a forked process: some kernels end theirs, and some hang.
 
 One process works through all attempts, because a process for each would take minutes. Where it
-ends early, the attempt that it was at gets a process of its own, since a hang can be chance; what
-ends that as well is refused, and a new process goes on after it. Runs on Python 3.7 to 3.13.
+ends early, the current attempt is repeated in a process of its own, since a hang can be chance; if
+that process ends too, the attempt is refused, and a new process continues after it.
+
+Runs on Python 3.7 to 3.13.
 """
 
 from __future__ import annotations
@@ -59,7 +61,9 @@ def _in_child(attempts: Sequence[Attempt], longest: int) -> tuple[list[str], int
         _work_through(attempts, told, longest)
     os.close(told)
     with os.fdopen(answer, "rb") as file:
-        lines = [line for line in file if line.endswith(b"\n")]  # not what was being written
+        lines = [
+            line for line in file if line.endswith(b"\n")
+        ]  # a killed process may leave half a line
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == _BROKEN:
         raise SamebitsError(

@@ -1,10 +1,11 @@
 """The battery as one graph: every op twice, alone for its value and again for its gradient.
 
 Inputs are variables, whose shapes TensorFlow knows as it does in training: some rewriting depends
-on that. Each output reads them for itself: what is computed twice would be merged, and a rewriting
-left out where an intermediate result is needed elsewhere. What this TensorFlow cannot do on a CPU
-is left out, with its reason. bfloat16 comes in and goes out as float32, which is exact. Runs on
-Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
+on that. Each output reads them for itself: equal computations would be merged, and a rewriting
+left out where an intermediate result is needed elsewhere. Ops that this TensorFlow cannot run on a
+CPU are left out, with the reason. bfloat16 comes in and goes out as float32, which is exact.
+
+Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ _PARTS = (
 
 
 def operations(tf: Any) -> list[Operation]:
-    """All of them, group by group. ``tf``: some depend on what this TensorFlow has."""
+    """All operations, group by group. ``tf``: some depend on its version."""
     return [operation for part in _PARTS for operation in part(tf)]
 
 
@@ -69,13 +70,13 @@ def label(result: Any) -> str:
 
 @dataclass
 class Battery:
-    """The graph's definition, what it is fed and what it gives."""
+    """The graph's definition, its inputs and its results."""
 
     graph: Any
-    fed: dict[str, str]  # what a variable is fed, by name: the scope of the nodes that do it
+    fed: dict[str, str]  # by the name of an input: the scope of the nodes that feed it
     feeds: dict[str, np.ndarray]  # by the same name
     results: list[dict[str, Any]]  # name, group, dtype, variant (set of shapes), output, node
-    missing: list[dict[str, str]]  # what this TensorFlow cannot do, and why
+    missing: list[dict[str, str]]  # ops that this TensorFlow cannot run, and why
 
 
 def build(tf: Any, operations: list[Operation]) -> Battery:
@@ -97,13 +98,13 @@ def build(tf: Any, operations: list[Operation]) -> Battery:
     wanted = [result["node"] for result in made.results]
     made.graph = _rewritten(tf, graph, wanted + [assigning(scope) for scope in made.fed.values()])
     nodes = {node.name: node for node in made.graph.node}
-    # The gradient of a sign is zero whatever it is fed: it could never differ.
+    # The gradient of a sign is zero for every input: it could never differ.
     made.results = [result for result in made.results if _reads(nodes, result["node"])]
     return made
 
 
 def _reads(nodes: dict[str, Any], name: str) -> bool:
-    """Whether a node's numbers depend on what the variables hold."""
+    """Whether a node's numbers depend on the variables' values."""
     return any(nodes[node].op == "ReadVariableOp" for node in _upstream(nodes, name))
 
 
@@ -118,7 +119,7 @@ def fed(scope: str) -> str:
 
 
 def _filled(tf: Any, feeds: dict[str, np.ndarray]) -> dict[str, str]:
-    """Add what fills the variables to the default graph; the scopes of it, by what is fed."""
+    """Add nodes that fill the variables to the default graph; returns their scopes, by input."""
     scopes = {name: f"feed/{number}" for number, name in enumerate(sorted(feeds))}
     for name, scope in scopes.items():
         array = feeds[name]
@@ -151,7 +152,9 @@ def _rewritten(tf: Any, graph: Any, nodes: list[str]) -> Any:
     from tensorflow.python.grappler import tf_optimizer
 
     for node in nodes:
-        graph.add_to_collection("train_op", graph.get_operation_by_name(node))  # what is wanted
+        graph.add_to_collection(
+            "train_op", graph.get_operation_by_name(node)
+        )  # the results to keep
     with graph.as_default():
         definition = tf.compat.v1.train.export_meta_graph(graph=graph)
     for node in definition.graph_def.node:
@@ -209,7 +212,7 @@ class _Case:
         return tf.concat([tf.reshape(gradient, [-1]) for gradient in dense], 0) if dense else None
 
     def _input(self, position: int, values: str, shape: tuple[int, ...]) -> Any:
-        """What a variable holds, which others of the same shape may read as well."""
+        """The value of a variable, which inputs of the same shape share."""
         tf = self.tf
         kept = "float64" if self.dtype == "float64" else "float32"
         name = "/".join([values, self.dtype, "x".join(map(str, shape)), str(position)])
@@ -257,7 +260,7 @@ def _as_bfloat16(single: np.ndarray) -> np.ndarray:
     return np.asarray(bits.view(np.float32).reshape(single.shape))
 
 
-# --- what is really executed --------------------------------------------------------------------
+# --- the executed kernels --------------------------------------------------------------------
 
 
 def kernels(nodes: dict[str, Any], name: str) -> list[str]:

@@ -1,8 +1,8 @@
 """The atlas of ops as typed rows and columns, from its JSON and nothing else.
 
-A case is one op in one dtype, its value or its gradient. A condition is under what it was run: a
-CPU and settings. The conditions of one TensorFlow are every CPU with every settings. With oneDNN a
-case may be available that is not without it, or run other kernels.
+A case is one op in one dtype, its value or its gradient. A condition is a CPU and the
+settings of TensorFlow. The conditions of one TensorFlow are every CPU with every settings. Some
+cases are available with oneDNN only, or run other kernels with it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ Battery = tuple[str, bool]  # of which TensorFlow, and whether with oneDNN
 
 @dataclass(frozen=True)
 class Settings:
-    """What TensorFlow was told."""
+    """The settings of TensorFlow."""
 
     isa: str | None  # the most that oneDNN may use; None is no cap
     onednn: bool

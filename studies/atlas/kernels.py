@@ -1,4 +1,4 @@
-"""Which kernels make the bits depend on the CPU: what the cases that differ have in common.
+"""Which kernels make the bits depend on the CPU: those that differing cases have in common.
 
 A case runs several kernels, and only its result is compared. So a kernel is found guilty where it
 is a case's only one, or the only one that no equal case runs. Kernels that run beside a guilty one

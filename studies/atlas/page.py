@@ -1,4 +1,4 @@
-"""The atlas of ops that depend on the CPU, as two documents: the whole matrix, and what it means.
+"""The atlas of ops that depend on the CPU, as two documents: the whole matrix, and a guide to it.
 
 Both are made from the atlas's JSON and nothing else.
 """

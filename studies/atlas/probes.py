@@ -38,7 +38,7 @@ class Column:
 
     @property
     def settings(self) -> Settings:
-        """What TensorFlow was told."""
+        """The settings of TensorFlow."""
         return Settings(self.probe["isa"], self.probe["onednn"], self.content["threads"])
 
     @property
@@ -95,7 +95,7 @@ def _cpuid(probe: Mapping[str, Any]) -> str:
 
 
 _Of = Callable[[Column], object]
-_ALIKE: tuple[tuple[str, _Of, _Of], ...] = (  # what it is called, of what there is one, what it is
+_ALIKE: tuple[tuple[str, _Of, _Of], ...] = (  # its name, its key, its value: one value per key
     ("CPU", lambda c: c.cpu, lambda c: _cpuid(c.probe)),
     ("name for its CPU", lambda c: _cpuid(c.probe), lambda c: c.cpu),
     ("wheel", lambda c: c.tensorflow, lambda c: c.probe["framework"]["wheel"]["sha256"]),

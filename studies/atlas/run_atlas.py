@@ -4,7 +4,7 @@
 INPUTS      --probe     a folder that probe.py wrote; once per TensorFlow, CPU and oneDNN setting
 OUTPUTS     --output    atlas.json: every op under every condition, what differs and by how much
             --page      the same as one HTML page
-            --readers   what it means, for readers, in Markdown
+            --readers   a guide to it in Markdown
 GUARANTEES  equal means equal in every bit of every element; a difference comes with the number of
             elements and the largest distance in ULP; a condition that is missing or was not
             what its probe says is an error, and nothing is written

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Build the graph of the atlas's battery for one TensorFlow, and what it is fed.
+"""Build the graph of the atlas's battery and its inputs, for one TensorFlow.
 
 INPUTS      --lock    the lock of the environment that this runs in
             --only    the name of an op; may be repeated. Without it: all of them
-OUTPUTS     --output  a folder: battery.json (results, what is missing, versions, the SHA-256 of the
+OUTPUTS     --output  a folder: battery.json (results, missing ops, versions, the SHA-256 of the
                       other files), graph.pb, feeds.npz
 GUARANTEES  every condition is probed with the very same graph and inputs, made once, natively; the
             inputs are the same on every machine; an op that this TensorFlow cannot do is listed

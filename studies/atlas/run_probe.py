@@ -6,9 +6,9 @@ INPUTS      --battery  the folder that battery.py made with the same TensorFlow
             --threads  intra-op threads; may be repeated
             and from the environment TF_ENABLE_ONEDNN_OPTS (0 or 1), ONEDNN_MAX_CPU_ISA and, which
             earlier versions read, DNNL_MAX_CPU_ISA
-OUTPUTS     --output   a folder: probe.json (the CPU as varied and as seen, what was in force, the
-                       digest of every result and the kernels behind it), one folder of results per
-                       number of threads
+OUTPUTS     --output   a folder: probe.json (the CPU as varied and as observed, settings in force,
+                       the digest of every result and the kernels behind it), one file of results
+                       per number of threads
 GUARANTEES  op determinism is on and inter-op parallelism is 1; the instruction set that oneDNN
             reports is recorded, and has to be the cap where there is one; whether oneDNN is on is
             seen in the executed graph; on another CPU than was asked for nothing is computed; the

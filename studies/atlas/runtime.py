@@ -23,7 +23,7 @@ from atlas import battery
 from samebits.errors import SamebitsError
 from samebits.formats import files
 
-_ONEDNN = "_Mkl"  # what the names of its ops begin with
+_ONEDNN = "_Mkl"  # prefix of the names of its ops
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Loaded:
     """The battery, ready to be computed."""
 
     graph: Any
-    scopes: dict[str, str]  # what variables are fed -> where in the graph
+    scopes: dict[str, str]  # input -> the scope of the nodes that feed it
     feeds: dict[str, np.ndarray]
     fetches: dict[str, str]  # result -> its node
 
@@ -46,7 +46,7 @@ class Computed:
 
 
 def load(folder: Path, content: Any) -> Loaded:
-    """Read the graph and what it is fed. Raises SamebitsError when a file has changed."""
+    """Read the graph and its inputs. Raises SamebitsError when a file has changed."""
     for name, digest in content["files"].items():
         if files.digest(folder / name) != digest:
             raise SamebitsError(
@@ -133,13 +133,13 @@ def require_onednn(said: bool, in_force: str | None, computed: Computed) -> None
         )
     if computed.onednn and in_force is None:
         raise SamebitsError(
-            "oneDNN did not report its instruction set, so what is in force is unknown"
+            "oneDNN did not report its instruction set, so the one in force is unknown"
         )
 
 
 @contextmanager
 def onednn_report() -> Iterator[Callable[[], str | None]]:
-    """Keep what oneDNN prints while the block runs; asked after it: the instruction set it used.
+    """Capture oneDNN's output while the block runs; afterwards, the instruction set that it used.
 
     None where it computed nothing.
     """
@@ -164,7 +164,7 @@ def _instruction_set(report: str) -> str | None:
 
 
 def _flush() -> None:
-    """What Python and C have buffered goes where it belongs."""
+    """Flush the buffers of Python and C."""
     import ctypes
 
     sys.stdout.flush()

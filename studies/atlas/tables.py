@@ -1,4 +1,4 @@
-"""What the atlas's pages show: how many cases a setting changes, and the matrix as rows of cells.
+"""Tables of the atlas's pages: how many cases a setting changes, and the matrix as rows of cells.
 
 An equal cell is empty: most are.
 """
@@ -42,7 +42,7 @@ def by_group(cases: Sequence[Case]) -> Mapping[str, int]:
 
 
 def in_force(atlas: Atlas, settings: Settings) -> str:
-    """What oneDNN said that it uses; where CPUs or TensorFlows differ in it, each."""
+    """The instruction set that oneDNN reports; each, where CPUs or TensorFlows differ."""
     said: dict[str, list[str]] = {}
     for cpu in atlas.frameworks[0].cpus:
         used = {f.version: _used(f.at(cpu, settings)) for f in atlas.frameworks}
@@ -76,7 +76,7 @@ def distance(ulp: int | None) -> str:
 
 # --- the matrix ---------------------------------------------------------------------------------
 
-MUCH = 4  # ULP; what is further apart is drawn darker
+MUCH = 4  # ULP; larger distances are drawn darker
 # Native or not, far apart or not: the cell's class. The page has thousands, so these are short.
 _STYLES = {(False, False): "d", (False, True): "f", (True, False): "n", (True, True): "g"}
 
@@ -86,7 +86,7 @@ class Cell:
     """One case under one condition, where it differs."""
 
     style: str
-    title: str | None  # all digits, where the others are cut
+    title: str | None  # all digits, where the cell shows fewer
     elements: str
     ulp: str
 

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple
 PROGRAMS = Path(__file__).with_name("programs")
 SAMPLES = 6400  # of MNIST's 60,000, so that all claims take minutes; stated on the page
 YES, NO = "yes", "no"
-NOT_APPLICABLE = "not applicable"  # the framework lacks what the claim is about
+NOT_APPLICABLE = "not applicable"  # the framework lacks the feature in question
 NOT_SHOWN = "not shown"  # it could not be tested here; the reason says why
 
 Processes = List[Dict[str, Any]]  # command, lines, error; as run.py has them

@@ -4,7 +4,7 @@
 INPUTS      --claim   the name of a program in programs/
             --data    the folder of MNIST's arrays that load.py wrote
             --lock    the lock of the environment that this runs in
-OUTPUTS     --output  JSON: the program, what each of its processes printed, the outcome
+OUTPUTS     --output  JSON: the program, the output of each of its processes, the outcome
 GUARANTEES  measures and does not judge by exit code: a claim that does not hold here has the
             outcome "no", with its reason; each process is an interpreter of its own with exactly
             the variables that the claim names
@@ -37,7 +37,7 @@ _LONGEST = 300  # characters of an error's message; Keras appends whole graphs
 
 
 def _process(variables: str, program: Path, folder: Path) -> dict[str, Any]:
-    """Run a program in an interpreter of its own: what it printed, and the error that ended it."""
+    """Run a program in an interpreter of its own: its output, and the error that ended it."""
     environment = dict(os.environ, **dict(v.split("=") for v in variables.split()))
     environment.pop("PYTHONPATH", None)  # how this script finds samebits
     command = [sys.executable, "-s", str(program)]
@@ -71,7 +71,7 @@ def _processes(claim: str, data: Path) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Test the claim, write what came out."""
+    """Test the claim, write the outcome."""
     flags = parser(__doc__, "data", "lock", "output")
     flags.add_argument("--claim", required=True, choices=list(judge.CLAIMS))
     options, started = flags.parse_args(), time.monotonic()

@@ -112,8 +112,8 @@ def test_everything_that_is_not_as_the_certificate_says_is_listed(tmp_path: Path
         [
             rf"load/record.json: \S+ has SHA-256 {got}, not .+",
             r"notes.txt: in no file or folder that was given",
-            rf"train/replica/history.json: {replica}/history.json is not there",
-            rf"train/replica/trace.safetensors: {replica}/trace.safetensors is not there",
+            rf"train/replica/history.json: there is no file {replica}/history.json",
+            rf"train/replica/trace.safetensors: there is no file {replica}/trace.safetensors",
         ],
         strict=True,
     ):

@@ -25,7 +25,7 @@ _KEY = re.compile(r"(?!hydra\b)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 class Composer:
-    """Composes within ``initialize_config_dir``; remembers what was composed and checked."""
+    """Composes within ``initialize_config_dir``; remembers composed and checked configs."""
 
     def __init__(self, conf: Path, groups: Sequence[str]) -> None:
         """Nothing is composed yet. ``groups``: those of the tree that ``conf`` holds."""

@@ -136,7 +136,7 @@ def model_problems(model: Mapping[str, Any], source_path: str) -> Iterator[str]:
         yield from _argument_problems(functions[name], path, model)
     elif not _may_bind(
         path, tree, name
-    ):  # a class or an import: Python itself will say what it takes
+    ):  # a class or an import: Python itself checks its arguments
         yield f"model.{_TARGET}: {path} has no {name}; it has: {', '.join(sorted(functions))}"
 
 

@@ -64,5 +64,5 @@ def _package(package: LockedPackage, lock: Lock) -> Component:
         bom_ref=f"package/{package.name}",
         purl=PackageURL("pypi", name=package.name, version=package.version),
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=package.sha256)],
-        properties=[Property(name="samebits:distribution", value=form)],  # what the hash is of
+        properties=[Property(name="samebits:distribution", value=form)],  # of which the hash is
     )

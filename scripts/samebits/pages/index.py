@@ -200,7 +200,7 @@ TEMPLATE = templates.FOLDER / "index.html.j2"
 
 
 def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
-    """The page. ``file``: what the table is called, the bytes of which are ``table``."""
+    """The page. ``file`` and ``table``: the name and the bytes of the CSV table."""
     metrics = primary_metrics(rows)
     spreads = seed_spreads(rows, metrics[-1]) if metrics else {}
     numbers = [number for spread in spreads.values() for number in spread.numbers]

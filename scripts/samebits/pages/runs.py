@@ -36,7 +36,7 @@ class Compared:
     control: str
     run: str
     status: tuple[str, str]  # of the control and of the run
-    changed: tuple[str, ...]  # titles of what was varied in it
+    changed: tuple[str, ...]  # titles of its variations
     unpinned: str | None  # title of the setting that was unpinned in it
     result: ComparedRun
     record: Mapping[str, Any]  # empty where the certificate has none

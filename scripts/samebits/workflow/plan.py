@@ -3,7 +3,7 @@
 INPUTS      conf/, Snakemake's ``config``
 OUTPUTS     a Plan: one experiment, every combination of a sweep, or a certificate's experiment,
             with the runs and comparisons of each
-GUARANTEES  everything that is wrong with the config is listed before any job exists
+GUARANTEES  every problem of the config is listed before any job exists
 """
 
 import re
@@ -49,7 +49,7 @@ class Plan:
 
     @property
     def first(self) -> Experiment:
-        """The experiment, or of a sweep the first: for what all have in common."""
+        """The experiment, or the first of a sweep, for values that all have in common."""
         return next(iter(self.experiments.values()))
 
     @property
@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def outputs(self) -> list[str]:
-        """What is made unless something else is asked for."""
+        """The default targets."""
         index = [f"results/{self.name}/index.{kind}" for kind in ("html", "csv")]
         kinds = ("certificate.json", "certificate.html", "badge.svg")
         found = [f"results/{name}/{kind}" for name in self.experiments for kind in kinds]
@@ -87,7 +87,7 @@ class Plan:
         return self.experiments[wildcards.experiment] if self.sweep else self.first
 
     def each(self, value: Callable[[Experiment], Any]) -> Any:
-        """What each experiment has of something: one value where all are equal, else a function."""
+        """A value of each experiment: one value where all are equal, else a function of the job."""
         first, *rest = map(value, self.experiments.values())
         if all(other == first for other in rest):
             return first
@@ -95,7 +95,7 @@ class Plan:
 
     @cached_property
     def runs(self) -> dict[str, dict[str, PlannedRun]]:
-        """The most there can be: which of these are made is known after the first comparison."""
+        """All possible runs; the first comparison decides which of them are made."""
         extra = {self.repeated: PlannedRun(self.repeated)}
         return {
             name: {run.name: run for run in protocol.runs(protocol.plan(made.config, None))} | extra
@@ -122,7 +122,7 @@ class Plan:
             return self.planned(wildcards, compare)
         except IncompleteCheckpointException as error:
             if Path(str(error.targetfile)).is_file():
-                raise  # what it says may be old
+                raise  # the file may be out of date
             return [protocol.first(self.of(wildcards).config)]
 
     def compared(self, wildcards: Any, compare: Any) -> list[PlannedRun]:
@@ -132,7 +132,7 @@ class Plan:
         wanted = next(comparison for comparison in found if comparison.name == name)
         return [wanted.control, *wanted.runs]
 
-    # --- what is written and said of all ---
+    # --- of all experiments ---
 
     @property
     def listed(self) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 INPUTS      Snakemake's workflow and config
 OUTPUTS     .samebits/configs/DIGEST.json, .samebits/code/DIGEST.json, when the Snakefile is read
-GUARANTEES  these files are named by what is in them and never change, so that a dry run, or a
-            start with other values, touches nothing that belongs to a result; two starts that
+GUARANTEES  these files are named by their content and never change, so that a dry run, or a
+            start with other values, touches no result; two starts that
             would make the same result are refused by Snakemake's own lock; an importing workflow
             gets rules and nothing else: owners and locks are the main workflow's
 """
@@ -60,7 +60,7 @@ def content(made: Experiment, lock: Path) -> str:
 
 
 def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
-    """Compose what is asked for. Raises WorkflowError that lists every problem."""
+    """Compose the requested experiments. Raises WorkflowError that lists every problem."""
     with as_workflow_errors():
         made = plan(config, conf)
         os.environ[DRIVER] = sys.executable
@@ -101,7 +101,7 @@ def forget_failed(made: Plan) -> None:
 
 
 def report(made: Plan) -> None:
-    """Show the end of what this start made."""
+    """Print how this start ended."""
     began, color = psutil.Process().create_time(), sys.stdout.isatty()
     took, results = time.time() - began, Path("results", made.name)
 

@@ -1,6 +1,6 @@
 """One op of the battery, and how a line of a table becomes one.
 
-A line says what is computed, on which inputs. float32 is computed on several sets of shapes, which
+A line names a computation and its inputs. float32 is computed on several sets of shapes, which
 are odd enough to leave a remainder after any vector width; those of reductions and contractions are
 large enough to be split among threads. Runs on Python 3.7 to 3.13.
 """
@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 Shape = Tuple[int, ...]
 Shapes = Sequence[Sequence[Shape]]  # sets of shapes, each with one per input
 Make = Callable[..., Any]
-Table = Dict[str, Tuple[str, Make]]  # name -> ranges of the inputs, what is computed
+Table = Dict[str, Tuple[str, Make]]  # name -> ranges of the inputs, the computation
 Shaped = Dict[str, Tuple[str, Make, Shapes]]  # the same, and on which sets of shapes
 
 FLOATS = ("float32", "float64", "bfloat16")
@@ -44,7 +44,7 @@ def rows(
 ) -> Iterator[Operation]:
     """One Operation per line and set of shapes.
 
-    float32 has all of them; the others, whose kernels are made from the same source, the last one.
+    float32 has all sets of shapes; other dtypes, whose kernels share its source, the last set.
     """
     for name, (ranges, make) in table.items():
         for chosen in shapes:

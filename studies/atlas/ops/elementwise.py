@@ -115,7 +115,7 @@ def pairs(tf: Any) -> Iterator[Operation]:
 
 
 def divisions(tf: Any) -> Iterator[Operation]:
-    """How TensorFlow rewrites a division depends on what it divides, and by what."""
+    """TensorFlow rewrites divisions depending on dividend and divisor."""
     table: Table = {
         "divide": ("real nonzero", tf.math.divide),
         "divide_no_nan": ("real nonzero", tf.math.divide_no_nan),

@@ -40,7 +40,7 @@ def reductions(tf: Any) -> Iterator[Operation]:
 
 
 def contractions(tf: Any) -> Iterator[Operation]:
-    """Products of matrices, and what is solved by them."""
+    """Products of matrices, and linear equations."""
     matmul, einsum = tf.matmul, tf.einsum
     turned = [[(7, 5), (7, 3)], [(259, 67), (259, 130)]]
     batches = [[(3, 5, 7), (3, 7, 3)], [(8, 33, 65), (8, 65, 31)]]
@@ -74,8 +74,8 @@ def convolutions(tf: Any) -> Iterator[Operation]:
     nn, same, ones = tf.nn, "SAME", [1, 1, 1, 1]
     depthwise, separable, transposed = nn.depthwise_conv2d, nn.separable_conv2d, nn.conv2d_transpose
     image, small, cube, cubes = (6, 15, 15, 8), (4, 7, 7, 8), (2, 4, 4, 4, 6), (3, 3, 3, 4, 6)
-    flat, solid = [4, 14, 14, 6], [2, 8, 8, 8, 4]  # what the transposes give back
-    table: dict[str, Any] = {  # what is computed, on real numbers of these shapes
+    flat, solid = [4, 14, 14, 6], [2, 8, 8, 8, 4]  # shapes of the transposes' results
+    table: dict[str, Any] = {  # the computation, and the shapes of its inputs
         "conv1d": (lambda x, k: nn.conv1d(x, k, 1, same), (6, 33, 5), (3, 5, 7)),
         "conv2d": (lambda x, k: nn.conv2d(x, k, 1, "VALID"), (8, 15, 15, 16), (3, 3, 16, 32)),
         "conv2d_image": (lambda x, k: nn.conv2d(x, k, 1, "VALID"), (32, 14, 14, 1), (3, 3, 1, 8)),

@@ -148,7 +148,7 @@ _APPLY = {  # slots, and the numbers that follow them
 
 
 def _apply(tf: Any, kernel: str, value: Any, slot: Any, gradient: Any) -> Any:
-    """One step of an optimizer's kernel on variables of its own; what the variable then is."""
+    """One step of an optimizer's kernel on its own variables; returns the variable's new value."""
     raw, dtype, (slots, numbers) = tf.raw_ops, value.dtype, _APPLY[kernel]
     made, before = {}, []
     for name, initial in [("var", value), *((name, slot) for name in slots.split())]:
