@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,20 @@ def executable() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
+_LOOK = """
+[window.innerWidth, document.documentElement.scrollWidth, document.body.innerText, %s]
+"""
+
+
+@dataclass(frozen=True)
+class View:
+    """A window of some width, in the light or the dark, or the page as printed."""
+
+    width: int
+    scheme: str = "light"
+    media: str = "screen"
+
+
 @dataclass(frozen=True)
 class Visit:
     """What a page did when it was opened."""
@@ -104,39 +118,38 @@ class Browser:
         self._out, self._in, self._rest = to_browser, from_browser, b""
         self._number, self._events = 0, list[dict[str, Any]]()
 
-    def visit(
-        self,
-        page: Path,
-        width: int,
-        scheme: str = "light",
-        media: str = "screen",
-        ask: str = "null",
-    ) -> Visit:
-        """Open a page in a new tab of some width, in the light or the dark, or as printed.
+    def visit(self, page: Path, view: View, ask: str = "null") -> Visit:
+        """Open a page in a new tab.
 
         What the expression ``ask`` is in the page comes back as JSON has it.
         """
+        return next(iter(self.visits(page, [view], ask)))
+
+    def visits(self, page: Path, views: Sequence[View], ask: str = "null") -> list[Visit]:
+        """Open a page once, and look at it in each view."""
         tab = self._call("Target.createTarget", url="about:blank")["targetId"]
         session = self._call("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):
             self._call(f"{domain}.enable", session)
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        self._call("Emulation.setDeviceMetricsOverride", session, **metrics)
-        feature = {"name": "prefers-color-scheme", "value": scheme}
-        self._call("Emulation.setEmulatedMedia", session, media=media, features=[feature])
+        self._emulate(session, views[0])
         self._events.clear()
         self._call("Page.navigate", session, url=page.resolve().as_uri())
         self._wait_for("Page.loadEventFired")
-        visit = Visit(
-            width=width,
-            scroll_width=self._evaluate(session, "document.documentElement.scrollWidth"),
-            text=self._evaluate(session, "document.body.innerText"),
-            answer=self._evaluate(session, ask),
-            requests=list(self._requests()),
-            errors=list(self._errors()),
-        )
+        found = []
+        for view in views:
+            self._emulate(session, view)
+            width, scroll_width, text, answer = self._evaluate(session, _LOOK % ask)
+            assert width == view.width
+            requests, errors = list(self._requests()), list(self._errors())
+            found.append(Visit(requests, errors, width, scroll_width, text, answer))
         self._call("Target.closeTarget", targetId=tab)
-        return visit
+        return found
+
+    def _emulate(self, session: str, view: View) -> None:
+        metrics = {"width": view.width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self._call("Emulation.setDeviceMetricsOverride", session, **metrics)
+        feature = {"name": "prefers-color-scheme", "value": view.scheme}
+        self._call("Emulation.setEmulatedMedia", session, media=view.media, features=[feature])
 
     def _evaluate(self, session: str, expression: str) -> Any:
         answer = self._call("Runtime.evaluate", session, expression=expression, returnByValue=True)

@@ -23,11 +23,9 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 @pytest.fixture(scope="module")
-def issued(tmp_path_factory: pytest.TempPathFactory) -> Json:
+def issued() -> Json:
     """A certificate with a replay by another key."""
-    space = factories.workspace(tmp_path_factory.mktemp("space"))
-    made = factories.certify(space, factories.signer())
-    return factories.replayed(made, factories.signer("laboratory"))
+    return factories.replayed(factories.issued())
 
 
 def refusal(data: bytes) -> str:
@@ -291,12 +289,12 @@ def test_keys_are_those_that_signed_by_the_ids_that_they_have(
 @pytest.mark.parametrize(
     "path",
     [
-        ("report", "reasons"),
         ("replays", 0, "report", "record", "settings"),
-        ("statements",),
         *(
             pytest.param(path, marks=pytest.mark.slow)
             for path in (
+                ("report", "reasons"),
+                ("statements",),
                 ("report", "records", "runs", "control", "unpinned"),
                 ("report", "records", "load", "arrays"),
                 ("report", "comparisons", 0, "canary", "tensors"),

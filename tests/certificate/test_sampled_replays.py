@@ -78,10 +78,10 @@ def test_a_draw_is_a_new_one_each_time_and_another_certificate_has_other_epochs(
 
 def test_every_epoch_is_drawn_as_often_as_any_other() -> None:
     times = dict.fromkeys(range(1, 11), 0)
-    for number in range(5000):
+    for number in range(1000):
         for epoch in replays.drawn("a" * 64, canonical.digest(number), 10, 2):
             times[epoch] += 1
-    chi = sum((count - 1000) ** 2 / 1000 for count in times.values())
+    chi = sum((count - 200) ** 2 / 200 for count in times.values())
     assert chi < 27.9  # the draws are given, so this never fails by chance: p = 0.001
 
 
@@ -288,13 +288,16 @@ def _keyed(issued: Json) -> Json:
     return issued | {"keys": issued["keys"] | {LABORATORY.keyid: LABORATORY.public.text}}
 
 
-def test_nothing_that_a_dishonest_signer_changes_in_it_is_believed(passed: Json) -> None:
+@pytest.mark.parametrize("one_in", [6, pytest.param(1, marks=pytest.mark.slow)])
+def test_nothing_that_a_dishonest_signer_changes_in_it_is_believed(
+    passed: Json, one_in: int
+) -> None:
     """But for what only the one who repeated can know."""
     said = passed["replays"][0]["report"]
     derived = {key: said[key] for key in ("of", "outcome", "outside_scope", "draw", "in_all")}
     rest = {key: said[key] for key in ("format", "record", "issued", "issuer", "source")}
     held = 0
-    for mutant in attacks.mutants(derived | {"epochs": said["epochs"]}):
+    for mutant in attacks.drawn(attacks.mutants(derived | {"epochs": said["epochs"]}), one_in):
         if not isinstance(mutant.value, dict):
             continue
         try:
@@ -303,7 +306,7 @@ def test_nothing_that_a_dishonest_signer_changes_in_it_is_believed(passed: Json)
             continue
         held += 1
         assert found.code == DOES_NOT_HOLD, str(mutant)
-    assert held > 20
+    assert held > 20 // one_in
 
 
 def test_a_changed_statement_does_not_hold(passed: Json) -> None:

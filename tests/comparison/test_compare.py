@@ -1,5 +1,6 @@
 """compare.py by its flags."""
 
+import functools
 import json
 import os
 import subprocess
@@ -13,17 +14,15 @@ import pytest
 import test_train
 
 import factories
+import in_process
+from pipeline import SCRIPTS
 from samebits.formats import canonical, dataset
 
 shared, stage = test_train.shared, test_train.stage  # fixtures: folders to train in
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "compare.py"
 EXPERIMENT, DATASET = "e" * 64, "d" * 64
-
-
-def compare(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+MIB = 1 << 20
+compare = functools.partial(in_process.stage, "compare")
 
 
 def pair(folder: Path, **replica: Any) -> list[object]:
@@ -33,28 +32,25 @@ def pair(folder: Path, **replica: Any) -> list[object]:
     return ["--control", control, "--replica", other, "--output", folder / "out" / "c.json"]
 
 
-def test_equal_runs_are_identical(tmp_path: Path) -> None:
-    done = compare(*pair(tmp_path))
-    assert (done.returncode, done.stdout) == (0, "identical\n")
-    assert json.loads((tmp_path / "out" / "c.json").read_text())["identical"] is True
+def written(folder: Path) -> Any:
+    return canonical.read_json(folder / "out" / "c.json")
 
 
 def test_a_difference_is_a_result_and_not_a_failure(tmp_path: Path) -> None:
-    weights = factories.weights()
-    weights[1][1][2] = np.nextafter(weights[1][1][2], np.float32(1))
-    done = compare(*pair(tmp_path, weights=weights))
-    assert (done.returncode, done.stdout) == (0, "not identical\n")
-    assert json.loads((tmp_path / "out" / "c.json").read_text())["identical"] is False
+    for weights, said in (
+        (factories.weights(), "identical"),
+        (factories.differing(), "not identical"),
+    ):
+        done = compare(*pair(tmp_path, weights=weights))
+        assert (done.returncode, done.stdout) == (0, f"{said}\n")
+        assert written(tmp_path)["identical"] is (said == "identical")
 
 
-def test_several_replicas_are_each_held_against_the_control(tmp_path: Path) -> None:
+def test_several_replicas_are_each_compared_with_the_control(tmp_path: Path) -> None:
     third = factories.write_run(tmp_path / "replica-2", EXPERIMENT, DATASET, metrics={"loss": [0]})
     assert compare(*pair(tmp_path), "--replica", third).returncode == 0
-    runs = json.loads((tmp_path / "out" / "c.json").read_text())["runs"]
-    assert [(run["run"], run["identical"]) for run in runs] == [
-        ("replica", True),
-        ("replica-2", False),
-    ]
+    found = [(run["run"], run["identical"]) for run in written(tmp_path)["runs"]]
+    assert found == [("replica", True), ("replica-2", False)]
 
 
 def test_damage_is_a_failure_that_leaves_no_output(tmp_path: Path) -> None:
@@ -79,31 +75,38 @@ def test_a_missing_flag_is_wrong_usage(tmp_path: Path, missing: str) -> None:
 
 LIMITED = """
 import os, resource, runpy, sys
-resource.setrlimit(resource.RLIMIT_DATA, (200 << 20, 200 << 20))
-sys.argv = sys.argv[1:]
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+sys.argv = sys.argv[2:]
 sys.path.insert(0, os.path.dirname(sys.argv[0]))
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def test_memory_stays_bounded_whatever_the_size_of_the_weights(tmp_path: Path) -> None:
-    """256 MiB of weights in each run, compared with 200 MiB of memory of its own."""
-    large = np.zeros(1 << 26, "<f4")
+@pytest.mark.parametrize(
+    ("elements", "limit"),
+    [(40 * MIB, 150 * MIB), pytest.param(1 << 26, 200 * MIB, marks=pytest.mark.slow)],
+)
+def test_memory_stays_bounded_whatever_the_size_of_the_weights(
+    tmp_path: Path, elements: int, limit: int
+) -> None:
+    """Weights of each run that are larger than the memory that the comparison may take."""
+    large = np.zeros(elements, "<f4")
+    assert large.nbytes > limit
     other = large.copy()
     other[1:] = 1
     flags = pair(tmp_path, weights=[("large", other)])
     factories.write_run(tmp_path / "control", EXPERIMENT, DATASET, weights=[("large", large)])
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # its threads' buffers count as well
+    command = [sys.executable, "-c", LIMITED, limit, SCRIPTS / "compare.py", *flags]
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(SCRIPT), *map(str, flags)],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        list(map(str, command)), env=environment, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
-    comparison = json.loads((tmp_path / "out" / "c.json").read_text())
-    (run,) = comparison["runs"]
-    assert run["artifacts"][1]["differences"][0]["different"] == (1 << 26) - 1
-    assert run["divergence"]["histograms"][0]["counts"] == [1] + [0] * 29 + [(1 << 26) - 1]
-    assert all(check["found"] for check in comparison["self_check"])
+    (run,) = written(tmp_path)["runs"]
+    assert run["artifacts"][1]["differences"][0]["different"] == elements - 1
+    assert run["divergence"]["histograms"][0]["counts"] == [1] + [0] * 29 + [elements - 1]
+    assert all(check["found"] for check in written(tmp_path)["self_check"])
 
 
 # --- on TensorFlow -----------------------------------------------------------------------------

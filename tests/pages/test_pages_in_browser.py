@@ -9,9 +9,8 @@ import bench_page
 import pytest
 
 import bench_factory
-import browser
 import certificates
-from browser import CUT_OFF, FAINT, HOSTILE, PAPER, Browser
+from browser import CUT_OFF, FAINT, HOSTILE, PAPER, Browser, View
 from samebits.pages import certificate
 from sweeps import certified, write_index
 
@@ -60,39 +59,26 @@ def of_kind(kind: str) -> Callable[[Path, str], Path]:
 PAGES = {kind: of_kind(kind) for kind in certificates.KINDS} | {"index": index, "bench": bench}
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme", "text"),
-    [
-        (NARROW, "light", ""),
-        (NARROW, "dark", HOSTILE),
-        (TABLET, "dark", ""),
-        (WIDE, "light", HOSTILE),
-        (WIDE, "dark", ""),
-    ],
-)
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_loads_nothing_fits_and_can_be_read(
-    chromium: Browser, tmp_path: Path, page: str, width: int, scheme: str, text: str
-) -> None:
-    path = PAGES[page](tmp_path, text)
-    visit = chromium.visit(path, width, scheme, ask=f"[{CUT_OFF}, {FAINT}]")
-    assert visit.requests == [path.as_uri()]
-    assert visit.errors == []
-    assert visit.scroll_width <= width
-    assert visit.answer == [[], []]
-    assert page.partition(",")[0] in visit.text
-    assert text[:50] in visit.text  # shown as text
+SCREENS = View(NARROW), View(NARROW, "dark"), View(TABLET, "dark"), View(WIDE), View(WIDE, "dark")
+PRINTED = View(round(PAPER[0]), media="print")
 
 
 @pytest.mark.parametrize("text", ["", HOSTILE], ids=["sound", "hostile"])
 @pytest.mark.parametrize("page", PAGES)
-def test_nothing_is_cut_off_or_torn_on_paper(
+def test_a_page_loads_nothing_fits_and_can_be_read_on_screen_and_on_paper(
     chromium: Browser, tmp_path: Path, page: str, text: str
 ) -> None:
-    path, width = PAGES[page](tmp_path, text), round(PAPER[0])
-    visit = chromium.visit(path, width, media="print", ask=f"[{CUT_OFF}, {'[]' if text else TORN}]")
-    assert visit.scroll_width <= width
-    assert visit.answer == [[], []]
+    path, ask = PAGES[page](tmp_path, text), f"[{CUT_OFF}, {FAINT}, {TORN}]"
+    *screens, printed = chromium.visits(path, (*SCREENS, PRINTED), ask)
+    for visit in (*screens, printed):
+        assert (visit.requests, visit.errors) == ([path.as_uri()], [])
+        assert visit.scroll_width <= visit.width
+        cut_off, faint, _ = visit.answer
+        assert cut_off == []
+        assert faint == [] or visit is printed
+        assert page.partition(",")[0] in visit.text
+        assert text[:50] in visit.text  # shown as text
+    assert text or printed.answer[2] == []
 
 
 @pytest.mark.parametrize("replays", [0, 1])
@@ -103,14 +89,14 @@ def test_an_unsigned_page_says_so_first(
     path = issue(tmp_path, "Reproducible", signed=False, replays=replays)
     top = 'document.querySelector(".unsigned").getBoundingClientRect().bottom'
     verdict = 'document.querySelector("h1").getBoundingClientRect().top'
-    first, title = chromium.visit(path, width, ask=f"[{top} < {verdict}, document.title]").answer
+    first, title = chromium.visit(path, View(width), f"[{top} < {verdict}, document.title]").answer
     assert first
     assert title.startswith("UNSIGNED")
 
 
 def test_a_click_selects_a_whole_command(chromium: Browser, tmp_path: Path) -> None:
     how = """[...document.querySelectorAll(".command")].map(e => getComputedStyle(e).userSelect)"""
-    found = chromium.visit(issue(tmp_path, "Reproducible"), WIDE, ask=how).answer
+    found = chromium.visit(issue(tmp_path, "Reproducible"), View(WIDE), how).answer
     assert set(found) == {"all"}
 
 
@@ -121,7 +107,7 @@ def test_every_row_of_an_index_leads_to_its_certificates_page(
     page = index(tmp_path)
     listed = json.loads(page.with_name("sweep.json").read_bytes())["combinations"]
     base = page.parent.as_uri()
-    assert chromium.visit(page, WIDE, ask=links).answer == [
+    assert chromium.visit(page, View(WIDE), links).answer == [
         f"{base}/{c['name']}/certificate.html" for c in listed
     ]
 
@@ -135,34 +121,36 @@ def spoiled(folder: Path, markup: str) -> Path:
     return path
 
 
-def asked(chromium: Browser, folder: Path, markup: str, ask: str, **options: Any) -> Any:
-    return chromium.visit(spoiled(folder, markup), WIDE, ask=ask, **options).answer
+def asked(chromium: Browser, folder: Path, markup: str, view: View, ask: str) -> Any:
+    return chromium.visit(spoiled(folder, markup), view, ask).answer
 
 
 def test_something_loaded_from_elsewhere_is_seen(chromium: Browser, tmp_path: Path) -> None:
     path = spoiled(tmp_path, '<img src="http://example.invalid/pixel.png">')
-    visit = chromium.visit(path, WIDE)
+    visit = chromium.visit(path, View(WIDE))
     assert visit.requests != [path.as_uri()] or visit.errors  # the policy forbids it, and says so
 
 
 def test_a_script_is_refused_by_the_policy(chromium: Browser, tmp_path: Path) -> None:
-    visit = chromium.visit(spoiled(tmp_path, "<script>document.body.innerText=''</script>"), WIDE)
+    visit = chromium.visit(
+        spoiled(tmp_path, "<script>document.body.innerText=''</script>"), View(WIDE)
+    )
     assert visit.errors
     assert "Reproducible" in visit.text
 
 
 def test_a_page_that_does_not_fit_is_seen(chromium: Browser, tmp_path: Path) -> None:
     path = spoiled(tmp_path, f'<div style="width: {2 * NARROW}px">wide</div>')
-    assert chromium.visit(path, NARROW).scroll_width > NARROW
+    assert chromium.visit(path, View(NARROW)).scroll_width > NARROW
 
 
 def test_pictures_that_are_cut_off_or_torn_are_seen(chromium: Browser, tmp_path: Path) -> None:
     picture = '<svg viewBox="0 0 9 9" width="9"><text x="8" y="8">cut off</text></svg>'
     markup = f'{picture}<figure style="height: 2000px">torn</figure>'
-    assert len(asked(chromium, tmp_path, markup, CUT_OFF)) == 1
-    assert asked(chromium, tmp_path, markup, TORN, media="print") == ["torn"]
+    assert len(asked(chromium, tmp_path, markup, View(WIDE), CUT_OFF)) == 1
+    assert asked(chromium, tmp_path, markup, PRINTED, TORN) == ["torn"]
 
 
 def test_faint_text_is_seen(chromium: Browser, tmp_path: Path) -> None:
     markup = '<p style="color: #888">faint</p>'
-    assert [text for text, _ in asked(chromium, tmp_path, markup, browser.FAINT)] == ["faint"]
+    assert [text for text, _ in asked(chromium, tmp_path, markup, View(WIDE), FAINT)] == ["faint"]

@@ -211,7 +211,7 @@ def test_processes_that_start_at_the_same_time_end_with_one_key(tmp_path: Path) 
     environ = os.environ | {"PYTHONPATH": str(SCRIPTS)}
     pipe = subprocess.PIPE
     started = [
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environ, text=True) for _ in range(6)
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environ, text=True) for _ in range(4)
     ]
     for process in started:
         assert process.stdout is not None

@@ -10,7 +10,7 @@ import atlas_factory
 import test_claims
 from atlas.page import render
 from atlas_factory import VERSIONS, elsewhere, op
-from browser import FAINT, HOSTILE, PAPER, Browser
+from browser import FAINT, HOSTILE, PAPER, Browser, View
 from claims import judge, page
 from pipeline import ROOT
 from samebits.formats import canonical
@@ -75,7 +75,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_a_page_loads_nothing_and_fits(
     chromium: Browser, path: Path, width: int, media: str
 ) -> None:
-    visit = chromium.visit(path, width, media=media, ask=f"({OPENED} {CUT_OFF})")
+    visit = chromium.visit(path, View(width, media=media), f"({OPENED} {CUT_OFF})")
     assert visit.requests == [path.as_uri()]
     assert visit.errors == []
     assert visit.scroll_width <= width
@@ -86,12 +86,12 @@ def test_a_page_loads_nothing_and_fits(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_what_is_said_can_be_read(chromium: Browser, path: Path, width: int, scheme: str) -> None:
-    assert chromium.visit(path, width, scheme, ask=f"({OPENED} {FAINT})").answer == []
+    assert chromium.visit(path, View(width, scheme), f"({OPENED} {FAINT})").answer == []
 
 
 def test_paper_is_not_colored(chromium: Browser, path: Path) -> None:
     color = "getComputedStyle(document.body).backgroundColor"
-    assert chromium.visit(path, SHEET, media="print", ask=color).answer == "rgba(0, 0, 0, 0)"
+    assert chromium.visit(path, View(SHEET, media="print"), color).answer == "rgba(0, 0, 0, 0)"
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
@@ -100,7 +100,7 @@ def test_names_and_heads_stay_in_sight_while_a_group_scrolls(
 ) -> None:
     made = tmp_path / "atlas.html"
     made.write_text(render(canonical.read_json(ROOT / "docs" / "atlas.json")), encoding="utf-8")
-    sideways, down, before, after = chromium.visit(made, width, ask=f"({OPENED} {STUCK})").answer
+    sideways, down, before, after = chromium.visit(made, View(width), f"({OPENED} {STUCK})").answer
     assert (sideways, down) == (True, True)
     assert before == after
 
@@ -111,7 +111,7 @@ def test_every_sentence_leads_to_its_evidence(chromium: Browser, tmp_path: Path)
     dead = """[...document.querySelectorAll("a")].filter(a => !document.querySelector(
       `[id="${a.hash.slice(1)}"]`)).map(a => a.innerText)"""
     links = '[...document.querySelectorAll("a")].map(a => a.innerText)'
-    said, nowhere = chromium.visit(made, DESKTOP, ask=f"[{links}, {dead}]").answer
+    said, nowhere = chromium.visit(made, View(DESKTOP), f"[{links}, {dead}]").answer
     programs = (judge.PROGRAMS / f"{claim}.py" for claim in judge.CLAIMS)
     trees = (ast.parse(program.read_bytes()) for program in programs)
     assert said == [" ".join(str(ast.get_docstring(tree)).split()) for tree in trees]

@@ -293,8 +293,9 @@ def test_a_trusted_issuer_cannot_say_what_its_evidence_does_not(issued: Json, wh
 
 def test_evidence_that_cannot_be_graded_does_not_hold(issued: Json, tmp_path: Path) -> None:
     """Values that the schema allows, and that no arithmetic can take, or no protocol."""
-    for content in (issued, factories.certify(factories.explained(tmp_path))):
-        for change in ungradable():
+    contents = issued, factories.certify(factories.explained(tmp_path))
+    for number, change in enumerate(ungradable()):
+        for content in contents if number % 3 == 0 else contents[:1]:
             said = factories.copied(content["report"])
             change(said)
             found = verified(factories.signed_again(content, said, ISSUER))

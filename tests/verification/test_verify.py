@@ -1,5 +1,6 @@
 """verify.py as a stranger runs it: a command, a file that somebody sent, and nothing else."""
 
+import functools
 import json
 import os
 import pty
@@ -77,49 +78,37 @@ def stranger(tmp_path: Path) -> Stranger:
 # --- what it says ------------------------------------------------------------------------------
 
 
-def test_a_trusted_certificate_is_verified_level_by_level(stranger: Stranger) -> None:
-    done = stranger.verify(factories.samples() / "reproducible.zip", "--key", stranger.key)
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
-    assert lines[0] == "VERIFIED  REPRODUCIBLE  default"
-    levels = [line.split()[0] for line in lines[1:5]]
-    assert levels == ["signature", "statement", "claim", "artifacts"]
-    assert all(line.split()[1] == "ok:" for line in lines[1:5])
-
-
 def test_what_does_not_hold_says_where(stranger: Stranger, issued: Json) -> None:
     said = issued["report"] | {"verdict": "NOT REPRODUCIBLE"}
     path = stranger.give(factories.signed_again(issued, said, ISSUER))
-    done = stranger.verify(path, "--key", stranger.key)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.startswith("DOES NOT HOLD  NOT REPRODUCIBLE")
-    assert "they differ in: verdict" in done.stdout
+    done = stranger.run(path, "--key", stranger.key)
+    assert (done.code, done.err) == (1, "")
+    assert done.out.startswith("DOES NOT HOLD  NOT REPRODUCIBLE")
+    assert "they differ in: verdict" in done.out
 
 
 def test_what_is_no_certificate_is_said_to_be_none(stranger: Stranger) -> None:
     (stranger.folder / "x.json").write_text("{}")
-    done = stranger.verify("x.json")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("malformed: ")
+    done = stranger.run("x.json")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("malformed: ")
 
 
-def test_a_valid_certificate_by_an_unknown_key_is_3_and_says_what_to_do(
-    stranger: Stranger,
-) -> None:
-    done = stranger.verify(factories.samples() / "reproducible.json")
-    assert (done.returncode, done.stderr) == (3, "")
-    line = next(x for x in done.stdout.splitlines() if x.strip().startswith("NAME ed25519 "))
+def test_a_valid_certificate_by_an_unknown_key_is_3_and_says_what_to_do(stranger: Stranger) -> None:
+    done = stranger.run(factories.samples() / "reproducible.json")
+    assert (done.code, done.err) == (3, "")
+    line = next(x for x in done.out.splitlines() if x.strip().startswith("NAME ed25519 "))
     stranger.trust(line.strip().replace("NAME", "alice"))
-    done = stranger.verify(factories.samples() / "reproducible.json")
-    assert done.returncode == 0
-    assert "signed by alice" in done.stdout
+    done = stranger.run(factories.samples() / "reproducible.json")
+    assert done.code == 0
+    assert "signed by alice" in done.out
 
 
 def test_what_is_unsigned_is_3_and_offers_no_key_to_trust(stranger: Stranger) -> None:
-    done = stranger.verify(factories.samples() / "unsigned.json")
-    assert done.returncode == 3
-    assert "UNSIGNED" in done.stdout
-    assert "NAME" not in done.stdout
+    done = stranger.run(factories.samples() / "unsigned.json")
+    assert done.code == 3
+    assert "UNSIGNED" in done.out
+    assert "NAME" not in done.out
 
 
 def test_the_chain_is_told(stranger: Stranger) -> None:
@@ -230,7 +219,7 @@ def test_names_steer_no_terminal(stranger: Stranger, evil: Path) -> None:
         assert not set(shown) & set("\x1b\x07\u202e"), flags
 
 
-def test_a_terminal_is_shown_this_programs_colours_alone(stranger: Stranger, evil: Path) -> None:
+def test_a_terminal_is_shown_this_programs_colors_alone(stranger: Stranger, evil: Path) -> None:
     process, terminal = pty.fork()
     if process == 0:
         os.execve(sys.executable, command(evil, "--key", stranger.key), stranger.environ)  # noqa: S606
@@ -245,11 +234,8 @@ def test_a_terminal_is_shown_this_programs_colours_alone(stranger: Stranger, evi
     assert re.findall(rb"\x1b[^m]*m?", shown) == [b"\x1b[1;32m", b"\x1b[0m"]
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_any_name_can_be_shown_in_any_encoding(
-    stranger: Stranger, evil: Path, encoding: str
-) -> None:
-    done = stranger.verify(evil, "--key", stranger.key, PYTHONIOENCODING=encoding)
+def test_any_name_can_be_shown_in_ascii(stranger: Stranger, evil: Path) -> None:
+    done = stranger.verify(evil, "--key", stranger.key, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -286,43 +272,68 @@ def tree(*folders: Path) -> list[str]:
     return sorted(str(path) for folder in folders for path in folder.rglob("*"))
 
 
-@pytest.mark.parametrize(
-    ("name", "keys", "code"),
-    [
-        ("reproducible.zip", ["issuer.pub"], 0),
-        ("replayed.json", ["issuer.pub"], 0),
-        ("unsigned.json", [], 3),  # with a trust file that is not there
-    ],
-)
-def test_nothing_is_written_connected_to_or_started(
-    stranger: Stranger, tmp_path: Path, name: str, keys: list[str], code: int
-) -> None:
-    (tmp_path / "watch").mkdir()
-    (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
-    before = tree(stranger.home, stranger.folder)
-    flags = [part for key in keys for part in ("--key", factories.samples() / key)]
-    done = stranger.verify(factories.samples() / name, *flags, PYTHONPATH=str(tmp_path / "watch"))
-    assert (done.returncode, done.stderr) == (code, "")
-    assert tree(stranger.home, stranger.folder) == before == []
+def watched(folder: Path, code: str) -> list[str]:
+    """The command that runs a program and tells what it opens, connects to and starts."""
+    (folder / "watch.py").write_text(f"{WATCH}\n{code}")
+    return [sys.executable, "-B", str(folder / "watch.py")]
 
 
 def test_what_watches_sees(tmp_path: Path) -> None:
-    """The test above could not fail if the watching did not work."""
-    (tmp_path / "sitecustomize.py").write_text(WATCH)
+    """The test below could not fail if the watching did not work."""
     code = "import socket, subprocess; open('x', 'w'); socket.socket(); subprocess.call(['true'])"
-    environ = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-B", "-c", code],
-        cwd=tmp_path,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=True,
+        watched(tmp_path, code), cwd=tmp_path, capture_output=True, text=True, check=True
     )
     for event in ("open", "socket.__new__", "subprocess.Popen"):
         assert f"WATCHED {event} " in done.stderr
 
 
+# Verifies one certificate after the other, as a command would, and lists what was imported.
+EACH = f"""
+import runpy
+sys.path.insert(0, {str(SCRIPT.parent)!r})
+for arguments in {{given!r}}:
+    sys.argv = [{str(SCRIPT)!r}, *arguments]
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as ended:
+        print("ENDED", ended.code)
+print("IMPORTED", *sorted({{{{name.partition(".")[0] for name in sys.modules}}}}))
+"""
+
+
+def test_nothing_is_written_connected_to_started_or_imported_that_trains_or_renders(
+    stranger: Stranger, tmp_path: Path
+) -> None:
+    """In a network namespace in which there is nothing, where one may make one."""
+    (tmp_path / "watch").mkdir()
+    key, samples = str(stranger.key), factories.samples()
+    given = [
+        [str(samples / "reproducible.zip"), "--key", key],
+        [str(samples / "replayed.json"), "--key", key],
+        [str(samples / "unsigned.json")],  # with a trust file that is not there
+    ]
+    command = [*without_network(), *watched(tmp_path / "watch", EACH.format(given=given))]
+    done = subprocess.run(
+        command, cwd=stranger.folder, env=stranger.environ, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    *said, last = done.stdout.splitlines()
+    assert [line for line in said if line.startswith("ENDED")] == ["ENDED 0", "ENDED 0", "ENDED 3"]
+    levels = [line.split()[:2] for line in said[1:5]]
+    expected = ("signature", "statement", "claim", "artifacts")
+    assert (said[0], levels) == (
+        "VERIFIED  REPRODUCIBLE  default", [[level, "ok:"] for level in expected],
+    )  # fmt: skip
+    assert [path for folder in (stranger.home, stranger.folder) for path in folder.iterdir()] == []
+    imported = set(last.split()[1:])
+    assert {"samebits", "cryptography", "securesystemslib"} <= imported
+    unwanted = {"snakemake", "tensorflow", "keras", "hydra", "omegaconf", "rocrate", "requests"}
+    assert not imported & (unwanted | {"jinja2", "matplotlib", "psutil"})
+
+
+@functools.cache
 def without_network() -> list[str]:
     """What starts a command in a network namespace in which there is nothing."""
     for flags in ("-rn", "-n"):
@@ -334,39 +345,14 @@ def without_network() -> list[str]:
             except OSError:
                 continue
             return starter
-    pytest.skip("no permission to make a network namespace")
+    return []
 
 
-def test_it_works_where_there_is_no_network(stranger: Stranger) -> None:
-    starter = without_network()
-    given = command(factories.samples() / "reproducible.zip", "--key", stranger.key)
-    done = subprocess.run(
-        [*starter, *given], cwd=stranger.folder, env=stranger.environ, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.skipif(not without_network(), reason="no permission to make a network namespace")
+def test_there_is_no_network_where_it_is_tested() -> None:
     probe = "import socket; socket.create_connection(('1.1.1.1', 53), 1)"
-    alone = subprocess.run(
-        [*starter, sys.executable, "-c", probe], capture_output=True, check=False
-    )
-    assert alone.returncode != 0
-
-
-def test_nothing_that_trains_or_renders_is_imported(stranger: Stranger) -> None:
-    given = command(factories.samples() / "reproducible.zip", "--key", stranger.key)
-    done = subprocess.run(
-        [given[0], "-X", "importtime", *given[1:]],
-        cwd=stranger.folder,
-        env=stranger.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0
-    imported = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
-    assert {"samebits", "cryptography", "securesystemslib"} <= imported
-    unwanted = {"snakemake", "tensorflow", "keras", "hydra", "omegaconf", "rocrate", "requests"}
-    assert not imported & (unwanted | {"jinja2", "matplotlib", "psutil"})
+    command = [*without_network(), sys.executable, "-c", probe]
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
 
 
 # --- what it costs -------------------------------------------------------------------------------
@@ -396,11 +382,11 @@ def peak(stranger: Stranger, *arguments: object) -> tuple[int, int]:
 
 
 def test_a_large_array_takes_little_memory(stranger: Stranger, tmp_path: Path) -> None:
-    """300 MiB of zeros, which are a hole in a file."""
+    """220 MiB of zeros, which are a hole in a file."""
     data = tmp_path / "data"
     data.mkdir()
     (entry,) = dataset.write(data, {"x_train": factories.weights()[1][1]})
-    os.truncate(data / "x_train.npy", 300 * MIB)
+    os.truncate(data / "x_train.npy", 220 * MIB)
     entry["sha256"] = files.digest(data / "x_train.npy")
     digest = canonical.write_json(data / "index.json", dataset.index([entry]))
     load = factories.load_record() | {"arrays": [entry], "digest": digest}
