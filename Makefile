@@ -4,9 +4,9 @@
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
-# Two tests at once: most of their time is one thread that imports TensorFlow. Tests that share what
-# took long to make stay on one worker (tests/conftest.py), and these come first.
-PYTEST := .venv-dev/bin/python -m pytest -n $(or $(WORKERS),2) --dist loadgroup --no-loadscope-reorder
+# Two tests at once: most of their time is one thread that imports TensorFlow. Those of a file stay on
+# one worker, because they share what took long to make; what takes long comes first (tests/conftest.py).
+PYTEST := .venv-dev/bin/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 ifneq ($(OVERRIDES),)
 CONFIG := --config overrides='$(OVERRIDES)'
 endif

@@ -68,15 +68,13 @@ def _hydra_answers_once() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a built environment; such tests of a file stay on one worker.
+    """Mark what needs a built environment.
 
-    They come first, because they take long: the others fill what is left at the end.
+    Such tests come first, because they take long: the others fill what is left at the end.
     """
     for item in items:
         if _ENVIRONMENTS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("environment")
-        if item.get_closest_marker("environment") and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=lambda item: item.get_closest_marker("environment") is None)
 
 
