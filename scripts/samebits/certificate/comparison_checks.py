@@ -8,16 +8,9 @@ must be among those that the run's own record says were executed.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from samebits.certificate import types
 from samebits.certificate.checks import Check, in_words, same
 from samebits.certificate.evidence import Evidence, comparison_name
-from samebits.certificate.types import (
-    ComparedCanary,
-    ComparedRun,
-    Comparison,
-    Divergence,
-    Layer,
-    RunRecord,
-)
 from samebits.comparison import attribution
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
@@ -55,7 +48,7 @@ def _planned(evidence: Evidence) -> Iterator[str]:
             yield from as_planned(name, record, wanted[name])
 
 
-def as_planned(name: str, record: RunRecord, wanted: PlannedRun) -> Iterator[str]:
+def as_planned(name: str, record: types.RunRecord, wanted: PlannedRun) -> Iterator[str]:
     """What was changed in a run is what was to be changed, no more and no less."""
     variations = record["variations"]
     varied = sorted([*variations["applied"], *variations["not_tried"]])
@@ -92,7 +85,9 @@ def _comparisons(evidence: Evidence) -> Iterator[str]:
             yield from _comparison(evidence, comparison, content)
 
 
-def _comparison(evidence: Evidence, wanted: PlannedComparison, found: Comparison) -> Iterator[str]:
+def _comparison(
+    evidence: Evidence, wanted: PlannedComparison, found: types.Comparison
+) -> Iterator[str]:
     where, load = comparison_name(wanted.name), evidence.load.content
     names = [run.name for run in (wanted.control, *wanted.runs)]
     records = {name: evidence.records[name] for name in names if name in evidence.records}
@@ -115,11 +110,11 @@ def _comparison(evidence: Evidence, wanted: PlannedComparison, found: Comparison
             if run["run"] in records:
                 yield from _compared_run(control, records[run["run"]], run, where)
     if first.canary and statuses.get(first.name) == COMPLETED:
-        yield from _canary(found["canary"], records[first.name], where, first.name)
+        yield from _canary(found, records[first.name], where)
 
 
 def _compared_run(
-    control: RunRecord, replica: RunRecord, run: ComparedRun, comparison: str
+    control: types.RunRecord, replica: types.RunRecord, run: types.ComparedRun, comparison: str
 ) -> Iterator[str]:
     """What is stated of a run must follow from its record and the control's."""
     where, both = f"{comparison}: {run['run']}", (control, replica)
@@ -154,7 +149,7 @@ def _compared_run(
 # --- whether the comparison could have seen a difference ----------------------------------------
 
 
-def _self_check(comparison: Comparison, where: str) -> Iterator[str]:
+def _self_check(comparison: types.Comparison, where: str) -> Iterator[str]:
     checked = comparison["self_check"]
     if sorted(check["artifact"] for check in checked) != sorted(SELF_CHECKED):
         yield f"{where}: no self-check with a flipped bit in each of {listed(SELF_CHECKED)}"
@@ -164,15 +159,13 @@ def _self_check(comparison: Comparison, where: str) -> Iterator[str]:
             yield f"{where}: a bit flipped in a copy of the control's {what} was not found"
 
 
-def _canary(
-    canary: ComparedCanary | None, record: RunRecord, where: str, run: str
-) -> Iterator[str]:
+def _canary(comparison: types.Comparison, record: types.RunRecord, where: str) -> Iterator[str]:
     """The same training with another seed has to come out different at once."""
-    seed, trained = record["config"]["seed"], record["canary"]
+    seed, trained, canary = record["config"]["seed"], record["canary"], comparison["canary"]
     if canary is None:
         yield f"{where}: no canary was compared"
-    elif canary["run"] != run:
-        yield f"{where}: the canary is of {canary['run']}, but {run} had to have one"
+    elif canary["run"] != record["run"]:
+        yield f"{where}: the canary is of {canary['run']}, but {record['run']} had to have one"
     elif canary["seed"] == seed or trained is None or canary["seed"] != trained["seed"]:
         yield f"{where}: the canary's seed is not the one its run recorded, or is the runs' own"
     elif canary["step"] is None or canary["differs"] is not True or canary["step"] > FIRST_STEP:
@@ -185,7 +178,9 @@ def _canary(
 # --- whether layer attribution fits the runs -----------------------------------------------------
 
 
-def attribution_problems(control: RunRecord, record: RunRecord, run: ComparedRun) -> Iterator[str]:
+def attribution_problems(
+    control: types.RunRecord, record: types.RunRecord, run: types.ComparedRun
+) -> Iterator[str]:
     """What is wrong with the layer attribution of a compared run; nothing if it has none."""
     said = run.get("attribution")
     if said is None:
@@ -205,7 +200,9 @@ def attribution_problems(control: RunRecord, record: RunRecord, run: ComparedRun
         yield from _layers(said["layers"], attribution.executed(record), run["divergence"])
 
 
-def _layers(layers: list[Layer], executed: Any, divergence: Divergence) -> Iterator[str]:
+def _layers(
+    layers: list[types.Layer], executed: Any, divergence: types.Divergence
+) -> Iterator[str]:
     """The layers must be all that executed one of the kernels that are named, in order."""
     if executed is None:
         yield "layers are named, but the kernels that it executed are unknown"
@@ -225,7 +222,7 @@ def _layers(layers: list[Layer], executed: Any, divergence: Divergence) -> Itera
     yield from wrong
 
 
-def _is_step(step: int | None, tensors: list[str], divergence: Divergence) -> bool:
+def _is_step(step: int | None, tensors: list[str], divergence: types.Divergence) -> bool:
     """Whether a layer with these tensors can diverge at a step, as far as the comparison tells."""
     first = divergence["step"]
     if not set(tensors).isdisjoint(divergence["tensors"]):

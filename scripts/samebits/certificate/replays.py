@@ -46,9 +46,8 @@ class Issue(TypedDict):
 
 def build(report: Report, of: str, record: RunRecord, divergence: Any, issue: Issue) -> Replay:
     """The replay as JSON. ``of``: the digest of the certificate's first statement."""
-    compared = _sampled(report, record) if is_sampled(record) else _whole(report, record)
-    if compared["outcome"] == NOT_REPRODUCED and not is_sampled(record):
-        compared["divergence"] = divergence
+    sampled = is_sampled(record)
+    compared = _sampled(report, record) if sampled else _whole(report, record, divergence)
     made = {
         **compared,
         "of": of,
@@ -71,14 +70,14 @@ def rebuild(report: Report, of: str, replay: Replay) -> Replay:
     return build(report, of, replay["record"], replay.get("divergence"), replay)
 
 
-def _whole(report: Report, record: RunRecord) -> dict[str, Any]:
+def _whole(report: Report, record: RunRecord, divergence: Any) -> dict[str, Any]:
     artifacts = list(_artifacts(report, record))
     same = all(artifact["identical"] for artifact in artifacts)
     return {
         "format": FORMAT,
         "outcome": REPRODUCED if same else NOT_REPRODUCED,
         "artifacts": artifacts,
-        "divergence": None,
+        "divergence": None if same else divergence,
     }
 
 

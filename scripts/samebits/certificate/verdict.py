@@ -13,26 +13,10 @@ from typing import Any
 from samebits.certificate import checks, comparison_checks
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.findings import Compared, Findings, failed, findings
-from samebits.certificate.types import (
-    ComparedArtifact,
-    ComparedRun,
-    Distance,
-    RunRecord,
-)
+from samebits.certificate.types import ComparedArtifact, ComparedRun, Distance, RunRecord
 from samebits.comparison import attribution
 from samebits.experiment import protocol, variations
-from samebits.formats.names import (
-    ARTIFACTS,
-    COMPLETED,
-    FAILED,
-    INCONCLUSIVE,
-    NOT_REPRODUCIBLE,
-    REFUSED,
-    REPRODUCIBLE,
-    TITLES,
-    UNSUPPORTED,
-    WITHIN_TOLERANCE,
-)
+from samebits.formats import names
 from samebits.text import few, listed
 
 CPU = "cpu"  # the variation
@@ -53,30 +37,32 @@ def grade(evidence: Evidence) -> Grade:
     """Judge the evidence."""
     problems = checks.problems(evidence, (*checks.CHECKS, *comparison_checks.CHECKS))
     if problems:
-        return Grade(INCONCLUSIVE, tuple(problems))
+        return Grade(names.INCONCLUSIVE, tuple(problems))
     first = {name: evidence.records[name] for name in (protocol.CONTROL, protocol.REPLICA)}
-    refused = [name for name, record in first.items() if record["status"] == REFUSED]
+    refused = [name for name, record in first.items() if record["status"] == names.REFUSED]
     if refused and len(refused) < len(first):
-        return Grade(INCONCLUSIVE, (f"TensorFlow refused {refused[0]} and not the other run",))
+        return Grade(
+            names.INCONCLUSIVE, (f"TensorFlow refused {refused[0]} and not the other run",)
+        )
     if refused:
-        return Grade(UNSUPPORTED, tuple(_unsupported(name, first[name]) for name in refused))
+        return Grade(names.UNSUPPORTED, tuple(_unsupported(name, first[name]) for name in refused))
     return _judge(evidence, findings(evidence))
 
 
 def _judge(evidence: Evidence, found: Findings) -> Grade:
     if not found.differing:
-        return Grade(REPRODUCIBLE, tuple(_agreement()), found)
+        return Grade(names.REPRODUCIBLE, tuple(_agreement()), found)
     compared = [differing.result for differing in found.differing]
     why = (*_dependence(found), *dict.fromkeys(_attributions(found)))
     reasons = (*why, *_first(compared), *chain(*map(_differences, found.differing)))
     within = _within(evidence.config.content["protocol"]["tolerance"], compared)
     if within is None:
-        return Grade(NOT_REPRODUCIBLE, reasons, found)
+        return Grade(names.NOT_REPRODUCIBLE, reasons, found)
     said = (
         f"Bits differ, by at most {within['absolute']:.3g}, and {within['ulp']} ULP in weights and "
         "optimizer state: within the tolerance that was asked for."
     )
-    return Grade(WITHIN_TOLERANCE, (said, *reasons), found, within)
+    return Grade(names.WITHIN_TOLERANCE, (said, *reasons), found, within)
 
 
 # --- tolerance -------------------------------------------------------------------------------
@@ -143,43 +129,43 @@ def _first(compared: Sequence[ComparedRun]) -> Iterator[str]:
     divergence, run = compared[0]["divergence"], compared[0]["run"]
     if divergence is None:
         return
-    step, names = divergence["step"], divergence["tensors"]
+    step, first = divergence["step"], few(divergence["tensors"], MOST_NAMED)
     if step == 0:
-        yield f"{run} differs before the first step, in {few(names, MOST_NAMED)}."
+        yield f"{run} differs before the first step, in {first}."
     elif step is not None:
         epoch = f" (epoch {divergence['epoch']})" if divergence["epoch"] else ""
         loss = "; the loss differed earlier" if divergence["loss_first"] else ""
-        yield f"{run} differs first after step {step}{epoch}, in {few(names, MOST_NAMED)}{loss}."
+        yield f"{run} differs first after step {step}{epoch}, in {first}{loss}."
 
 
 def _differences(compared: Compared) -> Iterator[str]:
     record, result, run = compared.record, compared.result, compared.planned.name
     control = compared.control["run"]
-    if record["status"] == FAILED:
+    if record["status"] == names.FAILED:
         yield f"{run} failed where {control} did not: {failed(record)}"
-    elif record["status"] == REFUSED:
+    elif record["status"] == names.REFUSED:
         yield _unsupported(run, record)
     found = result.get("checkpoints")
     differing = [artifact for artifact in result["artifacts"] if not artifact["identical"]]
     if found is not None and not found["identical"] and not differing:
         yield f"The checkpoints of {control} and {run} differ after epoch {found['epoch']}."
-    for artifact in differing if record["status"] == COMPLETED else ():
+    for artifact in differing if record["status"] == names.COMPLETED else ():
         if artifact["artifact"] != "trace" or len(differing) == 1:  # else it was told above
             yield _difference(control, run, artifact)
 
 
 def _difference(control: str, run: str, artifact: ComparedArtifact) -> str:
-    names = list(dict.fromkeys(difference["name"] for difference in artifact["differences"]))
+    found = list(dict.fromkeys(difference["name"] for difference in artifact["differences"]))
     what = {"history": "metric", "trace": "column"}.get(artifact["artifact"], "tensor")
-    counted = f"{len(names)} {what}{'s' if len(names) != 1 else ''}"
-    title = TITLES[artifact["artifact"]]
-    return f"The {title} of {control} and {run} differ in {counted}: {few(names, MOST_NAMED)}."
+    counted = f"{len(found)} {what}{'s' if len(found) != 1 else ''}"
+    title = names.TITLES[artifact["artifact"]]
+    return f"The {title} of {control} and {run} differ in {counted}: {few(found, MOST_NAMED)}."
 
 
 def _agreement() -> Iterator[str]:
-    for artifact in ARTIFACTS:
-        verb = "are" if artifact == "weights" else "is"
-        yield f"The {TITLES[artifact]} {verb} the same in all runs that were to agree, bit for bit."
+    for artifact in names.ARTIFACTS:
+        same = f"{names.TITLES[artifact]} {'are' if artifact == 'weights' else 'is'} the same"
+        yield f"The {same} in all runs that were to agree, bit for bit."
     yield "A run with another seed differed at once, and flipped bits in copies were found."
     yield "Each run was a process of its own."
     yield "Every pinned setting was in effect, and the packages were those of the lock."
