@@ -58,7 +58,7 @@ def _run(folder: Path) -> None:
 
 
 def _certificate(path: Path) -> None:
-    found = levels.verify(certificates.parse(path.read_bytes()), [], None)
+    found = levels.verify(certificates.parse(path.read_bytes()), [])
     problems = [f"{path}: {said}" for check in found.checks for said in check.problems]
     if problems:
         raise SamebitsError(all_problems(problems))

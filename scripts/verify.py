@@ -79,7 +79,7 @@ def _verify(options: argparse.Namespace) -> tuple[Certificate, Verification]:
     trusted = _trusted(options)
     with opened.opened(options.certificate) as given:
         checks = list(_artifact_checks(given, options))
-    return given.content, levels.verify(given.content, trusted, _joined(checks))
+    return given.content, levels.verify(given.content, trusted, checks)
 
 
 def _artifact_checks(
@@ -94,13 +94,6 @@ def _artifact_checks(
     if options.data:
         with artifacts.opened(options.data) as files:
             yield artifacts.check_data(report, files)
-
-
-def _joined(checks: list[ArtifactCheck]) -> ArtifactCheck | None:
-    if not checks:
-        return None
-    problems = tuple(problem for check in checks for problem in check.problems)
-    return ArtifactCheck("; ".join(c.summary for c in checks if c.summary), problems)
 
 
 def _as_json(made: Verification) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def failed(issued: Json) -> Json:
 
 
 def verified(content: Json) -> Verification:
-    return levels.verify(certificate.parse(canonical.dumps(content)), TRUSTED, None)
+    return levels.verify(certificate.parse(canonical.dumps(content)), TRUSTED)
 
 
 def problems(found: Verification) -> str:

@@ -56,7 +56,7 @@ def test_the_claim_and_the_page_say_what_is_committed_to(issued: tuple[Workspace
     shown = page.render(content)
     assert "one digest of 3 epochs" in shown
     assert root in shown
-    assert levels.verify(content, [], None).code == levels.NOT_TRUSTED
+    assert levels.verify(content, []).code == levels.NOT_TRUSTED
 
 
 def test_a_certificate_without_checkpoints_says_nothing_of_them(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_another_list_or_root_does_not_hold(issued: tuple[Workspace, Any]) -> No
         for run in ("control", "replica"):
             change(said["records"]["runs"][run]["checkpoints"])
         forged = factories.signed_again(content, said, factories.signer())
-        assert levels.verify(forged, [], None).code == levels.DOES_NOT_HOLD
+        assert levels.verify(forged, []).code == levels.DOES_NOT_HOLD
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -20,7 +20,7 @@ from samebits.certificate import certificate, checks, replays, signatories, stat
 from samebits.certificate import report as reports
 from samebits.certificate.certificate import MalformedError
 from samebits.certificate.signatories import NOT_REPRODUCED, Signatory
-from samebits.certificate.types import Certificate, Envelope, Replay, Report
+from samebits.certificate.types import Certificate, Envelope, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical
@@ -32,6 +32,7 @@ from samebits.verification.artifacts import ArtifactCheck
 
 VERIFIED, DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED = 0, 1, 2, 3
 _MOST_PATHS = 20  # of what differs; the rest is counted
+_LONGEST = 80  # characters of a value that differs
 
 
 @dataclass(frozen=True)
@@ -54,42 +55,54 @@ class Verification:
 
 
 def verify(
-    content: Certificate, trusted: Sequence[Trusted], artifacts: ArtifactCheck | None
+    content: Certificate, trusted: Sequence[Trusted], artifacts: Sequence[ArtifactCheck] = ()
 ) -> Verification:
     """Check a certificate whose form ``certificate.parse`` has checked.
 
-    ``artifacts``: the result of checking files; None: no files were checked.
+    ``artifacts``: the results of checking files, one for each folder, data set or bundle.
     """
     report = content["report"]
     signed = tuple(_signatories(content, trusted))
+    supported = f"{report['verdict']}, which its own evidence supports"
     made = [
-        Check("signature", _who(signed[0]), tuple(_signatures(content))),
-        Check("statement", "the statements match the report", tuple(_statements(content))),
-        Check(
-            "claim", f"{report['verdict']}, which its own evidence supports", tuple(_claim(report))
-        ),
+        Check("signature", _who(signed[0]), _all(_signatures(content))),
+        Check("statement", "the statements match the report", _all(_statements(content))),
+        Check("claim", supported, _all(_claim(report))),
     ]
     for number, signatory in enumerate(signed[1:]):
-        problems = tuple(_replay(content, number))
-        made.append(Check("replay", f"{signatory.result} by {_holder(signatory)}", problems))
-    if artifacts is not None:
-        made.append(Check("artifacts", artifacts.summary, artifacts.problems))
-    contradicted = tuple(_contradictions(signed))
-    if contradicted:
+        summary = f"{signatory.result} by {_holder(signatory)}"
+        made.append(Check("replay", summary, _all(_replay(content, number))))
+    made += [Check("artifacts", found.summary, found.problems) for found in artifacts]
+    if contradicted := tuple(_contradictions(signed)):
         made.append(Check("replays", "nobody that you trust failed to reproduce it", contradicted))
-    return Verification(_code(made, signed[0]), report["verdict"], tuple(made), signed)
+    holds = NOT_TRUSTED if signed[0].holder is None else VERIFIED
+    code = DOES_NOT_HOLD if any(check.problems for check in made) else holds
+    return Verification(code, report["verdict"], tuple(made), signed)
 
 
-def _code(made: Sequence[Check], first: Signatory) -> int:
-    if any(check.problems for check in made):
-        return DOES_NOT_HOLD
-    return VERIFIED if first.holder is not None else NOT_TRUSTED
+# Raised by the pure functions that derive a certificate's parts again, for values that are too
+# large for a double, of a wrong type, or absent. Whatever is raised, the certificate does not hold.
+_UNFIT = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError),
+    *(ValueError, SamebitsError, protobuf.Error, json_format.Error),
+)
+
+
+def _all(problems: Iterator[str]) -> tuple[str, ...]:
+    """All problems of a level. One that cannot be checked to its end has that problem, too."""
+    found = []
+    try:
+        for problem in problems:
+            found.append(problem)
+    except _UNFIT as error:
+        found.append(f"it cannot be derived again: {type(error).__name__}")
+    return tuple(found)
 
 
 def require_verifiable(issued: Certificate) -> None:
     """Raise SamebitsError if a certificate that is to be issued would not verify."""
     try:
-        checks = verify(certificate.parse(canonical.dumps(issued)), [], None).checks
+        checks = verify(certificate.parse(canonical.dumps(issued)), []).checks
         problems = [problem for check in checks for problem in check.problems]
     except MalformedError as error:
         problems = [str(error)]
@@ -137,26 +150,21 @@ def _short(keyids: Sequence[str | None]) -> str:
 def _statements(content: Certificate) -> Iterator[str]:
     makers = {"claim": statements.claim, "provenance": statements.provenance}
     for (name, make), envelope in zip(makers.items(), content["statements"], strict=True):
-        yield from _derived(f"the {name}", envelope, lambda make=make: make(content["report"]))
+        got = certificate.payload(envelope)
+        yield from _mismatch(f"the {name}", "the report", got, make(content["report"]))
 
 
-def _derived(what: str, envelope: Envelope, make: Any) -> Iterator[str]:
-    try:
-        expected = make()
-    except _UNFIT as error:
-        yield f"{what} cannot be made from the report: {type(error).__name__}"
-        return
-    got = certificate.payload(envelope)
+def _claim(claimed: Report) -> Iterator[str]:
+    expected = reports.rebuild(claimed)
+    yield from _mismatch(
+        "the report", "its evidence", canonical.dumps(claimed), canonical.dumps(expected)
+    )
+
+
+def _mismatch(what: str, basis: str, got: bytes, expected: bytes) -> Iterator[str]:
+    """That canonical JSON is not what is derived from its basis, and where."""
     if got != expected:
-        yield f"{what} does not match the report{_where(_loaded(got), _loaded(expected))}"
-
-
-# Raised by the pure functions of this package for values that are too large for a double, of a
-# wrong type, or absent. Whatever is raised, the certificate does not hold.
-_UNFIT = (
-    *(ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError),
-    *(ValueError, SamebitsError, protobuf.Error, json_format.Error),
-)
+        yield f"{what} does not match {basis}{_where(_loaded(got), canonical.loads(expected))}"
 
 
 def _loaded(data: bytes) -> Any:
@@ -166,22 +174,11 @@ def _loaded(data: bytes) -> Any:
         return None
 
 
-def _claim(claimed: Report) -> Iterator[str]:
-    try:
-        expected = reports.rebuild(claimed)
-    except _UNFIT as error:
-        yield f"the report cannot be derived from its evidence: {type(error).__name__}"
-        return
-    if not checks.same(claimed, expected):
-        verdicts = f"the evidence supports {expected['verdict']}"
-        yield f"{verdicts}, the report says {claimed['verdict']}{_where(claimed, expected)}"
-
-
 def _where(got: Any, expected: Any) -> str:
     """In which places two values differ, in words."""
     paths = sorted(_paths(got, expected, ""))
     more = f" and {len(paths) - _MOST_PATHS} more" if len(paths) > _MOST_PATHS else ""
-    return f"; they differ in: {', '.join(paths[:_MOST_PATHS])}{more}"
+    return f"; they differ in: {', '.join(paths[:_MOST_PATHS]) or 'spelling'}{more}"
 
 
 def _paths(got: Any, expected: Any, path: str) -> Iterator[str]:
@@ -196,7 +193,8 @@ def _paths(got: Any, expected: Any, path: str) -> Iterator[str]:
         for position, pair in enumerate(zip(got, expected, strict=True)):
             yield from _paths(*pair, f"{path}[{position}]")
     elif not checks.same(got, expected):
-        yield path or "all"
+        wanted, found = (checks.in_words(value)[:_LONGEST] for value in (expected, got))
+        yield f"{path or 'all'} (expected {wanted}, got {found})"
 
 
 # --- replays -----------------------------------------------------------------------------------
@@ -205,40 +203,23 @@ def _paths(got: Any, expected: Any, path: str) -> Iterator[str]:
 def _replay(content: Certificate, number: int) -> Iterator[str]:
     replay, envelope = content["replays"][number]["report"], content["replays"][number]["statement"]
     yield from _signature("the replay", envelope, replay["issuer"]["keyid"], content)
-    original = content["report"]
-    of = statements.of(content)
+    original, earlier = content["report"], [e["report"] for e in content["replays"][:number]]
+    of, runs = statements.of(content), original["records"]["runs"]
     if replay["of"] != of:
         yield "the replay is of another certificate"
-    if replay["record"]["process"]["id"] in _earlier_runs(content, number):
+    known = [record for name, record in runs.items() if record and name != CONTROL]
+    known += [other["record"] for other in earlier]  # the control: see replays.problems
+    if replay["record"]["process"]["id"] in {record["process"]["id"] for record in known}:
         yield "the run of the replay is a certified run, or already another replay"
-    if "draw" in replay and replay["draw"] in _earlier_draws(content, number):
+    if "draw" in replay and replay["draw"] in {other.get("draw") for other in earlier}:
         yield "its epochs were drawn for another replay already, so the draw was not random"
-    yield from _derived("the replay", envelope, lambda: statements.replayed(original, replay))
-    try:
-        wrong = [*_unfit(original, of, replay)]
-        expected = None if wrong else replays.rebuild(original, of, replay)
-    except _UNFIT as error:
-        wrong = [f"the replay cannot be derived from its record: {type(error).__name__}"]
+    stated, expected = certificate.payload(envelope), statements.replayed(original, replay)
+    yield from _mismatch("the statement of the replay", "its report", stated, expected)
+    wrong = [*replays.unfit(original)] or [*replays.problems(original, of, replay["record"])]
     yield from wrong
-    if not wrong and not checks.same(replay, expected):
-        yield f"the replay does not match its record{_where(replay, expected)}"
-
-
-def _unfit(original: Report, of: str, replay: Replay) -> list[str]:
-    """Why the certificate cannot be replayed, or else why the run shows nothing about it."""
-    return [*replays.unfit(original)] or [*replays.problems(original, of, replay["record"])]
-
-
-def _earlier_runs(content: Certificate, number: int) -> set[str]:
-    """The processes of all runs but the control, for which ``replay.problems`` has its words."""
-    runs = content["report"]["records"]["runs"]
-    records = [record for name, record in runs.items() if record and name != CONTROL]
-    records += [entry["report"]["record"] for entry in content["replays"][:number]]
-    return {record["process"]["id"] for record in records}
-
-
-def _earlier_draws(content: Certificate, number: int) -> set[str]:
-    return {e["report"]["draw"] for e in content["replays"][:number] if "draw" in e["report"]}
+    if not wrong:
+        rebuilt = canonical.dumps(replays.rebuild(original, of, replay))
+        yield from _mismatch("the replay", "its record", canonical.dumps(replay), rebuilt)
 
 
 # --- signatories -----------------------------------------------------------------------------
