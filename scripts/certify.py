@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from samebits import errors
+from samebits.arguments import parser
 from samebits.certificate import certificate, evidence, report, schema
 from samebits.formats import canonical, files
 from samebits.signing import trusted
@@ -40,17 +41,13 @@ def _named(text: str) -> tuple[str, Path]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Grade the evidence and issue the certificate.")
-    for name in ("config", "lock", "load-record", "output"):
-        parser.add_argument(f"--{name}", required=True, type=Path)
-    for name in ("run", "comparison"):
-        parser.add_argument(f"--{name}", required=True, type=Path, action="append")
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--checkout", type=Path)
-    parser.add_argument("--dependency", type=_named, action="append", default=[])
-    parser.add_argument("--overridden", action="append", default=[])
-    parser.add_argument("--repeat", action="append", default=[])
-    return parser.parse_args()
+    files = ("config", "lock", "load-record", "output")
+    made = parser(__doc__, *files, several=("run", "comparison"), optional=("checkout",))
+    made.add_argument("--name", required=True)
+    made.add_argument("--dependency", type=_named, action="append", default=[])
+    for name in ("overridden", "repeat"):
+        made.add_argument(f"--{name}", action="append", default=[])
+    return made.parse_args()
 
 
 def _issue(options: argparse.Namespace, keyid: str | None) -> report.Issue:
@@ -72,8 +69,7 @@ def main() -> int:
         options.config, options.lock, options.load_record, options.run, options.comparison
     )
     signer = trusted.load_signer(os.environ)
-    graded = evidence.read(paths)
-    found = report.build(graded, _issue(options, signer.keyid if signer else None))
+    found = report.build(evidence.read(paths), _issue(options, signer.keyid if signer else None))
     issued = certificate.issue(found, signer)
     levels.require_verifiable(issued)
     canonical.write_json(options.output, issued)

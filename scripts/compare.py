@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Hold training runs against each other, bit for bit.
+"""Compare training runs with their control, bit for bit.
 
 INPUTS      --control  folder of the run that the replicas are compared with
             --replica  folder of another run of the same experiment; once per run
@@ -16,27 +16,18 @@ GUARANTEES  measures and does not judge: exit 0 with "identical": false when run
             memory stays bounded whatever the size of the weights
 """
 
-import argparse
-from pathlib import Path
-
 from samebits import errors
+from samebits.arguments import parser
 from samebits.comparison import attribution
 from samebits.comparison.runs import compare
 from samebits.formats import canonical
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Hold training runs against each other.")
-    parser.add_argument("--control", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--replica", type=Path, required=True, metavar="DIR", action="append")
-    parser.add_argument("--atlas", type=Path, metavar="FILE")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE")
-    return parser.parse_args()
-
-
 def main() -> int:
     """Compare and write the comparison."""
-    args = _arguments()
+    args = parser(
+        __doc__, "control", "output", several=("replica",), optional=("atlas",)
+    ).parse_args()
     atlas = attribution.read_atlas(args.atlas) if args.atlas else None
     comparison = compare(args.control, args.replica, atlas)
     canonical.write_json(args.output, canonical.with_digest(comparison))

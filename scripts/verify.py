@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits import errors
+from samebits.arguments import parser
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.formats.names import UNSIGNED
@@ -34,37 +35,26 @@ from samebits.signing import trusted as trust
 from samebits.text import bold, plain
 from samebits.verification import artifacts, levels, opened
 from samebits.verification.artifacts import ArtifactCheck
-from samebits.verification.levels import (
-    DOES_NOT_HOLD,
-    MALFORMED,
-    NOT_TRUSTED,
-    VERIFIED,
-    Verification,
-)
+from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, Verification
 from samebits.verification.opened import OpenedCertificate
 
 _RESULTS = {
-    VERIFIED: ("VERIFIED", "green"),
+    levels.VERIFIED: ("VERIFIED", "green"),
     DOES_NOT_HOLD: ("DOES NOT HOLD", "red"),
     NOT_TRUSTED: ("VALID, BUT NOT SIGNED BY A KEY YOU TRUST", "yellow"),
 }
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Check a certificate.",
-        epilog="Exit codes: 0 verified, 1 does not hold, 2 malformed or wrong usage, 3 valid but "
-        "not signed by a trusted key.",
+    made = parser(__doc__, optional=("artifacts", "data", "trust"))
+    made.add_argument("certificate", type=Path, metavar="CERTIFICATE")
+    made.add_argument("--key", type=Path, action="append", help="trust only this key")
+    made.add_argument("--json", action="store_true")
+    made.epilog = (
+        "Exit codes: 0 verified, 1 does not hold, 2 malformed or wrong usage, 3 valid but not "
+        "signed by a trusted key."
     )
-    parser.add_argument("certificate", type=Path, metavar="CERTIFICATE")
-    parser.add_argument(
-        "--key", type=Path, action="append", metavar="PUB", help="trust only this key"
-    )
-    parser.add_argument("--artifacts", type=Path, metavar="DIR")
-    parser.add_argument("--data", type=Path, metavar="DIR")
-    parser.add_argument("--trust", type=Path, metavar="FILE")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    return made.parse_args()
 
 
 def _trusted(options: argparse.Namespace) -> list[trust.Trusted]:
