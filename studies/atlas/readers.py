@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, Template
 
 from atlas import tables
 from atlas.cases import NATIVE, PORTABLE, Atlas, Case, Framework, Settings
 from atlas.kernels import Found, Kernel, found
 from atlas.tables import Change
+from samebits.pages import templates
 
 
 class Markdown(str):
@@ -185,10 +186,8 @@ def template(path: Path) -> Template:
         loader=FileSystemLoader(path.parent),
         autoescape=False,  # noqa: S701 (that is HTML's: finalize escapes as Markdown wants)
         finalize=escape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
         keep_trailing_newline=True,
+        **templates.OPTIONS,
     )
     return environment.get_template(path.name)
 

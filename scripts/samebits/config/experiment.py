@@ -248,13 +248,9 @@ def _siblings(key: str, known: frozenset[str]) -> set[str]:
 
 def _check(resolved: dict[str, Any], composer: Composer) -> None:
     """The schema first; then pairs of values that are each valid."""
-    require_none(_schema_problems(resolved, composer))
+    violations = composer.violations(resolved)
+    require_none(_describe(cause) for error in violations for cause in _causes(error, resolved))
     require_none(_pair_problems(resolved, composer))
-
-
-def _schema_problems(resolved: dict[str, Any], composer: Composer) -> Iterable[str]:
-    for error in composer.violations(resolved):
-        yield from map(_describe, _causes(error, resolved))
 
 
 def _causes(error: Any, resolved: Mapping[str, Any]) -> list[Any]:
@@ -278,19 +274,15 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(".")))
 
 
-def _nearest_profile(framework: Mapping[str, Any]) -> str:
-    """The strictest profile for an older TensorFlow."""
-    return "portable" if _version(framework["tensorflow"]) >= (2, 8) else "tf21"
-
-
 def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[str]:
     """Values that are valid alone but not together, with a way out."""
     framework, profile = resolved["framework"], resolved["determinism"]
-    if _version(framework["tensorflow"]) < _version(profile["minimum_tensorflow"]):
+    if (version := _version(framework["tensorflow"])) < _version(profile["minimum_tensorflow"]):
+        strictest = "portable" if version >= (2, 8) else "tf21"
         yield (
             f"determinism={profile[OPTION]} needs TensorFlow >= {profile['minimum_tensorflow']}, "
             f"got framework={framework[OPTION]} ({framework['tensorflow']}); "
-            f"use determinism={_nearest_profile(framework)} with it"
+            f"use determinism={strictest} with it"
         )
     if profile["op_determinism"] and profile["seeding"] is None:
         yield "determinism: op determinism without seeds makes random ops fail; set seeding"

@@ -7,19 +7,15 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 FOLDER = Path(__file__).parent / "templates"
+OPTIONS: Any = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
 _COMPILED: dict[Path, Template] = {}  # compiling takes ten times as long as rendering
 
 
 def template(path: Path, filters: Mapping[str, Any]) -> Template:
     """A page's template, which may include files beside it, and style.css."""
     if path not in _COMPILED:
-        environment = Environment(
-            loader=FileSystemLoader([path.parent, FOLDER.parent]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        loader = FileSystemLoader([path.parent, FOLDER.parent])
+        environment = Environment(loader=loader, autoescape=True, **OPTIONS)
         environment.filters |= filters
         _COMPILED[path] = environment.get_template(path.name)
     return _COMPILED[path]
