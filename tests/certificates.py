@@ -16,18 +16,11 @@ from typing import Any
 
 import atlases
 import factories
-from samebits.certificate import evidence, report
 from samebits.certificate.types import Source
 
 Report = Any
 Certificate = Any
 
-ISSUE = report.Issue(
-    name="default",
-    issued="2026-11-23T12:00:00Z",
-    source=Source(commit="c" * 40, dirty=True),
-    how_to_repeat=("make certificate",),
-)
 TENSORS = ("conv2d/kernel", "conv2d/bias", "dense/kernel", "dense/bias")
 ALONE = {
     "time_zone": ("time zone", "UTC UTC+0.00", "+14 UTC+14.00"),
@@ -90,12 +83,10 @@ def reproducible() -> Report:
 
 @cache
 def _issued() -> Report:
+    source = Source(commit="c" * 40, dirty=True)
     with tempfile.TemporaryDirectory() as folder:
         space = factories.workspace(Path(folder))
-        paths = evidence.Paths(
-            space.config, space.lock, space.load_record, space.runs, [space.comparison]
-        )
-        return report.build(evidence.read(paths), ISSUE)
+        return factories.report_of(space, source=source, overridden=(), dependencies={})
 
 
 def exhaustive() -> Report:

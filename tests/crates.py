@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import factories
-from samebits.certificate import evidence, report
 from samebits.certificate.types import Source
 from samebits.formats import canonical, files
 from samebits.pages import charts
@@ -47,21 +46,16 @@ def make(base: Path, keyid: str | None = None, **replica: Any) -> Results:
     shutil.copy(space.lock, locks[1])
     workflow = base / "Snakefile"
     workflow.write_text("rule all:\n")
-    paths = evidence.Paths(
-        space.config, space.lock, space.load_record, space.runs, [space.comparison]
-    )
-    issue = report.Issue(
-        name="default",
-        issued="2026-11-23T12:00:00Z",
+    built = factories.report_of(
+        space,
         source=Source(commit="c" * 40, dirty=False),
-        how_to_repeat=("make certificate",),
+        overridden=(),
         dependencies={
             "envs/load.lock.txt": files.digest(locks[0]),
             "Snakefile": files.digest(workflow),
         },
         keyid=keyid,
     )
-    built: Any = report.build(evidence.read(paths), issue)
     space.lock.unlink()
     shutil.rmtree(space.load_record.parent)
     return _certified(space.folder, built, locks, workflow)

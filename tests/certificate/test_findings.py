@@ -9,17 +9,12 @@ import pytest
 
 import certificates
 import factories
-from samebits.certificate import evidence, report, schema
-from samebits.certificate.evidence import Paths
-from samebits.certificate.report import Issue
-from samebits.certificate.types import Source
 from samebits.comparison import runs
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedRun
 from samebits.formats import canonical
 from samebits.pages import certificate, wording
 
-ISSUE = Issue("many", "2026-11-23T12:00:00Z", Source(commit=None, dirty=None), ())
 CPU = {"models": ["Haswell"], "samples": 640, "epochs": 1}
 
 
@@ -37,13 +32,14 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
     outcomes = {name.replace("__", "-"): outcome for name, outcome in outcomes.items()}
     experiment = canonical.write_json(folder / "config.json", content)
     load = factories.load_record()
-    factories.write_document(folder / "load.json", load)
-    (folder / "train-tf2.21.lock.txt").write_text(factories.LOCK)
+    load_path, lock = folder / "load.json", folder / "train-tf2.21.lock.txt"
+    factories.write_document(load_path, load)
+    lock.write_text(factories.LOCK)
     made: dict[str, Path] = {}
     comparisons: list[Path] = []
     found: Any = None
     while len(comparisons) < len(
-        plan := protocol.plan(content, found) if found else [first(content)]
+        plan := protocol.plan(content, found) if found else [protocol.first(content)]
     ):
         wanted = plan[len(comparisons)]
         for run in (wanted.control, *wanted.runs):
@@ -55,18 +51,18 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
         factories.write_document(path, compared)
         comparisons.append(path)
         found = found or compared
-    paths = Paths(
-        folder / "config.json", folder / "train-tf2.21.lock.txt", folder / "load.json",
-        list(made.values()), comparisons,
-    )  # fmt: skip
-    issued: Any = report.build(evidence.read(paths), ISSUE)
-    assert not list(schema.violations(issued, schema.REPORT))
+    space = factories.Workspace(
+        folder,
+        folder / "config.json",
+        lock,
+        load_path,
+        [*made.values()],
+        comparisons[0],
+        comparisons[1:],
+    )
+    issued = factories.report_of(space)
     assert certificate.render(certificates.certificate(issued))
     return issued
-
-
-def first(content: dict[str, Any]) -> Any:
-    return protocol.first(content)
 
 
 def write(
@@ -280,5 +276,4 @@ def test_a_number_that_is_none_is_within_no_tolerance(tmp_path: Path) -> None:
     space = factories.workspace(
         tmp_path, config=config(explain=[], tolerance={"absolute": 1e9}), weights=weights
     )
-    paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
-    assert report.build(evidence.read(paths), ISSUE)["verdict"] == "NOT REPRODUCIBLE"
+    assert factories.report_of(space)["verdict"] == "NOT REPRODUCIBLE"

@@ -11,39 +11,20 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension
 import certificates
 import factories
 from factories import Workspace, edit
-from samebits.certificate import evidence, report, schema
-from samebits.certificate.evidence import Paths
-from samebits.certificate.report import Issue
-from samebits.certificate.types import Source
+from samebits.certificate import schema
 from samebits.errors import SamebitsError
 from samebits.formats import arrays, canonical, files, history
 from samebits.pages import certificate, wording
 
-ISSUE = Issue(
-    name="default",
-    issued="2026-11-23T12:00:00Z",
-    source=Source(commit="0123456789abcdef0123456789abcdef01234567", dirty=False),
-    how_to_repeat=("make certificate",),
-)
 
-
-def issued(space: Workspace, issue: Issue = ISSUE) -> Any:
-    """The certificate of a workspace; it always is what the schema says."""
-    paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
-    content: Any = report.build(evidence.read(paths), issue)
-    assert not list(schema.violations(content, schema.REPORT))
-    return content
+def issued(space: Workspace) -> Any:
+    """The report of a workspace; it always is what the schema says."""
+    return factories.report_of(space, overridden=(), dependencies={})
 
 
 def rendered(content: dict[str, Any]) -> str:
     """The page of the certificate of a report."""
     return certificate.render(certificates.certificate(content))
-
-
-def differing_weights() -> factories.Arrays:
-    weights = factories.weights()
-    weights[0][1].view("<u4")[2, 1] ^= 1
-    return weights
 
 
 def setting(name: str, **changes: Any) -> Callable[[Any], None]:
@@ -65,7 +46,7 @@ def test_equal_runs_with_sound_evidence_are_reproducible(tmp_path: Path) -> None
 
 
 def test_a_measured_difference_is_not_reproducible_and_named(tmp_path: Path) -> None:
-    content = issued(factories.workspace(tmp_path, weights=differing_weights()))
+    content = issued(factories.workspace(tmp_path, weights=factories.differing()))
     assert content["verdict"] == "NOT REPRODUCIBLE"
     assert content["reasons"] == [
         "The final weights of control and replica differ in 1 tensor: dense/kernel."
@@ -74,8 +55,8 @@ def test_a_measured_difference_is_not_reproducible_and_named(tmp_path: Path) -> 
 
 def test_a_refusal_by_tensorflow_is_unsupported_with_the_op_named(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
-    refuse(space, 0)
-    refuse(space, 1)
+    space.refuse(0)
+    space.refuse(1)
     content = issued(space.compare())
     assert content["verdict"] == "UNSUPPORTED"
     assert all("FakeQuantWithMinMaxVarsGradient" in reason for reason in content["reasons"])
@@ -84,27 +65,16 @@ def test_a_refusal_by_tensorflow_is_unsupported_with_the_op_named(tmp_path: Path
 
 def test_a_refusal_of_one_run_alone_is_inconclusive(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
-    refuse(space, 1)
+    space.refuse(1)
     content = issued(space.compare())
     assert content["verdict"] == "INCONCLUSIVE"
     assert content["reasons"] == ["TensorFlow refused replica and not the other run"]
 
 
-def refuse(space: Workspace, position: int) -> None:
-    folder = space.runs[position]
-    record = canonical.read_json(folder / "record.json")
-    for file in sorted(folder.rglob("*"), reverse=True):
-        file.rmdir() if file.is_dir() else file.unlink()
-    factories.write_unsupported_run(folder, record["experiment"], record["dataset"])
-    if position:
-        edit(folder / "record.json", factories.vary)
-
-
 def test_a_nan_loss_is_a_result_like_any_other(tmp_path: Path) -> None:
     metrics = {"loss": [1.0, float("nan"), float("inf")], "accuracy": [0.1, 0.2, 0.2]}
     space = factories.workspace(tmp_path, metrics=metrics)
-    record = canonical.read_json(space.runs[0] / "record.json")
-    factories.write_run(space.runs[0], record["experiment"], record["dataset"], metrics=metrics)
+    factories.write_run(space.runs[0], *space.ids, metrics=metrics)
     content = issued(space.compare())
     assert content["verdict"] == "REPRODUCIBLE"
     assert content["histories"]["control"]["metrics"]["loss"][1] == {"float64": "7ff8000000000000"}
@@ -165,7 +135,7 @@ def same_process(space: Workspace) -> None:
 
 def swap_artifacts(space: Workspace) -> None:
     """The replica's weights replaced after the comparison."""
-    arrays.write(space.runs[1] / "weights.safetensors", differing_weights())
+    arrays.write(space.runs[1] / "weights.safetensors", factories.differing())
 
 
 def forge_history(space: Workspace) -> None:
@@ -175,9 +145,7 @@ def forge_history(space: Workspace) -> None:
 
 def forge_difference_away(space: Workspace) -> None:
     """Differing runs whose comparison is called identical, digests left as they are."""
-    record = canonical.read_json(space.runs[1] / "record.json")
-    run = record["experiment"], record["dataset"]
-    factories.write_run(space.runs[1], *run, weights=differing_weights())
+    factories.write_run(space.runs[1], *space.ids, weights=factories.differing())
     space.compare()
 
     def forge(comparison: Any) -> None:
@@ -202,9 +170,8 @@ def one_run(space: Workspace) -> None:
 
 
 def third_run(space: Workspace) -> None:
-    record = canonical.read_json(space.runs[0] / "record.json")
     folder = space.folder / "train" / "replica-2"
-    space.runs.append(factories.write_run(folder, record["experiment"], record["dataset"]))
+    space.runs.append(factories.write_run(folder, *space.ids))
 
 
 def break_lock(space: Workspace) -> None:
@@ -427,7 +394,7 @@ def test_all_reasons_are_listed(tmp_path: Path) -> None:
 
 
 def test_unsound_evidence_of_a_difference_is_inconclusive_too(tmp_path: Path) -> None:
-    space = factories.workspace(tmp_path, weights=differing_weights())
+    space = factories.workspace(tmp_path, weights=factories.differing())
     same_process(space)
     assert issued(space)["verdict"] == "INCONCLUSIVE"
 
@@ -519,7 +486,7 @@ def test_what_was_not_the_same_is_said_and_is_no_limit(tmp_path: Path) -> None:
 
 SPACES: dict[str, dict[str, Any]] = {
     "reproducible": {},
-    "not-reproducible": {"weights": differing_weights()},
+    "not-reproducible": {"weights": factories.differing()},
 }
 
 

@@ -59,43 +59,64 @@ def test_equal_runs_are_identical_in_all_four_artifacts(tmp_path: Path) -> None:
     assert comparison["canary"] is None
 
 
-def test_a_flipped_bit_in_the_weights_is_found(tmp_path: Path) -> None:
-    weights = flipped(factories.weights(), 0, (2, 1))
-    (one,) = found(compared(tmp_path, weights=weights), "weights")
-    assert (one["name"], one["kind"]) == ("dense/kernel", "values")
-    assert (one["elements"], one["different"], one["first"]) == (24, 1, [2, 1])
-    assert one["largest_ulp"] == 1
-    assert one["control"]["bits"] != one["replica"]["bits"]
-
-
-def test_a_flipped_bit_in_the_optimizer_is_found(tmp_path: Path) -> None:
-    (one,) = found(compared(tmp_path, optimizer=flipped(factories.optimizer(), 0, ())), "optimizer")
-    assert one["name"] == "iteration"
-    assert (one["largest_absolute"], one["largest_ulp"]) == (1, None)
-    assert (one["control"]["value"], one["replica"]["value"]) == ("4500", "4501")
-
-
-def test_a_flipped_bit_in_the_history_is_found(tmp_path: Path) -> None:
-    loss = factories.HISTORY["loss"]
-    metrics = factories.HISTORY | {"loss": [*loss[:2], math.nextafter(loss[2], 1)]}
-    (one,) = found(compared(tmp_path, metrics=metrics), "history")
-    assert (one["name"], one["first"], one["largest_ulp"]) == ("loss", [2], 1)
-
-
-def test_a_flipped_bit_in_the_trace_is_found(tmp_path: Path) -> None:
-    (one,) = found(compared(tmp_path, trace=flipped(factories.trace(), 3, 7)), "trace")
-    assert (one["name"], one["first"]) == ("fingerprint/dense/bias", [7])
-
-
 def bias(*bits: int) -> factories.Arrays:
     """The weights with these bits as bias."""
     return [factories.weights()[0], ("dense/bias", np.array(bits, "<u4").view("<f4"))]
 
 
-def test_zero_differs_from_negative_zero(tmp_path: Path) -> None:
-    (one,) = found(compared(tmp_path, weights=bias(0, 0x80000000, 0, 0)), "weights")
-    assert (one["control"]["value"], one["replica"]["value"]) == ("0.0", "-0.0")
-    assert (one["largest_absolute"], one["largest_ulp"]) == (0, 1)
+def flipped_loss() -> dict[str, list[float]]:
+    loss = factories.HISTORY["loss"]
+    return factories.HISTORY | {"loss": [*loss[:2], math.nextafter(loss[2], 1)]}
+
+
+def value(one: Any) -> tuple[str, str]:
+    return one["control"]["value"], one["replica"]["value"]
+
+
+KERNEL, (NAME, VALUES) = factories.weights()
+# What is planted in which artifact, and what is said of it.
+PLANTED: dict[str, tuple[str, Any, dict[Any, Any]]] = {
+    "a bit of the weights": (
+        "weights", flipped(factories.weights(), 0, (2, 1)),
+        {"name": "dense/kernel", "kind": "values", "elements": 24, "different": 1, "first": [2, 1],
+         "largest_ulp": 1},
+    ),
+    "a bit of the optimizer": (
+        "optimizer", flipped(factories.optimizer(), 0, ()),
+        {"name": "iteration", "largest_absolute": 1, "largest_ulp": None, value: ("4500", "4501")},
+    ),
+    "a bit of the history": (
+        "history", flipped_loss(), {"name": "loss", "first": [2], "largest_ulp": 1},
+    ),
+    "a bit of the trace": (
+        "trace", flipped(factories.trace(), 3, 7), {"name": "fingerprint/dense/bias", "first": [7]},
+    ),
+    "negative zero": (
+        "weights", bias(0, 0x80000000, 0, 0),
+        {"largest_absolute": 0, "largest_ulp": 1, value: ("0.0", "-0.0")},
+    ),
+    "a missing tensor": (
+        "weights", [KERNEL], {"name": "dense/bias", "kind": "missing"},
+    ),
+    "another dtype of equal bytes": (
+        "weights", [KERNEL, (NAME, VALUES.view("<i4"))],
+        {"kind": "dtype", "control": "F32", "replica": "I32"},
+    ),
+    "another shape of equal bytes": (
+        "weights", [KERNEL, (NAME, VALUES[None])],
+        {"kind": "shape", "control": "[4]", "replica": "[1, 4]"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_a_planted_difference_is_found_and_described(tmp_path: Path, what: str) -> None:
+    artifact, planted, said = PLANTED[what]
+    given = {"metrics" if artifact == "history" else artifact: planted}
+    (one,) = found(compared(tmp_path, **given), artifact)
+    assert {key: key(one) if callable(key) else one[key] for key in said} == said
+    if isinstance(one["control"], dict):
+        assert one["control"]["bits"] != one["replica"]["bits"]
 
 
 def test_a_nan_equals_the_same_nan_and_differs_from_another(tmp_path: Path) -> None:
@@ -110,28 +131,11 @@ def test_a_nan_equals_the_same_nan_and_differs_from_another(tmp_path: Path) -> N
     assert (one["largest_absolute"], one["largest_ulp"], one["not_finite"]) == (None, None, 1)
 
 
-def test_a_missing_tensor_is_found(tmp_path: Path) -> None:
-    (one,) = found(compared(tmp_path, weights=factories.weights()[:1]), "weights")
-    assert (one["name"], one["kind"]) == ("dense/bias", "missing")
-
-
 def test_a_renamed_tensor_is_found_on_both_sides(tmp_path: Path) -> None:
-    kernel, (_, values) = factories.weights()
-    one, other = found(compared(tmp_path, weights=[kernel, ("dense/offset", values)]), "weights")
-    assert (one["name"], one["kind"]) == ("dense/bias", "missing")
-    assert (other["name"], other["kind"]) == ("dense/offset", "extra")
-
-
-def test_another_dtype_of_equal_bytes_is_found(tmp_path: Path) -> None:
-    kernel, (name, values) = factories.weights()
-    (one,) = found(compared(tmp_path, weights=[kernel, (name, values.view("<i4"))]), "weights")
-    assert (one["kind"], one["control"], one["replica"]) == ("dtype", "F32", "I32")
-
-
-def test_another_shape_of_equal_bytes_is_found(tmp_path: Path) -> None:
-    kernel, (name, values) = factories.weights()
-    (one,) = found(compared(tmp_path, weights=[kernel, (name, values[None])]), "weights")
-    assert (one["kind"], one["control"], one["replica"]) == ("shape", "[4]", "[1, 4]")
+    weights = [KERNEL, ("dense/offset", VALUES)]
+    differences = found(compared(tmp_path, weights=weights), "weights")
+    said = [(one["name"], one["kind"]) for one in differences]
+    assert said == [("dense/bias", "missing"), ("dense/offset", "extra")]
 
 
 def test_another_order_of_equal_tensors_is_found(tmp_path: Path) -> None:
@@ -244,19 +248,30 @@ def test_damage_is_an_error_that_names_the_file(tmp_path: Path, damage: str, whi
     assert str(pair[which]) in str(error.value)
 
 
-def test_a_history_that_is_not_the_recorded_one_is_an_error(tmp_path: Path) -> None:
-    control, replica = runs(tmp_path)
-    history = canonical.read_json(replica / "history.json")
-    history["metrics"]["loss"][0] += 1
-    canonical.write_json(replica / "history.json", history)
-    with pytest.raises(SamebitsError, match=r"history\.json: expected SHA-256 .* got"):
-        compare(control, [replica])
+def other_history(run: Path) -> None:
+    content = canonical.read_json(run / "history.json")
+    content["metrics"]["loss"][0] += 1
+    canonical.write_json(run / "history.json", content)
 
 
-def test_a_canary_that_is_not_the_recorded_one_is_an_error(tmp_path: Path) -> None:
+def other_canary(run: Path) -> None:
+    arrays.write(run / "canary.safetensors", factories.canary(seed=3))
+
+
+def other_weights(run: Path) -> None:
+    arrays.write(run / "weights.safetensors", factories.differing())
+
+
+@pytest.mark.parametrize(
+    ("replace", "file"),
+    [(other_history, "history"), (other_canary, "canary"), (other_weights, "weights")],
+)
+def test_a_sound_file_that_is_not_the_recorded_one_is_an_error(
+    tmp_path: Path, replace: Callable[[Path], None], file: str
+) -> None:
     control, replica = runs(tmp_path, canary=factories.canary())
-    arrays.write(replica / "canary.safetensors", factories.canary(seed=3))
-    with pytest.raises(SamebitsError, match=r"canary\.safetensors: expected SHA-256"):
+    replace(replica)
+    with pytest.raises(SamebitsError, match=rf"{file}\.\w+: expected SHA-256 .* got"):
         compare(control, [replica])
 
 
@@ -277,13 +292,6 @@ def test_a_trace_without_a_row_per_step_is_an_error(tmp_path: Path, entry: str, 
         whole[entry] = whole[entry][:-1]
     control, replica = runs(tmp_path, trace=list(whole.items()))
     with pytest.raises(SamebitsError, match=said):
-        compare(control, [replica])
-
-
-def test_a_file_of_other_arrays_is_an_error(tmp_path: Path) -> None:
-    control, replica = runs(tmp_path)
-    arrays.write(replica / "weights.safetensors", flipped(factories.weights(), 0, (0, 0)))
-    with pytest.raises(SamebitsError, match=r"weights\.safetensors: expected SHA-256"):
         compare(control, [replica])
 
 

@@ -28,10 +28,8 @@ class Certified:
 
     def run(self, **changed: Any) -> Path:
         """One more run of the experiment, as train.py would write it."""
-        experiment = files.digest(self.space.config)
-        dataset = canonical.read_json(self.space.load_record)["digest"]
         folder = self.space.folder / "again" / "train" / "replay"
-        return factories.write_run(folder, experiment, dataset, **changed)
+        return factories.write_run(folder, *self.space.ids, **changed)
 
     def replay(
         self, run: Path, certificate: Path | None = None
@@ -91,12 +89,6 @@ def verify(path: Path, *arguments: object) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def differing() -> factories.Arrays:
-    weights = factories.weights()
-    weights[0][1].view("<u4")[2, 1] ^= 1
-    return weights
-
-
 def test_the_same_bits_are_reproduced_and_the_chain_says_by_whom(certified: Certified) -> None:
     done = certified.replay(certified.run())
     assert (done.returncode, done.stdout) == (0, "REPRODUCED\n"), done.stderr
@@ -115,7 +107,7 @@ def test_the_same_bits_are_reproduced_and_the_chain_says_by_whom(certified: Cert
 def test_one_other_bit_is_not_reproduced_and_the_divergence_is_named(certified: Certified) -> None:
     trace = factories.trace()
     trace[2][1][5:] ^= 1
-    done = certified.replay(certified.run(weights=differing(), trace=trace))
+    done = certified.replay(certified.run(weights=factories.differing(), trace=trace))
     assert (done.returncode, done.stdout) == (0, "NOT REPRODUCED\n"), done.stderr
     (added,) = certified.chain
     same = {a["artifact"]: a["identical"] for a in added["report"]["artifacts"]}
@@ -129,7 +121,7 @@ def test_without_the_certified_arrays_the_digests_still_decide(
     alone = tmp_path / "elsewhere" / "certificate.json"
     alone.parent.mkdir()
     alone.write_bytes(certified.certificate.read_bytes())
-    done = certified.replay(certified.run(weights=differing()), alone)
+    done = certified.replay(certified.run(weights=factories.differing()), alone)
     assert done.stdout == "NOT REPRODUCED\n"
     assert certified.chain[0]["report"]["divergence"] is None
 
@@ -137,7 +129,7 @@ def test_without_the_certified_arrays_the_digests_still_decide(
 def test_a_trusted_failure_to_reproduce_makes_the_certificate_not_hold(
     certified: Certified,
 ) -> None:
-    certified.replay(certified.run(weights=differing()))
+    certified.replay(certified.run(weights=factories.differing()))
     code, said = verify(certified.space.folder / "again" / "certificate.json")
     assert code == 1
     assert "did not reproduce it" in said
@@ -147,16 +139,14 @@ def test_a_failure_outside_of_the_scope_says_nothing_against_it(certified: Certi
     def old_cpu(record: Any) -> None:
         record["machine"] |= {"cpu": "Intel Celeron", "flags": ["sse4_1"]}
 
-    certified.replay(certified.run(weights=differing(), change=old_cpu))
+    certified.replay(certified.run(weights=factories.differing(), change=old_cpu))
     assert any("avx2" in why for why in certified.chain[0]["report"]["outside_scope"])
     assert verify(certified.space.folder / "again" / "certificate.json")[0] == 0
 
 
 def test_a_training_that_failed_reproduces_nothing(certified: Certified) -> None:
-    experiment = files.digest(certified.space.config)
-    dataset = canonical.read_json(certified.space.load_record)["digest"]
     folder = certified.space.folder / "again" / "train" / "replay"
-    factories.write_run_without_result(folder, experiment, dataset, "failed")
+    factories.write_run_without_result(folder, *certified.space.ids, "failed")
     assert certified.replay(folder).stdout == "NOT REPRODUCED\n"
 
 
@@ -257,8 +247,7 @@ def test_a_machine_outside_of_the_scope_is_told_and_not_refused(tmp_path: Path) 
         record["machine"]["flags"] = ["an-instruction-set-of-2040"]
 
     space = factories.workspace(tmp_path, config=config, change=unpinned)
-    run = files.digest(space.config), canonical.read_json(space.load_record)["digest"]
-    factories.write_run(space.runs[0], *run, config=config, change=unpinned)
+    factories.write_run(space.runs[0], *space.ids, config=config, change=unpinned)
     done = prepare(certify(space.compare()).certificate, tmp_path / "plan.json")
     assert done.returncode == 0
     assert "outside of the certificate's scope: no instruction set is pinned" in done.stderr
@@ -278,16 +267,8 @@ def test_a_certificate_that_does_not_hold_is_refused(certified: Certified, tmp_p
 
 def test_a_certificate_without_a_completed_control_is_refused(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
-    experiment = files.digest(space.config)
-    dataset = canonical.read_json(space.load_record)["digest"]
-    for position, folder in enumerate(space.runs):
-        for file in sorted(folder.rglob("*"), reverse=True):
-            file.rmdir() if file.is_dir() else file.unlink()
-        factories.write_unsupported_run(folder, experiment, dataset)
-        if position:
-            record = canonical.read_json(folder / "record.json")
-            factories.vary(record)
-            factories.write_document(folder / "record.json", record)
+    space.refuse(0)
+    space.refuse(1)
     certificate = certify(space.compare()).certificate
     done = prepare(certificate, tmp_path / "plan.json")
     assert done.returncode == 1
