@@ -19,7 +19,11 @@ from typing import Any, Iterator
 import numpy as np
 
 from atlas.attempts import refusals
-from atlas.ops import Operation, arranging, elementwise, reducing, training
+from atlas.ops import Operation
+from atlas.ops.arranging import arrangements, images, random
+from atlas.ops.elementwise import activations, divisions, elementwise, gradient_kernels, pairs
+from atlas.ops.reducing import contractions, convolutions, pooling, reductions
+from atlas.ops.training import layers, losses, normalizations, optimizers
 from samebits.errors import SamebitsError
 from samebits.training.kernels import of_node
 
@@ -38,24 +42,10 @@ _REFUSED = (LookupError, NotImplementedError, TypeError, ValueError)  # while a 
 _DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
 
 
-_PARTS = (
-    elementwise.elementwise,
-    elementwise.activations,
-    elementwise.pairs,
-    elementwise.divisions,
-    elementwise.gradient_kernels,
-    reducing.reductions,
-    reducing.contractions,
-    reducing.convolutions,
-    reducing.pooling,
-    training.normalizations,
-    training.losses,
-    arranging.images,
-    arranging.arrangements,
-    arranging.random,
-    training.layers,
-    training.optimizers,
-)
+_ELEMENTWISE = (elementwise, activations, pairs, divisions, gradient_kernels)
+_REDUCING = (reductions, contractions, convolutions, pooling)
+_MOVING = (images, arrangements, random)
+_PARTS = (*_ELEMENTWISE, *_REDUCING, normalizations, losses, *_MOVING, layers, optimizers)
 
 
 def operations(tf: Any) -> list[Operation]:
@@ -242,12 +232,12 @@ def fill(session: Any, scopes: dict[str, str], feeds: dict[str, np.ndarray]) -> 
 
 def sample(values: str, shape: tuple[int, ...], dtype: str, seed: str) -> np.ndarray:
     """Numbers of a range, the same on every machine: integers, scaled by exact operations."""
-    random = np.random.RandomState(zlib.crc32(seed.encode("utf-8")))
-    high, low = (random.randint(0, 1 << 26, shape).astype(np.float64) for _ in "hl")
+    drawn = np.random.RandomState(zlib.crc32(seed.encode("utf-8")))
+    high, low = (drawn.randint(0, 1 << 26, shape).astype(np.float64) for _ in "hl")
     low_end, high_end = _RANGES[values]
     found = low_end + (high_end - low_end) * ((high + low * 2.0**-26) * 2.0**-26)
     if values == "nonzero":
-        found = found * np.where(random.randint(0, 2, shape), 1.0, -1.0)
+        found = found * np.where(drawn.randint(0, 2, shape), 1.0, -1.0)
     if dtype == "float64":
         return np.asarray(found)
     single = np.asarray(found.astype(np.float32))
