@@ -164,9 +164,7 @@ def read(atlas: Mapping[str, Any]) -> Atlas:
     if atlas.get("format") != FORMAT:
         raise SamebitsError(f"atlas: expected format {FORMAT}, got {atlas.get('format')}")
     cases = tuple(map(_case, atlas["ops"]))
-    frameworks = tuple(
-        _framework(framework, atlas["conditions"], cases) for framework in atlas["frameworks"]
-    )
+    frameworks = tuple(_framework(f, atlas["conditions"], cases) for f in atlas["frameworks"])
     _require_alike(frameworks)
     _require_known(frameworks, cases)
     return Atlas(atlas["machine"], atlas["emulator"], frameworks, cases)
@@ -174,27 +172,24 @@ def read(atlas: Mapping[str, Any]) -> Atlas:
 
 def _case(op: Mapping[str, Any]) -> Case:
     different = {key: Difference(**found) for key, found in op["different"].items()}
-    return Case(**{**op, "kernels": dict(_kernels(op["kernels"])), "different": different})
+    return Case(**{**op, "kernels": _kernels(op["kernels"]), "different": different})
 
 
-def _kernels(
-    by_version: Mapping[str, Mapping[str, Sequence[str]]],
-) -> Iterator[tuple[Battery, tuple[str, ...]]]:
+def _kernels(by_version: Mapping[str, Mapping[str, Any]]) -> dict[Battery, tuple[str, ...]]:
     onednn = {said: on for on, said in ONEDNN.items()}
-    for version, kernels in by_version.items():
-        for said, names in kernels.items():
-            yield (version, onednn[said]), tuple(names)
+    return {
+        (version, onednn[said]): tuple(names)
+        for version, kernels in by_version.items()
+        for said, names in kernels.items()
+    }
 
 
 def _framework(
     framework: Mapping[str, Any], conditions: Sequence[Mapping[str, Any]], cases: Sequence[Case]
 ) -> Framework:
     version = framework["tensorflow"]
-    found = [
-        _condition(str(place), condition)
-        for place, condition in enumerate(conditions)
-        if condition["tensorflow"] == version
-    ]
+    listed = enumerate(conditions)
+    found = [_condition(str(place), c) for place, c in listed if c["tensorflow"] == version]
     has = tuple(case for case in cases if any(of == version for of, _ in case.kernels))
     return Framework(version, framework["wheel"], tuple(_ordered(version, found)), has)
 

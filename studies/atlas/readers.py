@@ -28,7 +28,10 @@ def tables_of(atlas: Atlas) -> dict[str, Markdown | None]:
     changes = list(tables.changes(atlas))
     more = [change for change in changes if change.settings.threads > 1]
     return {
-        "frameworks": table(["TensorFlow", "cases", "SHA-256 of the wheel"], _frameworks(atlas)),
+        "frameworks": table(
+            ["TensorFlow", "cases", "SHA-256 of the wheel"],
+            ([f.version, f"{len(f.cases):,}", code(f.wheel)] for f in atlas.frameworks),
+        ),
         "threads": _changes(atlas, more),
         "kernels_chosen": _changes(atlas, [change for change in changes if change not in more]),
         "cpus": _cpus(atlas),
@@ -37,11 +40,6 @@ def tables_of(atlas: Atlas) -> dict[str, Markdown | None]:
         "reasons": _reasons(known),
         "unexplained": _unexplained(known),
     }
-
-
-def _frameworks(atlas: Atlas) -> Iterator[list[object]]:
-    for framework in atlas.frameworks:
-        yield [framework.version, f"{len(framework.cases):,}", code(framework.wheel)]
 
 
 def share(part: int, whole: int) -> str:
