@@ -1,28 +1,23 @@
 """certify.py by its flags."""
 
 import base64
+import functools
 import hashlib
-import io
 import json
 import re
 import shutil
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
-import certify as certify_script
 import factories
 from factories import Workspace
-from samebits import errors
+from in_process import stage
+from pipeline import SCRIPTS
 from samebits.certificate import schema
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 def flags(space: Workspace) -> list[object]:
@@ -34,25 +29,7 @@ def flags(space: Workspace) -> list[object]:
     ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What certify.py printed, and the code that it left with."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def certify(*arguments: object) -> Outcome:
-    """certify.py in this process, with its own handling of errors."""
-    out, err = io.StringIO(), io.StringIO()
-    argv = ["certify.py", *map(str, arguments)]
-    with patch.object(sys, "argv", argv), redirect_stdout(out), redirect_stderr(err):
-        try:
-            errors.run(certify_script.main)
-        except SystemExit as error:
-            code = int(error.code or 0)
-    return Outcome(code, out.getvalue(), err.getvalue())
+certify = functools.partial(stage, "certify")
 
 
 def certificate(space: Workspace) -> dict[str, Any]:
@@ -116,15 +93,7 @@ def test_the_same_run_twice_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "flag",
-    [
-        "--config",
-        "--name",
-        "--lock",
-        "--load-record",
-        "--comparison",
-        "--output",
-    ],
+    "flag", ["--config", "--name", "--lock", "--load-record", "--comparison", "--output"]
 )
 def test_a_missing_flag_is_wrong_usage(tmp_path: Path, flag: str) -> None:
     given = flags(factories.workspace(tmp_path))
@@ -134,20 +103,16 @@ def test_a_missing_flag_is_wrong_usage(tmp_path: Path, flag: str) -> None:
     assert flag in done.stderr
 
 
-def test_the_script_runs_from_any_folder(tmp_path: Path) -> None:
+def test_a_copy_of_the_scripts_runs_from_any_folder_and_imports_nothing_that_trains_or_renders(
+    tmp_path: Path,
+) -> None:
     """Schema and template are found beside the code."""
     copy = tmp_path / "elsewhere"
     shutil.copytree(SCRIPTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    space = factories.workspace(tmp_path)
-    command = [sys.executable, str(copy / "certify.py"), *map(str, flags(space))]
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "REPRODUCIBLE\n")
-
-
-def test_nothing_that_trains_or_renders_is_imported(tmp_path: Path) -> None:
     given = map(str, flags(factories.workspace(tmp_path)))
-    command = [sys.executable, "-X", "importtime", str(SCRIPTS / "certify.py"), *given]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-X", "importtime", str(copy / "certify.py"), *given]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True)
+    assert done.stdout == "REPRODUCIBLE\n"
     imported = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
     assert {"samebits", "in_toto_attestation"} <= imported
     unwanted = {"snakemake", "tensorflow", "hydra", "jinja2", "matplotlib", "psutil"}

@@ -9,9 +9,8 @@ import pytest
 import attacks
 import factories
 from factories import ISSUER, LABORATORY
-from samebits.certificate import certificate, statements
+from samebits.certificate import certificate
 from samebits.formats import canonical
-from samebits.signing import keys
 from samebits.signing.trusted import Trusted
 from samebits.verification import levels
 from samebits.verification.levels import DOES_NOT_HOLD, NOT_TRUSTED, VERIFIED, Verification
@@ -94,49 +93,15 @@ def swap_signatures(content: Json) -> None:
     one["sig"], other["sig"] = other["sig"], one["sig"]
 
 
-def swap_statements(content: Json) -> None:
-    content["statements"].reverse()
-
-
-def same_statement_twice(content: Json) -> None:
-    content["statements"][1] = content["statements"][0]
-
-
-def flip_signature(content: Json) -> None:
-    signature(content)["sig"] = flip(signature(content)["sig"])
-
-
-def empty_signature(content: Json) -> None:
-    signature(content)["sig"] = ""
-
-
-def zero_signature(content: Json) -> None:
-    signature(content)["sig"] = "A" * 86 + "=="
-
-
-def strip_signatures(content: Json) -> None:
-    """SIGNED, by its own words alone."""
-    content["keys"] = {}
+def strip(content: Json, says: str = "SIGNED") -> None:
+    content |= {"keys": {}, "signature": says}
     for sealed in content["statements"]:
         sealed["signatures"] = []
 
 
-def strip_one_signature(content: Json) -> None:
-    content["statements"][1]["signatures"] = []
-
-
-def call_unsigned(content: Json) -> None:
-    content["signature"] = "UNSIGNED"
-
-
-def strip_and_call_unsigned(content: Json) -> None:
-    strip_signatures(content)
-    call_unsigned(content)
-
-
 def strip_everything(content: Json) -> None:
     """UNSIGNED throughout, but for the statements, which say who signed them."""
-    strip_and_call_unsigned(content)
+    strip(content, "UNSIGNED")
     content["report"]["issuer"]["keyid"] = None
 
 
@@ -164,28 +129,28 @@ def change_payload(content: Json) -> None:
     content["statements"][0]["payload"] = certificate.envelope(changed, None)["payload"]
 
 
-SIGNATURES = [
-    swap_signatures,
-    swap_statements,
-    same_statement_twice,
-    flip_signature,
-    empty_signature,
-    zero_signature,
-    strip_signatures,
-    strip_one_signature,
-    call_unsigned,
-    strip_and_call_unsigned,
-    strip_everything,
-    lambda content: sign_with(content, "attacker"),
-    sign_as_issuer,
-    change_payload,
-]
+SIGNATURES: dict[str, Callable[[Json], object]] = {
+    "signatures swapped": swap_signatures,
+    "statements swapped": lambda c: c["statements"].reverse(),
+    "one statement twice": lambda c: c.update(statements=c["statements"][:1] * 2),
+    "another first byte": lambda c: signature(c).update(sig=flip(signature(c)["sig"])),
+    "an empty signature": lambda c: signature(c).update(sig=""),
+    "zeros": lambda c: signature(c).update(sig="A" * 86 + "=="),
+    "SIGNED by its own words alone": strip,
+    "one statement unsigned": lambda c: c["statements"][1].update(signatures=[]),
+    "signed and called UNSIGNED": lambda c: c.update(signature="UNSIGNED"),
+    "stripped and called UNSIGNED": lambda c: strip(c, "UNSIGNED"),
+    "UNSIGNED but for the statements": strip_everything,
+    "another key": lambda c: sign_with(c, "attacker"),
+    "another key under the issuer's id": sign_as_issuer,
+    "another payload": change_payload,
+}
 
 
 @pytest.mark.parametrize("harm", SIGNATURES)
-def test_games_with_signatures_do_not_hold(issued: Json, harm: Callable[[Json], None]) -> None:
+def test_games_with_signatures_do_not_hold(issued: Json, harm: str) -> None:
     content = factories.copied(issued)
-    harm(content)
+    SIGNATURES[harm](content)
     for trusted in (TRUSTED, [], [Trusted("x", factories.signer("attacker").public)]):
         assert verified(content, trusted).code == DOES_NOT_HOLD
 
@@ -363,20 +328,13 @@ def test_a_replay_does_not_make_its_certificate_trusted(unsigned: Json, issued: 
     assert verified(factories.replayed(issued, LABORATORY), only_laboratory).code == NOT_TRUSTED
 
 
-def replay_with(
-    content: Json, change: Callable[[Json], object], by: keys.Signer | None = LABORATORY
-) -> Json:
+def replay_with(content: Json, change: Callable[[Json], object]) -> Json:
     """A certificate with a replay whose report was changed, and that was signed again."""
-    made = factories.replayed(content, by)
+    made = factories.replayed(content)
     said = made["replays"][0]["report"]
     change(said)
     said["record"] = canonical.with_digest(said["record"])
-    try:
-        payload = statements.replayed(content["report"], said)
-    except Exception:
-        payload = certificate.payload(made["replays"][0]["statement"])
-    made["replays"][0]["statement"] = certificate.envelope(payload, by)
-    return made
+    return factories.replay_again(made, said)
 
 
 def never_trained(said: Json) -> None:
@@ -417,59 +375,72 @@ def test_a_replay_that_says_what_its_record_does_not_breaks_the_certificate(
     assert "replay" in problems(found)
 
 
-@pytest.mark.parametrize("run", ["control", "replica"])
-def test_a_certified_run_is_no_replay(issued: Json, run: str) -> None:
+def certified_run(issued: Json, run: str) -> Json:
     record = factories.copied(issued["report"]["records"]["runs"][run])
     record["variations"] = {"applied": {}, "not_tried": {}}
-    found = verified(factories.replayed(issued, ISSUER, record))
-    assert set(problems(found)) == {"replay"}
+    return factories.replayed(issued, ISSUER, record)
 
 
-def test_one_run_is_one_replay(issued: Json) -> None:
+def one_run_twice(issued: Json) -> Json:
     record = factories.another_run(issued)
-    twice = factories.replayed(factories.replayed(issued, ISSUER, record), LABORATORY, record)
-    assert "already another replay" in problems(verified(twice, BOTH))["replay"]
-    once = factories.replayed(issued, LABORATORY, record)
-    doubled = once | {"replays": once["replays"] * 2}
-    assert verified(doubled, BOTH).code == DOES_NOT_HOLD
+    return factories.replayed(factories.replayed(issued, ISSUER, record), LABORATORY, record)
 
 
-def test_a_replay_of_another_certificate_does_not_hold(issued: Json, tmp_path: Path) -> None:
-    space = factories.workspace(tmp_path)
-    other = certificate.issue(
-        factories.report_of(space, ISSUER) | {"issued": "2026-11-23T13:00:00Z"}, ISSUER
-    )
-    moved = factories.replayed(other, LABORATORY)["replays"]
-    content = factories.replayed(issued, LABORATORY) | {"replays": moved}
-    assert "is of another certificate" in problems(verified(content, BOTH))["replay"]
+def one_replay_twice(issued: Json) -> Json:
+    once = factories.replayed(issued)
+    return once | {"replays": once["replays"] * 2}
 
 
-def test_a_signature_of_another_statement_is_none_of_a_replay(issued: Json) -> None:
+def of_another(issued: Json) -> Json:
+    report = issued["report"] | {"issued": "2026-11-23T13:00:00Z"}
+    other = factories.replayed(certificate.issue(report, ISSUER))
+    return factories.replayed(issued) | {"replays": other["replays"]}
+
+
+def signature_of_another_statement(issued: Json) -> Json:
     content = factories.replayed(issued, ISSUER)
-    content["replays"][0]["statement"] = content["statements"][0]
-    assert "replay" in problems(verified(content))
+    content["replays"][0]["statement"] = issued["statements"][0]
+    return content
 
 
-def test_an_unsigned_replay_that_names_a_trusted_key_does_not_hold(issued: Json) -> None:
+def unsigned_in_the_issuers_name(issued: Json) -> Json:
     content = factories.replayed(issued, None)
     content["replays"][0]["report"]["issuer"]["keyid"] = ISSUER.keyid
-    assert "replay" in problems(verified(content))
+    return content
+
+
+NO_REPLAYS: dict[str, tuple[Callable[[Json], Json], str]] = {
+    "the control": (lambda c: certified_run(c, "control"), ""),
+    "the replica": (lambda c: certified_run(c, "replica"), ""),
+    "one run twice": (one_run_twice, "already another replay"),
+    "one replay twice": (one_replay_twice, ""),
+    "a replay of another certificate": (of_another, "is of another certificate"),
+    "the signature of another statement": (signature_of_another_statement, ""),
+    "unsigned in the issuer's name": (unsigned_in_the_issuers_name, ""),
+}
+
+
+@pytest.mark.parametrize("what", NO_REPLAYS)
+def test_what_is_no_replay_of_it_breaks_the_certificate(issued: Json, what: str) -> None:
+    made, said = NO_REPLAYS[what]
+    found = verified(made(issued), BOTH)
+    assert found.code == DOES_NOT_HOLD
+    assert set(problems(found)) == {"replay"}
+    assert said in problems(found)["replay"]
 
 
 def test_what_cannot_be_replayed_has_no_replays(tmp_path: Path, issued: Json) -> None:
     space = factories.workspace(tmp_path)
     (space.runs[0] / "record.json").unlink()
-    content = factories.certify(space, ISSUER)
     borrowed = factories.replayed(issued, ISSUER)["replays"]
-    found = verified(content | {"replays": borrowed})
+    found = verified(factories.certify(space) | {"replays": borrowed})
     assert "control run did not complete" in problems(found)["replay"]
 
 
 def test_a_broken_lock_is_a_problem_of_the_replay_and_no_crash(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     space.lock.write_text("numpy")
-    content = factories.certify(space, ISSUER)
-    found = verified(factories.replayed(content, ISSUER))
+    found = verified(factories.replayed(factories.certify(space), ISSUER))
     assert found.code == DOES_NOT_HOLD
     assert set(problems(found)) == {"replay"}
 
