@@ -319,9 +319,9 @@ def trust(certificate: Certificate) -> dict[str, Any]:
 def _replays(replays: Sequence[ReplayEntry], links: Sequence[Signatory]) -> Iterator[Any]:
     drawn = 0
     for number, (replay, link) in enumerate(zip(replays, links, strict=True), start=1):
-        report, told = replay["report"], None
+        report, described = replay["report"], None
         if divergence := report.get("divergence"):
-            told = compared.told(divergence, drawn < _MOST_DRAWN)
-            told["run"] = {"run": f"replay {number}", "control": "the certified run"}
+            described = compared.describe(divergence, drawn < _MOST_DRAWN)
+            described["run"] = {"run": f"replay {number}", "control": "the certified run"}
             drawn += 1
-        yield {"number": number, "link": link, "report": report, "divergence": told}
+        yield {"number": number, "link": link, "report": report, "divergence": described}

@@ -183,7 +183,7 @@ def _divergence(run: Compared, draw: bool = False) -> dict[str, Any]:
     if found is None:
         where = _ENDS.get(run.status[1], "Where they first differ is unknown.")
         return {"run": run, "where": where, "loss": ""}
-    return {"run": run} | told(found, draw) | _attribution(run, found["step"])
+    return {"run": run} | describe(found, draw) | _attribution(run, found["step"])
 
 
 def _attribution(run: Compared, first: int | None) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def _attribution(run: Compared, first: int | None) -> dict[str, Any]:
     return {"attribution": {"said": said, "table": table, "more": more, "atlas": found["atlas"]}}
 
 
-def told(divergence: Divergence, draw: bool) -> dict[str, Any]:
+def describe(divergence: Divergence, draw: bool) -> dict[str, Any]:
     """Where two runs diverge, in words and in charts of the growth and the final size."""
     found: dict[str, Any] = {
         "divergence": divergence,
