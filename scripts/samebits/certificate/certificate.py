@@ -1,7 +1,7 @@
 """The certificate: a report, and the signed statements about it; replays add theirs.
 
-It is one canonical JSON file. What is signed is signed in DSSE envelopes, whose bytes are the ones
-that are verified; the report is bound to them by its digest.
+It is one canonical JSON file. Statements are signed in DSSE envelopes, and the bytes in an envelope
+are verified as they are; the report is bound to them by its digest.
 """
 
 import base64
@@ -81,8 +81,8 @@ def parse(data: bytes) -> Certificate:
     try:
         content = canonical.loads(data)
     except (ValueError, RecursionError) as error:
-        said = str(error)[:300]
-        raise MalformedError(f"expected a certificate in JSON, got: {said}") from None
+        why = str(error)[:300]
+        raise MalformedError(f"expected a certificate in JSON, got: {why}") from None
     if _is_deeper(content, _DEEPEST):
         raise MalformedError("expected a certificate, got JSON that is nested too deep")
     problems = [] if canonical.dumps(content) == data else [_NOT_CANONICAL]
@@ -129,4 +129,4 @@ def _inconsistencies(content: Certificate) -> Iterator[str]:
         except ValueError as error:
             yield f"keys: {keyid[:16]}…: {error}"
     if {signature["keyid"] for signature in signatures} != set(content["keys"]):
-        yield "keys: expected those that signed, no others and none missing"
+        yield "keys: expected exactly the keys that signed"

@@ -1,6 +1,6 @@
-"""Whether the comparisons are those that the protocol asks for, and of these very runs.
+"""Whether the comparisons are those of the protocol, and follow from the runs' records.
 
-Checks as in checks.py: each yields what it finds wrong, as sentences. A verifier may have no
+Checks as in checks.py: each yields problems as sentences. A verifier may have no
 atlas, so which kernels it lists is not checked; but the layers and kernels that a comparison names
 must be among those that the run's own record says were executed.
 """
@@ -18,7 +18,7 @@ from samebits.formats import states
 from samebits.formats.names import ARTIFACTS, COMPLETED, NOT_TRIED, TITLES
 from samebits.text import listed
 
-FIRST_STEP = 1  # with another seed, the weights after the first step have to be others
+FIRST_STEP = 1  # with another seed, the weights must differ after the first step
 SELF_CHECKED = ("history", "trace", "weights")
 
 
@@ -27,7 +27,7 @@ def plan(evidence: Evidence) -> list[PlannedComparison]:
     return protocol.plan(evidence.config.content, evidence.comparison(protocol.FIRST))
 
 
-# --- whether everything was made that was asked for --------------------------------------------
+# --- whether the protocol was followed -------------------------------------------------------
 
 
 def _planned(evidence: Evidence) -> Iterator[str]:
@@ -36,13 +36,12 @@ def _planned(evidence: Evidence) -> Iterator[str]:
     comparisons = plan(evidence)
     expected = [comparison_name(comparison.name) for comparison in comparisons]
     got = [comparison.name for comparison in evidence.comparisons]
-    if sorted(expected) != sorted(got):
-        yield f"the protocol asks for {listed(expected)}, there is {listed(got) or 'none'}"
     wanted = {run.name: run for run in protocol.runs(comparisons)}
-    names = [run.name for run in evidence.runs]
-    if sorted(wanted) != sorted(names):
-        asked, there = listed(sorted(wanted)), listed(sorted(names))
-        yield f"the protocol asks for the runs {asked}, there are {there}"
+    yield from _unequal(
+        "the protocol",
+        ("comparisons", sorted(got), sorted(expected)),
+        ("runs", sorted(run.name for run in evidence.runs), sorted(wanted)),
+    )
     for name, record in evidence.records.items():
         if name in wanted:
             yield from as_planned(name, record, wanted[name])
@@ -182,8 +181,8 @@ def attribution_problems(
     control: types.RunRecord, record: types.RunRecord, run: types.ComparedRun
 ) -> Iterator[str]:
     """What is wrong with the layer attribution of a compared run; nothing if it has none."""
-    said = run.get("attribution")
-    if said is None:
+    stated = run.get("attribution")
+    if stated is None:
         return
     if control["observed"].get("cpu") == record["observed"].get("cpu"):
         yield "layers are named, but it ran on the control's CPU"
@@ -191,13 +190,13 @@ def attribution_problems(
         yield "layers are named, but it diverges nowhere"
         return
     version = (record.get("framework") or {}).get("tensorflow")
-    if said["tensorflow"] != version:
-        yield f"the layers are those of TensorFlow {said['tensorflow']}, it ran on {version}"
-    if said["layers"] and run["divergence"]["step"] == 0:
+    if stated["tensorflow"] != version:
+        yield f"the layers are those of TensorFlow {stated['tensorflow']}, it ran on {version}"
+    if stated["layers"] and run["divergence"]["step"] == 0:
         yield "layers are named, but it diverges before the first step"
         return
-    if said["layers"] is not None:
-        yield from _layers(said["layers"], attribution.executed(record), run["divergence"])
+    if stated["layers"] is not None:
+        yield from _layers(stated["layers"], attribution.executed(record), run["divergence"])
 
 
 def _layers(

@@ -1,10 +1,10 @@
 """The evidence of a certificate: read from files or from a report, and graded in one form.
 
 INPUTS      ``read``: the files that the stages wrote; ``from_report``: a report that carries them
-OUTPUTS     ``Evidence``: every file's content, which is what a report carries and what is graded
-GUARANTEES  certify grades what it read and verify what the report carries, by the same functions;
-            what certify writes is verified before, so both are the same; digests of what a report
-            carries are taken again from what it carries
+OUTPUTS     ``Evidence``: the content of every file, as a report carries it and as it is graded
+GUARANTEES  certify grades the files and verify grades the report, by the same functions; certify
+            verifies the certificate before it writes it, so both agree; from_report computes every
+            digest again from the carried content
 
 A file that is missing, is not JSON or breaks its format does not stop the reading: it becomes a
 document with a problem, and the certificate says so.

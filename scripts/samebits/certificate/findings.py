@@ -1,6 +1,6 @@
 """What sound evidence shows: which variations the bits survived, which pins they need, and why not.
 
-A variation counts only when control and run really saw something different: what was asked for but
+A variation counts only when control and run really saw something different: a variation that
 had no effect is listed as not tried.
 """
 
@@ -20,7 +20,7 @@ _KEEPS_STATE = ("home", "folder")
 
 @dataclass(frozen=True)
 class Compared:
-    """A run that was asked for, and how it compares with its control."""
+    """A planned run, and how it compares with its control."""
 
     planned: PlannedRun
     control: RunRecord

@@ -70,17 +70,6 @@ def rebuild(report: Report, of: str, replay: Replay) -> Replay:
     return build(report, of, replay["record"], replay.get("divergence"), replay)
 
 
-def _whole(report: Report, record: RunRecord, divergence: Any) -> dict[str, Any]:
-    artifacts = list(_artifacts(report, record))
-    same = all(artifact["identical"] for artifact in artifacts)
-    return {
-        "format": FORMAT,
-        "outcome": REPRODUCED if same else NOT_REPRODUCED,
-        "artifacts": artifacts,
-        "divergence": None if same else divergence,
-    }
-
-
 def _control(report: Report) -> RunRecord:
     control = report["records"]["runs"][CONTROL]
     if control is None:
@@ -88,17 +77,22 @@ def _control(report: Report) -> RunRecord:
     return control
 
 
-def _artifacts(report: Report, record: RunRecord) -> Iterator[dict[str, Any]]:
-    control = _control(report)
+def _whole(report: Report, record: RunRecord, divergence: Any) -> dict[str, Any]:
+    control, artifacts = _control(report), list[dict[str, Any]]()
     for artifact in ARTIFACTS:
         expected, got = control["digests"][artifact], record["digests"].get(artifact)
         ordered = control["tensors"].get(artifact) == record["tensors"].get(artifact)
-        yield {
-            "artifact": artifact,
-            "expected": expected,
-            "got": got,
-            "identical": expected == got and ordered and record["status"] == COMPLETED,
-        }
+        same = expected == got and ordered and record["status"] == COMPLETED
+        artifacts.append(
+            {"artifact": artifact, "expected": expected, "got": got, "identical": same}
+        )
+    same = all(artifact["identical"] for artifact in artifacts)
+    return {
+        "format": FORMAT,
+        "outcome": REPRODUCED if same else NOT_REPRODUCED,
+        "artifacts": artifacts,
+        "divergence": None if same else divergence,
+    }
 
 
 # --- sampled epochs --------------------------------------------------------------------------
@@ -211,18 +205,18 @@ def problems(report: Report, of: str, record: RunRecord) -> Iterator[str]:
 
 def _undrawn(report: Report, of: str, record: RunRecord) -> Iterator[str]:
     """Why the epochs of a run are not those that its draw chooses of this certificate."""
-    said, in_all = record["sampled"], len(states.of_control(report))
-    wrong = count_problem(report, len(said["drawn"]))
-    if said["certificate"] != of:
+    sampled, in_all = record["sampled"], len(states.of_control(report))
+    chosen, trained = sampled["drawn"], [epoch["epoch"] for epoch in sampled["epochs"]]
+    wrong = count_problem(report, len(chosen))
+    if sampled["certificate"] != of:
         yield "its epochs were drawn for another certificate"
-    trained = [epoch["epoch"] for epoch in said["epochs"]]
     if wrong is not None:
         yield wrong
-    elif said["drawn"] != drawn(of, said["draw"], in_all, len(said["drawn"])):
-        yield f"the draw does not choose the epochs {listed(said['drawn'])} of this certificate"
-    if trained != (said["drawn"] if record["status"] == COMPLETED else []):
-        yield f"drawn were the epochs {listed(said['drawn'])}, trained {listed(trained) or 'none'}"
-    for epoch in said["epochs"]:
+    elif chosen != drawn(of, sampled["draw"], in_all, len(chosen)):
+        yield f"the draw does not choose the epochs {listed(chosen)} of this certificate"
+    if trained != (chosen if record["status"] == COMPLETED else []):
+        yield f"it drew the epochs {listed(chosen)} and trained {listed(trained) or 'none'}"
+    for epoch in sampled["epochs"]:
         if epoch["epoch"] <= in_all and epoch["from"] != before(report, epoch["epoch"]):
             yield f"epoch {epoch['epoch']} began from another state than the certificate's"
 
@@ -233,7 +227,7 @@ def _undrawn(report: Report, of: str, record: RunRecord) -> Iterator[str]:
 def outside(
     report: Report, machine: Mapping[str, Any], record: RunRecord | None = None
 ) -> Iterator[str]:
-    """Why a machine is outside of what was shown. ``record``: of the run, once there is one."""
+    """Why a machine is outside the scope. ``record``: of the replay, once it was trained."""
     control = _control(report)
     yield from _instructions(report, machine)
     if record is None or record["status"] == NOT_TRIED:
@@ -256,6 +250,6 @@ def _instructions(report: Report, machine: Mapping[str, Any]) -> Iterator[str]:
             yield f"the certificate pins {cap}, and this CPU has no {flag}"
     if cap is None and flags != set(there.get("flags") or ()):
         yield (
-            f"no instruction set is pinned, and this CPU ({machine.get('cpu')}) has others than "
-            f"the certificate's ({there.get('cpu')})"
+            f"no instruction set is pinned, and this CPU ({machine.get('cpu')}) has other "
+            f"instructions than the certificate's ({there.get('cpu')})"
         )

@@ -99,7 +99,7 @@ def rebuild(report: Report) -> Report:
 def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:
     """The conditions, from the records of the runs that were trained."""
     records = list(by_run.values())
-    settings = records[0]["settings"] if records else []  # grading compared those of the others
+    settings = records[0]["settings"] if records else []  # all runs have the same
     whole = [record for record in records if not record["unpinned"] and not record["subset"]]
     same, differed = _compared(by_run)
     found = graded.findings or Findings((), (), None, (), ())

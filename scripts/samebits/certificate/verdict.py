@@ -58,11 +58,11 @@ def _judge(evidence: Evidence, found: Findings) -> Grade:
     within = _within(evidence.config.content["protocol"]["tolerance"], compared)
     if within is None:
         return Grade(names.NOT_REPRODUCIBLE, reasons, found)
-    said = (
+    summary = (
         f"Bits differ, by at most {within['absolute']:.3g}, and {within['ulp']} ULP in weights and "
         "optimizer state: within the tolerance that was asked for."
     )
-    return Grade(names.WITHIN_TOLERANCE, (said, *reasons), found, within)
+    return Grade(names.WITHIN_TOLERANCE, (summary, *reasons), found, within)
 
 
 # --- tolerance -------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ class ArtifactCheck:
 
 
 def check(report: Mapping[str, Any], files: Artifacts, whole: bool) -> ArtifactCheck:
-    """Check all files that the report names. ``whole``: all have to be there, and no others."""
+    """Check all files that the report names. ``whole``: all must be there, and no other file."""
     documents = {d["name"]: d["sha256"] for d in report["evidence"] if d["sha256"] is not None}
     arrays = {name: documents.pop(name) for name in list(documents) if name.endswith(SUFFIX)}
     kept = states.kept(report)
