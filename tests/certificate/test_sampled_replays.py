@@ -233,7 +233,7 @@ FAULTS: dict[str, tuple[Callable[[Json], Any], str]] = {
     "not trained": (lambda run: run["sampled"].update(epochs=[]), "trained none"),
     "twice": (
         lambda run: run["sampled"].update(epochs=run["sampled"]["epochs"] * 2),
-        "drawn were the epochs",
+        "it drew the epochs",
     ),
     "all of it": (lambda run: run["sampled"].update(drawn=[1, 2, 3]), "less than 3"),
     "began elsewhere": (_began_elsewhere, "began from another state"),
