@@ -281,6 +281,13 @@ def certificate(report: Report, signed: bool = True, replays: Sequence[Report] =
     }
 
 
+def unsigned(report: Report) -> Certificate:
+    """As much of a certificate as needs no statement."""
+    made = {"format": "samebits-certificate-1", "report": report, "statements": [], "replays": []}
+    keyid = report["issuer"]["keyid"]
+    return made | {"signature": "SIGNED" if keyid else "UNSIGNED", "keys": {}}
+
+
 def _envelope(keyid: str | None) -> Any:
     signatures = [{"keyid": keyid, "sig": base64.b64encode(bytes(64)).decode()}] if keyid else []
     made = {"payload": "e30=", "payloadType": "application/vnd.in-toto+json"}

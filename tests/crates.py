@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import certificates
 import factories
 from samebits.certificate.types import Source
 from samebits.formats import canonical, files
@@ -65,14 +66,7 @@ def _certified(
     folder: Path, built: dict[str, Any], locks: tuple[Path, ...], workflow: Path
 ) -> Results:
     certificate, page = folder / "certificate.json", folder / "certificate.html"
-    content: Any = {
-        "format": "samebits-certificate-1",
-        "signature": "SIGNED" if built["issuer"]["keyid"] else "UNSIGNED",
-        "keys": {},
-        "report": built,
-        "statements": [],
-        "replays": [],
-    }
+    content = certificates.unsigned(built)
     canonical.write_json(certificate, content)
     page.write_text("<!doctype html>")
     (folder / "certificate.zip").write_bytes(b"PK")

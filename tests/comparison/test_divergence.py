@@ -55,29 +55,36 @@ def test_one_flipped_bit_comes_back_as_its_step_and_tensor(
     assert (found["loss_step"], found["loss_first"]) == (None, False)
 
 
-def test_other_initial_values_are_before_the_first_step(tmp_path: Path) -> None:
-    found = diverged(tmp_path, factories.trace(seed=7))
-    assert (found["step"], found["epoch"], found["tensors"]) == (0, None, [KERNEL, BIAS])
-    assert (found["loss_step"], found["loss_first"]) == (1, False)
+AFTER = slice(1, None)
+FIRST: dict[str, tuple[factories.Arrays, dict[str, Any]]] = {
+    "other initial values": (
+        factories.trace(seed=7),
+        {"step": 0, "epoch": None, "tensors": [KERNEL, BIAS], "loss_step": 1, "loss_first": False},
+    ),
+    "data in another order": (
+        changed(*[(n, AFTER) for n in ("loss", f"fingerprint/{KERNEL}", f"fingerprint/{BIAS}")]),
+        {"step": 1, "epoch": 1, "tensors": [KERNEL, BIAS], "loss_step": 1, "loss_first": False},
+    ),
+    "a loss that differs before the tensors": (
+        changed(("loss", slice(3, None)), (f"fingerprint/{BIAS}", 6)),
+        {"step": 6, "tensors": [BIAS], "loss_step": 3, "loss_first": True},
+    ),
+    "a tensor that differs before another": (
+        changed((f"fingerprint/{KERNEL}", slice(9, None)), (f"fingerprint/{BIAS}", 8)),
+        {"step": 8, "tensors": [BIAS]},
+    ),
+    "a tensor of one side alone": (
+        [(name.replace(BIAS, "dense/offset"), a) for name, a in factories.trace()],
+        {"step": None, "tensors": []},
+    ),
+}
 
 
-def test_data_in_another_order_part_at_the_first_step(tmp_path: Path) -> None:
-    after = slice(1, None)
-    entries = ("loss", f"fingerprint/{KERNEL}", f"fingerprint/{BIAS}")
-    found = diverged(tmp_path, changed(*[(name, after) for name in entries]))
-    assert (found["step"], found["epoch"], found["tensors"]) == (1, 1, [KERNEL, BIAS])
-    assert (found["loss_step"], found["loss_first"]) == (1, False)
-
-
-def test_a_loss_that_differs_before_the_tensors_is_told(tmp_path: Path) -> None:
-    found = diverged(tmp_path, changed(("loss", slice(3, None)), (f"fingerprint/{BIAS}", 6)))
-    assert (found["step"], found["tensors"]) == (6, [BIAS])
-    assert (found["loss_step"], found["loss_first"]) == (3, True)
-
-
-def test_the_tensor_that_differs_first_is_named_alone(tmp_path: Path) -> None:
-    later = changed((f"fingerprint/{KERNEL}", slice(9, None)), (f"fingerprint/{BIAS}", 8))
-    assert diverged(tmp_path, later)["tensors"] == [BIAS]
+@pytest.mark.parametrize("what", FIRST)
+def test_where_traces_diverge_first(tmp_path: Path, what: str) -> None:
+    trace, said = FIRST[what]
+    found = diverged(tmp_path, trace)
+    assert {key: found[key] for key in said} == said
 
 
 def test_equal_traces_of_different_weights_have_no_step(tmp_path: Path) -> None:
@@ -97,7 +104,7 @@ def test_steps_that_one_trace_lacks_are_no_divergence(tmp_path: Path) -> None:
     assert (run["identical"], kinds, run["divergence"]["step"]) == (False, {"shape"}, None)
 
 
-def test_a_coarser_trace_is_held_against_a_finer_one_at_common_steps(tmp_path: Path) -> None:
+def test_a_coarser_trace_is_compared_with_a_finer_one_at_common_steps(tmp_path: Path) -> None:
     epochs = [0, 4, 8, 12]
     fine = changed((f"fingerprint/{KERNEL}", slice(6, None)))
     coarse = [
@@ -112,12 +119,6 @@ def test_a_coarser_trace_is_held_against_a_finer_one_at_common_steps(tmp_path: P
     found = pair(tmp_path, control, {"trace": fine})["runs"][0]["divergence"]
     assert (found["every"], found["step"], found["epoch"]) == ("epoch", 8, 2)
     assert found["curves"][0]["steps"] == epochs
-
-
-def test_tensors_of_one_side_alone_are_left_to_the_ordinary_differences(tmp_path: Path) -> None:
-    renamed = [(name.replace(BIAS, "dense/offset"), a) for name, a in factories.trace()]
-    found = diverged(tmp_path, renamed)
-    assert (found["step"], found["tensors"]) == (None, [])
 
 
 def test_only_the_rows_before_the_first_step_when_the_trace_is_off(tmp_path: Path) -> None:
@@ -255,35 +256,28 @@ def test_a_histogram_is_taken_block_by_block(monkeypatch: pytest.MonkeyPatch) ->
 # --- the canary --------------------------------------------------------------------------------
 
 
-def canary_of(folder: Path, canary: factories.Arrays) -> Any:
-    return pair(folder, {}, {"canary": canary})["canary"]
-
-
-def test_another_seed_differs_before_the_first_step(tmp_path: Path) -> None:
-    found = canary_of(tmp_path, factories.canary())
-    assert found == {
-        "run": "replica", "seed": 2, "differs": True, "step": 0, "tensors": [KERNEL, BIAS]
-    }  # fmt: skip
-
-
-def test_a_seed_that_changes_nothing_is_told(tmp_path: Path) -> None:
-    found = canary_of(tmp_path, factories.canary(seed=1))
-    assert (found["differs"], found["step"], found["tensors"]) == (False, None, [])
-
-
-def test_a_canary_may_differ_in_the_loss_first(tmp_path: Path) -> None:
+def flipped_canary(*entries: tuple[int, Any]) -> factories.Arrays:
+    """The canary of the runs' own seed with a flipped bit in these rows of these entries."""
     canary = factories.canary(seed=1)
-    canary[1][1][2:] ^= 1
-    canary[3][1][4] ^= 1
-    found = canary_of(tmp_path, canary)
-    assert (found["differs"], found["step"], found["tensors"]) == (True, 2, [])
+    for entry, rows in entries:
+        canary[entry][1][rows] ^= 1
+    return canary
 
 
-def test_a_canary_may_differ_in_one_tensor_at_one_step(tmp_path: Path) -> None:
-    canary = factories.canary(seed=1)
-    canary[3][1][4] ^= 1
-    found = canary_of(tmp_path, canary)
-    assert (found["differs"], found["step"], found["tensors"]) == (True, 4, [BIAS])
+@pytest.mark.parametrize(
+    ("canary", "differs", "step", "tensors"),
+    [
+        (factories.canary(), True, 0, [KERNEL, BIAS]),
+        (factories.canary(seed=1), False, None, []),
+        (flipped_canary((1, slice(2, None)), (3, 4)), True, 2, []),  # in the loss first
+        (flipped_canary((3, 4)), True, 4, [BIAS]),
+    ],
+)
+def test_where_the_canary_differs_first(
+    tmp_path: Path, canary: factories.Arrays, differs: bool, step: int | None, tensors: list[str]
+) -> None:
+    said = {"run": "replica", "seed": 2, "differs": differs, "step": step, "tensors": tensors}
+    assert pair(tmp_path, {}, {"canary": canary})["canary"] == said
 
 
 def test_the_control_may_carry_the_canary(tmp_path: Path) -> None:

@@ -84,47 +84,37 @@ def test_a_trace_without_rows_is_not_checked(tmp_path: Path) -> None:
 # --- it fails when the comparison is blind -----------------------------------------------------
 
 
-def test_a_comparison_that_reports_nothing_is_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+_DIFFERENCES, _BITS_DIFFER = difference.differences, difference._bits_differ
+
+
+def coarse(left: Any, right: Any) -> Any:
+    bits = [array.view(f"<u{array.itemsize}") | 1 for array in (left, right)]
+    return _BITS_DIFFER(*bits)
+
+
+def always(name: str, control: Any, replica: Any) -> dict[str, Any]:
+    digests = [control.digest] * 2
+    return {"artifact": name, "identical": True, "digests": digests, "differences": []}
+
+
+def twice(control: Any, replica: Any) -> Iterator[dict[str, Any]]:
+    for one in _DIFFERENCES(control, replica):
+        yield from (one, one | {"name": "another"})
+
+
+BLIND: dict[str, tuple[Any, str, Any]] = {
+    "reports nothing": (difference, "differences", lambda control, replica: iter(())),
+    "ignores the lowest bit": (difference, "_bits_differ", coarse),
+    "says identical": (self_check, "compare_artifact", always),
+    "reports more than was planted": (difference, "differences", twice),
+}
+
+
+@pytest.mark.parametrize("what", BLIND)
+def test_a_comparison_that_is_blind_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(difference, "differences", lambda control, replica: iter(()))
-    assert found(tmp_path) == {"weights": False, "history": False, "trace": False}
-
-
-def test_a_comparison_that_ignores_the_lowest_bit_is_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    exact = difference._bits_differ
-
-    def coarse(left: Any, right: Any) -> Any:
-        bits = [array.view(f"<u{array.itemsize}") | 1 for array in (left, right)]
-        return exact(*bits)
-
-    monkeypatch.setattr(difference, "_bits_differ", coarse)
-    assert found(tmp_path) == {"weights": False, "history": False, "trace": False}
-
-
-def test_a_comparison_that_says_identical_is_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def always(name: str, control: Any, replica: Any) -> dict[str, Any]:
-        digests = [control.digest] * 2
-        return {"artifact": name, "identical": True, "digests": digests, "differences": []}
-
-    monkeypatch.setattr(self_check, "compare_artifact", always)
-    assert found(tmp_path) == {"weights": False, "history": False, "trace": False}
-
-
-def test_a_comparison_that_reports_more_than_was_planted_is_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    exact = difference.differences
-
-    def twice(control: Any, replica: Any) -> Iterator[dict[str, Any]]:
-        for one in exact(control, replica):
-            yield from (one, one | {"name": "another"})
-
-    monkeypatch.setattr(difference, "differences", twice)
+    monkeypatch.setattr(*BLIND[what])
     assert found(tmp_path) == {"weights": False, "history": False, "trace": False}
 
 

@@ -167,15 +167,6 @@ def test_a_page_that_is_not_there_leaves_no_crate(tmp_path: Path) -> None:
 def test_missing_flags_are_wrong_usage() -> None:
     done = run()
     assert done.returncode == 2
-    for flag in (
-        "certificate",
-        "page",
-        "folder",
-        "badge",
-        "workflow",
-        "sbom",
-        "output",
-        "lock",
-        "bundle",
-    ):
+    names = "certificate page folder badge workflow sbom output lock bundle"
+    for flag in names.split():
         assert f"--{flag}" in done.stderr.splitlines()[-1]
