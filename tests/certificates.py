@@ -187,10 +187,7 @@ def within_tolerance() -> Report:
     made = reproducible()
     made["verdict"] = "EQUAL WITHIN TOLERANCE"
     made["reasons"] = ["Bits differ, by at most 2.4e-07, and 3 ULP in weights."]
-    made["scope"] |= {
-        "depends_on": ["number of CPUs"],
-        "within": {"absolute": 2.4e-7, "ulp": 3},
-    }
+    made["scope"] |= {"depends_on": ["number of CPUs"], "within": {"absolute": 2.4e-7, "ulp": 3}}
     made["experiment"]["config"]["protocol"]["tolerance"] = {"absolute": 1e-6, "ulp": 4}
     made["comparisons"][0]["identical"] = False
     _differ(made["comparisons"][0]["runs"][0])
@@ -222,12 +219,7 @@ def inconclusive() -> Report:
     made["comparisons"][0]["self_check"][0]["found"] = False
     made["records"]["runs"]["replica"] = None
     del made["histories"]["replica"]
-    nothing: dict[str, Any] = {
-        "variations": [],
-        "pins": [],
-        "conditions": [],
-        "depends_on": [],
-    }
+    nothing: dict[str, Any] = {"variations": [], "pins": [], "conditions": [], "depends_on": []}
     made["scope"] |= nothing | {"repeatable": None}
     return made
 

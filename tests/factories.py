@@ -520,10 +520,7 @@ def _write_state(folder: Path, epoch: int, weights: Arrays) -> states.State:
     """Weights and optimizer after an epoch; after the last one those that a run ended with."""
     folder.mkdir(parents=True)
     first, *rest = weights  # the first may be large
-    parts = {
-        "weights": [first, *_scaled(rest, epoch)],
-        "optimizer": _scaled(optimizer(), epoch),
-    }
+    parts = {"weights": [first, *_scaled(rest, epoch)], "optimizer": _scaled(optimizer(), epoch)}
     return {
         part: arrays.write(folder / f"{part}.safetensors", named).sha256
         for part, named in parts.items()

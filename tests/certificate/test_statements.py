@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,23 +90,28 @@ def strangers_result(folder: Path, issued: Any) -> Any:
     return json.loads(done.stdout)
 
 
-def test_the_libraries_alone_accept_the_envelopes(tmp_path: Path, issued: Any) -> None:
-    made = factories.replayed(issued, factories.signer("laboratory"))
-    expected = [1, "REPRODUCIBLE", 1, 1, "REPRODUCED"]
-    assert strangers_result(tmp_path, made) == expected
-
-
-def test_the_libraries_alone_accept_what_is_unsigned(tmp_path: Path) -> None:
-    made = factories.certify(factories.workspace(tmp_path / "space"), None)
-    assert strangers_result(tmp_path, made) == ["UNSIGNED", "REPRODUCIBLE", "UNSIGNED"]
-
-
-def test_the_libraries_alone_accept_a_certificate_without_evidence(tmp_path: Path) -> None:
-    space = factories.workspace(tmp_path / "space")
+def without_evidence(folder: Path) -> Any:
+    space = factories.workspace(folder)
     for path in (space.config, space.load_record, space.runs[0] / "record.json"):
         path.unlink()
-    made = factories.certify(space, factories.signer())
-    assert strangers_result(tmp_path, made) == [1, "INCONCLUSIVE", 1]
+    return factories.certify(space)
+
+
+@pytest.mark.parametrize(
+    ("make", "kinds"),
+    [
+        (lambda _: factories.replayed(factories.issued()),
+         [1, "REPRODUCIBLE", 1, 1, "REPRODUCED"]),
+        (lambda folder: factories.certify(factories.workspace(folder), None),
+         ["UNSIGNED", "REPRODUCIBLE", "UNSIGNED"]),
+        (without_evidence, [1, "INCONCLUSIVE", 1]),
+    ],
+    ids=["replayed", "unsigned", "without evidence"],
+)  # fmt: skip
+def test_the_libraries_alone_accept_the_envelopes(
+    tmp_path: Path, make: Callable[[Path], Any], kinds: list[Any]
+) -> None:
+    assert strangers_result(tmp_path, make(tmp_path / "space")) == kinds
 
 
 def test_the_libraries_alone_refuse_a_changed_payload(tmp_path: Path, issued: Any) -> None:

@@ -172,9 +172,7 @@ class Trained:
         return output
 
 
-def test_planted_faults_of_trainings_come_back_as_step_and_tensor(
-    stage: test_train.Stage,
-) -> None:
+def test_planted_faults_of_trainings_come_back_as_step_and_tensor(stage: test_train.Stage) -> None:
     trained, folder = Trained(stage), stage.folder
     (folder / "reversed").mkdir()
     turned = {name: array[::-1] for name, array in dataset.read(stage.data).items()}

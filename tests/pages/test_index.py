@@ -5,14 +5,13 @@ import hashlib
 import io
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import certificates
-from pipeline import SCRIPTS
+from in_process import stage
 from samebits.errors import SamebitsError
 from samebits.formats import canonical
 from samebits.pages import index
@@ -26,11 +25,10 @@ def made(folder: Path, *contents: Any) -> tuple[str, list[dict[str, str]]]:
     return page.read_text(encoding="utf-8"), list(csv.DictReader(io.StringIO(table, newline="")))
 
 
-def run(sweep: Path) -> subprocess.CompletedProcess[str]:
+def run(sweep: Path) -> "subprocess.CompletedProcess[str]":
     """index.py by its flags."""
-    outputs = ["--page", sweep.with_name("index.html"), "--table", sweep.with_name("index.csv")]
-    command = [sys.executable, SCRIPTS / "index.py", "--sweep", sweep, *outputs]
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    page, table = (sweep.with_name(f"index.{kind}") for kind in ("html", "csv"))
+    return stage("index", "--sweep", sweep, "--page", page, "--table", table)
 
 
 def test_each_row_is_what_its_certificate_says(tmp_path: Path) -> None:
@@ -55,9 +53,7 @@ def test_where_the_runs_diverge_is_told(tmp_path: Path) -> None:
     assert "The runs first differ at step 17 (epoch 1), in dense/kernel." in page
 
 
-def test_a_spread_is_over_seeds_of_experiments_that_are_otherwise_the_same(
-    tmp_path: Path,
-) -> None:
+def test_a_spread_is_over_seeds_of_experiments_that_are_otherwise_the_same(tmp_path: Path) -> None:
     contents = [with_accuracy(a, seed=i) for i, a in enumerate((0.5, 0.9, 0.6))]
     contents += [with_accuracy(0.1, seed=1, trace="off")]
     page, rows = made(tmp_path, *contents)

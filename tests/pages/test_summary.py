@@ -52,10 +52,7 @@ def test_it_says_verdict_digests_places_and_time() -> None:
 
 def test_a_run_without_a_history_is_said() -> None:
     lines = text().splitlines()
-    assert [line.split()[-1] for line in lines if "history of" in line] == [
-        "c" * 64,
-        "none",
-    ]
+    assert [line.split()[-1] for line in lines if "history of" in line] == ["c" * 64, "none"]
     assert "1, in the certificate" in text()
 
 

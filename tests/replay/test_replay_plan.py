@@ -430,8 +430,7 @@ def test_a_dotted_key_at_the_top_is_not_the_nested_one(tmp_path: Path, default: 
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["${oc.env:HOME}", "a${oc.env:HOME}", "${seed}", "${hydra:run.dir}", "\\${oc.env:HOME}"],
+    "text", ["${oc.env:HOME}", "a${oc.env:HOME}", "${seed}", "${hydra:run.dir}", "\\${oc.env:HOME}"]
 )
 def test_text_of_a_certificate_is_never_resolved(
     text: str, tmp_path: Path, default: Content, monkeypatch: pytest.MonkeyPatch
@@ -882,10 +881,7 @@ def test_a_bundle_without_its_states_is_refused_before_any_job(
         of({"certificate": str(path), "epochs": 1})
 
 
-@pytest.mark.parametrize(
-    ("epochs", "said"),
-    [(3, "less than 3, which is all"), (4, "got 4")],
-)
+@pytest.mark.parametrize(("epochs", "said"), [(3, "less than 3, which is all"), (4, "got 4")])
 def test_as_many_epochs_as_there_are_is_no_part(
     tmp_path: Path, with_checkpoints: Content, epochs: int, said: str
 ) -> None:
