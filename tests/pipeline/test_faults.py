@@ -7,13 +7,12 @@ tests/cluster. Kills at random moments: tests/training/test_epochs.py.
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline import ROOT, Workspace, command
+from pipeline import ROOT, Workspace, command, flip, in_namespace
 from samebits.config.experiment import configure
 
 SMOKE = "experiment=smoke"
@@ -45,7 +44,6 @@ def undisturbed(workspace: Workspace) -> Any:
 ON_A_SMALL_DISK = """
 set -e
 small=$1 log=$2; shift 2
-mount -t tmpfs -o size=600k none "$small"
 if "$@" > "$log.full" 2>&1; then exit 9; fi
 find "$small" > "$log.left"
 mount -o remount,size=64m none "$small"
@@ -54,32 +52,14 @@ cp -r "$small" "$log.results"
 """
 
 
-def unshared() -> list[str]:
-    """How a mount namespace is made here; skips where it cannot be."""
-    if shutil.which("unshare") is None:
-        pytest.skip("unshare (util-linux) is not installed")
-    start = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
-    probe = [*start, "mount", "-t", "tmpfs", "none", "/mnt"]
-    if subprocess.run(probe, capture_output=True, check=False).returncode:
-        pytest.skip("neither root nor user namespaces: no small disk can be mounted")
-    return start
-
-
-def snakemake(workspace: Workspace, *config: str) -> list[str]:
-    return [
-        sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"),
-        "--workflow-profile", str(ROOT / "profiles/default"), "--cores", "2",
-        "--directory", str(workspace.folder), "--config", *config,
-    ]  # fmt: skip
-
-
 def test_a_run_on_a_full_disk_is_told_so_and_ends_with_the_same_bits_once_there_is_space(
     workspace: Workspace, undisturbed: Any, tmp_path: Path
 ) -> None:
-    start, small, log = unshared(), workspace.folder / "results/full/train", tmp_path / "log"
+    small, log = workspace.folder / "results/full/train", tmp_path / "log"
     small.mkdir(parents=True)
+    start = in_namespace(f"mount -t tmpfs -o size=600k none '{small}'")
     (workspace.folder / "logs/full").mkdir(parents=True)
-    again = snakemake(workspace, "name=full", SMOKE)
+    again = workspace.line("--config", "name=full", SMOKE)
     command(*start, "sh", "-c", ON_A_SMALL_DISK, "sh", small, log, *again, cwd=tmp_path)
     said = log.with_suffix(".full").read_text()
     assert "error: No space left on device '" in said and "results/full/train/" in said
@@ -93,14 +73,6 @@ def test_a_run_on_a_full_disk_is_told_so_and_ends_with_the_same_bits_once_there_
 
 
 # --- what is damaged between stages ------------------------------------------------------------
-
-
-def flip(path: Path) -> None:
-    """One bit near the end; the file's date stays, so Snakemake cannot notice."""
-    before, data = path.stat(), bytearray(path.read_bytes())
-    data[-4] ^= 1
-    path.write_bytes(data)
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_what_is_damaged_between_stages_is_named_and_made_again_on_request(
@@ -156,7 +128,7 @@ def both(workspace: Workspace, first: list[str], second: list[str]) -> list[tupl
     """Two starts at the same time; how each ended, and what it said."""
     started = [
         subprocess.Popen(
-            snakemake(workspace, *config), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            workspace.line("--config", *config), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, text=True,
         )
         for config in (first, second)

@@ -80,14 +80,14 @@ def test_a_file_that_is_missing_is_damage(space: factories.Workspace) -> None:
     assert not space.runs[0].exists()
 
 
-def test_a_certificate_that_does_not_hold_is_removed_with_its_faces(
+def test_a_certificate_that_does_not_hold_is_removed_with_page_and_badge(
     space: factories.Workspace,
 ) -> None:
-    faces = [space.folder / name for name in ("certificate.json", "certificate.html", "badge.svg")]
-    for face in faces:
-        face.write_text("{}\n")
-    assert in_process.stage("repair", "--certificate", faces[0]).returncode == 0
-    assert not any(face.exists() for face in faces)
+    files = [space.folder / name for name in ("certificate.json", "certificate.html", "badge.svg")]
+    for file in files:
+        file.write_text("{}\n")
+    assert in_process.stage("repair", "--certificate", files[0]).returncode == 0
+    assert not any(file.exists() for file in files)
 
 
 def test_a_certificate_that_rests_on_what_is_gone_is_put_aside(space: factories.Workspace) -> None:

@@ -21,7 +21,7 @@ def place(version: str, cpu: str = "native", **settings: Any) -> int:
 
 
 def conditions() -> list[dict[str, Any]]:
-    """Every TensorFlow, CPU and settings, with what each is held against."""
+    """Every TensorFlow, CPU and settings, with what each is compared with."""
     return [
         {
             "tensorflow": version,

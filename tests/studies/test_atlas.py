@@ -137,7 +137,7 @@ def test_kernels_are_those_of_every_probe(tmp_path: Path) -> None:
 # --- against what -------------------------------------------------------------------------------
 
 
-def test_what_is_emulated_is_held_against_the_native_one_with_its_settings(tmp_path: Path) -> None:
+def test_what_is_emulated_is_compared_with_the_native_one_with_its_settings(tmp_path: Path) -> None:
     """The native one with two threads differs, and the emulated one in the same way."""
     of = {1: SAME, 2: {RSQRT: later(ONE, 4, 4, 4), ADD: ONE}}
     probes = [probe(tmp_path / "h", of, "Haswell"), probe(tmp_path / "n", of)]
@@ -154,7 +154,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changed", SETTINGS.values(), ids=SETTINGS)
-def test_a_native_one_is_held_against_the_portable_one(
+def test_a_native_one_is_compared_with_the_portable_one(
     tmp_path: Path, changed: dict[str, Any]
 ) -> None:
     moved = {RSQRT: later(ONE, 0, 0, 1), ADD: ONE}
@@ -164,7 +164,7 @@ def test_a_native_one_is_held_against_the_portable_one(
     assert different(made) == {"1": {"elements": 1, "ulp": 1}}
 
 
-def test_another_tensorflow_is_held_against_its_own(tmp_path: Path) -> None:
+def test_another_tensorflow_is_compared_with_its_own(tmp_path: Path) -> None:
     moved, old = {RSQRT: later(ONE, 1, 1, 1), ADD: ONE}, of("2.8.0")
     probes = [
         probe(tmp_path / "a", {1: SAME}),

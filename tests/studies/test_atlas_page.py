@@ -151,7 +151,7 @@ def test_an_equal_row_is_one_empty_cell_and_an_unavailable_one_says_so() -> None
 
 
 def test_where_an_op_is_not_available_no_cell_says_that_it_is_equal() -> None:
-    """The native one without oneDNN would be held against the one with it, which there is not."""
+    """The native one without oneDNN would be compared with one that does not exist."""
     differs = {place(NEW, "EPYC"): (51, 7)}
     atlas = atlas_factory.atlas(
         op("x", "X", different=differs, without=[]),

@@ -39,11 +39,11 @@ JOB = SimpleNamespace(experiment="mine", comparison="each", run="replica")
 
 
 def test_the_outputs_of_one_experiment_and_of_a_sweep() -> None:
-    faces = ["certificate.json", "certificate.html", "badge.svg"]
-    assert made().outputs == [f"results/mine/{face}" for face in faces]
+    files = ["certificate.json", "certificate.html", "badge.svg"]
+    assert made().outputs == [f"results/mine/{file}" for file in files]
     found = made(sweep="seed=1,2").outputs
     assert found[:2] == ["results/mine/index.html", "results/mine/index.csv"]
-    assert found[2:] == [f"results/mine/seed={seed}/{face}" for seed in (1, 2) for face in faces]
+    assert found[2:] == [f"results/mine/seed={seed}/{file}" for seed in (1, 2) for file in files]
 
 
 def test_what_all_experiments_have_alike_is_a_value_and_else_a_function_of_the_job() -> None:
