@@ -71,9 +71,13 @@ def build(found: Evidence, issue: Issue) -> Report:
     }
 
 
-def issue_of(report: Report) -> Issue:
-    """What the issuer of a report said; the report must be what the schema says."""
-    return Issue(
+def rebuild(report: Report) -> Report:
+    """What a report must say, given the evidence that it carries and what its issuer said.
+
+    The report must be what the schema says. Evidence that it lists and does not carry is a problem
+    like any other, so the result is INCONCLUSIVE and another than the report.
+    """
+    issue = Issue(
         name=report["experiment"]["name"],
         issued=report["issued"],
         source=report["source"],
@@ -82,15 +86,7 @@ def issue_of(report: Report) -> Issue:
         dependencies={d["name"]: d["sha256"] for d in report["dependencies"]},
         keyid=report["issuer"]["keyid"],
     )
-
-
-def rebuild(report: Report) -> Report:
-    """What a report must say, given the evidence that it carries.
-
-    The report must be what the schema says. Evidence that it lists and does not carry is a problem
-    like any other, so the result is INCONCLUSIVE and another than the report.
-    """
-    return build(from_report(report), issue_of(report))
+    return build(from_report(report), issue)
 
 
 # --- scope ---------------------------------------------------------------------------------

@@ -28,16 +28,15 @@ class Signatory:
     issued: str  # the moment: UTC, to the second
     machine: str  # CPU model and operating system; empty when not known
     outcome: str  # the verdict, or whether it came out the same again
-    outside_scope: tuple[str, ...] = ()  # why this machine is not one that was certified for
+    outside_scope: tuple[str, ...] = ()  # why this machine is outside the scope
     same_key: bool = False  # as the certificate's own: not somebody else
     extent: str = ""  # how much was repeated, in words, where it was not all
-
     holder: str | None = None  # what the user calls the key; None: not one that the user trusts
 
     @property
     def when(self) -> str:
         """The moment as a person reads it, to the minute."""
-        return moment(self.issued)
+        return f"{self.issued[:10]} {self.issued[11:16]} UTC"
 
     @property
     def result(self) -> str:
@@ -75,11 +74,6 @@ def read(path: Path) -> Certificate:
 def short(keyid: str) -> str:
     """A fingerprint's beginning, for reading; only all of it tells keys apart for certain."""
     return f"{keyid[:_READABLE]}…"
-
-
-def moment(time: str) -> str:
-    """A moment (2026-11-23T12:00:00Z) as a person reads it, to the minute."""
-    return f"{time[:10]} {time[11:16]} UTC"
 
 
 def certified(certificate: Certificate) -> Signatory:
