@@ -165,21 +165,17 @@ def test_the_badge_looks_as_it_did(
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
-def test_it_says_verdict_runs_and_date_to_eyes_and_screen_readers(verdict: str) -> None:
-    svg = charts.badge(certificate(verdict))
+def test_it_says_verdict_runs_date_and_that_it_is_unsigned_to_eyes_and_screen_readers(
+    verdict: str,
+) -> None:
     words = f"{verdict} · 2 runs · 2026-11-23"
-    assert drawn(svg) == ["samebits", words]
-    assert f"<title>samebits: {words}</title>" in svg
-    assert f'role="img" aria-label="samebits: {words}"' in svg
-
-
-@pytest.mark.parametrize("verdict", VERDICTS)
-def test_an_unsigned_one_says_so_in_words(verdict: str) -> None:
-    svg = charts.badge(certificate(verdict, "UNSIGNED"))
-    assert drawn(svg)[-1] == "UNSIGNED"
-    assert "2026-11-23 · UNSIGNED</title>" in svg
-    assert '2026-11-23 · UNSIGNED"' in svg
-    assert "UNSIGNED" not in charts.badge(certificate(verdict))
+    for signature, more in (("SIGNED", []), ("UNSIGNED", ["UNSIGNED"])):
+        svg = charts.badge(certificate(verdict, signature))
+        spoken = " · ".join([words, *more])
+        assert drawn(svg) == ["samebits", words, *more]
+        assert f"<title>samebits: {spoken}</title>" in svg
+        assert f'role="img" aria-label="samebits: {spoken}"' in svg
+        assert ("UNSIGNED" in svg) == bool(more)
 
 
 @pytest.mark.parametrize(("runs", "said"), [(0, "0 runs"), (1, "1 run"), (31, "31 runs")])

@@ -3,8 +3,6 @@
 import base64
 import hashlib
 import os
-import pty
-import select
 import shutil
 import stat
 import subprocess
@@ -17,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
 
+import terminal
 from samebits.errors import SamebitsError
 from samebits.signing import keys
 
@@ -289,37 +288,12 @@ LOAD = "import os; from samebits.signing import keys; print('id', keys.load(os.e
 def test_a_passphrase_is_asked_for_at_the_terminal_and_not_shown(
     key: ed25519.Ed25519PrivateKey,
 ) -> None:
-    shown = at_a_terminal(encrypted(key), f"{PASSPHRASE}\n")
+    environ = os.environ | encrypted(key) | {"PYTHONPATH": str(SCRIPTS)}
+    done = terminal.run([sys.executable, "-c", LOAD], environ, f"{PASSPHRASE}\n")
+    shown = done.shown.decode()
     assert "passphrase of the signing key: " in shown
     assert f"id {keyid(key)}" in shown
     assert PASSPHRASE not in shown
-
-
-def at_a_terminal(environ: dict[str, str], typed: str) -> str:
-    """What the terminal of a process that loads a key shows; typed when it asks."""
-    process, terminal = pty.fork()
-    if process == 0:
-        given = os.environ | environ | {"PYTHONPATH": str(SCRIPTS)}
-        os.execve(sys.executable, [sys.executable, "-c", LOAD], given)  # noqa: S606
-    shown = b""
-    try:
-        while block := _read(terminal):
-            shown += block
-            if shown.endswith(b"key: "):
-                os.write(terminal, typed.encode())
-    finally:
-        os.close(terminal)  # which ends a process that still waits
-        os.waitpid(process, 0)
-    return shown.decode()
-
-
-def _read(terminal: int) -> bytes:
-    ready, _, _ = select.select([terminal], [], [], 60)
-    assert ready, "expected a prompt or an end"
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # Linux: the other side is closed
-        return b""
 
 
 def test_without_a_terminal_the_error_names_the_variable(key: ed25519.Ed25519PrivateKey) -> None:

@@ -3,7 +3,6 @@
 import functools
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 
 import attacks
 import factories
+import terminal
 from factories import ISSUER
 from samebits.formats import canonical, dataset, files
 
@@ -220,18 +220,9 @@ def test_names_steer_no_terminal(stranger: Stranger, evil: Path) -> None:
 
 
 def test_a_terminal_is_shown_this_programs_colors_alone(stranger: Stranger, evil: Path) -> None:
-    process, terminal = pty.fork()
-    if process == 0:
-        os.execve(sys.executable, command(evil, "--key", stranger.key), stranger.environ)  # noqa: S606
-    shown = b""
-    try:
-        while block := os.read(terminal, 4096):
-            shown += block
-    except OSError:  # Linux: the other side is closed
-        pass
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
-    assert re.findall(rb"\x1b[^m]*m?", shown) == [b"\x1b[1;32m", b"\x1b[0m"]
+    done = terminal.run(command(evil, "--key", stranger.key), stranger.environ)
+    assert done.code == 0
+    assert re.findall(rb"\x1b[^m]*m?", done.shown) == [b"\x1b[1;32m", b"\x1b[0m"]
 
 
 def test_any_name_can_be_shown_in_ascii(stranger: Stranger, evil: Path) -> None:
