@@ -20,16 +20,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 def evidence(space: Workspace) -> dict[str, Path]:
     """The files of a workspace under the names that a certificate has for them."""
-    found = {
-        "config.json": space.config,
-        f"envs/{space.lock.name}": space.lock,
-        "load/record.json": space.load_record,
-        f"compare/{space.comparison.name}": space.comparison,
-    }
-    for run in space.runs:
-        for path in run.iterdir():
-            found[f"train/{run.name}/{path.name}"] = path
-    return found
+    return {name: path for name, path in space.named().items() if "certificate" not in name}
 
 
 def certificate(space: Workspace) -> dict[str, Any]:
