@@ -347,7 +347,7 @@ def test_the_same_folder_twice_is_refused_by_any_path(tmp_path: Path) -> None:
 def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
     control, _ = runs(tmp_path)
     copy = factories.write_run(tmp_path / "copy" / "control", EXPERIMENT, DATASET)
-    with pytest.raises(SamebitsError, match="name of its own"):
+    with pytest.raises(SamebitsError, match="two runs are both named"):
         compare(control, [copy])
 
 

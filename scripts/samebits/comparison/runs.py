@@ -154,8 +154,8 @@ def _twice(earlier: Run, run: Run) -> list[str]:
         ]
     if earlier.name == run.name:
         return [
-            f"{run.folder}: expected a run with a name of its own, got {run.name!r}, which is "
-            f"also the name of {earlier.folder}; is one a copy of the other?"
+            f"{earlier.folder} and {run.folder}: two runs are both named {run.name!r}; "
+            "is one a copy of the other?"
         ]
     return []
 
