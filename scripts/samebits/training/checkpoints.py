@@ -118,7 +118,9 @@ class Store:
         folder = self._folder / name(epoch)
         record = canonical.read_json(folder / _RECORD)
         digest = canonical.digest(record)
-        self._check_damage(record)
+        known = isinstance(record, dict) and record.get("format") == FORMAT
+        if not known or canonical.digest_problem(record):
+            raise SamebitsError(f"{_RECORD} was changed after it was written")
         self._check_identity(record["identity"])
         previous = before[-1].digest if before else None
         if (record["epoch"], record["previous"]) != (epoch, previous):
@@ -127,14 +129,9 @@ class Store:
             _check(folder, part, record["digests"])
         return Checkpoint(folder, record, digest)
 
-    def _check_damage(self, record: Any) -> None:
-        known = isinstance(record, dict) and record.get("format") == FORMAT
-        if not known or canonical.digest_problem(record):
-            raise SamebitsError(f"{_RECORD} was changed after it was written")
-
     def _check_identity(self, identity: Mapping[str, Any]) -> None:
         wrong = [
-            f"expected {key} {_short(wanted)}, got {_short(identity.get(key))}"
+            f"expected {key} {wanted!s:.40}, got {identity.get(key)!s:.40}"
             for key, wanted in sorted(self._identity.items())
             if identity.get(key) != wanted
         ]
@@ -206,8 +203,7 @@ class Store:
 
     def describe(self) -> dict[str, Any]:
         """The part of the run's record."""
-        found = [checkpoint.record["digests"] for checkpoint in self.chain]
-        digests = [{part: each[part] for part in PARTS} for each in found]
+        digests = [{part: each.record["digests"][part] for part in PARTS} for each in self.chain]
         root = states.root(digests)
         return {"every": EPOCH, "digests": digests, "root": root, "resumed": self.resumed}
 
@@ -231,10 +227,6 @@ def _check(folder: Path, part: str, digests: Mapping[str, str]) -> None:
     expected, got = digests[part], files.digest(_part(folder, part))
     if got != expected:
         raise SamebitsError(f"{part}{SUFFIX}: expected SHA-256 {expected}, got {got}")
-
-
-def _short(value: Any | None) -> str:
-    return str(value)[:40]
 
 
 def _link(source: Path, target: Path) -> None:

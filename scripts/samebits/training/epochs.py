@@ -7,8 +7,9 @@ alone. So it has the same bits in the process that trained those before it and i
 holds all that the next epoch needs: weights, optimizer, history and trace. SIGTERM ends it after
 the running call into the graph. ``SampledEpochs`` trains epochs of a certified experiment, each
 from the state that the certificate names. The model is built as for any training, and followed by
-the same trace: what is in its graph may matter to the bits. A stored state is used only if its
-arrays have the certified digest, and the model's state is digested again before the epoch begins.
+the same trace, because the content of its graph may matter to the bits. A stored state is used only
+if its arrays have the certified digest, and the model's state is digested again before the epoch
+begins.
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
@@ -16,8 +17,9 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -42,7 +44,7 @@ def is_wanted(trainer: Mapping[str, Any]) -> bool:
 
 
 def identity(record: Mapping[str, Any], source_path: Path) -> dict[str, Any]:
-    """What a checkpoint and a run must share. Call it after the model's code was imported."""
+    """The values that a checkpoint and a run must share, once the model's code was imported."""
     source = task.source_files(source_path)
     same = {key: record[key] for key in ("run", "experiment", "dataset", "lock", "unpinned")}
     return dict(same, subset=record["subset"], source=canonical.digest(source))
@@ -106,13 +108,18 @@ class RemainingEpochs(_Epochs):
 
     def fit(self, trace: Trace, callbacks: list[Any]) -> dict[str, list[float]]:
         """Train the epochs that are left; returns the history of all. Raises PreemptedError."""
-        with _Ending(self._training.tf, self._store) as ending:
+        with _preemptible(self._store) as raise_if_asked:
+            ending = task.callback(
+                self._training.tf,
+                on_train_batch_end=raise_if_asked,
+                on_test_batch_end=raise_if_asked,
+            )
             for epoch in range(len(self._store.chain), self._training.trainer["epochs"]):
-                ending.raise_if_asked()
-                values = self._train(epoch, trace, [*callbacks, ending.callback()])
+                raise_if_asked()
+                values = self._train(epoch, trace, [*callbacks, ending])
                 loss = trace.describe()["loss"]
                 self._store.write(self._state(), trace.unsaved(), values, loss)
-            ending.raise_if_asked()
+            raise_if_asked()
         return self._store.values()
 
 
@@ -155,36 +162,25 @@ class SampledEpochs(_Epochs):
         }
 
 
-class _Ending:
-    """SIGTERM while this is entered: noted, and raised between two calls into the graph."""
+@contextmanager
+def _preemptible(store: Store) -> Iterator[Callable[..., None]]:
+    """SIGTERM meanwhile is noted, and raised as PreemptedError by the function that is yielded.
 
-    def __init__(self, tf: Any, store: Store) -> None:
-        self._tf, self._store = tf, store
-        self._asked = False
-        self._before: Any = None
+    Call it between two calls into the graph; it is a callback's method, too.
+    """
+    asked: list[int] = []
 
-    def __enter__(self) -> _Ending:
-        self._before = signal.signal(signal.SIGTERM, self._note)
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        signal.signal(signal.SIGTERM, self._before)
-
-    def _note(self, *_: Any) -> None:
-        self._asked = True
-
-    def raise_if_asked(self) -> None:
-        done = len(self._store.chain)
-        if self._asked and done:
+    def raise_if_asked(batch: int = 0, logs: Any = None) -> None:
+        done = len(store.chain)
+        if asked and done:
             raise PreemptedError(f"preempted after epoch {done}; the same command resumes there")
-        if self._asked:
+        if asked:
             raise PreemptedError(
                 "preempted before the end of epoch 1; the same command starts from the beginning"
             )
 
-    def callback(self) -> Any:
-        return task.callback(
-            self._tf,
-            on_train_batch_end=lambda batch, logs=None: self.raise_if_asked(),
-            on_test_batch_end=lambda batch, logs=None: self.raise_if_asked(),
-        )
+    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+    try:
+        yield raise_if_asked
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -2,8 +2,8 @@
 
 One principle for all: computed in float64 and rounded to the dtype of the input. In float64,
 TensorFlow has no approximate instruction to use on a CPU (docs/same-bits.md), and gradients are
-computed in the same way. What TensorFlow rewrites into these ops afterwards is not seen here: that
-is switched off (``stop_rewriting``). Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
+computed in the same way. TensorFlow could still rewrite other ops into these, out of sight: that is
+switched off (``stop_rewriting``). Runs on Python 3.7 to 3.13, TensorFlow 2.8 to 2.21.
 """
 
 from __future__ import annotations
@@ -19,17 +19,8 @@ from samebits.errors import SamebitsError
 
 Function = Callable[..., Any]
 
-# Replacement -> its raw op. The function is called as the replacement.
-_TARGETS: dict[str, str] = {
-    "rsqrt": "Rsqrt",
-    "reciprocal": "Reciprocal",
-    "erfc": "Erfc",
-    "erfinv": "Erfinv",
-    "ndtri": "Ndtri",
-    "atan": "Atan",
-    "atan2": "Atan2",
-}
-NAMES = tuple(_TARGETS)
+# Functions; the raw op of each has the same name, with a capital.
+NAMES = ("rsqrt", "reciprocal", "erfc", "erfinv", "ndtri", "atan", "atan2")
 _PACKAGES = ("tensorflow", "keras")
 # Where these functions are defined. Several have one name: a module may have wrapped another's.
 _DEFINED = ("tensorflow.python.ops.gen_math_ops", "tensorflow.python.ops.math_ops")
@@ -72,7 +63,7 @@ def _originals(tf: Any, name: str) -> list[Function]:
     """All functions of a name that TensorFlow has, each once, and the raw op."""
     held = [getattr(module, "__dict__", {}).get(name) for module in _modules()]
     found = [f for f in held if callable(f) and getattr(f, "__module__", "") in _DEFINED]
-    return [*{id(f): f for f in found}.values(), getattr(tf.raw_ops, _TARGETS[name])]
+    return [*{id(f): f for f in found}.values(), getattr(tf.raw_ops, name.capitalize())]
 
 
 def _modules() -> list[Any]:
@@ -96,7 +87,7 @@ def _in_float64(tf: Any, original: Function) -> Function:
 
 
 def _dtype(tf: Any, values: list[Any]) -> Any:
-    """What the op would compute in: a tensor says it, or else TensorFlow of plain numbers.
+    """The dtype in which the op would compute: a tensor's, or else TensorFlow's for plain numbers.
 
     None if there is no number: the op itself raises an error.
     """
@@ -130,7 +121,7 @@ def in_force(tf: Any) -> list[str]:
         name
         for name in NAMES
         if all(_is_exact(tf, name, function) for function in _originals(tf, name)[:-1])
-        and hasattr(getattr(tf.raw_ops, _TARGETS[name]), "samebits_original")
+        and hasattr(getattr(tf.raw_ops, name.capitalize()), "samebits_original")
     ]
 
 
@@ -152,6 +143,6 @@ def stop_rewriting(tf: Any) -> None:
 
 
 def rewriting(tf: Any) -> bool:
-    """Whether any of the passes is on, as they are where nothing was said, or XLA for all ops."""
+    """Whether any of the passes is on, as they are by default, or XLA for all ops."""
     said = tf.config.optimizer.get_experimental_options()
     return any(said.get(name, True) for name in PASSES) or bool(tf.config.optimizer.get_jit())

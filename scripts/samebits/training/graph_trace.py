@@ -23,7 +23,7 @@ _ROWS = 1024  # of the table, or as many as one execution has steps
 def can_follow(model: Any) -> bool:
     """Whether the framework has a step that can be followed: not TensorFlow 2.1.
 
-    Nor Keras 2 with XLA, which compiles the step with what is put after it.
+    Nor Keras 2 with XLA, which compiles the step together with the operations put after it.
     """
     compiled = getattr(model, "_jit_compile", None) and not hasattr(model, "jit_compile")
     return hasattr(model, "train_step") and not compiled
@@ -78,15 +78,13 @@ class GraphTrace:
         self.loss = loss
         self._make_table()
 
-    def before_fit(self) -> None:
-        """Keras may make its training function: without XLA, which has its own part of it."""
-        if self._xla:
-            self._model.jit_compile = False
+    def begin(self, made: bool) -> None:
+        """Keras may make its training function: without XLA, which has its own part of it.
 
-    def begin(self) -> None:
-        """Keras has made its training function: evaluation is to be compiled as ever."""
+        ``made``: it has, and evaluation is to be compiled as ever.
+        """
         if self._xla:
-            self._model.jit_compile = True
+            self._model.jit_compile = made
 
     def _write_row(self, logs: Any) -> None:
         tf = self._tf

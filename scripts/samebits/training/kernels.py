@@ -115,36 +115,28 @@ def _context() -> Any:
     return context.context()
 
 
-class _Owners:
-    """The layers that own kernels: what is in a layer within a layer, the outer one owns."""
+def _owners(tf: Any, model: Any, path: str = "") -> Iterator[tuple[int, str]]:
+    """The layers that own kernels, by id, with their paths below the model; some more than once.
 
-    def __init__(self, tf: Any, model: Any) -> None:
-        self._names: dict[int, str] = {}
-        self._tf = tf
-        self._add(model, "")
-
-    def _add(self, model: Any, path: str) -> None:
-        """Add a model and its layers; of models within it their layers too."""
-        self._names.setdefault(id(model), path or model.name)
-        for layer in model.layers:
-            name = f"{path}/{layer.name}" if path else layer.name
-            if isinstance(layer, self._tf.keras.Model):
-                self._add(layer, name)
-            else:
-                self._names.setdefault(id(layer), name)
-
-    def name(self, layer: Any) -> str | None:
-        """The path of a layer below the model; None where it is within another."""
-        return self._names.get(id(layer))
+    The model itself, its layers, and of models within it their layers too. Kernels of a layer
+    within a layer belong to the outer one.
+    """
+    yield id(model), path or model.name
+    for layer in model.layers:
+        name = f"{path}/{layer.name}" if path else layer.name
+        if isinstance(layer, tf.keras.Model):
+            yield from _owners(tf, layer, name)
+        else:
+            yield id(layer), name
 
 
 def _by_owner(functions: Any, found: LayerScopes, model: Any, tf: Any) -> list[Entry] | None:
     """The record's part; None where the kernels are unknown."""
-    owners, optimizer = _Owners(tf, model), task.optimizer_name(model)
+    owners, optimizer = dict(reversed([*_owners(tf, model)])), task.optimizer_name(model)
     kernels: dict[Any, set[str]] = {}
     try:
         for node, kernel in _of_steps(functions, found):
-            around = (id(one) for one in found.layers_around(node) if owners.name(one) is not None)
+            around = (id(one) for one in found.layers_around(node) if id(one) in owners)
             rest = OPTIMIZER if has_scope(node, optimizer) else REST
             kernels.setdefault(next(around, rest), set()).add(kernel)
     except NotKnownError:
@@ -167,13 +159,13 @@ def _nodes(function: Any) -> Iterator[Any]:
 
 
 def _entries(
-    kernels: dict[Any, set[str]], found: LayerScopes, owners: _Owners, model: Any
+    kernels: dict[Any, set[str]], found: LayerScopes, owners: Mapping[int, str], model: Any
 ) -> Iterator[Entry]:
     """Layers with kernels in forward order, then the optimizer and the rest."""
     tensors = {id(variable): name for name, variable in task.named(model.trainable_variables)}
     layers: list[Any] = [layer for layer in found.layers() if id(layer) in kernels]
     layers += [name for name in (OPTIMIZER, REST) if name in kernels]
-    names = task.unique(str(owners.name(layer) or layer) for layer in layers)
+    names = task.unique(str(owners.get(id(layer), layer)) for layer in layers)
     for name, layer in zip(names, layers):
         none = isinstance(layer, str)
         yield {
@@ -184,9 +176,9 @@ def _entries(
         }
 
 
-def _own_tensors(layer: Any, owners: _Owners, names: Mapping[int, str]) -> list[str]:
+def _own_tensors(layer: Any, owners: Mapping[int, str], names: Mapping[int, str]) -> list[str]:
     """Those of a layer itself: of a model within the model, not those of its layers."""
-    inner = [one for one in getattr(layer, "layers", []) if owners.name(one) is not None]
+    inner = [one for one in getattr(layer, "layers", []) if id(one) in owners]
     taken = {id(variable) for one in inner for variable in one.trainable_variables}
     own = [id(v) for v in layer.trainable_variables if id(v) not in taken]
     return [names[variable] for variable in own if variable in names]
@@ -231,10 +223,7 @@ class LayerScopes:
                 self._note(self._tf.get_current_name_scope(), layer)
                 yield scope
 
-        def watched(layer: Any) -> Any:
-            return entered(layer)
-
-        return watched
+        return entered
 
     def _asking(self, original: Any) -> Any:
         """Keras 2 gives the full name of the scope, with a slash at its end."""
@@ -253,17 +242,13 @@ class LayerScopes:
 
     def layers(self) -> list[Any]:
         """All layers that were given a scope, in the order in which they were first called."""
-        found: list[Any] = []
-        for layer in self._found.values():
-            if not any(layer is other for other in found):
-                found.append(layer)
-        return found
+        return list({id(layer): layer for layer in self._found.values()}.values())
 
     def layers_around(self, name: str) -> list[Any]:
         """The layers whose scopes are in a node's name, the innermost first.
 
-        What TensorFlow puts before a scope differs: where it was called from, that it is a
-        gradient's, which optimization made the node. So a scope may begin anywhere.
+        TensorFlow puts different names before a scope: of the caller, of a gradient, of the
+        optimization that made the node. So a scope may begin anywhere.
         """
         parts, found = tuple(name.split("/")[:-1]), []
         for length in range(len(parts), 0, -1):
@@ -290,7 +275,7 @@ class NotKnownError(Exception):
 def executed(function: Any) -> list[Named]:
     """The kernels of one function graph of a RunMetadata. Raises NotKnownError."""
     library = {f.signature.name: f for f in function.pre_optimization_graph.library.function}
-    nodes = [node for graph in function.partition_graphs for node in graph.node]
+    nodes = list(_nodes(function))
     walk = _Walk(library, {name: node.name for node in nodes for name in _called(node)})
     return [named for node in nodes for named in walk.of(node, node.name)]
 
@@ -347,7 +332,7 @@ def of_node(node: Any) -> Iterator[str]:
 
 
 def _public(op: str) -> str:
-    """What an op is called before a graph is handed to oneDNN."""
+    """The op's name before a graph is handed to oneDNN."""
     name = _ONEDNN.sub("", op)
     private = name.startswith("Fused") and not _PUBLIC_FUSED.fullmatch(name)
     return "_" + name if private else name

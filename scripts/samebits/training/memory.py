@@ -49,8 +49,8 @@ def scaled(x: np.ndarray, scale: float, folder: Path) -> np.ndarray:
     """``x / scale`` as Keras would see it: divided by NumPy's rules, then rounded to float32.
 
     Keras rounds float64 input to float32 itself; doing it in blocks saves the memory. A scale of
-    1 leaves ``x`` as it is, whatever its dtype. What is larger than ``IN_MEMORY`` goes to a file
-    without a name below ``folder``.
+    1 leaves ``x`` as it is, whatever its dtype. A result of more than ``IN_MEMORY`` bytes goes to a
+    file without a name below ``folder``.
     """
     if scale == 1.0:
         return x

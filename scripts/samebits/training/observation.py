@@ -26,7 +26,7 @@ _CATEGORIES = ("LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMER
 
 
 def observe(source_path: Path) -> dict[str, Any]:
-    """What this process sees, keys as in ``experiment.variations.TITLES``."""
+    """All values that this process sees, keys as in ``experiment.variations.TITLES``."""
     started_with = at_start()
     return {
         "time_zone": _time_zone(),
@@ -76,7 +76,7 @@ def _time_zone() -> str:
 
 
 def locale(environ: Mapping[str, str]) -> str:
-    """What the C library takes from the variables; a list where the categories differ."""
+    """The C library's locale by the variables; a list where the categories differ."""
     found = {
         category: environ.get("LC_ALL") or environ.get(category) or environ.get("LANG") or "C"
         for category in _CATEGORIES
@@ -140,5 +140,5 @@ def _node(environ: Mapping[str, str]) -> str:
 
 
 def deployment(prefix: Path) -> str:
-    """What made an environment: conda or uv."""
+    """The tool that made an environment: conda or uv."""
     return "conda" if (prefix / "conda-meta").is_dir() else "uv"

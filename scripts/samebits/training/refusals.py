@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
 _NO_SEED = re.compile(r"(seed|from_non_deterministic_state).*when determinism is enabled", re.S)
 _NO_VERSION = re.compile(r"determinis", re.I)
+_RANDOM_OPS = re.compile(r"tensorflow/python/ops/\w*random\w*\.py$|nn_ops\.py$")
 _OP_IN_MESSAGE = (
     re.compile(r"\[\[\{\{node ([^}]+)\}\}"),  # the node that failed inside a graph
     re.compile(r"(\w+) cannot be called when determinism is enabled"),
@@ -24,7 +26,7 @@ _OP_IN_MESSAGE = (
 
 @dataclass(frozen=True)
 class Unsupported:
-    """What TensorFlow refuses to do deterministically."""
+    """An operation that TensorFlow refuses to do deterministically."""
 
     op: str | None
     message: str
@@ -48,19 +50,12 @@ def of_exception(tf: Any, error: BaseException) -> Unsupported | None:
 def _op_in_message(error: Any) -> str | None:
     if getattr(error, "op", None) is not None:
         return str(error.op.type)
-    for pattern in _OP_IN_MESSAGE:
-        match = pattern.search(str(error))
-        if match:
-            return match.group(1)
-    return None
+    matches = (pattern.search(str(error)) for pattern in _OP_IN_MESSAGE)
+    return next((match.group(1) for match in matches if match), None)
 
 
 def _op_in_traceback(traceback: TracebackType | None) -> str | None:
     """The TensorFlow function nearest to the refusal: ``random_normal`` in ops/random_ops.py."""
-    found = None
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if re.search(r"tensorflow/python/ops/\w*random\w*\.py$|nn_ops\.py$", code.co_filename):
-            found = code.co_name
-        traceback = traceback.tb_next
-    return found
+    codes = [frame.f_code for frame, _ in walk_tb(traceback)]
+    found = [code.co_name for code in codes if _RANDOM_OPS.search(code.co_filename)]
+    return found[-1] if found else None

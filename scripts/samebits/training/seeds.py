@@ -17,7 +17,7 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable
 
 from samebits.formats import canonical
 from samebits.training import settings, task
@@ -73,7 +73,8 @@ class Seeds:
         """TensorFlow is as it was; also after an epoch that was left by an exception."""
         self._in_graph.restore()
 
-    def _generators(self) -> Iterator[Any]:
+    def _generators(self) -> list[Any]:
+        """Each once, in an order that does not change."""
         from tensorflow.python.ops import stateful_random_ops
 
         found = [self._global]
@@ -83,11 +84,7 @@ class Seeds:
             found += [v for v in values if isinstance(v, stateful_random_ops.Generator)]
             found += [getattr(wrapper, "_generator", None) for wrapper in _wrappers_in(layer)]
         found.append(stateful_random_ops.global_generator)
-        seen: list[int] = []
-        for generator in found:
-            if generator is not None and id(generator) not in seen:
-                seen.append(id(generator))
-                yield generator
+        return list({id(one): one for one in found if one is not None}.values())
 
 
 class _SeedsInGraph:
@@ -140,11 +137,10 @@ def _layers(model: Any) -> list[Any]:
     return [model, *(found for layer in inner for found in _layers(layer))]
 
 
-def _wrappers_in(layer: Any) -> Iterator[Any]:
+def _wrappers_in(layer: Any) -> list[Any]:
     """Keras 2's own generators, which hold one of TensorFlow's, or a seed for its operations."""
-    for _, value in sorted(vars(layer).items()):
-        if type(value).__name__ == "RandomGenerator":
-            yield value
+    values = (value for _, value in sorted(vars(layer).items()))
+    return [value for value in values if type(value).__name__ == "RandomGenerator"]
 
 
 def _keras_global_generator(tf: Any) -> Any:

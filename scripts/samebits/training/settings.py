@@ -23,8 +23,16 @@ from samebits.training import exact_ops, observation
 
 _HASH_SEED = "PYTHONHASHSEED"
 _THREADS = ("intra", "inter")
+_NOT_PINNED = (
+    "the run is not pinned as the config says; start it through Snakemake or scripts/launch.py, "
+    "or choose another determinism profile"
+)
+_CHANGED = (
+    "after training the run is no longer pinned as the config says; have the model's code leave "
+    "the pinned settings alone"
+)
 _PROBE_SECONDS = 30  # a forked probe takes 0.1 s; a hung one must not hang the run
-# What oneDNN calls the caps that ONEDNN_MAX_CPU_ISA takes (its documentation, "CPU Dispatcher
+# oneDNN's own names of the caps that ONEDNN_MAX_CPU_ISA takes (its documentation, "CPU Dispatcher
 # Control"); versions write the same ISA a little differently.
 _ISA_NAMES = {
     "SSE41": ("Intel SSE4.1",),
@@ -48,26 +56,19 @@ class Setting:
 
     def holds(self) -> bool:
         """Whether the setting is as pinned; one that is not pinned always is."""
-        return self.expected is None or self.expected == self.effective
+        return self.expected in (None, self.effective)
 
 
-def require_pinned(settings: list[Setting]) -> list[Setting]:
+def require_pinned(settings: list[Setting], message: str = _NOT_PINNED) -> list[Setting]:
     """The settings, unless one is not as pinned: then SamebitsError that lists all such."""
-    wrong = _wrong(settings)
-    if wrong:
-        raise SamebitsError(
-            "the run is not pinned as the config says; start it through Snakemake or "
-            "scripts/launch.py, or choose another determinism profile\n" + all_problems(wrong)
-        )
-    return settings
-
-
-def _wrong(settings: list[Setting]) -> list[str]:
-    return [
+    wrong = [
         f"{s.name}: expected {s.expected!r}, got {s.effective!r} ({s.how})"
         for s in settings
         if not s.holds()
     ]
+    if wrong:
+        raise SamebitsError(f"{message}\n{all_problems(wrong)}")
+    return settings
 
 
 def as_json(settings: list[Setting]) -> list[dict[str, Any]]:
@@ -172,12 +173,7 @@ def require_unchanged(tf: Any, profile: Mapping[str, Any]) -> None:
     found = of_exact(tf, profile)
     if profile["op_determinism"]:
         found.append(_op_determinism(tf, True))
-    wrong = _wrong(found)
-    if wrong:
-        raise SamebitsError(
-            "after training the run is no longer pinned as the config says; have the model's code "
-            "leave the pinned settings alone\n" + all_problems(wrong)
-        )
+    require_pinned(found, _CHANGED)
 
 
 def _replacements(tf: Any, wanted: list[str]) -> Setting:
@@ -237,6 +233,8 @@ def seed_everything(
 
     The generators whose pins are unpinned are seeded by the system afterwards.
     """
+    from tensorflow.python.eager import context
+
     if seeding == "keras":
         tf.keras.utils.set_random_seed(seed)
     elif seeding == "separate":
@@ -245,7 +243,7 @@ def seed_everything(
         tf.random.set_seed(seed)
     for pin in unpinned:
         _seed_by_system(tf, pin)
-    effective = (_python_seed(seed), _numpy_seed(seed), _tensorflow_seed())
+    effective = (_python_seed(seed), _numpy_seed(seed), context.global_seed())
     sources = ("state of random", "state of numpy.random", "TensorFlow's global seed")
     return [
         Setting(pins.TITLES[pin], None if pin in unpinned or seeding is None else seed, found, how)
@@ -273,10 +271,3 @@ def _numpy_seed(seed: int) -> int | None:
     fresh: Any = np.random.RandomState(seed).get_state(legacy=False)
     same = np.array_equal(ours["state"].pop("key"), fresh["state"].pop("key")) and ours == fresh
     return seed if same else None
-
-
-def _tensorflow_seed() -> int | None:
-    from tensorflow.python.eager import context
-
-    seed: int | None = context.global_seed()
-    return seed

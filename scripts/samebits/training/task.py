@@ -145,13 +145,11 @@ def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
     """
 
     class Progress(tf.keras.callbacks.Callback):  # type: ignore[misc]
-        first: int | None = None  # epoch that this process trains
-        done = 0  # epochs
+        done = 0  # epochs that this process has trained
 
         def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
             self.epoch = epoch
-            if self.first is None:
-                self.first = epoch
+            if not self.done:
                 self.started = self.said = time.monotonic()
 
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -164,8 +162,8 @@ def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
         def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
             self.said = time.monotonic()
             self.done += 1
-            wanted = count or epochs - (self.first or 0)
-            left = (self.said - self.started) / self.done * (wanted - self.done)
+            more = count - self.done if count else epochs - epoch - 1
+            left = (self.said - self.started) / self.done * more
             values = ", ".join(f"{k} {float(v):.4f}" for k, v in (logs or {}).items())
             say(f"{run}: epoch {epoch + 1}/{epochs}, {values}, {left:.0f} s left")
 
@@ -193,10 +191,9 @@ def source_files(source_path: Path) -> list[dict[str, str]]:
     roots = [_as_named(source_path), _as_named(__file__).parents[2]]
     found = {}
     for name, module in sorted(sys.modules.items()):
-        if name == "__mp_main__":  # multiprocessing's second name for __main__
-            continue
         file = getattr(module, "__file__", None)
-        path = _as_named(file) if file else None
+        is_second = name == "__mp_main__"  # multiprocessing's second name for __main__
+        path = _as_named(file) if file and not is_second else None
         if path and _is_below(path, roots) and not _is_below(path, [Path(sys.prefix)]):
             found[name] = files.digest(path)
     return [{"module": name, "sha256": found[name]} for name in sorted(found)]

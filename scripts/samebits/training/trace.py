@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterable, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -25,6 +25,8 @@ STEP, EPOCH, OFF = "step", "epoch", "off"
 IN_GRAPH, IN_CALLBACK = "train_step", "batch callback"
 _SNAPSHOTS = 60  # spread over the training, beside the first and the last
 _SAMPLE = 256  # elements of a tensor in a snapshot, at most
+
+_Snapshot = Tuple[int, List[np.ndarray]]  # the step, samples of all tensors
 
 
 class Rows:
@@ -75,7 +77,7 @@ class Trace:
         self._epoch = self._step = 0  # finished ones
         self._emptied = 0  # the step at which the graph's table was last empty
         self._rows = Rows(folder, self._total + 1)
-        self._snapshots: list[tuple[int, list[np.ndarray]]] = []
+        self._snapshots: list[_Snapshot] = []
         self._saved = (0, 0)  # rows and snapshots that checkpoints have
         self._loss = OF_BATCH if not hasattr(model, "train_step") else MEAN
         self._graph: GraphTrace | None = None
@@ -95,7 +97,7 @@ class Trace:
 
     def _begin(self) -> None:
         if self._graph is not None:
-            self._graph.begin()
+            self._graph.begin(made=True)
         if self._model.built and self._step == 0:
             self._write_row(0)
             self._take_snapshot()
@@ -162,19 +164,15 @@ class Trace:
     def before_fit(self) -> None:
         """Before a further ``fit`` of the same model."""
         if self._graph is not None:
-            self._graph.before_fit()
+            self._graph.begin(made=False)
 
     def unsaved(self) -> task.Named:
         """Rows and snapshots since the last call, for a checkpoint."""
         self._empty_graph()
         (rows, shots), self._saved = self._saved, (self._rows.count, len(self._snapshots))
         taken = self._snapshots[shots:]
-        steps = np.array([step for step, _ in taken], np.int64)
-        entries: task.Named = [("rows", self._rows.since(rows)), ("sample step", steps)]
-        for position in range(len(taken[0][1]) if taken else 0):
-            stacked = np.stack([samples[position] for _, samples in taken])
-            entries.append((f"sample/{position}", stacked))
-        return entries
+        names = map(str, range(len(taken[0][1]) if taken else 0))
+        return [("rows", self._rows.since(rows)), *_stacked(taken, names)]
 
     def restore(self, parts: Sequence[Mapping[str, np.ndarray]], loss: str | None) -> None:
         """Restore the parts that ``unsaved`` returned; ``loss``: see ``describe``."""
@@ -208,18 +206,21 @@ class Trace:
     def _samples(self, names: list[str]) -> task.Named:
         if self._every != OFF and (not self._snapshots or self._snapshots[-1][0] != self._step):
             self._take_snapshot()
-        steps = np.array([step for step, _ in self._snapshots], np.int64)
-        entries: task.Named = [("sample step", steps)]
-        for position, name in enumerate(names if self._snapshots else []):
-            taken = [samples[position] for _, samples in self._snapshots]
-            entries.append(("sample/" + name, np.stack(taken)))
-        return entries
+        return _stacked(self._snapshots, names if self._snapshots else [])
 
     def describe(self) -> dict[str, Any]:
         """The part of the record: how often, its source, the kind of loss, the steps trained."""
         source = IN_CALLBACK if self._graph is None else IN_GRAPH
         loss = self._loss if self._graph is None else self._graph.loss
         return {"every": self._every, "source": source, "loss": loss, "steps": self._step}
+
+
+def _stacked(snapshots: Sequence[_Snapshot], names: Iterable[str]) -> task.Named:
+    """Snapshots as arrays: their steps, and the samples of each tensor by its name."""
+    entries: task.Named = [("sample step", np.array([step for step, _ in snapshots], np.int64))]
+    for position, name in enumerate(names):
+        entries.append(("sample/" + name, np.stack([taken[position] for _, taken in snapshots])))
+    return entries
 
 
 def _sample(tensor: Any) -> np.ndarray:
