@@ -49,10 +49,6 @@ class Checkpoint:
         """How many epochs are done."""
         return int(self.record["epoch"])
 
-    def state(self) -> dict[str, dict[str, np.ndarray]]:
-        """Weights and optimizer, each by name."""
-        return open_state(self.folder)
-
     def trace(self) -> dict[str, np.ndarray]:
         """The trace since the previous checkpoint."""
         return arrays.open_arrays(_part(self.folder, _TRACE))

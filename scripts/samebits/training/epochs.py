@@ -94,7 +94,7 @@ class RemainingEpochs(_Epochs):
         self._store = store
         if store.chain:
             self._create_variables()
-            self._set(store.chain[-1].state())
+            self._set(checkpoints.open_state(store.chain[-1].folder))
             total = training.trainer["epochs"]
             say(f"{store.run}: resumes after epoch {len(store.chain)}/{total}")
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack, contextmanager
-from typing import Any, Dict, Iterator, Mapping, Tuple
+from typing import Any, ContextManager, Dict, Iterator, Mapping, Tuple
 
 from samebits.text import say
 from samebits.training import task
@@ -58,7 +58,7 @@ _SPECIALIZED = "_specialized_for_"  # in the name that Grappler gives a function
 _FORWARD = "forward_function_name"  # in a gradient function: the name of its forward function
 
 
-class Watch:
+class Watch(ContextManager["Watch"]):
     """The kernels of the first batch that a model trains, in ``found``.
 
     None: they are unknown, or no batch was trained.
@@ -71,10 +71,6 @@ class Watch:
         self._scopes = LayerScopes(tf)
         self._collecting = ExitStack()
         self._wanted = can_watch(tf) and not model.run_eagerly
-
-    def __enter__(self) -> Watch:
-        """The watch itself."""
-        return self
 
     def __exit__(self, *_: Any) -> None:
         """Undo the changes to TensorFlow and Keras, also after a batch that raised an exception."""
