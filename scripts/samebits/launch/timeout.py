@@ -28,10 +28,9 @@ class TimeLimit:
 
     def wait(self, process: subprocess.Popen[bytes]) -> int:
         """Wait for the end of a process and return its exit code; stop it when its time is over."""
-        if self._minutes is None:
-            return process.wait()
+        left = None if self._minutes is None else max(0.0, self._end - time.monotonic())
         try:
-            return process.wait(max(0.0, self._end - time.monotonic()))
+            return process.wait(left)
         except subprocess.TimeoutExpired:
             self.exceeded = self._explain()
             stop(process.pid)

@@ -82,8 +82,7 @@ def other_locale(present: str, installed: list[str]) -> str:
     """
     usable = [n for n in sorted(installed) if n == "C" or _plain(n).endswith(".utf8")]
     found = [n for n in usable if _plain(n) != _plain(present)]
-    found.sort(key=lambda name: _language(name) in ("c", _language(present)))
-    return found[0] if found else ""
+    return min(found, key=lambda n: _language(n) in ("c", _language(present)), default="")
 
 
 def _plain(name: str) -> str:
@@ -116,11 +115,10 @@ def _folder(start: Start, _: str) -> str:
 
 def from_elsewhere(command: list[str]) -> list[str]:
     """A command whose relative paths that leave the working folder are absolute."""
-    leaves = [Path(os.path.normpath(word)).parts[:1] == ("..",) for word in command]
     here = Path.cwd()
-    return [
-        os.path.normpath(here / w) if out else w for w, out in zip(command, leaves, strict=True)
-    ]
+    out = [os.path.normpath(word).split("/")[0] == ".." for word in command]
+    pairs = zip(command, out, strict=True)
+    return [os.path.normpath(here / word) if leaves else word for word, leaves in pairs]
 
 
 def _leave(folder: Path, real: Path) -> None:
