@@ -260,7 +260,7 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "pin not in effect": on_record(setting("intra-op threads", effective=2)),
     "true is not one": on_record(setting("intra-op threads", effective=True)),
     "pin unpinned in the record": on_record(setting("oneDNN ISA", expected=None)),
-    "pin held against another value": on_record(
+    "pin compared with another value": on_record(
         setting("oneDNN ISA", expected="AVX512_CORE", effective="AVX512_CORE")
     ),
     "another seed": on_record(setting("NumPy seed", expected=2, effective=2)),

@@ -206,7 +206,7 @@ def test_how_the_replay_is_signed_is_the_users_choice(tmp_path: Path, default: C
     assert experiment.digest == default["report"]["experiment"]["digest"]
 
 
-def test_the_users_own_overrides_win_and_are_held_against_the_certificate(tmp_path: Path) -> None:
+def test_the_users_own_overrides_win_and_are_compared_with_the_certificate(tmp_path: Path) -> None:
     content = issued({"overrides": "trainer.epochs=5"})
     assert (
         replayed(tmp_path, content, overrides="trainer.epochs=5").config["trainer"]["epochs"] == 5

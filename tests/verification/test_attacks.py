@@ -145,7 +145,7 @@ RUNS_WORD = {
     "records.runs.*.settings: * swapped|without item 12": "another order; a row of no pin",
     "records.runs.*.settings.*: key added": "as above",
     "records.runs.*.settings.*.how": "how a setting was probed, in words",
-    "records.runs.*.settings.12.**": "a setting that is not pinned: held against nothing",
+    "records.runs.*.settings.12.**": "a setting that is not pinned: compared with nothing",
     "records.runs.*.packages: * swapped|without item 1": "another order; pip itself",
     "records.runs.*.packages.*: key added": "as above",
     "records.runs.*.packages.*.name: upper case": "another spelling of one name",
@@ -235,7 +235,7 @@ def test_the_trusted_issuer_can_change_its_own_words_and_no_finding(
 
 
 def test_nothing_decisive_is_anybodys_word() -> None:
-    """The lists above, held against what must never be in them."""
+    """The lists above, compared with what must never be in them."""
     decisive = (
         "verdict", "reasons", "reasons.0", "scope.runs", "scope.pinned.0.value",
         "scope.conditions", "scope.variations.0.outcome", "scope.pins.0.outcome",
