@@ -285,7 +285,7 @@ def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[
             f"use determinism={strictest} with it"
         )
     if profile["op_determinism"] and profile["seeding"] is None:
-        yield "determinism: op determinism without seeds makes random ops fail; set seeding"
+        yield "determinism.op_determinism: needs determinism.seeding, or random ops fail"
     model, data = resolved["model"], resolved["data"]
     for key, source in (("input_shape", "shape"), ("classes", "classes")):
         if model[OPTION] != overrides.CUSTOM and model.get(key, 0) is None:
