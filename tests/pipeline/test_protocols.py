@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT, Workspace, skip_without
+from pipeline import ROOT, Workspace, outcomes, skip_without
 from samebits.pages import wording
 
 SMOKE = "experiment=smoke"
@@ -15,43 +15,17 @@ ZOO = f"source_path={ROOT / 'tests' / 'zoo'}"
 SMALL = "data=synthetic data.samples=160 trainer.epochs=1"
 
 
-def outcomes(certificate: dict[str, Any], run: str) -> dict[str, str]:
-    """Variation -> how it came out, in one run."""
-    rows = certificate["scope"]["variations"]
-    return {row["key"]: row["outcome"] for row in rows if row["run"] == run}
-
-
-def test_by_default_the_bits_survive_every_cheap_variation(workspace: Workspace) -> None:
-    certificate = workspace.certify("varied", SMOKE)
-    assert certificate["verdict"] == "REPRODUCIBLE"
-    found = outcomes(certificate, "replica")
-    assert {found[key] for key in ("time_zone", "home", "folder", "umask", "variables")} == {
-        "same bits"
-    }
-    for row in certificate["scope"]["variations"]:
-        assert (row["outcome"] == "not tried") == (row["why"] is not None)
-
-
-def test_every_certificate_shows_that_a_difference_would_have_been_seen(
-    workspace: Workspace,
-) -> None:
-    certificate = workspace.certify("varied", SMOKE)
-    (compared,) = certificate["comparisons"]
-    assert compared["canary"]["differs"]
-    assert compared["canary"]["step"] <= 1
-    assert len(compared["self_check"]) == 3
-    assert all(check["found"] for check in compared["self_check"])
-
-
 def test_a_difference_is_explained_by_the_same_command(workspace: Workspace) -> None:
+    """Here among three; among all variations: tests/zoo."""
     model = "model=custom model._target_=planted.time_zone"
-    certificate = workspace.certify("zoned", ZOO, f"overrides={SMALL} {model}")
+    asked = f"overrides={SMALL} {model} protocol.explain=[umask,time_zone,home]"
+    certificate = workspace.certify("zoned", ZOO, asked)
     assert certificate["verdict"] == "NOT REPRODUCIBLE"
     assert certificate["scope"]["depends_on"] == ["time zone"]
     assert certificate["scope"]["repeatable"] is True
     divergence = certificate["comparisons"][0]["runs"][0]["divergence"]
     assert (divergence["step"], divergence["tensors"]) == (0, divergence["tensors"][:1])
-    said = workspace.snakemake("--config", "name=zoned", ZOO, f"overrides={SMALL} {model}")
+    said = workspace.snakemake("--config", "name=zoned", ZOO, asked)
     assert "Nothing to be done" in said
 
 
@@ -81,18 +55,6 @@ def test_close_is_a_verdict_of_its_own_and_only_where_it_is_asked_for(workspace:
     certificate = workspace.certify("close", "overrides=" + f"{SMALL} determinism=none {asked}")
     assert certificate["verdict"] == "EQUAL WITHIN TOLERANCE"
     assert certificate["scope"]["within"]["absolute"] > 0
-
-
-def test_a_run_that_was_killed_and_resumed_has_the_same_bits(workspace: Workspace) -> None:
-    asked = "trainer.checkpoint=epoch trainer.epochs=4 protocol.alone=[interrupt]"
-    certificate = workspace.certify("interrupted", SMOKE, f"overrides={asked}")
-    assert certificate["verdict"] == "REPRODUCIBLE", certificate["reasons"]
-    record = workspace.json("results/interrupted/train/with-interrupt/record.json")
-    if record["checkpoints"]["resumed"]:  # else it was quicker than the kill
-        assert outcomes(certificate, "with-interrupt") == {"interrupt": "same bits"}
-    results = workspace.folder / "results" / "interrupted"
-    assert len(list((results / "train" / "control" / "checkpoints").iterdir())) == 4
-    assert list((results / "checkpoints").iterdir()) == []
 
 
 def test_a_protocol_says_what_it_costs_before_it_starts(workspace: Workspace) -> None:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import SCRIPTS, Workspace
+from pipeline import SCRIPTS, Workspace, outcomes
 from samebits.formats import canonical
 
-SMOKE = "experiment=smoke"
+# One experiment for all tests: with checkpoints, and a run that is killed.
+KILLED = "trainer.checkpoint=epoch trainer.epochs=4 protocol.alone=[interrupt]"
+SIGNED = ("name=signed", "experiment=smoke", "seed=3", f"overrides={KILLED}")
 
 
 def certificate(workspace: Workspace, name: str) -> Any:
@@ -34,10 +35,80 @@ def verify(workspace: Workspace, path: str, *flags: str) -> tuple[int, str]:
 
 
 @pytest.fixture(scope="module")
-def signed(workspace: Workspace) -> str:
-    """The name of an experiment that was certified and bundled."""
-    workspace.snakemake("all", "bundle", "crate", "--config", "name=signed", SMOKE, "seed=3")
+def place(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A secret folder with a key that signed the experiment, what was shown, and what it issued."""
+    place = tmp_path_factory.mktemp("very-secret-place")
+    openssl("genpkey", "-algorithm", "ed25519", "-out", place / "key.pem")
+    openssl("pkey", "-in", place / "key.pem", "-pubout", "-out", place / "key.pub")
+    key = f"signing={{key: {place}/key.pem}}"
+    said = workspace.snakemake("--printshellcmds", "--config", *SIGNED, key)
+    (place / "said").write_text(said)
+    shutil.copy(workspace.folder / "results/signed/certificate.json", place / "issued.json")
+    return place
+
+
+FACES = ("certificate.json", "certificate.html", "badge.svg")
+
+
+@pytest.fixture(scope="module")
+def unsigned(workspace: Workspace, place: Path) -> Path:
+    """A folder with what nobody signed afterwards, and with what was said."""
+    said = workspace.snakemake("--config", *SIGNED, "signing=none")
+    assert "train control" not in said  # only what signs is made again
+    (folder := place.with_name("unsigned")).mkdir()
+    (folder / "said").write_text(said)
+    for name in FACES:
+        shutil.copy(workspace.folder / "results/signed" / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def signed(workspace: Workspace, unsigned: Path) -> str:
+    """The name of the experiment, then certified by the user's own key, and bundled."""
+    said = workspace.snakemake("all", "bundle", "crate", "--config", *SIGNED)
+    assert unsigned.is_dir() and "train control" not in said
     return "signed"
+
+
+def openssl(*words: object) -> None:
+    command = ["openssl", *map(str, words)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def test_the_keys_place_is_in_no_output_log_or_parameter(workspace: Workspace, place: Path) -> None:
+    shown = [(place / "said").read_text()]
+    for folder in ("results", "logs", ".snakemake"):
+        for path in (workspace.folder / folder).rglob("*"):
+            assert "very-secret" not in path.name
+            if path.is_file() and path.stat().st_mtime >= (place / "key.pem").stat().st_mtime:
+                shown.append(path.read_bytes().decode("utf-8", "replace"))
+    assert len(shown) > 10
+    assert not any("very-secret-place" in text for text in shown)
+    issued = str(place / "issued.json")
+    assert verify(workspace, issued, "--key", str(place / "key.pub"))[0] == 0
+    assert verify(workspace, issued)[0] == 3
+
+
+def test_without_a_key_certificate_page_badge_and_terminal_say_unsigned(
+    workspace: Workspace, unsigned: Path
+) -> None:
+    for name in (*FACES, "said"):
+        assert "UNSIGNED" in (unsigned / name).read_text(encoding="utf-8")
+    code, shown = verify(workspace, str(unsigned / "certificate.json"))
+    assert code == 3 and "UNSIGNED" in shown
+
+
+def test_a_run_that_was_killed_and_resumed_has_the_same_bits(
+    workspace: Workspace, signed: str
+) -> None:
+    report = certificate(workspace, signed)["report"]
+    assert report["verdict"] == "REPRODUCIBLE", report["reasons"]
+    record = workspace.json(f"results/{signed}/train/with-interrupt/record.json")
+    if record["checkpoints"]["resumed"]:  # else it was quicker than the kill
+        assert outcomes(report, "with-interrupt") == {"interrupt": "same bits"}
+    results = workspace.folder / "results" / signed
+    assert len(list((results / "train" / "control" / "checkpoints").iterdir())) == 4
+    assert list((results / "checkpoints").iterdir()) == []
 
 
 def test_a_certificate_is_signed_and_verified_from_its_files_and_its_bundle(
@@ -84,7 +155,10 @@ def test_a_certificate_is_replayed_from_its_bundle_alone(
 def test_another_config_code_or_lock_is_refused_before_any_job(
     workspace: Workspace, signed: str, tmp_path: Path
 ) -> None:
-    """The certificate is forged so that it speaks of other code, another lock, another config."""
+    """The certificate is forged so that it speaks of other code, another lock, another config.
+
+    That it chooses no function that runs: tests/replay/test_replay_plan.py.
+    """
     content = certificate(workspace, signed)
     report = content["report"]
     report["experiment"]["config"]["trainer"]["shuffle"] = False
@@ -98,70 +172,12 @@ def test_another_config_code_or_lock_is_refused_before_any_job(
     assert "Job " not in said
 
 
-def test_a_certificate_does_not_choose_what_code_runs(
-    workspace: Workspace, signed: str, tmp_path: Path
-) -> None:
-    content = certificate(workspace, signed)
-    experiment = content["report"]["experiment"]
-    experiment["config"]["model"] |= {"_target_": "os.system", "option": "custom"}
-    experiment["overridden"].append("model._target_")
-    forged = tmp_path / "forged.json"
-    canonical.write_json(forged, content)
-    said = workspace.snakemake("replay", "--config", f"certificate={forged}", check=False)
-    assert "model._target_" in said
-    assert "Job " not in said
-
-
-def test_without_a_key_the_certificate_is_unsigned_in_every_face(workspace: Workspace) -> None:
-    name = "unsigned"
-    said = workspace.snakemake("--config", f"name={name}", SMOKE, "signing=none")
-    assert certificate(workspace, name)["signature"] == "UNSIGNED"
-    folder = workspace.folder / "results" / name
-    assert "UNSIGNED" in said
-    for face in ("certificate.html", "badge.svg"):
-        assert "UNSIGNED" in (folder / face).read_text(encoding="utf-8")
-    code, shown = verify(workspace, f"results/{name}/certificate.json")
-    assert code == 3
-    assert "UNSIGNED" in shown
-    again = workspace.snakemake("--config", f"name={name}", SMOKE)
-    assert "train control" not in again  # only what signs is made again
-    assert certificate(workspace, name)["signature"] == "SIGNED"
-
-
-def test_the_keys_place_is_in_no_output_log_or_parameter(
-    workspace: Workspace, tmp_path: Path
-) -> None:
-    place = tmp_path / "very-secret-place"
-    place.mkdir()
-    key = place / "key.pem"
-    openssl = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(key)]
-    subprocess.run(openssl, check=True, capture_output=True)
-    said = workspace.snakemake(
-        "--printshellcmds", "--config", SMOKE, f"signing={{key: {key}}}", "seed=4"
-    )
-    shown = [said]
-    for folder in ("results", "logs", ".snakemake"):
-        for path in (workspace.folder / folder).rglob("*"):
-            assert "very-secret" not in path.name
-            if path.is_file() and path.stat().st_mtime >= key.stat().st_mtime:
-                shown.append(path.read_bytes().decode("utf-8", "replace"))
-    assert len(shown) > 10
-    assert not any("very-secret-place" in text for text in shown)
-    (name,) = (p for p in (workspace.folder / "results").iterdir() if "seed=4" in p.name)
-    public = place / "key.pub"
-    command = ["openssl", "pkey", "-in", str(key), "-pubout", "-out", str(public)]
-    subprocess.run(command, check=True, capture_output=True)
-    issued = os.path.relpath(name / "certificate.json", workspace.folder)
-    assert verify(workspace, issued, "--key", str(public))[0] == 0
-    assert verify(workspace, issued)[0] == 3
-
-
 @pytest.mark.slow
 def test_snakemakes_own_report_holds_the_page(
     workspace: Workspace, signed: str, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.html"
-    workspace.snakemake("--report", str(report), "--config", f"name={signed}", SMOKE, "seed=3")
+    workspace.snakemake("--report", str(report), "--config", *SIGNED)
     (line,) = re.findall(r"^ *var results = (\{.*\});?$", report.read_text(), re.MULTILINE)
     held = json.loads(line)[f"results/{signed}/certificate.html"]
     page = workspace.folder / "results" / signed / "certificate.html"
