@@ -47,7 +47,7 @@ def place(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return place
 
 
-FACES = ("certificate.json", "certificate.html", "badge.svg")
+RENDERED = ("certificate.json", "certificate.html", "badge.svg")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def unsigned(workspace: Workspace, place: Path) -> Path:
     assert "train control" not in said  # only what signs is made again
     (folder := place.with_name("unsigned")).mkdir()
     (folder / "said").write_text(said)
-    for name in FACES:
+    for name in RENDERED:
         shutil.copy(workspace.folder / "results/signed" / name, folder)
     return folder
 
@@ -92,7 +92,7 @@ def test_the_keys_place_is_in_no_output_log_or_parameter(workspace: Workspace, p
 def test_without_a_key_certificate_page_badge_and_terminal_say_unsigned(
     workspace: Workspace, unsigned: Path
 ) -> None:
-    for name in (*FACES, "said"):
+    for name in (*RENDERED, "said"):
         assert "UNSIGNED" in (unsigned / name).read_text(encoding="utf-8")
     code, shown = verify(workspace, str(unsigned / "certificate.json"))
     assert code == 3 and "UNSIGNED" in shown
