@@ -27,11 +27,8 @@ from samebits.formats.names import CERTIFICATE_FILE
 
 def _given(options: argparse.Namespace) -> dict[str, Path]:
     """The files and folders that the flags name, under the names that a certificate has."""
-    found: dict[str, Path] = {
-        "config.json": options.config,
-        "load/record.json": options.load_record,
-    }
-    found[f"envs/{options.lock.name}"] = options.lock
+    found = {"config.json": options.config, "load/record.json": options.load_record}
+    found |= {f"envs/{options.lock.name}": options.lock}
     found |= {f"compare/{path.name}": path for path in options.comparison}
     return found | {f"train/{path.name}": path for path in options.run}
 
@@ -69,15 +66,12 @@ def _named(path: Path) -> dict[str, str]:
     return found
 
 
-def _files(certificate: Path, given: Mapping[str, Path]) -> dict[str, Path]:
+def _files(issued: Path, given: Mapping[str, Path]) -> dict[str, Path]:
     """All files of the bundle by name."""
-    named = _named(certificate)
-    bundle.refuse(
-        f"these files do not match {certificate}; certify again:",
-        _problems(given, named),
-    )
+    named = _named(issued)
+    bundle.refuse(f"these files do not match {issued}; certify again:", _problems(given, named))
     found = {name: _path(given, name) for name in named}
-    return {name: path for name, path in found.items() if path} | {CERTIFICATE_FILE: certificate}
+    return {name: path for name, path in found.items() if path} | {CERTIFICATE_FILE: issued}
 
 
 def main() -> int:

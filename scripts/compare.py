@@ -25,9 +25,8 @@ from samebits.formats import canonical
 
 def main() -> int:
     """Compare and write the comparison."""
-    args = parser(
-        __doc__, "control", "output", several=("replica",), optional=("atlas",)
-    ).parse_args()
+    flags = parser(__doc__, "control", "output", several=["replica"], optional=["atlas"])
+    args = flags.parse_args()
     atlas = attribution.read_atlas(args.atlas) if args.atlas else None
     comparison = compare(args.control, args.replica, atlas)
     canonical.write_json(args.output, canonical.with_digest(comparison))

@@ -8,22 +8,14 @@ GUARANTEES  exactly the locked files are installed; DIR is complete or absent, h
             processes build it and wherever one is killed; a complete one is left as it is
 """
 
-import argparse
 import platform
 import sys
 from pathlib import Path
 
+from samebits.arguments import parser
 from samebits.environments import build, uv
 from samebits.errors import SamebitsError, run
 from samebits.formats import lockfile
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Build an environment from its lock.")
-    parser.add_argument("--definition", type=Path)
-    parser.add_argument("--lock", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    return parser.parse_args()
 
 
 def _check_machine() -> None:
@@ -46,7 +38,7 @@ def _check_python(definition: Path, lock: Path) -> None:
 
 def main() -> int:
     """Build the environment unless it is complete."""
-    options = _arguments()
+    options = parser(__doc__, "lock", "output", optional=["definition"]).parse_args()
     _check_machine()
     if options.definition:
         _check_python(options.definition, options.lock)

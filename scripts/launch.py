@@ -31,6 +31,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from samebits.arguments import parser
 from samebits.errors import FAILED, SamebitsError, run
 from samebits.experiment import variables
 from samebits.experiment.variations import parse
@@ -42,31 +43,27 @@ _LATER = 5.0  # minutes that a scheduler has before a job is ended here
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Start a script in a pinned environment.")
-    parser.add_argument("--python", required=True)
-    parser.add_argument("--log", required=True, type=Path)
-    parser.add_argument("--signing", action="store_true")
-    parser.add_argument("--lease", type=Path)
-    parser.add_argument("--limit-minutes", type=float)
-    parser.add_argument("--vary", action="append", default=[], metavar="NAME[=VALUE]")
-    parser.add_argument("variables", nargs="*", metavar="NAME=VALUE")
-    own, script = sys.argv[1:], []
-    if "--" in own:
-        split = own.index("--")
-        own, script = own[:split], own[split + 1 :]
-    options = parser.parse_args(own)
-    options.script = script
+    flags = parser(__doc__, "log", optional=["lease"])
+    flags.add_argument("--python", required=True)
+    flags.add_argument("--signing", action="store_true")
+    flags.add_argument("--limit-minutes", type=float)
+    flags.add_argument("--vary", action="append", default=[], metavar="NAME[=VALUE]")
+    flags.add_argument("variables", nargs="*", metavar="NAME=VALUE")
+    given = sys.argv[1:]
+    split = given.index("--") if "--" in given else len(given)
+    options = flags.parse_args(given[:split])
+    options.script = given[split + 1 :]
     wrong = [v for v in options.variables if "=" not in v]
-    if wrong or not script:
-        parser.error(f"expected NAME=VALUE ... -- SCRIPT, got {' '.join(wrong) or 'none'}")
+    if wrong or not options.script:
+        flags.error(f"expected NAME=VALUE ... -- SCRIPT, got {' '.join(wrong) or 'none'}")
     python = shutil.which(options.python)
     if python is None:
-        parser.error(f"--python: no program {options.python}")
+        flags.error(f"--python: no program {options.python}")
     options.python = Path(python).absolute()  # unresolved: Python finds its environment by it
     try:
         options.vary = parse(options.vary)
     except ValueError as error:
-        parser.error(f"--vary: {error}")
+        flags.error(f"--vary: {error}")
     return options
 
 

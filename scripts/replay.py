@@ -16,10 +16,10 @@ GUARANTEES  REPRODUCED only when history, weights, optimizer state and trace hav
             certificate; the output is complete or absent
 """
 
-import argparse
 import os
 import shutil
 import tempfile
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -72,9 +72,7 @@ def _certified_run(given: OpenedCertificate, path: Path) -> Iterator[Path | None
         yield Path(folder, _CONTROL)
 
 
-def _divergence(
-    given: OpenedCertificate, options: argparse.Namespace, got: Mapping[str, str]
-) -> Any:
+def _divergence(given: OpenedCertificate, options: Namespace, got: Mapping[str, str]) -> Any:
     """The first divergence from the certified run; None when it cannot be determined."""
     report: Any = given.content["report"]  # verified: its control completed
     expected = report["records"]["runs"]["control"]["digests"]

@@ -28,13 +28,13 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 
 from __future__ import annotations
 
-import argparse
 import time
 import traceback
+from argparse import Namespace
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Mapping
 
+from samebits.arguments import parser
 from samebits.errors import SamebitsError, run
 from samebits.experiment import pins, variations
 from samebits.experiment.protocol import CONTROL
@@ -60,25 +60,21 @@ from samebits.training.settings import Setting
 from samebits.training.trace import Trace
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Train the experiment's model once.")
-    for name in ("config", "data", "lock", "source-path", "output"):
-        parser.add_argument("--" + name, required=True, type=Path)
-    parser.add_argument("--run", required=True, help="control, replica, …")
-    parser.add_argument("--unpin", action="append", default=[], choices=list(pins.TITLES))
-    parser.add_argument("--samples", type=int, help="train on this many samples, the first ones")
-    parser.add_argument("--epochs", type=int, help="with --samples: instead of the config's")
-    parser.add_argument("--canary", action="store_true", help="train with another seed, too")
-    parser.add_argument("--checkpoints", type=Path, help="a folder of this run's own")
-    parser.add_argument("--sampled-epochs", type=Path, help="a replay plan: train its epochs only")
-    parser.add_argument("--states", type=Path, help="with --sampled-epochs: their first states")
-    options = parser.parse_args()
+def _arguments() -> Namespace:
+    required = ("config", "data", "lock", "source-path", "output")
+    flags = parser(__doc__, *required, optional=("checkpoints", "sampled-epochs", "states"))
+    flags.add_argument("--run", required=True, help="control, replica, …")
+    flags.add_argument("--unpin", action="append", default=[], choices=list(pins.TITLES))
+    flags.add_argument("--samples", type=int, help="train on this many samples, the first ones")
+    flags.add_argument("--epochs", type=int, help="with --samples: instead of the config's")
+    flags.add_argument("--canary", action="store_true", help="train with another seed, too")
+    options = flags.parse_args()
     if (options.sampled_epochs is None) != (options.states is None):
-        parser.error("expected --sampled-epochs and --states together")
+        flags.error("expected --sampled-epochs and --states together")
     if options.sampled_epochs and (options.samples or options.canary or options.unpin):
-        parser.error("--sampled-epochs: not together with --samples, --canary or --unpin")
+        flags.error("--sampled-epochs: not together with --samples, --canary or --unpin")
     if (options.samples is None) != (options.epochs is None):
-        parser.error("expected --samples and --epochs together")
+        flags.error("expected --samples and --epochs together")
     return options
 
 
@@ -118,7 +114,7 @@ def _prepare(
     return tf, found, seconds
 
 
-def _task(tf: Any, config: Any, options: argparse.Namespace) -> task.Task:
+def _task(tf: Any, config: Any, options: Namespace) -> task.Task:
     """The experiment on its data, or on the first samples of it."""
     stored, trainer = dataset.read(options.data), config["trainer"]
     x, y = stored["x_train"], stored["y_train"]
@@ -134,7 +130,7 @@ def _task(tf: Any, config: Any, options: argparse.Namespace) -> task.Task:
     return task.Task(tf, config["model"], trainer, x, y, options.source_path)
 
 
-def _train(training: task.Task, content: Any, options: argparse.Namespace) -> record.Outcome:
+def _train(training: task.Task, content: Any, options: Namespace) -> record.Outcome:
     """Build, compile, fit. A refusal by TensorFlow is a result; so is a replica's failure."""
     outcome, started = record.Outcome(options.run), time.monotonic()
     try:
@@ -150,16 +146,13 @@ def _train(training: task.Task, content: Any, options: argparse.Namespace) -> re
         raise
     except Exception as error:
         traceback.print_exc()
-        kind = type(error).__name__
-        message = f"training failed with {kind}; see its message above"
+        message = f"training failed with {type(error).__name__}; see its message above"
         outcome.end(training.tf, error, SamebitsError(message))
     outcome.seconds = round(time.monotonic() - started, 3)
     return outcome
 
 
-def _fit(
-    training: task.Task, outcome: record.Outcome, content: Any, options: argparse.Namespace
-) -> None:
+def _fit(training: task.Task, outcome: record.Outcome, content: Any, options: Namespace) -> None:
     """Train in one piece, or epoch by epoch from the last checkpoint."""
     model, every, rows = outcome.model, content["config"]["trace"], options.output.parent
     progress = task.progress(training.tf, options.run, training.trainer["epochs"])
@@ -179,7 +172,7 @@ def _fit(
 
 
 def _fit_sampled(
-    training: task.Task, outcome: record.Outcome, content: Any, options: argparse.Namespace
+    training: task.Task, outcome: record.Outcome, content: Any, options: Namespace
 ) -> None:
     """Train sampled epochs, each from its stored state."""
     if not epochs.is_wanted(training.trainer):
@@ -188,23 +181,16 @@ def _fit_sampled(
     seeding = _seeds(training, outcome.model, content, options)
     sampled = epochs.SampledEpochs(training, outcome.model, seeding)
     trace = Trace(training, outcome.model, content["config"]["trace"], options.output.parent)
-    total = training.trainer["epochs"]
-    progress = task.progress(training.tf, options.run, total, len(wanted))
-    callbacks = [trace.callback(), progress]
-    outcome.sampled = list(sampled.fit(wanted, options.states, trace, callbacks))
+    progress = task.progress(training.tf, options.run, training.trainer["epochs"], len(wanted))
+    outcome.sampled = [*sampled.fit(wanted, options.states, trace, [trace.callback(), progress])]
 
 
-def _seeds(
-    training: task.Task, model: Any, content: Any, options: argparse.Namespace
-) -> seeds.Seeds:
-    config = content["config"]
-    seeding = config["determinism"]["seeding"]
+def _seeds(training: task.Task, model: Any, content: Any, options: Namespace) -> seeds.Seeds:
+    config, seeding = content["config"], content["config"]["determinism"]["seeding"]
     return seeds.Seeds(training.tf, model, seeding, config["seed"], options.unpin)
 
 
-def _run(
-    content: dict[str, Any], options: argparse.Namespace, clock: record.Clock, ends: ExitStack
-) -> str:
+def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends: ExitStack) -> str:
     """Train and write the folder; returns how it ended, for the user."""
     config, profile = content["config"], content["config"]["determinism"]
     applied = content["variations"]["applied"]
@@ -222,8 +208,7 @@ def _run(
         content["observed"]["interrupt"] = observation.interruption(content["checkpoints"])
         content.update(outcome.write(folder))
         if options.canary and outcome.status == COMPLETED:
-            seed = canary.seed_of(config["seed"])
-            path = folder / f"canary{SUFFIX}"
+            seed, path = canary.seed_of(config["seed"]), folder / f"canary{SUFFIX}"
             content["canary"] = canary.train(training, profile["seeding"], seed, path)
         content["timing"] = clock.timing(import_seconds, outcome.seconds)
         canonical.write_json(folder / "record.json", canonical.with_digest(content))
@@ -232,7 +217,7 @@ def _run(
     return f"{outcome.said(content)}, {outcome.seconds:.1f} s"
 
 
-def _not_tried(content: dict[str, Any], options: argparse.Namespace, clock: record.Clock) -> str:
+def _not_tried(content: dict[str, Any], options: Namespace, clock: record.Clock) -> str:
     """Write the record of a run that this machine cannot vary; returns why, for the user."""
     content["timing"] = clock.timing(0.0, 0.0)
     with files.atomic_folder(options.output) as folder:

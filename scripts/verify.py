@@ -15,11 +15,11 @@ trusted key. 0 means that the certificate holds, whatever its verdict: a valid N
 verified.
 """
 
-import argparse
 import io
 import json
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -45,19 +45,16 @@ _RESULTS = {
 }
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments() -> Namespace:
     made = parser(__doc__, optional=("artifacts", "data", "trust"))
     made.add_argument("certificate", type=Path, metavar="CERTIFICATE")
     made.add_argument("--key", type=Path, action="append", help="trust only this key")
     made.add_argument("--json", action="store_true")
-    made.epilog = (
-        "Exit codes: 0 verified, 1 does not hold, 2 malformed or wrong usage, 3 valid but not "
-        "signed by a trusted key."
-    )
+    made.epilog = (__doc__ or "").rpartition("\n\n")[2]
     return made.parse_args()
 
 
-def _trusted(options: argparse.Namespace) -> list[trust.Trusted]:
+def _trusted(options: Namespace) -> list[trust.Trusted]:
     if options.key:
         return [trust.Trusted(path.name, keys.from_pem(path)) for path in options.key]
     if options.trust and not options.trust.exists():
@@ -65,16 +62,14 @@ def _trusted(options: argparse.Namespace) -> list[trust.Trusted]:
     return trust.read(options.trust or keys.folder(os.environ) / trust.FILE)
 
 
-def _verify(options: argparse.Namespace) -> tuple[Certificate, Verification]:
+def _verify(options: Namespace) -> tuple[Certificate, Verification]:
     trusted = _trusted(options)
     with opened.opened(options.certificate) as given:
         checks = list(_artifact_checks(given, options))
     return given.content, levels.verify(given.content, trusted, checks)
 
 
-def _artifact_checks(
-    given: OpenedCertificate, options: argparse.Namespace
-) -> Iterator[ArtifactCheck]:
+def _artifact_checks(given: OpenedCertificate, options: Namespace) -> Iterator[ArtifactCheck]:
     report = given.content["report"]
     if given.bundled is not None:
         yield artifacts.check(report, given.bundled, whole=True)

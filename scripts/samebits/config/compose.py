@@ -111,9 +111,8 @@ def _updated(parts: Mapping[str, Any], values: Sequence[Override]) -> DictConfig
         try:
             OmegaConf.update(node, override.key, override.value, merge=True, force_add=force)
         except (ConfigAttributeError, ConfigKeyError) as error:
-            raise SamebitsError(
-                f"{error.full_key}: no such key; ++{override.hydra()} adds it"
-            ) from None
+            why = f"{error.full_key}: no such key; ++{override.hydra()} adds it"
+            raise SamebitsError(why) from None
     return node
 
 

@@ -7,7 +7,6 @@ GUARANTEES  an unknown key, group or option, a wrong type or an impossible pair 
             the same digest, in whichever form they are given
 """
 
-import difflib
 import json
 import re
 import shlex
@@ -116,17 +115,14 @@ def experiment(
     resolved = composed | {signing_choice.GROUP: signing}
     _check(resolved, composer)
     identity = _identity(resolved)
-    data = identity["data"]
+    data, model = identity["data"], (resolved["model"]["_target_"], resolved["source_path"])
     return Experiment(
         name=resolved["name"] or name or default_name(wanted),
         config=identity,
         digest=canonical.digest(identity),
         data_key=f"{data[OPTION]}-{canonical.digest(data)[:12]}",
         source_path=resolved["source_path"],
-        model_files=composer.once(
-            (resolved["model"]["_target_"], resolved["source_path"]),
-            lambda: sources.model_files(resolved["model"]["_target_"], resolved["source_path"]),
-        ),
+        model_files=composer.once(model, lambda: sources.model_files(*model)),
         overrides=tuple(override.hydra() for override in wanted),
         overridden=overridden,
         signing=Signing(signing[OPTION], signing["key"]),
@@ -177,7 +173,8 @@ def _overridden(
     wanted: list[Override], base: Mapping[str, Any], resolved: Mapping[str, Any], composer: Composer
 ) -> tuple[str, ...]:
     """The keys that overrides set: directly, by an option of ``experiment``, by interpolation."""
-    found = {key for override in wanted for key in _set_by(override)}
+    values = [override for override in wanted if not composer.is_choice(override)]
+    found = {key for o in values for key in keys.units(o.key.split("."), o.value)}
     if base["trainer"] != resolved["trainer"] and any(o.key == CHECKPOINT for o in wanted):
         found.add(f"trainer.{CHECKPOINT}")
     if any(override.key == "experiment" for override in wanted):
@@ -193,27 +190,13 @@ def _beside_options(base: Mapping[str, Any], composer: Composer) -> set[str]:
     return {difference.key for difference in found}
 
 
-def _set_by(override: Override) -> Iterable[str]:
-    """The keys that an override sets, none for an option of a group."""
-    if override.key in GROUPS and not isinstance(override.value, Mapping):
-        return ()
-    return keys.units(override.key.split("."), override.value)
-
-
-def _nearest(name: str, valid: Iterable[str]) -> str:
-    """A hint for a wrong name: the nearest valid one, and all of them."""
-    valid = sorted(valid)
-    near = difflib.get_close_matches(name, valid, n=1)
-    return (f"did you mean {near[0]}? " if near else "") + f"valid: {', '.join(valid)}"
-
-
 def _option_problems(wanted: Iterable[Override], composer: Composer) -> Iterator[str]:
     loader = GlobalHydra.instance().config_loader()
     for override in wanted:
         if override.key in GROUPS and isinstance(override.value, str | int | float | None):
             valid = composer.once(override.key, partial(loader.get_group_options, override.key))
             if override.value not in valid:
-                hint = _nearest(str(override.value), valid)
+                hint = keys.nearest(str(override.value), valid)
                 yield f"{override.key}={override.value}: no such option; {hint}"
 
 
@@ -228,7 +211,7 @@ def _key_problems(wanted: Iterable[Override], known: frozenset[str]) -> Iterator
     for override in wanted:
         for key in leaves(override):
             if key not in known and override.prefix in ("", "~"):
-                yield f"{key}: no such key; {_nearest(key, _siblings(key, known))}"
+                yield f"{key}: no such key; {keys.nearest(key, _siblings(key, known))}"
 
 
 def _paths(node: Any, prefix: str = "") -> Iterable[str]:
@@ -293,8 +276,7 @@ def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[
                 f"data.{source}: model={model[OPTION]} needs it, got null with data={data[OPTION]};"
                 f" set data.{source} or use a model of your own"
             )
-    of_model = "model", canonical.dumps(model), resolved["source_path"]
-    yield from composer.once(
-        of_model, lambda: list(sources.model_problems(model, resolved["source_path"]))
-    )
+    path = resolved["source_path"]
+    of_model = "model", canonical.dumps(model), path
+    yield from composer.once(of_model, lambda: list(sources.model_problems(model, path)))
     yield from signing_choice.pair_problem(resolved[signing_choice.GROUP])

@@ -1,7 +1,8 @@
 """Keys of a config, dotted as Hydra writes them, and where two configs differ."""
 
+import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,13 @@ def units(path: Sequence[str], value: Any) -> Iterator[str]:
             yield from units([*path, str(key)], inner)
     else:
         yield ".".join(path)
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """A hint for a wrong name: the nearest valid one, and all of them."""
+    valid = sorted(valid)
+    near = difflib.get_close_matches(name, valid, n=1)
+    return (f"did you mean {near[0]}? " if near else "") + f"valid: {', '.join(valid)}"
 
 
 def shown(value: Any) -> str:

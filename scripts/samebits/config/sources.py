@@ -1,7 +1,6 @@
 """Which files a script or a user's model consists of, found without running them."""
 
 import ast
-import difflib
 import os
 import symtable
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from samebits.config.keys import nearest
 from samebits.config.overrides import OPTION
 from samebits.errors import SamebitsError
 from samebits.formats import files
@@ -134,9 +134,7 @@ def model_problems(model: Mapping[str, Any], source_path: str) -> Iterator[str]:
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     if name in functions:
         yield from _argument_problems(functions[name], path, model)
-    elif not _may_bind(
-        path, tree, name
-    ):  # a class or an import: Python itself checks its arguments
+    elif not _may_bind(path, tree, name):  # else a class or an import: Python checks its arguments
         yield f"model.{_TARGET}: {path} has no {name}; it has: {', '.join(sorted(functions))}"
 
 
@@ -147,12 +145,7 @@ def _argument_problems(
     positional = [a.arg for a in arguments.posonlyargs + arguments.args]
     names = positional + [a.arg for a in arguments.kwonlyargs]
     for key in sorted(given - set(names) if arguments.kwarg is None else ()):
-        near = difflib.get_close_matches(key, names, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        yield (
-            f"model.{key}: {function.name} takes no such argument; {hint}"
-            f"it takes: {', '.join(names)}"
-        )
+        yield f"model.{key}: {function.name} takes no such argument; {nearest(key, names)}"
     required = set(positional[: len(positional) - len(arguments.defaults)])
     keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     required |= {a.arg for a, default in keywords if default is None}

@@ -97,9 +97,7 @@ def _values(text: str, parser: OverridesParser) -> list[Override]:
     if not parsed.is_sweep_override():
         return [overrides.from_parsed(parsed, parsed.value())]
     if not parsed.is_discrete_sweep():
-        raise SamebitsError(
-            f"{KEY}: {text!r}: an interval has no list of values; use range or choice"
-        )
+        raise SamebitsError(f"{KEY}: {text!r}: an interval lists no values; use range or choice")
     values = [overrides.from_parsed(parsed, value) for value in _each(parsed)]
     if not values:
         raise SamebitsError(f"{KEY}: {text!r} lists no value; valid: {_valid(parsed)}")

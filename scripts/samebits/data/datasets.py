@@ -41,9 +41,8 @@ def load(config: Mapping[str, Any], say: Callable[[str], None], scratch: Path) -
         case "synthetic":
             dataset = _synthetic(config)
         case _:
-            arrays, source, refused = sources.first_good(
-                sources.from_config(config), config["sha256"], say
-            )
+            given = sources.from_config(config)
+            arrays, source, refused = sources.first_good(given, config["sha256"], say)
             dataset = Dataset(arrays, source.kind, source.where, refused)
     require_none(f"{dataset.where}: {problem}" for problem in _problems(dataset.arrays, config))
     return dataset

@@ -74,15 +74,10 @@ def is_complete(folder: Path, lock_path: Path) -> bool:
     try:
         content = canonical.read_json(folder / RECORD)
         interpreters.probe(folder / "bin" / "python")
-    except (FileNotFoundError, NotADirectoryError, SamebitsError):
-        return False
-    except interpreters.NotUsableError:
-        return False  # the Python it was made from is gone: build again
-    return bool(
-        isinstance(content, dict)
-        and content.get("format") == FORMAT
-        and content.get("lock") == files.digest(lock_path)
-    )
+    except (FileNotFoundError, NotADirectoryError, SamebitsError, interpreters.NotUsableError):
+        return False  # the last: the Python it was made from is gone
+    found = content if isinstance(content, dict) else {}
+    return (found.get("format"), found.get("lock")) == (FORMAT, files.digest(lock_path))
 
 
 @contextmanager
@@ -155,12 +150,8 @@ def _verify(interpreter: Path, lock_path: Path) -> None:
         "e.check_lock(Path(sys.argv[2]), e.installed())"
     )
     scripts = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [str(interpreter), "-I", "-c", program, str(scripts), str(lock_path)],
-        capture_output=True,
-        text=True,
-        check=False,  # explained below
-    )
+    command = [str(interpreter), "-I", "-c", program, str(scripts), str(lock_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["nothing"])[-10:]
         raise SamebitsError("the new environment does not match its lock:\n" + "\n".join(last))

@@ -46,13 +46,9 @@ def probe(path: Path, minor: str = "") -> Interpreter:
     """Run an interpreter and ask what it is: CPython ``minor``, or NotUsableError is raised."""
     try:
         # -I: neither PYTHONPATH nor the user's site-packages may answer in its place
-        done = subprocess.run(
-            [str(path), "-I", "-c", _ASK],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE,
-            check=False,  # a refusal is an answer
+        command = [str(path), "-I", "-c", _ASK]
+        done = subprocess.run(  # a refusal is an answer
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE
         )
         version, implementation = done.stdout.split()
     except OSError as error:

@@ -95,10 +95,8 @@ def run(
         env=hermetic(environ),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
-        errors="replace",
+        errors="replace",  # and so as text
         pass_fds=tuple(keep_open),
-        check=False,  # explained below, with uv's message
     )
     if done.returncode != 0:
         tail = "\n".join(f"  | {line}" for line in done.stderr.strip().splitlines()[-_TAIL:])

@@ -92,14 +92,10 @@ def trainings(config: Mapping[str, Any]) -> tuple[int, int]:
 
 def _each(config: Mapping[str, Any], explain: bool) -> list[PlannedComparison]:
     protocol = config["protocol"]
-    wanted = list(protocol["alone"]) + (list(protocol["explain"]) if explain else [])
-    runs = [
-        PlannedRun(f"with-{name}", vary=(name,)) for name in dict.fromkeys(_free(config, wanted))
-    ]
-    if protocol["unpin"]:
-        runs += [
-            PlannedRun(f"without-{pin}", unpin=(pin,)) for pin in pins.pinned(config["determinism"])
-        ]
+    wanted = _free(config, [*protocol["alone"], *(protocol["explain"] if explain else ())])
+    runs = [PlannedRun(f"with-{name}", vary=(name,)) for name in dict.fromkeys(wanted)]
+    pinned = pins.pinned(config["determinism"]) if protocol["unpin"] else []
+    runs += [PlannedRun(f"without-{pin}", unpin=(pin,)) for pin in pinned]
     if not runs:
         return []
     return [PlannedComparison("each", PlannedRun(CONTROL), (PlannedRun(REPEAT), *runs))]

@@ -16,24 +16,14 @@ NO_KEY = "none"  # as SIGNING_KEY: do not sign
 
 _PREFIXES = (
     "PYTHON",  # PYTHONHASHSEED, PYTHONPATH, PYTHONOPTIMIZE, …
-    "TF_",
-    "XLA_",
-    "KERAS_",
-    "ONEDNN_",
-    "DNNL_",  # oneDNN's older prefix
-    "MKL_",
-    "KMP_",  # Intel's OpenMP
-    "OMP_",
-    "GOMP_",
-    "OPENBLAS_",
+    "TF_", "XLA_", "KERAS_",
+    "ONEDNN_", "DNNL_",  # the latter: oneDNN's older prefix
+    "MKL_", "KMP_", "OMP_", "GOMP_", "OPENBLAS_",  # KMP_: Intel's OpenMP
     "NPY_",  # NumPy's CPU dispatch
-    "CUDA_",
-    "CUDNN_",
-    "CUBLAS_",
-    "NVIDIA_",
+    "CUDA_", "CUDNN_", "CUBLAS_", "NVIDIA_",
     "LD_PRELOAD",
     "GLIBC_TUNABLES",  # which variants of its mathematical functions the C library takes
-)
+)  # fmt: skip
 # Not an input of the computation: which GPUs the scheduler gave to the job.
 _ALLOWED = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 

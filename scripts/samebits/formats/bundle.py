@@ -206,10 +206,8 @@ def opened(path: Path) -> Iterator[Bundle]:
         with _explained(f"{path}: not a bundle"):
             archive = zipfile.ZipFile(file)
         with archive:
-            refuse(
-                f"{path}: expected a bundle; get it again from its source. Got",
-                _problems(archive, path),
-            )
+            subject = f"{path}: expected a bundle; get it again from its source. Got"
+            refuse(subject, _problems(archive, path))
             yield Bundle(path, archive)
 
 

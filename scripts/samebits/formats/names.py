@@ -14,12 +14,7 @@ SIGNED, UNSIGNED = "SIGNED", "UNSIGNED"
 
 COMPLETED, REFUSED, FAILED, NOT_TRIED = "completed", "unsupported", "failed", "not tried"
 ARTIFACTS = ("history", "weights", "optimizer", "trace")
-TITLES = {
-    "history": "history",
-    "weights": "final weights",
-    "optimizer": "optimizer state",
-    "trace": "trace",
-}
+TITLES = dict(zip(ARTIFACTS, ("history", "final weights", "optimizer state", "trace")))
 
 REPRODUCIBLE = "REPRODUCIBLE"
 WITHIN_TOLERANCE = "EQUAL WITHIN TOLERANCE"

@@ -16,9 +16,7 @@ from pathlib import Path
 
 SHIFT = "+400d"  # another year, month and day of the week
 _SECONDS = 400 * 86400
-_PROBE = (
-    "import threading, time; time.sleep(0.01); threading.Event().wait(0.01); print(time.time())"
-)
+_PROBE = "import threading as t, time; time.sleep(0.01); t.Event().wait(0.01); print(time.time())"
 _SHARED = Path("/dev/shm")  # noqa: S108 - where the C library keeps shared memory and semaphores
 _OWNER = re.compile(r"(?:faketime_shm|sem\.faketime_sem)_(\d+)$")
 _LONGEST = 10  # seconds for a probe that takes 0.05
@@ -70,11 +68,9 @@ def _libraries(tool: str, folder: Path) -> Iterator[str]:
 def _works(python: Path, variables: dict[str, str]) -> bool:
     """Whether an interpreter under these variables has another date, and can sleep and wait."""
     probe = [str(python), "-I", "-S", "-c", _PROBE]
-    quiet = subprocess.DEVNULL
+    environ, quiet = os.environ | variables, subprocess.DEVNULL
     try:
-        date = subprocess.check_output(
-            probe, env=os.environ | variables, stderr=quiet, timeout=_LONGEST
-        )
+        date = subprocess.check_output(probe, env=environ, stderr=quiet, timeout=_LONGEST)
     except subprocess.SubprocessError:
         return False
     return abs(float(date) - time.time() - _SECONDS) < 3600

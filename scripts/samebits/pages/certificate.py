@@ -109,10 +109,8 @@ _REPEATABLE = {
 
 
 def _distances(report: Report, within: Distance) -> Iterator[tuple[str, str]]:
-    yield (
-        "Largest difference",
-        f"{within['absolute']:.3g}; {within['ulp']:,} ULP in weights and optimizer state",
-    )
+    apart = f"{within['absolute']:.3g}; {within['ulp']:,} ULP in weights and optimizer state"
+    yield "Largest difference", apart
     config = report["experiment"]["config"]
     asked = config["protocol"].get("tolerance") if config else None
     if asked:

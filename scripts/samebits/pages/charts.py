@@ -115,25 +115,19 @@ def curves(histories: Mapping[str, History]) -> list[Chart]:
 
 def _metric(metric: str, histories: Mapping[str, History]) -> Chart:
     found = [
-        (run, kind, position, history[prefix + metric])
+        (run, kind, position, list(enumerate(history[prefix + metric], 1)))
         for position, (run, history) in enumerate(histories.items())
         for kind, prefix in (("train", ""), ("validation", _VALIDATION))
         if prefix + metric in history
     ]
-    finite = [value for *_, values in found for value in values if math.isfinite(value)]
+    finite = [value for *_, values in found for _, value in values if math.isfinite(value)]
     heights = ticks(*_range(min(finite, default=0.0), max(finite, default=1.0)))
     epochs = max(len(values) for *_, values in found)
     across, up = Axis(1, epochs, LEFT, RIGHT), Axis(heights[0], heights[-1], BASE, TOP)
     named = range(1, epochs + 1, math.ceil(epochs / 9) or 1)
-    return Chart(
-        metric,
-        [Tick(across.at(epoch), str(epoch)) for epoch in named],
-        [Tick(up.at(height), f"{height:.4g}" if height else "0") for height in heights],
-        [
-            _line(run, kind, position, [*enumerate(values, 1)], (across, up), _MOST_DOTS)
-            for run, kind, position, values in found
-        ],
-    )
+    below = [Tick(across.at(epoch), str(epoch)) for epoch in named]
+    beside = [Tick(up.at(height), f"{height:.4g}" if height else "0") for height in heights]
+    return Chart(metric, below, beside, [_line(*one, (across, up), _MOST_DOTS) for one in found])
 
 
 def _range(low: float, high: float) -> tuple[float, float]:
@@ -160,16 +154,11 @@ def _line(
     across, up = axes
     points = [(across.at(x), up.at(y)) if math.isfinite(y) else None for x, y in values]
     segments = list(_segments(points))
+    drawn = [" ".join(f"{x:g},{y:g}" for x, y in segment) for segment in segments if segment[1:]]
     alone = [segment[0] for segment in segments if len(segment) == 1]
-    return Line(
-        name,
-        kind,
-        position,
-        [" ".join(f"{x:g},{y:g}" for x, y in segment) for segment in segments if segment[1:]],
-        alone if len(points) > most_dots else [point for point in points if point],
-        [Tick(across.at(x), number(y)) for x, y in values if not math.isfinite(y)],
-        segments[-1][-1] if segments else None,
-    )
+    dots = alone if len(points) > most_dots else [point for point in points if point]
+    gaps = [Tick(across.at(x), number(y)) for x, y in values if not math.isfinite(y)]
+    return Line(name, kind, position, drawn, dots, gaps, segments[-1][-1] if segments else None)
 
 
 def _segments(points: Iterable[Point | None]) -> Iterator[list[Point]]:
@@ -201,13 +190,10 @@ def growth(divergence: Divergence) -> Chart:
     ]
     labeled = zip(lines, _apart(lines), found, strict=True)
     steps = [step for step in map(round, ticks(0, last)) if step <= last]
-    return Chart(
-        "growth",
-        [Tick(across.at(step), f"{step:,}") for step in steps],
-        [Tick(BASE, "equal"), *(Tick(up.at(p), _power(2, p)) for p in _named(top))],
-        [replace(line, label=at, last=[None, *c["ulp"]][-1]) for line, at, c in labeled],
-        mark=None if first is None else across.at(first),
-    )
+    below = [Tick(across.at(step), f"{step:,}") for step in steps]
+    beside = [Tick(BASE, "equal"), *(Tick(up.at(p), _power(2, p)) for p in _named(top))]
+    drawn = [replace(line, label=at, last=[None, *c["ulp"]][-1]) for line, at, c in labeled]
+    return Chart("growth", below, beside, drawn, mark=None if first is None else across.at(first))
 
 
 def _powers(curve: Curve) -> list[tuple[int, float]]:
@@ -251,12 +237,9 @@ def histogram(histograms: Iterable[Histogram]) -> Chart:
     columns = [_column(i, count, width, up) for i, count in enumerate(counts)]
     named = [0, *(1 + power for power in _named(len(counts) - 2))] if counts[1:] else [0]
     powers = range(0, top + 1, math.ceil(top / _MOST_TICKS))
-    return Chart(
-        "histogram",
-        [Tick(columns[i].x + 0.4 * width, _power(2, i - 1) if i else "equal") for i in named],
-        [Tick(up.at(power), _power(10, power)) for power in powers],
-        columns=columns,
-    )
+    below = [Tick(columns[i].x + 0.4 * width, _power(2, i - 1) if i else "equal") for i in named]
+    beside = [Tick(up.at(power), _power(10, power)) for power in powers]
+    return Chart("histogram", below, beside, columns=columns)
 
 
 def _column(position: int, count: int, width: float, up: Axis) -> Column:

@@ -95,8 +95,8 @@ class RemainingEpochs(_Epochs):
         if store.chain:
             self._create_variables()
             self._set(checkpoints.open_state(store.chain[-1].folder))
-            total = training.trainer["epochs"]
-            say(f"{store.run}: resumes after epoch {len(store.chain)}/{total}")
+            done, total = len(store.chain), training.trainer["epochs"]
+            say(f"{store.run}: resumes after epoch {done}/{total}")
 
     def trace(self, every: str, folder: Path) -> Trace:
         """The trace of the training so far, from the checkpoints."""
@@ -109,11 +109,8 @@ class RemainingEpochs(_Epochs):
     def fit(self, trace: Trace, callbacks: list[Any]) -> dict[str, list[float]]:
         """Train the epochs that are left; returns the history of all. Raises PreemptedError."""
         with _preemptible(self._store) as raise_if_asked:
-            ending = task.callback(
-                self._training.tf,
-                on_train_batch_end=raise_if_asked,
-                on_test_batch_end=raise_if_asked,
-            )
+            batches = dict.fromkeys(("on_train_batch_end", "on_test_batch_end"), raise_if_asked)
+            ending = task.callback(self._training.tf, **batches)
             for epoch in range(len(self._store.chain), self._training.trainer["epochs"]):
                 raise_if_asked()
                 values = self._train(epoch, trace, [*callbacks, ending])
@@ -157,9 +154,8 @@ class SampledEpochs(_Epochs):
 
     def _digest(self) -> dict[str, str]:
         """The SHA-256 that each file of the state has when it is stored."""
-        return {
-            part: arrays.digest(arrays.described(named)) for part, named in self._state().items()
-        }
+        state = self._state()
+        return {part: arrays.digest(arrays.described(named)) for part, named in state.items()}
 
 
 @contextmanager

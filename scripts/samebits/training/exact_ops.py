@@ -40,11 +40,8 @@ def replaced(tf: Any, names: Iterable[str]) -> Iterator[None]:
     wanted = list(names)
     unknown = sorted(set(wanted) - set(NAMES))
     if unknown:
-        raise SamebitsError(
-            "determinism.replacements: expected some of {}, got {}".format(
-                ", ".join(NAMES), ", ".join(unknown)
-            )
-        )
+        valid, got = ", ".join(NAMES), ", ".join(unknown)
+        raise SamebitsError(f"determinism.replacements: expected some of {valid}, got {got}")
     put_back: list[tuple[Function, Function]] = []
     try:
         for name in wanted:

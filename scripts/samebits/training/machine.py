@@ -23,17 +23,11 @@ from samebits.errors import SamebitsError
 _Registers = Tuple[int, int, int, int]  # eax, ebx, ecx, edx
 # void f(uint32_t leaf, uint32_t subleaf, uint32_t registers[4]), System V ABI
 _CODE = bytes.fromhex(
-    "53"  # push rbx
-    "89f8"  # mov eax, edi
-    "89f1"  # mov ecx, esi
-    "4989d0"  # mov r8, rdx
+    "53 89f8 89f1 4989d0"  # push rbx; mov eax, edi; mov ecx, esi; mov r8, rdx
     "0fa2"  # cpuid
-    "418900"  # mov [r8], eax
-    "41895804"  # mov [r8+4], ebx
-    "41894808"  # mov [r8+8], ecx
-    "4189500c"  # mov [r8+12], edx
-    "5b"  # pop rbx
-    "c3"  # ret
+    "418900 41895804"  # mov [r8], eax; mov [r8+4], ebx
+    "41894808 4189500c"  # mov [r8+8], ecx; mov [r8+12], edx
+    "5b c3"  # pop rbx; ret
 )
 _BRAND = (0x80000002, 0x80000003, 0x80000004)
 _EMULATED_ENDS = ", emulated)"  # a description

@@ -39,9 +39,8 @@ def shared(array: np.ndarray) -> np.ndarray:
     """An array in a file, mapped for itself alone, that TensorFlow need not copy."""
     if not isinstance(array, np.memmap) or not array.flags.c_contiguous or not array.size:
         return array
-    private: np.ndarray = np.memmap(
-        str(array.filename), array.dtype, "c", int(array.offset), array.shape
-    )
+    file, offset = str(array.filename), int(array.offset)
+    private: np.ndarray = np.memmap(file, array.dtype, "c", offset, array.shape)
     return _read_only(private)
 
 

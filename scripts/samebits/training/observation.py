@@ -77,10 +77,8 @@ def _time_zone() -> str:
 
 def locale(environ: Mapping[str, str]) -> str:
     """The C library's locale by the variables; a list where the categories differ."""
-    found = {
-        category: environ.get("LC_ALL") or environ.get(category) or environ.get("LANG") or "C"
-        for category in _CATEGORIES
-    }
+    usual = environ.get("LANG") or "C"
+    found = {name: environ.get("LC_ALL") or environ.get(name) or usual for name in _CATEGORIES}
     if len(set(found.values())) == 1:
         return found[_CATEGORIES[0]]
     return ", ".join("{}={}".format(*item) for item in found.items())

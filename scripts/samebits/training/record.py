@@ -56,8 +56,6 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         format=names.TRAIN_FORMAT,
         run=options.run,
         status=names.NOT_TRIED,
-        unsupported=None,
-        failure=None,
         process={"id": str(uuid.uuid4()), "pid": os.getpid()},
         machine=machine.record(),
         experiment=files.digest(options.config),
@@ -67,12 +65,9 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         unpinned=options.unpin,
         subset=subset if options.samples else None,
         observed=observation.observe(options.source_path),
-        model=None,
         digests={},
         tensors={},
-        trace=None,
-        checkpoints=None,
-        canary=None,
+        **dict.fromkeys(("unsupported", "failure", "model", "trace", "checkpoints", "canary")),
     )
     if options.sampled_epochs is not None:
         plan = canonical.read_json(options.sampled_epochs).get("sampled")

@@ -64,9 +64,8 @@ class Seeds:
         if self._in_graph.found:
             forget_graphs(self._model)
         seed = seed_of(self._seed, epoch)
-        settings.require_pinned(
-            settings.seed_everything(self._tf, self._seeding, seed, self._unpinned)
-        )
+        found = settings.seed_everything(self._tf, self._seeding, seed, self._unpinned)
+        settings.require_pinned(found)
         _set_keras_global_generator(self._global)
 
     def restore(self) -> None:

@@ -99,10 +99,9 @@ def _hash_seed(expected: int | None) -> Setting:
         return Setting(name, expected, 0, "sys.flags.hash_randomization")
     if expected is None:
         return Setting(name, None, os.environ.get(_HASH_SEED, "random"), _HASH_SEED)
-    reference = subprocess.check_output(
-        [sys.executable, "-S", "-c", "print(hash('samebits'))"],
-        env=dict(os.environ, PYTHONHASHSEED=str(expected)),
-    )
+    command, environ = [sys.executable, "-S", "-c", "print(hash('samebits'))"], dict(os.environ)
+    environ["PYTHONHASHSEED"] = str(expected)
+    reference = subprocess.check_output(command, env=environ)
     same = int(reference) == hash("samebits")
     return Setting(name, expected, expected if same else "another", how)
 

@@ -59,17 +59,10 @@ class Task:
 
     def fit(self, model: Any, callbacks: list[Any], only: int | None = None) -> Any:
         """``model.fit`` as the article calls it, or ``only`` one epoch; returns Keras' history."""
-        return model.fit(
-            self.x,
-            self.y,
-            initial_epoch=only or 0,
-            epochs=self.trainer["epochs"] if only is None else only + 1,
-            batch_size=self.trainer["batch_size"],
-            validation_split=self.trainer["validation_split"],
-            shuffle=self.trainer["shuffle"],
-            verbose=0,
-            callbacks=callbacks,
-        ).history
+        given = {key: self.trainer[key] for key in ("batch_size", "validation_split", "shuffle")}
+        given["epochs"] = self.trainer["epochs"] if only is None else only + 1
+        given.update(initial_epoch=only or 0, verbose=0, callbacks=callbacks)
+        return model.fit(self.x, self.y, **given).history
 
 
 def build(tf: Any, config: Mapping[str, Any], source_path: Path) -> Any:
@@ -105,7 +98,7 @@ def compile_model(tf: Any, model: Any, trainer: Mapping[str, Any]) -> None:
     if getattr(model, "optimizer", None) is not None:
         return
     keras, extra = tf.keras, {}
-    if _has_steps_per_execution(tf):
+    if tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 4):  # which brought it to `compile`
         extra["steps_per_execution"] = trainer["steps_per_execution"]
     loss = keras.losses.get(_keras_object(trainer["loss"]))
     optimizer = keras.optimizers.get(_keras_object(trainer["optimizer"]))
@@ -244,11 +237,6 @@ def _interrupt(*_: Any) -> None:
 
 
 # ---- where Keras 3, Keras 2 and TensorFlow 2.1 differ ------------------------------------------
-
-
-def _has_steps_per_execution(tf: Any) -> bool:
-    """TensorFlow 2.4 brought it to ``compile`` (its release notes)."""
-    return tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 4)
 
 
 def steps_per_execution(model: Any) -> int:
