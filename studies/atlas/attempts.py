@@ -61,9 +61,8 @@ def _in_child(attempts: Sequence[Attempt], longest: int) -> tuple[list[str], int
         _work_through(attempts, told, longest)
     os.close(told)
     with os.fdopen(answer, "rb") as file:
-        lines = [
-            line for line in file if line.endswith(b"\n")
-        ]  # a killed process may leave half a line
+        # A killed process may leave half a line.
+        lines = [line for line in file if line.endswith(b"\n")]
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == _BROKEN:
         raise SamebitsError(

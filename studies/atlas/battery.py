@@ -141,10 +141,8 @@ def _rewritten(tf: Any, graph: Any, nodes: list[str]) -> Any:
     """
     from tensorflow.python.grappler import tf_optimizer
 
-    for node in nodes:
-        graph.add_to_collection(
-            "train_op", graph.get_operation_by_name(node)
-        )  # the results to keep
+    for node in nodes:  # the results to keep
+        graph.add_to_collection("train_op", graph.get_operation_by_name(node))
     with graph.as_default():
         definition = tf.compat.v1.train.export_meta_graph(graph=graph)
     for node in definition.graph_def.node:

@@ -25,6 +25,8 @@ _SHORTER = 1 << 16  # steps of a float32 in one of a bfloat16
 # A row is an op in one dtype, its value or its gradient: all its sets of shapes together.
 _ROW = ("name", "group", "dtype", "output")
 Row = tuple[str, ...]
+Rows = Mapping[Row, list[str]]  # the names of its results
+Ops = dict[Row, dict[str, Any]]
 
 
 def collect(folders: Sequence[Path], emulator: str) -> dict[str, Any]:
@@ -84,11 +86,9 @@ def _rows(columns: Sequence[Column]) -> dict[Row, list[str]]:
     return rows
 
 
-def _listed_ops(
-    rows: Mapping[Battery, Mapping[Row, list[str]]], batteries: Mapping[Battery, list[Column]]
-) -> dict[Row, dict[str, Any]]:
+def _listed_ops(rows: Mapping[Battery, Rows], batteries: Mapping[Battery, list[Column]]) -> Ops:
     """Every row of any battery, nothing compared yet."""
-    ops: dict[Row, dict[str, Any]] = {}
+    ops: Ops = {}
     for (version, onednn), named in rows.items():
         ours = batteries[version, onednn]
         arrays = ours[0].arrays
@@ -101,13 +101,7 @@ def _listed_ops(
     return ops
 
 
-def _compare(
-    index: int,
-    column: Column,
-    reference: Column,
-    rows: Mapping[Row, list[str]],
-    ops: Mapping[Row, dict[str, Any]],
-) -> None:
+def _compare(index: int, column: Column, reference: Column, rows: Rows, ops: Ops) -> None:
     """Note in every op how far its results are from the reference's; nothing where they are not.
 
     A row that only one of two batteries has is not compared and not shown as equal; of a row that

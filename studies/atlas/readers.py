@@ -88,15 +88,9 @@ def _guilty(every: list[tuple[Framework, Found]]) -> Markdown | None:
 
 
 def _kernel(framework: Framework, kernel: Kernel) -> list[object]:
-    worst = kernel.worst
-    names = dict.fromkeys(case.name for case in kernel.reaches)
-    return [
-        code(kernel.name),
-        framework.version,
-        share(worst.elements, worst.of),
-        tables.distance(worst.ulp),
-        Markdown(", ".join(map(code, names))),
-    ]
+    worst, names = kernel.worst, dict.fromkeys(case.name for case in kernel.reaches)
+    apart = share(worst.elements, worst.of), tables.distance(worst.ulp)
+    return [code(kernel.name), framework.version, *apart, Markdown(", ".join(map(code, names)))]
 
 
 def _reasons(every: list[tuple[Framework, Found]]) -> Markdown | None:
@@ -136,11 +130,11 @@ _OPTIMIZER = (
     "Not replaced, which is why exact asks for TensorFlow 2.21: Keras 3 writes its optimizers in "
     "single ops.",
 )
-_OLDER = "Nothing: with TensorFlow 2.21, for which exact asks, its bits are the same everywhere."
+_OLD = "Nothing: with TensorFlow 2.21, for which exact asks, its bits are the same everywhere."
 _ONEDNN = (
     "Other bits on the emulated Intel CPUs and not on EPYC, with oneDNN alone: it chooses another "
     "way there although its instruction set is capped. By what was not found out.",
-    _OLDER,
+    _OLD,
 )
 REASONS = {
     "Rsqrt": (
@@ -154,15 +148,12 @@ REASONS = {
     ),
     # Erfc is what gelu uses.
     **dict.fromkeys(("Erfc", "Erfinv", "Ndtri", "Atan", "Atan2"), (_FLOAT32, _WIDE)),
-    "Sqrt": (
-        "TensorFlow 2.8 computes it by way of the approximate reciprocal square root.",
-        _OLDER,
-    ),
+    "Sqrt": ("TensorFlow 2.8 computes it by way of the approximate reciprocal square root.", _OLD),
     "Softmax": (
         "Without oneDNN it divides by way of the approximate reciprocal.",
         "Nothing: with oneDNN, which portable sets, its bits are the same everywhere.",
     ),
-    "EuclideanNorm": ("It takes a square root.", _OLDER),
+    "EuclideanNorm": ("It takes a square root.", _OLD),
     **dict.fromkeys(("BatchMatMulV2", "Conv3DBackpropFilterV2"), _ONEDNN),
     "LRN": (_FLOAT32, "Not replaced: no layer of Keras uses it, and it has no float64."),
     **dict.fromkeys(("FusedBatchNormV3", "FusedBatchNormGradV3"), _FUSED),

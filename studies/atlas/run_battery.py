@@ -37,9 +37,8 @@ def main() -> int:
     operations = battery.operations(tf)
     unknown = sorted(set(options.only) - {operation.name for operation in operations})
     if unknown:
-        raise SamebitsError(
-            "--only: not in the battery: {}; see studies/atlas/ops".format(", ".join(unknown))
-        )
+        listed = ", ".join(unknown)
+        raise SamebitsError(f"--only: not in the battery: {listed}; see studies/atlas/ops")
     chosen = [o for o in operations if not options.only or o.name in options.only]
     made = battery.build(tf, chosen)
     with files.atomic_folder(options.output) as folder:

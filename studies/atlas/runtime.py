@@ -95,9 +95,8 @@ def compute(loaded: Loaded, threads: int) -> Computed:
     from tensorflow.core.protobuf import config_pb2
     from tensorflow.python.client import session
 
-    pinned = config_pb2.ConfigProto(
-        intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1
-    )
+    pinned = config_pb2.ConfigProto(intra_op_parallelism_threads=threads)
+    pinned.inter_op_parallelism_threads = 1
     pinned.graph_options.rewrite_options.disable_meta_optimizer = True  # the battery is rewritten
     options = config_pb2.RunOptions(output_partition_graphs=True)
     metadata = config_pb2.RunMetadata()

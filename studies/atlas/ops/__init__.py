@@ -59,6 +59,11 @@ def shaped_rows(group: str, table: Shaped) -> Iterator[Operation]:
         yield from rows(group, {name: (ranges, make)}, shapes)
 
 
+def named(module: Any, ranges: str, names: str) -> Table:
+    """Functions of a module, each in a row of its own name."""
+    return {name: (ranges, getattr(module, name)) for name in names.split()}
+
+
 def like(tf: Any, x: Any, value: float) -> Any:
     """A number in the dtype of a tensor."""
     return tf.constant(value, x.dtype)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator
 
-from atlas.ops import NO_BFLOAT16, Operation, Shapes, Table, like, rows
+from atlas.ops import NO_BFLOAT16, Operation, Shapes, Table, like, named, rows
 
 _ONE: Shapes = [[(5,)], [(33, 17)]]
 _TWO: Shapes = [[(5,)] * 2, [(33, 17), (17,)], [(33, 17)] * 2]
@@ -18,45 +18,25 @@ def elementwise(tf: Any) -> Iterator[Operation]:
     """One number in, one out."""
     m = tf.math
     table: Table = {
-        "abs": ("real", m.abs),
-        "negative": ("real", m.negative),
-        "sign": ("real", m.sign),
-        "square": ("real", m.square),
-        "sqrt": ("positive", m.sqrt),
-        "rsqrt": ("positive", m.rsqrt),
-        "reciprocal": ("nonzero", m.reciprocal),
-        "exp": ("real", m.exp),
-        "expm1": ("real", m.expm1),
-        "log": ("positive", m.log),
-        "log1p": ("positive", m.log1p),
-        "sin": ("real", m.sin),
-        "cos": ("real", m.cos),
-        "tan": ("unit", m.tan),
-        "sinh": ("real", m.sinh),
-        "cosh": ("real", m.cosh),
-        "tanh": ("real", m.tanh),
-        "asinh": ("real", m.asinh),
-        "atan": ("real", m.atan),
-        "erf": ("real", m.erf),
-        "erfc": ("real", m.erfc),
-        "floor": ("real", m.floor),
-        "ceil": ("real", m.ceil),
-        "round": ("real", m.round),
-        "rint": ("real", m.rint),
-        "lgamma": ("positive", m.lgamma),
-        "digamma": ("positive", m.digamma),
+        **named(m, "real", "abs negative sign square"),
+        **named(m, "positive", "sqrt rsqrt"),
+        **named(m, "nonzero", "reciprocal"),
+        **named(m, "real", "exp expm1"),
+        **named(m, "positive", "log log1p"),
+        **named(m, "real", "sin cos"),
+        **named(m, "unit", "tan"),
+        **named(m, "real", "sinh cosh tanh asinh atan erf erfc floor ceil round rint"),
+        **named(m, "positive", "lgamma digamma"),
         "clip_by_value": ("real", lambda x: tf.clip_by_value(x, -1, 1)),
         "cast_to_float32": ("real", lambda x: tf.cast(x, tf.float32)),
         "cast_to_float16": ("real", lambda x: tf.cast(tf.cast(x, tf.float16), tf.float32)),
     }
     yield from rows("elementwise", table, _ONE)
     rarer: Table = {
-        "asin": ("unit", m.asin),
-        "acos": ("unit", m.acos),
-        "atanh": ("unit", m.atanh),
-        "acosh": ("above_one", m.acosh),
-        "erfinv": ("unit", m.erfinv),
-        "ndtri": ("probability", m.ndtri),
+        **named(m, "unit", "asin acos atanh"),
+        **named(m, "above_one", "acosh"),
+        **named(m, "unit", "erfinv"),
+        **named(m, "probability", "ndtri"),
     }
     yield from rows("elementwise", rarer, _ONE[1:], NO_BFLOAT16)
 
@@ -65,23 +45,13 @@ def activations(tf: Any) -> Iterator[Operation]:
     """As Keras has them, and as it spells them out."""
     nn = tf.nn
     table: Table = {
-        "sigmoid": ("real", tf.math.sigmoid),
-        "log_sigmoid": ("real", tf.math.log_sigmoid),
-        "softplus": ("real", tf.math.softplus),
-        "softsign": ("real", nn.softsign),
-        "relu": ("real", nn.relu),
-        "relu6": ("real", nn.relu6),
-        "elu": ("real", nn.elu),
-        "selu": ("real", nn.selu),
-        "leaky_relu": ("real", nn.leaky_relu),
-        "silu": ("real", nn.silu),
-        "gelu": ("real", nn.gelu),
+        **named(tf.math, "real", "sigmoid log_sigmoid softplus"),
+        **named(nn, "real", "softsign relu relu6 elu selu leaky_relu silu gelu"),
         "gelu_approximate": ("real", lambda x: nn.gelu(x, approximate=True)),
         "gelu_by_erf": ("real", lambda x: 0.5 * x * (1.0 + tf.math.erf(x / like(tf, x, 2**0.5)))),
         "mish": ("real", lambda x: x * tf.math.tanh(tf.math.softplus(x))),
         "hard_sigmoid": ("real", lambda x: nn.relu6(x + 3.0) / 6.0),
-        "softmax": ("real", nn.softmax),
-        "log_softmax": ("real", nn.log_softmax),
+        **named(nn, "real", "softmax log_softmax"),
         "exponential_decay": ("positive", lambda x: 0.1 * 0.96**x),
     }
     yield from rows("activations", table, _ONE)
@@ -91,17 +61,11 @@ def pairs(tf: Any) -> Iterator[Operation]:
     """Two or three numbers in, one out."""
     m = tf.math
     table: Table = {
-        "add": ("real real", m.add),
-        "subtract": ("real real", m.subtract),
-        "multiply": ("real real", m.multiply),
-        "maximum": ("real real", m.maximum),
-        "minimum": ("real real", m.minimum),
-        "squared_difference": ("real real", m.squared_difference),
-        "floordiv": ("real nonzero", m.floordiv),
-        "floormod": ("real nonzero", m.floormod),
-        "pow": ("positive real", m.pow),
-        "atan2": ("real nonzero", m.atan2),
-        "xlogy": ("positive positive", m.xlogy),
+        **named(m, "real real", "add subtract multiply maximum minimum squared_difference"),
+        **named(m, "real nonzero", "floordiv floormod"),
+        **named(m, "positive real", "pow"),
+        **named(m, "real nonzero", "atan2"),
+        **named(m, "positive positive", "xlogy"),
         "where": ("real real", lambda x, y: tf.where(x > y, x, y)),
     }
     yield from rows("pairs", table, _TWO)
@@ -117,9 +81,7 @@ def pairs(tf: Any) -> Iterator[Operation]:
 def divisions(tf: Any) -> Iterator[Operation]:
     """TensorFlow rewrites divisions depending on dividend and divisor."""
     table: Table = {
-        "divide": ("real nonzero", tf.math.divide),
-        "divide_no_nan": ("real nonzero", tf.math.divide_no_nan),
-        "xdivy": ("real nonzero", tf.math.xdivy),
+        **named(tf.math, "real nonzero", "divide divide_no_nan xdivy"),
         "x_over_sqrt": ("real positive", lambda x, y: x / tf.sqrt(y)),
         "x_over_sqrt_plus": ("real positive", lambda x, y: x / (tf.sqrt(y) + 1e-3)),
         "x_times_rsqrt": ("real positive", lambda x, y: x * tf.math.rsqrt(y)),

@@ -74,28 +74,20 @@ def convolutions(tf: Any) -> Iterator[Operation]:
     nn, same, ones = tf.nn, "SAME", [1, 1, 1, 1]
     depthwise, separable, transposed = nn.depthwise_conv2d, nn.separable_conv2d, nn.conv2d_transpose
     image, small, cube, cubes = (6, 15, 15, 8), (4, 7, 7, 8), (2, 4, 4, 4, 6), (3, 3, 3, 4, 6)
+    wide, thin = (3, 3, 8, 16), (3, 3, 8, 2)
     flat, solid = [4, 14, 14, 6], [2, 8, 8, 8, 4]  # shapes of the transposes' results
     table: dict[str, Any] = {  # the computation, and the shapes of its inputs
         "conv1d": (lambda x, k: nn.conv1d(x, k, 1, same), (6, 33, 5), (3, 5, 7)),
         "conv2d": (lambda x, k: nn.conv2d(x, k, 1, "VALID"), (8, 15, 15, 16), (3, 3, 16, 32)),
         "conv2d_image": (lambda x, k: nn.conv2d(x, k, 1, "VALID"), (32, 14, 14, 1), (3, 3, 1, 8)),
         "conv2d_1x1": (lambda x, k: nn.conv2d(x, k, 1, "VALID"), (8, 9, 9, 16), (1, 1, 16, 24)),
-        "conv2d_strided": (lambda x, k: nn.conv2d(x, k, 2, same), image, (3, 3, 8, 16)),
-        "conv2d_dilated": (
-            lambda x, k: nn.conv2d(x, k, 1, same, dilations=2),
-            image,
-            (3, 3, 8, 16),
-        ),
-        "depthwise_conv2d": (lambda x, k: depthwise(x, k, ones, same), image, (3, 3, 8, 2)),
+        "conv2d_strided": (lambda x, k: nn.conv2d(x, k, 2, same), image, wide),
+        "conv2d_dilated": (lambda x, k: nn.conv2d(x, k, 1, same, dilations=2), image, wide),
+        "depthwise_conv2d": (lambda x, k: depthwise(x, k, ones, same), image, thin),
         "conv2d_transpose": (lambda x, k: transposed(x, k, flat, 2, same), small, (3, 3, 6, 8)),
         "conv3d": (lambda x, k: nn.conv3d(x, k, [1] * 5, same), (2, 7, 7, 7, 4), cubes),
         "conv3d_transpose": (lambda x, k: nn.conv3d_transpose(x, k, solid, 2, same), cube, cubes),
-        "separable_conv2d": (
-            lambda *x: separable(*x, ones, same),
-            image,
-            (3, 3, 8, 2),
-            (1, 1, 16, 12),
-        ),
+        "separable_conv2d": (lambda *x: separable(*x, ones, same), image, thin, (1, 1, 16, 12)),
     }
     for name, (make, *shapes) in table.items():
         yield from rows("convolutions", {name: (" ".join(["real"] * len(shapes)), make)}, [shapes])

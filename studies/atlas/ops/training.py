@@ -46,9 +46,8 @@ def _rms_normalization(tf: Any, x: Any, gamma: Any, beta: Any) -> Any:
 
 def _fused_batch_norm(tf: Any, training: bool, x: Any, gamma: Any, beta: Any) -> Any:
     mean, variance = (tf.zeros([0]), tf.zeros([0])) if training else (beta, gamma)
-    return tf.compat.v1.nn.fused_batch_norm(
-        x, gamma, beta, mean=mean, variance=variance, is_training=training
-    )[0]
+    fused = tf.compat.v1.nn.fused_batch_norm
+    return fused(x, gamma, beta, mean=mean, variance=variance, is_training=training)[0]
 
 
 def losses(tf: Any) -> Iterator[Operation]:
