@@ -27,9 +27,9 @@ from bench_page import Bench, Part
 from paired import ROOT, read
 
 from samebits.certificate import report
-from samebits.config.experiment import configure
 from samebits.formats import canonical, files
 from samebits.training import machine
+from samebits.workflow.plan import plan
 
 HERE = Path(__file__).resolve().parent
 MEASUREMENTS = (
@@ -68,7 +68,7 @@ def measured(program: Path, folder: Path, flags: Sequence[str]) -> Part:
 
 
 def _nothing_yet() -> Bench:
-    framework, source = configure({}, ROOT / "conf").config["framework"], report.source(ROOT)
+    framework, source = plan({}, ROOT / "conf").first.config["framework"], report.source(ROOT)
     versions = {"Python": platform.python_version(), "TensorFlow": framework["tensorflow"]}
     versions |= {"Snakemake": version("snakemake"), "NumPy": version("numpy")}
     of = machine.record()

@@ -12,8 +12,8 @@ from typing import Any
 from paired import ROOT, Cost, measure
 
 import killing
-from samebits.config.experiment import configure
 from samebits.formats import canonical
+from samebits.workflow.plan import plan
 
 _READY = "ready"
 
@@ -58,7 +58,7 @@ class Prepared:
 
     def training(self, changes: Mapping[str, Any]) -> killing.Training:
         """An experiment that is the default but for some changes; nothing of it is there yet."""
-        experiment = configure(changes, ROOT / "conf")
+        experiment = plan(changes, ROOT / "conf").first
         folder = self.folder / "trainings" / experiment.name
         shutil.rmtree(folder, ignore_errors=True)
         canonical.write_json(folder / "config.json", experiment.config)

@@ -65,11 +65,11 @@ def _issue(options: argparse.Namespace, keyid: str | None) -> report.Issue:
 def main() -> int:
     """Read, grade, sign, verify, write."""
     options = _arguments()
-    paths = evidence.Paths(
+    read = evidence.read(
         options.config, options.lock, options.load_record, options.run, options.comparison
     )
     signer = trusted.load_signer(os.environ)
-    found = report.build(evidence.read(paths), _issue(options, signer.keyid if signer else None))
+    found = report.build(read, _issue(options, signer.keyid if signer else None))
     issued = certificate.issue(found, signer)
     levels.require_verifiable(issued)
     canonical.write_json(options.output, issued)

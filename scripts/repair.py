@@ -79,13 +79,12 @@ def _problem(check: Check, path: Path) -> str:
     return ""
 
 
+_BESIDE = {"data": ["record.json"], "certificate": ["certificate.html", "badge.svg"]}
+
+
 def _belonging(kind: str, path: Path) -> list[Path]:
     """The files made together with it: if one is missing, all have to be made again."""
-    if kind == "data":
-        return [path, path.with_name("record.json")]
-    if kind == "certificate":
-        return [path, path.with_suffix(".html"), path.with_name("badge.svg")]
-    return [path]
+    return [path, *map(path.with_name, _BESIDE.get(kind, ()))]
 
 
 def _remove(path: Path) -> None:

@@ -560,7 +560,7 @@ SOURCE = Source(commit="0123456789abcdef0123456789abcdef01234567", dirty=False)
 def report_of(space: Workspace, by: Signer | None = None, **issue: Any) -> Json:
     """What certify.py would find in a workspace; ``issue`` replaces parts of the issue."""
     given = [space.comparison, *space.more]
-    paths = evidence.Paths(space.config, space.lock, space.load_record, space.runs, given)
+    paths = space.config, space.lock, space.load_record, space.runs, given
     usual: Json = {
         "name": "default",
         "issued": "2026-11-23T12:00:00Z",
@@ -570,7 +570,7 @@ def report_of(space: Workspace, by: Signer | None = None, **issue: Any) -> Json:
         "dependencies": {"envs/load.lock.txt": "d" * 64, "envs/load.linux-64.pin.txt": "e" * 64},
         "keyid": by.keyid if by else None,
     }
-    made = reports.build(evidence.read(paths), reports.Issue(**usual | issue))
+    made = reports.build(evidence.read(*paths), reports.Issue(**usual | issue))
     assert not list(schema.violations(made, schema.REPORT))
     return made
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace
-from samebits.config.experiment import Experiment, configure
+from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, configure
+from samebits.config.experiment import Experiment
 from samebits.formats import canonical, dataset, files, states
 
 _LONGEST = 300  # seconds to wait for anything

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from samebits.config.experiment import Experiment
 from samebits.environments import build, interpreters, uv
 from samebits.errors import SamebitsError
+from samebits.workflow.plan import plan
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
@@ -23,6 +25,11 @@ LAUNCH = (sys.executable, SCRIPTS / "launch.py", "--python")  # then an interpre
 _ENVIRONMENTS = ROOT / ".samebits" / "test" / "environments"
 _ALWAYS = ("load", "train-tf2.21", "compare", "certify", "render")  # that an experiment needs
 _LONGEST = 600  # seconds for one command; a hung one must fail and not hang the tests
+
+
+def configure(config: Mapping[str, Any], conf: Path) -> Experiment:
+    """The one experiment of Snakemake's ``config``, resolved against the Hydra tree ``conf``."""
+    return plan(config, conf).first
 
 
 def command(

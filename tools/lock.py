@@ -154,10 +154,8 @@ def resolve(
     return packages, [name for name in from_sdist if name in names]
 
 
-def _locked(
-    package: dict[str, Any], python: str, from_sdist: bool, known: Set[str]
-) -> LockedPackage:
-    file = package["sdist"] if from_sdist else _best(package["wheels"], _tags(python), known)
+def _locked(package: dict[str, Any], python: str, sdist: bool, known: Set[str]) -> LockedPackage:
+    file = package["sdist"] if sdist else _best(package["wheels"], _tags(python), known)
     if file is None:
         raise SamebitsError(
             f"{package['name']}=={package['version']}: expected a wheel for CPython {python} on "

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline import configure
 from refusals import refused
-from samebits.config.experiment import GROUPS, configure
+from samebits.config.experiment import GROUPS
 from samebits.config.signing import Signing
 from samebits.errors import SamebitsError
 from samebits.experiment.variables import SIGNING_KEY

@@ -11,9 +11,10 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pipeline import configure
 from refusals import refused
 from samebits.config import overrides
-from samebits.config.experiment import GROUPS, composing, configure
+from samebits.config.experiment import GROUPS, composing
 from samebits.config.overrides import OPTION
 from samebits.errors import SamebitsError
 from samebits.workflow import plan as plans

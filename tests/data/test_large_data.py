@@ -12,8 +12,7 @@ import pytest
 
 import killing
 from killing import Training
-from pipeline import ROOT, SCRIPTS, Workspace, skip_without
-from samebits.config.experiment import configure
+from pipeline import ROOT, SCRIPTS, Workspace, configure, skip_without
 from samebits.formats import canonical, dataset, files
 
 SAMPLES, SIDE = 768, 512  # 1 MiB of float32 each

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import ROOT, SCRIPTS, Workspace, command
-from samebits.config.experiment import configure
+from pipeline import ROOT, SCRIPTS, Workspace, command, configure
 from samebits.data.sources import encode
 from samebits.formats import canonical, dataset, files
 

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT
+from pipeline import ROOT, configure
 from samebits.certificate import checks
-from samebits.config.experiment import configure
 from samebits.experiment import pins
 
 ISA = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")

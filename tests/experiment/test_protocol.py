@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT
-from samebits.config.experiment import configure
+from pipeline import ROOT, configure
 from samebits.experiment import pins, protocol, variations
 
 FOUND = {"identical": True, "status": {"control": "completed", "replica": "completed"}}

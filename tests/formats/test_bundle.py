@@ -50,7 +50,7 @@ def read(path: Path) -> dict[str, bytes]:
     with bundle.opened(path) as opened:
         names = opened.names()
         content = {name: opened.open(name).read() for name in names}
-        assert all(name in opened and opened.size(name) == len(content[name]) for name in names)
+        assert all(name in opened for name in names)
     return content
 
 
@@ -192,7 +192,6 @@ def test_files_of_more_than_4_gib_are_written_and_read(tmp_path: Path) -> None:
         file.truncate(HUGE)
     bundle.write(tmp_path / "a.zip", {"a": tmp_path / "a", "b": tmp_path / "b"})
     with bundle.opened(tmp_path / "a.zip") as opened:
-        assert (opened.size("a"), opened.size("b")) == (HUGE, 1)
         assert opened.open("b").read() == b"x"
         stream = opened.open("a")
         assert sum(len(block) for block in iter(lambda: stream.read(1 << 24), b"")) == HUGE

@@ -17,14 +17,12 @@ _RANDOM = random.SystemRandom()
 
 def verdict(space: factories.Workspace) -> tuple[str, str]:
     """The verdict, and all its reasons."""
-    paths = evidence.Paths(
-        space.config, space.lock, space.load_record, space.runs, [space.comparison]
-    )
+    paths = space.config, space.lock, space.load_record, space.runs, [space.comparison]
     issue = report.Issue(
         name="default", issued="2026-11-24T00:00:00Z", source=report.source(None),
         how_to_repeat=(), overridden=(), dependencies={}, keyid=None,
     )  # fmt: skip
-    found = report.build(evidence.read(paths), issue)
+    found = report.build(evidence.read(*paths), issue)
     return found["verdict"], " ".join(map(str, found["reasons"]))
 
 

@@ -13,7 +13,6 @@ import factories
 import killing
 from factories import Workspace
 from samebits.certificate import evidence, report, schema
-from samebits.certificate.evidence import Paths
 from samebits.certificate.report import Issue
 from samebits.certificate.types import Source
 from samebits.formats import canonical, files, states
@@ -50,8 +49,8 @@ def change(run: Path, how: Callable[[Any], None]) -> None:
 
 def graded(space: Workspace) -> tuple[str, str]:
     """The verdict and its reasons."""
-    paths = Paths(space.config, space.lock, space.load_record, space.runs, [space.comparison])
-    content = report.build(evidence.read(paths), ISSUE)
+    paths = space.config, space.lock, space.load_record, space.runs, [space.comparison]
+    content = report.build(evidence.read(*paths), ISSUE)
     assert not list(schema.violations(content, schema.REPORT))
     return content["verdict"], "\n".join(content["reasons"])
 

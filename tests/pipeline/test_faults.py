@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT, Workspace, command, flip, in_namespace
-from samebits.config.experiment import configure
+from pipeline import ROOT, Workspace, command, configure, flip, in_namespace
 
 SMOKE = "experiment=smoke"
 

@@ -20,12 +20,12 @@ from pipeline import (
     SCRIPTS,
     Workspace,
     command,
+    configure,
     in_namespace,
     jobs,
     outcomes,
     skip_without,
 )
-from samebits.config.experiment import configure
 from samebits.formats import canonical, files
 
 SMOKE = "experiment=smoke"

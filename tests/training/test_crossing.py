@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT, Workspace, command
-from samebits.config.experiment import configure
+from pipeline import ROOT, Workspace, command, configure
 
 PROGRAM = Path(__file__).with_name("crossing_program.py")
 SAMPLES = "96"

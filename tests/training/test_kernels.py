@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT, Workspace, command, skip_without
-from samebits.config.experiment import configure
+from pipeline import ROOT, Workspace, command, configure, skip_without
 from samebits.formats import canonical
 
 PROGRAM = ROOT / "tests/training/kernels_program.py"

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import ROOT, Workspace, command, skip_without
-from samebits.config.experiment import configure
+from pipeline import ROOT, Workspace, command, configure, skip_without
 from samebits.errors import SamebitsError
 from samebits.formats import canonical
 from samebits.training import fingerprint

@@ -16,9 +16,8 @@ import pytest
 
 import killing
 import train
-from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, flip, skip_without
+from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, configure, flip, skip_without
 from samebits.certificate import schema
-from samebits.config.experiment import configure
 from samebits.errors import SamebitsError
 from samebits.experiment import pins
 from samebits.formats import arrays, canonical, dataset, files, history

@@ -53,7 +53,6 @@ def test_folder_and_bundle_read_the_same(evidence: Path) -> None:
         assert found.names() == sorted(CONTENT)
         for name, data in CONTENT.items():
             assert name in found
-            assert found.size(name) == len(data)
             with found.open(name) as first, found.open(name) as second:
                 assert first.read(10) == second.read(10) == data[:10]
                 assert first.read() == data[10:]
@@ -65,8 +64,6 @@ def test_a_name_that_is_not_there_is_refused(evidence: Path) -> None:
             assert name not in found
             with pytest.raises(SamebitsError, match=r"expected '.*' in it, got no such file"):
                 found.open(name)
-            with pytest.raises(SamebitsError, match=r"expected '.*' in it, got no such file"):
-                found.size(name)
 
 
 def test_a_bundle_is_known_by_its_first_bytes(tmp_path: Path) -> None:

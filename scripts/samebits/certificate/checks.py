@@ -237,23 +237,6 @@ def _empty(evidence: Evidence) -> Iterator[str]:
 
 
 # What holds for any run of the experiment, by its record; the rest is about their files, or all.
-OF_RECORDS: tuple[Check, ...] = (
-    _unreadable,
-    _embedded_digests,
-    _foreign_records,
-    _packages,
-    _ambiguous,
-    _settings,
-)
-CHECKS = (
-    *OF_RECORDS,
-    _names,
-    _shared_process,
-    _software,
-    _traced,
-    _data_digest,
-    _artifact_digests,
-    _tensor_lists,
-    _checkpoints,
-    _empty,
-)
+OF_RECORDS = (_unreadable, _embedded_digests, _foreign_records, _packages, _ambiguous, _settings)
+_OF_DIGESTS = (_data_digest, _artifact_digests, _tensor_lists, _checkpoints, _empty)
+CHECKS = (*OF_RECORDS, _names, _shared_process, _software, _traced, *_OF_DIGESTS)

@@ -131,15 +131,12 @@ def _compared_run(
         digests = [record["digests"].get(name) for record in both]
         ordered = same(*(record["tensors"].get(name) for record in both))
         identical = None not in digests and digests[0] == digests[1] and ordered
+        differs = not identical and None not in digests
         yield from _unequal(
             f"{where}: {TITLES[name]}",
             ("digests", artifact["digests"], digests),
             ("identical", artifact["identical"], identical),
-            (
-                "has differences",
-                bool(artifact["differences"]),
-                not identical and None not in digests,
-            ),
+            ("has differences", bool(artifact["differences"]), differs),
         )
     for wrong in attribution_problems(control, replica, run):
         yield f"{where}: {wrong}"

@@ -166,35 +166,22 @@ def _digest(name: str, content: Any) -> str:
 # --- from files ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Paths:
-    """Where the evidence lies."""
-
-    config: Path
-    lock: Path
-    load_record: Path
-    runs: Sequence[Path]
-    comparisons: Sequence[Path]
-
-
-def read(paths: Paths) -> Evidence:
+def read(
+    config: Path, lock: Path, load_record: Path, runs: Sequence[Path], comparisons: Sequence[Path]
+) -> Evidence:
     """Read all evidence. Raises SamebitsError only when two runs have folders of one name."""
-    folders = {folder.name: folder for folder in paths.runs}
-    if len(folders) != len(paths.runs):
-        names = ", ".join(sorted(folder.name for folder in paths.runs))
+    folders = {folder.name: folder for folder in runs}
+    if len(folders) != len(runs):
+        names = ", ".join(sorted(folder.name for folder in runs))
         raise SamebitsError(
             f"expected runs in folders of different names, got {names}; give each run once"
         )
-    lock = f"envs/{paths.lock.name}"
-    compared = [comparison_name(path.stem) for path in paths.comparisons]
+    of_lock, compared = f"envs/{lock.name}", [comparison_name(path.stem) for path in comparisons]
     given: dict[str, tuple[Path, str | None]] = {
-        _CONFIG: (paths.config, "config"),
-        lock: (paths.lock, None),
-        _LOAD: (paths.load_record, "loadRecord"),
-        **{
-            name: (path, "comparison")
-            for name, path in zip(compared, paths.comparisons, strict=True)
-        },
+        _CONFIG: (config, "config"),
+        of_lock: (lock, None),
+        _LOAD: (load_record, "loadRecord"),
+        **{n: (path, "comparison") for n, path in zip(compared, comparisons, strict=True)},
     }
 
     def document(name: str) -> Document:
@@ -203,7 +190,7 @@ def read(paths: Paths) -> Evidence:
         _, run, file = name.split("/", 2)
         return read_document(name, folders[run] / file, _RUN_DEFINITIONS.get(file))
 
-    return _assembled(lock, list(folders), compared, document)
+    return _assembled(of_lock, list(folders), compared, document)
 
 
 def read_document(name: str, path: Path, definition: str | None) -> Document:

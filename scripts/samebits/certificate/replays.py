@@ -83,9 +83,8 @@ def _whole(report: Report, record: RunRecord, divergence: Any) -> dict[str, Any]
         expected, got = control["digests"][artifact], record["digests"].get(artifact)
         ordered = control["tensors"].get(artifact) == record["tensors"].get(artifact)
         same = expected == got and ordered and record["status"] == COMPLETED
-        artifacts.append(
-            {"artifact": artifact, "expected": expected, "got": got, "identical": same}
-        )
+        found = {"artifact": artifact, "expected": expected, "got": got, "identical": same}
+        artifacts.append(found)
     same = all(artifact["identical"] for artifact in artifacts)
     return {
         "format": FORMAT,

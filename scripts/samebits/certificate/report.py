@@ -37,6 +37,7 @@ class Issue:
 def build(found: Evidence, issue: Issue) -> Report:
     """The report as JSON: the grade of the evidence, and what was graded."""
     graded = grade(found)
+    records = {run.name: run.record.content for run in found.runs}
     trained = {name: r for name, r in found.records.items() if r["status"] != NOT_TRIED}
     histories = {run.name: run.results["history"] for run in found.runs if run.results}
     return {
@@ -54,16 +55,10 @@ def build(found: Evidence, issue: Issue) -> Report:
             {"name": d.name, "sha256": d.sha256, "problem": d.problem} for d in found.documents
         ],
         "comparisons": [c.content for c in found.comparisons if c.problem is None],
-        "records": {
-            "load": found.load.content,
-            "runs": {run.name: run.record.content for run in found.runs},
-        },
+        "records": {"load": found.load.content, "runs": records},
         "histories": {n: d.content for n, d in histories.items() if d.problem is None},
         "lock": {"name": found.lock.name, "text": found.lock.content},
-        "dependencies": [
-            {"name": name, "sha256": issue.dependencies[name]}
-            for name in sorted(issue.dependencies)
-        ],
+        "dependencies": [{"name": n, "sha256": d} for n, d in sorted(issue.dependencies.items())],
         "issued": issue.issued,
         "issuer": {"keyid": issue.keyid},
         "source": issue.source,
@@ -189,13 +184,9 @@ def source(folder: Path | None) -> Source:
 def git(folder: Path | None, *command: str) -> str | None:
     """What git prints; None where there is no git, no repository, or it fails."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *command],  # noqa: S607 (whichever git the user has)
-            env=os.environ | _ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        asked = ["git", "-C", str(folder), *command]
+        environ = os.environ | _ENVIRONMENT
+        done = subprocess.run(asked, env=environ, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()

@@ -128,9 +128,8 @@ def keys(certificate: Certificate) -> Iterator[Key]:
     used: dict[str, list[str]] = {}
     for number, signatory in enumerate(listed(certificate)):
         if signatory.keyid:
-            used.setdefault(signatory.keyid, []).append(
-                f"replay {number}" if number else "certificate"
-            )
+            use = f"replay {number}" if number else "certificate"
+            used.setdefault(signatory.keyid, []).append(use)
     for keyid, what in used.items():
         yield Key(keyid, certificate["keys"][keyid], tuple(what))
 

@@ -41,9 +41,8 @@ def grade(evidence: Evidence) -> Grade:
     first = {name: evidence.records[name] for name in (protocol.CONTROL, protocol.REPLICA)}
     refused = [name for name, record in first.items() if record["status"] == names.REFUSED]
     if refused and len(refused) < len(first):
-        return Grade(
-            names.INCONCLUSIVE, (f"TensorFlow refused {refused[0]} and not the other run",)
-        )
+        why = f"TensorFlow refused {refused[0]} and not the other run"
+        return Grade(names.INCONCLUSIVE, (why,))
     if refused:
         return Grade(names.UNSUPPORTED, tuple(_unsupported(name, first[name]) for name in refused))
     return _judge(evidence, findings(evidence))

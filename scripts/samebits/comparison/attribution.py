@@ -124,14 +124,11 @@ def sentence(attribution: Mapping[str, Any], record: Record, first: int | None, 
 
     Names at most ``most`` layers and counts the rest.
     """
-    layers = attribution["layers"]
+    layers, version = attribution["layers"], attribution["tensorflow"]
     if layers is None and executed(record) is None:
         return "No layer can be named: the kernels that the run executed are unknown."
     if layers is None:
-        return (
-            f"No layer can be named: the atlas does not cover TensorFlow "
-            f"{attribution['tensorflow']}."
-        )
+        return f"No layer can be named: the atlas does not cover TensorFlow {version}."
     if first == 0:
         return (
             "The runs differ before the first step: the cause is in the initial values, not in a "

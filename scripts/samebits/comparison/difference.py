@@ -256,17 +256,9 @@ def _order(control: Tensors, replica: Tensors) -> Iterator[dict[str, Any]]:
 
 
 def _difference(entry: Tensor, kind: str, control: Any, replica: Any) -> dict[str, Any]:
-    return entry.as_json() | {
-        "kind": kind,
-        "elements": entry.elements,
-        "different": None,
-        "first": None,
-        "largest_absolute": None,
-        "largest_ulp": None,
-        "not_finite": None,
-        "control": control,
-        "replica": replica,
-    }
+    unmeasured = ("different", "first", "largest_absolute", "largest_ulp", "not_finite")
+    found = {"kind": kind, "elements": entry.elements, "control": control, "replica": replica}
+    return {**entry.as_json(), **found, **dict.fromkeys(unmeasured)}
 
 
 def _values(entry: Tensor, found: Measure) -> dict[str, Any]:

@@ -86,16 +86,6 @@ class LocalExperiment:
     source_path: str
 
 
-def configure(config: Mapping[str, Any], conf: Path) -> Experiment:
-    """Resolve Snakemake's ``config`` against the Hydra tree ``conf``.
-
-    Raises SamebitsError that lists every problem with the valid choices and the nearest name.
-    """
-    given = signing_choice.read(config, GROUPS)
-    with composing(conf) as composer:
-        return experiment(given, given.experiment, composer)
-
-
 @contextmanager
 def composing(conf: Path) -> Iterator[Composer]:
     """A Composer for the tree ``conf``."""

@@ -11,6 +11,7 @@ import io
 import shutil
 import stat
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice, pairwise
@@ -130,31 +131,42 @@ def _append(archive: zipfile.ZipFile, name: str, path: Path) -> None:
 # --- reading -------------------------------------------------------------------------------
 
 
-class Bundle:
+class Artifacts(ABC):
+    """Files of a folder or a bundle by name: relative, with '/', as ``name_problems`` has them."""
+
+    def __init__(self, path: Path, names: Iterable[str]) -> None:
+        """Of the place that has them."""
+        self._path, self._names = path, set(names)
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a file of this name."""
+        return name in self._names
+
+    def open(self, name: str) -> BinaryIO:
+        """A new stream of a file's bytes, to be read forwards, in any thread."""
+        if name not in self._names:
+            raise BundleError(f"{self._path}: expected {quoted(name)} in it, got no such file")
+        return self._stream(name)
+
+    @abstractmethod
+    def _stream(self, name: str) -> BinaryIO:
+        """Open a file that is there."""
+
+
+class Bundle(Artifacts):
     """An open bundle. Any number of threads may read it."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         """Of an archive that stays open as long as the bundle."""
-        self._path, self._archive = path, archive
-        self._sizes = {info.filename: info.file_size for info in archive.infolist()}
+        super().__init__(path, archive.namelist())
+        self._archive = archive
 
-    def names(self) -> list[str]:
-        """All names, sorted."""
-        return sorted(self._sizes)
-
-    def __contains__(self, name: object) -> bool:
-        """Whether there is a file of this name."""
-        return name in self._sizes
-
-    def size(self, name: str) -> int:
-        """The size of a file in bytes."""
-        if name not in self._sizes:
-            raise BundleError(f"{self._path}: expected {quoted(name)} in it, got no such file")
-        return self._sizes[name]
-
-    def open(self, name: str) -> BinaryIO:
-        """A stream of a file's bytes, forwards only; the last ones come when the CRC is right."""
-        self.size(name)
+    def _stream(self, name: str) -> BinaryIO:
+        """Forwards only; the last bytes come when the CRC is right."""
         where = f"{self._path}: {quoted(name)}"
         with _explained(where):
             return io.BufferedReader(_Stream(self._archive.open(name), where), _BLOCK)

@@ -14,8 +14,8 @@ from typing import Any
 from samebits.errors import SamebitsError
 from samebits.formats import files, states
 from samebits.formats.arrays import SUFFIX
+from samebits.formats.bundle import Artifacts
 from samebits.verification import artifacts
-from samebits.verification.artifacts import Artifacts
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Seeds:
 
     def set(self, epoch: int) -> None:
         """Before the epoch with this number, from 0."""
-        self.restore()
+        self._in_graph.restore()  # also after an epoch that was left by an exception
         if self._seeding is None:
             return
         for position, generator in enumerate(self._generators()):
@@ -67,10 +67,6 @@ class Seeds:
         found = settings.seed_everything(self._tf, self._seeding, seed, self._unpinned)
         settings.require_pinned(found)
         _set_keras_global_generator(self._global)
-
-    def restore(self) -> None:
-        """TensorFlow is as it was; also after an epoch that was left by an exception."""
-        self._in_graph.restore()
 
     def _generators(self) -> list[Any]:
         """Each once, in an order that does not change."""

@@ -16,33 +16,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import bundle, dataset, states
 from samebits.formats.arrays import SUFFIX
+from samebits.formats.bundle import Artifacts
 from samebits.formats.names import CERTIFICATE_FILE
 
 _MOST_ENTRIES = 200_000  # a folder with more is another one: bundles have some 100,000 at most
 _DEEPEST = 32  # names have four parts
 _NO_FOLLOWING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-class Artifacts(Protocol):
-    """Files by name: relative, with '/', as ``bundle.name_problems`` has them."""
-
-    def names(self) -> list[str]:
-        """All names, sorted."""
-
-    def __contains__(self, name: object) -> bool:
-        """Whether there is a file of this name."""
-
-    def size(self, name: str) -> int:
-        """The size of a file in bytes."""
-
-    def open(self, name: str) -> BinaryIO:
-        """A new stream of a file's bytes, to be read forwards, in any thread."""
 
 
 def is_bundle(path: Path) -> bool:
@@ -67,32 +52,16 @@ def _opened_folder(path: Path) -> Iterator[Artifacts]:
         os.close(handle)
 
 
-class _Folder:
+class _Folder(Artifacts):
     """A folder as it was when it was opened."""
 
     def __init__(self, path: Path, handle: int) -> None:
-        self._path = path
+        super().__init__(path, ())
         self._handle = handle
-        self._sizes: dict[str, int] = {}
-        problems = list(self._walk())
-        problems += bundle.name_problems(self._sizes)
+        problems = [*self._walk(), *bundle.name_problems(self._names)]
         bundle.refuse(f"{path}: expected a folder of plain files, got", sorted(problems))
 
-    def names(self) -> list[str]:
-        return sorted(self._sizes)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._sizes
-
-    def size(self, name: str) -> int:
-        if name not in self._sizes:
-            raise SamebitsError(
-                f"{self._path}: expected {bundle.quoted(name)} in it, got no such file"
-            )
-        return self._sizes[name]
-
-    def open(self, name: str) -> BinaryIO:
-        self.size(name)
+    def _stream(self, name: str) -> BinaryIO:
         handle = self._open(name, 0)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
@@ -112,7 +81,7 @@ class _Folder:
             raise SamebitsError(explain_os_error(error)) from error
 
     def _walk(self) -> Iterator[str]:
-        """Note the sizes of all files; yield what is neither a file nor a folder."""
+        """Note the names of all files; yield what is neither a file nor a folder."""
         waiting, seen = ["."], 0
         while waiting:
             prefix = waiting.pop()
@@ -123,7 +92,7 @@ class _Folder:
                     yield f"more than {_MOST_ENTRIES} entries; is it the right folder?"
                     return
                 if entry.is_file(follow_symlinks=False):
-                    self._sizes[name] = entry.stat(follow_symlinks=False).st_size
+                    self._names.add(name)
                 elif entry.is_dir(follow_symlinks=False) and name.count("/") < _DEEPEST:
                     waiting.append(name)
                 else:

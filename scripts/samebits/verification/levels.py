@@ -155,10 +155,8 @@ def _statements(content: Certificate) -> Iterator[str]:
 
 
 def _claim(claimed: Report) -> Iterator[str]:
-    expected = reports.rebuild(claimed)
-    yield from _mismatch(
-        "the report", "its evidence", canonical.dumps(claimed), canonical.dumps(expected)
-    )
+    got, expected = canonical.dumps(claimed), canonical.dumps(reports.rebuild(claimed))
+    yield from _mismatch("the report", "its evidence", got, expected)
 
 
 def _mismatch(what: str, basis: str, got: bytes, expected: bytes) -> Iterator[str]:

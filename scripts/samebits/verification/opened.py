@@ -10,12 +10,12 @@ from samebits.certificate.certificate import MalformedError
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical
+from samebits.formats.bundle import Artifacts
 from samebits.formats.names import CERTIFICATE_FILE, MOST_BYTES
 from samebits.signing import keys
 from samebits.signing import trusted as trust
 from samebits.text import say
 from samebits.verification import artifacts, levels
-from samebits.verification.artifacts import Artifacts
 
 
 @dataclass(frozen=True)
