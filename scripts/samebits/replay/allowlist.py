@@ -14,6 +14,7 @@ from typing import Any
 from samebits.config.keys import ABSENT, Difference, shown
 from samebits.config.overrides import OPTION, Override
 
+Differences = Iterable[Difference]
 TARGET = "model._target_"
 _OBJECTS = ("trainer.optimizer", "trainer.loss")  # of Keras: a name, or a class and numbers
 _OBJECT_LISTS = ("trainer.metrics",)
@@ -36,9 +37,7 @@ _LONGEST = 64  # values in a list
 _SHOWN = 80  # characters of a value in a message
 
 
-def taken(
-    found: Iterable[Difference], overridden: Iterable[str], allowed: str | None
-) -> Iterator[Override]:
+def taken(found: Differences, overridden: Iterable[str], allowed: str | None) -> Iterator[Override]:
     """The differences that a certificate may decide, as overrides.
 
     ``overridden``: the keys that its issuer set; other differences come from the checkouts.
@@ -117,9 +116,7 @@ def _is_object(value: Any) -> bool:
 # --- messages ------------------------------------------------------------------------------------
 
 
-def lines(
-    found: Iterable[Difference], overridden: Iterable[str], allowed: str | None
-) -> Iterator[str]:
+def lines(found: Differences, overridden: Iterable[str], allowed: str | None) -> Iterator[str]:
     """One line for each difference that keeps this checkout from repeating the certificate."""
     wanted = set(overridden)
     for difference in found:

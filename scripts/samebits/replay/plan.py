@@ -47,6 +47,7 @@ _LOAD = f"envs/load{lockfile.SUFFIX}"
 _CODE = ("Snakefile", "rules", "scripts")
 
 Report = Mapping[str, Any]
+Overrides = list[Override]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +93,8 @@ def requested(config: Mapping[str, Any]) -> ReplayRequest | None:
 
 
 def plan(
-    request: ReplayRequest, own: list[Override], conf: Path, composer: Composer
-) -> tuple[list[Override], ReplayPlan]:
+    request: ReplayRequest, own: Overrides, conf: Path, composer: Composer
+) -> tuple[Overrides, ReplayPlan]:
     """The overrides that make a certificate's experiment here; the user's ``own`` come last.
 
     Raises SamebitsError with every difference that keeps this checkout from repeating it.
@@ -108,13 +109,12 @@ def plan(
         options = _options(report, own, conf)
         wanted, local = _composed(request, report, options, own, composer)
         decisive, other = _lock_differences(report, checkout, local)
-        problems = [*_config_problems(request, report, local), *_code_problems(report, local)]
-        _require_none([*problems, *decisive])
+        problems = [*_config_problems(report, local, request.allow), *decisive]
+        _require_none([*problems, *_code_problems(report, local)])
     except (SamebitsError, RecursionError) as error:
         why = "JSON nested too deep" if isinstance(error, RecursionError) else error
-        raise SamebitsError(
-            f"{request.path}: cannot be replayed with this checkout\n{why}"
-        ) from None
+        refused = f"{request.path}: cannot be replayed with this checkout"
+        raise SamebitsError(f"{refused}\n{why}") from None
     notes = _lines([*other, *_source_notes(report, checkout, local)])
     digest = hashlib.sha256(data).hexdigest()
     return wanted, ReplayPlan(**vars(request), digest=digest, notes=tuple(notes))
@@ -187,7 +187,7 @@ def _epoch_problems(request: ReplayRequest, report: Report) -> Iterator[str]:
 # --- config --------------------------------------------------------------------------------------
 
 
-def _options(report: Report, own: Sequence[Override], conf: Path) -> list[Override]:
+def _options(report: Report, own: Sequence[Override], conf: Path) -> Overrides:
     """The certificate's option of each group for which the user chose none."""
     config = report["experiment"]["config"]
     _require_none([*replays.unfit(report), *(["it carries no config"] if config is None else [])])
@@ -207,12 +207,8 @@ def _options(report: Report, own: Sequence[Override], conf: Path) -> list[Overri
 
 
 def _composed(
-    request: ReplayRequest,
-    report: Report,
-    options: list[Override],
-    own: list[Override],
-    composer: Composer,
-) -> tuple[list[Override], LocalExperiment]:
+    request: ReplayRequest, report: Report, options: Overrides, own: Overrides, composer: Composer
+) -> tuple[Overrides, LocalExperiment]:
     """All overrides, including those that the certificate may set, and the experiment they make."""
     experiment = report["experiment"]
     local = experiments.local([*options, *own], composer)
@@ -222,13 +218,11 @@ def _composed(
     return wanted, experiments.local(wanted, composer) if taken else local
 
 
-def _config_problems(
-    request: ReplayRequest, report: Report, local: LocalExperiment
-) -> Iterator[str]:
+def _config_problems(report: Report, local: LocalExperiment, allow: str | None) -> Iterator[str]:
     """Where the configs still differ; nowhere means that they are equal to the last byte."""
     experiment = report["experiment"]
     left = list(differences(experiment["config"], local.identity))
-    yield from allowlist.lines(left, experiment["overridden"], request.allow)
+    yield from allowlist.lines(left, experiment["overridden"], allow)
     if not left and canonical.digest(local.identity) != experiment["digest"]:
         yield "experiment.digest: not the digest of the certificate's config"
 
