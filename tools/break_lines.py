@@ -6,8 +6,8 @@
 Half of the lines are drawn from the rooms that a certificate rests on, half from all rooms. Each
 is broken in a clone of the checkout: a condition is negated, a returned or assigned value becomes
 None, a call or a raise goes. Then the unit tests of the line's room run, and if none of them falls,
-those of the other rooms and the tests with environments. Exits with 1 when a broken line goes
-unnoticed: it needs a test, or it is dead.
+those of the other rooms, and the room's tests with environments. Exits with 1 when a broken line
+goes unnoticed: it needs a test, or it is dead.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,8 @@ PACKAGE = Path("scripts/samebits")
 FOUNDATION = ("formats", "experiment", "training", "comparison", "certificate", "verification")
 _PYTHON = ROOT / ".venv-dev/bin/python"
 _LONGEST = 900  # seconds for one call of pytest; a broken line may hang
-_UNIT = ["-m", "not slow and not environment", "--ignore", "tests/studies"]
-_ALL = ["-m", "not slow", "--ignore", "tests/studies"]
+_UNIT = ("-m", "not slow and not environment", "--ignore", "tests/studies")
+_WITH_ENVIRONMENTS = ("-m", "not slow and environment")
 _NO_TESTS = 5  # pytest's exit code where a room has no such tests
 
 
@@ -97,13 +97,20 @@ def drawn(seed: int, count: int, room: str | None) -> list[Break]:
     return first + draw.sample(rest, min(len(rest), count - half))
 
 
+def _tests(room: str) -> Iterator[tuple[str, ...]]:
+    """The arguments of pytest, the cheapest tests first."""
+    yield *_UNIT, f"tests/{room}"
+    yield _UNIT
+    yield *_WITH_ENVIRONMENTS, f"tests/{room}"
+
+
 def falls(one: Break, checkout: Path) -> str | None:
     """The first test that falls when the line is broken, run in a copy; None: no test does."""
     target = checkout / one.path
     sound = target.read_bytes()
     target.write_text(one.source, encoding="utf-8")
     try:
-        for tests in ([*_UNIT, f"tests/{one.room}"], _UNIT, _ALL):
+        for tests in _tests(one.room):
             if fallen := _fallen(tests, checkout):
                 return fallen
         return None
@@ -111,8 +118,8 @@ def falls(one: Break, checkout: Path) -> str | None:
         target.write_bytes(sound)
 
 
-def _fallen(tests: list[str], checkout: Path) -> str | None:
-    command = [str(_PYTHON), "-m", "pytest", "-x", "-q", "-n", "2", *tests]
+def _fallen(tests: Iterable[str], checkout: Path) -> str | None:
+    command = [str(_PYTHON), "-m", "pytest", "-x", "-q", "-n", "2", "--dist", "loadfile", *tests]
     try:
         done = subprocess.run(
             command, cwd=checkout, capture_output=True, text=True, timeout=_LONGEST
@@ -138,9 +145,12 @@ def main() -> int:
         checkout = Path(folder, "checkout")
         subprocess.run(["git", "clone", "-q", ROOT, checkout], check=True)  # noqa: S607 - git as on PATH
         (checkout / ".samebits").symlink_to(ROOT / ".samebits")  # the tests' environments
-        if fallen := _fallen(_ALL, checkout):
-            raise SystemExit(f"expected tests that pass before a line is broken, got {fallen}")
-        for one in drawn(options.seed, options.count, options.room):
+        lines = drawn(options.seed, options.count, options.room)
+        rooms = [f"tests/{room}" for room in sorted({one.room for one in lines})]
+        for tests in (_UNIT, (*_WITH_ENVIRONMENTS, *rooms)):
+            if fallen := _fallen(tests, checkout):
+                raise SystemExit(f"expected tests that pass before a line is broken, got {fallen}")
+        for one in lines:
             fallen = falls(one, checkout)
             unnoticed += fallen is None
             print(f"{one.path}:{one.line}: {one.before}  ->  {one.after}", flush=True)
