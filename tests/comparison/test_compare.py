@@ -172,6 +172,7 @@ class Trained:
         return output
 
 
+@pytest.mark.slow
 def test_planted_faults_of_trainings_come_back_as_step_and_tensor(stage: test_train.Stage) -> None:
     trained, folder = Trained(stage), stage.folder
     (folder / "reversed").mkdir()

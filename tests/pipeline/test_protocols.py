@@ -49,6 +49,7 @@ def test_a_model_that_breaks_under_a_variation_depends_on_it(
     assert any("an unknown variable" in reason for reason in certificate["reasons"])
 
 
+@pytest.mark.slow
 def test_close_is_a_verdict_of_its_own_and_only_where_it_is_asked_for(workspace: Workspace) -> None:
     """Unseeded weights are some tenths apart, so a tolerance of 100 takes them all."""
     asked = "protocol.tolerance={absolute: 100, ulp: null} protocol.explain=[]"

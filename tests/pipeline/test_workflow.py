@@ -281,6 +281,7 @@ def _in_training(workspace: Workspace, name: str) -> "subprocess.Popen[bytes]":
     return running
 
 
+@pytest.mark.slow
 def test_an_interrupted_pipeline_goes_on_at_the_second_start(workspace: Workspace) -> None:
     with _in_training(workspace, "by-hand") as running:
         os.killpg(running.pid, signal.SIGINT)  # what Ctrl-C does
@@ -292,6 +293,7 @@ def test_an_interrupted_pipeline_goes_on_at_the_second_start(workspace: Workspac
     assert (workspace.folder / control / "record.json").is_file()
 
 
+@pytest.mark.slow
 def test_beside_the_trainings_of_a_killed_pipeline_no_other_starts_until_they_have_ended(
     workspace: Workspace,
 ) -> None:
