@@ -14,8 +14,8 @@ From a resolved experiment to a certificate.
 
 INPUTS      conf/ and --config: one experiment, a sweep, or a certificate
 OUTPUTS     results/NAME/, data/KEY/, logs/; see the head of each file below rules/
-GUARANTEES  every problem of a config is listed before any job; a second call does
-            nothing; every path is spelled once, in rules/; every artifact has one writer
+GUARANTEES  every problem of a config is listed before any job; running it again
+            is a no-op; every path is spelled once, in rules/; every artifact has one writer
 
 Every rule runs a script in an environment of its own: scripts/<rule>.py in envs/<rule>*, or the one
 that its rule names. Rules use `shell:`, because a run must be pinned before its interpreter starts:
