@@ -30,11 +30,11 @@ from __future__ import annotations
 
 import time
 import traceback
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Mapping
 
-from samebits.arguments import parser
 from samebits.errors import SamebitsError, run
 from samebits.experiment import pins, variations
 from samebits.experiment.protocol import CONTROL
@@ -61,8 +61,12 @@ from samebits.training.trace import Trace
 
 
 def _arguments() -> Namespace:
-    required = ("config", "data", "lock", "source-path", "output")
-    flags = parser(__doc__, *required, optional=("checkpoints", "sampled-epochs", "states"))
+    # Not by samebits.arguments: its change for another script would refuse every replay.
+    flags = ArgumentParser(description="Train the experiment's model once.")
+    for name in ("config", "data", "lock", "source-path", "output"):
+        flags.add_argument(f"--{name}", type=Path, required=True)
+    for name in ("checkpoints", "sampled-epochs", "states"):
+        flags.add_argument(f"--{name}", type=Path)
     flags.add_argument("--run", required=True, help="control, replica, …")
     flags.add_argument("--unpin", action="append", default=[], choices=list(pins.TITLES))
     flags.add_argument("--samples", type=int, help="train on this many samples, the first ones")

@@ -1,10 +1,8 @@
 """The command line of a stage: which files and folders its script is given, by name."""
 
-from __future__ import annotations
-
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 
 def parser(
