@@ -1,5 +1,7 @@
 """The command line of a stage: which files and folders its script is given, by name."""
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
