@@ -76,6 +76,7 @@ def test_a_home_that_pip_and_uv_know_nothing_of_is_enough(
     assert (folder / "ready").stat().st_mtime_ns > before
 
 
+@pytest.mark.slow
 def test_two_at_once_and_one_that_was_killed_leave_one_whole(folder: Path, lock: Path) -> None:
     with subprocess.Popen(command(folder, lock), stderr=subprocess.DEVNULL) as killed:
         end = time.monotonic() + LONGEST

@@ -71,6 +71,7 @@ def snakemake(folder: Path, *flags: str) -> str:
     return command(*start, *flags, cwd=folder).stdout
 
 
+@pytest.mark.slow
 def test_another_workflow_makes_a_certificate_and_keeps_its_own_rules(importer: Path) -> None:
     cluster = ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", "./submit.sh"]
     cluster += ["--seconds-between-status-checks", "1", "--jobs", "2", "--local-cores", "2"]

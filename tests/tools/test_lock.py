@@ -111,6 +111,7 @@ def test_requirements_without_a_solution_change_nothing(envs: Path) -> None:
 
 
 @asks_the_index
+@pytest.mark.slow
 def test_the_committed_locks_are_what_their_requirements_resolve_to(tmp_path: Path) -> None:
     """All of them, that of the GPU's TensorFlow too, which no test installs."""
 

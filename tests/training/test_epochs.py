@@ -120,6 +120,7 @@ def test_a_checkpoint_of_another_experiment_is_told_and_not_used(mlp: Training) 
     assert mlp.result("foreign") != mlp.result()
 
 
+@pytest.mark.slow
 def test_a_signal_to_end_is_heeded_and_the_same_command_goes_on(mlp: Training) -> None:
     with mlp.started("preempted") as process:
         mlp.wait_for_checkpoint(1, "preempted")

@@ -12,6 +12,7 @@ from samebits.formats import canonical
 PROGRAM = ROOT / "tests/training/kernels_program.py"
 GRAPHS = ("dense", "convolution", "nested", "subclassed", "lstm", "in_two_functions")
 MODELS = (*GRAPHS, "eager", "compiled_by_xla")
+FEW = ("dense", "convolution", "lstm")
 Layers = dict[str, dict[str, Any]]
 
 
@@ -29,22 +30,20 @@ def told(workspace: Workspace, folder: Path, framework: str, profile: str, *what
     return {result["model"]: result for result in map(json.loads, lines)}
 
 
-def test_executed_kernels(workspace: Workspace, tmp_path: Path) -> None:
-    """One test for all models, because a process takes its time."""
-    results = told(workspace, tmp_path, "tf2.21", "portable", 1, *MODELS)
-    _is_right(results, "tf2.21")
-    assert results["eager"]["watched"]["executed"] is None
-
-
 @pytest.mark.parametrize(
-    "models",
-    [("dense", "convolution", "lstm"), pytest.param((*GRAPHS, "eager"), marks=pytest.mark.slow)],
+    ("framework", "models"),
+    [
+        ("tf2.21", FEW),
+        pytest.param("tf2.21", MODELS, marks=pytest.mark.slow),
+        pytest.param("tf2.8", (*GRAPHS, "eager"), marks=pytest.mark.slow),
+    ],
 )
-def test_executed_kernels_of_keras_2(
-    workspace: Workspace, tmp_path: Path, models: tuple[str, ...]
+def test_executed_kernels(
+    workspace: Workspace, tmp_path: Path, framework: str, models: tuple[str, ...]
 ) -> None:
-    results = told(workspace, tmp_path, "tf2.8", "portable", 1, *models)
-    _is_right(results, "tf2.8")
+    """One test for all models, because a process takes its time."""
+    results = told(workspace, tmp_path, framework, "portable", 1, *models)
+    _is_right(results, framework)
     assert "eager" not in models or results["eager"]["watched"]["executed"] is None
 
 
@@ -139,7 +138,8 @@ def test_many_steps_in_one_call_execute_the_same(
                 assert layers[0][name] == layers[1][name]
 
 
-@pytest.mark.parametrize("framework", ["tf2.21", pytest.param("tf2.8", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", ["tf2.21", "tf2.8"])
 def test_what_xla_compiles_is_not_known(
     workspace: Workspace, tmp_path: Path, framework: str
 ) -> None:
