@@ -28,11 +28,20 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # multiprocessing's children lack it
+
+from samebits.training import executed
+
+if __name__ == "__main__":
+    executed.install(sys._getframe().f_code)
+
 import time
 import traceback
 from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Mapping
 
 from samebits.errors import SamebitsError, run
@@ -58,6 +67,9 @@ from samebits.training import (
 )
 from samebits.training.settings import Setting
 from samebits.training.trace import Trace
+
+if __name__ in ("__main__", "__mp_main__"):  # a user's module may be named like one of our scripts
+    executed.hide(Path(__file__).resolve().parent)
 
 
 def _arguments() -> Namespace:
@@ -214,6 +226,8 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
         if options.canary and outcome.status == COMPLETED:
             seed, path = canary.seed_of(config["seed"]), folder / f"canary{SUFFIX}"
             content["canary"] = canary.train(training, profile["seeding"], seed, path)
+        content["source"] = executed.modules(options.source_path)  # the canary may load some
+        record.require_unchanged(content, options)
         content["timing"] = clock.timing(import_seconds, outcome.seconds)
         canonical.write_json(folder / "record.json", canonical.with_digest(content))
     if outcome.store is not None:

@@ -312,7 +312,9 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
             {"name": "pip", "version": "24.0"},
             {"name": "tensorflow-cpu", "version": "2.21.0"},
         ],
-        "source": [{"module": "samebits.models", "sha256": "c" * 64}],
+        "source": [
+            {"module": "samebits.models", "path": "scripts/samebits/models.py", "sha256": "c" * 64}
+        ],
         "lock": hashlib.sha256(LOCK.encode()).hexdigest(),
         "machine": {
             "cpu": "AMD EPYC 9R45",

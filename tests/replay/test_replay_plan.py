@@ -66,8 +66,11 @@ def _source(modules: tuple[Path, ...]) -> list[dict[str, str]]:
     for path in (*sources.closure(SCRIPTS / "train.py", SCRIPTS), *modules):
         inside = path.relative_to(SCRIPTS) if SCRIPTS in path.parents else Path(path.name)
         name = ".".join(inside.with_suffix("").parts).removesuffix(".__init__")
-        found["__main__" if name == "train" else name] = files.digest(path)
-    return [{"module": name, "sha256": found[name]} for name in sorted(found)]
+        file = f"scripts/{inside}" if SCRIPTS in path.parents else str(inside)
+        found["__main__" if name == "train" else name] = file, files.digest(path)
+    return [
+        {"module": name, "path": found[name][0], "sha256": found[name][1]} for name in sorted(found)
+    ]
 
 
 def write(folder: Path, content: Any) -> Path:
@@ -499,14 +502,19 @@ def test_each_module_of_the_training_must_be_the_one_that_ran(
 
 
 @pytest.mark.parametrize(
-    "module",
-    ["absent", "../../etc/passwd", "samebits..models", ".", "a" * 5000, "x\x1b[2J", "train/"],
+    ("module", "path"),
+    [
+        *((name, f"{name}.py") for name in ("absent", "a" * 5000, "x\x1b[2J")),
+        *(("mine", path) for path in ("/etc/passwd", ".", "train/", "/dev/zero", "/proc/kcore")),
+        *(("mine", path) for path in ("x\0", "x" * 300, "/" * 9000)),
+        *(("samebits.models", path) for path in ("../README.md", "/etc/passwd", "README.md")),
+    ],
 )
 def test_a_module_that_is_not_here_is_refused_by_name(
-    module: str, tmp_path: Path, default: Content
+    module: str, path: str, tmp_path: Path, default: Content
 ) -> None:
     made = copy.deepcopy(default)
-    control(made)["source"].append({"module": module, "sha256": "0" * 64})
+    control(made)["source"].append({"module": module, "path": path, "sha256": "0" * 64})
     (line,) = refused(tmp_path, made)
     assert "this checkout has none" in line
     assert "\x1b" not in line

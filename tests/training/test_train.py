@@ -438,6 +438,60 @@ def test_a_model_that_fails_is_a_result_except_in_the_control(stage: Stage) -> N
     assert [path.name for path in output.iterdir()] == ["record.json"]
 
 
+# A user's modules named like scripts of ours; a process of multiprocessing's imports them, too.
+SHADOWED = """
+import multiprocessing
+
+import tensorflow as tf
+
+import compare
+from load import UNITS
+
+
+def network():
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(compare.double, [2]) == [4]
+    layers = tf.keras.layers
+    return tf.keras.Sequential([layers.Flatten(input_shape=(28, 28)), layers.Dense(UNITS)])
+"""
+FEW = ("--samples", "64", "--epochs", "1")
+
+
+def test_a_users_modules_may_be_named_like_our_scripts(stage: Stage) -> None:
+    (stage.folder / "train.py").write_text(SHADOWED)
+    (stage.folder / "compare.py").write_text("def double(x):\n    return 2 * x\n")
+    (stage.folder / "load.py").write_text("UNITS = 10\n")
+    config = stage.config(model={"_target_": "train.network"}, source_path=str(stage.folder))
+    done, output = stage.train(config, flags=FEW)
+    assert done.returncode == 0, done.stdout
+    source = {entry["module"]: entry["path"] for entry in record_of(output)["source"]}
+    assert source["__main__"] == "scripts/train.py"
+    users = {name: path for name, path in source.items() if not path.startswith("scripts/")}
+    assert users == {name: f"{name}.py" for name in ("train", "compare", "load")}
+
+
+def test_a_users_module_named_like_a_library_is_refused_before_training(stage: Stage) -> None:
+    (stage.folder / "six.py").write_text("def network(): ...\n")
+    config = stage.config(model={"_target_": "six.network"}, source_path=str(stage.folder))
+    done, _ = stage.train(config, flags=FEW)
+    assert done.returncode == 1
+    assert "six is also the name of a library" in done.stdout
+
+
+def test_files_that_are_edited_while_it_trains_fail_the_run(stage: Stage) -> None:
+    names = ("mine.py", "control.json", "edited.lock.txt")  # the model, the config, the lock
+    edited = [stage.folder / name for name in names]
+    shutil.copy(ROOT / "envs/train-tf2.21.lock.txt", edited[2])
+    edit = f"    for file in {list(map(str, edited))!r}:\n        open(file, 'a').write('#\\n')\n"
+    edited[0].write_text(ONCE.replace("    layers", f"{edit}    layers", 1))
+    config = stage.config(model={"_target_": "mine.once"}, source_path=str(stage.folder))
+    done, output = stage.train(config, flags=["--lock", edited[2], *FEW])
+    assert done.returncode == 1
+    for file in edited:
+        assert f"{file}: was changed while this run used it" in done.stdout
+    assert not output.exists()
+
+
 def test_a_run_that_cannot_be_varied_as_it_was_to_is_not_tried(stage: Stage) -> None:
     done, output = stage.train(
         stage.config(), "with-clock", vary=["directory_order"], tools={"PATH": "/nowhere"}

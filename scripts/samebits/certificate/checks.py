@@ -89,7 +89,6 @@ def _packages(evidence: Evidence) -> Iterator[str]:
 
 
 SOFTWARE = {
-    "source": "source code",
     "python": "versions or builds of Python",
     "framework": "versions or builds of TensorFlow",
 }
@@ -100,10 +99,17 @@ def _software(evidence: Evidence) -> Iterator[str]:
     trained = list(_trained(evidence).items())
     for name, record in trained[1:]:
         first, expected = trained[0]
+        if modules(record) != modules(expected):
+            yield f"{name} and {first} ran on different source code"
         for key, what in SOFTWARE.items():
             varied = key == "python" and "deployment" in record["variations"]["applied"]
             if not varied and not same(record.get(key), expected.get(key)):
                 yield f"{name} and {first} ran on different {what}"
+
+
+def modules(record: RunRecord) -> list[tuple[str, str]]:
+    """The executed modules and their digests: a file's name depends on where a run was started."""
+    return [(entry["module"], entry["sha256"]) for entry in record.get("source", ())]
 
 
 def _ambiguous(evidence: Evidence) -> Iterator[str]:

@@ -196,7 +196,7 @@ def problems(report: Report, of: str, record: RunRecord) -> Iterator[str]:
     yield from comparison_checks.as_planned(_REPLAY, record, PlannedRun(_REPLAY))
     if record["process"]["id"] == _control(report)["process"]["id"]:
         yield f"{_REPLAY} is the certified run itself"
-    if not checks.same(record.get("source"), _control(report)["source"]):
+    if checks.modules(record) != checks.modules(_control(report)):
         yield f"{_REPLAY} and the certified run used different source code"
     if is_sampled(record):
         yield from _undrawn(report, of, record)

@@ -38,7 +38,7 @@ Checkpoints = TypedDict("Checkpoints", {
 })
 Process = TypedDict("Process", {"id": str})
 Package = TypedDict("Package", {"name": str, "version": str})
-SourceFile = TypedDict("SourceFile", {"module": str, "sha256": str})
+SourceFile = TypedDict("SourceFile", {"module": str, "path": str, "sha256": str})
 SampledEpoch = TypedDict("SampledEpoch", {
     "epoch": int, "from": State | None, "to": State, "history": History,
 })

@@ -3,6 +3,7 @@
 import ast
 import os
 import symtable
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from samebits.formats import files
 
 SCRIPTS = Path(__file__).resolve().parents[2]  # where samebits.models lies
 
+OWN = "samebits"  # the one package of ours that a run can import
 _TARGET = "_target_"
 
 
@@ -98,8 +100,8 @@ def listed(scripts: Iterable[Path]) -> dict[str, str]:
 def find_model(target: str, source_path: str) -> Path | None:
     """The file of ``package.module`` in ``package.module.function``, or None."""
     module = target.rpartition(".")[0]
-    found = (path for root in (Path(source_path), SCRIPTS) for path in module_files(root, module))
-    return next(found, None)
+    roots = [Path(source_path), *([SCRIPTS] if module.partition(".")[0] == OWN else [])]
+    return next((path for root in roots for path in module_files(root, module)), None)
 
 
 def model_files(target: str, source_path: str) -> tuple[str, ...]:
@@ -120,6 +122,9 @@ def model_problems(model: Mapping[str, Any], source_path: str) -> Iterator[str]:
     """Errors in a model's target or arguments that its source shows."""
     module, _, name = model[_TARGET].rpartition(".")
     path = find_model(model[_TARGET], source_path)
+    if (top := module.partition(".")[0]) in sys.stdlib_module_names:
+        yield f"model.{_TARGET}: {top} is a module of Python itself; rename yours"
+        return
     if path is None:
         yield (
             f"model.{_TARGET}: no module {module} below {Path(source_path).resolve()}; "

@@ -34,6 +34,7 @@ from samebits.formats.names import CERTIFICATE_FILE, CERTIFICATE_FORMAT, MOST_BY
 from samebits.replay import allowlist
 from samebits.replay import states as checkpoints
 from samebits.text import plain
+from samebits.training.executed import as_named, is_input
 from samebits.verification import artifacts
 
 CERTIFICATE, ALLOW = "certificate", "allow"  # keys of Snakemake's config
@@ -245,9 +246,8 @@ def _code_problems(report: Report, local: LocalExperiment) -> Iterator[str]:
 
 def _modules(report: Report, local: LocalExperiment) -> dict[tuple[str, str], Path | None]:
     """The modules that the control imported, with their SHA-256 then and their file here."""
-    roots = (sources.SCRIPTS, Path(local.source_path))
     listed = report["records"]["runs"][CONTROL]["source"]
-    return {(m["module"], m["sha256"]): _file(m["module"], roots) for m in listed}
+    return {(m["module"], m["sha256"]): _file(m, Path(local.source_path)) for m in listed}
 
 
 def _shown_path(path: Path) -> str:
@@ -265,13 +265,23 @@ def _needed(local: LocalExperiment) -> set[str]:
     return {_MAIN, target.rpartition(".")[0], *modules} - {""}
 
 
-def _file(module: str, roots: Sequence[Path]) -> Path | None:
-    """The file of a module by its name, which may be anything."""
-    if module == _MAIN:
-        return sources.SCRIPTS / _SCRIPT
-    if len(module) > _LONGEST or not all(part.isidentifier() for part in module.split(".")):
+def _file(entry: Mapping[str, str], source_path: Path) -> Path | None:
+    """The file of an executed module by its name, which may be anything."""
+    module, root = entry["module"], source_path
+    own = module == _MAIN or module.partition(".")[0] == sources.OWN
+    if own:
+        root = sources.SCRIPTS.parent
+    path = as_named(root / entry["path"])
+    if (
+        len(module) > _LONGEST
+        or not is_input(str(path))
+        or (own and sources.SCRIPTS not in path.parents)
+    ):
         return None
-    return next((path for root in roots for path in sources.module_files(root, module)), None)
+    try:
+        return path if path.is_file() else None
+    except OSError:  # no name of a file
+        return None
 
 
 def _lock_differences(

@@ -27,7 +27,7 @@ from samebits.errors import SamebitsError
 from samebits.formats import arrays, canonical, history, states
 from samebits.formats.states import EPOCH
 from samebits.text import say
-from samebits.training import checkpoints, seeds, task
+from samebits.training import checkpoints, executed, seeds, task
 from samebits.training.checkpoints import Store
 from samebits.training.trace import Trace
 
@@ -45,7 +45,7 @@ def is_wanted(trainer: Mapping[str, Any]) -> bool:
 
 def identity(record: Mapping[str, Any], source_path: Path) -> dict[str, Any]:
     """The values that a checkpoint and a run must share, once the model's code was imported."""
-    source = task.source_files(source_path)
+    source = executed.modules(source_path)
     same = {key: record[key] for key in ("run", "experiment", "dataset", "lock", "unpinned")}
     return dict(same, subset=record["subset"], source=canonical.digest(source))
 

@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Mapping
 
-from samebits.errors import SamebitsError, is_of_disk
+from samebits.errors import SamebitsError, all_problems, is_of_disk
 from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import arrays, canonical, dataset, files, history, lockfile, names
 from samebits.formats.arrays import SUFFIX
-from samebits.training import checkpoints, kernels, machine, observation, refusals, task
+from samebits.training import checkpoints, executed, kernels, machine, observation, refusals, task
 from samebits.training.trace import Trace
 
 
@@ -51,6 +51,7 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
     ``variations``. A run that trains replaces it.
     """
     subset = {"samples": options.samples, "epochs": options.epochs}
+    config = canonical.read_json(options.config)
     content = dict(
         lockfile.environment(options.lock),
         format=names.TRAIN_FORMAT,
@@ -58,8 +59,8 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         status=names.NOT_TRIED,
         process={"id": str(uuid.uuid4()), "pid": os.getpid()},
         machine=machine.record(),
-        experiment=files.digest(options.config),
-        config=canonical.read_json(options.config),
+        experiment=canonical.digest(config),
+        config=config,
         dataset=dataset.check(options.data),
         variations=variations.of_environment(os.environ),
         unpinned=options.unpin,
@@ -78,6 +79,19 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
     return content
 
 
+def require_unchanged(content: Mapping[str, Any], options: argparse.Namespace) -> None:
+    """Raise SamebitsError that names every file that changed since this run read it.
+
+    Of the modules it is the bytes that were executed; of config and lock, those that were read.
+    """
+    read = {options.config: content["experiment"], options.lock: content["lock"]}
+    wrong = [path for path, sha256 in read.items() if files.digest(path) != sha256]
+    changes = [f"{path}: was changed while this run used it" for path in wrong]
+    problems = [*changes, *executed.changes()]
+    if problems:
+        raise SamebitsError(f"{all_problems(problems)}\nstart the same command again")
+
+
 def could_not_vary(record: Mapping[str, Any]) -> bool:
     """Whether the run should vary one thing, and this machine cannot."""
     changed = record["variations"]
@@ -89,7 +103,7 @@ def process(tf: Any, options: argparse.Namespace) -> dict[str, Any]:
     return {
         "framework": framework(tf, options.lock),
         "machine": dict(machine.record(), gpu=machine.gpu(tf)),
-        "source": task.source_files(options.source_path),
+        "source": executed.modules(options.source_path),
     }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import os
 import signal
 import sys
 import time
@@ -21,8 +20,8 @@ from typing import Any, Callable, Iterable, Iterator, List, Mapping, Tuple
 import numpy as np
 
 from samebits.errors import SamebitsError
-from samebits.formats import files
 from samebits.text import say
+from samebits.training import executed
 
 Named = List[Tuple[str, np.ndarray]]
 
@@ -71,10 +70,13 @@ def build(tf: Any, config: Mapping[str, Any], source_path: Path) -> Any:
     module_name, _, function = target.rpartition(".")
     arguments = {k: v for k, v in config.items() if k not in _NOT_ARGUMENTS}
     # Last: a user's file shadows no library.
-    sys.path.append(str(_as_named(source_path)))
+    sys.path.append(str(executed.as_named(source_path)))
     try:
         module = importlib.import_module(module_name)
+        _require_users(module, source_path)
         model = getattr(module, function)(**arguments)
+    except SamebitsError:
+        raise
     except Exception as error:
         traceback.print_exc()
         raise NotBuiltError(f"model._target_={target}: could not be built: {error!r}") from error
@@ -84,6 +86,17 @@ def build(tf: Any, config: Mapping[str, Any], source_path: Path) -> Any:
             f"got {type(model).__name__!r}; return the model"
         )
     return model
+
+
+def _require_users(module: Any, source_path: Path) -> None:
+    """Raise SamebitsError for a library that has the name of the user's module."""
+    file, name = Path(str(module.__file__)), module.__name__
+    own = name.partition(".")[0] == executed.OWN
+    if not own and executed.as_named(source_path) not in executed.as_named(file).parents:
+        raise SamebitsError(
+            f"model._target_: {name} is also the name of a library ({file}), which Python finds "
+            "first; rename your module"
+        )
 
 
 def _keras_object(spec: Any) -> Any:
@@ -177,28 +190,6 @@ def describe(model: Any) -> dict[str, Any]:
     """Name, number of parameters, and layers in forward order."""
     layers = [{"name": layer.name, "class": type(layer).__name__} for layer in model.layers]
     return {"name": model.name, "parameters": int(model.count_params()), "layers": layers}
-
-
-def source_files(source_path: Path) -> list[dict[str, str]]:
-    """Every imported module of the user's and of this project, with its file's digest."""
-    roots = [_as_named(source_path), _as_named(__file__).parents[2]]
-    found = {}
-    for name, module in sorted(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        is_second = name == "__mp_main__"  # multiprocessing's second name for __main__
-        path = _as_named(file) if file and not is_second else None
-        if path and _is_below(path, roots) and not _is_below(path, [Path(sys.prefix)]):
-            found[name] = files.digest(path)
-    return [{"module": name, "sha256": found[name]} for name in sorted(found)]
-
-
-def _as_named(path: Any) -> Path:
-    """Absolute, links kept: modules are found below the folder by the name it was given."""
-    return Path(os.path.abspath(str(path)))  # noqa: PTH100 (resolve() follows links)
-
-
-def _is_below(path: Path, roots: list[Path]) -> bool:
-    return any(root in path.parents for root in roots)
 
 
 def unique(names: Iterable[str]) -> Iterator[str]:

@@ -1,0 +1,138 @@
+"""The modules that this process executed, each with the SHA-256 of the bytes that it executed.
+
+Python's loader may take a module's code from a cache and never read the source. From ``install`` on
+the source of each module outside of the environment and the standard library is read once, digested
+and compiled, whatever finder or function loads it. The few modules that were loaded before must
+have the code that their source has.
+
+Runs on Python 3.7 to 3.13.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import sysconfig
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType
+from typing import Any, Iterator
+
+OWN = "samebits"
+_MAIN = "__main__"
+# The operating system's own files, whose effect is that of another machine.
+_SYSTEM = (
+    *("/proc", "/sys", "/dev", "/run", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64"),
+    *("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec"),
+    *("/usr/share/locale", "/usr/share/zoneinfo", "/usr/share/i18n"),
+)
+_CHECKOUT = Path(__file__).resolve().parents[3]
+_GENERATED = "__autograph_generated_file"  # TensorFlow's, in the folder for temporary files
+_executed: dict[tuple[str, str], str] = {}  # SHA-256 by (module, file); the first one counts
+_changed: set[str] = set()  # files of which two contents were executed
+
+
+def as_named(path: Any) -> Path:
+    """Absolute, links kept: modules are found below a folder by the name it was given."""
+    return Path(os.path.abspath(str(path)))  # noqa: PTH100 (resolve() follows links)
+
+
+def _environment() -> Iterator[str]:
+    """Folders of the interpreter and its packages, as they are named and without links."""
+    shared = ("/", "/usr", "/usr/local")  # their Python is the system's
+    prefixes = {sys.prefix, sys.base_prefix}.difference(shared)
+    for folder in (*prefixes, *sysconfig.get_paths().values()):
+        if folder not in shared:
+            yield from (str(as_named(folder)), str(Path(folder).resolve()))
+
+
+_EXCLUDED = tuple(f"{folder}/" for folder in sorted({*_SYSTEM, *_environment()}))
+
+
+def is_input(path: str) -> bool:
+    """Whether a file, by its absolute path, is neither the system's nor the environment's."""
+    return not path.startswith(_EXCLUDED)
+
+
+def install(main: CodeType) -> None:
+    """Digest every module that is loaded from now on. ``main``: the code of the script that runs.
+
+    Raises ImportError where a module's cached code is not that of its source.
+    """
+    before = [name for name in sys.modules if name.partition(".")[0] == OWN]
+    for name in before:
+        _verify(name, _loader(name).path, _original(_loader(name), name))
+    _verify(_MAIN, main.co_filename, main)
+    setattr(SourceFileLoader, "get_code", _get_code)  # noqa: B010 (mypy knows no other name)
+
+
+def hide(folder: Path) -> None:
+    """Leave ``samebits`` importable, and nothing else that lies beside it in a folder."""
+    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != folder]
+
+
+def _loader(name: str) -> Any:
+    return getattr(sys.modules[name], "__loader__")  # noqa: B009 (no stub has it)
+
+
+def _verify(name: str, path: str, code: CodeType) -> None:
+    data = Path(path).read_bytes()
+    if compile(data, path, "exec", dont_inherit=True) != code:
+        raise ImportError(f"{path}: was changed while it was loaded; start the same command again")
+    _note(name, path, data)
+
+
+_original: Any = SourceFileLoader.get_code
+
+
+def _get_code(loader: SourceFileLoader, name: str) -> Any:
+    """As SourceFileLoader.get_code, without a cache for files that may be edited."""
+    path = loader.get_filename(name)
+    if not is_input(str(as_named(path))) or _GENERATED in name:
+        return _original(loader, name)
+    data = loader.get_data(path)
+    _note(name, path, data)
+    return loader.source_to_code(data, path)
+
+
+def _note(name: str, path: str, data: bytes) -> None:
+    path = str(as_named(path))
+    sha256 = hashlib.sha256(data).hexdigest()
+    if _executed.setdefault((name, path), sha256) != sha256:
+        _changed.add(path)
+
+
+def modules(source_path: Path) -> list[dict[str, str]]:
+    """Every module that was executed: its name, the name of its file, the SHA-256 of the bytes."""
+    return [
+        {"module": name, "path": named(path, source_path, name), "sha256": sha256}
+        for (name, path), sha256 in sorted(_executed.items())
+    ]
+
+
+def named(path: str, source_path: Path, module: str = "") -> str:
+    """A file's name in a record, by its absolute path.
+
+    Relative to the checkout if it is one of ours, to ``source_path`` if it lies below that or the
+    working folder, which a replica has elsewhere; else absolute.
+    """
+    if module == _MAIN or module.partition(".")[0] == OWN:
+        return os.path.relpath(str(Path(path).resolve()), str(_CHECKOUT))
+    root, parents = as_named(source_path), Path(path).parents
+    return os.path.relpath(path, str(root)) if {root, Path.cwd()}.intersection(parents) else path
+
+
+def changes() -> Iterator[str]:
+    """The modules whose file no longer holds the bytes that were executed, in words."""
+    for path in sorted({path for _, path in _executed}):
+        expected = {sha256 for (_, file), sha256 in _executed.items() if file == path}
+        try:
+            got = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        except OSError as error:
+            got = str(error.strerror)
+        if path in _changed or expected != {got}:
+            yield (
+                f"{path}: was changed while this run used it: it executed SHA-256 "
+                f"{', '.join(sorted(expected))}, and now it is {got}"
+            )
