@@ -68,6 +68,8 @@ include: "rules/repair.smk"
 onstart:
     settings = workflow.resource_settings
     start.announce(plan, settings.cores, settings.nodes)
+    if not workflow.touch:
+        start.keep_others(plan)
 
 
 onerror:

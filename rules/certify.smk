@@ -14,6 +14,7 @@ GUARANTEES  REPRODUCIBLE only when nothing is missing or inconsistent; nothing i
 rule certify:
     input:
         **stage("certify"),
+        outdated=outdated("certificate.json"),
         config=plan.each(lambda made: CONFIGS[made.name]),
         load=plan.each(lambda made: f"data/{made.data_key}/record.json"),
         runs=all_run_folders,

@@ -2,7 +2,8 @@
 Shared by all rules: paths, and the inputs of each stage from the checkout.
 
 INPUTS      plan, CHECKOUT and workflow, as the Snakefile has them
-OUTPUTS     .samebits/code/DIGEST.json for each stage, when Snakemake reads this file
+OUTPUTS     .samebits/code/DIGEST.json for each stage, when Snakemake reads this file;
+            .samebits/outdated/RESULT, when it asks which jobs to run
 GUARANTEES  a path below results/, data/ or logs/ is an input, an output or a log, which the prefix
             of an importing workflow changes, and never a parameter, which it does not
 """
@@ -141,6 +142,17 @@ def all_comparisons(wildcards):
     return [
         f"results/{plan.of(wildcards).name}/compare/{one.name}.json" for one in found
     ]
+
+
+def outdated(path):
+    """An input that makes a result of another experiment again, whatever its date."""
+
+    def mark(wildcards):
+        made = plan.of(wildcards)
+        result = place_of(f"results/{made.name}/" + path.format(**wildcards))
+        return start.outdated(Path(result), made.digest, workflow.is_main_process)
+
+    return mark
 
 
 place_of = (

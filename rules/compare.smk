@@ -10,6 +10,7 @@ GUARANTEES  measures and does not judge; the first comparison decides which furt
 checkpoint compare:
     input:
         **stage("compare"),
+        outdated=outdated("compare/{comparison}.json"),
         atlas=CHECKOUT / "docs/atlas.json",
         control=lambda wildcards: run_folders(wildcards)[0],
         replicas=lambda wildcards: run_folders(wildcards)[1:],

@@ -11,7 +11,8 @@ import yaml
 
 from pipeline import configure
 from refusals import refused
-from samebits.config.experiment import GROUPS
+from samebits.config.experiment import GROUPS, default_name
+from samebits.config.overrides import Override
 from samebits.config.signing import Signing
 from samebits.errors import SamebitsError
 from samebits.experiment.variables import SIGNING_KEY
@@ -66,9 +67,28 @@ def test_the_name_comes_from_the_overrides_and_is_not_part_of_the_digest() -> No
     assert of({"name": "mine"}).digest == of({}).digest
 
 
-@pytest.mark.parametrize(("given", "name"), [(7, "7"), (float("nan"), "nan"), ("1e3", "1e3")])
-def test_a_name_that_looks_like_a_number_stays_a_name(given: object, name: str) -> None:
-    assert of({"name": given}).name == name
+@pytest.mark.parametrize(
+    "config",
+    [{"name": 1.1}, {"name": 7}, {"name": True}, {"overrides": "name=1.10"}],
+    ids=str,
+)
+def test_a_name_that_is_a_number_is_refused_since_others_would_share_its_folder(
+    config: dict[str, Any],
+) -> None:
+    with pytest.raises(SamebitsError, match=r"name: .* share its folder.* name='\"(1.1|7|true)\"'"):
+        of(config)
+
+
+@pytest.mark.parametrize("config", [{"name": "1.10"}, {"overrides": 'name="1.10"'}], ids=str)
+def test_a_name_in_quotes_is_text_even_where_it_looks_like_a_number(config: dict[str, Any]) -> None:
+    assert of(config).name == "1.10"
+
+
+def test_text_that_looks_like_another_value_does_not_share_its_folder() -> None:
+    one, two = Override("model.a", "1"), Override("model.a", 1)
+    both, single = [two, Override("model.b", 2)], Override("model.a", "1,model.b=2")
+    assert len({default_name(wanted) for wanted in ([one], [two], both, [single])}) == 4
+    assert default_name([Override("model.a", "relu")]) == "model.a=relu"
 
 
 def test_overrides_that_make_no_file_name_give_a_safe_unique_one() -> None:

@@ -98,7 +98,7 @@ def test_different_experiments_with_one_name_are_told_apart(tmp_path: Path) -> N
     plan = of("++model.width=1,'1'", **model)
     first, second = folders(plan)
     assert first == "model.width=1"
-    assert second.startswith("model.width=1-")
+    assert second.startswith("model.width=-1--")
 
 
 # --- what a combination is -----------------------------------------------------------------------

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -109,6 +110,21 @@ def test_a_second_call_has_nothing_to_do_and_a_change_runs_what_depends_on_it(
     assert other_data == {"load": 1, **changed}
     assert config.read_bytes() == before
     assert "Nothing to be done" in workspace.snakemake(*first)
+
+
+def test_a_touched_result_of_another_experiment_is_refused_and_then_made_again(
+    workspace: Workspace, smoke: str
+) -> None:
+    results = workspace.folder / "results"
+    shutil.copytree(results / "smoke", results / "touched")
+    first = ["--config", "name=touched", SMOKE]
+    assert "Nothing to be done" in workspace.snakemake(*first)
+    said = workspace.snakemake("--touch", *first, "seed=77", check=False)
+    assert "touched/certificate.json: this certificate is of another experiment" in said
+    assert "REPRODUCIBLE  smoke" not in said
+    again = {"train": 2, "compare": 1, "certify": 1, "render": 1, "all": 1}
+    for how in ((), ("--rerun-triggers", "mtime")):
+        assert jobs(workspace.snakemake(*DRY, *how, *first, "seed=77")) == again
 
 
 def test_another_style_renders_again_and_nothing_else(

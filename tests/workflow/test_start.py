@@ -1,13 +1,17 @@
 """Files written when Snakemake reads the Snakefile: named by their content, never changed."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
+from snakemake.exceptions import WorkflowError
 
-from pipeline import SCRIPTS
+from pipeline import ROOT, SCRIPTS
 from samebits.config import sources
+from samebits.formats import canonical
 from samebits.workflow import start
+from samebits.workflow.plan import Plan, plan
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +66,64 @@ def test_what_signs_runs_nothing_of_the_pages_and_what_renders_depends_on_their_
     pages = {name for name in listed["render"] if "/pages/" in name}
     assert {Path(name).suffix for name in pages} == {".py", ".j2", ".css"}
     assert not pages & listed[stage]
+
+
+# --- results of another experiment ---------------------------------------------------------------
+
+
+@pytest.fixture
+def mine(folder: Path) -> Plan:
+    """An experiment in whose folder there is a certificate of seed 1."""
+    made = plan({"experiment": "smoke", "name": "mine"}, ROOT / "conf")
+    report = {"experiment": {"digest": made.first.digest}}
+    canonical.write_json(folder / "results/mine/certificate.json", {"report": report})
+    return made
+
+
+def of_seed_2() -> Plan:
+    return plan({"experiment": "smoke", "name": "mine", "seed": 2}, ROOT / "conf")
+
+
+def test_a_result_of_another_experiment_is_older_than_its_mark_whatever_its_date(
+    mine: Plan,
+) -> None:
+    result = Path("results/mine/certificate.json")
+    other = of_seed_2().first.digest
+    for digest, is_outdated in ((mine.first.digest, False), (other, True), (other, True)):
+        os.utime(result)  # as --touch does
+        mark = Path(start.outdated(result, digest, is_main=True))
+        assert (mark.stat().st_mtime >= result.stat().st_mtime) == is_outdated
+    before = mark.read_bytes()
+    assert start.outdated(result, other, is_main=False) == str(mark)
+    assert mark.read_bytes() == before
+    os.utime(result)
+    start.outdated(result, other, is_main=True)
+    assert mark.read_bytes() != before  # dates alone do not convince Snakemake
+    start.outdated(result, mine.first.digest, is_main=True)
+    assert mark.stat().st_mtime < result.stat().st_mtime
+
+
+def test_a_result_that_is_not_made_yet_has_an_old_mark(folder: Path) -> None:
+    mark = Path(start.outdated(Path("results/new/train/control/record.json"), "0" * 64, True))
+    assert mark.stat().st_mtime < 1e9
+
+
+def test_the_certificate_of_another_experiment_is_kept_beside_the_new_one(
+    mine: Plan, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = Path("results/mine/certificate.json")
+    content = path.read_bytes()
+    start.keep_others(mine)
+    assert path.read_bytes() == content
+    start.keep_others(of_seed_2())
+    (kept,) = path.parent.iterdir()
+    assert kept.read_bytes() == content
+    assert kept.name == f"certificate-{hashlib.sha256(content).hexdigest()[:12]}.json"
+    assert f"replaced; kept as {kept.name}" in capfd.readouterr().err
+
+
+def test_the_last_lines_are_never_about_another_experiment(mine: Plan) -> None:
+    future = 4e9  # new, as --touch makes it look
+    os.utime("results/mine/certificate.json", (future, future))
+    with pytest.raises(WorkflowError, match="of another experiment"):
+        start.report(of_seed_2())

@@ -143,7 +143,9 @@ def default_name(wanted: Iterable[Override]) -> str:
 
 
 def _short(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    """Text as it is unless it could be read as something else: quotes then make it unsafe."""
+    plain = isinstance(value, str) and overrides.typed(value) == value and "," not in value
+    return value if plain else json.dumps(value, separators=(",", ":"))
 
 
 def _compose(
@@ -237,6 +239,12 @@ def _causes(error: Any, resolved: Mapping[str, Any]) -> list[Any]:
 
 def _describe(error: Any) -> str:
     path = list(error.absolute_path)
+    if path == [overrides.NAME] and isinstance(error.instance, bool | int | float):
+        value = keys.shown(error.instance)
+        return (
+            f"{overrides.NAME}: {value} is not text, and other ways to write it would share its "
+            f"folder, as 1.1 and 1.10 do; quote it twice: {overrides.NAME}='\"{value}\"'"
+        )
     if path[:1] == [signing_choice.GROUP]:
         return signing_choice.schema_problem(path)
     where = ".".join(map(str, path)) or "config"

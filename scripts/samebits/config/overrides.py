@@ -19,7 +19,8 @@ from hydra.errors import HydraException
 from samebits.errors import SamebitsError, require_none
 
 OPTION = "option"  # inside a group's mapping: which option of the group
-_TEXT = ("name", "overrides")  # keys whose values are text even if they look like numbers
+NAME = "name"
+_TEXT = (NAME, "overrides")  # keys whose values are text even if they look like numbers
 CUSTOM = "custom"  # the model group's option for a user's own _target_
 
 _PARSER = OverridesParser.create()
@@ -175,9 +176,7 @@ def from_config(config: Mapping[str, Any], groups: Iterable[str]) -> list[Overri
     for key, value in config.items():
         value = typed(value) if key not in _TEXT else value
         try:
-            if key == "name" and value is not None:
-                found.append(Override(key, str(value)))  # a number too is a name
-            elif key == "overrides":
+            if key == "overrides":
                 found += list(_from_text(value)) if value is not None else []
             elif key in known and isinstance(value, Mapping):
                 found += list(_from_group(key, value))

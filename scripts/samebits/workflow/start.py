@@ -1,11 +1,15 @@
 """What one start of Snakemake does beside its jobs.
 
 INPUTS      Snakemake's workflow and config
-OUTPUTS     .samebits/configs/DIGEST.json, .samebits/code/DIGEST.json, when the Snakefile is read
-GUARANTEES  these files are named by their content and never change, so that a dry run, or a
-            start with other values, touches no result; two starts that
-            would make the same result are refused by Snakemake's own lock; an importing workflow
-            gets rules and nothing else: owners and locks are the main workflow's
+OUTPUTS     .samebits/configs/DIGEST.json, .samebits/code/DIGEST.json, when the Snakefile is read;
+            .samebits/outdated/RESULT, when Snakemake asks which jobs to run
+GUARANTEES  the first two are named by their content and never change, so that a dry run, or a
+            start with other values, touches no result; a result of another experiment is made
+            again, whatever its date and Snakemake's own records say; the certificate of another
+            experiment is kept; the last lines are about the experiment that was asked for, or an
+            error; two starts that would make the same result are refused by Snakemake's own lock;
+            an importing workflow gets rules and nothing else: owners, locks and the keeping of a
+            certificate are the main workflow's
 """
 
 import gc
@@ -19,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from snakemake.exceptions import WorkflowError
 
 from samebits.config import sources
 from samebits.config.experiment import Experiment
@@ -59,6 +64,29 @@ def content(made: Experiment, lock: Path) -> str:
     return canonical.digest([made.digest, *map(_digest, [*map(Path, made.model_files), lock])])
 
 
+def outdated(result: Path, digest: str, is_main: bool) -> str:
+    """The path of a file that is newer than a result of another experiment than ``digest``.
+
+    As an input it makes such a result again. Snakemake compares dates and its own records of past
+    jobs, which --touch, --rerun-triggers mtime and a lost .snakemake bypass; the result itself
+    names its experiment. ``is_main``: a job's own Snakemake does not ask again.
+    """
+    mark = Path(".samebits/outdated", result).absolute()
+    if is_main:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+        if result.is_file() and not _names(result, digest):
+            mark.write_text(str(time.time_ns()))  # other bytes: Snakemake compares them as well
+        else:
+            os.utime(mark, (_OLD, _OLD))
+    return str(mark)
+
+
+def _names(result: Path, digest: str) -> bool:
+    """Whether a record, a comparison or a certificate is of this experiment."""
+    return f'"{digest}"'.encode() in result.read_bytes()  # parsing all of a sweep takes long
+
+
 def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
     """Compose the requested experiments. Raises WorkflowError that lists every problem."""
     with as_workflow_errors():
@@ -92,6 +120,16 @@ def announce(made: Plan, cores: int | None, jobs: int | None) -> None:
         say(summary.cost(protocol.plan(made.first.config, None), places))
 
 
+def keep_others(made: Plan) -> None:
+    """Rename certificates of other experiments in these folders: nothing overwrites them."""
+    for name, one in made.experiments.items():
+        path = Path("results", name, "certificate.json")
+        if path.is_file() and not _names(path, one.digest):
+            kept = path.with_name(f"certificate-{files.digest(path)[:12]}.json")
+            path.rename(kept)
+            say(f"note: {path} is of another experiment and is replaced; kept as {kept.name}")
+
+
 def forget_failed(made: Plan) -> None:
     """A run that failed where the control failed too shows nothing: it is made again."""
     for name in made.experiments:
@@ -101,7 +139,7 @@ def forget_failed(made: Plan) -> None:
 
 
 def report(made: Plan) -> None:
-    """Print how this start ended."""
+    """Print how this start ended. Raises WorkflowError for results of another experiment."""
     began, color = psutil.Process().create_time(), sys.stdout.isatty()
     took, results = time.time() - began, Path("results", made.name)
 
@@ -111,6 +149,18 @@ def report(made: Plan) -> None:
     for folder, text in ((results, summary.text), (results / "replay", summary.replay)):
         path, page = folder / "certificate.json", folder / "certificate.html"
         if is_new(path):
+            _require_of(path, made.first.digest)
             print(text(canonical.read_json(path), path, page, took, color))
     if is_new(results / "index.csv"):
+        for name, one in made.experiments.items():
+            _require_of(Path("results", name, "certificate.json"), one.digest)
         print(summary.sweep(results / "index.csv", results / "index.html", took, color))
+
+
+def _require_of(path: Path, digest: str) -> None:
+    """Raise WorkflowError where Snakemake was told that another experiment's result is current."""
+    if canonical.read_json(path)["report"]["experiment"]["digest"] != digest:
+        raise WorkflowError(
+            f"{path}: this certificate is of another experiment than the one asked for; "
+            "run the same command without --touch"
+        )
