@@ -47,7 +47,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="session", autouse=True)
 def _hydra_answers_once() -> Iterator[None]:
-    """Hydra needs a tenth of a second for an answer: of the checkout's own tree it is kept.
+    """Hydra needs a tenth of a second for an answer, which is kept for a tree's very files.
 
     What is kept is not resolved yet, so that it does not depend on the environment.
     """
@@ -55,9 +55,12 @@ def _hydra_answers_once() -> Iterator[None]:
 
     def compose(config: str, overrides: list[str], **options: Any) -> Any:
         loader = GlobalHydra.instance().config_loader()
-        if not any(source.path == str(ROOT / "conf") for source in loader.get_sources()):
-            return hydra.compose(config, overrides, **options)
-        key = config, tuple(overrides), tuple(options.items())
+        trees = [Path(source.path) for source in loader.get_sources() if source.scheme() == "file"]
+        files = [path for tree in trees for path in sorted(tree.rglob("*.yaml"))]
+        key = (
+            config, tuple(overrides), tuple(options.items()),
+            *((str(path.relative_to(path.parents[1])), path.read_bytes()) for path in files),
+        )  # fmt: skip
         if key not in kept:
             kept[key] = hydra.compose(config, overrides, **options)
         return kept[key]

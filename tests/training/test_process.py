@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -254,7 +255,19 @@ def test_a_random_op_without_a_seed_is_a_refusal() -> None:
     text = "Random ops require a seed to be set when determinism is enabled. Please set a seed."
     found = refusals.of_exception(TF, RuntimeError(text))
     assert found is not None
-    assert found.reason == "random op without a seed"
+    assert (found.op, found.reason) == (None, "random op without a seed")
+
+
+def test_a_random_op_without_a_seed_is_named_by_the_function_of_tensorflow(tmp_path: Path) -> None:
+    text = 'def random_normal(): raise RuntimeError("a seed, when determinism is enabled")'
+    ops = tmp_path / "tensorflow/python/ops/random_ops.py"
+    ops.parent.mkdir(parents=True)
+    ops.write_text(text)
+    with pytest.raises(RuntimeError) as error:
+        runpy.run_path(str(ops))["random_normal"]()
+    found = refusals.of_exception(TF, error.value)
+    assert found is not None
+    assert found.op == "random_normal"
 
 
 @pytest.mark.parametrize(
