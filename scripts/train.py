@@ -173,7 +173,7 @@ def _fit(training: task.Task, outcome: record.Outcome, content: Any, options: Na
     model, every, rows = outcome.model, content["config"]["trace"], options.output.parent
     progress = task.progress(training.tf, options.run, training.trainer["epochs"])
     with kernels.Watch(training.tf, model) as watch:
-        callbacks = [watch.callback(), progress]
+        callbacks = [watch.callback(), task.rehearsal(training.tf, model), progress]
         if epochs.is_wanted(training.trainer):
             identity = epochs.identity(content, options.source_path)
             outcome.store = checkpoints.Store(options.checkpoints, identity, options.run == CONTROL)

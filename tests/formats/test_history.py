@@ -4,6 +4,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,21 @@ def test_every_float_reads_back_exactly(bits: Any) -> None:
     values = [from_bits(b) for b in bits]
     read = history.from_json(canonical.loads(canonical.dumps(history.to_json({"loss": values}))))
     assert [bits_of(v) for v in read["loss"]] == [bits_of(v) for v in values]
+
+
+def test_a_metric_that_is_an_array_becomes_one_metric_for_each_element() -> None:
+    values = {"f1": [np.array([0.5, 0.25]), np.array([1.0, 0.75])], "loss": [np.float32(2), 1]}
+    assert history.from_json(history.to_json(values)) == {
+        "f1[0]": [0.5, 1.0],
+        "f1[1]": [0.25, 0.75],
+        "loss": [2.0, 1.0],
+    }
+
+
+@pytest.mark.parametrize("value", ["text", {"a": 1.0}, None, np.array(b"text", object)])
+def test_a_metric_that_is_no_number_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(SamebitsError, match="metric note: expected a number"):
+        history.numbers({"note": value})
 
 
 def digest(values: dict[str, list[float]]) -> str:

@@ -363,7 +363,7 @@ def test_labels_beyond_the_models_outputs_are_refused(stage: Stage) -> None:
     config = stage.config(model={"_target_": "mine.few"}, source_path=str(stage.folder))
     done, output = stage.train(config)
     assert done.returncode == 1
-    assert "expected labels 0 to 2, as many as the model has outputs; got 0 to 9" in done.stdout
+    assert "expected whole numbers 0 to 2, got 0 to 9" in done.stdout
     assert not output.exists()
 
 

@@ -129,13 +129,19 @@ def described(named: Named) -> Pairs:
     return [_pair(name, np.asanyarray(array)) for name, array in named]
 
 
+def require_storable(name: str, dtype: str) -> None:
+    """Raise SamebitsError for a dtype, by its name, that a file cannot hold."""
+    known = {*_NAMES, "complex128"}
+    if dtype not in known:
+        raise SamebitsError(
+            f"{name}: cannot store dtype {dtype}; use one of {', '.join(sorted(known))}"
+        )
+
+
 def _pair(name: str, array: np.ndarray) -> tuple[Tensor, np.ndarray]:
     if array.dtype.name == "complex128":
         array = np.stack([array.real, array.imag], axis=-1)
-    if array.dtype.name not in _NAMES:
-        raise SamebitsError(
-            f"{name}: cannot store dtype {array.dtype}; use one of {', '.join(sorted(_NAMES))}"
-        )
+    require_storable(name, array.dtype.name)
     return Tensor(name, _NAMES[array.dtype.name], tuple(array.shape)), array
 
 

@@ -12,6 +12,8 @@ import struct
 from pathlib import Path
 from typing import Any, Dict, List, Mapping
 
+import numpy as np
+
 from samebits.errors import SamebitsError
 from samebits.formats import canonical
 
@@ -33,9 +35,32 @@ def _decode(value: Any) -> float:
     return float(value)
 
 
+def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of one epoch as float64; one that is an array becomes several: ``f1[0]``, ….
+
+    Raises SamebitsError for a metric that is no number.
+    """
+    found = {}
+    for name, value in logs.items():
+        try:
+            array = np.asarray("none" if value is None else value, np.float64)
+        except (TypeError, ValueError):
+            raise SamebitsError(
+                f"metric {name}: expected a number or an array of numbers, got {value!r:.80}; "
+                "have the model's train_step return numbers"
+            ) from None
+        for index, number in np.ndenumerate(array):
+            found[name + (str(list(index)) if index else "")] = float(number)
+    return found
+
+
 def to_json(history: Mapping[str, Any]) -> dict[str, Any]:
     """Keras' ``History.history``: one list of floats (float64) per metric, in epochs."""
-    metrics = {str(k): [_encode(float(v)) for v in values] for k, values in history.items()}
+    metrics: dict[str, list[Any]] = {}
+    for name, values in history.items():
+        epochs = [numbers({str(name): value}) for value in values]
+        for key in dict.fromkeys(key for epoch in epochs for key in epoch) or [str(name)]:
+            metrics[key] = [_encode(epoch[key]) for epoch in epochs if key in epoch]
     return {"format": FORMAT, "metrics": metrics}
 
 

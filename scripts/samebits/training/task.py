@@ -20,6 +20,7 @@ from typing import Any, Callable, Iterable, Iterator, List, Mapping, Tuple
 import numpy as np
 
 from samebits.errors import SamebitsError
+from samebits.formats import arrays, history
 from samebits.text import say
 from samebits.training import executed
 
@@ -47,8 +48,8 @@ class Task:
     def compiled_model(self) -> Any:
         """The model, built and compiled."""
         model = build(self.tf, self.model, self.source_path)
-        check_labels(model, self.trainer, self.y)
         compile_model(self.tf, model, self.trainer)
+        check_labels(self.tf, model, self.y)
         return model
 
     def steps_per_epoch(self) -> int:
@@ -122,18 +123,58 @@ def compile_model(tf: Any, model: Any, trainer: Mapping[str, Any]) -> None:
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics, **extra)
 
 
-def check_labels(model: Any, trainer: Mapping[str, Any], y: np.ndarray) -> None:
-    """Refuse labels that the model has no output for: a GPU would train on them silently."""
-    loss, shape = trainer["loss"], getattr(model, "output_shape", None)
-    name = loss["class_name"] if isinstance(loss, dict) else loss
-    if "sparse" not in name.lower() or not isinstance(shape, tuple) or shape[-1] is None:
+def check_labels(tf: Any, model: Any, y: np.ndarray) -> None:
+    """Refuse labels that the model's own loss cannot mean: a GPU would train on them silently.
+
+    Only sparse categorical crossentropy limits them. They are not judged where Keras does not
+    give them to the loss itself, or where an output with another loss may be theirs.
+    """
+    losses, sizes = _losses(tf, model), _output_sizes(model)
+    if not (losses and all(losses) and all(sizes) and _gives_labels_to_loss(tf, model)):
         return
-    low, high = y.min(), y.max()
-    if low < 0 or high >= shape[-1]:
+    size, kept = max(sizes, default=math.inf), _without_ignored(y, losses)
+    low, high = kept.min(), kept.max()
+    if low < 0 or high >= size or (kept.dtype.kind == "f" and np.any(kept != np.floor(kept))):
         raise SamebitsError(
-            f"y: expected labels 0 to {shape[-1] - 1}, as many as the model has outputs; "
-            f"got {low} to {high}; set data.classes, or give the model more outputs"
+            "y: the model's loss is sparse categorical crossentropy, whose labels are the numbers "
+            f"of its outputs: expected whole numbers 0 to {size - 1}, got {low} to {high}. To "
+            "predict numbers, use trainer.loss=mse; for two classes and one output, "
+            "trainer.loss=binary_crossentropy; a model that compiles itself passes its loss there. "
+            "For more classes, number them from 0 and give the model an output for each (built-in "
+            "models: set data.classes)"
         )
+
+
+def _losses(tf: Any, model: Any) -> list[dict[str, Any]]:
+    """Of each loss that the model is compiled with: its settings; empty if it is no sparse one."""
+    keras, name, found = tf.keras.losses, "sparse_categorical_crossentropy", []
+    for loss in tf.nest.flatten(getattr(model, "loss", None)):
+        loss = keras.get(loss) if isinstance(loss, str) else loss
+        if type(loss) is keras.SparseCategoricalCrossentropy:
+            found.append(dict(loss.get_config()))
+        elif loss is not None:
+            found.append({"name": name} if loss is getattr(keras, name) else {})
+    return found
+
+
+def _output_sizes(model: Any) -> list[int]:
+    """The last dimension of each output, 0 for one that is unknown."""
+    shape = getattr(model, "output_shape", None) or ()
+    shapes = [shape] if isinstance(shape, tuple) else getattr(shape, "values", lambda: shape)()
+    return [(shape and shape[-1]) or 0 for shape in shapes]
+
+
+def _gives_labels_to_loss(tf: Any, model: Any) -> bool:
+    """Whether Keras' own ``fit`` trains the model, from the labels to the loss."""
+    methods = ("fit", "train_step", "make_train_function", "compute_loss")
+    return all(getattr(type(model), n, None) is getattr(tf.keras.Model, n, None) for n in methods)
+
+
+def _without_ignored(y: np.ndarray, losses: list[dict[str, Any]]) -> np.ndarray:
+    """The labels that count: a loss may have one that it leaves out."""
+    ignored = [loss["ignore_class"] for loss in losses if loss.get("ignore_class") is not None]
+    kept = y[~np.isin(y, ignored)] if ignored else y
+    return kept if kept.size else np.zeros(1, y.dtype)
 
 
 def callback(tf: Any, **methods: Callable[..., Any]) -> Any:
@@ -170,7 +211,7 @@ def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
             self.done += 1
             more = count - self.done if count else epochs - epoch - 1
             left = (self.said - self.started) / self.done * more
-            values = ", ".join(f"{k} {float(v):.4f}" for k, v in (logs or {}).items())
+            values = ", ".join(f"{k} {v:.4f}" for k, v in history.numbers(logs or {}).items())
             say(f"{run}: epoch {epoch + 1}/{epochs}, {values}, {left:.0f} s left")
 
     return Progress()
@@ -187,17 +228,49 @@ def values(variables: list[tuple[str, Any]]) -> Named:
 
 
 def describe(model: Any) -> dict[str, Any]:
-    """Name, number of parameters, and layers in forward order."""
+    """Name, number of parameters, and layers in forward order: also of a model that is not built.
+
+    Keras' own ``count_params`` and ``summary`` refuse one that has no ``call``, or whose own
+    ``train_step`` calls its layers alone.
+    """
     layers = [{"name": layer.name, "class": type(layer).__name__} for layer in model.layers]
-    return {"name": model.name, "parameters": int(model.count_params()), "layers": layers}
+    sizes = [int(np.size(variable.numpy())) for variable in model.weights]
+    return {"name": model.name, "parameters": sum(sizes), "layers": layers}
+
+
+def rehearsal(tf: Any, model: Any) -> Any:
+    """A callback that tries, at its first step, what is done with the model at the very end.
+
+    Before that step where the model is built, and after it, when Keras has made every variable.
+    Raises SamebitsError for a variable whose dtype cannot be stored.
+    """
+    ahead = [True]  # the first step
+
+    def rehearse(batch: int = 0, logs: Any = None) -> None:
+        if ahead:
+            describe(model)
+            for name, variable in [pair for part in state(model).values() for pair in part]:
+                dtype = variable.dtype  # a name in Keras 3
+                arrays.require_storable(name, str(getattr(dtype, "name", dtype)))
+
+    def end(batch: int, logs: Any = None) -> None:
+        rehearse()
+        ahead.clear()
+
+    begin = rehearse if model.built else lambda logs=None: None
+    return callback(tf, on_train_begin=begin, on_train_batch_end=end)
 
 
 def unique(names: Iterable[str]) -> Iterator[str]:
-    """The names; a repeated one gets its count."""
+    """The names; a repeated one gets its count, or the next one that is free."""
     seen: Counter[str] = Counter()
     for name in names:
-        seen[name] += 1
-        yield name if seen[name] == 1 else f"{name}#{seen[name]}"
+        free = name
+        while seen[free]:
+            seen[name] += 1
+            free = f"{name}#{seen[name]}"
+        seen[free] = 1
+        yield free
 
 
 # ---- Ctrl-C -----------------------------------------------------------------------------------

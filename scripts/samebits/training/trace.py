@@ -40,6 +40,8 @@ class Rows:
 
     def append(self, rows: np.ndarray) -> None:
         """Write rows, [n, columns]. Raises SamebitsError when there is no room for them."""
+        if self.count == 1 and rows.shape[1] > self._columns:
+            self.count = 0  # row 0 of a model that made more variables in its first step
         if self.count + len(rows) > self._capacity:
             raise SamebitsError(
                 f"trace: expected {self._capacity} rows, got more: the model trains on more "
@@ -98,7 +100,7 @@ class Trace:
     def _begin(self) -> None:
         if self._graph is not None:
             self._graph.begin(made=True)
-        if self._model.built and self._step == 0:
+        if self._step == 0 and self._model.built and self._model.trainable_variables:
             self._write_row(0)
             self._take_snapshot()
 
@@ -149,6 +151,8 @@ class Trace:
 
     def _take_snapshot(self) -> None:
         tensors = [self._tf.convert_to_tensor(v) for v in self._model.trainable_variables]
+        if self._snapshots and len(tensors) > len(self._snapshots[0][1]):
+            self._snapshots.clear()  # that of row 0, likewise
         self._snapshots.append((self._step, [_sample(tensor) for tensor in tensors]))
 
     # ---- checkpoints ----------------------------------------------------------------------
