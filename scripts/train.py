@@ -8,7 +8,7 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --run          this run's name: control, replica, …
             --unpin         a pin to set to another value; may be repeated
             --samples, --epochs  train on the first samples alone, that many epochs
-            --canary       train a few steps with another seed after everything is saved
+            --canary       train a few steps with flipped bits after everything is saved
             --checkpoints  where a run with trainer.checkpoint=epoch resumes from
             --sampled-epochs, --states  train only the epochs that this replay plan samples, each
                            from its stored state
@@ -83,7 +83,7 @@ def _arguments() -> Namespace:
     flags.add_argument("--unpin", action="append", default=[], choices=list(pins.TITLES))
     flags.add_argument("--samples", type=int, help="train on this many samples, the first ones")
     flags.add_argument("--epochs", type=int, help="with --samples: instead of the config's")
-    flags.add_argument("--canary", action="store_true", help="train with another seed, too")
+    flags.add_argument("--canary", action="store_true", help="train with flipped bits, too")
     options = flags.parse_args()
     if (options.sampled_epochs is None) != (options.states is None):
         flags.error("expected --sampled-epochs and --states together")
@@ -224,8 +224,8 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
         content["observed"]["interrupt"] = observation.interruption(content["checkpoints"])
         content.update(outcome.write(folder))
         if options.canary and outcome.status == COMPLETED:
-            seed, path = canary.seed_of(config["seed"]), folder / f"canary{SUFFIX}"
-            content["canary"] = canary.train(training, profile["seeding"], seed, path)
+            path, seeding = folder / f"canary{SUFFIX}", profile["seeding"]
+            content["canary"] = canary.train(training, seeding, config["seed"], path)
         content["source"] = executed.modules(options.source_path)  # the canary may load some
         record.require_unchanged(content, options)
         content["timing"] = clock.timing(import_seconds, outcome.seconds)

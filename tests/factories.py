@@ -168,8 +168,12 @@ def trace(seed: int = 1, steps: int = 12) -> Arrays:
     return named
 
 
+# What a canary is trained with.
+CHANGED = {"tensor": "dense_1/kernel", "elements": 24, "change": "lowest bit flipped"}
+
+
 def canary(seed: int = 2, steps: int = 5) -> Arrays:
-    """The trace of a canary: another seed, a few steps, no samples, Keras' counters in names."""
+    """The trace of a canary: other numbers, a few steps, no samples, Keras' counters in names."""
     named = trace(seed)[: 2 + len(weights())]
     return [(name.replace("dense/", "dense_1/"), rows[: steps + 1]) for name, rows in named]
 
@@ -225,7 +229,7 @@ def write_run(
     if canary is not None:
         stored = arrays.write(folder / "canary.safetensors", canary)
         found = {"digest": stored.sha256, "tensors": stored.as_json()}
-        record["canary"] = {"seed": 2, "steps": len(canary[0][1]) - 1, **found}
+        record["canary"] = CHANGED | {"steps": len(canary[0][1]) - 1, **found}
     change(record)
     write_document(folder / "record.json", record)
     return folder

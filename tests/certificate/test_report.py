@@ -352,11 +352,17 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
         s.runs[1] / "canary.safetensors", factories.canary(4)
     ),
     "canary gone": lambda s: (s.runs[1] / "canary.safetensors").unlink(),
-    "canary with the runs' own seed": on_comparison(set_item("canary", "seed", value=1)),
-    "canary that came out equal": on_comparison(
-        lambda c: c["canary"].update(differs=False, step=None, tensors=[])
+    "canary in which nothing was changed": lambda s: (
+        on_comparison(set_item("canary", "elements", value=0))(s),
+        on_record(set_item("canary", "elements", value=0))(s),
     ),
-    "canary that differs late": on_comparison(set_item("canary", "step", value=2)),
+    "canary in which more was changed": on_comparison(set_item("canary", "elements", value=25)),
+    "canary that was compared nowhere": on_comparison(set_item("canary", "steps", value=[])),
+    "canary that came out equal": on_comparison(
+        lambda c: c["canary"].update(differs=False, steps=[{"step": 1, "tensors": []}] * 2)
+    ),
+    "canary that differs late": on_comparison(set_item("canary", "steps", 0, "tensors", value=[])),
+    "canary compared late": on_comparison(set_item("canary", "steps", 0, "step", value=2)),
     "a flipped bit not found": on_comparison(set_item("self_check", 0, "found", value=False)),
     "no bit flipped": on_comparison(set_item("self_check", value=[])),
     "one artifact not checked": on_comparison(lambda c: c["self_check"].pop()),

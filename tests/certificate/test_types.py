@@ -38,6 +38,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Layer": ("report#attribution.layers",),
     "Attribution": ("report#attribution",),
     "ComparedRun": ("report#comparison.runs",),
+    "CanaryStep": ("report#comparison.canary.steps",),
     "ComparedCanary": ("report#comparison.canary",),
     "SelfCheck": ("report#comparison.self_check",),
     "Comparison": ("report#comparison",),

@@ -257,7 +257,7 @@ def test_a_histogram_is_taken_block_by_block(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def flipped_canary(*entries: tuple[int, Any]) -> factories.Arrays:
-    """The canary of the runs' own seed with a flipped bit in these rows of these entries."""
+    """A canary equal to the control but for a flipped bit in these rows of these entries."""
     canary = factories.canary(seed=1)
     for entry, rows in entries:
         canary[entry][1][rows] ^= 1
@@ -265,19 +265,28 @@ def flipped_canary(*entries: tuple[int, Any]) -> factories.Arrays:
 
 
 @pytest.mark.parametrize(
-    ("canary", "differs", "step", "tensors"),
+    ("canary", "differs", "first", "last"),
     [
-        (factories.canary(), True, 0, [KERNEL, BIAS]),
-        (factories.canary(seed=1), False, None, []),
-        (flipped_canary((1, slice(2, None)), (3, 4)), True, 2, []),  # in the loss first
-        (flipped_canary((3, 4)), True, 4, [BIAS]),
+        (factories.canary(), True, [KERNEL, BIAS], [KERNEL, BIAS]),
+        (factories.canary(seed=1), False, [], []),
+        (flipped_canary((2, 0)), False, [], []),  # training undid what was planted before it
+        (flipped_canary((2, slice(0, 5))), False, [KERNEL], []),  # and here at the end
+        (flipped_canary((2, 0), (3, slice(4, None))), False, [], [BIAS]),
+        (flipped_canary((2, 1), (3, 5)), True, [KERNEL], [BIAS]),
     ],
 )
-def test_where_the_canary_differs_first(
-    tmp_path: Path, canary: factories.Arrays, differs: bool, step: int | None, tensors: list[str]
+def test_where_the_canary_differs(
+    tmp_path: Path, canary: factories.Arrays, differs: bool, first: list[str], last: list[str]
 ) -> None:
-    said = {"run": "replica", "seed": 2, "differs": differs, "step": step, "tensors": tensors}
-    assert pair(tmp_path, {}, {"canary": canary})["canary"] == said
+    steps = [{"step": 1, "tensors": first}, {"step": 5, "tensors": last}]
+    said = factories.CHANGED | {"run": "replica", "differs": differs, "steps": steps}
+    assert pair(tmp_path, {}, {"canary": canary})["canary"] == said | {"tensor": KERNEL}
+
+
+def test_a_canary_is_compared_where_the_control_has_rows(tmp_path: Path) -> None:
+    control = [(n, a[[0, 5]]) for n, a in factories.trace()[:4]] + factories.trace()[4:]
+    found = pair(tmp_path, {"trace": control}, {"canary": factories.canary()})["canary"]
+    assert found["steps"] == [{"step": 5, "tensors": [KERNEL, BIAS]}] * 2
 
 
 def test_the_control_may_carry_the_canary(tmp_path: Path) -> None:
@@ -287,6 +296,10 @@ def test_the_control_may_carry_the_canary(tmp_path: Path) -> None:
 
 def test_a_canary_that_failed_is_none(tmp_path: Path) -> None:
     def change(record: dict[str, Any]) -> None:
-        record["canary"] = {"seed": 2, "steps": 0, "digest": None, "failure": "OSError: full"}
+        record["canary"] = factories.CHANGED | {
+            "steps": 0,
+            "digest": None,
+            "failure": "OSError: full",
+        }
 
     assert pair(tmp_path, {}, {"change": change})["canary"] is None

@@ -389,7 +389,12 @@ def test_a_run_without_attribution_has_no_word_of_an_atlas() -> None:
 
 def test_what_the_comparison_can_detect() -> None:
     text = text_of(rendered(certificates.exhaustive()))
-    assert "✓ Yes. A short training with seed 2, in the same process as replica, differs" in text
+    assert (
+        "✓ Yes. The training was begun again in the process of replica, with one change at the "
+        "beginning: the lowest bit of 24 elements of dense/kernel was flipped, of each that is not "
+        "zero. No seed can undo that. It differs from control after step 1 (dense/kernel and "
+        "dense/bias) and step 5 (dense/kernel and dense/bias)." in text
+    )
     assert "Trace subset-control dense/kernel, element [6] ✓ detected" in text
     blind = text_of(rendered(certificates.inconclusive()))
     assert "Final weights control dense/bias, element [2] ✗ not detected" in blind

@@ -391,7 +391,9 @@ def test_a_canary_differs_and_changes_nothing_of_its_run(pair: list[Path]) -> No
     assert record_of(control)["canary"] is None
     names = [tensor["name"] for tensor in record["canary"].pop("tensors")]
     assert record["canary"] == {
-        "seed": record["config"]["seed"] + 1,
+        "tensor": names[2][len("fingerprint/") :],
+        "elements": 784 * 128,
+        "change": "lowest bit flipped",
         "steps": 50,  # one execution: the epoch has fewer steps than one execution may
         "digest": files.digest(replica / "canary.safetensors"),
     }
@@ -400,8 +402,12 @@ def test_a_canary_differs_and_changes_nothing_of_its_run(pair: list[Path]) -> No
     prints = [name for name in names if name.startswith("fingerprint/")]
     assert names == ["step", "loss", *prints] and sorted(names) == sorted(canary)
     assert canary["step"].tolist() == list(range(51))
-    assert any(traced[name][0] != canary[name][0] for name in prints)
-    assert traced["loss"][1] != canary["loss"][1]
+    ours = [t["name"] for t in record_of(control)["tensors"]["trace"]]
+    pairs = list(
+        zip([name for name in ours if name.startswith("fingerprint/")], prints, strict=True)
+    )
+    differ = [[n for n, m in pairs if traced[n][step] != canary[m][step]] for step in (0, 1, 50)]
+    assert len(differ[0]) == 1 and all(differ)
 
 
 LOST = "from tensorflow.python.eager import context; del context.Context.export_run_metadata\n"
@@ -417,7 +423,8 @@ def test_a_canary_that_fails_and_kernels_that_cannot_be_told_fail_no_run(stage: 
     record = record_of(output)
     assert (record["status"], record["model"]["executed"]) == ("completed", None)
     assert record["canary"] == {
-        "seed": 2, "steps": 0, "digest": None, "tensors": [],
+        "tensor": None, "elements": 0, "change": "lowest bit flipped",
+        "steps": 0, "digest": None, "tensors": [],
         "failure": "NotBuiltError: model._target_=mine.once: could not be built: "
         "KeyError('used up')",
     }  # fmt: skip

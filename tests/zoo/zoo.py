@@ -107,6 +107,9 @@ def _clean() -> Iterator[Specimen]:
             protocol = _ALONE if (data, seed) == (0, 1) else "protocol=varied"
             overrides = protocol, f"data.seed={data}", f"seed={seed}"
             yield Specimen(name, model, CERTIFIED, overrides=overrides)
+    yield Specimen(
+        "clean-seeds_itself", "clean.seeds_itself", CERTIFIED, overrides=("protocol=varied",)
+    )
 
 
 PLANTED, CLEAN = tuple(_planted()), tuple(_clean())

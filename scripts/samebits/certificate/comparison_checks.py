@@ -18,7 +18,7 @@ from samebits.formats import states
 from samebits.formats.names import ARTIFACTS, COMPLETED, NOT_TRIED, TITLES
 from samebits.text import listed
 
-FIRST_STEP = 1  # with another seed, the weights must differ after the first step
+FIRST_STEP = 1  # after which the canary's weights must differ; or after its first execution
 SELF_CHECKED = ("history", "trace", "weights")
 
 
@@ -156,19 +156,30 @@ def _self_check(comparison: types.Comparison, where: str) -> Iterator[str]:
 
 
 def _canary(comparison: types.Comparison, record: types.RunRecord, where: str) -> Iterator[str]:
-    """The same training with another seed has to come out different at once."""
-    seed, trained, canary = record["config"]["seed"], record["canary"], comparison["canary"]
+    """The same training with the least possible change has to come out different at once."""
+    trained, canary = record["canary"], comparison["canary"]
     if canary is None:
         yield f"{where}: no canary was compared"
     elif canary["run"] != record["run"]:
         yield f"{where}: the canary is of {canary['run']}, but {record['run']} had to have one"
-    elif canary["seed"] == seed or trained is None or canary["seed"] != trained["seed"]:
-        yield f"{where}: the canary's seed is not the one its run recorded, or is the runs' own"
-    elif canary["step"] is None or canary["differs"] is not True or canary["step"] > FIRST_STEP:
-        yield (
-            f"{where}: the canary, trained with seed {canary['seed']} instead of {seed}, did not "
-            "differ at the first step: either the seed changes nothing, or the comparison is blind"
+    elif trained is None or not trained["elements"]:
+        yield f"{where}: nothing was changed in the canary"
+    else:
+        yield from _unequal(
+            f"{where}: canary",
+            *((what, canary[what], trained[what]) for what in ("elements", "change")),
+            ("differs", canary["differs"], all(at["tensors"] for at in canary["steps"])),
         )
+        steps = [at["step"] for at in canary["steps"]]
+        if steps and steps not in ([FIRST_STEP, trained["steps"]], [trained["steps"]] * 2):
+            yield f"{where}: the canary was not compared at its first step and at its end"
+        if not steps or not canary["differs"]:
+            yield (
+                f"{where}: the canary, trained with the {canary['change']} in "
+                f"{canary['elements']:,} elements of {canary['tensor']}, did not differ from the "
+                "control at its first step and at its end: either training undoes the change, or "
+                "the comparison is blind"
+            )
 
 
 # --- whether layer attribution fits the runs -----------------------------------------------------

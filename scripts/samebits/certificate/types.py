@@ -31,7 +31,8 @@ Refusal = TypedDict("Refusal", {"op": str | None, "message": str, "reason": str}
 Varied = TypedDict("Varied", {"applied": dict[str, str], "not_tried": dict[str, str]})
 Subset = TypedDict("Subset", {"samples": int, "epochs": int})
 Canary = TypedDict("Canary", {
-    "seed": int, "steps": int, "digest": str | None, "tensors": list[Tensor],
+    "tensor": str | None, "elements": int, "change": str, "steps": int,
+    "digest": str | None, "tensors": list[Tensor],
 })
 Checkpoints = TypedDict("Checkpoints", {
     "every": str, "digests": list[State], "root": str, "resumed": list[int],
@@ -89,8 +90,10 @@ ComparedRun = TypedDict("ComparedRun", {
     "checkpoints": NotRequired[ComparedCheckpoints | None], "divergence": Divergence | None,
     "attribution": NotRequired[Attribution],
 })
+CanaryStep = TypedDict("CanaryStep", {"step": int, "tensors": list[str]})
 ComparedCanary = TypedDict("ComparedCanary", {
-    "run": str, "seed": int, "differs": bool, "step": int | None, "tensors": list[str],
+    "run": str, "tensor": str | None, "elements": int, "change": str, "differs": bool,
+    "steps": list[CanaryStep],
 })
 SelfCheck = TypedDict("SelfCheck", {
     "artifact": str, "name": str, "index": list[int], "found": bool,

@@ -165,6 +165,6 @@ def _agreement() -> Iterator[str]:
     for artifact in names.ARTIFACTS:
         same = f"{names.TITLES[artifact]} {'are' if artifact == 'weights' else 'is'} the same"
         yield f"The {same} in all runs that were to agree, bit for bit."
-    yield "A run with another seed differed at once, and flipped bits in copies were found."
+    yield "A run that began with flipped bits differed at once; flipped bits in copies were found."
     yield "Each run was a process of its own."
     yield "Every pinned setting was in effect, and the packages were those of the lock."

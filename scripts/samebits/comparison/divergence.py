@@ -124,18 +124,29 @@ def divergence(control: Traced, replica: Traced) -> dict[str, Any]:
     }
 
 
-def canary(control: Tensors, other: Tensors) -> dict[str, Any]:
-    """Whether another seed's trace differs from the control's, and where first, as JSON.
+def canary(control: Tensors, other: Tensors, changed: str | None) -> dict[str, Any]:
+    """Where a canary's trace differs from the control's, as JSON: at its first step, and its last.
 
     Tensors are paired by position: Keras counts the layers that a process has built, so the
-    second model of a process has other names.
+    second model of a process has other names. ``changed``: the tensor that differs by design, as
+    the canary calls it.
     """
     pairs = list(zip(tensor_names(control), tensor_names(other), strict=False))
-    first = _first_divergence(_Aligned(control, other, STEP), pairs)
-    steps = [step for step in (first.step, first.loss) if step is not None]
-    step = min(steps, default=None)
-    tensors = first.first_tensors if step == first.step else []
-    return {"differs": step is not None, "step": step, "tensors": tensors}
+    rows = _Aligned(control, other, STEP)
+    trained = np.flatnonzero(rows.steps > 0)
+    compared = {ours: rows.rows(FINGERPRINT + ours, FINGERPRINT + theirs) for ours, theirs in pairs}
+    ends = [
+        {
+            "step": int(rows.steps[at]),
+            "tensors": [n for n, (left, right) in compared.items() if left[at] != right[at]],
+        }
+        for at in (trained[[0, -1]] if trained.size else ())
+    ]
+    return {
+        "tensor": next((ours for ours, theirs in pairs if theirs == changed), changed),
+        "differs": bool(ends) and all(end["tensors"] for end in ends),
+        "steps": ends,
+    }
 
 
 def _first_divergence(rows: _Aligned, pairs: Sequence[tuple[str, str]]) -> FirstDivergence:

@@ -222,6 +222,7 @@ def _canary(runs: Sequence[Run], opened: Opened) -> dict[str, Any] | None:
     for run in runs:
         canary = opened[run.name].get(CANARY)
         if control is not None and canary is not None:
-            found = divergence.canary(control, canary)
-            return {"run": run.name, "seed": run.record["canary"]["seed"]} | found
+            made = run.record["canary"]
+            found = divergence.canary(control, canary, made["tensor"])
+            return {"run": run.name, "change": made["change"], "elements": made["elements"]} | found
     return None

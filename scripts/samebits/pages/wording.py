@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from samebits.certificate.types import Divergence, Report
+from samebits.certificate.types import ComparedCanary, Divergence, Report
 from samebits.formats import names
 from samebits.text import few, listed
 
@@ -110,6 +110,25 @@ _EMULATION = (
     "the speed, caches or errors of a physical CPU, and emulated runs train on the first samples "
     "only."
 )
+
+
+def canary(canary: ComparedCanary, control: str) -> str:
+    """How the canary was changed, and where it differs."""
+    count = f"{canary['elements']:,} elements of {canary['tensor']}"
+    said = f"The training was begun again in the process of {canary['run']}, with one change at "
+    said += f"the beginning: {_CHANGES[canary['change']].format(count)}. "
+    steps = dict.fromkeys(
+        f"step {at['step']:,} ({few(at['tensors']) or 'nothing'})" for at in canary["steps"]
+    )
+    if not canary["differs"]:
+        return f"{said}What differs from {control}: after {listed(steps) or 'no step'}."
+    return f"{said}No seed can undo that. It differs from {control} after {listed(steps)}."
+
+
+_CHANGES = {
+    "lowest bit flipped": "the lowest bit of {} was flipped, of each that is not zero",
+    "raised from 0 to 2**-7": "all {} were raised from 0 to 2**-7",
+}
 
 
 def at_step(step: int | None) -> str:

@@ -78,7 +78,7 @@ class Trace:
         self._total = self._steps_per_epoch * int(training.trainer["epochs"])
         self._epoch = self._step = 0  # finished ones
         self._emptied = 0  # the step at which the graph's table was last empty
-        self._rows = Rows(folder, self._total + 1)
+        self._rows = Rows(folder, self._total + 2)
         self._snapshots: list[_Snapshot] = []
         self._saved = (0, 0)  # rows and snapshots that checkpoints have
         self._loss = OF_BATCH if not hasattr(model, "train_step") else MEAN
@@ -112,6 +112,8 @@ class Trace:
         done = min(batch + 1, self._steps_per_epoch)
         self._step = self._epoch * self._steps_per_epoch + done
         if self._every != STEP:
+            if self._epoch == 0 and done == self._step == self._first_execution():
+                self._write_row(logs.get("loss", 0))  # which the canary is compared with
             return
         if self._graph is None:
             self._write_row(logs.get("loss", 0))
@@ -123,8 +125,12 @@ class Trace:
         self._epoch = epoch + 1
         if self._every == EPOCH:
             self._loss = MEAN
-            self._write_row(logs.get("loss", 0))
+            if self._step != self._first_execution():
+                self._write_row(logs.get("loss", 0))
             self._take_snapshot_if_due()
+
+    def _first_execution(self) -> int:
+        return min(task.steps_per_execution(self._model), self._steps_per_epoch)
 
     # ---- rows and snapshots ---------------------------------------------------------------
 
