@@ -119,7 +119,6 @@ class _Script:
             self.process = subprocess.Popen(
                 start.command,
                 env=start.environ,
-                cwd=start.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=[terminal] + ([self.held.descriptor] if self.held else []),

@@ -221,7 +221,10 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
         content.update(record.process(tf, options))
         if options.sampled_epochs is not None:
             content["sampled"]["epochs"] = outcome.sampled or []
-        content["observed"]["interrupt"] = observation.interruption(content["checkpoints"])
+        content["observed"].update(
+            interrupt=observation.interruption(content["checkpoints"], training.trainer["epochs"]),
+            contention=min(content["observed"]["contention"], observation.busy()),
+        )
         content.update(outcome.write(folder))
         if options.canary and outcome.status == COMPLETED:
             path, seeding = folder / f"canary{SUFFIX}", profile["seeding"]

@@ -83,7 +83,7 @@ OBSERVED: dict[str, Any] = {
     "variables": 20,
     "host_name": "2a1b2c3d4e5f",
     "aslr": "on",
-    "cpus": 2,
+    "cpus": {"CPU affinity": 2, "os.cpu_count": 2, "/sys": None},
     "clock": "not shifted",
     "contention": 0,
     "directory_order": "file system",
@@ -114,7 +114,7 @@ VARIED: dict[str, Any] = {
     "variables": 120,
     "host_name": "2f1b2c3d4e5f",
     "aslr": "off",
-    "cpus": 1,
+    "cpus": {"CPU affinity": 1, "os.cpu_count": 1, "/sys": None},
     "clock": "+1000 days",
     "directory_order": "disorderfs",
 }

@@ -9,11 +9,13 @@ import pytest
 
 import certificates
 import factories
+from samebits.certificate.findings import ways
 from samebits.comparison import runs
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedRun
-from samebits.formats import canonical
+from samebits.formats import canonical, names
 from samebits.pages import certificate, wording
+from samebits.pages.certificate import observed
 
 CPU = {"models": ["Haswell"], "samples": 640, "epochs": 1}
 
@@ -27,7 +29,8 @@ def config(**changes: Any) -> dict[str, Any]:
 def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
     """The certificate of all planned runs: ``same`` unless said otherwise (_ for - in names).
 
-    Outcomes: same, differs (its own bits), failed, not tried, no effect (nothing else observed).
+    Outcomes: same, differs (its own bits), failed, not tried, no effect (nothing else observed),
+    in part (of the number of CPUs).
     """
     outcomes = {name.replace("__", "-"): outcome for name, outcome in outcomes.items()}
     experiment = canonical.write_json(folder / "config.json", content)
@@ -77,6 +80,8 @@ def write(
         record["variations"]["applied"] = dict.fromkeys(keys, "another")
         if outcome != "no effect":
             record["observed"] |= dict.fromkeys(keys, "another")
+        if outcome == "in part":
+            record["observed"]["cpus"] = factories.OBSERVED["cpus"] | {"CPU affinity": 1}
         for setting in record["settings"]:
             relax(setting, run.unpin)
 
@@ -132,6 +137,43 @@ def test_a_variation_without_effect_is_not_claimed(tmp_path: Path) -> None:
     assert issued["verdict"] == "REPRODUCIBLE"
     assert rows(issued, "variations", "same bits") == []
     assert rows(issued, "variations", "not tried") == factories.CONFIG["protocol"]["replica"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed", "unchanged"),
+    [
+        (2, 1, [""], []),
+        (2, 2, [], [""]),
+        ("on", "unknown", [], [""]),
+        ({"a": 1, "b": 1}, {"a": 2, "b": 2}, ["a", "b"], []),
+        ({"a": 1, "b": 1}, {"a": 1, "b": 2}, ["b"], ["a"]),
+        ({"a": 1, "b": None}, {"a": 2, "b": None}, ["a"], []),
+        ({"a": 1, "b": None}, {"a": 2, "b": 1}, ["a", "b"], []),
+        ({"a": 1}, {"a": "unknown"}, [], ["a"]),
+        ({"a": 1}, {}, ["a"], []),
+        (None, None, [], []),
+    ],
+)
+def test_each_way_of_asking_has_changed_or_not(
+    before: Any, after: Any, changed: list[str], unchanged: list[str]
+) -> None:
+    assert ways(before, after) == (changed, unchanged)
+
+
+def test_a_variation_that_some_ways_of_asking_do_not_show_is_named_by_the_others(
+    tmp_path: Path,
+) -> None:
+    issued = certify(tmp_path, config(replica=["cpus"]), replica="in part")
+    assert names.survived(issued) == ["number of CPUs (CPU affinity only)"]
+    (row,) = issued["scope"]["variations"]
+    assert observed(row["control"]) == "2"
+    assert observed(row["value"]) == "1 (CPU affinity); 2 (os.cpu_count)"
+
+
+def test_a_run_that_resumed_nothing_did_not_try_it(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(alone=["interrupt"]), with__interrupt="no effect")
+    row = next(r for r in issued["scope"]["variations"] if r["run"] == "with-interrupt")
+    assert (row["outcome"], row["why"]) == ("not tried", "no epoch was trained after a resume")
 
 
 def test_what_could_not_be_tried_alone_is_listed_with_its_reason(tmp_path: Path) -> None:

@@ -18,20 +18,100 @@ import psutil
 import pytest
 
 from pipeline import LAUNCH, SCRIPTS, command
+from samebits.certificate.findings import ways
 from samebits.experiment.variations import TITLES
 
 SHARED = Path("/dev/shm")  # noqa: S108 - what libfaketime uses
 NOT_CHEAP = ("cpu", "deployment", "node", "interrupt")
 CHEAP = [name for name in TITLES if name not in NOT_CHEAP]
 VARY = [word for name in CHEAP for word in ("--vary", name)]
+# How a program asks for what is varied; a way that this system has not is None.
+WAYS: dict[str, tuple[str, ...]] = {
+    "time_zone": (
+        "time.tzname", "time.localtime().tm_gmtoff", "os.environ.get('TZ')",
+        "str(datetime.datetime.now().astimezone().tzinfo)", "run('date', '+%Z')",
+        "content('/etc/localtime')", "os.path.realpath('/etc/localtime')",
+        "content('/etc/timezone')",
+    ),
+    "locale": (
+        "locale.setlocale(locale.LC_ALL, '')", "os.environ.get('LC_ALL')",
+        "os.environ.get('LANG')", "os.environ.get('LC_TIME')",
+    ),
+    "home": (
+        "os.environ['HOME']", "os.path.expanduser('~')", "str(Path.home())",
+        "pwd.getpwuid(os.getuid()).pw_dir", "os.path.expanduser('~' + ME)",
+        "pwd.getpwnam(ME).pw_dir", "run('sh', '-c', 'echo ~')", "sorted(os.listdir(Path.home()))",
+    ),
+    "folder": (
+        "os.getcwd()", "os.environ.get('PWD')", "str(Path('.').resolve())",
+        "os.path.abspath('x')", "os.path.realpath('models')", "run('pwd')",
+        "os.readlink('/proc/self/cwd')", "str(Path(sys.argv[3]).resolve())",
+        "str(Path(sys.argv[0]).resolve())",
+        "str(Path(__file__).resolve())", "str(Path(__file__).resolve().parents[1])",
+    ),
+    "umask": ("run('sh', '-c', 'umask')", "made()", "content('/proc/self/status', 'Umask')"),
+    "variables": ("len(os.environ)", "len(str(os.environ))", "len(run('env'))"),
+    "host_name": (
+        "socket.gethostname()", "os.uname().nodename", "platform.node()", "run('hostname')",
+        "content('/etc/hostname')", "content('/proc/sys/kernel/hostname')", "socket.getfqdn()",
+        "os.environ['HOSTNAME']", "run('uname', '-n')",
+    ),
+    "aslr": ("content('/proc/self/personality')",),
+    "cpus": (
+        "len(os.sched_getaffinity(0))", "os.cpu_count()", "multiprocessing.cpu_count()",
+        "os.sysconf('SC_NPROCESSORS_ONLN')", "os.sysconf('SC_NPROCESSORS_CONF')",
+        "content('/sys/devices/system/cpu/online')", "content('/sys/devices/system/cpu/present')",
+        "content('/sys/devices/system/cpu/possible')", "psutil and psutil.cpu_count()",
+        "len(glob.glob('/sys/devices/system/cpu/cpu[0-9]*'))", "run('nproc', '--all')",
+        "len(content('/proc/cpuinfo', 'processor'))", "len(content('/proc/stat', 'cpu'))",
+        "psutil and len(psutil.cpu_times(percpu=True))", "run('nproc')", "run('lscpu', '-p=cpu')",
+        "content('/proc/self/status', 'Cpus_allowed_list')",
+    ),
+    "clock": (
+        "time.time() // 36000", "str(datetime.date.today())", "int(time.time()) % 86400 // 7200",
+        "run('date', '+%Y-%m-%d')", "datetime.datetime.now(datetime.timezone.utc).year",
+        "time.monotonic() // 36000", "time.perf_counter() // 36000",
+        "time.clock_gettime(time.CLOCK_MONOTONIC_RAW) // 36000",
+    ),
+    "directory_order": (
+        "os.listdir(OUTSIDE)", "os.listdir('.')", "os.listdir(sys.argv[3])",
+        *(
+            way.format(folder)
+            for folder in ("models", "linked", "linked/inner", "models/../../outside")
+            for way in (
+                "os.listdir('{}')", "[e.name for e in os.scandir('{}')]", "glob.glob('{}/*')",
+                "[p.name for p in Path('{}').iterdir()]", "run('ls', '-U', '{}')",
+                "list(os.walk('{}'))",
+            )
+        ),
+    ),
+}  # fmt: skip
 OBSERVE = f"""
-import json, os, sys
+import datetime, getpass, glob, json, locale, multiprocessing, os, platform, pwd, re, socket
+import subprocess, sys, time
 sys.path.insert(0, {str(SCRIPTS)!r})
 from pathlib import Path
+try: import psutil
+except ImportError: psutil = None
 from samebits.text import say; from samebits.training import observation
 told = json.loads(os.environ["SAMEBITS_VARIATIONS"])
-seen = observation.observe(Path("models"))
-json.dump({{"told": told, "seen": seen, "order": os.listdir("models")}}, open(sys.argv[1], "w"))
+seen = observation.observe(Path(sys.argv[3]))
+ME, OUTSIDE = pwd.getpwuid(os.getuid()).pw_name, sys.argv[4]
+def run(*line): return subprocess.check_output(line, text=True)
+def content(path, start=""):
+    if not os.path.exists(path): return None
+    return [line for line in open(path, errors="replace") if line.startswith(start)]
+def made():
+    open("made", "w").close()
+    mode = os.stat("made").st_mode
+    os.remove("made")
+    return mode
+def ask(way):
+    try: return eval(way)
+    except (KeyError, FileNotFoundError): return None
+asked = {{name: {{way: ask(way) for way in ways}} for name, ways in {WAYS!r}.items()}}
+said = {{"told": told, "seen": seen, "order": os.listdir("models"), "asked": asked}}
+json.dump(said, open(sys.argv[1], "w"), default=str)
 say("observed")
 """
 
@@ -54,8 +134,10 @@ class Place:
     def observe(self, *names: str, variables: Mapping[str, str] | None = None) -> Any:
         """What a process is told and sees under these variations."""
         vary = [word for name in names for word in ("--vary", name)]
-        script = self.script("observe.py", OBSERVE)
-        self.launch(*vary, "PYTHONHASHSEED=7", "--", script, "seen.json", variables=variables)
+        script, outside = self.script("observe.py", OBSERVE), self.folder.parent / "outside"
+        given = [script, "seen.json", "--source-path", self.folder / "models", outside]
+        shell = {"HOSTNAME": "here", "LC_TIME": "C.UTF-8"} | dict(variables or {})
+        self.launch(*vary, "PYTHONHASHSEED=7", "--", *given, variables=shell)
         return json.loads((self.folder / "seen.json").read_bytes())
 
     def script(self, name: str, text: str) -> str:
@@ -75,26 +157,32 @@ class Place:
         return found
 
 
-def in_folder(folder: Path) -> Place:
-    place = Place(folder / "working", folder / "temporary")
+def in_folder(folder: Path, temporary: Path | None = None) -> Place:
+    place = Place(folder / "working", temporary or folder / "temporary")
     (place.folder / "models").mkdir(parents=True)
-    place.temporary.mkdir()
+    place.temporary.mkdir(exist_ok=True)
     for name in "abcdef":
         (place.folder / "models" / name).touch()
+        (folder / "outside" / "inner" / name).mkdir(parents=True)
+        (folder / "outside" / name).touch()
+    (place.folder / "linked").symlink_to(folder / "outside")
     return place
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    made = in_folder(tmp_path)
-    yield made
-    assert made.left() == []
+    # The paths of sockets are short.
+    with tempfile.TemporaryDirectory() as temporary:
+        made = in_folder(tmp_path, Path(temporary))
+        yield made
+        assert made.left() == []
 
 
 @pytest.fixture(scope="module")
 def ordinary(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Any]:
     """A place, and what a process without variations sees there."""
     made = in_folder(tmp_path_factory.mktemp("ordinary"))
+    made.observe()  # what a start leaves is there from now on
     return made, made.observe()
 
 
@@ -120,7 +208,8 @@ def can(name: str) -> bool:
     fuse = os.access("/dev/fuse", os.R_OK | os.W_OK)
     abilities = {
         "locale": len(set(installed.split()) - {"POSIX"}) > 1,
-        "host_name": own["--uts"],
+        "host_name": own["--uts"] and own["--mount"],
+        "folder": own["--mount"],
         "aslr": works("setarch", "-R", "true"),
         "cpus": len(os.sched_getaffinity(0)) > 1,
         "clock": shutil.which("faketime") is not None,
@@ -138,7 +227,10 @@ def require(name: str) -> None:
 
 def test_two_ordinary_starts_see_the_same(ordinary: tuple[Place, Any]) -> None:
     place, first = ordinary
-    assert first == place.observe()
+    again = place.observe()
+    assert [first[key] for key in ("told", "seen", "order")] == [
+        again[key] for key in ("told", "seen", "order")
+    ]
     assert first["told"] == {"applied": {}, "not_tried": {}}
 
 
@@ -146,6 +238,7 @@ def test_two_ordinary_starts_see_the_same(ordinary: tuple[Place, Any]) -> None:
 def test_a_variation_changes_what_the_process_sees_and_nothing_else(
     ordinary: tuple[Place, Any], name: str
 ) -> None:
+    """However a program asks: where the kernel permits it, no name may be narrowed."""
     place, before = ordinary
     after = place.observe("cpu=Haswell" if name == "cpu" else name)
     assert place.left() == []
@@ -157,8 +250,17 @@ def test_a_variation_changes_what_the_process_sees_and_nothing_else(
     assert list(after["told"]["applied"]) == [name]
     differing = {k for k in before["seen"] if before["seen"][k] != after["seen"][k]}
     assert differing - {"variables"} == {name} - {"variables"}
-    assert name in differing
+    changed, unchanged = ways(before["seen"][name], after["seen"][name])
+    assert changed and not unchanged
     assert after["order"] == before["order"][:: -1 if name == "directory_order" else 1]
+    for kind, asked in before["asked"].items():
+        same = [way for way, answer in asked.items() if answer == after["asked"][kind][way]]
+        unknown = [way for way in same if asked[way] is None]
+        if kind == name:
+            assert same == unknown
+            assert unknown == [way for way in asked if after["asked"][kind][way] is None]
+        elif kind not in ("clock", "variables"):
+            assert same == list(asked), set(asked) - set(same)
 
 
 def test_all_variations_at_once(ordinary: tuple[Place, Any], everything: Any) -> None:
@@ -201,17 +303,6 @@ def test_no_value_names_a_folder_or_the_host(ordinary: tuple[Place, Any], everyt
         for private in (str(place.folder), str(place.temporary), str(Path.home())):
             assert private not in text
         assert json.dumps(os.uname().nodename) not in text
-
-
-def test_the_users_code_elsewhere_is_reversed_too(place: Place, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    shutil.copytree(place.folder / "models", elsewhere)
-    script = place.script("list.py", "import os, sys\nprint(os.listdir(sys.argv[2]))\n")
-    place.launch("--", script, "--source-path", elsewhere)
-    before = (place.folder / "log.txt").read_text()
-    require("directory_order")
-    place.launch("--vary", "directory_order", "--", script, "--source-path", elsewhere)
-    assert eval((place.folder / "log.txt").read_text()) == eval(before)[::-1]  # noqa: S307
 
 
 def test_the_environment_in_the_working_folder_is_not_reversed(place: Place) -> None:
@@ -279,6 +370,104 @@ def test_the_exit_code_the_log_and_new_files_survive_every_variation(place: Plac
     assert "above" in done.stdout
     assert (place.folder / "new.txt").read_text() == "1"
     assert (place.folder / "models" / "new.txt").read_text() == "2"
+
+
+# What programs do to files, and what needs the system to be as it was: none may fail for it.
+ORDINARY = """
+import fcntl, glob, mmap, multiprocessing, os, pathlib, shutil, socket, sqlite3, subprocess, sys
+import tempfile, threading, time
+
+def remove_and_make_anew():
+    shutil.rmtree("logs")
+    os.makedirs("logs/inner")
+    shutil.rmtree("logs", ignore_errors=True)
+    assert not os.path.lexists("logs")
+    os.mkdir("logs")
+
+def no_links():
+    assert not any(map(os.path.islink, ["logs", "models", "models/a", "plain.txt"]))
+    assert os.path.islink("linked") and os.readlink("linked") == OUTSIDE
+    assert os.path.realpath("logs") == os.path.join(os.getcwd(), "logs")
+
+def rename_and_remove():
+    os.rename("models", "moved")
+    os.rename("moved", "models")
+    os.replace("plain.txt", "logs/plain.txt")
+    shutil.move("logs/plain.txt", "plain.txt")
+    os.remove("models/a")
+    pathlib.Path("models/a").touch()
+    os.rmdir("models/empty")
+    os.mkdir("models/empty")
+
+def across():
+    with tempfile.NamedTemporaryFile(delete=False) as file:
+        file.write(b"1")
+    os.replace(file.name, "across.txt")
+    os.rename("across.txt", "../across.txt")
+    os.rename("../across.txt", "../outside/across.txt")
+    os.remove("linked/across.txt")
+
+def above():
+    assert open("../above.txt").read() == "above"
+    assert (pathlib.Path(__file__).resolve().parents[1] / "above.txt").is_file()
+    open("../new.txt", "w").close()
+    os.remove(os.path.join(ABOVE, "new.txt"))
+
+def special():
+    os.link("plain.txt", "hard.txt")
+    assert os.path.samefile("plain.txt", "hard.txt")
+    os.remove("hard.txt")
+    os.symlink("plain.txt", "soft.txt")
+    os.remove("soft.txt")
+    os.mkfifo("fifo")
+    os.remove("fifo")
+    os.chmod("plain.txt", 0o600)
+    with open("plain.txt", "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(b"x" * 10)
+        file.flush()
+        with mmap.mmap(file.fileno(), 0) as mapped:
+            mapped[0:1] = b"y"
+        os.fsync(file.fileno())
+    with sqlite3.connect("data.db") as base:
+        base.execute("create table if not exists t (x)")
+
+def system():
+    assert socket.gethostbyname(socket.gethostname())
+    assert subprocess.check_output(["id", "-un"])
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind("socket")
+        server.listen()
+        client.connect("socket")
+    os.remove("socket")
+    with multiprocessing.Pool(2) as pool:
+        assert pool.map(abs, [-1, -2]) == [1, 2]
+    assert subprocess.run([sys.executable, "-c", "print(1)"], cwd="models").returncode == 0
+    threading.Event().wait(0.01)
+    time.sleep(0.01)
+    os.rmdir(tempfile.mkdtemp())
+    os.rmdir(tempfile.mkdtemp(dir=os.path.expanduser("~")))
+
+if __name__ == "__main__":
+    OUTSIDE, ABOVE = sys.argv[1:]
+    for step in (remove_and_make_anew, no_links, rename_and_remove, across, above, special, system):
+        step()
+        print(step.__name__)
+"""
+
+
+@pytest.mark.parametrize("names", [(), *((name,) for name in CHEAP), tuple(CHEAP)], ids="-".join)
+def test_what_a_program_may_do_it_may_do_under_every_variation(
+    place: Place, names: tuple[str, ...]
+) -> None:
+    (place.folder / "logs" / "old").mkdir(parents=True)
+    (place.folder / "models" / "empty").mkdir()
+    (place.folder / "plain.txt").touch()
+    (place.folder.parent / "above.txt").write_text("above")
+    vary = [word for name in names for word in ("--vary", name)]
+    script, above = place.script("ordinary.py", ORDINARY), place.folder.parent
+    place.launch(*vary, "--", script, above / "outside", above)
+    assert (place.folder / "log.txt").read_text().splitlines()[-1] == "system"
 
 
 def test_under_another_date_a_program_still_sleeps_and_waits(place: Place) -> None:
@@ -385,6 +574,7 @@ def test_without_root_user_namespaces_do_the_same() -> None:
             pytest.skip("needs root, setpriv and a Python that another user may start")
         script = place.script("observe.py", OBSERVE)
         line = [*launch, "--python", python, "--log", "log.txt", *VARY, "--", script, "seen.json"]
+        line += ["--source-path", "models", str(place.folder.parent / "outside")]
         command(*line, cwd=place.folder)
         seen = json.loads((place.folder / "seen.json").read_bytes())
         for name in ("home", "folder", "cpus"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from samebits.experiment.variations import of_environment, parse
-from samebits.launch import disorderfs, namespaces, variations
+from samebits.launch import namespaces, variations
 from samebits.training import machine, observation
 
 
@@ -90,7 +90,7 @@ def test_a_new_home_drops_what_points_into_the_old_one() -> None:
     assert not home.exists()
 
 
-@pytest.mark.parametrize("name", ["host_name", "aslr", "directory_order"])
+@pytest.mark.parametrize("name", ["host_name", "aslr", "folder", "directory_order"])
 def test_what_the_kernel_does_not_permit_is_not_tried(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,21 +110,48 @@ def test_fuse_without_its_device_is_not_tried(monkeypatch: pytest.MonkeyPatch) -
     assert reason == "FUSE is not permitted here (no access to its device)"
 
 
-def test_a_working_folder_that_holds_the_temporary_files_is_not_reversed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(namespaces, "attempt", lambda _: "")
-    monkeypatch.setattr(os, "access", lambda *_: True)
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "inside"))
-    with ExitStack() as ends, pytest.raises(OSError, match="temporary files"):
-        disorderfs.mount("disorderfs", [tmp_path], ends)
-
-
 def test_fixed_addresses_are_not_tried_where_they_are_fixed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(observation, "aslr", lambda: "off")
     assert "off on this machine" in told("aslr")["not_tried"]["aslr"]
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "epochs", "flags", "expected"),
+    [
+        ("none", 3, [], "without trainer.checkpoint=epoch there is nothing to resume from"),
+        ("epoch", 1, [], "after the only epoch there is nothing to resume"),
+        ("epoch", 3, ["--epochs", "1"], "after the only epoch there is nothing to resume"),
+        ("epoch", 3, [], None),
+    ],
+)
+def test_a_kill_is_tried_where_an_epoch_is_left_to_resume(
+    tmp_path: Path, checkpoint: str, epochs: int, flags: list[str], expected: str | None
+) -> None:
+    config, process = tmp_path / "config.json", start()
+    config.write_text(json.dumps({"trainer": {"checkpoint": checkpoint, "epochs": epochs}}))
+    process.command += ["--config", str(config), "--checkpoints", "there", *flags]
+    variations.apply(process, {"interrupt": ""})
+    assert of_environment(process.environ)["not_tried"].get("interrupt") == expected
+
+
+@pytest.mark.parametrize(
+    ("resumed", "epochs", "expected"),
+    [
+        (None, 3, "nothing resumed"),
+        ([], 3, "nothing resumed"),
+        ([0], 3, "nothing resumed"),
+        ([3], 3, "nothing resumed"),
+        ([1], 1, "nothing resumed"),
+        ([1, 2, 3], 3, "resumed after epoch 1, 2"),
+    ],
+)
+def test_only_what_is_followed_by_an_epoch_was_resumed(
+    resumed: list[int] | None, epochs: int, expected: str
+) -> None:
+    checkpoints = None if resumed is None else {"resumed": resumed}
+    assert observation.interruption(checkpoints, epochs) == expected
 
 
 def test_the_description_names_neither_folders_nor_the_host() -> None:
@@ -133,49 +160,29 @@ def test_the_description_names_neither_folders_nor_the_host() -> None:
         assert private not in text
 
 
-def test_what_was_made_in_a_symlinked_folder_is_moved_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_absolute_paths_of_a_command_follow_a_folder_that_moves() -> None:
+    moved = {Path("/a/b"): Path("/new/a/b"), Path("/c"): Path("/new/c")}
+    given = ["--data", "data/a", "../b", "/a/b", "/a/b/c.npy", "/a", "/a/bc", "/c/d", "-x=/c", "1"]
+    expected = [*given[:3], "/new/a/b", "/new/a/b/c.npy", "/a", "/a/bc", "/new/c/d", *given[8:]]
+    assert [variations.elsewhere(word, moved) for word in given] == expected
+
+
+@pytest.mark.parametrize(
+    ("information", "cpu", "expected"),
+    [
+        (
+            "processor\t: 0\nsiblings\t: 4\ncpu cores\t: 2\n\nprocessor\t: 1\nsiblings\t: 4\n\n",
+            1,
+            "processor\t: 1\nsiblings\t: 1\n\n",
+        ),
+        ("processor\t: 0\n\nprocessor\t: 10\n\nHardware\t: x\n", 10,
+         "processor\t: 10\n\nHardware\t: x\n"),
+    ],
+)  # fmt: skip
+def test_one_cpu_is_listed_with_what_is_said_of_all(
+    information: str, cpu: int, expected: str
 ) -> None:
-    real = tmp_path / "real"
-    (real / "kept").mkdir(parents=True)
-    (real / "old.txt").write_text("old")
-    monkeypatch.chdir(real)
-    process = start()
-    with process.ends:
-        variations.apply(process, {"folder": ""})
-        folder = process.folder
-        assert {path.name for path in folder.iterdir()} == {"kept", "old.txt"}
-        (folder / "kept" / "through.txt").write_text("1")
-        (folder / "new").mkdir()
-        (folder / "new" / "file.txt").write_text("2")
-        (real / "new").mkdir()  # by another run, meanwhile
-        (real / "new" / "theirs.txt").write_text("3")
-        (folder / "replacing").write_text("new")
-        (folder / "replacing").replace(folder / "old.txt")
-    assert not folder.exists()
-    found = {str(p.relative_to(real)): p.read_text() for p in real.rglob("*") if p.is_file()}
-    assert found == {
-        "kept/through.txt": "1",
-        "new/file.txt": "2",
-        "new/theirs.txt": "3",
-        "old.txt": "new",
-    }
-
-
-def test_only_paths_that_leave_the_working_folder_become_absolute() -> None:
-    given = ["--data", "data/a", "../b", "..", "a/../../b", "-x=1", "/abs", "..c", "1.5"]
-    above = str(Path.cwd().parent)
-    expected = [*given[:2], f"{above}/b", above, f"{above}/b", *given[5:]]
-    assert variations.from_elsewhere(given) == expected
-
-
-def test_folders_in_other_ones_are_reversed_with_them(tmp_path: Path) -> None:
-    inner, beside = tmp_path / "a" / "b", tmp_path / "ab"
-    inner.mkdir(parents=True)
-    beside.mkdir()
-    (tmp_path / "link").symlink_to(inner)
-    given = [inner, tmp_path / "a", beside, tmp_path / "link"]
-    assert disorderfs.topmost(given) == [tmp_path / "a", beside]
+    assert variations.one_cpu(information, cpu) == expected
 
 
 def test_the_cpu_is_what_the_instruction_says_and_the_system_where_it_cannot_be_asked(

@@ -66,7 +66,7 @@ def test_a_run_that_nobody_killed_has_a_digest_per_epoch(mlp: Training) -> None:
         len({state["weights"] for state in found["digests"]}),
     ) == ("epoch", [], 4)
     assert found["digests"][-1] == killing.last_state(mlp.output())
-    assert record["observed"]["interrupt"] == "not interrupted"
+    assert record["observed"]["interrupt"] == "nothing resumed"
     mlp.refuse_remains()
 
 

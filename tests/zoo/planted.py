@@ -8,6 +8,7 @@ import datetime
 import locale
 import os
 import pathlib
+import pwd
 import random
 import socket
 import time
@@ -114,6 +115,22 @@ def cpus():
     return _model(len(os.sched_getaffinity(0)))
 
 
+def cpu_count():
+    """A parallel sum in as many parts as the machine has CPUs."""
+    values = np.random.RandomState(0).standard_normal(100003).astype(np.float32)
+    parts = (part.sum(dtype=np.float32) for part in np.array_split(values, os.cpu_count()))
+    return _model(int(np.float32(sum(parts, np.float32(0))).view(np.int32)))
+
+
+def list_of_users():
+    return _model(sum(map(ord, pwd.getpwuid(os.getuid()).pw_dir)))
+
+
+def monotonic():
+    """Days since the start of the machine."""
+    return _model(time.monotonic() // 864000)
+
+
 def variables():
     """What a program sees that reads all variables: here, how long the longest is."""
     return _model(max(map(len, os.environ.values())))
@@ -148,12 +165,13 @@ def set_order():
 def many():
     """What no tool is needed for, at once: each has to be named by itself."""
     plants = (host_name, folder, home, locale_name, time_zone, cpus, variables, umask, set_order)
+    plants += (cpu_count, list_of_users)
     return _together(plant() for plant in plants)
 
 
 def with_tools(listed):
     """What tools are needed for, at once."""
-    return _together([year(), directory_order(listed)])
+    return _together([year(), monotonic(), directory_order(listed)])
 
 
 def _together(models):

@@ -29,11 +29,13 @@ _NAMED = {  # what has a culprit, in the order in which a certificate names them
     "time_zone": "time zone",
     "locale_name": "locale",
     "home": "home folder",
-    "folder": "working folder",
+    "folder": "path to the working folder",
     "umask": "umask",
     "variables": "extra environment variables",
     "host_name": "host name",
     "cpus": "number of CPUs",
+    "cpu_count": "number of CPUs",
+    "list_of_users": "home folder",
 }
 REFUSED, CERTIFIED, UNSUPPORTED = "NOT REPRODUCIBLE", "REPRODUCIBLE", "UNSUPPORTED"
 
@@ -76,6 +78,14 @@ def _planted() -> Iterator[Specimen]:
         "directory_order", "planted.directory_order", culprits=("order of directory entries",),
         repeatable=True, needs=("disorderfs",), overrides=(_ALONE, "+model.listed=listed"),
     )  # fmt: skip
+    yield Specimen(
+        "monotonic", "planted.monotonic", culprits=("clock",), repeatable=True, needs=("faketime",)
+    )
+    yield Specimen(
+        "directory_order_elsewhere", "planted.directory_order",
+        culprits=("order of directory entries",), repeatable=True, needs=("disorderfs",),
+        overrides=(_ALONE, "+model.listed=../elsewhere"),
+    )  # fmt: skip
     left = "what an earlier run left in the home folder"
     yield Specimen("cache_file", "planted.cache_file", culprits=(left,), repeatable=False)
     yield Specimen(
@@ -116,13 +126,13 @@ PLANTED, CLEAN = tuple(_planted()), tuple(_clean())
 # What most of them plant, in the time of two; `make zoo` tries them one by one instead.
 TOGETHER = (
     Specimen(
-        "many", "planted.many", culprits=(*_NAMED.values(), "hash seed"), repeatable=True,
-        overrides=(_ALONE, "determinism.hash_seed=null"),
+        "many", "planted.many", culprits=(*dict.fromkeys(_NAMED.values()), "hash seed"),
+        repeatable=True, overrides=(_ALONE, "determinism.hash_seed=null"),
     ),
     Specimen(
         "with_tools", "planted.with_tools", culprits=("clock", "order of directory entries"),
         repeatable=True, needs=("faketime", "disorderfs"),
-        overrides=(_ALONE, "+model.listed=listed"),
+        overrides=(_ALONE, "+model.listed=../elsewhere"),
     ),
 )  # fmt: skip
 
@@ -144,10 +154,10 @@ def observe(workspace: Workspace, specimen: Specimen) -> Sighting:
     missing = [tool for tool in specimen.needs if shutil.which(tool) is None]
     if missing:
         return Sighting(specimen, "", (), (), (), f"{missing[0]} is not installed")
-    listed = workspace.folder / "listed"
-    listed.mkdir(exist_ok=True)
-    for number in range(20):
-        (listed / str(number)).touch()
+    for listed in (workspace.folder / "listed", workspace.folder.parent / "elsewhere"):
+        listed.mkdir(exist_ok=True)
+        for number in range(20):
+            (listed / str(number)).touch()
     home = workspace.folder / "homes" / specimen.name
     home.mkdir(parents=True, exist_ok=True)
     overrides = " ".join((*_SIZE, _model(specimen), *specimen.overrides))

@@ -1,11 +1,13 @@
 """What sound evidence shows: which variations the bits survived, which pins they need, and why not.
 
 A variation counts only when control and run really saw something different: a variation that
-had no effect is listed as not tried.
+had no effect is listed as not tried. Where a program has several ways to ask and not every one got
+another answer, the variation is named by those that did.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from samebits.certificate.comparison_checks import plan
 from samebits.certificate.evidence import Evidence
@@ -13,9 +15,10 @@ from samebits.certificate.types import ComparedRun, Pin, RunRecord, Variation
 from samebits.experiment import pins, protocol, variations
 from samebits.experiment.protocol import PlannedRun
 from samebits.formats.names import COMPLETED, DIFFERENT, NEEDED, NOT_NEEDED, NOT_TRIED, SAME
+from samebits.text import listed
 
-# Where an earlier run can leave something for a later one.
-_KEEPS_STATE = ("home", "folder")
+# Where an earlier run can leave something that a run under this variation does not find.
+_KEEPS_STATE = ("home",)
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,13 @@ def _variations(compared: Compared) -> Iterator[Variation]:
     for key in compared.planned.variations:
         before, after = control["observed"].get(key), record["observed"].get(key)
         why = record["variations"]["not_tried"].get(key)
-        if why is None and (before == after or variations.UNKNOWN in (before, after)):
-            why = "it changed nothing that the run could see"
+        changed, unchanged = ways(before, after)
+        if why is None and not changed:
+            why = _NO_EFFECT.get(key, "it changed nothing that the run could see")
         tried = why is None and identical is not None
         yield {
             "key": key,
-            "what": _title(key, compared.planned),
+            "what": _title(key, compared.planned, changed if tried and unchanged else []),
             "run": compared.planned.name,
             "outcome": (SAME if identical else DIFFERENT) if tried else NOT_TRIED,
             "control": before,
@@ -92,8 +96,26 @@ def _variations(compared: Compared) -> Iterator[Variation]:
         }
 
 
-def _title(key: str, run: PlannedRun) -> str:
+_NO_EFFECT = {"interrupt": "no epoch was trained after a resume"}
+
+
+def ways(before: Any, after: Any) -> tuple[list[str], list[str]]:
+    """The ways of asking that got another answer in the run, and those that got the same one."""
+    known, found = (v if isinstance(v, dict) else {"": v} for v in (before, after))
+    answers = {way: (known.get(way), found.get(way)) for way in sorted({*known, *found})}
+    changed, unchanged = list[str](), list[str]()
+    for way, (one, other) in answers.items():
+        same = one == other or variations.UNKNOWN in (one, other)
+        if (one, other) != (None, None):
+            (unchanged if same else changed).append(way)
+    return changed, unchanged
+
+
+def _title(key: str, run: PlannedRun, only: Sequence[str]) -> str:
+    """What was varied. ``only``: the ways of asking that got another answer, if not all did."""
     values = dict(variation.partition("=")[::2] for variation in run.vary)
+    if only:
+        return f"{variations.TITLES[key]} ({listed(only)} only)"
     return f"{variations.TITLES[key]} ({values[key]})" if values[key] else variations.TITLES[key]
 
 

@@ -11,13 +11,15 @@ from typing import Any, Iterable, Mapping
 
 VARIABLE = "SAMEBITS_VARIATIONS"
 UNKNOWN = "unknown"  # what a run observes where the system does not say: evidence of nothing
+# The kernel's own folders: in these the order of entries is never varied.
+KERNEL_FOLDERS = ("dev", "proc", "run", "sys")
 
 # In this order they are made: directory_order comes after folder, cpu after clock.
 TITLES: dict[str, str] = {
     "time_zone": "time zone",
     "locale": "locale",
     "home": "home folder",
-    "folder": "working folder",
+    "folder": "path to the working folder",
     "umask": "umask",
     "variables": "extra environment variables",
     "host_name": "host name",
@@ -33,6 +35,20 @@ TITLES: dict[str, str] = {
     "interrupt": "kill and resume",
 }
 _WITH_VALUE = ("cpu",)
+# What no variation changes, beside those that were not tried.
+NOT_VARIED = (
+    "files outside of the working folder",
+    "your own environment variables",
+    "user and group",
+    "network",
+    "devices",
+    "folder for temporary files",
+    "terminal",
+    "state of git",
+    "load of the machine",
+    "kernel",
+    "amount of memory",
+)
 # Variables that affect results and that a variation sets on purpose.
 _VARIABLES = {"clock": "LD_PRELOAD", "hash_seed": "PYTHONHASHSEED"}
 

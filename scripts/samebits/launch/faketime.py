@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-SHIFT = "+400d"  # another year, month and day of the week
-_SECONDS = 400 * 86400
+# Another year, month, day of the week, hour and minute; libfaketime takes one unit.
+SECONDS = 60 * (400 * 1440 + 451)
+_SHIFT = f"+{SECONDS // 60}m"
 _PROBE = "import threading as t, time; time.sleep(0.01); t.Event().wait(0.01); print(time.time())"
 _SHARED = Path("/dev/shm")  # noqa: S108 - where the C library keeps shared memory and semaphores
 _OWNER = re.compile(r"(?:faketime_shm|sem\.faketime_sem)_(\d+)$")
@@ -31,7 +32,7 @@ def variables(tool: str, python: Path, folder: Path) -> dict[str, str]:
     """
     for library in _libraries(tool, folder):
         # The clock of durations and timeouts stays as it is.
-        found = {"LD_PRELOAD": library, "FAKETIME": SHIFT, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        found = {"LD_PRELOAD": library, "FAKETIME": _SHIFT, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         if _works(python, found):
             return found
     return {}
@@ -53,7 +54,7 @@ def remove_shared(before: set[Path]) -> None:
 
 def _libraries(tool: str, folder: Path) -> Iterator[str]:
     """The library that the tool uses (-m: for programs with threads), then the changed copy."""
-    shown = [tool, "-m", "-f", SHIFT, "cat", "/proc/self/maps"]
+    shown = [tool, "-m", "-f", _SHIFT, "cat", "/proc/self/maps"]
     done = subprocess.run(shown, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     match = re.search(rb"/\S*libfaketime\S*", done.stdout)
     if match is None:
@@ -73,4 +74,4 @@ def _works(python: Path, variables: dict[str, str]) -> bool:
         date = subprocess.check_output(probe, env=environ, stderr=quiet, timeout=_LONGEST)
     except subprocess.SubprocessError:
         return False
-    return abs(float(date) - time.time() - _SECONDS) < 3600
+    return abs(float(date) - time.time() - SECONDS) < 3600

@@ -2,8 +2,8 @@
 
 The moment is random on purpose: it must not matter. Two things are drawn: the checkpoint to wait
 for and, since the length of an epoch is unknown, a wait in which every order of magnitude is
-equally likely. The wait ends when the last checkpoint is written. A run that was quicker is not
-killed, and its record shows that.
+equally likely. The wait ends when the last epoch begins, after which nothing is resumed. A run that
+was quicker is not killed, and its record shows that.
 """
 
 import math
@@ -44,7 +44,7 @@ class Kill:
         longest = max(_SHORTEST, time.monotonic() - started)
         wait = math.exp(_RANDOM.uniform(math.log(_SHORTEST), math.log(longest)))
         end = time.monotonic() + wait
-        while time.monotonic() < end and self._newest() < self._last and process.poll() is None:
+        while time.monotonic() < end and self._newest() < self._last - 1 and process.poll() is None:
             _nap(started, end)
         newest = self._newest()
         if process.poll() is None:

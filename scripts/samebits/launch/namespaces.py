@@ -2,7 +2,7 @@
 
 Every function acts on the calling process and raises OSError when the kernel refuses; the
 launcher calls them in the process that it starts, between fork and exec. As root a namespace is
-made directly, otherwise below a user namespace.
+made directly, otherwise below a user namespace in which the user is root until the end.
 """
 
 import ctypes
@@ -11,11 +11,13 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _C = ctypes.CDLL(None, use_errno=True)
 
-_NEW_MOUNTS, _NEW_NAMES, _NEW_USER = 0x00020000, 0x04000000, 0x10000000  # CLONE_NEW* of <sched.h>
+# CLONE_NEW* of <sched.h>
+_NEW_TIME, _NEW_MOUNTS, _NEW_NAMES, _NEW_USER = 0x80, 0x00020000, 0x04000000, 0x10000000
 _BIND, _RECURSIVE, _PRIVATE = 0x1000, 0x4000, 0x40000  # MS_* of <sys/mount.h>
 _NO_RANDOMIZE = 0x0040000  # ADDR_NO_RANDOMIZE of <sys/personality.h>
 _ASK = 0xFFFFFFFF  # personality(2): return the present one, change nothing
@@ -54,37 +56,76 @@ def ids() -> Ids:
     return os.geteuid(), os.getegid()
 
 
-def set_host_name(name: str) -> None:
-    """A host name of this process's own, and of those that it starts."""
-    user = ids()
-    if not _unshare(_NEW_NAMES):
-        _map(user, user)
-    socket.sethostname(name)
+@dataclass
+class View:
+    """What a process and its children see, and no other process does."""
+
+    host_name: str = ""
+    monotonic: int = 0  # seconds by which the clock of durations is ahead
+    root: int = 0  # a process below whose own root lies the root that is seen
+    unchanged: list[Path] = field(default_factory=list)  # folders as that process sees them
+    shown: list[tuple[Path, Path]] = field(default_factory=list)  # what is shown where, in order
+    folder: Path = field(default_factory=Path.cwd)  # the working folder
+
+    def enter(self) -> None:
+        """See it from now on, as the same user."""
+        user, mounts = ids(), bool(self.root or self.shown)
+        if self.root:
+            _join_root(self.root)
+        wanted = mounts * _NEW_MOUNTS | bool(self.host_name) * _NEW_NAMES
+        _unshare(wanted | bool(self.monotonic) * _NEW_TIME, user)
+        if mounts:
+            _mount(Path("none"), Path("/"), _RECURSIVE | _PRIVATE)
+        for path in self.unchanged:  # from the working folder: the other process's root
+            _mount(path.relative_to("/"), path, _BIND | _RECURSIVE)
+        for source, target in self.shown:
+            _show(source, target)
+        if self.host_name:
+            socket.sethostname(self.host_name)
+        if self.monotonic:
+            _shift(self.monotonic)
+        os.chdir(self.folder)
+        _restore_user(user)
 
 
 def own_mounts() -> None:
     """Only this process and its children see the mounts that are made from now on."""
-    user = ids()
-    if not _unshare(_NEW_MOUNTS):
-        _map((0, 0), user)  # as root there, or the next program could not mount
+    _unshare(_NEW_MOUNTS, ids())
     _mount(Path("none"), Path("/"), _RECURSIVE | _PRIVATE)
 
 
-def bind(source: Path, target: Path) -> None:
-    """Show a folder, with all mounts below it, at a second place."""
-    _mount(source, target, _BIND | _RECURSIVE)
+def _join_root(process: int) -> None:
+    """See the mounts of a process, what is mounted on its root as the root.
 
-
-def join_mounts(process: int) -> None:
-    """See what a process sees that called ``own_mounts``; the working folder becomes the root."""
+    The working folder becomes that process's own root.
+    """
+    root = os.open(f"/proc/{process}/root", os.O_PATH | os.O_DIRECTORY)
     own = Path("/proc", str(process), "ns")
     if not (own / "user").samefile("/proc/self/ns/user"):
         _join(own / "user")
     _join(own / "mnt")
+    os.fchdir(root)
+    os.close(root)
 
 
-def restore_user(user: Ids) -> None:
-    """After ``join_mounts``: be the user again that one is outside, where that made one root."""
+def _show(source: Path, target: Path) -> None:
+    """Show a file or a folder, with all mounts below it, at a second place; a link as a link."""
+    handles = [os.open(path, os.O_PATH | os.O_NOFOLLOW) for path in (source, target)]
+    places = [Path("/proc/self/fd", str(handle)) for handle in handles]
+    _mount(places[0], places[1], _BIND | _RECURSIVE)
+    for handle in handles:
+        os.close(handle)
+
+
+def _shift(seconds: int) -> None:
+    """Set the clock of durations ahead, in the new time namespace, and enter that."""
+    this = Path("/proc/self")
+    (this / "timens_offsets").write_text(f"monotonic {seconds} 0\n")
+    _join(this / "ns" / "time_for_children")
+
+
+def _restore_user(user: Ids) -> None:
+    """Be the user again that one is outside, where a user namespace made one root."""
     if ids() != user:
         _checked(_C.unshare(_NEW_USER))
         _map(user, (0, 0))
@@ -95,12 +136,11 @@ def end_with_parent() -> None:
     _checked(_C.prctl(_SIGNAL_WITH_PARENT, int(signal.SIGTERM), 0, 0, 0))
 
 
-def _unshare(kind: int) -> bool:
-    """Leave the shared namespace; False when that took a user namespace, still to be mapped."""
-    if _C.unshare(kind) == 0:
-        return True
-    _checked(_C.unshare(kind | _NEW_USER))
-    return False
+def _unshare(kinds: int, user: Ids) -> None:
+    """Leave the shared namespaces; where that takes a user namespace, the user is root there."""
+    if _C.unshare(kinds):
+        _checked(_C.unshare(kinds | _NEW_USER))
+        _map((0, 0), user)
 
 
 def _map(inside: Ids, outside: Ids) -> None:

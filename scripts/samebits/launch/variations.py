@@ -8,26 +8,39 @@ run.
 
 import json
 import os
+import pwd
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from samebits.experiment.variations import TITLES, VARIABLE, of_environment, to_variable
+from samebits.experiment.variations import (
+    KERNEL_FOLDERS,
+    TITLES,
+    VARIABLE,
+    of_environment,
+    to_variable,
+)
 from samebits.formats import files
 from samebits.launch import disorderfs, faketime, namespaces
 from samebits.launch.kill import Kill, last_epoch, value_after
 from samebits.training import observation
 
 _ZONES = Path("/usr/share/zoneinfo")
+_LOCAL_TIME, _PASSWORDS, _HOSTS = Path("/etc/localtime"), Path("/etc/passwd"), Path("/etc/hosts")
+_CPUINFO, _STATISTICS = Path("/proc/cpuinfo"), Path("/proc/stat")
+_CPUS = Path("/sys/devices/system/cpu")
+_PROCESSOR = re.compile(r"processor\s*: (\d+)")
 _SOURCES = "--source-path"  # the flag of a script for the folder of the user's own code
 _CONFIG, _CHECKPOINTS = "--config", "--checkpoints"  # flags of train.py
+_TEMPORARY = Path("/tmp")  # noqa: S108 - a folder of its own is made in it
 _HOST_NAME = "samebits-varied"
 _PADDING = 4099  # bytes that shift the stack by more than a page
 # Ends with the launcher, whatever ended that: it then has another parent.
@@ -52,7 +65,8 @@ class Start:
     command: list[str]
     environ: dict[str, str]
     ends: ExitStack  # called when the process has ended
-    folder: Path = field(default_factory=Path.cwd)  # its working folder
+    view: namespaces.View = field(default_factory=namespaces.View)
+    moved: dict[Path, Path] = field(default_factory=dict)  # folders, and where it sees them
     in_child: list[Callable[[], Any]] = field(default_factory=list)  # between fork and exec
     kill: Kill | None = None  # a script that it killed is started once more
 
@@ -63,6 +77,11 @@ def _time_zone(start: Start, _: str) -> str:
         name, rule = "Pacific/Pago_Pago", "<-11>11"
     # Where the zone files are missing, the C library takes the rule itself.
     start.environ["TZ"] = name if (_ZONES / name).is_file() else rule
+    if start.environ["TZ"] == name:
+        link = _temporary(start) / "localtime"
+        link.symlink_to(_ZONES / name)
+        _show(start, link if _LOCAL_TIME.is_symlink() else _ZONES / name, _LOCAL_TIME)
+        _show_text(start, f"{name}\n", Path("/etc/timezone"))
     return start.environ["TZ"]
 
 
@@ -71,6 +90,7 @@ def _locale(start: Start, _: str) -> str:
     name = other_locale(observation.locale(start.environ), installed)
     if not name:
         raise NotTriedError("no other locale is installed")
+    start.environ.update({n: name for n in start.environ if n.startswith("LC_")})
     start.environ.update(LC_ALL=name, LANG=name, LANGUAGE=name.partition(".")[0])
     return name
 
@@ -100,42 +120,40 @@ def _home(start: Start, _: str) -> str:
         if name.startswith("XDG_") and old and Path(old) in [Path(value), *Path(value).parents]:
             del start.environ[name]
     start.environ["HOME"] = new
+    with suppress(KeyError):  # a user without an entry
+        user = pwd.getpwuid(os.getuid())
+        entry = user.pw_name, user.pw_passwd, str(user.pw_uid), str(user.pw_gid), user.pw_gecos
+        others = _PASSWORDS.read_text(encoding="utf-8", errors="surrogateescape")
+        text = ":".join([*entry, new, user.pw_shell])
+        _show_text(start, f"{text}\n{others}", _PASSWORDS)  # the first entry counts
     return "an empty one"
 
 
 def _folder(start: Start, _: str) -> str:
-    real, new = start.folder, Path(tempfile.mkdtemp(prefix="samebits-"))
-    start.ends.callback(_leave, new, real)
-    for entry in real.iterdir():
-        (new / entry.name).symlink_to(entry)
-    start.command = from_elsewhere(start.command)
-    start.folder = new
-    return "a folder of links to its entries"
+    """All folders at a second place, by a mount and not by links: what a program finds there it may
+    remove, rename and make anew, and what lies above is where it was."""
+    short = _TEMPORARY if os.access(_TEMPORARY, os.W_OK) else None  # as paths of sockets must be
+    new = Path(tempfile.mkdtemp(prefix="samebits-", dir=short)).resolve()
+    start.ends.callback(new.rmdir)
+    refused = _show(start, Path("/"), new)
+    if refused:
+        raise NotTriedError(f"mounts of its own are not permitted here ({refused})")
+    sources = Path(value_after(_SOURCES, start.command) or ".").resolve()
+    start.moved = {old: new / old.relative_to("/") for old in (Path.cwd(), sources)}
+    start.view.folder = start.moved[Path.cwd()]
+    start.environ["PWD"] = str(start.view.folder)
+    # Beside it: between two mounts no file can be renamed.
+    temporary = Path(start.environ.get("TMPDIR") or tempfile.gettempdir()).resolve()
+    start.environ["TMPDIR"] = str(new / temporary.relative_to("/"))
+    return "another one, with the same files"
 
 
-def from_elsewhere(command: list[str]) -> list[str]:
-    """A command whose relative paths that leave the working folder are absolute."""
-    here = Path.cwd()
-    out = [os.path.normpath(word).split("/")[0] == ".." for word in command]
-    pairs = zip(command, out, strict=True)
-    return [os.path.normpath(here / word) if leaves else word for word, leaves in pairs]
-
-
-def _leave(folder: Path, real: Path) -> None:
-    move_back(folder, real)
-    shutil.rmtree(folder)
-
-
-def move_back(folder: Path, real: Path) -> None:
-    """Move what a program made in a folder of links to where it would have been."""
-    for made in list(folder.iterdir()):
-        target = real / made.name
-        if made.is_symlink():
-            continue
-        if made.is_dir() and target.is_dir():  # another run made it meanwhile
-            move_back(made, target)
-        else:
-            shutil.move(made, target)
+def elsewhere(word: str, moved: Mapping[Path, Path]) -> str:
+    """A word of a command, where folders have moved. A relative path leads where it led."""
+    for old, new in moved.items():
+        if Path(word).is_relative_to(old):
+            return str(new / Path(word).relative_to(old))
+    return word
 
 
 def _umask(start: Start, _: str) -> str:
@@ -151,8 +169,14 @@ def _variables(start: Start, _: str) -> str:
 
 def _host_name(start: Start, _: str) -> str:
     name = _HOST_NAME + ("-2" if os.uname().nodename == _HOST_NAME else "")
-    _permit(lambda: namespaces.set_host_name(name), "a host name of its own")
-    start.in_child.append(lambda: namespaces.set_host_name(name))
+    _permit(namespaces.View(host_name=name).enter, "a host name of its own")
+    start.view.host_name = name
+    if "HOSTNAME" in start.environ:
+        start.environ["HOSTNAME"] = name
+    _show_text(start, f"{name}\n", Path("/etc/hostname"))
+    # A program that asks for the address of its host gets one.
+    known = _HOSTS.read_text(encoding="utf-8") if _HOSTS.is_file() else ""
+    _show_text(start, f"127.0.1.1 {name}\n{known}", _HOSTS)
     return name
 
 
@@ -168,8 +192,32 @@ def _cpus(start: Start, _: str) -> str:
     available = os.sched_getaffinity(0)
     if len(available) == 1:
         raise NotTriedError("only one CPU is available")
-    start.in_child.append(lambda: os.sched_setaffinity(0, {max(available)}))
+    cpu = min(available)
+    start.in_child.append(lambda: os.sched_setaffinity(0, {cpu}))
+    _show_text(start, one_cpu(_CPUINFO.read_text(encoding="utf-8"), cpu), _CPUINFO)
+    statistics = _STATISTICS.read_text(encoding="utf-8")
+    _show_text(start, re.sub(rf"^cpu(?!{cpu}\b)\d+ .*\n", "", statistics, flags=re.M), _STATISTICS)
+    _show(start, _one_of(cpu, start), _CPUS)
     return "1"
+
+
+def _one_of(cpu: int, start: Start) -> Path:
+    """The system's folder of CPUs with one of them."""
+    folder, real = _temporary(start), _temporary(start)
+    _show(start, _CPUS, real)
+    for entry in _CPUS.iterdir():
+        if entry.name in ("online", "present", "possible"):
+            (folder / entry.name).write_text(f"{cpu}\n")
+        elif not re.fullmatch(rf"cpu(?!{cpu}$)\d+", entry.name):
+            (folder / entry.name).symlink_to(real / entry.name)
+    return folder
+
+
+def one_cpu(information: str, cpu: int) -> str:
+    """The text of /proc/cpuinfo with one of its CPUs."""
+    blocks = re.split(r"\n\n+", information)
+    kept = [b for b in blocks if (found := _PROCESSOR.match(b)) is None or int(found[1]) == cpu]
+    return re.sub(r"^(siblings|cpu cores)(\s*): \d+$", r"\1\2: 1", "\n\n".join(kept), flags=re.M)
 
 
 def _clock(start: Start, _: str) -> str:
@@ -178,7 +226,9 @@ def _clock(start: Start, _: str) -> str:
     if not found:
         raise NotTriedError("faketime does not work with this Python")
     start.environ.update(found)
-    return faketime.SHIFT
+    if not namespaces.attempt(namespaces.View(monotonic=faketime.SECONDS).enter):
+        start.view.monotonic = faketime.SECONDS
+    return f"{faketime.SECONDS // 60} minutes ahead"
 
 
 def _contention(start: Start, _: str) -> str:
@@ -193,17 +243,18 @@ def _contention(start: Start, _: str) -> str:
 
 def _directory_order(start: Start, _: str) -> str:
     tool = _tool("disorderfs", "disorderfs")
-    # The environment's own files are left as they are: their digests are checked, and every
-    # import would take twice as long.
-    sources = Path(value_after(_SOURCES, start.command))  # none: the working folder
-    folders = disorderfs.topmost([Path.cwd(), start.folder, sources])
     try:
-        mounts = disorderfs.mount(tool, folders, start.ends)
+        start.view.root = disorderfs.mount(tool, start.ends)
     except OSError as error:
         raise NotTriedError(str(error)) from error
-    user, environment = namespaces.ids(), prefix(start.python).resolve()
-    # First: a host name of its own may take a user namespace, from which these cannot be joined.
-    start.in_child.insert(0, lambda: disorderfs.join(mounts, user, environment, start.folder))
+    # The environment's own files are left as they are: their digests are checked, and every
+    # import would take twice as long.
+    own = [prefix(start.python).resolve(), prefix(start.python.resolve())]
+    kernel = [path for name in KERNEL_FOLDERS if (path := Path("/", name)).is_dir()]
+    found = [*kernel, *own]
+    start.view.unchanged = [
+        f for f in found if not any(f != o and f.is_relative_to(o) for o in found)
+    ]
     return "reversed"
 
 
@@ -253,6 +304,8 @@ def _interrupt(start: Start, _: str) -> str:
     if not folder or content.get("trainer", {}).get("checkpoint") != "epoch":
         raise NotTriedError("without trainer.checkpoint=epoch there is nothing to resume from")
     last = last_epoch(content, start.command)
+    if last == 1:
+        raise NotTriedError("after the only epoch there is nothing to resume")
     # From the launcher's own working folder, whatever the process has.
     start.kill = Kill(Path(folder).absolute(), last)
     return start.kill.describe()
@@ -277,6 +330,10 @@ def apply(start: Start, asked: Mapping[str, str]) -> None:
         except NotTriedError as reason:
             not_tried[name] = str(reason)
     start.environ[VARIABLE] = to_variable(applied, not_tried)
+    start.command = [
+        w if w == str(start.python) else elsewhere(w, start.moved) for w in start.command
+    ]
+    start.in_child.insert(0, start.view.enter)
 
 
 def describe_kill(start: Start) -> None:
@@ -305,6 +362,23 @@ def _permit(action: Callable[[], None], what: str) -> None:
     refused = namespaces.attempt(action)
     if refused:
         raise NotTriedError(f"{what} is not permitted here ({refused})")
+
+
+def _show(start: Start, source: Path, target: Path) -> str:
+    """Show it a file or a folder at another place; why not, if the kernel refuses."""
+    pair = source, target
+    refused = namespaces.attempt(namespaces.View(shown=[*start.view.shown, pair]).enter)
+    if not refused:
+        start.view.shown.append(pair)
+    return refused
+
+
+def _show_text(start: Start, text: str, target: Path) -> None:
+    """Show it a file with another text, where there is one."""
+    source = _temporary(start) / target.name
+    source.write_text(text, encoding="utf-8", errors="surrogateescape")
+    source.chmod(0o644)
+    _show(start, source, target)
 
 
 def _temporary(start: Start) -> Path:

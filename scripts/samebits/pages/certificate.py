@@ -282,9 +282,21 @@ def seen(value: Any) -> str:
     return "–" if value is None else said(value)
 
 
+def observed(value: Any) -> str:
+    """What a run observed of a variation: each answer once, with the ways of asking that got it."""
+    ways: dict[str, list[str]] = {}
+    for way, found in value.items() if isinstance(value, dict) else [("", value)]:
+        if found is not None or not isinstance(value, dict):
+            ways.setdefault(seen(found), []).append(way)
+    if len(ways) == 1:
+        return next(iter(ways))
+    return "; ".join(f"{answer} ({', '.join(asked)})" for answer, asked in ways.items()) or "–"
+
+
 _FILTERS = {
     "said": said,
     "seen": seen,
+    "observed": observed,
     "few": few,
     "number": charts.number,
     "pretty": lambda value: json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False),

@@ -1,26 +1,28 @@
 """The observed environment of a process: one entry per variation.
 
 It is the evidence for a variation: two runs differ in one when they observed different values.
-No value names a folder or the host. Runs on Python 3.7 to 3.13.
+Where a program has several ways to ask, each is asked, and the entry has a value for each; None:
+this system has no answer. No value names a folder or the host. Runs on Python 3.7 to 3.13.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import sys
 import time
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
-from samebits.experiment.variations import UNKNOWN
+from samebits.experiment.variations import KERNEL_FOLDERS, UNKNOWN
 from samebits.formats import files
 from samebits.training import machine
 
 # In the command line of the processes that keep the CPUs busy beside a run.
 BUSY = "samebits-busy"
 
-_DAY = 86400
+_HOUR = 3600
 _NO_RANDOMIZE = 0x0040000  # ADDR_NO_RANDOMIZE of <sys/personality.h>
 _CATEGORIES = ("LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
 
@@ -29,31 +31,42 @@ def observe(source_path: Path) -> dict[str, Any]:
     """All values that this process sees, keys as in ``experiment.variations.TITLES``."""
     started_with = at_start()
     return {
-        "time_zone": _time_zone(),
+        "time_zone": {"C library": _time_zone(), "/etc/localtime": _file("/etc/localtime")},
         "locale": locale(started_with),
-        "home": digest(os.path.expanduser("~")),  # noqa: PTH111 (Path raises where there is none)
-        "folder": digest(str(Path.cwd())),
+        "home": _home(),
+        "folder": {
+            "current folder": digest(str(Path.cwd())),
+            "PWD": _digest_of(started_with.get("PWD")),
+            "source folder": digest(str(source_path.resolve())),
+        },
         "umask": f"{files.umask():03o}",
         "variables": len(started_with),
-        "host_name": digest(os.uname().nodename),
+        "host_name": {
+            "kernel": digest(os.uname().nodename),
+            "/etc/hostname": _file("/etc/hostname"),
+            "HOSTNAME": _digest_of(started_with.get("HOSTNAME")),
+        },
         "aslr": aslr(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "clock": _clock(),
-        "contention": _busy(),
+        "cpus": _cpus(),
+        "clock": {"date and time": _clock(), "monotonic clock": _monotonic()},
+        "contention": busy(),
         "directory_order": _directory_order(source_path),
         "hash_seed": started_with.get("PYTHONHASHSEED", "random"),
         "cpu": machine.describe_cpu(),
         "deployment": deployment(Path(sys.prefix)),
         "node": _node(started_with),
-        "interrupt": interruption(None),
+        "interrupt": interruption(None, 0),
     }
 
 
-def interruption(checkpoints: Mapping[str, Any] | None) -> str:
-    """Where a run was continued, by its record's part about checkpoints."""
-    resumed = (checkpoints or {}).get("resumed")
+def interruption(checkpoints: Mapping[str, Any] | None, epochs: int) -> str:
+    """After which epochs a run went on, by its record's part about checkpoints.
+
+    After the last of its ``epochs`` nothing goes on.
+    """
+    resumed = [epoch for epoch in (checkpoints or {}).get("resumed", ()) if 0 < epoch < epochs]
     if not resumed:
-        return "not interrupted"
+        return "nothing resumed"
     return "resumed after epoch {}".format(", ".join(map(str, resumed)))
 
 
@@ -67,6 +80,42 @@ def at_start() -> dict[str, str]:
 def digest(text: str) -> str:
     """Enough of a SHA-256 to tell two texts apart, and not the text."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def _digest_of(text: str | None) -> str | None:
+    return None if text is None else digest(text)
+
+
+def _file(name: str) -> str | None:
+    """What a file of the system says; None where there is none."""
+    path = Path(name)
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else None
+
+
+def _home() -> dict[str, str | None]:
+    """The home folder by the variable, and by the system's list of users."""
+    try:
+        listed: str | None = digest(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        listed = None
+    return {"HOME": _digest_of(os.environ.get("HOME")), "list of users": listed}
+
+
+def _cpus() -> dict[str, Any]:
+    """The number of CPUs, counted in every usual way."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    system = Path("/sys/devices/system/cpu")
+    return {
+        "CPU affinity": len(os.sched_getaffinity(0)),
+        "os.cpu_count": os.cpu_count(),
+        "/proc/cpuinfo": sum(line.startswith("processor") for line in lines) or None,
+        "/proc/stat": len([1 for line in _statistics() if line[:3] == "cpu" and line[3] != " "]),
+        "/sys": len([1 for path in system.glob("cpu[0-9]*")]) or None,
+    }
+
+
+def _statistics() -> list[str]:
+    return Path("/proc/stat").read_text(encoding="utf-8").splitlines()
 
 
 def _time_zone() -> str:
@@ -97,16 +146,27 @@ def aslr() -> str:
 def _clock() -> str:
     """How far the clock is from the kernel's own, which a clock library does not change.
 
-    In days, so that two ordinary runs see the same.
+    In hours, so that two ordinary runs see the same.
     """
-    lines = Path("/proc/stat").read_text().splitlines()
-    booted = next((int(line.split()[1]) for line in lines if line.startswith("btime ")), 0)
+    booted = next((int(line.split()[1]) for line in _statistics() if line[:6] == "btime "), 0)
     now = booted + float(Path("/proc/uptime").read_text().split()[0])
-    days = round((time.time() - now) / _DAY)
-    return f"{days:+d} days" if days else "not shifted"
+    return _ahead(time.time() - now)
 
 
-def _busy() -> int:
+def _monotonic() -> str | None:
+    """How far the clock of durations is from the machine's, by the kernel's own account."""
+    path = Path("/proc/self/timens_offsets")
+    if not path.is_file():
+        return None
+    return _ahead(sum(int(line.split()[1]) for line in path.read_text().splitlines()[:1]))
+
+
+def _ahead(seconds: float) -> str:
+    hours = round(seconds / _HOUR)
+    return f"{hours:+d} hours" if hours else "not shifted"
+
+
+def busy() -> int:
     """How many of the launcher's processes keep a CPU busy beside this one."""
     found = 0
     for folder in Path("/proc").glob("[0-9]*"):
@@ -120,15 +180,25 @@ def _busy() -> int:
     return found
 
 
-def _directory_order(source_path: Path) -> str:
-    """Whose order the entries of the source path come in, by the file system it lies on."""
-    device = source_path.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
+def _directory_order(source_path: Path) -> dict[str, str]:
+    """Whose order the entries of folders come in, by the file systems that they lie on."""
+    with os.scandir("/") as found:
+        outer = [e.path for e in found if e.name not in KERNEL_FOLDERS and e.is_dir()]
+    return {
+        "working folder": _order([Path.cwd()]),
+        "source folder": _order([source_path]),
+        "other folders": _order(Path(path) for path in outer if os.access(path, os.R_OK)),
+    }
+
+
+def _order(folders: Iterable[Path]) -> str:
+    """Disorderfs where all of the folders are shown by it."""
     mounts = Path("/proc/self/mountinfo").read_bytes().decode("utf-8", "surrogateescape")
-    for fields in (line.split() for line in mounts.splitlines()):
-        if fields[2] == number and fields[fields.index("-") + 1] == "fuse.disorderfs":
-            return "disorderfs"
-    return "file system"
+    lines = [line.split() for line in mounts.splitlines()]
+    reversing = {f[2] for f in lines if f[f.index("-") + 1] == "fuse.disorderfs"}
+    devices = [folder.stat().st_dev for folder in folders]
+    shown = all(f"{os.major(device)}:{os.minor(device)}" in reversing for device in devices)
+    return "disorderfs" if shown else "file system"
 
 
 def _node(environ: Mapping[str, str]) -> str:
