@@ -30,9 +30,10 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
     """The certificate of all planned runs: ``same`` unless said otherwise (_ for - in names).
 
     Outcomes: same, differs (its own bits), failed, not tried, no effect (nothing else observed),
-    in part (of the number of CPUs).
+    in part (of the number of CPUs), [Errno … (failed with that).
     """
     outcomes = {name.replace("__", "-"): outcome for name, outcome in outcomes.items()}
+    folder.mkdir(exist_ok=True)
     experiment = canonical.write_json(folder / "config.json", content)
     load = factories.load_record()
     load_path, lock = folder / "load.json", folder / "train-tf2.21.lock.txt"
@@ -85,10 +86,13 @@ def write(
         for setting in record["settings"]:
             relax(setting, run.unpin)
 
-    if outcome in ("failed", "not tried"):
-        factories.write_run_without_result(path, experiment, dataset, outcome, config=content)
+    if outcome in ("failed", "not tried") or outcome.startswith("[Errno"):
+        status = "not tried" if outcome == "not tried" else "failed"
+        factories.write_run_without_result(path, experiment, dataset, status, config=content)
         record = canonical.read_json(path / "record.json")
         change(record)
+        if outcome.startswith("[Errno"):
+            record["failure"] = {"error": "OSError", "message": outcome}
         if outcome == "not tried":
             record["variations"] = {
                 "applied": {},
@@ -210,7 +214,46 @@ def test_a_run_that_fails_under_a_variation_depends_on_it(tmp_path: Path) -> Non
     issued = certify(tmp_path, config(), replica="failed", with__time_zone="failed")
     assert issued["verdict"] == "NOT REPRODUCIBLE"
     assert issued["scope"]["depends_on"] == ["time zone"]
-    assert any("ValueError" in reason for reason in issued["reasons"])
+    assert issued["reasons"][0] == "The training fails where this alone is varied: time zone."
+    assert (
+        "with-time_zone failed where control did not, with time zone varied: ValueError: the "
+        "user's model raised this"
+    ) in issued["reasons"]
+    assert rows(issued, "variations", "failed")[-1] == "time_zone"
+    assert not any("different" in line for line in wording.shows(issued))
+    assert wording.statement(issued) == (
+        "This experiment failed in a run, where its control completed."
+    )
+
+
+@pytest.mark.parametrize("error", ["[Errno 18] Invalid cross-device link: 'a' -> 'b'",
+                                   "[Errno 16] Device or resource busy: 'a'"])  # fmt: skip
+def test_a_failure_that_the_variation_may_have_made_is_no_evidence(
+    tmp_path: Path, error: str
+) -> None:
+    issued = certify(tmp_path, config(), replica=error, with__home=error)
+    assert issued["verdict"] == "INCONCLUSIVE"
+    assert error in issued["reasons"][0] and "protocol.replica" in issued["reasons"][0]
+    alone = certify(tmp_path / "alone", config(alone=["home"]), with__home=error)
+    assert alone["verdict"] == "REPRODUCIBLE"
+    row = next(r for r in alone["scope"]["variations"] if r["run"] == "with-home")
+    assert (row["outcome"], error in row["why"]) == ("not tried", True)
+
+
+def test_a_failure_that_no_mount_makes_is_the_programs_own(tmp_path: Path) -> None:
+    error = "[Errno 18] Invalid cross-device link: 'a' -> 'b'"
+    issued = certify(tmp_path, config(alone=["umask"]), with__umask=error)
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["depends_on"] == ["umask"]
+
+
+def test_what_no_run_varied_is_listed(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config())
+    unvaried = issued["scope"]["not_varied"]
+    assert {"other files", "network", "load of the machine", "kernel"} <= set(unvaried)
+    assert any("which no run varied: other files, " in line for line in wording.limits(issued))
+    busy = certify(tmp_path / "busy", config(alone=["contention"]))
+    assert set(unvaried) - set(busy["scope"]["not_varied"]) == {"load of the machine"}
 
 
 def test_runs_that_differ_without_any_change_are_not_repeatable(tmp_path: Path) -> None:

@@ -294,7 +294,7 @@ def test_variations_are_listed_together_and_alone() -> None:
     assert alone.startswith(" nothing: identical conditions repeat ✓ same bits")
     assert "number of CPUs with-cpus 2 1 ✗ different bits" in alone
     assert "clock with-clock not shifted – ○ not tried faketime is not installed" in alone
-    assert "UnicodeDecodeError: cannot decode byte" in alone
+    assert "locale with-locale C.UTF-8 C ✗ failed UnicodeDecodeError: cannot decode byte" in alone
 
 
 def test_a_difference_says_nothing_when_nothing_repeats() -> None:

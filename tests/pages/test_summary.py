@@ -28,8 +28,11 @@ def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> d
                 {"what": "clock", "outcome": "same bits"},
                 {"what": "CPU", "outcome": "not tried"},
             ],
+            "not_varied": ["other files", "network", "kernel", "terminal", "devices", "load"],
+            "pins": [],
             "conditions": ["hash seed"],
         },
+        "comparisons": [],
         "records": {"runs": runs | {"lost": None}},
     }
     return {"report": report, "replays": []}
@@ -61,6 +64,7 @@ def test_it_says_what_was_varied_and_under_what_the_claim_holds() -> None:
     assert "varied without effect: clock" in said
     assert "not tried: CPU" in said
     assert "only if pinned: hash seed" in said
+    assert "not varied: other files, network, kernel, terminal, devices and 1 more" in said
 
 
 def test_only_a_protocol_of_many_runs_says_what_it_costs() -> None:

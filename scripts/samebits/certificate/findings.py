@@ -5,6 +5,7 @@ had no effect is listed as not tried. Where a program has several ways to ask an
 another answer, the variation is named by those that did.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,15 @@ from samebits.certificate.evidence import Evidence
 from samebits.certificate.types import ComparedRun, Pin, RunRecord, Variation
 from samebits.experiment import pins, protocol, variations
 from samebits.experiment.protocol import PlannedRun
-from samebits.formats.names import COMPLETED, DIFFERENT, NEEDED, NOT_NEEDED, NOT_TRIED, SAME
+from samebits.formats.names import (
+    COMPLETED,
+    DIFFERENT,
+    FAILED,
+    NEEDED,
+    NOT_NEEDED,
+    NOT_TRIED,
+    SAME,
+)
 from samebits.text import listed
 
 # Where an earlier run can leave something that a run under this variation does not find.
@@ -58,8 +67,15 @@ def findings(evidence: Evidence) -> Findings:
         pins=tuple(_pin(each, repeatable) for each in compared if each.planned.unpin),
         repeatable=repeatable,
         depends_on=tuple(dict.fromkeys(_culprits(tried, repeatable))),
-        differing=tuple(c for c in compared if c.identical is False and not c.planned.unpin),
+        differing=tuple(c for c in compared if _differs(c)),
     )
+
+
+def _differs(compared: Compared) -> bool:
+    """Whether it should be identical to its control and is not."""
+    alone = compared.planned.name != protocol.REPLICA  # which every verdict needs
+    excused = compared.planned.unpin or (alone and own_failure(compared.record))
+    return compared.identical is False and not excused
 
 
 def _compared(evidence: Evidence) -> Iterator[Compared]:
@@ -82,6 +98,8 @@ def _variations(compared: Compared) -> Iterator[Variation]:
         before, after = control["observed"].get(key), record["observed"].get(key)
         why = record["variations"]["not_tried"].get(key)
         changed, unchanged = ways(before, after)
+        if why is None and (found := own_failure(record)):
+            why = f"making it may have failed the run: {found}"
         if why is None and not changed:
             why = _NO_EFFECT.get(key, "it changed nothing that the run could see")
         tried = why is None and identical is not None
@@ -89,11 +107,17 @@ def _variations(compared: Compared) -> Iterator[Variation]:
             "key": key,
             "what": _title(key, compared.planned, changed if tried and unchanged else []),
             "run": compared.planned.name,
-            "outcome": (SAME if identical else DIFFERENT) if tried else NOT_TRIED,
+            "outcome": _outcome(compared) if tried else NOT_TRIED,
             "control": before,
             "value": after if tried else None,
             "why": _failure(record) if tried else why,
         }
+
+
+def _outcome(compared: Compared) -> str:
+    if compared.record["status"] != COMPLETED:
+        return compared.record["status"]
+    return SAME if compared.identical else DIFFERENT
 
 
 _NO_EFFECT = {"interrupt": "no epoch was trained after a resume"}
@@ -126,6 +150,19 @@ def _failure(record: RunRecord) -> str | None:
     return failed(record) if refusal is None else refusal["reason"]
 
 
+# Errors that mounts of the run's own cause: a path that is one (EBUSY), a file that is renamed from
+# one to another (EXDEV), what the file system of reversed folders cannot do (ENOSYS, EOPNOTSUPP).
+_OWN_ERRORS = re.compile(r"\[Errno (16|18|38|95)\]")
+_MOUNTED = {"folder", "home", "time_zone", "host_name", "cpus", "directory_order"}
+
+
+def own_failure(record: RunRecord) -> str:
+    """The error of a failed run, if the variations themselves may have caused it; else empty."""
+    if record["status"] != FAILED or _MOUNTED.isdisjoint(record["variations"]["applied"]):
+        return ""
+    return failed(record) if _OWN_ERRORS.search(failed(record)) else ""
+
+
 def failed(record: RunRecord) -> str:
     """The error that ended a run."""
     failure = record["failure"] or {"error": "none", "message": "none"}  # by the schema it is there
@@ -145,7 +182,7 @@ def _culprits(tried: Sequence[Variation], repeatable: bool | None) -> Iterator[s
                 yield f"what an earlier run left in the {variation['what']}"
         return
     for variation in alone:
-        if variation["outcome"] == DIFFERENT:
+        if variation["outcome"] not in (SAME, NOT_TRIED):
             yield variations.TITLES[variation["key"]]
 
 

@@ -15,6 +15,7 @@ from samebits.certificate.evidence import Evidence, from_report
 from samebits.certificate.findings import Findings
 from samebits.certificate.types import Fact, Facts, Report, RunRecord, Scope, Source
 from samebits.certificate.verdict import Grade, grade
+from samebits.experiment import variations
 from samebits.formats import canonical
 from samebits.formats.names import NEEDED, NOT_TRIED
 
@@ -104,6 +105,9 @@ def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:
         "same": same,
         "differed": differed,
         "variations": list(found.variations),
+        "not_varied": variations.not_varied(
+            v["key"] for v in found.variations if v["outcome"] != NOT_TRIED
+        ),
         "pins": list(found.pins),
         "conditions": [pin["what"] for pin in found.pins if pin["outcome"] == NEEDED],
         "depends_on": list(found.depends_on),

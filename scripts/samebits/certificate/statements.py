@@ -42,6 +42,7 @@ def claim(report: Report) -> bytes:
         "pinned": {fact["what"]: fact["value"] for fact in scope["pinned"]},
         "same": {fact["what"]: fact["value"] for fact in scope["same"]},
         "survived": survived(report),
+        "not varied": scope["not_varied"],
         "only with": scope["conditions"],
         "depends on": scope["depends_on"],
         "repeatable": scope["repeatable"],

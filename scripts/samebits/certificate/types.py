@@ -116,7 +116,8 @@ Pin = TypedDict("Pin", {"key": str, "what": str, "run": str, "outcome": str, "wh
 Distance = TypedDict("Distance", {"absolute": float, "ulp": int})
 Scope = TypedDict("Scope", {
     "runs": int, "pinned": list[Fact], "same": list[Fact], "differed": list[Facts],
-    "variations": list[Variation], "pins": list[Pin], "conditions": list[str],
+    "variations": list[Variation], "not_varied": list[str], "pins": list[Pin],
+    "conditions": list[str],
     "depends_on": list[str], "repeatable": bool | None, "within": Distance | None,
 })
 Experiment = TypedDict("Experiment", {

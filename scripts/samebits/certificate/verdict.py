@@ -12,7 +12,7 @@ from typing import Any
 
 from samebits.certificate import checks, comparison_checks
 from samebits.certificate.evidence import Evidence
-from samebits.certificate.findings import Compared, Findings, failed, findings
+from samebits.certificate.findings import Compared, Findings, failed, findings, own_failure
 from samebits.certificate.types import ComparedArtifact, ComparedRun, Distance, RunRecord
 from samebits.comparison import attribution
 from samebits.experiment import protocol, variations
@@ -45,7 +45,15 @@ def grade(evidence: Evidence) -> Grade:
         return Grade(names.INCONCLUSIVE, (why,))
     if refused:
         return Grade(names.UNSUPPORTED, tuple(_unsupported(name, first[name]) for name in refused))
+    if found := own_failure(first[protocol.REPLICA]):
+        return Grade(names.INCONCLUSIVE, (_OWN_FAILURE.format(found),))
     return _judge(evidence, findings(evidence))
+
+
+_OWN_FAILURE = (
+    "replica failed with an error that its variations themselves may have caused, because they are "
+    "made by mounts: {}. Leave some of them out: protocol.replica='[…]'"
+)
 
 
 def _judge(evidence: Evidence, found: Findings) -> Grade:
@@ -102,8 +110,13 @@ def _unsupported(name: str, record: RunRecord) -> str:
 
 def _dependence(found: Findings) -> Iterator[str]:
     """What the bits depend on, and whether they repeat when nothing is changed."""
-    if found.depends_on:
-        yield f"The bits depend on: {listed(found.depends_on)}."
+    alone = [v for v in found.variations if v["run"] != protocol.REPLICA]
+    failing = [variations.TITLES[v["key"]] for v in alone if v["outcome"] == names.FAILED]
+    bits = [title for title in found.depends_on if title not in failing]
+    if bits:
+        yield f"The bits depend on: {listed(bits)}."
+    if failing:
+        yield f"The training fails where this alone is varied: {listed(failing)}."
     if found.repeatable is False:
         yield "Not repeatable under identical conditions: the same run, made again, has other bits."
     if found.repeatable is True:
@@ -139,9 +152,11 @@ def _first(compared: Sequence[ComparedRun]) -> Iterator[str]:
 
 def _differences(compared: Compared) -> Iterator[str]:
     record, result, run = compared.record, compared.result, compared.planned.name
-    control = compared.control["run"]
+    control, varied = compared.control["run"], record["variations"]["applied"]
     if record["status"] == names.FAILED:
-        yield f"{run} failed where {control} did not: {failed(record)}"
+        titles = [title for key, title in variations.TITLES.items() if key in varied]
+        what = f"{few(titles, MOST_NAMED)} varied" if titles else "nothing varied"
+        yield f"{run} failed where {control} did not, with {what}: {failed(record)}"
     elif record["status"] == names.REFUSED:
         yield _unsupported(run, record)
     found = result.get("checkpoints")

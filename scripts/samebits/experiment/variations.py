@@ -35,20 +35,22 @@ TITLES: dict[str, str] = {
     "interrupt": "kill and resume",
 }
 _WITH_VALUE = ("cpu",)
-# What no variation changes, beside those that were not tried.
-NOT_VARIED = (
-    "files outside of the working folder",
-    "your own environment variables",
-    "user and group",
-    "network",
-    "devices",
-    "folder for temporary files",
-    "terminal",
-    "state of git",
-    "load of the machine",
-    "kernel",
-    "amount of memory",
-)
+# What no variation changes, or only the one that is named.
+_NOT_VARIED = {
+    "other files": "",
+    "your own environment variables": "",
+    "user and group": "",
+    "network": "",
+    "devices": "",
+    "folder for temporary files": "",
+    "terminal": "",
+    "state of git": "",
+    "load of the machine": "contention",
+    "kernel": "",
+    "amount of memory": "",
+    "name of the working folder": "",
+    "order of entries in the environment and in /dev, /proc, /run and /sys": "",
+}
 # Variables that affect results and that a variation sets on purpose.
 _VARIABLES = {"clock": "LD_PRELOAD", "hash_seed": "PYTHONHASHSEED"}
 
@@ -81,3 +83,9 @@ def of_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 def variables(applied: Iterable[str]) -> set[str]:
     """The variables that affect results and that these variations set on purpose."""
     return {_VARIABLES[name] for name in applied if name in _VARIABLES}
+
+
+def not_varied(tried: Iterable[str]) -> list[str]:
+    """What stayed as it was in all runs, beside what the protocol would have varied."""
+    known = set(tried)
+    return [what for what, by in _NOT_VARIED.items() if by not in known]

@@ -20,7 +20,8 @@ TEMPLATE = templates.FOLDER / "certificate.html.j2"
 _MOST_CURVES = 4  # runs
 _MOST_LINKS = 5  # replays on the first screen: the latest; all are further down
 _MOST_DRAWN = 3  # replays of which the divergence is drawn
-_OUTCOMES = ("different bits", "same bits", names.NOT_TRIED)  # the most interesting first
+# The most interesting first.
+_OUTCOMES = (names.FAILED, names.REFUSED, names.DIFFERENT, names.SAME, names.NOT_TRIED)
 
 
 def render(certificate: Any) -> str:

@@ -53,7 +53,9 @@ class Compared:
 
     @property
     def bits(self) -> str:
-        """Whether its bits are the control's, as variations say it."""
+        """Whether its bits are the control's, or why it has none, as variations say it."""
+        if self.differs and self.status[1] != COMPLETED:
+            return self.status[1]
         return DIFFERENT if self.differs else SAME if self.tried else NOT_TRIED
 
     @property

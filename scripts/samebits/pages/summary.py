@@ -11,7 +11,7 @@ from samebits.certificate.signatories import Signatory
 from samebits.experiment.protocol import CONTROL, REPLICA, PlannedComparison, runs
 from samebits.formats import names
 from samebits.pages import wording
-from samebits.text import bold, plain
+from samebits.text import bold, few, plain
 
 _REPLAY_COLORS = {
     signatories.REPRODUCED: "green",
@@ -20,6 +20,7 @@ _REPLAY_COLORS = {
 }
 _MOST_REASONS = 8  # the rest is in the certificate
 _MOST_COMBINATIONS = 20  # the rest is in the index
+_MOST_NOT_VARIED = 5  # the rest is in the certificate
 _USUAL_RUNS = 2  # of every protocol: no need to announce their cost
 
 
@@ -117,7 +118,7 @@ def _row(what: str, value: str) -> str:
 
 
 def _scope(report: dict[str, Any]) -> Iterator[str]:
-    """Variations without effect, variations not tried, and pins that the claim needs."""
+    """Variations without effect and not tried, pins that the claim needs, what was not varied."""
     scope = report["scope"]
     found = {
         "varied without effect": names.survived(report),
@@ -127,6 +128,8 @@ def _scope(report: dict[str, Any]) -> Iterator[str]:
     for said, titles in found.items():
         if titles:
             yield f"  {said}: {plain(', '.join(dict.fromkeys(titles)))}"
+    if names.survived(report):
+        yield f"  not varied: {plain(few(scope['not_varied'], _MOST_NOT_VARIED))}"
 
 
 def cost(comparisons: list[PlannedComparison], places: str) -> str:

@@ -33,9 +33,22 @@ _SURROUNDINGS = ("CPU model", "number of CPUs", "GPU", "operating system", "C li
 
 def statement(report: Report) -> str:
     """The verdict as a sentence."""
-    runs = report["scope"]["runs"]
+    runs, verdict = report["scope"]["runs"], report["verdict"]
+    if verdict == names.NOT_REPRODUCIBLE and _only_failed(report):
+        return "This experiment failed in a run, where its control completed."
     words = {1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five"}
-    return _STATEMENTS[report["verdict"]].format(runs=words.get(runs, str(runs)))
+    return _STATEMENTS[verdict].format(runs=words.get(runs, str(runs)))
+
+
+def _only_failed(report: Report) -> bool:
+    """Whether no completed run has other bits than its control, beside those without a pin."""
+    unpinned = {pin["run"] for pin in report["scope"]["pins"]}
+    return not any(
+        comparison["status"].get(run["run"]) == names.COMPLETED and not run["identical"]
+        for comparison in report["comparisons"]
+        for run in comparison["runs"]
+        if run["run"] not in unpinned
+    )
 
 
 _STATEMENTS = {
@@ -51,7 +64,10 @@ def shows(report: Report) -> Iterator[str]:
     """What the evidence shows."""
     verdict, needed = report["verdict"], report["scope"]["conditions"]
     unchanged = names.survived(report)
-    yield from _SHOWS.get(verdict, ())
+    if verdict == names.NOT_REPRODUCIBLE and _only_failed(report):
+        yield "Pinned as listed below, the same code on the same data trained once and failed once."
+    else:
+        yield from _SHOWS.get(verdict, ())
     if unchanged and verdict not in (names.UNSUPPORTED, names.INCONCLUSIVE):
         yield f"The bits stayed the same when these were varied: {listed(unchanged)}."
     if needed:
@@ -93,6 +109,8 @@ def limits(report: Report) -> Iterator[str]:
     if verdict in (names.REPRODUCIBLE, names.WITHIN_TOLERANCE):
         if same:
             yield f"That the bits are the same elsewhere: all runs had the same {listed(same)}."
+        unvaried = listed(scope["not_varied"])
+        yield f"Whether the bits depend on any of these, which no run varied: {unvaried}."
         yield "That the runs are equal every time: a rare race can go unnoticed in a few runs."
     if any(variation["key"] == "cpu" for variation in scope["variations"]):
         yield _EMULATION
