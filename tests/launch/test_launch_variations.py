@@ -62,6 +62,7 @@ WAYS: dict[str, tuple[str, ...]] = {
         "os.sysconf('SC_NPROCESSORS_ONLN')", "os.sysconf('SC_NPROCESSORS_CONF')",
         "content('/sys/devices/system/cpu/online')", "content('/sys/devices/system/cpu/present')",
         "content('/sys/devices/system/cpu/possible')", "psutil and psutil.cpu_count()",
+        "psutil and psutil.cpu_count(logical=False)",
         "len(glob.glob('/sys/devices/system/cpu/cpu[0-9]*'))", "run('nproc', '--all')",
         "len(content('/proc/cpuinfo', 'processor'))", "len(content('/proc/stat', 'cpu'))",
         "psutil and len(psutil.cpu_times(percpu=True))", "run('nproc')", "run('lscpu', '-p=cpu')",
@@ -568,16 +569,23 @@ def test_without_root_user_namespaces_do_the_same() -> None:
         shutil.copytree(Path(psutil.__file__).parent, place.folder / "packages" / "psutil")
         command("chmod", "-R", "a+rwX", folder, cwd=place.folder)
         shell = {"PYTHONPATH": str(place.folder / "packages"), "TMPDIR": str(place.temporary)}
+        shell["HOME"] = folder
         launch = [*user, "env", *(f"{k}={v}" for k, v in shell.items()), python]
         launch.append(str(SCRIPTS / "launch.py"))
         if os.geteuid() or not works(*map(str, [*launch, "--help"])):
             pytest.skip("needs root, setpriv and a Python that another user may start")
         script = place.script("observe.py", OBSERVE)
-        line = [*launch, "--python", python, "--log", "log.txt", *VARY, "--", script, "seen.json"]
-        line += ["--source-path", "models", str(place.folder.parent / "outside")]
-        command(*line, cwd=place.folder)
-        seen = json.loads((place.folder / "seen.json").read_bytes())
+        given = ["--", script, "seen.json", "--source-path", "models"]
+        given.append(str(place.folder.parent / "outside"))
+        saw = []
+        for vary in ([], VARY):
+            line = [*launch, "--python", python, "--log", "log.txt", *vary, *given]
+            command(*line, cwd=place.folder)
+            saw.append(json.loads((place.folder / "seen.json").read_bytes()))
+        before, seen = saw
         for name in ("home", "folder", "cpus"):
             assert (name in seen["told"]["applied"]) == can(name)
+        for name in seen["told"]["applied"]:
+            assert not ways(before["seen"][name], seen["seen"][name])[1]
         assert set(seen["told"]["applied"]) | set(seen["told"]["not_tried"]) == set(CHEAP)
         assert place.left() == []

@@ -103,6 +103,20 @@ def test_what_the_kernel_does_not_permit_is_not_tried(
     assert reason.endswith("permitted here (Operation not permitted)")
 
 
+def test_what_needs_no_mount_is_varied_where_the_kernel_refuses_mounts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(namespaces, "attempt", lambda _: "Operation not permitted")
+    process = start(HOME="/home/me")
+    with process.ends:
+        variations.apply(process, parse(["cpus", "home", "time_zone", "folder"]))
+    found = of_environment(process.environ)
+    assert set(found["applied"]) >= {"home", "time_zone"}
+    assert set(found["not_tried"]) >= {"folder"}
+    assert process.view.shown == []
+    assert process.environ["HOME"] != "/home/me"
+
+
 def test_fuse_without_its_device_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(variations, "_tool", lambda *_: "tool")
@@ -167,22 +181,16 @@ def test_absolute_paths_of_a_command_follow_a_folder_that_moves() -> None:
     assert [variations.elsewhere(word, moved) for word in given] == expected
 
 
-@pytest.mark.parametrize(
-    ("information", "cpu", "expected"),
-    [
-        (
-            "processor\t: 0\nsiblings\t: 4\ncpu cores\t: 2\n\nprocessor\t: 1\nsiblings\t: 4\n\n",
-            1,
-            "processor\t: 1\nsiblings\t: 1\n\n",
-        ),
-        ("processor\t: 0\n\nprocessor\t: 10\n\nHardware\t: x\n", 10,
-         "processor\t: 10\n\nHardware\t: x\n"),
-    ],
-)  # fmt: skip
-def test_one_cpu_is_listed_with_what_is_said_of_all(
-    information: str, cpu: int, expected: str
-) -> None:
-    assert variations.one_cpu(information, cpu) == expected
+def test_more_cpus_are_listed_like_the_last_one() -> None:
+    information = "processor\t: 0\nmodel\t: a\n\nprocessor\t: 1\nmodel\t: b\n\nHardware\t: c\n"
+    assert variations.with_cpus(information, variations._PROCESSOR, [2, 3]) == (
+        "processor\t: 0\nmodel\t: a\n\nprocessor\t: 1\nmodel\t: b\n\n"
+        "processor\t: 2\nmodel\t: b\n\nprocessor\t: 3\nmodel\t: b\n\nHardware\t: c\n"
+    )
+    statistics = "cpu  3 4\ncpu0 1 2\ncpu1 2 2\nbtime 7\n"
+    assert variations.with_cpus(statistics, variations._CPU, [2]) == (
+        "cpu  3 4\ncpu0 1 2\ncpu1 2 2\ncpu2 2 2\nbtime 7\n"
+    )
 
 
 def test_the_cpu_is_what_the_instruction_says_and_the_system_where_it_cannot_be_asked(

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ _ZONES = Path("/usr/share/zoneinfo")
 _LOCAL_TIME, _PASSWORDS, _HOSTS = Path("/etc/localtime"), Path("/etc/passwd"), Path("/etc/hosts")
 _CPUINFO, _STATISTICS = Path("/proc/cpuinfo"), Path("/proc/stat")
 _CPUS = Path("/sys/devices/system/cpu")
-_PROCESSOR = re.compile(r"processor\s*: (\d+)")
+_PROCESSOR, _CPU = r"^(processor\s*: )\d+(\n.*?\n\n)", r"^(cpu)\d+( [^\n]*\n)"
 _SOURCES = "--source-path"  # the flag of a script for the folder of the user's own code
 _CONFIG, _CHECKPOINTS = "--config", "--checkpoints"  # flags of train.py
 _TEMPORARY = Path("/tmp")  # noqa: S108 - a folder of its own is made in it
@@ -189,35 +189,45 @@ def _aslr(start: Start, _: str) -> str:
 
 
 def _cpus(start: Start, _: str) -> str:
-    available = os.sched_getaffinity(0)
+    """Fewer for the run, and more in the machine: nothing can be pinned to one that is hidden, and
+    a sum in parts finds a dependence on their number unless it is a power of two."""
+    available, count = os.sched_getaffinity(0), os.cpu_count() or 1
     if len(available) == 1:
         raise NotTriedError("only one CPU is available")
-    cpu = min(available)
-    start.in_child.append(lambda: os.sched_setaffinity(0, {cpu}))
-    _show_text(start, one_cpu(_CPUINFO.read_text(encoding="utf-8"), cpu), _CPUINFO)
-    statistics = _STATISTICS.read_text(encoding="utf-8")
-    _show_text(start, re.sub(rf"^cpu(?!{cpu}\b)\d+ .*\n", "", statistics, flags=re.M), _STATISTICS)
-    _show(start, _one_of(cpu, start), _CPUS)
-    return "1"
+    start.in_child.append(lambda: os.sched_setaffinity(0, {min(available)}))
+    wanted = count + (1 if count & (count + 1) else 2)
+    last = max(int(path.name[3:]) for path in _CPUS.glob("cpu[0-9]*"))
+    added = range(last + 1, last + 1 + wanted - count)
+    _show_text(start, with_cpus(_CPUINFO.read_text(encoding="utf-8"), _PROCESSOR, added), _CPUINFO)
+    _show_text(start, with_cpus(_STATISTICS.read_text(encoding="utf-8"), _CPU, added), _STATISTICS)
+    _show(start, _with_cpus(added, start), _CPUS)
+    return f"1 of {wanted}"
 
 
-def _one_of(cpu: int, start: Start) -> Path:
-    """The system's folder of CPUs with one of them."""
+def with_cpus(text: str, pattern: str, added: Iterable[int]) -> str:
+    """A text with more CPUs like its last one. ``pattern``: one of them, around its number."""
+    *_, last = re.finditer(pattern, text, re.MULTILINE | re.DOTALL)
+    more = "".join(f"{last[1]}{number}{last[2]}" for number in added)
+    return text[: last.end()] + more + text[last.end() :]
+
+
+def _with_cpus(added: Sequence[int], start: Start) -> Path:
+    """The system's folder of CPUs with more of them, each a core like the first."""
     folder, real = _temporary(start), _temporary(start)
     _show(start, _CPUS, real)
     for entry in _CPUS.iterdir():
-        if entry.name in ("online", "present", "possible"):
-            (folder / entry.name).write_text(f"{cpu}\n")
-        elif not re.fullmatch(rf"cpu(?!{cpu}$)\d+", entry.name):
-            (folder / entry.name).symlink_to(real / entry.name)
+        (folder / entry.name).symlink_to(real / entry.name)
+    for name in ("online", "present", "possible"):
+        (folder / name).unlink()
+        numbers = ",".join(map(str, added))
+        (folder / name).write_text(f"{(_CPUS / name).read_text().strip()},{numbers}\n")
+    for number in added:
+        topology = folder / f"cpu{number}" / "topology"
+        shutil.copytree(_CPUS / f"cpu{added[0] - 1}" / "topology", topology)
+        for path in (*topology.glob("core_cpus_list"), *topology.glob("thread_siblings_list")):
+            path.chmod(0o644)
+            path.write_text(f"{number}\n")
     return folder
-
-
-def one_cpu(information: str, cpu: int) -> str:
-    """The text of /proc/cpuinfo with one of its CPUs."""
-    blocks = re.split(r"\n\n+", information)
-    kept = [b for b in blocks if (found := _PROCESSOR.match(b)) is None or int(found[1]) == cpu]
-    return re.sub(r"^(siblings|cpu cores)(\s*): \d+$", r"\1\2: 1", "\n\n".join(kept), flags=re.M)
 
 
 def _clock(start: Start, _: str) -> str:
