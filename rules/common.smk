@@ -55,9 +55,12 @@ wildcard_constraints:
 START = '"$SAMEBITS_DRIVER" {input.launch:q} --python {params.python:q} --log {log:q}'
 
 
-def command(flags, launcher="", before=""):
-    """How a job runs its script: ``launcher`` are flags of launch.py, ``before`` a first command."""
-    return f"{before}{START} {launcher} -- {{input.script:q}} {flags}"
+def command(flags, launcher="", before="", installed="--installed"):
+    """How a job runs its script: ``launcher`` are flags of launch.py, ``before`` a first command.
+
+    ``installed``: empty where the script itself compares the files of its environment.
+    """
+    return f"{before}{START} {installed} {launcher} -- {{input.script:q}} {flags}"
 
 
 def environment(name, own=not CONDA):

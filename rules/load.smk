@@ -28,4 +28,5 @@ rule load:
         command(
             "--config {input.config:q} --lock {input.lock:q} --arrays {output.arrays:q}"
             " --record {output.record:q}",
+            installed="",
         )

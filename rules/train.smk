@@ -65,4 +65,5 @@ rule train:
             " --source-path {params.source_path:q} --run {wildcards.run:q} {params.changed}"
             " {params.sampled} --checkpoints {params.checkpoints:q} --output {output:q}",
             launcher="--lease {params.lease:q} {params.limit} {params.launched}",
+            installed="",
         )

@@ -3,9 +3,11 @@
 
 INPUTS      --lock envs/X.lock.txt (which files), --definition envs/X.yaml (which Python; without
             one, as for the driver, the lock's)
-OUTPUTS     --output DIR: a virtual environment; DIR/environment.json lists what it contains
-GUARANTEES  exactly the locked files are installed; DIR is complete or absent, however many
-            processes build it and wherever one is killed; a complete one is left as it is
+OUTPUTS     --output DIR: a virtual environment; DIR/environment.json lists its packages,
+            DIR/installed.json its importable files
+GUARANTEES  exactly the locked files are installed, as their wheels' RECORD says; DIR is complete
+            or absent, however many processes build it and wherever one is killed; a complete one
+            is left as it is
 """
 
 import platform

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Start a stage's script in a pinned environment, with a log, and stand by it until it ends.
 
-    launch.py --python PATH --log FILE [--signing] [--lease FILE] [--limit-minutes N]
-              [--vary NAME[=VALUE]]... [NAME=VALUE ...] -- SCRIPT [FLAG ...]
+    launch.py --python PATH --log FILE [--installed] [--signing] [--lease FILE]
+              [--limit-minutes N] [--vary NAME[=VALUE]]... [NAME=VALUE ...] -- SCRIPT [FLAG ...]
 
 INPUTS      variables to set before the interpreter starts, the script and its flags
             --python: the interpreter of the stage's own environment, a path or a name on PATH
+            --installed: refuse an environment whose files are not those that were installed
             --signing: leave the variables that name the signing key to the script
             --lease: a file that exists while the script runs; no second one runs meanwhile
             --limit-minutes: how long the script may run; without it there is no limit
@@ -35,6 +36,7 @@ from samebits.arguments import parser
 from samebits.errors import FAILED, SamebitsError, run
 from samebits.experiment import variables
 from samebits.experiment.variations import parse
+from samebits.formats import lockfile
 from samebits.launch import lease, variations
 from samebits.launch.timeout import TimeLimit, tail
 from samebits.text import VARIABLE
@@ -45,6 +47,7 @@ _LATER = 5.0  # minutes that a scheduler has before a job is ended here
 def _arguments() -> argparse.Namespace:
     flags = parser(__doc__, "log", optional=["lease"])
     flags.add_argument("--python", required=True)
+    flags.add_argument("--installed", action="store_true")
     flags.add_argument("--signing", action="store_true")
     flags.add_argument("--limit-minutes", type=float)
     flags.add_argument("--vary", action="append", default=[], metavar="NAME[=VALUE]")
@@ -159,6 +162,8 @@ def _limit(options: argparse.Namespace) -> float | None:
 def main() -> int:
     """Run the script; returns its exit code, or 128 + the signal that ended it."""
     options = _arguments()
+    if options.installed:
+        lockfile.check_files(variations.prefix(options.python))
     limit = TimeLimit(_limit(options), options.log)
     script = _Script(limit)
     shell = environment(dict(os.environ), options.variables, options.signing)

@@ -20,8 +20,9 @@ GUARANTEES  the effective settings were probed and are as pinned, except those u
             purpose; those that a model's code can change were probed again at the end; the steps
             are the published ones and draw no further random number; floats are stored with all
             their bits; a refusal of TensorFlow to compute deterministically is a result that names
-            the op; a model that fails is a result too, except in the control; the folder is
-            complete or absent
+            the op; a model that fails is a result too, except in the control; the importable files
+            of the environment are those that were installed from the lock, before and after; the
+            folder is complete or absent
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
@@ -47,7 +48,7 @@ from typing import Any, Mapping
 from samebits.errors import SamebitsError, run
 from samebits.experiment import pins, variations
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, dataset, files
+from samebits.formats import canonical, dataset, files, lockfile
 from samebits.formats.arrays import SUFFIX
 from samebits.formats.names import COMPLETED
 from samebits.text import say
@@ -214,6 +215,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     training = _task(tf, config, options)
     outcome = _train(training, content, options)
     settings.require_unchanged(tf, pins.unpin(profile, options.unpin))
+    lockfile.check_files(Path(sys.prefix))
     how = "passed to compile(); this TensorFlow or this model may lack it"
     found.append(Setting("steps per execution", None, outcome.steps_per_execution, how))
     with files.atomic_folder(options.output) as folder:

@@ -316,6 +316,7 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
             {"name": "pip", "version": "24.0"},
             {"name": "tensorflow-cpu", "version": "2.21.0"},
         ],
+        "installed": {"files": 4552, "sha256": "d" * 64},
         "source": [
             {"module": "samebits.models", "path": "scripts/samebits/models.py", "sha256": "c" * 64}
         ],

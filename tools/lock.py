@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 from samebits.environments import uv as uv_tool
 from samebits.environments.build import DEFINITION, python_minor, python_version
 from samebits.errors import SamebitsError, all_problems, run
-from samebits.formats import files, lockfile
+from samebits.formats import files, installed, lockfile
 from samebits.formats.lockfile import Lock, LockedPackage
 
 ENVS = Path(__file__).resolve().parents[1] / "envs"
@@ -201,6 +201,8 @@ def _tags(python: str) -> list[Tag]:
 # The lock is inside the script, because Snakemake's environment hash covers the bytes of the yaml,
 # the pin file and this script, and nothing that they point to.
 #
+# So is the program that lists the files, which a run compares with those that it finds.
+#
 # Two refusals matter. Snakemake only warns when the pin file cannot be installed and builds from
 # the yaml instead; and pip would take packages from the user's home for installed ones.
 _TEMPLATE = """\
@@ -234,6 +236,10 @@ cat > "$lock" <<'LOCK'
 pip=("$python" -m pip install --quiet --no-input --no-deps --require-hashes)
 {install}
 {check}
+"$python" - <<'PROGRAM'
+{listing}
+take(Path(sys.prefix))
+PROGRAM
 mkdir -p "$CONDA_PREFIX/etc/conda/activate.d"
 echo 'export PYTHONNOUSERSITE=1' > "$CONDA_PREFIX/etc/conda/activate.d/no-user-site.sh"
 """
@@ -256,7 +262,9 @@ def post_deploy(name: str, lock: Lock) -> str:
     install = _TWO_PASSES.format(names=names) if names else _ONE_PASS
     alone = ", ".join(lock.without_dependencies)
     check = _NO_CHECK.format(names=alone) if alone else _CHECK
-    return _TEMPLATE.format(name=name, lock=lock.text(), install=install, check=check)
+    listing = Path(installed.__file__).read_text(encoding="utf-8")
+    values = {"lock": lock.text(), "install": install, "check": check, "listing": listing}
+    return _TEMPLATE.format(name=name, **values)
 
 
 def main() -> int:

@@ -24,6 +24,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Checkpoints": ("report#runRecord.checkpoints",),
     "Process": ("report#runRecord.process",),
     "Package": ("report#runRecord.packages",),
+    "Installed": ("report#runRecord.installed",),
     "SourceFile": ("report#runRecord.source",),
     "SampledEpoch": ("report#sampledRecord.sampled.epochs",),
     "Sampled": ("report#sampledRecord.sampled",),

@@ -76,7 +76,7 @@ def assert_whole(folder: Path, lock: Path = LOCK) -> None:
     """The environment's own Python finds exactly the locked packages."""
     program = (
         "import json, sys; sys.path.insert(0, sys.argv[1]); "
-        "from samebits.formats import lockfile as e; print(json.dumps(e.installed()))"
+        "from samebits.formats import lockfile as e; print(json.dumps(e.packages()))"
     )
     command = [str(folder / "bin" / "python"), "-I", "-c", program, str(ROOT / "scripts")]
     lockfile.check_lock(lock, json.loads(subprocess.check_output(command)))
@@ -142,6 +142,59 @@ def test_a_changed_lock_or_a_python_that_is_gone_builds_again(folder: Path, smal
     changed.write_text(small.read_text().replace("# from", "# other\n# from", 1))
     assert build(folder, changed)[1].endswith("built\n")
     assert_whole(folder, changed)
+
+
+# --- what is edited afterwards ------------------------------------------------------------------
+
+SEEN = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "
+    "from samebits.errors import run; from samebits.formats import lockfile as e; "
+    "run(lambda: print(e.environment(Path(sys.argv[2]))) or 0)"
+)
+
+
+def used(folder: Path, lock: Path) -> tuple[int, str]:
+    """What a stage that starts in the environment says of it."""
+    command = [folder / "bin" / "python", "-s", "-c", SEEN, ROOT / "scripts", lock]
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_an_edited_package_is_refused_where_it_is_used_and_is_in_no_other_environment(
+    folder: Path, small: Path
+) -> None:
+    other = folder.with_name("other")
+    assert build(folder, small)[0] == build(other, small)[0] == 0
+    assert used(folder, small)[0] == 0
+    edited = folder / "lib/python3.11/site-packages/markupsafe/__init__.py"
+    with edited.open("a") as file:  # in its place, as an editor or sed may write
+        file.write("FACTOR = 2\n")
+    for record in edited.parents[1].glob("markupsafe-*.dist-info/RECORD"):
+        record.write_text(record.read_text().replace("markupsafe/__init__.py,sha256=", "_,"))
+    (edited.parents[1] / "start.pth").write_text("import os\n")
+    code, said = used(folder, small)
+    site = "lib/python3.11/site-packages"
+    assert code == 1 and "Traceback" not in said
+    assert f"{site}/markupsafe/__init__.py: was changed after it was installed" in said
+    assert f"{site}/start.pth: was not installed from the lock" in said
+    assert said.endswith("delete it to have it built again\n")
+    assert used(other, small)[0] == 0
+    third = folder.with_name("third")
+    assert build(third, small)[0] == 0  # not by way of uv's cache either
+    assert "FACTOR" not in (third / site / "markupsafe/__init__.py").read_text()
+
+
+def test_a_changed_file_in_the_cache_of_uv_is_found_when_an_environment_is_built(
+    folder: Path, small: Path, tmp_path: Path
+) -> None:
+    cache = str(tmp_path / "cache")
+    assert build(folder, small, UV_CACHE_DIR=cache)[0] == 0
+    (unpacked,) = (tmp_path / "cache").glob("archive-v0/*/markupsafe/__init__.py")
+    unpacked.write_text(unpacked.read_text() + "FACTOR = 2\n")
+    again = tmp_path / "again" / "compare"
+    refused(again, "markupsafe/__init__.py: expected", lock=small, UV_CACHE_DIR=cache)
 
 
 # --- builds that are killed, and two at once ----------------------------------------------------

@@ -91,7 +91,9 @@ def _packages(evidence: Evidence) -> Iterator[str]:
 SOFTWARE = {
     "python": "versions or builds of Python",
     "framework": "versions or builds of TensorFlow",
+    "installed": "files of the packages",
 }
+_OF_DEPLOYMENT = ("python", "installed")  # conda and uv compile and build for themselves
 
 
 def _software(evidence: Evidence) -> Iterator[str]:
@@ -102,7 +104,7 @@ def _software(evidence: Evidence) -> Iterator[str]:
         if modules(record) != modules(expected):
             yield f"{name} and {first} ran on different source code"
         for key, what in SOFTWARE.items():
-            varied = key == "python" and "deployment" in record["variations"]["applied"]
+            varied = key in _OF_DEPLOYMENT and "deployment" in record["variations"]["applied"]
             if not varied and not same(record.get(key), expected.get(key)):
                 yield f"{name} and {first} ran on different {what}"
 

@@ -134,6 +134,7 @@ def facts(record: RunRecord) -> dict[str, Any]:
         "TensorFlow wheel": _joined(wheel.get("name"), wheel.get("sha256")),
         "Keras": framework.get("keras"),
         "packages (lock file)": record["lock"],
+        "packages (files)": record["installed"]["sha256"],
     }
     return {what: value for what, value in known.items() if value is not None}
 

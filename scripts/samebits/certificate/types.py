@@ -39,6 +39,7 @@ Checkpoints = TypedDict("Checkpoints", {
 })
 Process = TypedDict("Process", {"id": str})
 Package = TypedDict("Package", {"name": str, "version": str})
+Installed = TypedDict("Installed", {"files": int, "sha256": str})
 SourceFile = TypedDict("SourceFile", {"module": str, "path": str, "sha256": str})
 SampledEpoch = TypedDict("SampledEpoch", {
     "epoch": int, "from": State | None, "to": State, "history": History,
@@ -55,6 +56,7 @@ RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then 
     "digests": dict[str, str], "tensors": dict[str, list[Tensor]],
     "unsupported": Refusal | None, "settings": list[Setting],
     "framework": dict[str, Any], "python": dict[str, Any], "packages": list[Package],
+    "installed": Installed,
     "config": Config, "source": list[SourceFile], "machine": dict[str, Any],
     "timing": NotRequired[dict[str, Any]], "process": Process, "sampled": NotRequired[Sampled],
 })

@@ -182,4 +182,5 @@ def _agreement() -> Iterator[str]:
         yield f"The {same} in all runs that were to agree, bit for bit."
     yield "A run that began with flipped bits differed at once; flipped bits in copies were found."
     yield "Each run was a process of its own."
-    yield "Every pinned setting was in effect, and the packages were those of the lock."
+    yield "Every pinned setting was in effect."
+    yield "The packages were those of the lock, and no importable file of them had been changed."

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from samebits.environments import interpreters, uv
-from samebits.errors import SamebitsError
-from samebits.formats import canonical, files, lockfile
+from samebits.errors import SamebitsError, all_problems
+from samebits.formats import canonical, files, installed, lockfile
 from samebits.formats.lockfile import Lock
 
 DEFINITION = ".yaml"  # ends the name of a definition, which both deployments read
@@ -74,10 +74,12 @@ def is_complete(folder: Path, lock_path: Path) -> bool:
     try:
         content = canonical.read_json(folder / RECORD)
         interpreters.probe(folder / "bin" / "python")
+        listed = installed.summary(folder)
     except (FileNotFoundError, NotADirectoryError, SamebitsError, interpreters.NotUsableError):
         return False  # the last: the Python it was made from is gone
     found = content if isinstance(content, dict) else {}
-    return (found.get("format"), found.get("lock")) == (FORMAT, files.digest(lock_path))
+    expected = (FORMAT, files.digest(lock_path), listed)
+    return (found.get("format"), found.get("lock"), found.get("installed")) == expected
 
 
 @contextmanager
@@ -123,6 +125,7 @@ def _fill(
         _install(run, interpreter, lock.keep(_BUILD_TOOLS.__contains__))
     _install(run, interpreter, lock)
     _verify(interpreter, lock_path)
+    _list(folder)
     if not lock.without_dependencies:  # a package without its dependencies never passes
         run(["pip", "check", "--python", str(interpreter)], hint="resolve again: make locks")
     return {
@@ -131,6 +134,7 @@ def _fill(
         "python": {"version": base.version, "implementation": base.implementation},
         "uv": run(["--version"]).strip(),
         "packages": [asdict(p) for p in sorted(lock.packages, key=lambda p: p.name)],
+        "installed": installed.summary(folder),
     }
 
 
@@ -145,13 +149,30 @@ def _install(run: _Uv, interpreter: Path, lock: Lock) -> None:
 def _verify(interpreter: Path, lock_path: Path) -> None:
     """The installed packages, as the interpreter itself sees them, are those of the lock."""
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "
-        "from samebits.formats import lockfile as e; "
-        "e.check_lock(Path(sys.argv[2]), e.installed())"
+        "from samebits.formats import lockfile as e; e.check_lock(Path(sys.argv[2]), e.packages())"
     )
+    _ask(interpreter, program, lock_path, "the new environment does not match its lock")
+
+
+def _list(folder: Path) -> None:
+    """List the files of a new environment, if they are those of the wheels."""
+    for patch in folder.glob("lib/python*/site-packages/_virtualenv.*"):
+        patch.unlink()  # uv's own, of an old Python, for builds that nobody makes here any more
+    program = "from samebits.formats import installed as e; e.take(Path(sys.argv[2]))"
+    _ask(folder / "bin" / "python", program, folder, "the files cannot be compiled and listed")
+    if problems := installed.unlike_wheels(folder):
+        raise SamebitsError(
+            f"uv's cache does not hold what it unpacked\n{all_problems(problems)}\n"
+            "remove it (uv cache clean), then start again"
+        )
+
+
+def _ask(interpreter: Path, program: str, argument: Path, problem: str) -> None:
+    """Run a program with this checkout's modules. Raises SamebitsError with its last words."""
+    program = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; " + program
     scripts = Path(__file__).resolve().parents[2]
-    command = [str(interpreter), "-I", "-c", program, str(scripts), str(lock_path)]
+    command = [str(interpreter), "-I", "-c", program, str(scripts), str(argument)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["nothing"])[-10:]
-        raise SamebitsError("the new environment does not match its lock:\n" + "\n".join(last))
+        raise SamebitsError(f"{problem}:\n" + "\n".join(last))

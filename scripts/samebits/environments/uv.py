@@ -23,7 +23,7 @@ _KEPT = (
     # how the network and the cache are used
     "UV_OFFLINE", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "UV_HTTP_TIMEOUT", "UV_HTTP_RETRIES",
     "UV_REQUEST_TIMEOUT", "UV_CONCURRENT_DOWNLOADS", "UV_CONCURRENT_BUILDS",
-    "UV_CONCURRENT_INSTALLS", "UV_CACHE_DIR", "UV_NO_CACHE", "UV_LINK_MODE",
+    "UV_CONCURRENT_INSTALLS", "UV_CACHE_DIR", "UV_NO_CACHE",
 )  # fmt: skip
 # Where pip, and not uv, is configured with an index.
 _OF_PIP = {
@@ -52,7 +52,8 @@ def hermetic(environ: Mapping[str, str]) -> dict[str, str]:
     defaults = _index_of_pip(environ)
     if any(path.is_file() for path in _AUTHORITIES):
         defaults["UV_SYSTEM_CERTS"] = "1"
-    return {**defaults, **kept, "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+    # Copies: who edits a file that is linked to the cache edits it in every environment.
+    return {**defaults, **kept, "UV_LINK_MODE": "copy", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
 
 
 def _index_of_pip(environ: Mapping[str, str]) -> dict[str, str]:

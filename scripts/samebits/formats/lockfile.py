@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 
 from samebits.errors import SamebitsError, all_problems
-from samebits.formats import files
+from samebits.formats import files, installed
 
 if sys.version_info >= (3, 8):
     import importlib.metadata as metadata
@@ -137,7 +137,7 @@ def mismatches(lock: Lock, found: Mapping[str, str]) -> list[str]:
     ]
 
 
-def installed() -> dict[str, str]:
+def packages() -> dict[str, str]:
     """Distribution name (normal form) -> version, of everything that can be imported."""
     pairs = [(found.metadata["Name"], found.version) for found in metadata.distributions()]
     return {normal(name): version for name, version in reversed(pairs) if name}  # the first counts
@@ -153,10 +153,24 @@ def check_lock(lock: Path, found: Mapping[str, str]) -> None:
         )
 
 
+def check_files(prefix: Path) -> None:
+    """Raise SamebitsError that lists every importable file that is not as it was installed."""
+    problems = installed.problems(prefix)
+    if problems:
+        raise SamebitsError(
+            f"{prefix}: this environment is not what was installed from the lock\n"
+            f"{all_problems(problems)}\ndelete it to have it built again"
+        )
+
+
 def environment(lock: Path) -> dict[str, Any]:
-    """Python, packages and their lock. Raises SamebitsError if the packages are not as locked."""
-    found = installed()
+    """Python, packages and their lock, and the files.
+
+    Raises SamebitsError if packages or files are not as locked.
+    """
+    found = packages()
     check_lock(lock, found)
+    check_files(Path(sys.prefix))
     return {
         "python": {
             "version": platform.python_version(),
@@ -165,4 +179,5 @@ def environment(lock: Path) -> dict[str, Any]:
         },
         "packages": [{"name": name, "version": found[name]} for name in sorted(found)],
         "lock": files.digest(lock),
+        "installed": installed.summary(Path(sys.prefix)),
     }
