@@ -61,6 +61,7 @@ from samebits.training import (
     machine,
     memory,
     observation,
+    opened,
     record,
     seeds,
     settings,
@@ -209,10 +210,14 @@ def _seeds(training: task.Task, model: Any, content: Any, options: Namespace) ->
 
 def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends: ExitStack) -> str:
     """Train and write the folder; returns how it ended, for the user."""
+    own = [Path(__file__).parent, options.config, options.data, options.lock]
+    own += [options.output.parent, options.checkpoints, options.states, options.sampled_epochs]
+    watch = opened.Watch(path for path in own if path)
     config, profile = content["config"], content["config"]["determinism"]
     applied = content["variations"]["applied"]
     tf, found, import_seconds = _prepare(config, options.unpin, applied, options.run, ends)
     training = _task(tf, config, options)
+    watch.begin()
     outcome = _train(training, content, options)
     settings.require_unchanged(tf, pins.unpin(profile, options.unpin))
     lockfile.check_files(Path(sys.prefix))
@@ -232,6 +237,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
             path, seeding = folder / f"canary{SUFFIX}", profile["seeding"]
             content["canary"] = canary.train(training, seeding, config["seed"], path)
         content["source"] = executed.modules(options.source_path)  # the canary may load some
+        content["files"] = watch.report(options.source_path)
         record.require_unchanged(content, options)
         content["timing"] = clock.timing(import_seconds, outcome.seconds)
         canonical.write_json(folder / "record.json", canonical.with_digest(content))
