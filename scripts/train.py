@@ -66,6 +66,7 @@ from samebits.training import (
     seeds,
     settings,
     task,
+    unsound,
 )
 from samebits.training.settings import Setting
 from samebits.training.trace import Trace
@@ -148,8 +149,11 @@ def _task(tf: Any, config: Any, options: Namespace) -> task.Task:
     return task.Task(tf, config["model"], trainer, x, y, options.source_path)
 
 
-def _train(training: task.Task, content: Any, options: Namespace) -> record.Outcome:
-    """Build, compile, fit. A refusal by TensorFlow is a result; so is a replica's failure."""
+def _train(
+    training: task.Task, content: Any, options: Namespace, guard: unsound.Guard
+) -> record.Outcome:
+    """Build, compile, fit. A refusal, by TensorFlow or ``guard``, is a result; so is a replica's
+    failure."""
     outcome, started = record.Outcome(options.run), time.monotonic()
     try:
         outcome.model = training.compiled_model()
@@ -159,13 +163,14 @@ def _train(training: task.Task, content: Any, options: Namespace) -> record.Outc
         else:
             _fit_sampled(training, outcome, content, options)
     except task.NotBuiltError as error:
-        outcome.end(training.tf, error.__cause__ or error, error)
+        refusal = guard.refusal(None)
+        outcome.end(training.tf, error.__cause__ or error, error, refusal)
     except (SamebitsError, epochs.PreemptedError):
         raise
     except Exception as error:
         traceback.print_exc()
         message = f"training failed with {type(error).__name__}; see its message above"
-        outcome.end(training.tf, error, SamebitsError(message))
+        outcome.end(training.tf, error, SamebitsError(message), guard.refusal(outcome.model))
     outcome.seconds = round(time.monotonic() - started, 3)
     return outcome
 
@@ -218,7 +223,8 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     tf, found, import_seconds = _prepare(config, options.unpin, applied, options.run, ends)
     training = _task(tf, config, options)
     watch.begin()
-    outcome = _train(training, content, options)
+    guard = ends.enter_context(unsound.Guard(tf, found))
+    outcome = _train(training, content, options, guard)
     settings.require_unchanged(tf, pins.unpin(profile, options.unpin))
     lockfile.check_files(Path(sys.prefix))
     how = "passed to compile(); this TensorFlow or this model may lack it"

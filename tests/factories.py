@@ -257,7 +257,7 @@ def write_unsupported_run(
     refusal = {
         "op": "FakeQuantWithMinMaxVarsGradient",
         "message": "A deterministic implementation is not currently available.",
-        "reason": "op without a deterministic version",
+        "reason": "TensorFlow refused an op without a deterministic version",
     }
     record = _record(folder.name, experiment, dataset, config)
     record |= {"status": "unsupported", "unsupported": refusal}
