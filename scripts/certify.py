@@ -57,7 +57,6 @@ def _issue(options: argparse.Namespace, keyid: str | None) -> report.Issue:
         source=report.source(options.checkout),
         how_to_repeat=tuple(options.repeat),
         overridden=tuple(options.overridden),
-        dependencies={name: files.digest(path) for name, path in options.dependency},
         keyid=keyid,
     )
 
@@ -65,9 +64,9 @@ def _issue(options: argparse.Namespace, keyid: str | None) -> report.Issue:
 def main() -> int:
     """Read, grade, sign, verify, write."""
     options = _arguments()
-    read = evidence.read(
-        options.config, options.lock, options.load_record, options.run, options.comparison
-    )
+    given = options.config, options.lock, options.load_record, options.run, options.comparison
+    dependencies = {name: files.digest(path) for name, path in options.dependency}
+    read = evidence.read(*given, dependencies)
     signer = trusted.load_signer(os.environ)
     found = report.build(read, _issue(options, signer.keyid if signer else None))
     issued = certificate.issue(found, signer)

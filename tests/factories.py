@@ -27,16 +27,25 @@ from samebits.signing.keys import PublicKey, Signer
 LOCK = """\
 # Locked for CPython 3.11 on Linux x86_64 by scripts/lock.py; do not edit
 --only-binary :all:
+keras==3.15.1 --hash=sha256:{}
 numpy==2.4.6 --hash=sha256:{}
 tensorflow-cpu==2.21.0 --hash=sha256:{}
-""".format("a" * 64, "b" * 64)
+""".format("f" * 64, "a" * 64, "b" * 64)
+
+LOAD_LOCK = "the lock of the environment that loads data, which no certificate carries\n"
 
 CONFIG: dict[str, Any] = {
     "format": "samebits-config-1",
     "data": {"option": "mnist", "scale": 255.0, "classes": 10},
     "model": {"option": "mlp", "_target_": "samebits.models.mlp", "units": 4},
     "trainer": {"option": "default", "epochs": 3, "batch_size": 32},
-    "framework": {"option": "tf2.21", "tensorflow": "2.21.0", "python": "3.11", "gpus": 0},
+    "framework": {
+        "option": "tf2.21",
+        "tensorflow": "2.21.0",
+        "python": "3.11",
+        "environment": "train-tf2.21",
+        "gpus": 0,
+    },
     "determinism": {
         "option": "portable",
         "hash_seed": 0,
@@ -74,8 +83,6 @@ CONFIG: dict[str, Any] = {
 }
 
 # What a control's process sees around it, as observation.py observes it.
-NO_FILES: dict[str, Any] = {"read": [], "listed": [], "absent": [], "written": [], "problem": None}
-FILES = NO_FILES | {"read": [{"path": "words", "sha256": "e" * 64}], "absent": ["settings.py"]}
 OBSERVED: dict[str, Any] = {
     "time_zone": "UTC UTC+0.00, UTC UTC+0.00",
     "locale": "C.UTF-8",
@@ -92,6 +99,8 @@ OBSERVED: dict[str, Any] = {
     "hash_seed": "0",
     "cpu": "AMD EPYC 9R45",
     "deployment": "conda",
+    "node": "3a1b2c3d4e5f",
+    "interrupt": "not interrupted",
 }
 # What is varied around a replica, and what its process then sees of that.
 APPLIED = {
@@ -257,7 +266,7 @@ def write_unsupported_run(
     refusal = {
         "op": "FakeQuantWithMinMaxVarsGradient",
         "message": "A deterministic implementation is not currently available.",
-        "reason": "TensorFlow refused an op without a deterministic version",
+        "reason": "op without a deterministic version",
     }
     record = _record(folder.name, experiment, dataset, config)
     record |= {"status": "unsupported", "unsupported": refusal}
@@ -301,6 +310,8 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
         "observed": dict(OBSERVED),
         "trace": {"every": "step", "source": "train_step", "loss": "batch", "steps": 12},
         "canary": None,
+        "checkpoints": None,
+        "model": None,
         "process": {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)), "pid": 1},
         "experiment": experiment,
         "config": CONFIG if config is None else config,
@@ -314,12 +325,12 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
         },
         "python": {"version": "3.11.7", "implementation": "CPython", "compiler": "GCC 12.2.0"},
         "packages": [
+            {"name": "keras", "version": "3.15.1"},
             {"name": "numpy", "version": "2.4.6"},
             {"name": "pip", "version": "24.0"},
             {"name": "tensorflow-cpu", "version": "2.21.0"},
         ],
         "installed": {"files": 4552, "sha256": "d" * 64},
-        "files": copy.deepcopy(FILES),
         "source": [
             {"module": "samebits.models", "path": "scripts/samebits/models.py", "sha256": "c" * 64}
         ],
@@ -335,6 +346,7 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
         },
         "timing": {
             "started": "2026-11-23T11:00:00Z",
+            "import_seconds": 3.5,
             "fit_seconds": 4.5,
             "seconds": 8.1,
             "peak_memory_bytes": 900 << 20,
@@ -356,6 +368,11 @@ def load_record() -> dict[str, Any]:
         "refused": [{"kind": "official download", "where": "official site", "why": "no network"}],
         "arrays": entries,
         "digest": canonical.digest(dataset.index(entries)),
+        "environment": {
+            "python": {"version": "3.11.7", "implementation": "CPython", "compiler": "GCC 12.2.0"},
+            "packages": [{"name": "numpy", "version": "2.4.6"}],
+            "lock": hashlib.sha256(LOAD_LOCK.encode()).hexdigest(),
+        },
     }
     return canonical.with_digest(content)
 
@@ -500,7 +517,8 @@ def _of_lean(values: Json, varied: list[str], **more: Any) -> Callable[[Json], N
         for setting in settings:
             setting |= dict.fromkeys(("expected", "effective"), pinned[setting["name"]])
         record["settings"] = settings
-        record["variations"] = {"applied": dict.fromkeys(varied, "another"), "not_tried": {}}
+        applied = {key: "EPYC" if key == "cpu" else "another" for key in varied}
+        record["variations"] = {"applied": applied, "not_tried": {}}
         record["observed"] = OBSERVED | {key: _SEEN[key] for key in varied}
         record |= more
 
@@ -567,20 +585,27 @@ def key_file(folder: Path, name: str = "") -> Path:
 SOURCE = Source(commit="0123456789abcdef0123456789abcdef01234567", dirty=False)
 
 
+def dependencies(space: Workspace) -> dict[str, str]:
+    """The locks and pin files that certify.py is told of, by digest."""
+    texts = {f"envs/{space.lock.name}": LOCK, "envs/load.lock.txt": LOAD_LOCK}
+    locks = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    return locks | {"envs/load.linux-64.pin.txt": "e" * 64}
+
+
 def report_of(space: Workspace, by: Signer | None = None, **issue: Any) -> Json:
     """What certify.py would find in a workspace; ``issue`` replaces parts of the issue."""
     given = [space.comparison, *space.more]
     paths = space.config, space.lock, space.load_record, space.runs, given
+    named = dependencies(space) | issue.pop("dependencies", {})
     usual: Json = {
         "name": "default",
         "issued": "2026-11-23T12:00:00Z",
         "source": SOURCE,
         "how_to_repeat": ("make certificate",),
         "overridden": ("seed", "trainer.epochs"),
-        "dependencies": {"envs/load.lock.txt": "d" * 64, "envs/load.linux-64.pin.txt": "e" * 64},
         "keyid": by.keyid if by else None,
     }
-    made = reports.build(evidence.read(*paths), reports.Issue(**usual | issue))
+    made = reports.build(evidence.read(*paths, named), reports.Issue(**usual | issue))
     assert not list(schema.violations(made, schema.REPORT))
     return made
 

@@ -22,10 +22,14 @@ from samebits.certificate import schema
 
 def flags(space: Workspace) -> list[object]:
     runs = [part for run in space.runs for part in ("--run", run)]
+    load = space.folder.with_suffix(".load.lock.txt")
+    load.write_text(factories.LOAD_LOCK)
+    locks = (f"envs/{space.lock.name}={space.lock}", f"envs/load.lock.txt={load}")
     return [
         "--config", space.config, "--name", "default", "--lock", space.lock,
         "--load-record", space.load_record, *runs, "--comparison", space.comparison,
         "--output", space.folder / "certificate.json",
+        *(part for lock in locks for part in ("--dependency", lock)),
     ]  # fmt: skip
 
 
@@ -127,7 +131,10 @@ def test_the_dependencies_are_named_by_digest_and_the_users_keys_of_the_config(
     pins.write_text("@EXPLICIT\n")
     certify(*flags(space), "--dependency", f"envs/{pins.name}={pins}", "--overridden", "seed")
     sha256 = hashlib.sha256(b"@EXPLICIT\n").hexdigest()
-    assert issued(space)["dependencies"] == [{"name": f"envs/{pins.name}", "sha256": sha256}]
+    assert {"name": f"envs/{pins.name}", "sha256": sha256} in issued(space)["dependencies"]
+    assert [d["name"] for d in issued(space)["dependencies"]] == [
+        "envs/load.linux-64.pin.txt", "envs/load.lock.txt", "envs/train-tf2.21.lock.txt",
+    ]  # fmt: skip
     assert issued(space)["experiment"]["overridden"] == ["seed"]
 
 

@@ -78,7 +78,8 @@ def write(
     def change(record: Any) -> None:
         keys = run.variations
         record["unpinned"], record["subset"] = list(run.unpin), run.subset
-        record["variations"]["applied"] = dict.fromkeys(keys, "another")
+        values = (each.partition("=")[2] or "another" for each in run.vary)
+        record["variations"]["applied"] = dict(zip(keys, values, strict=True))
         if outcome != "no effect":
             record["observed"] |= dict.fromkeys(keys, "another")
         if outcome == "in part":

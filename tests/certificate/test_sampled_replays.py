@@ -246,7 +246,7 @@ FAULTS: dict[str, tuple[Callable[[Json], Any], str]] = {
     "data": (lambda run: run.update(dataset=OTHER), "other data"),
     "source": (lambda run: run["source"][0].update(sha256=OTHER), "different source code"),
     "setting": (lambda run: run["settings"][0].update(effective=7), "hash seed is 7"),
-    "package": (lambda run: run["packages"].pop(0), "numpy: expected 2.4.6"),
+    "package": (lambda run: run["packages"].pop(1), "numpy: expected 2.4.6"),
     "unpinned": (lambda run: run.update(unpinned=["hash_seed"]), "removed pins: expected none"),
 }
 

@@ -94,6 +94,7 @@ def test_the_action_links_what_went_in_and_what_came_out(tmp_path: Path) -> None
     assert done["actionStatus"] == "http://schema.org/CompletedActionStatus"
     assert ids(done["object"]) == {
         *("#dataset", "#envs/load.lock.txt", "#envs/train-tf2.21.lock.txt"),
+        "#envs/load.linux-64.pin.txt",
         *("#load/record.json", "config.json"),
     }
     produced = {"train/control/", "train/replica/", "compare/replica.json", "certificate.json"}

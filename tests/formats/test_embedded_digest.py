@@ -20,9 +20,9 @@ def verdict(space: factories.Workspace) -> tuple[str, str]:
     paths = space.config, space.lock, space.load_record, space.runs, [space.comparison]
     issue = report.Issue(
         name="default", issued="2026-11-24T00:00:00Z", source=report.source(None),
-        how_to_repeat=(), overridden=(), dependencies={}, keyid=None,
+        how_to_repeat=(), overridden=(), keyid=None,
     )  # fmt: skip
-    found = report.build(evidence.read(*paths), issue)
+    found = report.build(evidence.read(*paths, factories.dependencies(space)), issue)
     return found["verdict"], " ".join(map(str, found["reasons"]))
 
 

@@ -50,7 +50,7 @@ def change(run: Path, how: Callable[[Any], None]) -> None:
 def graded(space: Workspace) -> tuple[str, str]:
     """The verdict and its reasons."""
     paths = space.config, space.lock, space.load_record, space.runs, [space.comparison]
-    content = report.build(evidence.read(*paths), ISSUE)
+    content = report.build(evidence.read(*paths, factories.dependencies(space)), ISSUE)
     assert not list(schema.violations(content, schema.REPORT))
     return content["verdict"], "\n".join(content["reasons"])
 

@@ -59,10 +59,13 @@ class Certified:
 def certify(space: Workspace) -> Certified:
     certificate = space.folder / "certificate.json"
     runs = [part for run in space.runs for part in ("--run", run)]
+    load = space.folder.with_suffix(".load.lock.txt")
+    load.write_text(factories.LOAD_LOCK)
+    locks = (f"envs/{space.lock.name}={space.lock}", f"envs/load.lock.txt={load}")
     done = stage(
         "certify", "--config", space.config, "--name", "default", "--lock", space.lock,
         "--load-record", space.load_record, *runs, "--comparison", space.comparison,
-        "--output", certificate,
+        "--output", certificate, *(part for lock in locks for part in ("--dependency", lock)),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return Certified(space, certificate)
@@ -171,14 +174,10 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     "data": (lambda r: r.update(dataset="0" * 64), "other data"),
     "lock": (lambda r: r.update(lock="0" * 64), "another lock"),
     "source": (lambda r: r["source"][0].update(sha256="d" * 64), "different source code"),
-    "file": (
-        lambda r: r["files"]["read"][0].update(sha256="d" * 64),
-        f"read another file words: SHA-256 {'d' * 64}, not {'e' * 64}",
-    ),
     "experiment": (lambda r: r.update(experiment="0" * 64), "another experiment"),
     "setting": (lambda r: r["settings"][0].update(effective=7), "hash seed is 7"),
     "unprobed": (lambda r: r["settings"].pop(0), "not probed: hash seed"),
-    "package": (lambda r: r["packages"].pop(0), "numpy: expected 2.4.6"),
+    "package": (lambda r: r["packages"].pop(1), "numpy: expected 2.4.6"),
     "twice": (
         lambda r: r["packages"].insert(0, {"name": "numpy", "version": "9"}),
         "numpy is listed 2 times",

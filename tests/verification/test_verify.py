@@ -376,11 +376,12 @@ def test_a_large_array_takes_little_memory(stranger: Stranger, tmp_path: Path) -
     """220 MiB of zeros, which are a hole in a file."""
     data = tmp_path / "data"
     data.mkdir()
-    (entry,) = dataset.write(data, {"x_train": factories.weights()[1][1]})
+    bias = factories.weights()[1][1]
+    entries = dataset.write(data, {"x_train": bias, "y_train": bias})
     os.truncate(data / "x_train.npy", 220 * MIB)
-    entry["sha256"] = files.digest(data / "x_train.npy")
-    digest = canonical.write_json(data / "index.json", dataset.index([entry]))
-    load = factories.load_record() | {"arrays": [entry], "digest": digest}
+    entries[0]["sha256"] = files.digest(data / "x_train.npy")
+    digest = canonical.write_json(data / "index.json", dataset.index(entries))
+    load = factories.load_record() | {"arrays": entries, "digest": digest}
     content = factories.certify(factories.workspace(tmp_path / "space", load=load), ISSUER)
     code, memory = peak(stranger, stranger.give(content), "--key", stranger.key, "--data", data)
     assert code == 0

@@ -24,6 +24,20 @@ def problems(evidence: Evidence, checks: Sequence[Check]) -> list[str]:
     return sorted(problem for check in checks for problem in check(evidence))
 
 
+def unequal(where: str, *facts: tuple[str, Any, Any]) -> Iterator[str]:
+    """What is not as expected. A fact: what it is, the value that is stated, the expected one."""
+    for what, got, expected in facts:
+        if not same(got, expected):
+            yield f"{where}: {what}: expected {in_words(expected)}, got {in_words(got)}"
+
+
+def twice(where: str, what: str, names: Sequence[str]) -> Iterator[str]:
+    """Names that stand in a list more than once: a lookup by name would see one entry of them."""
+    for name, count in sorted(Counter(names).items()):
+        if count > 1:
+            yield f"{where}: the {what} {name} is listed {count} times"
+
+
 # --- what is missing or unreadable ----------------------------------------------------------
 
 
@@ -82,6 +96,8 @@ def _packages(evidence: Evidence) -> Iterator[str]:
     except SamebitsError:
         yield f"{evidence.lock.name} is not a lock file"
         return
+    if not lock.packages:
+        yield f"{evidence.lock.name} holds no package"
     for name, record in evidence.records.items():
         found = {lockfile.normal(p["name"]): p["version"] for p in record["packages"]}
         if wrong := lockfile.mismatches(lock, found):
@@ -109,16 +125,6 @@ def _software(evidence: Evidence) -> Iterator[str]:
                 yield f"{name} and {first} ran on different {what}"
 
 
-def _files(evidence: Evidence) -> Iterator[str]:
-    """Runs that read other bytes under one name had other inputs."""
-    known: dict[str, tuple[str, str]] = {}
-    for name, record in _trained(evidence).items():
-        for entry in record["files"]["read"]:
-            first, expected = known.setdefault(entry["path"], (name, entry["sha256"]))
-            if entry["sha256"] != expected:
-                yield f"{name} and {first} read different files under the name {entry['path']}"
-
-
 def modules(record: RunRecord) -> list[tuple[str, str]]:
     """The executed modules and their digests: a file's name depends on where a run was started."""
     return [(entry["module"], entry["sha256"]) for entry in record.get("source", ())]
@@ -129,10 +135,8 @@ def _ambiguous(evidence: Evidence) -> Iterator[str]:
     for run, record in evidence.records.items():
         packages = [lockfile.normal(package["name"]) for package in record["packages"]]
         settings = [setting["name"] for setting in record.get("settings", ())]
-        for what, names in (("package", packages), ("setting", settings)):
-            for name, count in sorted(Counter(names).items()):
-                if count > 1:
-                    yield f"{run}: the {what} {name} is listed {count} times"
+        yield from twice(run, "package", packages)
+        yield from twice(run, "setting", settings)
 
 
 # --- whether the settings were in effect ------------------------------------------------------
@@ -257,4 +261,4 @@ def _empty(evidence: Evidence) -> Iterator[str]:
 # What holds for any run of the experiment, by its record; the rest is about their files, or all.
 OF_RECORDS = (_unreadable, _embedded_digests, _foreign_records, _packages, _ambiguous, _settings)
 _OF_DIGESTS = (_data_digest, _artifact_digests, _tensor_lists, _checkpoints, _empty)
-CHECKS = (*OF_RECORDS, _names, _shared_process, _software, _files, _traced, *_OF_DIGESTS)
+CHECKS = (*OF_RECORDS, _names, _shared_process, _software, _traced, *_OF_DIGESTS)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from samebits.certificate import types
-from samebits.certificate.checks import Check, in_words, same
+from samebits.certificate.checks import Check, same, unequal
 from samebits.certificate.evidence import Evidence, comparison_name
 from samebits.comparison import attribution
 from samebits.experiment import protocol
@@ -37,7 +37,7 @@ def _planned(evidence: Evidence) -> Iterator[str]:
     expected = [comparison_name(comparison.name) for comparison in comparisons]
     got = [comparison.name for comparison in evidence.comparisons]
     wanted = {run.name: run for run in protocol.runs(comparisons)}
-    yield from _unequal(
+    yield from unequal(
         "the protocol",
         ("comparisons", sorted(got), sorted(expected)),
         ("runs", sorted(run.name for run in evidence.runs), sorted(wanted)),
@@ -51,7 +51,7 @@ def as_planned(name: str, record: types.RunRecord, wanted: PlannedRun) -> Iterat
     """What was changed in a run is what was to be changed, no more and no less."""
     variations = record["variations"]
     varied = sorted([*variations["applied"], *variations["not_tried"]])
-    yield from _unequal(
+    yield from unequal(
         name,
         ("variations", varied, sorted(wanted.variations)),
         ("removed pins", record["unpinned"], sorted(wanted.unpin)),
@@ -63,13 +63,6 @@ def as_planned(name: str, record: types.RunRecord, wanted: PlannedRun) -> Iterat
     canary: Mapping[str, Any] = record["canary"] or {}
     if record["status"] == COMPLETED and wanted.canary and canary.get("digest") is None:
         yield f"{name} has no canary: {canary.get('failure', 'none was trained')}"
-
-
-def _unequal(where: str, *facts: tuple[str, Any, Any]) -> Iterator[str]:
-    """What is not as expected. A fact: what it is, the value that is stated, the expected one."""
-    for what, got, expected in facts:
-        if not same(got, expected):
-            yield f"{where}: {what}: expected {in_words(expected)}, got {in_words(got)}"
 
 
 # --- whether each comparison compared these runs ------------------------------------------------
@@ -91,10 +84,11 @@ def _comparison(
     names = [run.name for run in (wanted.control, *wanted.runs)]
     records = {name: evidence.records[name] for name in names if name in evidence.records}
     statuses = {name: record["status"] for name, record in records.items()}
-    yield from _unequal(
+    unread = set(names) - set(records)
+    yield from unequal(
         where,
         ("runs", [found["control"], *(run["run"] for run in found["runs"])], names),
-        ("status", {name: found["status"].get(name) for name in records}, statuses),
+        ("status", {n: s for n, s in found["status"].items() if n not in unread}, statuses),
         ("experiment", found["experiment"], evidence.config.sha256),
         ("dataset", found["dataset"], load["digest"] if load else found["dataset"]),
         ("identical", found["identical"], all(run["identical"] for run in found["runs"])),
@@ -120,7 +114,7 @@ def _compared_run(
     names = sorted(artifact["artifact"] for artifact in run["artifacts"])
     checkpoints = states.compare(*map(states.from_record, both))
     parts = [*run["artifacts"], *([checkpoints] if checkpoints else [])]
-    yield from _unequal(
+    yield from unequal(
         where,
         ("artifacts", names, sorted(ARTIFACTS)),
         ("checkpoints", run.get("checkpoints"), checkpoints),
@@ -132,7 +126,7 @@ def _compared_run(
         ordered = same(*(record["tensors"].get(name) for record in both))
         identical = None not in digests and digests[0] == digests[1] and ordered
         differs = not identical and None not in digests
-        yield from _unequal(
+        yield from unequal(
             f"{where}: {TITLES[name]}",
             ("digests", artifact["digests"], digests),
             ("identical", artifact["identical"], identical),
@@ -165,7 +159,7 @@ def _canary(comparison: types.Comparison, record: types.RunRecord, where: str) -
     elif trained is None or not trained["elements"]:
         yield f"{where}: nothing was changed in the canary"
     else:
-        yield from _unequal(
+        yield from unequal(
             f"{where}: canary",
             *((what, canary[what], trained[what]) for what in ("elements", "change")),
             ("differs", canary["differs"], all(at["tensors"] for at in canary["steps"])),
@@ -218,7 +212,7 @@ def _layers(
     expected = {layer["layer"]: layer for layer in attribution.dependent_layers(executed, shown)}
     got = {layer["layer"]: {k: v for k, v in layer.items() if k != "step"} for layer in layers}
     names = sorted(expected.keys() | got.keys())
-    wrong = list(_unequal("layer", *((name, got.get(name), expected.get(name)) for name in names)))
+    wrong = list(unequal("layer", *((name, got.get(name), expected.get(name)) for name in names)))
     wrong += ["a layer is named twice"] if len(got) != len(layers) else []
     tensors = {layer["layer"]: layer["tensors"] for layer in executed}
     for layer in layers if not wrong else ():

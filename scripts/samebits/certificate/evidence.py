@@ -64,6 +64,7 @@ class Evidence:
     load: Document
     runs: tuple[RunEvidence, ...]
     comparisons: tuple[Document, ...]
+    dependencies: Mapping[str, str]  # locks and pin files of all stages: SHA-256
 
     @property
     def documents(self) -> Iterator[Document]:
@@ -90,7 +91,11 @@ def comparison_name(name: str) -> str:
 
 
 def _assembled(
-    lock: str, runs: Sequence[str], comparisons: Sequence[str], document: Callable[[str], Document]
+    lock: str,
+    runs: Sequence[str],
+    comparisons: Sequence[str],
+    dependencies: Mapping[str, str],
+    document: Callable[[str], Document],
 ) -> Evidence:
     """All evidence of these runs and comparisons. ``document``: a file by its name."""
     return Evidence(
@@ -99,6 +104,7 @@ def _assembled(
         load=document(_LOAD),
         runs=tuple(_run(name, document) for name in runs),
         comparisons=tuple(map(document, comparisons)),
+        dependencies=dependencies,
     )
 
 
@@ -136,7 +142,8 @@ def from_report(report: Report) -> Evidence:
     names = [entry["name"] for entry in report["evidence"]]
     runs = [n.split("/")[1] for n in names if n.startswith(_TRAIN) and n.endswith(_RECORD)]
     compared = [name for name in names if name.startswith(_COMPARE)]
-    return _assembled(report["lock"]["name"], runs, compared, document)
+    dependencies = {d["name"]: d["sha256"] for d in report["dependencies"]}
+    return _assembled(report["lock"]["name"], runs, compared, dependencies, document)
 
 
 def _contents(report: Report) -> dict[str, Any]:
@@ -167,7 +174,12 @@ def _digest(name: str, content: Any) -> str:
 
 
 def read(
-    config: Path, lock: Path, load_record: Path, runs: Sequence[Path], comparisons: Sequence[Path]
+    config: Path,
+    lock: Path,
+    load_record: Path,
+    runs: Sequence[Path],
+    comparisons: Sequence[Path],
+    dependencies: Mapping[str, str],
 ) -> Evidence:
     """Read all evidence. Raises SamebitsError only when two runs have folders of one name."""
     folders = {folder.name: folder for folder in runs}
@@ -190,7 +202,7 @@ def read(
         _, run, file = name.split("/", 2)
         return read_document(name, folders[run] / file, _RUN_DEFINITIONS.get(file))
 
-    return _assembled(of_lock, list(folders), compared, document)
+    return _assembled(of_lock, list(folders), compared, dependencies, document)
 
 
 def read_document(name: str, path: Path, definition: str | None) -> Document:

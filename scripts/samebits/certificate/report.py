@@ -7,7 +7,7 @@ whoever holds one can derive it again: ``rebuild`` does, and verify compares.
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ class Issue:
     source: Source
     how_to_repeat: tuple[str, ...]
     overridden: tuple[str, ...] = ()  # the dotted keys of the config that the user set
-    dependencies: Mapping[str, str] = field(default_factory=dict)  # locks and pin files: SHA-256
     keyid: str | None = None  # of the key that signs; None: nobody does
 
 
@@ -59,7 +58,7 @@ def build(found: Evidence, issue: Issue) -> Report:
         "records": {"load": found.load.content, "runs": records},
         "histories": {n: d.content for n, d in histories.items() if d.problem is None},
         "lock": {"name": found.lock.name, "text": found.lock.content},
-        "dependencies": [{"name": n, "sha256": d} for n, d in sorted(issue.dependencies.items())],
+        "dependencies": [{"name": n, "sha256": d} for n, d in sorted(found.dependencies.items())],
         "issued": issue.issued,
         "issuer": {"keyid": issue.keyid},
         "source": issue.source,
@@ -79,7 +78,6 @@ def rebuild(report: Report) -> Report:
         source=report["source"],
         how_to_repeat=tuple(report["how_to_repeat"]),
         overridden=tuple(report["experiment"]["overridden"]),
-        dependencies={d["name"]: d["sha256"] for d in report["dependencies"]},
         keyid=report["issuer"]["keyid"],
     )
     return build(from_report(report), issue)

@@ -23,6 +23,7 @@ State = TypedDict("State", {"optimizer": str, "weights": str})
 LoadRecord = TypedDict("LoadRecord", {
     "format": str, "embedded_digest": str, "dataset": str, "source": dict[str, str],
     "refused": list[dict[str, str]], "arrays": list[ArrayEntry], "digest": str,
+    "config": dict[str, Any], "environment": dict[str, Any],
 })
 
 Setting = TypedDict("Setting", {"name": str, "expected": Any, "effective": Any, "how": str})
@@ -41,12 +42,6 @@ Process = TypedDict("Process", {"id": str})
 Package = TypedDict("Package", {"name": str, "version": str})
 Installed = TypedDict("Installed", {"files": int, "sha256": str})
 SourceFile = TypedDict("SourceFile", {"module": str, "path": str, "sha256": str})
-FileRead = TypedDict("FileRead", {"path": str, "sha256": str})
-FileWritten = TypedDict("FileWritten", {"path": str, "sha256": str | None})
-Files = TypedDict("Files", {
-    "read": list[FileRead], "listed": list[FileRead], "absent": list[str],
-    "written": list[FileWritten], "problem": str | None,
-})
 SampledEpoch = TypedDict("SampledEpoch", {
     "epoch": int, "from": State | None, "to": State, "history": History,
 })
@@ -56,15 +51,15 @@ Sampled = TypedDict("Sampled", {
 RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then it has "sampled"
     "format": str, "embedded_digest": str, "run": str, "status": str, "failure": Failure | None,
     "variations": Varied, "unpinned": list[str], "subset": Subset | None,
-    "observed": dict[str, Any], "model": NotRequired[dict[str, Any] | None],
+    "observed": dict[str, Any], "model": dict[str, Any] | None,
     "trace": dict[str, Any] | None, "canary": Canary | None,
-    "checkpoints": NotRequired[Checkpoints | None], "experiment": str, "dataset": str, "lock": str,
+    "checkpoints": Checkpoints | None, "experiment": str, "dataset": str, "lock": str,
     "digests": dict[str, str], "tensors": dict[str, list[Tensor]],
     "unsupported": Refusal | None, "settings": list[Setting],
     "framework": dict[str, Any], "python": dict[str, Any], "packages": list[Package],
     "installed": Installed,
-    "config": Config, "source": list[SourceFile], "files": Files, "machine": dict[str, Any],
-    "timing": NotRequired[dict[str, Any]], "process": Process, "sampled": NotRequired[Sampled],
+    "config": Config, "source": list[SourceFile], "machine": dict[str, Any],
+    "timing": dict[str, Any], "process": Process, "sampled": NotRequired[Sampled],
 })
 
 Side = TypedDict("Side", {"value": str, "bits": str})

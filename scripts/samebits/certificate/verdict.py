@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from samebits.certificate import checks, comparison_checks
+from samebits.certificate import checks, comparison_checks, facts
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.findings import Compared, Findings, failed, findings, own_failure
 from samebits.certificate.types import ComparedArtifact, ComparedRun, Distance, RunRecord
@@ -35,13 +35,14 @@ class Grade:
 
 def grade(evidence: Evidence) -> Grade:
     """Judge the evidence."""
-    problems = checks.problems(evidence, (*checks.CHECKS, *comparison_checks.CHECKS))
+    checked = (*checks.CHECKS, *facts.CHECKS, *comparison_checks.CHECKS)
+    problems = checks.problems(evidence, checked)
     if problems:
         return Grade(names.INCONCLUSIVE, tuple(problems))
     first = {name: evidence.records[name] for name in (protocol.CONTROL, protocol.REPLICA)}
     refused = [name for name, record in first.items() if record["status"] == names.REFUSED]
     if refused and len(refused) < len(first):
-        why = f"{refused[0]} was refused and the other run was not"
+        why = f"TensorFlow refused {refused[0]} and not the other run"
         return Grade(names.INCONCLUSIVE, (why,))
     if refused:
         return Grade(names.UNSUPPORTED, tuple(_unsupported(name, first[name]) for name in refused))
@@ -104,8 +105,8 @@ def _within(tolerance: Any, compared: Sequence[ComparedRun]) -> Distance | None:
 
 def _unsupported(name: str, record: RunRecord) -> str:
     refusal = record["unsupported"] or {"op": None, "reason": "none", "message": "none"}
-    op = f"{refusal['op']}, " if refusal["op"] else ""
-    return f"{name}: {refusal['reason']}: {op}{refusal['message']}"
+    op = f"{refusal['op']}: " if refusal["op"] else ""
+    return f"{name}: TensorFlow refused {op}{refusal['reason']} ({refusal['message']})"
 
 
 def _dependence(found: Findings) -> Iterator[str]:

@@ -211,24 +211,24 @@ def _curves(control: Traced, replica: Traced, first: FirstDivergence) -> Iterato
 
 def _chosen(control: Traced, replica: Traced, first: FirstDivergence) -> set[str]:
     """The tensors with a curve: those that differ first, of these the largest."""
-    comparable = set(_comparable(control.trace, replica.trace, SAMPLE))
+    compared = set(comparable(control.trace, replica.trace, SAMPLE))
     size = {entry.name: entry.elements for entry in control.weights.entries}
     found = [
         (step, -size.get(name, 0), name)
         for name, step in first.tensors.items()
-        if step is not None and SAMPLE + name in comparable
+        if step is not None and SAMPLE + name in compared
     ]
     return {name for *_, name in sorted(found)[:_CURVES]}
 
 
 def _histograms(control: Tensors, replica: Tensors) -> Iterator[dict[str, Any]]:
     """How far the final weights are apart: elements by the power of two of their distance."""
-    for name in _comparable(control, replica):
+    for name in comparable(control, replica):
         counts = ulp_histogram(control.open(name), replica.open(name))
         yield {"name": name, "counts": counts}
 
 
-def _comparable(control: Tensors, replica: Tensors, prefix: str = "") -> Iterator[str]:
+def comparable(control: Tensors, replica: Tensors, prefix: str = "") -> Iterator[str]:
     """Floats that both have with one dtype and one shape (but for the number of snapshots)."""
     theirs = replica.by_name
     start = 1 if prefix else 0

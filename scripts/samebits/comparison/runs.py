@@ -88,7 +88,7 @@ def open_tensors(run: Run, artifact: str) -> Tensors:
             "to have the run made again"
         )
     if artifact == "history":
-        return _history(path, got)
+        return of_history(history.to_json(history.read(path)), got)
     found = arrays.read(path)
     if sorted(listed) != sorted(found.tensors):
         raise SamebitsError(
@@ -102,8 +102,9 @@ def open_tensors(run: Run, artifact: str) -> Tensors:
     return tensors
 
 
-def _history(path: Path, digest: str) -> Tensors:
-    values = {name: np.array(v, "<f8") for name, v in sorted(history.read(path).items())}
+def of_history(content: Any, digest: str) -> Tensors:
+    """A history as arrays, one per metric. Raises ValueError, TypeError or KeyError for others."""
+    values = {name: np.array(v, "<f8") for name, v in sorted(history.from_json(content).items())}
     entries = tuple(Tensor(name, "F64", array.shape) for name, array in values.items())
     return Tensors(digest, entries, values.__getitem__, _history_digest)
 
