@@ -147,13 +147,17 @@ def all_comparisons(wildcards):
     ]
 
 
-def outdated(path):
-    """An input that makes a result of another experiment again, whatever its date."""
+def outdated(path, control=None):
+    """An input that makes a result of another experiment, code or files again, whatever its date."""
 
     def mark(wildcards):
         made = plan.of(wildcards)
-        result = place_of(f"results/{made.name}/" + path.format(**wildcards))
-        return start.outdated(Path(result), made.digest, workflow.is_main_process)
+        paths = [
+            Path(place_of(f"results/{made.name}/" + name.format(**wildcards)))
+            for name in (path, control)
+            if name
+        ]
+        return start.outdated(paths[0], made, workflow.is_main_process, *paths[1:])
 
     return mark
 

@@ -21,7 +21,10 @@ rule train:
         config=plan.each(lambda made: CONFIGS[made.name]),
         data=plan.each(lambda made: f"data/{made.data_key}/arrays"),
         lock=plan.each(lock_of),
-        outdated=outdated("train/{run}/record.json"),
+        outdated=outdated(
+            "train/{run}/record.json",
+            f"train/{plan.repeated if plan.replay else protocol.CONTROL}/record.json",
+        ),
         plan=f"{RESULTS}/replay-plan.json" if plan.replay else [],
         states=f"{RESULTS}/states" if plan.is_sampled else [],
     output:

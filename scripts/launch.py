@@ -19,7 +19,8 @@ GUARANTEES  variables that affect results are taken from the command line and ne
             process reaches the script; SAMEBITS_VARIATIONS describes to the script what was varied
             and what could not be varied and why; nothing that a variation made outlives the script;
             a script that the kill variation ended is started once more with the same command;
-            one that exceeds its time limit is stopped with all that it started
+            one that exceeds its time limit is stopped with all that it started; the last line
+           about one that a signal ended names the signal and its usual reason
 """
 
 import argparse
@@ -28,6 +29,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -159,6 +161,25 @@ def _limit(options: argparse.Namespace) -> float | None:
     return minutes + _LATER if minutes is not None and lease.job(os.environ) else minutes
 
 
+def _end_by_signal(code: int, log: Path) -> Iterator[str]:
+    """Why a script that said nothing itself has ended; nothing for one that was asked to end."""
+    number = -code if code < 0 else code - 128  # as a shell or an emulator between says it
+    if number in _CRASHES:
+        yield f"error: {log}: the script was ended by {_CRASHES[number]}\n"
+
+
+_CRASHES: dict[int, str] = {
+    signal.SIGKILL: "SIGKILL: most often the kernel sends it when memory runs out (dmesg says so)",
+    **{
+        crash: f"{crash.name}: a library that it uses crashed; what that said last is shown above"
+        for crash in (
+            *(signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE),
+            *(signal.SIGSYS, signal.SIGTRAP, signal.SIGXCPU, signal.SIGXFSZ),
+        )
+    },
+}
+
+
 def main() -> int:
     """Run the script; returns its exit code, or 128 + the signal that ended it."""
     options = _arguments()
@@ -183,6 +204,7 @@ def main() -> int:
     if code or limit.exceeded:
         shown = "".join("    " + line for line in tail(options.log))
         sys.stderr.write(f"{shown}    (the end of {options.log})\n")
+        sys.stderr.writelines([] if limit.exceeded else _end_by_signal(code, options.log))
     if limit.exceeded:
         sys.stderr.write(f"error: {options.log}: {limit.exceeded}\n")
         return FAILED

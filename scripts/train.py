@@ -61,10 +61,12 @@ from samebits.training import (
     machine,
     memory,
     observation,
+    opened,
     record,
     seeds,
     settings,
     task,
+    unsound,
 )
 from samebits.training.settings import Setting
 from samebits.training.trace import Trace
@@ -147,8 +149,11 @@ def _task(tf: Any, config: Any, options: Namespace) -> task.Task:
     return task.Task(tf, config["model"], trainer, x, y, options.source_path)
 
 
-def _train(training: task.Task, content: Any, options: Namespace) -> record.Outcome:
-    """Build, compile, fit. A refusal by TensorFlow is a result; so is a replica's failure."""
+def _train(
+    training: task.Task, content: Any, options: Namespace, guard: unsound.Guard
+) -> record.Outcome:
+    """Build, compile, fit. A refusal, by TensorFlow or ``guard``, is a result; so is a replica's
+    failure."""
     outcome, started = record.Outcome(options.run), time.monotonic()
     try:
         outcome.model = training.compiled_model()
@@ -158,13 +163,14 @@ def _train(training: task.Task, content: Any, options: Namespace) -> record.Outc
         else:
             _fit_sampled(training, outcome, content, options)
     except task.NotBuiltError as error:
-        outcome.end(training.tf, error.__cause__ or error, error)
+        refusal = guard.refusal(None)
+        outcome.end(training.tf, error.__cause__ or error, error, refusal)
     except (SamebitsError, epochs.PreemptedError):
         raise
     except Exception as error:
         traceback.print_exc()
         message = f"training failed with {type(error).__name__}; see its message above"
-        outcome.end(training.tf, error, SamebitsError(message))
+        outcome.end(training.tf, error, SamebitsError(message), guard.refusal(outcome.model))
     outcome.seconds = round(time.monotonic() - started, 3)
     return outcome
 
@@ -209,11 +215,16 @@ def _seeds(training: task.Task, model: Any, content: Any, options: Namespace) ->
 
 def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends: ExitStack) -> str:
     """Train and write the folder; returns how it ended, for the user."""
+    own = [Path(__file__).parent, options.config, options.data, options.lock]
+    own += [options.output.parent, options.checkpoints, options.states, options.sampled_epochs]
+    watch = opened.Watch(path for path in own if path)
     config, profile = content["config"], content["config"]["determinism"]
     applied = content["variations"]["applied"]
     tf, found, import_seconds = _prepare(config, options.unpin, applied, options.run, ends)
     training = _task(tf, config, options)
-    outcome = _train(training, content, options)
+    watch.begin()
+    guard = ends.enter_context(unsound.Guard(tf, found))
+    outcome = _train(training, content, options, guard)
     settings.require_unchanged(tf, pins.unpin(profile, options.unpin))
     lockfile.check_files(Path(sys.prefix))
     how = "passed to compile(); this TensorFlow or this model may lack it"
@@ -232,6 +243,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
             path, seeding = folder / f"canary{SUFFIX}", profile["seeding"]
             content["canary"] = canary.train(training, seeding, config["seed"], path)
         content["source"] = executed.modules(options.source_path)  # the canary may load some
+        content["files"] = watch.report(options.source_path)
         record.require_unchanged(content, options)
         content["timing"] = clock.timing(import_seconds, outcome.seconds)
         canonical.write_json(folder / "record.json", canonical.with_digest(content))

@@ -200,7 +200,9 @@ def unsupported() -> Report:
     """Both runs refused by TensorFlow: records, and nothing to compare."""
     made = reproducible()
     made["verdict"], made["histories"] = "UNSUPPORTED", {}
-    made["reasons"] = ["control: TensorFlow refused FakeQuant: op without a deterministic version"]
+    made["reasons"] = [
+        "control: TensorFlow refused an op without a deterministic version: FakeQuant, …"
+    ]
     made["scope"] |= {"variations": [], "repeatable": None}
     for record in made["records"]["runs"].values():
         record |= {"status": "unsupported", "digests": {}, "tensors": {}, "canary": None}

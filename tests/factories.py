@@ -83,6 +83,8 @@ CONFIG: dict[str, Any] = {
 }
 
 # What a control's process sees around it, as observation.py observes it.
+NO_FILES: dict[str, Any] = {"read": [], "listed": [], "absent": [], "written": [], "problem": None}
+FILES = NO_FILES | {"read": [{"path": "words", "sha256": "e" * 64}], "absent": ["settings.py"]}
 OBSERVED: dict[str, Any] = {
     "time_zone": "UTC UTC+0.00, UTC UTC+0.00",
     "locale": "C.UTF-8",
@@ -266,7 +268,7 @@ def write_unsupported_run(
     refusal = {
         "op": "FakeQuantWithMinMaxVarsGradient",
         "message": "A deterministic implementation is not currently available.",
-        "reason": "op without a deterministic version",
+        "reason": "TensorFlow refused an op without a deterministic version",
     }
     record = _record(folder.name, experiment, dataset, config)
     record |= {"status": "unsupported", "unsupported": refusal}
@@ -331,6 +333,7 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
             {"name": "tensorflow-cpu", "version": "2.21.0"},
         ],
         "installed": {"files": 4552, "sha256": "d" * 64},
+        "files": copy.deepcopy(FILES),
         "source": [
             {"module": "samebits.models", "path": "scripts/samebits/models.py", "sha256": "c" * 64}
         ],

@@ -68,7 +68,7 @@ def test_a_refusal_of_one_run_alone_is_inconclusive(tmp_path: Path) -> None:
     space.refuse(1)
     content = issued(space.compare())
     assert content["verdict"] == "INCONCLUSIVE"
-    assert content["reasons"] == ["TensorFlow refused replica and not the other run"]
+    assert content["reasons"] == ["replica was refused and the other run was not"]
 
 
 def test_a_nan_loss_is_a_result_like_any_other(tmp_path: Path) -> None:
@@ -218,6 +218,7 @@ def reformat_config(space: Workspace) -> None:
 
 
 DIGEST = "0" * 64
+MODULE = {"module": "x", "path": "x.py", "sha256": DIGEST}
 NEVER_REPRODUCIBLE: dict[str, Harm] = {
     # missing or unreadable
     "no config": lambda s: s.config.unlink(),
@@ -287,7 +288,9 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "nobody looked for stray variables": on_record(lambda r: r["settings"].pop(2)),
     # code
     "other source code": on_record(set_item("source", 0, "sha256", value=DIGEST)),
-    "another module": on_record(lambda r: r["source"].append({"module": "x", "sha256": DIGEST})),
+    "another module": on_record(lambda r: r["source"].append(MODULE)),
+    "another file": on_record(set_item("files", "read", 0, "sha256", value=DIGEST)),
+    "a file without digest": on_record(set_item("files", "read", 0, "sha256", value=None)),
     "another Python": on_record(set_item("python", "version", value="3.11.9")),
     "another build of TensorFlow": on_record(set_item("framework", "git_version", value="other")),
     # what a record must say, by type

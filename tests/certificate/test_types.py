@@ -26,6 +26,9 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Package": ("report#packages",),
     "Installed": ("report#runRecord.installed",),
     "SourceFile": ("report#runRecord.source",),
+    "FileRead": ("report#fileRead",),
+    "FileWritten": ("report#runRecord.files.written",),
+    "Files": ("report#runRecord.files",),
     "SampledEpoch": ("report#sampledRecord.sampled.epochs",),
     "Sampled": ("report#sampledRecord.sampled",),
     "RunRecord": ("report#runRecord", "report#trainRecord", "report#sampledRecord"),
@@ -103,7 +106,7 @@ def test_a_type_has_the_keys_of_its_schema(name: str) -> None:
 
 
 # What every run has that trained; of one that did not, the record is not asked for it.
-TRAINED = {"settings", "framework", "source"}
+TRAINED = {"settings", "framework", "source", "files"}
 
 
 @pytest.mark.parametrize("name", PLACES)

@@ -103,6 +103,25 @@ def test_progress_reaches_the_terminal_and_the_log(launch: Launcher) -> None:
     assert said == launch.log == "epoch 1\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("SIGABRT", "a library"), ("SIGSEGV", "a library"), ("SIGKILL", "memory runs out")],
+)
+def test_a_script_that_a_signal_ended_is_explained_by_the_last_line(
+    launch: Launcher, name: str, said: str
+) -> None:
+    number = getattr(signal, name)
+    text = f"import os\nprint('what it said', flush=True)\nos.kill(os.getpid(), {int(number)})"
+    shown = launch.run(text, code=128 + number).splitlines()
+    assert any("what it said" in line for line in shown)
+    assert f"log.txt: the script was ended by {name}: " in shown[-1] and said in shown[-1]
+
+
+@pytest.mark.parametrize("text", ["raise SystemExit(143)", "raise SystemExit(1)"])
+def test_a_script_that_ends_itself_is_not_said_to_have_crashed(launch: Launcher, text: str) -> None:
+    assert "was ended by" not in launch.run(text, code=int(text[17:-1]))
+
+
 def test_a_signal_reaches_the_script_and_one_that_is_ignored_stays_ignored(
     launch: Launcher,
 ) -> None:

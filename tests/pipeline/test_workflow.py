@@ -173,7 +173,24 @@ def test_a_wrong_override_fails_before_any_job(workspace: Workspace) -> None:
 
 
 MODEL = """
+import importlib, pathlib, sys
+
 import tensorflow as tf
+
+HERE = pathlib.Path(__file__).parent
+
+def hidden(width):
+    # What no reader of import statements sees: a path, a name, a file, and two that are not there.
+    sys.path.insert(0, str(HERE / "lib"))
+    units = importlib.import_module("pkg.inner").UNITS + __import__("far").MORE
+    try:
+        importlib.import_module("local_settings")
+    except ImportError:
+        pass
+    if not (HERE / "weights.h5").exists():
+        units += len(tf.io.read_file(str(HERE / "words.txt")).numpy().split())
+    return tf.keras.Sequential([tf.keras.layers.Flatten(input_shape=(4,)),
+                                tf.keras.layers.Dense(units), tf.keras.layers.Dense(3)])
 
 def clock(width):
     class Clock(tf.keras.layers.Layer):
@@ -194,12 +211,23 @@ def exploding(width):
 """
 
 
+HIDDEN = {
+    "pkg/__init__.py": "from . import inner\n",
+    "pkg/inner.py": "UNITS = 4\n",
+    "lib/far.py": "MORE = 4\n",
+    "words.txt": "a b c\n",
+}
+
+
 @pytest.fixture(scope="module")
 def mine(workspace: Workspace) -> list[str]:
     """A user's own model and data: the config that names them."""
     source = workspace.folder / "src"
     source.mkdir(exist_ok=True)
     (source / "mine.py").write_text(MODEL)
+    for name, text in HIDDEN.items():
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text(text)
     x = np.arange(240, dtype=np.float32).reshape(60, 4)
     np.savez(source / "mine.npz", features=x, labels=np.arange(60) % 3)
     digest = hashlib.sha256((source / "mine.npz").read_bytes()).hexdigest()
@@ -228,6 +256,30 @@ def test_a_users_model_and_data_are_certified_by_digest_and_an_edited_model_trai
     said = workspace.snakemake(*DRY, "--config", "name=mine", *mine, model("exploding"))
     assert jobs(said)["train"] == 2
     file.write_text(MODEL)
+
+
+def test_whatever_a_run_executed_opened_or_missed_makes_it_again_when_it_changes(
+    workspace: Workspace, mine: list[str]
+) -> None:
+    given = ["--config", "name=hidden", *mine, model("hidden")]
+    assert workspace.certify("hidden", *mine, model("hidden"))["verdict"] == "REPRODUCIBLE"
+    assert "Nothing to be done" in workspace.snakemake(*given)
+    source = workspace.folder / "src"
+    missing = {"local_settings.py": None, "weights.h5": None}
+    for name, text in (HIDDEN | missing).items():
+        file, happened = source / name, "has changed" if text else "now exists"
+        file.write_text(f"{text or ''}#\n")
+        said = workspace.snakemake(*DRY, *given)
+        assert jobs(said)["train"] == 2, name
+        assert f"hidden: trained again: {file} {happened}" in said
+        file.write_text(text) if text else file.unlink()
+    assert "Nothing to be done" in workspace.snakemake(*given)
+    (source / "words.txt").write_text("a b c d\n")
+    report = workspace.certify("hidden", *mine, model("hidden"))
+    assert report["records"]["runs"]["replica"]["files"]["read"] == [
+        {"path": "words.txt", "sha256": files.digest(source / "words.txt")}
+    ]
+    assert "Nothing to be done" in workspace.snakemake(*given)
 
 
 def test_what_tensorflow_refuses_is_unsupported_with_the_op_named(

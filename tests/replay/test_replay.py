@@ -174,6 +174,10 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     "data": (lambda r: r.update(dataset="0" * 64), "other data"),
     "lock": (lambda r: r.update(lock="0" * 64), "another lock"),
     "source": (lambda r: r["source"][0].update(sha256="d" * 64), "different source code"),
+    "file": (
+        lambda r: r["files"]["read"][0].update(sha256="d" * 64),
+        f"read another file words: SHA-256 {'d' * 64}, not {'e' * 64}",
+    ),
     "experiment": (lambda r: r.update(experiment="0" * 64), "another experiment"),
     "setting": (lambda r: r["settings"][0].update(effective=7), "hash seed is 7"),
     "unprobed": (lambda r: r["settings"].pop(0), "not probed: hash seed"),

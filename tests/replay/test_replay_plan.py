@@ -532,6 +532,46 @@ def test_a_users_module_that_was_changed_is_named(
     assert lines[0].startswith(f"{path}: the certificate has SHA-256 ")
 
 
+def test_a_file_that_the_certificates_run_opened_must_be_here_as_it_was(
+    tmp_path: Path, own_model: tuple[Path, dict[str, Any]]
+) -> None:
+    path, config = own_model
+    content, where = issued(config, path), {"source_path": str(path.parent), "allow": "mine.net"}
+    weights, outside = path.parent / "start.npy", tmp_path / "vocabulary"
+    for file in (weights, outside):
+        file.write_text("x")
+    read = [(file, files.digest(file)) for file in (weights, outside)]
+    control(content)["files"] |= {
+        "read": [
+            {"path": p, "sha256": d}
+            for p, d in (("start.npy", read[0][1]), (str(outside), read[1][1]))
+        ],
+        "absent": ["local.json", str(tmp_path / "settings")],
+    }
+    assert planned(tmp_path, content, **where).replay.notes  # type: ignore[union-attr]
+    weights.write_text("y")
+    outside.unlink()
+    (path.parent / "local.json").touch()
+    assert refused(tmp_path, content, **where) == [
+        f"{path.parent}/local.json: it now exists, as it was not for the certificate's run",
+        f"{weights}: the certificate's run read SHA-256 {read[0][1]}, and here it has changed",
+        f"{outside}: the certificate's run read SHA-256 {read[1][1]}, and here it is not here; it "
+        "lies outside of the source: put that file there",
+    ]
+
+
+def test_what_was_looked_up_in_vain_outside_of_the_source_is_a_note(
+    tmp_path: Path, own_model: tuple[Path, dict[str, Any]]
+) -> None:
+    path, config = own_model
+    content = issued(config, path)
+    (tmp_path / "settings").touch()
+    control(content)["files"]["absent"] = [str(tmp_path / "settings")]
+    made = planned(tmp_path, content, source_path=str(path.parent), allow="mine.net")
+    assert made.replay is not None
+    assert any(note.startswith(f"{tmp_path}/settings: it now exists") for note in made.replay.notes)
+
+
 @pytest.mark.parametrize("index", range(3))
 def test_each_lock_and_pin_file_that_determines_the_training_must_be_the_same(
     index: int, tmp_path: Path, default: Content

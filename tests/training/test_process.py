@@ -242,7 +242,10 @@ Timestamp cannot be called when determinism is enabled
 def test_an_op_without_a_deterministic_version_is_named(error: Exception, op: str) -> None:
     found = refusals.of_exception(TF, error)
     assert found is not None
-    assert (found.op, found.reason) == (op, "op without a deterministic version")
+    assert (found.op, found.reason) == (
+        op,
+        "TensorFlow refused an op without a deterministic version",
+    )
 
 
 def test_of_a_graphs_long_message_the_refusal_itself_is_kept() -> None:
@@ -255,7 +258,7 @@ def test_a_random_op_without_a_seed_is_a_refusal() -> None:
     text = "Random ops require a seed to be set when determinism is enabled. Please set a seed."
     found = refusals.of_exception(TF, RuntimeError(text))
     assert found is not None
-    assert (found.op, found.reason) == (None, "random op without a seed")
+    assert (found.op, found.reason) == (None, "TensorFlow refused a random op without a seed")
 
 
 def test_a_random_op_without_a_seed_is_named_by_the_function_of_tensorflow(tmp_path: Path) -> None:

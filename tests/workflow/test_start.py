@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from snakemake.exceptions import WorkflowError
 
+from factories import NO_FILES
 from pipeline import ROOT, SCRIPTS
 from samebits.config import sources
-from samebits.formats import canonical
+from samebits.formats import canonical, files
 from samebits.workflow import start
 from samebits.workflow.plan import Plan, plan
 
@@ -88,10 +89,10 @@ def test_a_result_of_another_experiment_is_older_than_its_mark_whatever_its_date
     mine: Plan,
 ) -> None:
     result = Path("results/mine/certificate.json")
-    other = of_seed_2().first.digest
-    for digest, is_outdated in ((mine.first.digest, False), (other, True), (other, True)):
+    other = of_seed_2().first
+    for made, is_outdated in ((mine.first, False), (other, True), (other, True)):
         os.utime(result)  # as --touch does
-        mark = Path(start.outdated(result, digest, is_main=True))
+        mark = Path(start.outdated(result, made, is_main=True))
         assert (mark.stat().st_mtime >= result.stat().st_mtime) == is_outdated
     before = mark.read_bytes()
     assert start.outdated(result, other, is_main=False) == str(mark)
@@ -99,13 +100,38 @@ def test_a_result_of_another_experiment_is_older_than_its_mark_whatever_its_date
     os.utime(result)
     start.outdated(result, other, is_main=True)
     assert mark.read_bytes() != before  # dates alone do not convince Snakemake
-    start.outdated(result, mine.first.digest, is_main=True)
+    start.outdated(result, mine.first, is_main=True)
     assert mark.stat().st_mtime < result.stat().st_mtime
 
 
-def test_a_result_that_is_not_made_yet_has_an_old_mark(folder: Path) -> None:
-    mark = Path(start.outdated(Path("results/new/train/control/record.json"), "0" * 64, True))
+def test_a_result_that_is_not_made_yet_has_an_old_mark(mine: Plan) -> None:
+    mark = Path(start.outdated(Path("results/new/train/control/record.json"), mine.first, True))
     assert mark.stat().st_mtime < 1e9
+
+
+def test_a_run_whose_files_changed_is_older_than_its_mark_and_the_file_is_named(
+    mine: Plan, capfd: pytest.CaptureFixture[str]
+) -> None:
+    read = Path("words.txt")
+    read.write_text("a")
+    names = {"read": [{"path": "words.txt", "sha256": files.digest(read)}]}
+    record = {"experiment": mine.first.digest, "files": NO_FILES | names, "source": []}
+    runs = {run: Path(f"results/mine/train/{run}/record.json") for run in ("control", "replica")}
+    canonical.write_json(runs["control"], record)
+    # A replica has a home folder and a folder for temporary files of its own.
+    elsewhere = NO_FILES | {"absent": ["words.txt"]}
+    canonical.write_json(runs["replica"], record | {"files": elsewhere})
+
+    def are_outdated() -> list[bool]:
+        marks = [Path(start.outdated(r, mine.first, True, runs["control"])) for r in runs.values()]
+        return [m.stat().st_mtime > 1e9 for m in marks]
+
+    assert are_outdated() == [False, False]
+    assert "trained again" not in capfd.readouterr().err
+    read.write_text("b")
+    os.utime(runs["control"])
+    assert are_outdated() == [True, True]
+    assert f"mine: trained again: {read.absolute()} has changed\n" in capfd.readouterr().err
 
 
 def test_the_certificate_of_another_experiment_is_kept_beside_the_new_one(

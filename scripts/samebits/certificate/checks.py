@@ -125,6 +125,16 @@ def _software(evidence: Evidence) -> Iterator[str]:
                 yield f"{name} and {first} ran on different {what}"
 
 
+def _files(evidence: Evidence) -> Iterator[str]:
+    """Runs that read other bytes under one name had other inputs."""
+    known: dict[str, tuple[str, str]] = {}
+    for name, record in _trained(evidence).items():
+        for entry in record["files"]["read"]:
+            first, expected = known.setdefault(entry["path"], (name, entry["sha256"]))
+            if entry["sha256"] != expected:
+                yield f"{name} and {first} read different files under the name {entry['path']}"
+
+
 def modules(record: RunRecord) -> list[tuple[str, str]]:
     """The executed modules and their digests: a file's name depends on where a run was started."""
     return [(entry["module"], entry["sha256"]) for entry in record.get("source", ())]
@@ -261,4 +271,4 @@ def _empty(evidence: Evidence) -> Iterator[str]:
 # What holds for any run of the experiment, by its record; the rest is about their files, or all.
 OF_RECORDS = (_unreadable, _embedded_digests, _foreign_records, _packages, _ambiguous, _settings)
 _OF_DIGESTS = (_data_digest, _artifact_digests, _tensor_lists, _checkpoints, _empty)
-CHECKS = (*OF_RECORDS, _names, _shared_process, _software, _traced, *_OF_DIGESTS)
+CHECKS = (*OF_RECORDS, _names, _shared_process, _software, _files, _traced, *_OF_DIGESTS)

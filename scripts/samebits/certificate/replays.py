@@ -198,8 +198,17 @@ def problems(report: Report, of: str, record: RunRecord) -> Iterator[str]:
         yield f"{_REPLAY} is the certified run itself"
     if checks.modules(record) != checks.modules(_control(report)):
         yield f"{_REPLAY} and the certified run used different source code"
+    yield from _other_files(record, _control(report))
     if is_sampled(record):
         yield from _undrawn(report, of, record)
+
+
+def _other_files(record: RunRecord, certified: RunRecord) -> Iterator[str]:
+    """Files that both read, with other content."""
+    known = {entry["path"]: entry["sha256"] for entry in certified["files"]["read"]}
+    for path, sha256 in ((entry["path"], entry["sha256"]) for entry in record["files"]["read"]):
+        if known.get(path, sha256) != sha256:
+            yield f"{_REPLAY} read another file {path}: SHA-256 {sha256}, not {known[path]}"
 
 
 def _undrawn(report: Report, of: str, record: RunRecord) -> Iterator[str]:

@@ -42,6 +42,12 @@ Process = TypedDict("Process", {"id": str})
 Package = TypedDict("Package", {"name": str, "version": str})
 Installed = TypedDict("Installed", {"files": int, "sha256": str})
 SourceFile = TypedDict("SourceFile", {"module": str, "path": str, "sha256": str})
+FileRead = TypedDict("FileRead", {"path": str, "sha256": str})
+FileWritten = TypedDict("FileWritten", {"path": str, "sha256": str | None})
+Files = TypedDict("Files", {
+    "read": list[FileRead], "listed": list[FileRead], "absent": list[str],
+    "written": list[FileWritten], "problem": str | None,
+})
 SampledEpoch = TypedDict("SampledEpoch", {
     "epoch": int, "from": State | None, "to": State, "history": History,
 })
@@ -58,7 +64,7 @@ RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then 
     "unsupported": Refusal | None, "settings": list[Setting],
     "framework": dict[str, Any], "python": dict[str, Any], "packages": list[Package],
     "installed": Installed,
-    "config": Config, "source": list[SourceFile], "machine": dict[str, Any],
+    "config": Config, "source": list[SourceFile], "files": Files, "machine": dict[str, Any],
     "timing": dict[str, Any], "process": Process, "sampled": NotRequired[Sampled],
 })
 

@@ -42,7 +42,7 @@ def grade(evidence: Evidence) -> Grade:
     first = {name: evidence.records[name] for name in (protocol.CONTROL, protocol.REPLICA)}
     refused = [name for name, record in first.items() if record["status"] == names.REFUSED]
     if refused and len(refused) < len(first):
-        why = f"TensorFlow refused {refused[0]} and not the other run"
+        why = f"{refused[0]} was refused and the other run was not"
         return Grade(names.INCONCLUSIVE, (why,))
     if refused:
         return Grade(names.UNSUPPORTED, tuple(_unsupported(name, first[name]) for name in refused))
@@ -105,8 +105,8 @@ def _within(tolerance: Any, compared: Sequence[ComparedRun]) -> Distance | None:
 
 def _unsupported(name: str, record: RunRecord) -> str:
     refusal = record["unsupported"] or {"op": None, "reason": "none", "message": "none"}
-    op = f"{refusal['op']}: " if refusal["op"] else ""
-    return f"{name}: TensorFlow refused {op}{refusal['reason']} ({refusal['message']})"
+    op = f"{refusal['op']}, " if refusal["op"] else ""
+    return f"{name}: {refusal['reason']}: {op}{refusal['message']}"
 
 
 def _dependence(found: Findings) -> Iterator[str]:

@@ -217,7 +217,7 @@ def describe(divergence: Divergence, draw: bool) -> dict[str, Any]:
 
 _ENDS = {
     "failed": "This run failed and its control did not.",
-    "unsupported": "TensorFlow refused this run and not its control.",
+    "unsupported": "This run was refused and its control was not.",
 }
 
 

@@ -55,7 +55,7 @@ _STATEMENTS = {
     names.REPRODUCIBLE: "{runs} training runs of this experiment produced exactly the same bits.",
     names.WITHIN_TOLERANCE: "{runs} training runs agree within tolerance, but not bit for bit.",
     names.NOT_REPRODUCIBLE: "{runs} training runs of this experiment produced different bits.",
-    names.UNSUPPORTED: "TensorFlow refuses to train this experiment deterministically.",
+    names.UNSUPPORTED: "This experiment cannot be trained deterministically as it is pinned.",
     names.INCONCLUSIVE: "The evidence does not show whether this experiment is reproducible.",
 }
 
@@ -90,8 +90,9 @@ _SHOWS = {
         "table of differences shows which ones, and how far apart they are.",
     ),
     names.UNSUPPORTED: (
-        "The model or its input uses an operation that this version of TensorFlow cannot run "
-        "deterministically, so TensorFlow stopped instead of producing numbers that may change.",
+        "The model or its input uses an operation that this version of TensorFlow, pinned as "
+        "listed below, cannot run deterministically, or not correctly. It was refused instead of "
+        "producing numbers that may change or are wrong.",
     ),
 }
 
@@ -105,7 +106,7 @@ def limits(report: Report) -> Iterator[str]:
     if verdict == names.NOT_REPRODUCIBLE and not scope["depends_on"]:
         yield "Why the runs differ, or whether they would differ the same way next time."
     if verdict == names.UNSUPPORTED:
-        yield "Whether the experiment is reproducible without op determinism: that was not tried."
+        yield "Whether the experiment is reproducible with other pins: that was not tried."
     if verdict in (names.REPRODUCIBLE, names.WITHIN_TOLERANCE):
         if same:
             yield f"That the bits are the same elsewhere: all runs had the same {listed(same)}."

@@ -31,7 +31,7 @@ from samebits.errors import SamebitsError
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, lockfile
 from samebits.formats.names import CERTIFICATE_FILE, CERTIFICATE_FORMAT, MOST_BYTES
-from samebits.replay import allowlist
+from samebits.replay import allowlist, inputs
 from samebits.replay import states as checkpoints
 from samebits.text import plain
 from samebits.training.executed import as_named, is_input
@@ -111,12 +111,15 @@ def plan(
         wanted, local = _composed(request, report, options, own, composer)
         decisive, other = _lock_differences(report, checkout, local)
         problems = [*_config_problems(report, local, request.allow), *decisive]
-        _require_none([*problems, *_code_problems(report, local)])
+        problems += _code_problems(report, local)
+        changes = list(inputs.differences(_files(report), Path(local.source_path)))
+        _require_none([*problems, *(_changed(d) for d in changes if d.own or d.expected)])
     except (SamebitsError, RecursionError) as error:
         why = "JSON nested too deep" if isinstance(error, RecursionError) else error
         refused = f"{request.path}: cannot be replayed with this checkout"
         raise SamebitsError(f"{refused}\n{why}") from None
-    notes = _lines([*other, *_source_notes(report, checkout, local)])
+    elsewhere = (_changed(d) for d in changes if not (d.own or d.expected))
+    notes = _lines([*other, *elsewhere, *_source_notes(report, checkout, local)])
     digest = hashlib.sha256(data).hexdigest()
     return wanted, ReplayPlan(**vars(request), digest=digest, notes=tuple(notes))
 
@@ -242,6 +245,20 @@ def _code_problems(report: Report, local: LocalExperiment) -> Iterator[str]:
             yield _differ(_shown_path(path), {sha256}, digests[path])
     for module in _needed(local) - {module for module, _ in here}:
         yield f"{module}: this checkout's training imports it, the certificate does not list it"
+
+
+def _files(report: Report) -> dict[str, Any]:
+    """The files that the control opened, which are no modules."""
+    return {"files": report["records"]["runs"][CONTROL]["files"]}
+
+
+def _changed(found: inputs.Difference) -> str:
+    """A file that the control read, listed, or looked for in vain, and what it is here."""
+    if found.expected is None:
+        return f"{found.path}: it {found.what}, as it was not for the certificate's run"
+    way_out = "" if found.own else "; it lies outside of the source: put that file there"
+    read = f"the certificate's run read SHA-256 {found.expected}"
+    return f"{found.path}: {read}, and here it {found.what}{way_out}"
 
 
 def _modules(report: Report, local: LocalExperiment) -> dict[tuple[str, str], Path | None]:

@@ -14,10 +14,10 @@ import hashlib
 import os
 import sys
 import sysconfig
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType
-from typing import Any, Iterator
+from typing import Any, Iterator, Set
 
 OWN = "samebits"
 _MAIN = "__main__"
@@ -28,6 +28,7 @@ _SYSTEM = (
     *("/usr/share/locale", "/usr/share/zoneinfo", "/usr/share/i18n"),
 )
 _CHECKOUT = Path(__file__).resolve().parents[3]
+_HOME = os.path.expanduser("~/")  # noqa: PTH111 (Path raises where there is none)
 _GENERATED = "__autograph_generated_file"  # TensorFlow's, in the folder for temporary files
 _executed: dict[tuple[str, str], str] = {}  # SHA-256 by (module, file); the first one counts
 _changed: set[str] = set()  # files of which two contents were executed
@@ -65,6 +66,7 @@ def install(main: CodeType) -> None:
         _verify(name, _loader(name).path, _original(_loader(name), name))
     _verify(_MAIN, main.co_filename, main)
     setattr(SourceFileLoader, "get_code", _get_code)  # noqa: B010 (mypy knows no other name)
+    setattr(FileFinder, "_fill_cache", _fill_cache)  # noqa: B010
 
 
 def hide(folder: Path) -> None:
@@ -96,11 +98,40 @@ def _get_code(loader: SourceFileLoader, name: str) -> Any:
     return loader.source_to_code(data, path)
 
 
+class _Everything(Set[str]):
+    """A folder's names, as if all were there: each candidate is then looked for by itself."""
+
+    def __contains__(self, name: object) -> bool:
+        """Whether to look."""
+        return True
+
+
+_original_fill: Any = getattr(FileFinder, "_fill_cache")  # noqa: B009
+
+
+def _fill_cache(finder: Any) -> None:
+    """A listing of a folder would hide which modules were looked for in it in vain."""
+    if is_input(str(as_named(finder.path))):
+        finder._path_cache = finder._relaxed_path_cache = _Everything()
+    else:
+        _original_fill(finder)
+
+
 def _note(name: str, path: str, data: bytes) -> None:
     path = str(as_named(path))
     sha256 = hashlib.sha256(data).hexdigest()
     if _executed.setdefault((name, path), sha256) != sha256:
         _changed.add(path)
+
+
+def is_own(module: str) -> bool:
+    """Whether a module is ours."""
+    return module == _MAIN or module.partition(".")[0] == OWN
+
+
+def files() -> set[str]:
+    """The absolute paths of all modules."""
+    return {path for _, path in _executed}
 
 
 def modules(source_path: Path) -> list[dict[str, str]]:
@@ -115,17 +146,20 @@ def named(path: str, source_path: Path, module: str = "") -> str:
     """A file's name in a record, by its absolute path.
 
     Relative to the checkout if it is one of ours, to ``source_path`` if it lies below that or the
-    working folder, which a replica has elsewhere; else absolute.
+    working folder, which a replica has elsewhere; to the home folder, as ~; else absolute.
     """
-    if module == _MAIN or module.partition(".")[0] == OWN:
+    if is_own(module):
         return os.path.relpath(str(Path(path).resolve()), str(_CHECKOUT))
-    root, parents = as_named(source_path), Path(path).parents
-    return os.path.relpath(path, str(root)) if {root, Path.cwd()}.intersection(parents) else path
+    path = os.fsencode(path).decode("utf-8", "replace")  # JSON has no place for other bytes
+    root, parents = as_named(source_path), {Path(path), *Path(path).parents}
+    if parents & {root, Path.cwd()}:
+        return os.path.relpath(path, str(root))
+    return path.replace(_HOME, "~/", 1) if path.startswith(_HOME) else path
 
 
 def changes() -> Iterator[str]:
     """The modules whose file no longer holds the bytes that were executed, in words."""
-    for path in sorted({path for _, path in _executed}):
+    for path in sorted(files()):
         expected = {sha256 for (_, file), sha256 in _executed.items() if file == path}
         try:
             got = hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -182,12 +182,13 @@ def busy() -> int:
 
 def _directory_order(source_path: Path) -> dict[str, str]:
     """Whose order the entries of folders come in, by the file systems that they lie on."""
-    with os.scandir("/") as found:
-        outer = [e.path for e in found if e.name not in KERNEL_FOLDERS and e.is_dir()]
+    own = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
+    outer = [p for p in Path("/").iterdir() if p.is_dir() and not p.is_symlink()]
+    known = [p for p in outer if p.name not in KERNEL_FOLDERS and p not in own]
     return {
         "working folder": _order([Path.cwd()]),
         "source folder": _order([source_path]),
-        "other folders": _order(Path(path) for path in outer if os.access(path, os.R_OK)),
+        "other folders": _order(p for p in known if os.access(str(p), os.R_OK)),
     }
 
 

@@ -145,14 +145,21 @@ class Outcome:
             return names.FAILED
         return names.COMPLETED if self.refusal is None else names.REFUSED
 
-    def end(self, tf: Any, error: BaseException, message: SamebitsError) -> None:
+    def end(
+        self,
+        tf: Any,
+        error: BaseException,
+        message: SamebitsError,
+        refusal: refusals.Unsupported | None = None,
+    ) -> None:
         """The training raised an exception. Raises ``message`` if a control failed.
 
-        A full or failing disk says nothing about the model: its error is raised in any run.
+        ``refusal``: the one behind it, where that is known. A full or failing disk says nothing
+        about the model: its error is raised in any run.
         """
         if is_of_disk(error):
             raise error
-        self.refusal = refusals.of_exception(tf, error)
+        self.refusal = refusal or refusals.of_exception(tf, error)
         if self.refusal is None:
             if self.run == CONTROL:
                 raise message from error

@@ -26,7 +26,7 @@ _OP_IN_MESSAGE = (
 
 @dataclass(frozen=True)
 class Unsupported:
-    """An operation that TensorFlow refuses to do deterministically."""
+    """An operation that was refused: by TensorFlow, or before it ran (``unsound``)."""
 
     op: str | None
     message: str
@@ -38,9 +38,15 @@ def of_exception(tf: Any, error: BaseException) -> Unsupported | None:
     text = str(error)
     refusals = (tf.errors.UnimplementedError, tf.errors.FailedPreconditionError)
     if isinstance(error, (RuntimeError, ValueError)) and _NO_SEED.search(text):
-        reason, op = "random op without a seed", _op_in_traceback(error.__traceback__)
+        reason, op = (
+            "TensorFlow refused a random op without a seed",
+            _op_in_traceback(error.__traceback__),
+        )
     elif isinstance(error, refusals) and _NO_VERSION.search(text):
-        reason, op = "op without a deterministic version", _op_in_message(error)
+        reason, op = (
+            "TensorFlow refused an op without a deterministic version",
+            _op_in_message(error),
+        )
     else:
         return None
     said = [line.strip() for line in text.splitlines() if _NO_VERSION.search(line)]

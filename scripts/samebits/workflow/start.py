@@ -27,11 +27,14 @@ from snakemake.exceptions import WorkflowError
 
 from samebits.config import sources
 from samebits.config.experiment import Experiment
+from samebits.errors import SamebitsError
 from samebits.experiment import protocol
 from samebits.formats import canonical, files
 from samebits.formats.names import FAILED
 from samebits.launch import lease
 from samebits.pages import summary
+from samebits.replay import inputs
+from samebits.replay.inputs import Difference
 from samebits.text import say
 from samebits.workflow.plan import Plan, as_workflow_errors, plan
 
@@ -64,22 +67,53 @@ def content(made: Experiment, lock: Path) -> str:
     return canonical.digest([made.digest, *map(_digest, [*map(Path, made.model_files), lock])])
 
 
-def outdated(result: Path, digest: str, is_main: bool) -> str:
-    """The path of a file that is newer than a result of another experiment than ``digest``.
+def outdated(result: Path, made: Experiment, is_main: bool, control: Path | None = None) -> str:
+    """The path of a file that is newer than a result of another experiment, code or files.
 
     As an input it makes such a result again. Snakemake compares dates and its own records of past
     jobs, which --touch, --rerun-triggers mtime and a lost .snakemake bypass; the result itself
-    names its experiment. ``is_main``: a job's own Snakemake does not ask again.
+    names its experiment. ``control``: the record that says what a run of it executed and opened,
+    which is known after the first one: as inputs these files would make that again. ``is_main``: a
+    job's own Snakemake does not ask again.
     """
     mark = Path(".samebits/outdated", result).absolute()
     if is_main:
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
-        if result.is_file() and not _names(result, digest):
+        if result.is_file() and not (
+            _names(result, made.digest) and _is_fresh(result, control, made)
+        ):
             mark.write_text(str(time.time_ns()))  # other bytes: Snakemake compares them as well
         else:
             os.utime(mark, (_OLD, _OLD))
     return str(mark)
+
+
+def _is_fresh(result: Path, control: Path | None, made: Experiment) -> bool:
+    """Whether what its runs executed and opened is here as it was."""
+    if control is None:
+        return True
+    # A replica has folders of its own, so of its record only the files of the source count.
+    changed = _changes(result, result.stat().st_mtime_ns, made.source_path)
+    changes = [change for change in changed if change.own and change.expected]
+    if control.is_file():
+        changes += _changes(control, control.stat().st_mtime_ns, made.source_path)
+    for line in dict.fromkeys(f"{change.path} {change.what}" for change in changes):
+        _say_once(f"{made.name}: trained again: {line}")
+    return not changes
+
+
+@cache
+def _changes(record: Path, written: int, source_path: str) -> tuple[Difference, ...]:
+    """``written``: when the record was."""
+    try:
+        content = canonical.read_json(record)
+    except SamebitsError:  # damaged: compare says so
+        return ()
+    return tuple(inputs.differences(content, Path(source_path)))
+
+
+_say_once = cache(say)
 
 
 def _names(result: Path, digest: str) -> bool:

@@ -1,0 +1,296 @@
+"""The files that a training opens or looks for, by SHA-256: what a later run can find changed.
+
+INPUTS      every system call that names a path, of this process, its threads and its children
+OUTPUTS     the record's part ``files``: read and listed, each with its digest; absent; written
+GUARANTEES  a file is digested before the program sees it, and again at the end; a file that the run
+            itself writes is none of its inputs; files of the system, of the environment and of the
+            pipeline itself are left out; the program sees the same as without
+
+The kernel tells a watcher, a forked process, of each call and lets it continue (seccomp's user
+notification, Linux 5.5 and later): this covers any library, in any language. Where the kernel
+refuses that, Python's audit events cover files that Python itself opens, and ``problem`` says so.
+Runs on Python 3.7 to 3.13.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import re
+import select
+import signal
+import socket
+import stat
+import struct
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Container, Iterable, NoReturn
+
+from samebits.errors import SamebitsError, all_problems
+from samebits.formats import files
+from samebits.training import executed
+
+_OPEN, _EXECUTE, _LOOK, _WRITE = "open", "execute", "look", "write"
+# x86_64: number of a call -> what it does, the argument that is a folder's descriptor, the path's.
+_CALLS: dict[int, tuple[str, int | None, int]] = {
+    **{2: (_OPEN, None, 0), 257: (_OPEN, 0, 1), 437: (_OPEN, 0, 1)},  # open, openat, openat2
+    **{59: (_EXECUTE, None, 0), 322: (_EXECUTE, 0, 1)},  # execve, execveat
+    **{4: (_LOOK, None, 0), 6: (_LOOK, None, 0), 262: (_LOOK, 0, 1)},  # stat, lstat, newfstatat
+    **{332: (_LOOK, 0, 1), 21: (_LOOK, None, 0), 269: (_LOOK, 0, 1)},  # statx, access, faccessat
+    **{439: (_LOOK, 0, 1)},  # faccessat2
+    **{85: (_WRITE, None, 0), 76: (_WRITE, None, 0)},  # creat, truncate
+    **{82: (_WRITE, None, 1), 264: (_WRITE, 2, 3), 316: (_WRITE, 2, 3)},  # rename, …at, …at2
+    **{83: (_WRITE, None, 0), 258: (_WRITE, 0, 1)},  # mkdir, mkdirat
+    **{86: (_WRITE, None, 1), 265: (_WRITE, 2, 3)},  # link, linkat
+    **{88: (_WRITE, None, 1), 266: (_WRITE, 1, 2)},  # symlink, symlinkat
+}
+_OPENAT2, _FLAGS_OF = 437, {2: 1, 257: 2}
+_CALL = struct.Struct("QIIiIQ6Q")  # of <linux/seccomp.h>: seccomp_notif
+_SECCOMP, _NO_NEW_PRIVILEGES, _PTRACER = 317, 38, 0x59616D61
+_FLAGS = 1 << 0 | 1 << 3 | 1 << 4  # of all threads, with a listener, and errors told apart
+_RECEIVE, _SEND = 0xC0502100, 0xC0182101
+_NOTIFY, _ALLOW = 0x7FC00000, 0x7FFF0000
+_X86_64, _AT_FDCWD, _AT_EMPTY_PATH = 0xC000003E, -100, 0x1000
+_PAGE = 4096
+_WRITABLE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_CHANGING = ("results", "logs", ".samebits", ".snakemake")  # folders whose entries change at once
+_CACHE = "/__pycache__/"
+_LIBRARY = re.compile(r"\.(so(\.\d+)*|pyc)$")  # looked for along a path, under many names
+
+
+class Files:
+    """What was opened, looked for and written so far, by absolute path."""
+
+    def __init__(self, excluded: Iterable[Path]) -> None:
+        """``excluded``: files and folders of the pipeline itself."""
+        self._unlisted = tuple(str(Path.cwd() / name) for name in _CHANGING)
+        own = (str(executed.as_named(path)) for path in excluded)
+        self._excluded = tuple(end for path in own for end in (path, f"{path}/"))
+        self._known: set[tuple[str, str, int]] = set()
+        self._read: dict[str, str] = {}
+        self._listed: dict[str, list[str]] = {}
+        self._absent: set[str] = set()
+        self._written: set[str] = set()
+        self.problem: str | None = None
+
+    def see(self, action: str, path: str, flags: int) -> None:
+        """A program is about to do something with a file; that may well fail."""
+        if (action, path, flags) in self._known:
+            return
+        self._known.add((action, path, flags))
+        if _CACHE in path:  # of a module, whose source is what counts
+            path = importlib.util.source_from_cache(path) if action == _OPEN else ""
+        own = path in self._excluded or path.startswith(self._excluded)
+        if executed.is_input(path) and not own and path not in self._written:
+            self._note(action, path, flags)
+
+    def _note(self, action: str, path: str, flags: int) -> None:
+        try:
+            mode = os.stat(path).st_mode  # noqa: PTH116 (of any path, as the program has it)
+            if stat.S_ISDIR(mode) and action == _OPEN and not path.startswith(self._unlisted):
+                self._listed.setdefault(path, sorted(os.listdir(path)))  # noqa: PTH208
+            elif stat.S_ISREG(mode) and not flags & os.O_TRUNC and path not in self._read:
+                self._read[path] = files.digest(Path(path))
+        except (FileNotFoundError, NotADirectoryError):
+            if action != _EXECUTE and not _LIBRARY.search(path):
+                self._absent.add(path)
+        except PermissionError:
+            pass  # the program's, too: it does not see the content either
+        if action == _WRITE or flags & _WRITABLE:
+            self._written.add(path)
+
+    def report(self) -> dict[str, Any]:
+        """What was seen, by absolute path, as JSON.
+
+        What was opened for writing and has the same content at the end was not written.
+        """
+        now = {path: _digest(path) for path in self._read}
+        same = {path for path in now if now[path] == self._read[path]}
+        written = {path for path in self._written - same if os.path.lexists(path)}
+        absent = self._absent - self._written
+        return {
+            "read": {path: self._read[path] for path in same},
+            "listed": {
+                path: listing(names, path, self._written) for path, names in self._listed.items()
+            },
+            "absent": [path for path in absent if os.path.dirname(path) not in absent],  # noqa: PTH120
+            "written": {path: self._read.get(path) for path in written},
+            "changed": sorted(set(now) - same - self._written),
+            "problem": self.problem,
+        }
+
+
+def _digest(path: str) -> str | None:
+    return files.digest(Path(path)) if os.path.isfile(path) else None  # noqa: PTH113
+
+
+def listing(names: Iterable[str], folder: str, written: Container[str]) -> str:
+    """The digest of the names in a folder, without those that the run itself made."""
+    left = sorted(name for name in names if os.path.join(folder, name) not in written)  # noqa: PTH118
+    return hashlib.sha256("\0".join(left).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+# ---- the kernel's notifications -----------------------------------------------------------------
+
+
+class Watch:
+    """A watcher process, started before there are threads, which ``begin`` gives the calls to."""
+
+    def __init__(self, excluded: Iterable[Path]) -> None:
+        """Fork the watcher."""
+        self._here: Files | None = None  # where the kernel refuses a watcher
+        self._files = Files(excluded)
+        self._control, theirs = socket.socketpair()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._control.close()
+            _watch(theirs, self._files)
+        theirs.close()
+
+    def begin(self) -> None:
+        """Watch this process, all its threads, and all children to come."""
+        libc, code = ctypes.CDLL(None, use_errno=True), _filter()
+        program = ctypes.create_string_buffer(code)
+        pointer = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(program))
+        libc.prctl(_PTRACER, self._pid, 0, 0, 0)  # for the security module that asks for it
+        libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+        known = platform.machine() == "x86_64"
+        listener = libc.syscall(_SECCOMP, 1, _FLAGS, pointer) if known else -1
+        if listener < 0:
+            why = (
+                os.strerror(ctypes.get_errno()) if known else f"not known for {platform.machine()}"
+            )
+            self._by_audit(why)
+            return
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", listener))]
+        self._control.sendmsg([b"."], rights)
+        self._control.recv(1)
+        os.close(listener)
+
+    def _by_audit(self, why: str) -> None:
+        self._here = self._files
+        found = "Python's own calls are" if hasattr(sys, "addaudithook") else "nothing is"
+        self._files.problem = (
+            f"the kernel lets no process watch another's calls ({why}): {found} seen"
+        )
+        if sys.version_info >= (3, 8):
+            sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in ("open", "os.listdir", "os.scandir") and not isinstance(arguments[0], int):
+            path = os.fsdecode(arguments[0] or ".")
+            flags = arguments[2] if event == "open" else 0
+            self._files.see(_OPEN, str(executed.as_named(path)), flags)
+
+    def report(self, source_path: Path) -> dict[str, Any]:
+        """The part ``files`` of the record. Raises SamebitsError that names what was changed."""
+        found = self._here.report() if self._here else self._asked()
+        changed = found.pop("changed")
+        if changed:
+            lines = [f"{path}: was changed while this run used it" for path in changed]
+            raise SamebitsError(f"{all_problems(lines)}\nstart the same command again")
+        modules = executed.files()
+        for kind in ("read", "listed", "written"):
+            pairs = found[kind].items()
+            names = {executed.named(p, source_path): s for p, s in pairs if p not in modules}
+            found[kind] = [{"path": path, "sha256": names[path]} for path in sorted(names)]
+        found["absent"] = sorted(executed.named(path, source_path) for path in found["absent"])
+        return found
+
+    def _asked(self) -> dict[str, Any]:
+        self._control.sendall(b"?")
+        (size,) = struct.unpack("Q", self._control.recv(8, socket.MSG_WAITALL))
+        found: dict[str, Any] = json.loads(self._control.recv(size, socket.MSG_WAITALL))
+        return found
+
+
+def _filter() -> bytes:
+    """The program that the kernel runs at each call."""
+    load, equal, bits, leave = 0x20, 0x15, 0x45, 0x06
+    calls = sorted(_CALLS)
+    lines = [(load, 0, 0, 4), (equal, 1, 0, _X86_64), (leave, 0, 0, _ALLOW), (load, 0, 0, 0)]
+    lines += [(equal, 0, 3, 262), (load, 0, 0, 40), (bits, 0, len(calls) + 2, _AT_EMPTY_PATH)]
+    lines += [(leave, 0, 0, _ALLOW)]
+    lines += [(equal, len(calls) - n, 0, call) for n, call in enumerate(calls)]
+    lines += [(leave, 0, 0, _ALLOW), (leave, 0, 0, _NOTIFY)]
+    return b"".join(struct.pack("HBBI", *line) for line in lines)
+
+
+def _watch(control: socket.socket, seen: Files) -> NoReturn:
+    """In the watcher: answer each call, note it; ends with the watched processes."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        message, rights, _, _ = control.recvmsg(1, socket.CMSG_SPACE(4))
+        if message:
+            listener = struct.unpack("i", rights[0][2])[0]
+            control.send(b".")
+            _serve(control, listener, seen)
+    finally:
+        os._exit(0)  # calls of a process that is watched fail from now on: nothing goes unseen
+
+
+def _serve(control: socket.socket, listener: int, seen: Files) -> None:
+    """Until no process is left that is watched."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    poll.register(control, select.POLLIN)
+    while True:
+        for descriptor, event in poll.poll():
+            if descriptor == listener and event & select.POLLIN:
+                _answer(listener, seen)
+            elif descriptor == listener or not control.recv(1):
+                return
+            else:
+                said = json.dumps(seen.report()).encode()
+                control.sendall(struct.pack("Q", len(said)) + said)
+
+
+def _answer(listener: int, seen: Files) -> None:
+    """Note one call and let it continue."""
+    call = bytearray(_CALL.size)
+    with suppress(OSError):  # its process was ended, or a signal came first
+        fcntl.ioctl(listener, _RECEIVE, call)
+        identity, pid, _, number, _, _, *arguments = _CALL.unpack(call)
+        try:
+            action, folder, argument = _CALLS[number]
+            path = _path(pid, arguments, folder, argument)
+            if path:
+                seen.see(action, path, _flags(pid, number, arguments))
+        except Exception as error:  # told in the record; the program goes on
+            seen.problem = f"not all calls were seen: {type(error).__name__}: {error}"
+        fcntl.ioctl(listener, _SEND, struct.pack("QqiI", identity, 0, 0, 1))
+
+
+def _path(pid: int, arguments: list[int], folder: int | None, argument: int) -> str:
+    """The absolute path that a call names; empty: none."""
+    address = arguments[argument]
+    data = _memory(pid, address, _PAGE - address % _PAGE)  # the next page may not be there
+    if b"\0" not in data:
+        data += _memory(pid, address + len(data), _PAGE)
+    name, at = os.fsdecode(data.partition(b"\0")[0]), _AT_FDCWD
+    if not name or name.startswith("/"):
+        return name and os.path.normpath(name)
+    if folder is not None:
+        at = ctypes.c_int(arguments[folder] & 0xFFFFFFFF).value
+    base = os.readlink(f"/proc/{pid}/cwd" if at == _AT_FDCWD else f"/proc/{pid}/fd/{at}")
+    return os.path.normpath(f"{base}/{name}")
+
+
+def _memory(pid: int, address: int, size: int) -> bytes:
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        memory.seek(address)
+        return memory.read(size) or b""
+
+
+def _flags(pid: int, number: int, arguments: list[int]) -> int:
+    """How a call opens a file."""
+    if number == _OPENAT2:
+        return int(struct.unpack("Q", _memory(pid, arguments[2], 8))[0])
+    return arguments[_FLAGS_OF[number]] & 0xFFFFFFFF if number in _FLAGS_OF else 0
