@@ -13,6 +13,8 @@ import pytest
 
 from pipeline import ROOT, SCRIPTS, skip_without
 from samebits.environments import interpreters, uv
+from samebits.experiment import variations
+from samebits.training import executed
 
 _PROGRAM = f"""
 import importlib, importlib.util, json, runpy, sys
@@ -146,3 +148,20 @@ def test_a_stale_cache_of_our_own_modules_is_refused(tmp_path: Path) -> None:
     os.utime(edited, ns=(before.st_atime_ns, before.st_mtime_ns))
     done = subprocess.run(line, cwd=tmp_path, env=environ, capture_output=True, check=False)
     assert b"training/__init__.py: was changed while it was loaded" in done.stderr
+
+
+def test_a_file_at_the_second_place_has_the_name_that_it_has_at_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert executed._ROOT_VARIABLE == variations.ROOT
+    monkeypatch.setattr(executed, "_ROOT", "/place")
+    source = Path("/place/home/source")
+    for path, name in {
+        "/place/home/source/data.npy": "data.npy",
+        "/place/home/data.npy": "/home/data.npy",
+        "/home/data.npy": "/home/data.npy",
+        "/place-one/data.npy": "/place-one/data.npy",
+    }.items():
+        assert executed.named(path, source) == name
+    assert not executed.is_input("/place/etc/hosts")
+    assert executed.is_input("/place/home/data.npy")

@@ -10,6 +10,7 @@ import json
 from typing import Any, Iterable, Mapping
 
 VARIABLE = "SAMEBITS_VARIATIONS"
+ROOT = "SAMEBITS_ROOT"  # where a run sees all folders a second time, if it does
 UNKNOWN = "unknown"  # what a run observes where the system does not say: evidence of nothing
 # The kernel's own folders: in these the order of entries is never varied.
 KERNEL_FOLDERS = ("dev", "proc", "run", "sys")

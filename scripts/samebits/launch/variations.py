@@ -23,6 +23,7 @@ from typing import Any
 
 from samebits.experiment.variations import (
     KERNEL_FOLDERS,
+    ROOT,
     TITLES,
     VARIABLE,
     of_environment,
@@ -141,7 +142,7 @@ def _folder(start: Start, _: str) -> str:
     sources = Path(value_after(_SOURCES, start.command) or ".").resolve()
     start.moved = {old: new / old.relative_to("/") for old in (Path.cwd(), sources)}
     start.view.folder = start.moved[Path.cwd()]
-    start.environ["PWD"] = str(start.view.folder)
+    start.environ.update({"PWD": str(start.view.folder), ROOT: str(new)})
     # Beside it: between two mounts no file can be renamed.
     temporary = Path(start.environ.get("TMPDIR") or tempfile.gettempdir()).resolve()
     start.environ["TMPDIR"] = str(new / temporary.relative_to("/"))

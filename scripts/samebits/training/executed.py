@@ -30,6 +30,8 @@ _SYSTEM = (
 _CHECKOUT = Path(__file__).resolve().parents[3]
 _HOME = os.path.expanduser("~/")  # noqa: PTH111 (Path raises where there is none)
 _GENERATED = "__autograph_generated_file"  # TensorFlow's, in the folder for temporary files
+_ROOT_VARIABLE = "SAMEBITS_ROOT"  # experiment.variations.ROOT: no other module of ours comes first
+_ROOT = os.environ.get(_ROOT_VARIABLE, "")
 _executed: dict[tuple[str, str], str] = {}  # SHA-256 by (module, file); the first one counts
 _changed: set[str] = set()  # files of which two contents were executed
 
@@ -53,7 +55,12 @@ _EXCLUDED = tuple(f"{folder}/" for folder in sorted({*_SYSTEM, *_environment()})
 
 def is_input(path: str) -> bool:
     """Whether a file, by its absolute path, is neither the system's nor the environment's."""
-    return not path.startswith(_EXCLUDED)
+    return not _first(path).startswith(_EXCLUDED)
+
+
+def _first(path: str) -> str:
+    """A path without the place at which a variation shows all folders a second time."""
+    return path[len(_ROOT) :] if _ROOT and path.startswith(f"{_ROOT}/") else path
 
 
 def install(main: CodeType) -> None:
@@ -154,7 +161,7 @@ def named(path: str, source_path: Path, module: str = "") -> str:
     root, parents = as_named(source_path), {Path(path), *Path(path).parents}
     if parents & {root, Path.cwd()}:
         return os.path.relpath(path, str(root))
-    return path.replace(_HOME, "~/", 1) if path.startswith(_HOME) else path
+    return path.replace(_HOME, "~/", 1) if path.startswith(_HOME) else _first(path)
 
 
 def changes() -> Iterator[str]:
