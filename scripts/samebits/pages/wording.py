@@ -126,8 +126,8 @@ _EMULATION = (
     "How a physical CPU of another model always behaves. The emulator offers that model's "
     "instruction sets, so different code paths run, and it computes approximate instructions "
     "(reciprocal square root) exactly, so a dependence on them is detected. It shows nothing about "
-    "the speed, caches or errors of a physical CPU, and emulated runs train on the first samples "
-    "only."
+    "the speed, caches or errors of a physical CPU, and /proc/cpuinfo describes the host's CPU in "
+    "emulated runs, too. They train on the first samples only."
 )
 
 

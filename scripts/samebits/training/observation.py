@@ -89,7 +89,8 @@ def _digest_of(text: str | None) -> str | None:
 def _file(name: str) -> str | None:
     """What a file of the system says; None where there is none."""
     path = Path(name)
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else None
+    content = path.read_bytes().rstrip(b"\n") if path.is_file() else None
+    return None if content is None else hashlib.sha256(content).hexdigest()[:12]
 
 
 def _home() -> dict[str, str | None]:
