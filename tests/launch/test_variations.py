@@ -191,6 +191,9 @@ def test_more_cpus_are_listed_like_the_last_one() -> None:
     assert variations.with_cpus(statistics, variations._CPU, [2]) == (
         "cpu  3 4\ncpu0 1 2\ncpu1 2 2\ncpu2 2 2\nbtime 7\n"
     )
+    assert variations.with_cpus("no CPU is numbered\n", variations._CPU, [2]) == (
+        "no CPU is numbered\n"
+    )
 
 
 def test_the_cpu_is_what_the_instruction_says_and_the_system_where_it_cannot_be_asked(

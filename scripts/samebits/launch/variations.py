@@ -171,13 +171,14 @@ def _variables(start: Start, _: str) -> str:
 def _host_name(start: Start, _: str) -> str:
     name = _HOST_NAME + ("-2" if os.uname().nodename == _HOST_NAME else "")
     _permit(namespaces.View(host_name=name).enter, "a host name of its own")
+    # First what a program needs that asks for the address of its host.
+    known = _HOSTS.read_text(encoding="utf-8") if _HOSTS.is_file() else ""
+    if refused := _show_text(start, f"127.0.1.1 {name}\n{known}", _HOSTS):
+        raise NotTriedError(f"a list of hosts of its own is not permitted here ({refused})")
     start.view.host_name = name
     if "HOSTNAME" in start.environ:
         start.environ["HOSTNAME"] = name
     _show_text(start, f"{name}\n", Path("/etc/hostname"))
-    # A program that asks for the address of its host gets one.
-    known = _HOSTS.read_text(encoding="utf-8") if _HOSTS.is_file() else ""
-    _show_text(start, f"127.0.1.1 {name}\n{known}", _HOSTS)
     return name
 
 
@@ -197,19 +198,22 @@ def _cpus(start: Start, _: str) -> str:
         raise NotTriedError("only one CPU is available")
     start.in_child.append(lambda: os.sched_setaffinity(0, {min(available)}))
     wanted = count + (1 if count & (count + 1) else 2)
-    last = max(int(path.name[3:]) for path in _CPUS.glob("cpu[0-9]*"))
+    last = max((int(path.name[3:]) for path in _CPUS.glob("cpu[0-9]*")), default=count - 1)
     added = range(last + 1, last + 1 + wanted - count)
     _show_text(start, with_cpus(_CPUINFO.read_text(encoding="utf-8"), _PROCESSOR, added), _CPUINFO)
     _show_text(start, with_cpus(_STATISTICS.read_text(encoding="utf-8"), _CPU, added), _STATISTICS)
-    _show(start, _with_cpus(added, start), _CPUS)
+    if _CPUS.is_dir():
+        _show(start, _with_cpus(added, start), _CPUS)
     return f"1 of {wanted}"
 
 
 def with_cpus(text: str, pattern: str, added: Iterable[int]) -> str:
     """A text with more CPUs like its last one. ``pattern``: one of them, around its number."""
-    *_, last = re.finditer(pattern, text, re.MULTILINE | re.DOTALL)
-    more = "".join(f"{last[1]}{number}{last[2]}" for number in added)
-    return text[: last.end()] + more + text[last.end() :]
+    found = [*re.finditer(pattern, text, re.MULTILINE | re.DOTALL)]
+    if not found:  # a system that numbers none
+        return text
+    more = "".join(f"{found[-1][1]}{number}{found[-1][2]}" for number in added)
+    return text[: found[-1].end()] + more + text[found[-1].end() :]
 
 
 def _with_cpus(added: Sequence[int], start: Start) -> Path:
@@ -218,13 +222,15 @@ def _with_cpus(added: Sequence[int], start: Start) -> Path:
     _show(start, _CPUS, real)
     for entry in _CPUS.iterdir():
         (folder / entry.name).symlink_to(real / entry.name)
-    for name in ("online", "present", "possible"):
-        (folder / name).unlink()
-        numbers = ",".join(map(str, added))
-        (folder / name).write_text(f"{(_CPUS / name).read_text().strip()},{numbers}\n")
+    for path in (p for p in _CPUS.iterdir() if p.name in ("online", "present", "possible")):
+        (folder / path.name).unlink()
+        numbers = [path.read_text().strip(), *map(str, added)]
+        (folder / path.name).write_text(",".join(numbers) + "\n")
     for number in added:
         topology = folder / f"cpu{number}" / "topology"
-        shutil.copytree(_CPUS / f"cpu{added[0] - 1}" / "topology", topology)
+        topology.parent.mkdir()
+        if (_CPUS / "cpu0" / "topology").is_dir():
+            shutil.copytree(_CPUS / "cpu0" / "topology", topology)
         for path in (*topology.glob("core_cpus_list"), *topology.glob("thread_siblings_list")):
             path.chmod(0o644)
             path.write_text(f"{number}\n")
@@ -384,12 +390,12 @@ def _show(start: Start, source: Path, target: Path) -> str:
     return refused
 
 
-def _show_text(start: Start, text: str, target: Path) -> None:
-    """Show it a file with another text, where there is one."""
+def _show_text(start: Start, text: str, target: Path) -> str:
+    """Show it a file with another text, where there is one; why not, if the kernel refuses."""
     source = _temporary(start) / target.name
     source.write_text(text, encoding="utf-8", errors="surrogateescape")
     source.chmod(0o644)
-    _show(start, source, target)
+    return _show(start, source, target)
 
 
 def _temporary(start: Start) -> Path:
