@@ -26,9 +26,8 @@ import bench_page
 from bench_page import Bench, Part
 from paired import ROOT, read
 
-from samebits.certificate import report
 from samebits.formats import canonical, files
-from samebits.training import machine
+from samebits.training import checkout, machine
 from samebits.workflow.plan import plan
 
 HERE = Path(__file__).resolve().parent
@@ -68,14 +67,15 @@ def measured(program: Path, folder: Path, flags: Sequence[str]) -> Part:
 
 
 def _nothing_yet() -> Bench:
-    framework, source = plan({}, ROOT / "conf").first.config["framework"], report.source(ROOT)
+    framework = plan({}, ROOT / "conf").first.config["framework"]
+    source = checkout.repositories(ROOT, "samebits.models")["checkout"]
     versions = {"Python": platform.python_version(), "TensorFlow": framework["tensorflow"]}
     versions |= {"Snakemake": version("snakemake"), "NumPy": version("numpy")}
     of = machine.record()
     del of["flags"]
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     load = round(os.getloadavg()[0], 2)
-    return Bench(now, 0, load, of, versions, source["commit"], source["dirty"])
+    return Bench(now, 0, load, of, versions, source["commit"], bool(source["changed"]))
 
 
 def write(bench: Bench, folder: Path) -> None:

@@ -43,14 +43,13 @@ rule certify:
         signing=plan.first.signing.option,
         name=lambda wildcards: plan.of(wildcards).name,
         repeat=lambda wildcards: plan.of(wildcards).command(),
-        checkout=subpath(input.script, ancestor=2),
     message:
         f"certify{OF}"
     shell:
         command(
             "--config {output.config:q} --name {params.name:q} --lock {input.lock:q}"
             " --load-record {input.load:q} {params.runs} {params.comparisons}"
-            " {params.dependencies} {params.overridden} --checkout {params.checkout:q}"
+            " {params.dependencies} {params.overridden}"
             " --repeat {params.repeat:q} --output {output.certificate:q}",
             launcher="--signing",
             before="cp {input.config:q} {output.config:q} && ",

@@ -64,13 +64,12 @@ rule countersign:
     params:
         python=python,
         signing=plan.first.signing.option,
-        checkout=subpath(input.script, ancestor=2),
     message:
         "compare the run with the certificate, and sign the outcome"
     shell:
         command(
             "--certificate {input.certificate:q} --run {input.run:q} --plan {input.plan:q}"
-            " --checkout {params.checkout:q} --output {output:q}",
+            " --output {output:q}",
             launcher="--signing",
         )
 

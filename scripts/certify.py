@@ -7,7 +7,6 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --load-record  what load.py recorded
             --run          a folder that train.py wrote; once per run
             --comparison   what compare.py measured; once per comparison
-            --checkout     the source tree that ran, asked for its commit (optional)
             --dependency   NAME=FILE: what the stages were installed from and ran; repeatable
             --overridden   a config key that the user set; repeatable
             --repeat       a command that makes this certificate again; once per line (optional)
@@ -42,7 +41,7 @@ def _named(text: str) -> tuple[str, Path]:
 
 def _arguments() -> argparse.Namespace:
     files = ("config", "lock", "load-record", "output")
-    made = parser(__doc__, *files, several=("run", "comparison"), optional=("checkout",))
+    made = parser(__doc__, *files, several=("run", "comparison"))
     made.add_argument("--name", required=True)
     made.add_argument("--dependency", type=_named, action="append", default=[])
     for name in ("overridden", "repeat"):
@@ -54,7 +53,6 @@ def _issue(options: argparse.Namespace, keyid: str | None) -> report.Issue:
     return report.Issue(
         name=options.name,
         issued=datetime.now(UTC).strftime(schema.MOMENT),
-        source=report.source(options.checkout),
         how_to_repeat=tuple(options.repeat),
         overridden=tuple(options.overridden),
         keyid=keyid,

@@ -5,7 +5,6 @@ INPUTS      --certificate  certificate.json, or the bundle that contains it
             --plan         the replay plan, as prepare_replay.py wrote it
             --run          the folder that train.py wrote for this replay: of all epochs, or of the
                            sampled epochs where the plan has some
-            --checkout     the source tree that ran, for its commit (optional)
             the variables SAMEBITS_SIGNING_KEY and SAMEBITS_SIGNING_PASSPHRASE, see keys.py
 OUTPUTS     --output       the certificate with one more statement
 GUARANTEES  REPRODUCED only when history, weights, optimizer state and trace have the certified
@@ -29,7 +28,6 @@ from typing import Any
 from samebits import errors
 from samebits.arguments import parser
 from samebits.certificate import certificate, evidence, replays, schema, signatories, statements
-from samebits.certificate.report import source
 from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical
@@ -90,7 +88,7 @@ def _divergence(given: OpenedCertificate, options: Namespace, got: Mapping[str, 
 def main() -> int:
     """Read, compare, sign, verify, write."""
     required = ("certificate", "plan", "run", "output")
-    options = parser(__doc__, *required, optional=["checkout"]).parse_args()
+    options = parser(__doc__, *required).parse_args()
     plan = canonical.read_json(options.plan)
     drawn = plan.get("sampled")
     record = _record(options.run, drawn)
@@ -106,7 +104,6 @@ def main() -> int:
     issue = replays.Issue(
         issued=datetime.now(UTC).strftime(schema.MOMENT),
         issuer={"keyid": signer.keyid if signer else None},
-        source=source(options.checkout),
     )
     found = replays.build(report, of, record, divergence, issue)
     issued = certificate.with_replay(content, found, signer)

@@ -54,6 +54,7 @@ from samebits.formats.names import COMPLETED
 from samebits.text import say
 from samebits.training import (
     canary,
+    checkout,
     checkpoints,
     epochs,
     exact_ops,
@@ -244,6 +245,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
             content["canary"] = canary.train(training, seeding, config["seed"], path)
         content["source"] = executed.modules(options.source_path)  # the canary may load some
         content["files"] = watch.report(options.source_path)
+        content["repositories"] = checkout.tell_inputs(content, options.source_path)
         record.require_unchanged(content, options)
         content["timing"] = clock.timing(import_seconds, outcome.seconds)
         canonical.write_json(folder / "record.json", canonical.with_digest(content))
@@ -255,6 +257,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
 def _not_tried(content: dict[str, Any], options: Namespace, clock: record.Clock) -> str:
     """Write the record of a run that this machine cannot vary; returns why, for the user."""
     content["timing"] = clock.timing(0.0, 0.0)
+    content["repositories"] = checkout.tell_inputs(content, options.source_path)
     with files.atomic_folder(options.output) as folder:
         canonical.write_json(folder / "record.json", canonical.with_digest(content))
     (reason,) = content["variations"]["not_tried"].values()

@@ -16,7 +16,6 @@ from typing import Any
 
 import atlases
 import factories
-from samebits.certificate.types import Source
 
 Report = Any
 Certificate = Any
@@ -83,10 +82,16 @@ def reproducible() -> Report:
 
 @cache
 def _issued() -> Report:
-    source = Source(commit="c" * 40, dirty=True)
     with tempfile.TemporaryDirectory() as folder:
         space = factories.workspace(Path(folder))
-        return factories.report_of(space, source=source, overridden=())
+        for run in space.runs:
+            factories.edit(run / "record.json", _edited_checkout)
+        return factories.report_of(space, overridden=())
+
+
+def _edited_checkout(record: Any) -> None:
+    changed = {"commit": "c" * 40, "changed": ["README.md"], "inputs": ["mine.yaml"]}
+    record["repositories"]["checkout"] |= changed
 
 
 def exhaustive() -> Report:
@@ -307,7 +312,7 @@ def replay(number: int = 0, **changes: Any) -> Report:
         "artifacts": artifacts,
         "divergence": None,
         "record": record,
-        "source": {"commit": "d" * 40, "dirty": False},
+        "source": factories.REPOSITORY | {"commit": "d" * 40, "model": None},
         "issued": f"2026-11-{24 + number}T09:30:00Z",
         "issuer": {"keyid": key(_NAMES[number % len(_NAMES)])[0]},
     }

@@ -7,7 +7,6 @@ from typing import Any
 
 import certificates
 import factories
-from samebits.certificate.types import Source
 from samebits.formats import canonical, files
 from samebits.pages import charts
 
@@ -49,7 +48,6 @@ def make(base: Path, keyid: str | None = None, **replica: Any) -> Results:
     workflow.write_text("rule all:\n")
     built = factories.report_of(
         space,
-        source=Source(commit="c" * 40, dirty=False),
         overridden=(),
         dependencies={
             "envs/load.lock.txt": files.digest(locks[0]),

@@ -19,7 +19,6 @@ from securesystemslib.signer import CryptoSigner
 import atlases
 from samebits.certificate import certificate, evidence, replays, schema, statements
 from samebits.certificate import report as reports
-from samebits.certificate.types import Source
 from samebits.comparison import runs as comparison
 from samebits.formats import arrays, bundle, canonical, dataset, files, history, states
 from samebits.signing.keys import PublicKey, Signer
@@ -85,6 +84,8 @@ CONFIG: dict[str, Any] = {
 # What a control's process sees around it, as observation.py observes it.
 NO_FILES: dict[str, Any] = {"read": [], "listed": [], "absent": [], "written": [], "problem": None}
 FILES = NO_FILES | {"read": [{"path": "words", "sha256": "e" * 64}], "absent": ["settings.py"]}
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+REPOSITORY: dict[str, Any] = {"commit": COMMIT, "changed": [], "inputs": [], "problem": None}
 OBSERVED: dict[str, Any] = {
     "time_zone": "UTC UTC+0.00, UTC UTC+0.00",
     "locale": "C.UTF-8",
@@ -334,6 +335,7 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
         ],
         "installed": {"files": 4552, "sha256": "d" * 64},
         "files": copy.deepcopy(FILES),
+        "repositories": {"checkout": copy.deepcopy(REPOSITORY), "model": None},
         "source": [
             {"module": "samebits.models", "path": "scripts/samebits/models.py", "sha256": "c" * 64}
         ],
@@ -585,8 +587,6 @@ def key_file(folder: Path, name: str = "") -> Path:
 
 # --- reports and certificates ----------------------------------------------------------------
 
-SOURCE = Source(commit="0123456789abcdef0123456789abcdef01234567", dirty=False)
-
 
 def dependencies(space: Workspace) -> dict[str, str]:
     """The locks and pin files that certify.py is told of, by digest."""
@@ -603,7 +603,6 @@ def report_of(space: Workspace, by: Signer | None = None, **issue: Any) -> Json:
     usual: Json = {
         "name": "default",
         "issued": "2026-11-23T12:00:00Z",
-        "source": SOURCE,
         "how_to_repeat": ("make certificate",),
         "overridden": ("seed", "trainer.epochs"),
         "keyid": by.keyid if by else None,
@@ -664,7 +663,7 @@ def replayed(original: Json, by: Signer | None = LABORATORY, record: Json = None
     """The certificate with a replay at its end, as replay.py adds it: of this record."""
     record = another_run(original, len(original["replays"]) + 1) if record is None else record
     issuer: Any = {"keyid": by.keyid if by else None}
-    issue = replays.Issue(issued="2026-11-24T09:30:00Z", issuer=issuer, source=SOURCE)
+    issue = replays.Issue(issued="2026-11-24T09:30:00Z", issuer=issuer)
     of, record = statements.of(original), canonical.with_digest(record)
     made = replays.build(original["report"], of, record, None, issue)
     return certificate.with_replay(original, made, by)

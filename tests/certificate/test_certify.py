@@ -4,7 +4,6 @@ import base64
 import functools
 import hashlib
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -67,25 +66,9 @@ def test_an_inconclusive_certificate_is_a_result_and_what_the_schema_says(tmp_pa
 
 def test_source_and_commands_are_recorded(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
-    checkout = tmp_path / "checkout"
-    git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@b.invalid"]
-    subprocess.run(["git", "init", "-q", checkout], check=True)  # noqa: S607 (any git will do)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
-    extra = ["--checkout", checkout, "--repeat", "make certificate"]
-    certify(*flags(space), *extra)
-    clean = issued(space)
-    assert re.fullmatch("[0-9a-f]{40}", clean["source"]["commit"])
-    assert clean["source"]["dirty"] is False
-    assert clean["how_to_repeat"] == ["make certificate"]
-    (checkout / "new").touch()
-    certify(*flags(space), *extra)
-    assert issued(space)["source"] == clean["source"] | {"dirty": True}
-
-
-def test_a_folder_that_is_no_checkout_gives_an_unknown_source(tmp_path: Path) -> None:
-    space = factories.workspace(tmp_path)
-    certify(*flags(space), "--checkout", tmp_path)
-    assert issued(space)["source"] == {"commit": None, "dirty": None}
+    certify(*flags(space), "--repeat", "make certificate")
+    assert issued(space)["source"] == factories.REPOSITORY | {"model": None}
+    assert issued(space)["how_to_repeat"] == ["make certificate"]
 
 
 def test_the_same_run_twice_is_refused(tmp_path: Path) -> None:

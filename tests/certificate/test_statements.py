@@ -16,7 +16,7 @@ import factories
 from samebits.certificate import certificate, statements
 from samebits.formats import canonical
 
-COMMIT = factories.SOURCE["commit"]
+COMMIT = factories.COMMIT
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_provenance_names_everything_that_the_run_was_made_of(report: Any) -> No
     assert made_of["samebits.models"] == {"sha256": "c" * 64}
     assert made_of["source"] == {"gitCommit": COMMIT}
     (source,) = [d for d in definition["resolvedDependencies"] if d["name"] == "source"]
-    assert source["annotations"] == {"dirty": False}
+    assert source["annotations"] == {"changed": [], "inputs": []}
 
 
 def test_provenance_of_no_run_names_none(tmp_path: Path) -> None:

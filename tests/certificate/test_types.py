@@ -26,6 +26,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Package": ("report#packages",),
     "Installed": ("report#runRecord.installed",),
     "SourceFile": ("report#runRecord.source",),
+    "Repository": ("report#repository",),
+    "Repositories": ("report#runRecord.repositories",),
     "FileRead": ("report#fileRead",),
     "FileWritten": ("report#runRecord.files.written",),
     "Files": ("report#runRecord.files",),
@@ -106,7 +108,7 @@ def test_a_type_has_the_keys_of_its_schema(name: str) -> None:
 
 
 # What every run has that trained; of one that did not, the record is not asked for it.
-TRAINED = {"settings", "framework", "source", "files"}
+TRAINED = {"settings", "framework", "source", "files", "repositories"}
 
 
 @pytest.mark.parametrize("name", PLACES)

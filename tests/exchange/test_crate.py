@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import crates
+import factories
 from crates import KEYID, Results
 from samebits.errors import SamebitsError
 from samebits.exchange import crate
@@ -65,21 +66,21 @@ def test_the_main_workflow_is_the_snakefile_of_the_commit(tmp_path: Path) -> Non
     workflow = found[found["./"]["mainEntity"]["@id"]]
     assert set(workflow["@type"]) == WORKFLOW
     assert found[workflow["programmingLanguage"]["@id"]]["name"] == "Snakemake"
-    assert (workflow["name"], workflow["version"]) == ("Snakefile", "c" * 40)
+    assert (workflow["name"], workflow["version"]) == ("Snakefile", factories.COMMIT)
 
 
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ({"commit": "c" * 40, "dirty": True}, "with uncommitted changes"),
-        ({"commit": None, "dirty": None}, "at an unknown commit"),
+        ({"commit": "c" * 40, "changed": ["x"]}, "with uncommitted changes"),
+        ({"commit": None, "changed": None}, "at an unknown commit"),
     ],
 )
 def test_a_workflow_that_no_commit_has_is_not_called_by_one(
     tmp_path: Path, source: Any, said: str
 ) -> None:
     results = crates.make(tmp_path)
-    results.edit(source=source)
+    results.edit(source=factories.REPOSITORY | {"model": None} | source)
     found = entities(results)
     workflow = found[found["./"]["mainEntity"]["@id"]]
     assert said in workflow["description"]

@@ -19,7 +19,7 @@ def verdict(space: factories.Workspace) -> tuple[str, str]:
     """The verdict, and all its reasons."""
     paths = space.config, space.lock, space.load_record, space.runs, [space.comparison]
     issue = report.Issue(
-        name="default", issued="2026-11-24T00:00:00Z", source=report.source(None),
+        name="default", issued="2026-11-24T00:00:00Z",
         how_to_repeat=(), overridden=(), keyid=None,
     )  # fmt: skip
     found = report.build(evidence.read(*paths, factories.dependencies(space)), issue)

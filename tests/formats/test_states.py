@@ -14,12 +14,9 @@ import killing
 from factories import Workspace
 from samebits.certificate import evidence, report, schema
 from samebits.certificate.report import Issue
-from samebits.certificate.types import Source
 from samebits.formats import canonical, files, states
 
-ISSUE = Issue(
-    "default", "2026-11-23T12:00:00Z", Source(commit=None, dirty=None), ("make certificate",)
-)
+ISSUE = Issue("default", "2026-11-23T12:00:00Z", ("make certificate",))
 FIRST, SECOND, OTHER = (
     dict.fromkeys(states.PARTS, hashlib.sha256(text).hexdigest()) for text in (b"1", b"2", b"3")
 )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import certificates
+import factories
 from certificates import KINDS, TENSORS, Report, divergence
 from samebits.certificate import schema
 from samebits.formats import canonical
@@ -161,11 +162,20 @@ def test_the_first_screen_says_what_the_result_rests_on(
     assert said in standing(make())[line]
 
 
+UNKNOWN: Any = {
+    **{"commit": None, "changed": None, "inputs": [], "problem": "no git", "model": None}
+}
+
+
 def test_the_first_screen_says_which_source_ran() -> None:
     content = certificates.reproducible()
-    assert "Source cccccccccccc, with changes" in text_of(rendered(content))
-    content["source"] = {"commit": None, "dirty": None}
-    assert "Source unknown commit" in text_of(rendered(content))
+    said = "cccccccccccc; changed: README.md; not committed inputs of the experiment: mine.yaml"
+    assert f"Source {said}" in text_of(rendered(content))
+    content["source"]["model"] = factories.REPOSITORY | {"changed": ["a", "b", "c", "d", "e"]}
+    said = f"Model's source {factories.COMMIT[:12]}; changed: a, b, c and 2 more"
+    assert said in text_of(rendered(content)).replace("’", "'").replace("&#39;", "'")
+    content["source"] = UNKNOWN
+    assert "Source unknown commit (no git)" in text_of(rendered(content))
 
 
 # --- who signed, and who repeated it -----------------------------------------------------------
@@ -460,7 +470,7 @@ def test_the_page_says_how_to_repeat_it_from_the_commit_on() -> None:
     content = certificates.reproducible()
     commands = f"git checkout {content['source']['commit']}\nmake certificate"
     assert commands in rendered(content)
-    content["source"] = {"commit": None, "dirty": None}
+    content["source"] = UNKNOWN
     assert "git checkout" not in rendered(content)
     assert ">make certificate" in rendered(content)
 

@@ -20,7 +20,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     ),
     "a file": (lambda folder: (folder / "words").write_text("y"), ["words has changed"]),
     "its date": (lambda folder: os.utime(folder / "words", (1, 1)), []),
-    "a file gone": (lambda folder: (folder / "words").unlink(), ["words is not here"]),
+    "a file gone": (lambda folder: (folder / "words").unlink(), ["words is missing"]),
     "a file in vain": (lambda folder: (folder / "local.py").touch(), ["local.py now exists"]),
     "a folder": (lambda folder: (folder / "listed/b").touch(), ["listed has other entries"]),
     "own output": (lambda folder: (folder / "listed/made").touch(), []),
@@ -73,7 +73,7 @@ def test_a_hostile_name_is_no_file(name: str, record: dict[str, Any], tmp_path: 
     record["files"]["read"] = [{"path": name, "sha256": "0" * 64}]
     record["files"]["listed"] = [{"path": name, "sha256": "0" * 64}] if name != "." else []
     what = {found.what for found in inputs.differences(record, tmp_path / "source")}
-    assert "is not here" in what
+    assert "is missing" in what
     assert "has changed" not in what
 
 

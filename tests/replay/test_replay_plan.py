@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import certificates
+import factories
 import samebits.config.experiment
 from samebits.config import sources
 from samebits.config.compose import Composer
@@ -51,6 +52,7 @@ def issued(config: Mapping[str, Any], *modules: Path) -> Content:
     made["lock"] = {"name": f"envs/{lock.name}", "text": lock.read_text(encoding="utf-8")}
     control = made["records"]["runs"]["control"]
     control["lock"] = files.digest(lock)
+    control["files"] = copy.deepcopy(factories.NO_FILES)
     control["source"] = _source(modules or (SCRIPTS / "samebits" / "models.py",))
     made["dependencies"] = [
         {"name": f"envs/{path.name}", "sha256": files.digest(path)}
@@ -555,7 +557,7 @@ def test_a_file_that_the_certificates_run_opened_must_be_here_as_it_was(
     assert refused(tmp_path, content, **where) == [
         f"{path.parent}/local.json: it now exists, as it was not for the certificate's run",
         f"{weights}: the certificate's run read SHA-256 {read[0][1]}, and here it has changed",
-        f"{outside}: the certificate's run read SHA-256 {read[1][1]}, and here it is not here; it "
+        f"{outside}: the certificate's run read SHA-256 {read[1][1]}, and here it is missing; it "
         "lies outside of the source: put that file there",
     ]
 
@@ -616,6 +618,9 @@ def test_another_lock_of_what_only_compares_is_a_note(tmp_path: Path, default: C
 # --- a checkout that was changed -----------------------------------------------------------------
 
 
+SOURCE = factories.REPOSITORY | {"model": None}
+
+
 class Checkout:
     """A copy of this one under git, and a certificate that was issued from it."""
 
@@ -627,7 +632,7 @@ class Checkout:
         for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
             self.git(*command)
         self.content = issued({})
-        self.content["report"]["source"] = {"commit": self.git("rev-parse", "HEAD"), "dirty": False}
+        self.content["report"]["source"] = SOURCE | {"commit": self.git("rev-parse", "HEAD")}
         self.certificate = write(folder, self.content)
 
     def git(self, *command: str) -> str:
@@ -712,9 +717,9 @@ def test_all_code_that_can_change_the_bits_stands_in_three_rooms() -> None:
 
 
 def test_a_certificate_from_a_changed_checkout_is_told(checkout: Checkout, tmp_path: Path) -> None:
-    for dirty in (True, None):
+    for changed in (["x"], None):
         made = copy.deepcopy(checkout.content)
-        made["report"]["source"]["dirty"] = dirty
+        made["report"]["source"]["changed"] = changed
         (note,) = checkout.notes(certificate=str(write(tmp_path, made)))
         assert note.startswith("the certificate's checkout had uncommitted changes to commit ")
 
@@ -732,7 +737,7 @@ def test_code_that_was_compared_is_in_no_note(checkout: Checkout, tmp_path: Path
 def test_a_commit_that_git_cannot_find_is_told(checkout: Checkout, tmp_path: Path) -> None:
     for commit, said in ((None, "names no commit"), ("c" * 40, "is not in this checkout")):
         made = copy.deepcopy(checkout.content)
-        made["report"]["source"] = {"commit": commit, "dirty": None}
+        made["report"]["source"] = SOURCE | {"commit": commit, "changed": None}
         (note,) = checkout.notes(certificate=str(write(tmp_path, made)))
         assert said in note
         assert "only source files that can change the bits were compared" in note

@@ -18,7 +18,6 @@ import killing
 from killing import Training
 from pipeline import Workspace, flip, skip_without
 from samebits.certificate import replays, schema
-from samebits.certificate.types import Source
 from samebits.formats import arrays, canonical, states
 
 AUGMENTED = {"_target_": "clean.augmented"}
@@ -232,9 +231,7 @@ def test_kills_at_random_moments_give_equal_results(
 # ---- sampled epochs --------------------------------------------------------------------------
 
 
-ISSUE = replays.Issue(
-    issued="2026-11-24T09:30:00Z", issuer={"keyid": None}, source=Source(commit=None, dirty=None)
-)
+ISSUE = replays.Issue(issued="2026-11-24T09:30:00Z", issuer={"keyid": None})
 
 
 def certified(made: Training) -> Any:

@@ -115,8 +115,6 @@ ISSUERS_WORD = {
     "experiment.name": "what the issuer calls it",
     "experiment.overridden.**": "which keys were set by hand: the config has them all",
     "issued": "when it was issued: there is no third party with a clock",
-    "source.commit": "the commit: the digests of the code that ran are in the records",
-    "source.dirty": "whether files differed from that commit",
     "how_to_repeat.**": "commands for a reader; nothing runs them",
     "dependencies.**": "pin files, and locks that no record names; replay compares them",
 }
@@ -125,6 +123,9 @@ ISSUERS_WORD = {
 RUNS_WORD = {
     "records.runs.*: key added": "keys that no format knows",
     "records.runs.*.model.**": "what it executed: its layer attribution is compared with it",
+    "records.runs.*.repositories.**": "commit and changed files, when it began: the digests of the "
+    "code that ran are beside them",
+    "records.runs.*.files.**": "what it opened; a file that two runs read is compared",
     "records.runs.*.timing.**": "when it ran, how long, how much memory it took",
     "records.runs.*.process: key added|without pid": "as above",
     "records.runs.*.process.pid": "its number at that time",

@@ -22,8 +22,9 @@ from typing import Any, TypedDict, cast
 
 from samebits.certificate import checks, comparison_checks, facts
 from samebits.certificate.evidence import Document, RunEvidence, from_report
+from samebits.certificate.report import source
 from samebits.certificate.signatories import EPOCHS_REPRODUCED, NOT_REPRODUCED, REPRODUCED
-from samebits.certificate.types import Issuer, Replay, Report, RunRecord, Source
+from samebits.certificate.types import Issuer, Replay, Report, RunRecord
 from samebits.experiment.protocol import CONTROL, PlannedRun
 from samebits.formats import canonical, names, states
 from samebits.formats.names import ARTIFACTS, COMPLETED, NOT_TRIED
@@ -41,7 +42,6 @@ class Issue(TypedDict):
 
     issued: str
     issuer: Issuer
-    source: Source
 
 
 def build(report: Report, of: str, record: RunRecord, divergence: Any, issue: Issue) -> Replay:
@@ -55,7 +55,7 @@ def build(report: Report, of: str, record: RunRecord, divergence: Any, issue: Is
         "record": record,
         "issued": issue["issued"],
         "issuer": issue["issuer"],
-        "source": issue["source"],
+        "source": source(record),
     }
     return cast(Replay, made)
 

@@ -4,18 +4,16 @@ A certificate carries it with all the evidence it was derived from, but for the 
 whoever holds one can derive it again: ``rebuild`` does, and verify compares.
 """
 
-import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from samebits.certificate.evidence import Evidence, from_report
 from samebits.certificate.findings import Findings
 from samebits.certificate.types import Fact, Facts, Report, RunRecord, Scope, Source
 from samebits.certificate.verdict import Grade, grade
 from samebits.experiment import variations
+from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical
 from samebits.formats.names import NEEDED, NOT_TRIED
 
@@ -28,7 +26,6 @@ class Issue:
 
     name: str
     issued: str
-    source: Source
     how_to_repeat: tuple[str, ...]
     overridden: tuple[str, ...] = ()  # the dotted keys of the config that the user set
     keyid: str | None = None  # of the key that signs; None: nobody does
@@ -61,7 +58,7 @@ def build(found: Evidence, issue: Issue) -> Report:
         "dependencies": [{"name": n, "sha256": d} for n, d in sorted(found.dependencies.items())],
         "issued": issue.issued,
         "issuer": {"keyid": issue.keyid},
-        "source": issue.source,
+        "source": source(found.records.get(CONTROL)),
         "how_to_repeat": list(issue.how_to_repeat),
     }
 
@@ -75,7 +72,6 @@ def rebuild(report: Report) -> Report:
     issue = Issue(
         name=report["experiment"]["name"],
         issued=report["issued"],
-        source=report["source"],
         how_to_repeat=tuple(report["how_to_repeat"]),
         overridden=tuple(report["experiment"]["overridden"]),
         keyid=report["issuer"]["keyid"],
@@ -168,28 +164,9 @@ def _compared(by_run: Mapping[str, RunRecord]) -> tuple[list[Fact], list[Facts]]
 
 # --- the checkout that ran ---------------------------------------------------------------------
 
-# git status would otherwise refresh the index, a write that races with a person's own git
-_ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0"}
 
-
-def source(folder: Path | None) -> Source:
-    """The commit of a checkout, and whether files differ from it.
-
-    Unknown without git, outside a repository and before its first commit.
-    """
-    commit = git(folder, "rev-parse", "--verify", "HEAD") if folder else None
-    if commit is None:
-        return {"commit": None, "dirty": None}
-    changes = git(folder, "status", "--porcelain")
-    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
-
-
-def git(folder: Path | None, *command: str) -> str | None:
-    """What git prints; None where there is no git, no repository, or it fails."""
-    try:
-        asked = ["git", "-C", str(folder), *command]
-        environ = os.environ | _ENVIRONMENT
-        done = subprocess.run(asked, env=environ, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+def source(record: RunRecord | None) -> Source:
+    """The repositories of a run when it began; unknown without its record."""
+    known = None if record is None else record.get("repositories")
+    found = known["checkout"] if known else dict.fromkeys(("commit", "changed", "problem"))
+    return cast(Source, {"inputs": [], **found, "model": known["model"] if known else None})

@@ -21,7 +21,7 @@ from in_toto_attestation.v1.statement import Statement
 
 from samebits.certificate import replays
 from samebits.certificate.schema import MOMENT
-from samebits.certificate.types import Certificate, Replay, Report, Source
+from samebits.certificate.types import Certificate, Replay, Report, Repository, Source
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, states
 from samebits.formats.names import ARTIFACTS, COMPLETED, survived
@@ -124,7 +124,7 @@ def _descriptor(name: str, sha256: str | None, **more: Any) -> ResourceDescripto
     return ResourceDescriptor(name=name, digest=digest, **more)
 
 
-def _source(name: str, source: Source, **more: Any) -> ResourceDescriptor:
+def _source(name: str, source: Repository, **more: Any) -> ResourceDescriptor:
     digest = {"gitCommit": source["commit"]} if source["commit"] else None
     return ResourceDescriptor(name=name, digest=digest, **more)
 
@@ -150,8 +150,14 @@ def _dependencies(report: Report, record: Mapping[str, Any]) -> Iterator[Resourc
         yield _descriptor("dataset", report["records"]["load"]["digest"])
     yield from (_descriptor(d["name"], d["sha256"]) for d in report["dependencies"])
     source = report["source"]
-    yield _source("source", source, annotations={"dirty": source["dirty"]})
+    yield _source("source", source, annotations=_changes(source))
+    if source["model"] is not None:
+        yield _source("model", source["model"], annotations=_changes(source["model"]))
     yield from (_descriptor(file["module"], file["sha256"]) for file in record.get("source", ()))
+
+
+def _changes(found: Repository) -> dict[str, Any]:
+    return {"changed": found["changed"], "inputs": found["inputs"]}
 
 
 def _scai(report: Report, attribute: AttributeAssertion, source: Source) -> bytes:

@@ -42,6 +42,10 @@ Process = TypedDict("Process", {"id": str})
 Package = TypedDict("Package", {"name": str, "version": str})
 Installed = TypedDict("Installed", {"files": int, "sha256": str})
 SourceFile = TypedDict("SourceFile", {"module": str, "path": str, "sha256": str})
+Repository = TypedDict("Repository", {
+    "commit": str | None, "changed": list[str] | None, "inputs": list[str], "problem": str | None,
+})
+Repositories = TypedDict("Repositories", {"checkout": Repository, "model": Repository | None})
 FileRead = TypedDict("FileRead", {"path": str, "sha256": str})
 FileWritten = TypedDict("FileWritten", {"path": str, "sha256": str | None})
 Files = TypedDict("Files", {
@@ -64,7 +68,8 @@ RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then 
     "unsupported": Refusal | None, "settings": list[Setting],
     "framework": dict[str, Any], "python": dict[str, Any], "packages": list[Package],
     "installed": Installed,
-    "config": Config, "source": list[SourceFile], "files": Files, "machine": dict[str, Any],
+    "config": Config, "source": list[SourceFile], "files": Files,
+    "repositories": Repositories, "machine": dict[str, Any],
     "timing": dict[str, Any], "process": Process, "sampled": NotRequired[Sampled],
 })
 
@@ -137,7 +142,10 @@ Records = TypedDict("Records", {"load": LoadRecord | None, "runs": dict[str, Run
 LockText = TypedDict("LockText", {"name": str, "text": str | None})
 Dependency = TypedDict("Dependency", {"name": str, "sha256": str})
 Issuer = TypedDict("Issuer", {"keyid": str | None})
-Source = TypedDict("Source", {"commit": str | None, "dirty": bool | None})
+Source = TypedDict("Source", {
+    "commit": str | None, "changed": list[str] | None, "inputs": list[str], "problem": str | None,
+    "model": Repository | None,
+})
 Report = TypedDict("Report", {
     "format": str, "verdict": str, "reasons": list[str], "experiment": Experiment, "scope": Scope,
     "evidence": list[FileEntry], "comparisons": list[Comparison], "records": Records,

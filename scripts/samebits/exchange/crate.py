@@ -103,12 +103,12 @@ def _describe_root(crate: ROCrate, certificate: Mapping[str, Any], action: Entit
 
 def _workflow(crate: ROCrate, folder: Path, report: Mapping[str, Any]) -> Entity:
     """The Snakefile, whose digest the certificate has."""
-    commit, dirty = report["source"]["commit"], report["source"]["dirty"]
+    commit, others = report["source"]["commit"], report["source"]["changed"]
     at = f"the git commit {commit}" if commit else "an unknown commit"
-    changed = ", with uncommitted changes" if commit and dirty is not False else ""
+    changed = ", with uncommitted changes" if commit and others != [] else ""
     words = f"The file Snakefile of samebits at {at}{changed}."
     properties = _properties(folder / WORKFLOW, SNAKEFILE, words, "text/plain")
-    properties |= {"version": commit} if commit and dirty is False else {}
+    properties |= {"version": commit} if commit and others == [] else {}
     return crate.add_workflow(
         dest_path=WORKFLOW, main=True, lang="snakemake", properties=properties
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from samebits.certificate import signatories
 from samebits.certificate.signatories import Signatory
-from samebits.certificate.types import Certificate, Distance, ReplayEntry, Report, Setting, Source
+from samebits.certificate.types import Certificate, Distance, ReplayEntry, Report, Setting
 from samebits.comparison import attribution
 from samebits.formats import canonical, history, names, states
 from samebits.pages import charts, templates, wording
@@ -131,14 +131,7 @@ def _summary(report: Report) -> Iterator[tuple[str, str]]:
     if load is not None:
         yield "Data", load["dataset"]
     yield "Runs", _counted(report["records"]["runs"], config)
-    yield "Source", _source(report["source"])
-
-
-def _source(source: Source) -> str:
-    """The abbreviated commit; all of it is further down the page."""
-    if source["commit"] is None:
-        return "unknown commit"
-    return f"{source['commit'][:12]}{', with changes' if source['dirty'] else ''}"
+    yield from wording.repositories(report["source"])
 
 
 def _counted(records: Mapping[str, Any], config: Any) -> str:

@@ -30,7 +30,7 @@ def text(certificate: Any, path: Path, page: Path, seconds: float, color: bool =
     lines = [f"  {wording.statement(report)}", *_scope(report)]
     if report["verdict"] != names.REPRODUCIBLE:
         lines += _reasons(report["reasons"])
-    lines += ["", *_histories(report)]
+    lines += ["", *_histories(report), *_source(report)]
     places = _places(signatories.certified(certificate), path, page, seconds)
     return "\n".join([*_title(report["verdict"], report, color), *lines, *places])
 
@@ -155,6 +155,13 @@ def _reasons(reasons: list[str]) -> Iterator[str]:
         yield f"  - {plain(reason)}"
     if len(reasons) > _MOST_REASONS:
         yield f"  and {len(reasons) - _MOST_REASONS} more, in the certificate"
+
+
+def _source(report: dict[str, Any]) -> Iterator[str]:
+    """The repositories, where something was not as in their commits."""
+    for what, said in wording.repositories(report["source"]):
+        if " " in said:
+            yield _row(what.lower(), said)
 
 
 def _histories(report: dict[str, Any]) -> Iterator[str]:

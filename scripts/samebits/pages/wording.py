@@ -3,8 +3,9 @@
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
-from samebits.certificate.types import ComparedCanary, Divergence, Report
+from samebits.certificate.types import ComparedCanary, Divergence, Report, Repository, Source
 from samebits.formats import names
 from samebits.text import few, listed
 
@@ -26,6 +27,31 @@ LOOKS = {  # the best first
     names.UNSUPPORTED: Look("unsupported", "–", "Unsupported", "magenta"),
     names.INCONCLUSIVE: Look("open", "?", "Inconclusive", "yellow"),
 }
+
+_COMMIT = 12  # digits
+_MOST_CHANGED = 3  # files
+
+
+def repository(found: Repository, most: int = _MOST_CHANGED) -> str:
+    """The commit, what was not as in it, and which of that the experiment itself names."""
+    if found["commit"] is None:
+        return f"unknown commit ({found['problem'] or 'no record of the control'})"
+    parts = [found["commit"][:_COMMIT]]
+    if found["changed"] is None:
+        parts.append(f"changes unknown ({found['problem']})")
+    elif found["changed"]:
+        parts.append(f"changed: {few(found['changed'], most)}")
+    if found["inputs"]:
+        parts.append(f"not committed inputs of the experiment: {few(found['inputs'], most)}")
+    return "; ".join(parts)
+
+
+def repositories(source: Source) -> Iterator[tuple[str, str]]:
+    """Of this checkout, and of the model where it has one of its own."""
+    yield "Source", repository(cast(Repository, source))
+    if source["model"] is not None:
+        yield "Model's source", repository(source["model"])
+
 
 # Facts about where a run ran, not about what ran.
 _SURROUNDINGS = ("CPU model", "number of CPUs", "GPU", "operating system", "C library")

@@ -50,7 +50,7 @@ def differences(record: Mapping[str, Any], source_path: Path) -> Iterator[Differ
         path = place(entry["path"], source_path)
         got = digest(path)
         if got != entry["sha256"]:
-            yield _difference(entry, path, "is not here" if got is None else "has changed")
+            yield _difference(entry, path, "is missing" if got is None else "has changed")
     written = {place(entry["path"], source_path) for entry in found["written"]}
     for entry in found["listed"]:
         path = place(entry["path"], source_path)

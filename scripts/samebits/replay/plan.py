@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from samebits.certificate import replays, schema
-from samebits.certificate.report import git
 from samebits.config import experiment as experiments
 from samebits.config import sources
 from samebits.config.compose import Composer
@@ -33,7 +32,8 @@ from samebits.formats import canonical, files, lockfile
 from samebits.formats.names import CERTIFICATE_FILE, CERTIFICATE_FORMAT, MOST_BYTES
 from samebits.replay import allowlist, inputs
 from samebits.replay import states as checkpoints
-from samebits.text import plain
+from samebits.text import few, plain
+from samebits.training.checkout import git
 from samebits.training.executed import as_named, is_input
 from samebits.verification import artifacts
 
@@ -348,17 +348,19 @@ def _differ(name: str, theirs: Iterable[str], ours: str | None) -> str:
 
 def _source_notes(report: Report, checkout: Path, local: LocalExperiment) -> Iterator[str]:
     """Other source files that git sees changed since the certificate's commit."""
-    commit, dirty = report["source"]["commit"], report["source"]["dirty"]
-    changed = commit and git(checkout, "diff", "--name-only", "--relative", commit, "--", *_CODE)
-    if changed is None:
-        found = f"the certificate's commit, {commit}, is not in this checkout"
-        yield (
-            f"{found if commit else 'the certificate names no commit'}; only source files that "
-            "can change the bits were compared"
-        )
+    commit, others = report["source"]["commit"], report["source"]["changed"]
+    only = "only source files that can change the bits were compared"
+    if commit is None:
+        yield f"the certificate names no commit; {only}"
         return
-    if dirty is not False:
-        yield f"the certificate's checkout had uncommitted changes to commit {commit}"
+    try:
+        changed = git(checkout, "diff", "--name-only", "--relative", commit, "--", *_CODE)
+    except SamebitsError:
+        yield f"the certificate's commit, {commit}, is not in this checkout; {only}"
+        return
+    if others != []:
+        names = few(others) if others else "files that are not known"
+        yield f"the certificate's checkout had uncommitted changes to commit {commit}: {names}"
     compared = {_shown_path(path) for path in _modules(report, local).values() if path}
     for name in sorted(set(changed.splitlines()) - compared):
         yield f"{name}: changed since the certificate's commit; it cannot change the bits"

@@ -27,7 +27,7 @@ _SYSTEM = (
     *("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec"),
     *("/usr/share/locale", "/usr/share/zoneinfo", "/usr/share/i18n"),
 )
-_CHECKOUT = Path(__file__).resolve().parents[3]
+CHECKOUT = Path(__file__).resolve().parents[3]
 _HOME = os.path.expanduser("~/")  # noqa: PTH111 (Path raises where there is none)
 _GENERATED = "__autograph_generated_file"  # TensorFlow's, in the folder for temporary files
 _ROOT_VARIABLE = "SAMEBITS_ROOT"  # experiment.variations.ROOT: no other module of ours comes first
@@ -156,7 +156,7 @@ def named(path: str, source_path: Path, module: str = "") -> str:
     working folder, which a replica has elsewhere; to the home folder, as ~; else absolute.
     """
     if is_own(module):
-        return os.path.relpath(str(Path(path).resolve()), str(_CHECKOUT))
+        return os.path.relpath(str(Path(path).resolve()), str(CHECKOUT))
     path = os.fsencode(path).decode("utf-8", "replace")  # JSON has no place for other bytes
     root, parents = as_named(source_path), {Path(path), *Path(path).parents}
     if parents & {root, Path.cwd()}:

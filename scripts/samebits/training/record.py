@@ -21,7 +21,16 @@ from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import arrays, canonical, dataset, files, history, lockfile, names
 from samebits.formats.arrays import SUFFIX
-from samebits.training import checkpoints, executed, kernels, machine, observation, refusals, task
+from samebits.training import (
+    checkout,
+    checkpoints,
+    executed,
+    kernels,
+    machine,
+    observation,
+    refusals,
+    task,
+)
 from samebits.training.trace import Trace
 
 
@@ -65,6 +74,7 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         variations=variations.of_environment(os.environ),
         unpinned=options.unpin,
         subset=subset if options.samples else None,
+        repositories=checkout.repositories(options.source_path, config["model"]["_target_"]),
         observed=observation.observe(options.source_path),
         digests={},
         tensors={},

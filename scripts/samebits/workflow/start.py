@@ -36,6 +36,7 @@ from samebits.pages import summary
 from samebits.replay import inputs
 from samebits.replay.inputs import Difference
 from samebits.text import say
+from samebits.training.checkout import CONFIG_FILES
 from samebits.workflow.plan import Plan, as_workflow_errors, plan
 
 DRIVER = "SAMEBITS_DRIVER"  # the Python that starts the launcher, for the shell of every job
@@ -126,6 +127,8 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
     with as_workflow_errors():
         made = plan(config, conf)
         os.environ[DRIVER] = sys.executable
+        own = (str(Path(path).absolute()) for path in workflow.config_settings.configfiles)
+        os.environ[CONFIG_FILES] = os.pathsep.join(own)
         made.first.signing.tell_jobs()
         if not workflow.is_main_process:
             lease.require_living_owner(os.environ)
