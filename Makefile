@@ -9,8 +9,10 @@ PYTHON ?= python3.11
 # Two tests at once: most of their time is one thread that imports TensorFlow. Those of a file stay on
 # one worker, because they share what took long to make; what takes long comes first (tests/conftest.py).
 PYTEST := .venv-dev/bin/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
+# The shell reads both from its environment, so that quotes, blanks and apostrophes stay as they are.
+export OVERRIDES CERTIFICATE
 ifneq ($(OVERRIDES),)
-CONFIG := --config overrides='$(OVERRIDES)'
+CONFIG := --config overrides="$$OVERRIDES"
 endif
 
 NEEDS_CERTIFICATE = $(if $(CERTIFICATE),,$(error CERTIFICATE: expected the path of a certificate.json \
@@ -27,13 +29,13 @@ repair: .venv/ready ## remove damaged results and data, by digest, and make them
 	@.venv/bin/snakemake --cores all $(CONFIG)
 
 verify: .venv-verify/ready ## check CERTIFICATE=certificate.json or .zip; FLAGS='--key PUB --artifacts DIR --json'
-	@$(NEEDS_CERTIFICATE).venv-verify/bin/python scripts/verify.py '$(CERTIFICATE)' $(FLAGS)
+	@$(NEEDS_CERTIFICATE).venv-verify/bin/python scripts/verify.py "$$CERTIFICATE" $(FLAGS)
 
 bundle: .venv/ready ## the certificate with all its evidence in one file, SBOMs and an RO-Crate
 	@.venv/bin/snakemake --cores all bundle crate $(CONFIG)
 
 replay: .venv/ready ## train the experiment of CERTIFICATE=certificate.json or .zip again, or a sample of EPOCHS=1; sign the outcome
-	@$(NEEDS_CERTIFICATE).venv/bin/snakemake --cores all replay --config certificate='$(CERTIFICATE)' $(if $(EPOCHS),epochs='$(EPOCHS)')
+	@$(NEEDS_CERTIFICATE).venv/bin/snakemake --cores all replay --config certificate="$$CERTIFICATE" $(if $(EPOCHS),epochs='$(EPOCHS)')
 
 claims: .venv/ready ## the article's sentences, tested: results/article/claims.html
 	@.venv/bin/snakemake --snakefile studies/claims/Snakefile --cores all

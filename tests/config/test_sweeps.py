@@ -214,7 +214,7 @@ def test_hydra_is_asked_once_per_choice_of_options(monkeypatch: pytest.MonkeyPat
         ("seed=1,2 seed=3", ["seed is given twice"]),
         ("experiment=article,smoke", ["experiment is given twice"]),
         ("seed=interval(0,1)", ["range or choice"]),
-        ("determinism=glob(x*)", ["valid: exact, none, portable, seeds, tf21, tf28"]),
+        ("determinism=glob(x*)", ["valid: eigen, exact, none, portable, seeds, tf21, tf28"]),
         ("seed=1, model=[", ["expected KEY=VALUE,VALUE", "model=["]),
         ("name=a,b", ["name applies to all combinations"]),
         ("signing=none,local", ["signing applies to all combinations"]),

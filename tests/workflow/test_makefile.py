@@ -1,6 +1,7 @@
 """What make says before it starts anything."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -21,4 +22,28 @@ def test_without_a_certificate_the_next_step_is_said(target: str) -> None:
     assert f"got none; for instance make {target} CERTIFICATE=results/" in done.stderr
     done = make(target, "CERTIFICATE=mine.json")
     assert done.returncode == 0, done.stderr
-    assert "'mine.json'" in done.stdout
+
+
+_ECHO = """#!/bin/sh
+printf '%s\\n' "$@"
+"""
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "seed=7 model=cnn",
+        "data=npz data.path='/tmp/a b/größe.npz'",
+        'data=npz data.path="/tmp/it\'s here.npz"',
+        "trainer.loss={class_name: Huber, config: {delta: 2.0}}",
+    ],
+)
+def test_overrides_reach_snakemake_as_they_were_typed(tmp_path: Path, overrides: str) -> None:
+    stub = tmp_path / ".venv/bin/snakemake"
+    stub.parent.mkdir(parents=True)
+    stub.write_text(_ECHO)
+    stub.chmod(0o755)
+    command = ["make", "-f", str(ROOT / "Makefile"), "-o", ".venv/ready", "certificate"]
+    command += [f"OVERRIDES={overrides}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["--cores", "all", "--config", f"overrides={overrides}"]

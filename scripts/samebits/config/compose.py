@@ -24,6 +24,15 @@ from samebits.errors import SamebitsError
 _KEY = re.compile(r"(?!hydra\b)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
+# JSON Schema takes 2.0 for an integer; range() and TensorFlow do not.
+_Strict = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda checker, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
+
+
 class Composer:
     """Composes within ``initialize_config_dir``; remembers composed and checked configs."""
 
@@ -31,7 +40,7 @@ class Composer:
         """Nothing is composed yet. ``groups``: those of the tree that ``conf`` holds."""
         self._groups = groups
         self._schema = json.loads((conf / "schema.json").read_text(encoding="utf-8"))
-        self._validator = jsonschema.Draft202012Validator(self._schema)
+        self._validator = _Strict(self._schema)
         self._valid: set[tuple[str, str]] = set()  # parts of configs
         self._complete: set[frozenset[str]] = set()  # the names of all parts of valid configs
         self._known: dict[Hashable, Any] = {}
@@ -118,4 +127,4 @@ def _updated(parts: Mapping[str, Any], values: Sequence[Override]) -> DictConfig
 
 def _first_lines(error: Exception) -> str:
     """Hydra's message without the search path it ends with."""
-    return " ".join(str(error).split("Config search path")[0].split())
+    return " ".join(str(error).split("Config search path")[0].split()) or type(error).__name__

@@ -11,7 +11,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -156,7 +156,7 @@ def _compose(
     choices = [override for override in wanted if composer.is_choice(override)]
     base = composer.resolve(choices, missing_ok=True)
     known = composer.once(id(base), lambda: frozenset(_paths(base)) | set(GROUPS))
-    require_none(_key_problems(wanted, known))
+    require_none(_key_problems(wanted, base, known))
     resolved = composer.resolve(wanted, missing_ok)
     return resolved, _overridden(wanted, base, resolved, composer)
 
@@ -185,11 +185,11 @@ def _beside_options(base: Mapping[str, Any], composer: Composer) -> set[str]:
 def _option_problems(wanted: Iterable[Override], composer: Composer) -> Iterator[str]:
     loader = GlobalHydra.instance().config_loader()
     for override in wanted:
-        if override.key in GROUPS and isinstance(override.value, str | int | float | None):
+        if composer.is_choice(override):
             valid = composer.once(override.key, partial(loader.get_group_options, override.key))
             if override.value not in valid:
-                hint = keys.nearest(str(override.value), valid)
-                yield f"{override.key}={override.value}: no such option; {hint}"
+                plain = override.hydra().replace("'", "")
+                yield f"{plain}: no such option; {keys.nearest(str(override.value), valid)}"
 
 
 def leaves(override: Override) -> list[str]:
@@ -199,11 +199,44 @@ def leaves(override: Override) -> list[str]:
     return [override.key]
 
 
-def _key_problems(wanted: Iterable[Override], known: frozenset[str]) -> Iterator[str]:
+def _key_problems(
+    wanted: Sequence[Override], base: Mapping[str, Any], known: frozenset[str]
+) -> Iterator[str]:
     for override in wanted:
         for key in leaves(override):
             if key not in known and override.prefix in ("", "~"):
-                yield f"{key}: no such key; {keys.nearest(key, _siblings(key, known))}"
+                value = override.value if key == override.key else override.value[key.split(".")[1]]
+                yield f"{key}: no such key; {_hint(key, value, wanted, base, known)}"
+
+
+def _hint(
+    key: str,
+    value: Any,
+    wanted: Iterable[Override],
+    base: Mapping[str, Any],
+    known: frozenset[str],
+) -> str:
+    """What to write in place of an unknown key."""
+    for whole in keys.KERAS_OBJECTS:
+        rest = key[len(whole) + 1 :].removeprefix("config.")
+        if key.startswith(f"{whole}.") and rest.isidentifier():
+            values = {override.key: override.value for override in wanted}
+            kind = values.get(whole, _at(base, whole))
+            name = kind.get("class_name") if isinstance(kind, Mapping) else kind
+            config = f"{{{rest}: {overrides.literal(value)}}}"
+            return f"write the whole: {whole}={{class_name: {name}, config: {config}}}"
+    above = [name for name in known if key.startswith(f"{name}.")]
+    nearest = max(above, key=len, default="")
+    if above and not isinstance(there := _at(base, nearest), Mapping):
+        value = [value] if isinstance(there, list) else value
+        return f"set the whole of {nearest}: {Override(nearest, value).hydra()}"
+    return keys.nearest(key, _siblings(key, known))
+
+
+def _at(node: Any, key: str) -> Any:
+    for part in key.split("."):
+        node = node[part]
+    return node
 
 
 def _paths(node: Any, prefix: str = "") -> Iterable[str]:
@@ -248,7 +281,24 @@ def _describe(error: Any) -> str:
     if path[:1] == [signing_choice.GROUP]:
         return signing_choice.schema_problem(path)
     where = ".".join(map(str, path)) or "config"
-    return f"{where}: {error.message}"
+    return f"{where}: {error.message}{_as_meant(error)}"
+
+
+def _as_meant(error: Any) -> str:
+    """How to write what was meant: 012, 1e3 and 2.0 are no integers, yes is no boolean."""
+    said = str(error.instance).lower()
+    if error.validator != "type" or isinstance(error.instance, bool | list | dict):
+        return ""
+    if error.validator_value == "boolean" and said in _BOOLEANS:
+        return f"; write {_BOOLEANS[said]}"
+    with suppress(ValueError, OverflowError):
+        number = float(said)
+        if "integer" in error.validator_value and number.is_integer():
+            return f"; write {int(number)}"
+    return ""
+
+
+_BOOLEANS = dict.fromkeys(("yes", "on", "1"), "true") | dict.fromkeys(("no", "off", "0"), "false")
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -9,7 +9,8 @@ from typing import Any
 from samebits.formats import canonical
 
 # Compared and set as a whole: they have one of several forms, or keys that depend on each other.
-WHOLE = ("trainer.optimizer", "trainer.loss", "protocol.tolerance")
+KERAS_OBJECTS = ("trainer.optimizer", "trainer.loss")  # a name, or class_name and config
+WHOLE = (*KERAS_OBJECTS, "protocol.tolerance")
 
 _SHOWN = 80  # characters of a value in a message
 

@@ -40,6 +40,8 @@ class Override:
         return self.prefix + self.key + ("" if self.prefix == "~" else "=" + literal(self.value))
 
 
+_PLAIN = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[A-Za-z_]\w*(\.\w+)*)=(?P<value>[\w./@+~-]+)")
+
 # Hydra's grammar halves backslashes that stand before a quote, the closing one too.
 _BEFORE_QUOTE = re.compile(r"(\\+)(?='|\Z)")
 
@@ -112,11 +114,19 @@ def typed(value: Any) -> Any:
 
 
 def parse(text: str) -> Override:
-    """One override in Hydra's own notation. Raises SamebitsError when it is not one."""
+    """One override in Hydra's own notation. Raises SamebitsError when it is not one.
+
+    A path with letters that Hydra's grammar accepts in quotes only needs none here either.
+    """
+    if (plain := _PLAIN.fullmatch(text)) and not text.isascii():
+        return Override(plain["key"], plain["value"], plain["prefix"])
     try:
         parsed = _PARSER.parse_override(text)
     except HydraException as error:
-        raise SamebitsError(f"override {text!r}: expected KEY=VALUE, got: {error}") from None
+        raise SamebitsError(
+            f"override {text!r}: expected KEY=VALUE, got: {str(error) or type(error).__name__}; "
+            'a VALUE with blanks, quotes, commas or brackets needs quotes: KEY="VALUE"'
+        ) from None
     if parsed.is_sweep_override():
         raise SamebitsError(f"override {text!r}: expected one value, got several")
     return from_parsed(parsed, parsed.value())

@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 from snakemake.exceptions import WorkflowError
 
-from samebits.config import sources
+from samebits.config import sources, typed
 from samebits.config.experiment import Experiment
 from samebits.errors import SamebitsError
 from samebits.experiment import protocol
@@ -125,6 +125,9 @@ def _names(result: Path, digest: str) -> bool:
 def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
     """Compose the requested experiments. Raises WorkflowError that lists every problem."""
     with as_workflow_errors():
+        if workflow.modifier.is_main_snakefile():  # a module is handed values
+            asked = workflow.config_settings
+            config = typed.config(config, asked.configfiles, asked.config_args)
         made = plan(config, conf)
         os.environ[DRIVER] = sys.executable
         own = (str(Path(path).absolute()) for path in workflow.config_settings.configfiles)

@@ -1,0 +1,173 @@
+"""Values as people type them: the same by every road, or refused with what to write."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from pipeline import configure
+from samebits.config import typed
+from samebits.config.experiment import Experiment
+from samebits.errors import SamebitsError
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+REFUSED = None
+
+
+def by_config(folder: Path, key: str, text: str) -> dict[str, Any]:
+    top, _, rest = key.partition(".")
+    return typed.config({}, [], [f"{top}={{{rest}: {text}}}" if rest else f"{key}={text}"])
+
+
+def by_file(folder: Path, key: str, text: str) -> dict[str, Any]:
+    top, _, rest = key.partition(".")
+    file = folder / "mine.yaml"
+    file.write_text(f"{top}:\n  {rest}: {text}\n" if rest else f"{top}: {text}\n")
+    return typed.config({}, [file], None)
+
+
+def by_overrides(folder: Path, key: str, text: str) -> dict[str, Any]:
+    return typed.config({}, [], [f"overrides={key}={text}"])
+
+
+def by_overrides_in_a_file(folder: Path, key: str, text: str) -> dict[str, Any]:
+    file = folder / "mine.yaml"
+    file.write_text(f"overrides:\n  - |-\n    {key}={text}\n")
+    return typed.config({}, [file], [])
+
+
+ROADS: list[Callable[[Path, str, str], dict[str, Any]]]
+ROADS = [by_config, by_file, by_overrides, by_overrides_in_a_file]
+
+# A key, what a person types, and the value, or REFUSED and a part of the message.
+TYPED: list[tuple[str, str, Any, str]] = [
+    ("seed", "7", 7, ""),
+    ("seed", "1_000", 1000, ""),
+    ("seed", "012", REFUSED, "seed: '012' is not of type 'integer'; write 12"),
+    ("seed", "0x10", REFUSED, "seed: '0x10' is not of type 'integer'"),
+    ("seed", "1:30", REFUSED, "seed: '1:30' is not of type 'integer'"),
+    ("seed", "1e3", REFUSED, "seed: 1000.0 is not of type 'integer'; write 1000"),
+    ("seed", "null", REFUSED, "seed: None is not of type 'integer'"),
+    ("seed", "true", REFUSED, "seed: True is not of type 'integer'"),
+    ("seed", "nan", REFUSED, "got nan"),
+    ("seed", "[1]", REFUSED, "seed: [1] is not of type 'integer'"),
+    ("trace", "off", "off", ""),
+    ("trace", "'off'", "off", ""),
+    ("trace", "no", REFUSED, "trace: 'no' is not one of ['step', 'epoch', 'off']"),
+    ("trainer.epochs", "2.0", REFUSED, "trainer.epochs: 2.0 is not of type 'integer'; write 2"),
+    ("trainer.batch_size", "32.0", REFUSED, "is not of type 'integer'; write 32"),
+    ("trainer.shuffle", "True", True, ""),
+    ("trainer.shuffle", "yes", REFUSED, "'yes' is not of type 'boolean'; write true"),
+    ("trainer.validation_split", ".1", 0.1, ""),
+    ("trainer.validation_split", "1e-1", 0.1, ""),
+    ("trainer.validation_split", "20%", REFUSED, "'20%' is not of type 'number'"),
+    ("trainer.metrics", "[mse, mae]", ["mse", "mae"], ""),
+    ("trainer.metrics", "mse", REFUSED, "'mse' is not of type 'array'"),
+    ("name", "1.10", REFUSED, "name: 1.1 is not text"),
+    ("name", "'1.10'", "1.10", ""),
+    ("name", "2026-01-02", "2026-01-02", ""),
+    ("determinism", "[portable]", REFUSED, "no such option; did you mean portable?"),
+    ("determinism", "null", REFUSED, "determinism=null: no such option"),
+    ("determinism", "true", REFUSED, "determinism=true: no such option"),
+    ("source_path", "/mine/größe", "/mine/größe", ""),
+    ("source_path", "'/mine/a b'", "/mine/a b", ""),
+    ("source_path", '"/mine/it\'s"', "/mine/it's", ""),
+    ("source_path", '"/mine/it\'s a b/größe"', "/mine/it's a b/größe", ""),
+    ("source_path", "${seed}", REFUSED, "source_path: 1 is not of type 'string'"),
+    ("seed", "${none}", REFUSED, "Interpolation key 'none' not found"),
+    ("unknown", "1", REFUSED, "unknown: no such key"),
+]
+
+
+def value(made: Experiment, key: str) -> Any:
+    if key in ("name", "source_path"):
+        return getattr(made, key)
+    found: Any = made.config
+    for part in key.split("."):
+        found = found[part]
+    return found
+
+
+@pytest.mark.parametrize(("key", "text", "expected", "said"), TYPED)
+def test_a_value_is_the_same_by_every_road_or_refused_by_every_road(
+    tmp_path: Path, key: str, text: str, expected: Any, said: str
+) -> None:
+    for road in ROADS:
+        config = road(tmp_path, key, text)
+        if expected is REFUSED:
+            with pytest.raises(SamebitsError) as raised:
+                configure(config, CONF)
+            assert said in str(raised.value), road.__name__
+        else:
+            found = value(configure(config, CONF), key)
+            assert (found, type(found)) == (expected, type(expected)), road.__name__
+
+
+ADVICE = {
+    "trainer.optimizer.learning_rate=0.1": {
+        "class_name": "adam",
+        "config": {"learning_rate": 0.1},
+    },
+    "trainer.optimizer=sgd trainer.optimizer.config.momentum=0.9": {
+        "class_name": "sgd",
+        "config": {"momentum": 0.9},
+    },
+    "trainer.loss.from_logits=false": {
+        "class_name": "SparseCategoricalCrossentropy",
+        "config": {"from_logits": False},
+    },
+    "trainer.epochs.x=4": 4,
+    "trainer.metrics.0=mse": ["mse"],
+}
+
+
+@pytest.mark.parametrize("text", ADVICE)
+def test_advice_for_a_key_below_a_value_works_when_it_is_followed(text: str) -> None:
+    with pytest.raises(SamebitsError) as raised:
+        configure({"overrides": text}, CONF)
+    advice = str(raised.value).partition(": ")[2].partition(": ")[2]
+    made = configure({"overrides": advice}, CONF)
+    key = advice.partition("=")[0]
+    assert value(made, key) == ADVICE[text]
+
+
+def test_a_file_keeps_anchors_and_merge_keys_and_the_command_line_wins(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "base: &base {epochs: 2, batch_size: 8}\ntrainer:\n  <<: *base\n  epochs: 5\nseed:\n"
+    )
+    (tmp_path / "b.yaml").write_text("trainer: {shuffle: false}\nother: ~\n")
+    files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    found = typed.config({"kept": 1, "seed": 2}, files, ["seed=7", "overrides=a='x y'"])
+    assert found["trainer"] == {"epochs": 5, "batch_size": 8, "shuffle": False}
+    assert (found["seed"], found["kept"], found["other"]) == (7, 1, None)
+    assert found["overrides"] == "a='x y'"
+
+
+def test_a_file_that_is_no_yaml_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("seed: [1\n")
+    with pytest.raises(SamebitsError, match=r"a\.yaml: cannot be read as YAML"):
+        typed.config({}, [tmp_path / "a.yaml"], None)
+
+
+KEYS = sorted({key for key, *_ in TYPED} | {"data", "model", "trainer", "protocol", "data.shape"})
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12)
+WORDS = st.sampled_from([*"'\"[]{},:=~+$.\\ 0123456789eE_-#&*!|>%@`aä", "off", "null", "true"])
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@example("determinism", "[portable]")
+@example("trainer.optimizer", "{class_name: }")
+@given(st.sampled_from(KEYS), TEXTS | st.lists(WORDS, max_size=8).map("".join))
+def test_whatever_is_typed_is_taken_or_refused_with_a_reason(
+    tmp_path: Path, key: str, text: str
+) -> None:
+    for road in ROADS:
+        try:
+            configure(road(tmp_path, key, text), CONF)
+        except SamebitsError as error:
+            assert str(error).strip(" :")
