@@ -30,7 +30,7 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
     """The certificate of all planned runs: ``same`` unless said otherwise (_ for - in names).
 
     Outcomes: same, differs (its own bits), failed, not tried, no effect (nothing else observed),
-    in part (of the number of CPUs), [Errno … (failed with that).
+    in part (of the number of CPUs), [Errno … or failed: … (with that message).
     """
     outcomes = {name.replace("__", "-"): outcome for name, outcome in outcomes.items()}
     folder.mkdir(exist_ok=True)
@@ -87,12 +87,12 @@ def write(
         for setting in record["settings"]:
             relax(setting, run.unpin)
 
-    if outcome in ("failed", "not tried") or outcome.startswith("[Errno"):
+    if outcome in ("failed", "not tried") or outcome.startswith(("[Errno", "failed: ")):
         status = "not tried" if outcome == "not tried" else "failed"
         factories.write_run_without_result(path, experiment, dataset, status, config=content)
         record = canonical.read_json(path / "record.json")
         change(record)
-        if outcome.startswith("[Errno"):
+        if status == "failed" and outcome != status:
             record["failure"] = {"error": "OSError", "message": outcome}
         if outcome == "not tried":
             record["variations"] = {
@@ -227,8 +227,15 @@ def test_a_run_that_fails_under_a_variation_depends_on_it(tmp_path: Path) -> Non
     )
 
 
-@pytest.mark.parametrize("error", ["[Errno 18] Invalid cross-device link: 'a' -> 'b'",
-                                   "[Errno 16] Device or resource busy: 'a'"])  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        "[Errno 18] Invalid cross-device link: 'a' -> 'b'",
+        "[Errno 16] Ger\u00e4t oder Ressource belegt: 'a'",
+        "failed: UNKNOWN: a; Invalid cross-device link",
+        "failed: AF_UNIX path too long",
+    ],
+)
 def test_a_failure_that_the_variation_may_have_made_is_no_evidence(
     tmp_path: Path, error: str
 ) -> None:

@@ -150,9 +150,14 @@ def _failure(record: RunRecord) -> str | None:
     return failed(record) if refusal is None else refusal["reason"]
 
 
-# Errors that mounts of the run's own cause: a path that is one (EBUSY), a file that is renamed from
-# one to another (EXDEV), what the file system of reversed folders cannot do (ENOSYS, EOPNOTSUPP).
-_OWN_ERRORS = re.compile(r"\[Errno (16|18|38|95)\]")
+# Errors that mounts of the run's own cause, as Python or TensorFlow words them on Linux: a path that
+# is one, a file that is renamed from one to another, what the file system of reversed folders
+# cannot do or does no longer, a longer path of temporary files.
+_OWN_ERRORS = re.compile(
+    r"\[Errno (16|18|38|95|107|116)\]|Device or resource busy|Invalid cross-device link"
+    "|Function not implemented|Operation not supported|Transport endpoint is not connected"
+    "|Stale file handle|AF_UNIX path too long"
+)
 _MOUNTED = {"folder", "home", "time_zone", "host_name", "cpus", "directory_order"}
 
 
