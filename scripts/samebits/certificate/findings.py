@@ -150,9 +150,9 @@ def _failure(record: RunRecord) -> str | None:
     return failed(record) if refusal is None else refusal["reason"]
 
 
-# Errors that mounts of the run's own cause, as Python or TensorFlow words them on Linux: a path that
-# is one, a file that is renamed from one to another, what the file system of reversed folders
-# cannot do or does no longer, a longer path of temporary files.
+# Errors that mounts of the run's own cause, as Python or TensorFlow words them on Linux: a path is
+# one, a file is renamed from one to another, the file system of reversed folders cannot do it or is
+# gone, the path of temporary files is longer.
 _OWN_ERRORS = re.compile(
     r"\[Errno (16|18|38|95|107|116)\]|Device or resource busy|Invalid cross-device link"
     "|Function not implemented|Operation not supported|Transport endpoint is not connected"
