@@ -216,6 +216,20 @@ def python_random():
     return _model(random.getrandbits(30))
 
 
+def wrong_kernel():
+    """A strided 1 x 1 convolution of one channel: oneDNN computes its gradient wrongly on AVX2."""
+    layers = tf.keras.layers
+    narrow = layers.Conv2D(8, 1, strides=2, activation="relu")
+    return tf.keras.Sequential(
+        [
+            layers.Reshape((28, 28, 1), input_shape=(28, 28)),
+            narrow,
+            layers.Flatten(),
+            layers.Dense(10),
+        ]
+    )
+
+
 def timestamp():
     """An op that TensorFlow refuses under op determinism."""
 

@@ -106,6 +106,10 @@ def _planted() -> Iterator[Specimen]:
             overrides=("protocol.cpu={models: [Haswell], samples: 96, epochs: 1}",),
         )  # fmt: skip
     yield Specimen("timestamp", "planted.timestamp", UNSUPPORTED)
+    yield Specimen("wrong_kernel", "planted.wrong_kernel", UNSUPPORTED)
+    yield Specimen(
+        "wrong_kernel_avoided", "planted.wrong_kernel", CERTIFIED, overrides=("determinism=eigen",)
+    )
 
 
 def _clean() -> Iterator[Specimen]:
