@@ -67,6 +67,7 @@ from samebits.training import (
     seeds,
     settings,
     task,
+    threads,
     unsound,
 )
 from samebits.training.settings import Setting
@@ -225,7 +226,10 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     training = _task(tf, config, options)
     watch.begin()
     guard = ends.enter_context(unsound.Guard(tf, found))
-    outcome = _train(training, content, options, guard)
+    with threads.Watch(tf, variations.THREADS in applied) as ran:
+        outcome = _train(training, content, options, guard)
+    content.update(threads=ran.found, generators=threads.generators(tf))
+    content["observed"][variations.THREADS] = ran.observed
     settings.require_unchanged(tf, pins.unpin(profile, options.unpin))
     lockfile.check_files(Path(sys.prefix))
     how = "passed to compile(); this TensorFlow or this model may lack it"

@@ -38,6 +38,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Difference": ("report#difference",),
     "ComparedArtifact": ("report#artifact",),
     "ComparedCheckpoints": ("report#comparison.runs.checkpoints",),
+    "ComparedGenerators": ("report#comparison.runs.generators",),
     "Curve": ("report#curve",),
     "Histogram": ("report#divergence.histograms",),
     "Divergence": ("report#divergence",),

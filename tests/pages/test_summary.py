@@ -24,6 +24,9 @@ def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> d
         "scope": {
             "runs": 2,
             "same": [],
+            "differed": [
+                {"what": "Python threads", "values": {"control": "none", "replica": "a.work"}}
+            ],
             "variations": [
                 {"what": "clock", "outcome": "same bits"},
                 {"what": "CPU", "outcome": "not tried"},
@@ -51,6 +54,10 @@ def test_it_says_verdict_digests_places_and_time() -> None:
     said = text()
     for part in ("REPRODUCIBLE", "default", "c" * 64, str(PATH), str(PAGE), "41.2 s"):
         assert part in said
+
+
+def test_it_says_what_ran_in_threads() -> None:
+    assert "Python threads: a.work\n" in text()
 
 
 def test_a_run_without_a_history_is_said() -> None:

@@ -11,6 +11,7 @@ import pathlib
 import pwd
 import random
 import socket
+import threading
 import time
 import uuid
 
@@ -82,6 +83,21 @@ def thread_race():
     )
     drawn = np.array(list(noise.as_numpy_iterator()), np.int64)
     return _model(np.dot(drawn, np.arange(drawn.size)))
+
+
+def numpy_race():
+    """Threads that share NumPy's generator: who comes first gets the first numbers."""
+    drawn = [0.0] * 4
+
+    def draw(place):
+        drawn[place] = sum(np.random.random() for _ in range(50))
+
+    threads = [threading.Thread(target=draw, args=(place,)) for place in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return _model(sum((place + 1) * int(value * 1e6) for place, value in enumerate(drawn)))
 
 
 # --- dependent on something that has a name ----------------------------------------------------

@@ -69,6 +69,7 @@ def _planted() -> Iterator[Specimen]:
         "thread_race", "planted.thread_race", repeatable=False,
         overrides=(_ALONE, "determinism=seeds"),
     )  # fmt: skip
+    yield Specimen("numpy_race", "planted.numpy_race", culprits=("timing of Python threads",))
     for name, culprit in _NAMED.items():
         yield Specimen(name, f"planted.{name}", culprits=(culprit,), repeatable=True)
     yield Specimen(

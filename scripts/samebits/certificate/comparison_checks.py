@@ -11,7 +11,7 @@ from typing import Any
 from samebits.certificate import types
 from samebits.certificate.checks import Check, same, unequal
 from samebits.certificate.evidence import Evidence, comparison_name
-from samebits.comparison import attribution
+from samebits.comparison import attribution, generators
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.formats import states
@@ -113,11 +113,13 @@ def _compared_run(
     where, both = f"{comparison}: {run['run']}", (control, replica)
     names = sorted(artifact["artifact"] for artifact in run["artifacts"])
     checkpoints = states.compare(*map(states.from_record, both))
-    parts = [*run["artifacts"], *([checkpoints] if checkpoints else [])]
+    drawn = generators.compare(*both)
+    parts = [*run["artifacts"], *filter(None, [checkpoints, drawn])]
     yield from unequal(
         where,
         ("artifacts", names, sorted(ARTIFACTS)),
         ("checkpoints", run.get("checkpoints"), checkpoints),
+        ("generators", run["generators"], drawn),
         ("identical", run["identical"], all(part["identical"] for part in parts)),
     )
     for artifact in run["artifacts"]:

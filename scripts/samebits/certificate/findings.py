@@ -96,6 +96,8 @@ def _variations(compared: Compared) -> Iterator[Variation]:
     control, record, identical = compared.control, compared.record, compared.identical
     for key in compared.planned.variations:
         before, after = control["observed"].get(key), record["observed"].get(key)
+        if key == variations.THREADS and before is None and after is None:
+            continue  # the program has none
         why = record["variations"]["not_tried"].get(key)
         changed, unchanged = ways(before, after)
         if why is None and (found := own_failure(record)):

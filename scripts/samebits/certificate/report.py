@@ -16,6 +16,7 @@ from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical
 from samebits.formats.names import NEEDED, NOT_TRIED
+from samebits.text import listed
 
 FORMAT = "samebits-report-1"
 
@@ -113,7 +114,7 @@ def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:
 def facts(record: RunRecord) -> dict[str, Any]:
     """The environment and the software of a run, by its record."""
     machine, framework, python = record["machine"], record["framework"], record["python"]
-    wheel = framework.get("wheel") or {}
+    wheel, ran = framework.get("wheel") or {}, record["threads"]
     known = {
         "CPU model": machine.get("cpu"),
         "CPU features": " ".join(machine.get("flags") or []) or None,
@@ -129,6 +130,7 @@ def facts(record: RunRecord) -> dict[str, Any]:
         "Keras": framework.get("keras"),
         "packages (lock file)": record["lock"],
         "packages (files)": record["installed"]["sha256"],
+        "Python threads": None if ran is None else listed(ran) or "none",
     }
     return {what: value for what, value in known.items() if value is not None}
 

@@ -61,7 +61,8 @@ Sampled = TypedDict("Sampled", {
 RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then it has "sampled"
     "format": str, "embedded_digest": str, "run": str, "status": str, "failure": Failure | None,
     "variations": Varied, "unpinned": list[str], "subset": Subset | None,
-    "observed": dict[str, Any], "model": dict[str, Any] | None,
+    "observed": dict[str, Any], "threads": list[str] | None, "generators": dict[str, str] | None,
+    "model": dict[str, Any] | None,
     "trace": dict[str, Any] | None, "canary": Canary | None,
     "checkpoints": Checkpoints | None, "experiment": str, "dataset": str, "lock": str,
     "digests": dict[str, str], "tensors": dict[str, list[Tensor]],
@@ -84,6 +85,7 @@ ComparedArtifact = TypedDict("ComparedArtifact", {
     "artifact": str, "identical": bool, "digests": list[str | None],
     "differences": list[Difference],
 })
+ComparedGenerators = TypedDict("ComparedGenerators", {"identical": bool, "differing": list[str]})
 ComparedCheckpoints = TypedDict("ComparedCheckpoints", {"identical": bool, "epoch": int | None})
 Curve = TypedDict("Curve", {"name": NotRequired[str], "steps": list[int], "ulp": list[int | None]})
 Histogram = TypedDict("Histogram", {"name": str, "counts": list[int]})
@@ -102,7 +104,7 @@ Attribution = TypedDict("Attribution", {
 ComparedRun = TypedDict("ComparedRun", {
     "run": str, "identical": bool, "artifacts": list[ComparedArtifact],
     "checkpoints": NotRequired[ComparedCheckpoints | None], "divergence": Divergence | None,
-    "attribution": NotRequired[Attribution],
+    "attribution": NotRequired[Attribution], "generators": ComparedGenerators | None,
 })
 CanaryStep = TypedDict("CanaryStep", {"step": int, "tensors": list[str]})
 ComparedCanary = TypedDict("ComparedCanary", {

@@ -59,7 +59,7 @@ _OWN_FAILURE = (
 
 def _judge(evidence: Evidence, found: Findings) -> Grade:
     if not found.differing:
-        return Grade(names.REPRODUCIBLE, tuple(_agreement()), found)
+        return Grade(names.REPRODUCIBLE, tuple(_agreement(evidence)), found)
     compared = [differing.result for differing in found.differing]
     why = (*_dependence(found), *dict.fromkeys(_attributions(found)))
     reasons = (*why, *_first(compared), *chain(*map(_differences, found.differing)))
@@ -164,6 +164,10 @@ def _differences(compared: Compared) -> Iterator[str]:
     differing = [artifact for artifact in result["artifacts"] if not artifact["identical"]]
     if found is not None and not found["identical"] and not differing:
         yield f"The checkpoints of {control} and {run} differ after epoch {found['epoch']}."
+    drawn = result["generators"]
+    if drawn is not None and not drawn["identical"]:
+        what = listed(drawn["differing"])
+        yield f"The random number generators of {control} and {run} ended in other states: {what}."
     for artifact in differing if record["status"] == names.COMPLETED else ():
         if artifact["artifact"] != "trace" or len(differing) == 1:  # else it was told above
             yield _difference(control, run, artifact)
@@ -177,10 +181,13 @@ def _difference(control: str, run: str, artifact: ComparedArtifact) -> str:
     return f"The {title} of {control} and {run} differ in {counted}: {few(found, MOST_NAMED)}."
 
 
-def _agreement() -> Iterator[str]:
+def _agreement(evidence: Evidence) -> Iterator[str]:
     for artifact in names.ARTIFACTS:
         same = f"{names.TITLES[artifact]} {'are' if artifact == 'weights' else 'is'} the same"
         yield f"The {same} in all runs that were to agree, bit for bit."
+    first = evidence.comparison(protocol.FIRST)
+    if first is not None and first["runs"][0]["generators"] is not None:
+        yield "The shared random number generators ended in the same states in all runs."
     yield "A run that began with flipped bits differed at once; flipped bits in copies were found."
     yield "Each run was a process of its own."
     yield "Every pinned setting was in effect."

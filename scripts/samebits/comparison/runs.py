@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from samebits.comparison import attribution, divergence
+from samebits.comparison import attribution, divergence, generators
 from samebits.comparison.difference import Tensors, compare_artifact
 from samebits.comparison.divergence import LOSS, SAMPLE_STEP, STEP, Traced
 from samebits.comparison.self_check import self_check
@@ -194,11 +194,13 @@ def _compare_run(
     identical = all(artifact["identical"] for artifact in compared)
     recorded = [states.from_record(run.record) for run in (control, replica)]
     checkpoints = states.compare(*recorded)
+    drawn = generators.compare(control.record, replica.record)
     found = {
         "run": replica.name,
-        "identical": identical and (checkpoints is None or checkpoints["identical"]),
+        "identical": identical and all(p["identical"] for p in (checkpoints, drawn) if p),
         "artifacts": compared,
         "checkpoints": checkpoints,
+        "generators": drawn,
         "divergence": None,
     }
     if not identical and ours and theirs:

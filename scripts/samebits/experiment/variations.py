@@ -11,6 +11,7 @@ from typing import Any, Iterable, Mapping
 
 VARIABLE = "SAMEBITS_VARIATIONS"
 ROOT = "SAMEBITS_ROOT"  # where a run sees all folders a second time, if it does
+THREADS = "threads"
 UNKNOWN = "unknown"  # what a run observes where the system does not say: evidence of nothing
 # The kernel's own folders: in these the order of entries is never varied.
 KERNEL_FOLDERS = ("dev", "proc", "run", "sys")
@@ -27,6 +28,7 @@ TITLES: dict[str, str] = {
     "aslr": "address space randomization",
     "cpus": "number of CPUs",
     "clock": "clock",
+    "threads": "timing of Python threads",
     "contention": "CPU contention",
     "directory_order": "order of directory entries",
     "hash_seed": "hash seed",

@@ -248,6 +248,10 @@ def _clock(start: Start, _: str) -> str:
     return f"{faketime.SECONDS // 60} minutes ahead"
 
 
+def _threads(_: Start, __: str) -> str:
+    return "starts delayed, and turns of a microsecond"  # which the process itself does
+
+
 def _contention(start: Start, _: str) -> str:
     available = sorted(os.sched_getaffinity(0))
     for cpu in available:
@@ -333,7 +337,7 @@ _MADE_BY: dict[str, Callable[[Start, str], str]] = {
     function.__name__[1:]: function
     for function in (
         _time_zone, _locale, _home, _folder, _umask, _variables, _host_name, _aslr, _cpus, _clock,
-        _contention, _directory_order, _hash_seed, _cpu, _deployment, _node, _interrupt,
+        _threads, _contention, _directory_order, _hash_seed, _cpu, _deployment, _node, _interrupt,
     )
 }  # fmt: skip
 

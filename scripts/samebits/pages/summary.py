@@ -124,9 +124,10 @@ def _scope(report: dict[str, Any]) -> Iterator[str]:
         "varied without effect": names.survived(report),
         "not tried": [v["what"] for v in scope["variations"] if v["outcome"] == names.NOT_TRIED],
         "only if pinned": scope["conditions"],
+        "Python threads": [wording.threads(report)],
     }
     for said, titles in found.items():
-        if titles:
+        if any(titles):
             yield f"  {said}: {plain(', '.join(dict.fromkeys(titles)))}"
     if names.survived(report):
         yield f"  not varied: {plain(few(scope['not_varied'], _MOST_NOT_VARIED))}"

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from samebits.certificate.types import ComparedCanary, Divergence, Report, Repository, Source
 from samebits.formats import names
@@ -53,6 +53,7 @@ def repositories(source: Source) -> Iterator[tuple[str, str]]:
         yield "Model's source", repository(source["model"])
 
 
+_THREADS = "Python threads"
 # Facts about where a run ran, not about what ran.
 _SURROUNDINGS = ("CPU model", "number of CPUs", "GPU", "operating system", "C library")
 
@@ -139,6 +140,11 @@ def limits(report: Report) -> Iterator[str]:
         unvaried = listed(scope["not_varied"])
         yield f"Whether the bits depend on any of these, which no run varied: {unvaried}."
         yield "That the runs are equal every time: a rare race can go unnoticed in a few runs."
+        if ran := threads(report):
+            yield (
+                f"That threads never race: Python code ran in threads beside the main one: {ran}. "
+                "Threads that share a random number generator draw in the order in which they come."
+            )
     if any(variation["key"] == "cpu" for variation in scope["variations"]):
         yield _EMULATION
     yield "That the model is good, or the data correct: equal bits say nothing about quality."
@@ -146,6 +152,16 @@ def limits(report: Report) -> Iterator[str]:
         yield "Who made this certificate: it is UNSIGNED. To check it, repeat the training."
     else:
         yield "Whose key signed this certificate: that is for you to find out."
+
+
+def threads(report: Report | dict[str, Any]) -> str:
+    """The functions that ran as Python threads in any run; empty where none did."""
+    scope = report["scope"]
+    found = [fact["value"] for fact in scope["same"] if fact["what"] == _THREADS]
+    found += [
+        v for fact in scope["differed"] if fact["what"] == _THREADS for v in fact["values"].values()
+    ]
+    return "; ".join(value for value in dict.fromkeys(found) if value not in (None, "none"))
 
 
 _EMULATION = (

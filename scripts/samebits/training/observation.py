@@ -49,6 +49,7 @@ def observe(source_path: Path) -> dict[str, Any]:
         "aslr": aslr(),
         "cpus": _cpus(),
         "clock": {"date and time": _clock(), "monotonic clock": _monotonic()},
+        "threads": None,  # known when the training has ended
         "contention": busy(),
         "directory_order": _directory_order(source_path),
         "hash_seed": started_with.get("PYTHONHASHSEED", "random"),

@@ -78,7 +78,18 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         observed=observation.observe(options.source_path),
         digests={},
         tensors={},
-        **dict.fromkeys(("unsupported", "failure", "model", "trace", "checkpoints", "canary")),
+        **dict.fromkeys(
+            (
+                "unsupported",
+                "failure",
+                "model",
+                "trace",
+                "checkpoints",
+                "canary",
+                "threads",
+                "generators",
+            )
+        ),
     )
     if options.sampled_epochs is not None:
         plan = canonical.read_json(options.sampled_epochs).get("sampled")

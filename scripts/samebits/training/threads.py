@@ -1,0 +1,142 @@
+"""Python threads of a program: which ran, stalls that make their races show, shared generators.
+
+Threads that share a generator get its numbers in the order in which they come, which is the same by
+luck in most runs. Here of some threads that start together the last comes first, each waits now and
+then between two calls, and they take turns a thousand times as often. A program with one thread
+does not notice. Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from typing import Any, Callable
+
+import numpy as np
+
+_INTERVAL = 1e-6  # seconds between two turns; Python's own is 5 ms
+_AT_START = (
+    0.04,
+    0.02,
+    0.01,
+    0.0,
+)  # seconds before a thread's first step, in order of their starts
+_BETWEEN = (
+    0.0,
+    0.0004,
+    0.0,
+    0.0001,
+    0.0008,
+    0.0,
+    0.0002,
+)  # seconds before a thread's calls, in turn
+_MOST = 64, 200  # threads, and calls of each: no program must take minutes longer
+_OF_TENSORFLOW = "tf.py_function"  # Python code that TensorFlow's own threads call
+
+
+class Watch:
+    """Notes which Python threads run within the ``with`` block; ``stalled``: races show there."""
+
+    def __init__(self, tf: Any, stalled: bool) -> None:
+        """``tf``: TensorFlow, imported."""
+        from tensorflow.python.ops import script_ops
+
+        self._registry, self._main = script_ops.FuncRegistry, threading.get_ident()
+        self._stalled, self._interval = stalled, sys.getswitchinterval()
+        self._replaced = threading.Thread.start, self._registry.__call__
+        self._names: list[str] = []
+        self._foreign: Counter[int] = Counter()  # calls by TensorFlow's threads
+
+    def __enter__(self) -> Watch:
+        """From now on."""
+        start, call = self._replaced
+
+        def noted(thread: threading.Thread) -> None:
+            self._note(thread)
+            start(thread)
+
+        def called(registry: Any, *args: Any) -> Any:
+            if threading.get_ident() != self._main:
+                self._note_foreign(threading.get_ident())
+            return call(registry, *args)
+
+        threading.Thread.start = noted  # type: ignore[method-assign, assignment]
+        self._registry.__call__ = called
+        if self._stalled:
+            sys.setswitchinterval(_INTERVAL)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        """Everything as it was."""
+        threading.Thread.start, self._registry.__call__ = self._replaced  # type: ignore[method-assign]
+        sys.setswitchinterval(self._interval)
+
+    def _note(self, thread: threading.Thread) -> None:
+        ran = getattr(thread, "_target", None) or type(thread)
+        named = ran if hasattr(ran, "__qualname__") else type(ran)
+        place = len(self._names)
+        self._names.append(f"{named.__module__}.{named.__qualname__}")
+        if self._stalled and place < _MOST[0]:
+            thread.run = _Stalls(place, thread.run).run  # type: ignore[method-assign]
+
+    def _note_foreign(self, thread: int) -> None:
+        if not self._foreign[thread]:
+            self._names.append(_OF_TENSORFLOW)
+        self._foreign[thread] += 1
+        if self._stalled and self._foreign[thread] <= _MOST[1]:
+            time.sleep(_BETWEEN[(self._foreign[thread] + list(self._foreign).index(thread)) % 7])
+
+    @property
+    def found(self) -> list[str]:
+        """What ran as threads beside the main one, by the names of the functions."""
+        return sorted(set(self._names))
+
+    @property
+    def observed(self) -> str | None:
+        """How the threads were timed; None: there was none."""
+        if not self._names:
+            return None
+        return "stalled" if self._stalled else "as they came"
+
+
+class _Stalls:
+    """What a thread runs, with waits: as Python's profiler, it is told of each call."""
+
+    def __init__(self, place: int, run: Callable[[], None]) -> None:
+        self._run, self._place, self._calls = run, place, 0
+
+    def run(self) -> None:
+        time.sleep(_AT_START[self._place % len(_AT_START)])
+        sys.setprofile(self._wait)  # of this thread alone
+        self._run()
+
+    def _wait(self, _: Any, event: str, __: Any) -> None:
+        self._calls += event == "call"
+        if self._calls > _MOST[1]:
+            sys.setprofile(None)
+        elif event == "call":
+            time.sleep(_BETWEEN[(self._calls + self._place) % len(_BETWEEN)])
+
+
+def generators(tf: Any) -> dict[str, str]:
+    """SHA-256 of the states of the generators that all code of the process shares."""
+    from tensorflow.python.eager import context
+    from tensorflow.python.ops import stateful_random_ops
+
+    shared = stateful_random_ops.global_generator  # asked for by its function, it would be made
+    of_ops = getattr(context.context(), "_rng", None)
+    states = {
+        "Python": random.getstate(),
+        "NumPy": [
+            part.tolist() if hasattr(part, "tolist") else part for part in np.random.get_state()
+        ],
+        "TensorFlow": [
+            shared is not None and shared.state.numpy().tolist(),
+            of_ops is not None and of_ops.getstate(),
+        ],
+    }
+    return {name: hashlib.sha256(repr(s).encode()).hexdigest() for name, s in states.items()}
