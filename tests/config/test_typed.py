@@ -146,6 +146,11 @@ def test_a_file_keeps_anchors_and_merge_keys_and_the_command_line_wins(tmp_path:
     assert found["overrides"] == "a='x y'"
 
 
+@pytest.mark.parametrize("text", ["{epochs:5}", "{epochs: 5}", "{'epochs': 5}", "epochs: 5"])
+def test_a_mapping_behind_config_may_be_hydras_or_yaml(text: str) -> None:
+    assert typed.config({}, [], [f"trainer={text}"]) == {"trainer": {"epochs": 5}}
+
+
 def test_a_file_that_is_no_yaml_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("seed: [1\n")
     with pytest.raises(SamebitsError, match=r"a\.yaml: cannot be read as YAML"):

@@ -68,11 +68,12 @@ def _file(path: Path) -> Any:
 
 
 def _entry(key: str, text: str) -> Any:
-    """One value of ``--config``; a list or mapping is YAML, as Snakemake has it."""
-    if key in _WHOLE:
-        return text
+    """One value of ``--config``; what Hydra's grammar leaves as it is may be YAML's mapping."""
+    plain = text if key in _WHOLE else _plain(text)
+    if key in _WHOLE or plain != text:
+        return plain
     try:
         read = yaml.load(text, _Loader)  # noqa: S506
     except yaml.YAMLError:
-        read = text
-    return read if isinstance(read, Mapping | list) else _plain(text)
+        return text
+    return read if isinstance(read, Mapping | list) else text
