@@ -196,7 +196,7 @@ def _cpus(start: Start, _: str) -> str:
     available, count = os.sched_getaffinity(0), os.cpu_count() or 1
     if len(available) == 1:
         raise NotTriedError("only one CPU is available")
-    start.in_child.append(lambda: os.sched_setaffinity(0, {min(available)}))
+    start.in_child.append(lambda: os.sched_setaffinity(0, {max(available)}))
     wanted = count + (1 if count & (count + 1) else 2)
     last = max((int(path.name[3:]) for path in _CPUS.glob("cpu[0-9]*")), default=count - 1)
     added = range(last + 1, last + 1 + wanted - count)

@@ -55,7 +55,7 @@ _EXCLUDED = tuple(f"{folder}/" for folder in sorted({*_SYSTEM, *_environment()})
 
 def is_input(path: str) -> bool:
     """Whether a file, by its absolute path, is neither the system's nor the environment's."""
-    return not _first(path).startswith(_EXCLUDED)
+    return not f"{_first(path)}/".startswith(_EXCLUDED)  # such a folder itself is none either
 
 
 def _first(path: str) -> str:
