@@ -48,6 +48,7 @@ def _are_described(trained: Any) -> None:
         assert trained[model]["model"]["parameters"] == parameters, model
         prints = [t for t in trained[model]["tensors"]["trace"] if "fingerprint/" in t["name"]]
         assert prints and all(tensor["shape"][0] in (8, 9) for tensor in prints), model
+        assert trained[model]["canary"]["elements"] > 0, trained[model]["canary"]
     assert trained["array_metric"]["history"]["each[0, 1]"] == [2.5, 2.5]
 
 

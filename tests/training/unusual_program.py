@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from samebits.errors import SamebitsError
 from samebits.formats import canonical
-from samebits.training import record, settings
+from samebits.training import canary, record, settings
 from samebits.training import task as training
 from samebits.training.trace import Trace
 
@@ -76,6 +76,8 @@ def train(config: dict[str, Any], model: str, folder: Path) -> Any:
         (folder / model).mkdir()
         found = dict(outcome.write(folder / model), model=outcome.describe()["model"])
         found["history"] = canonical.read_json(folder / model / "history.json")["metrics"]
+        seeding, path = config["determinism"]["seeding"], folder / model / "canary"
+        found["canary"] = canary.train(it, seeding, config["seed"], path)
         return dict(found, steps=len(seen))
     except SamebitsError as error:
         return {"error": str(error), "steps": len(seen)}

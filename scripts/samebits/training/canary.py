@@ -94,9 +94,9 @@ class _Change:
 
     def make(self, model: Any) -> None:
         """Change the first tensor that has an element other than zero."""
-        if self.tensor is not None or not model.built:
+        if self.tensor is not None:
             return
-        variables = task.named(model.trainable_variables)
+        variables = task.named(task.trainable_variables(model))
         if any(variable.numpy().shape != tuple(variable.shape) for _, variable in variables):
             return  # made, but without a value: Keras makes the graph once more
         for name, variable in variables:

@@ -217,6 +217,14 @@ def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
     return Progress()
 
 
+def trainable_variables(model: Any) -> list[Any]:
+    """Those that the model has by now, whether or not it is called built."""
+    try:
+        return list(model.trainable_variables)
+    except ValueError:  # so says Keras 2 that there are none yet
+        return []
+
+
 def trainable(model: Any) -> Named:
     """Every weight that is trained, in the model's own order, as (name, array)."""
     return values(named(model.trainable_variables))

@@ -100,7 +100,7 @@ class Trace:
     def _begin(self) -> None:
         if self._graph is not None:
             self._graph.begin(made=True)
-        if self._step == 0 and self._model.built and self._model.trainable_variables:
+        if self._step == 0 and task.trainable_variables(self._model):
             self._write_row(0)
             self._take_snapshot()
 
