@@ -121,6 +121,11 @@ def train_environment(wildcards):
     return environment(plan.of(wildcards).environment, own)
 
 
+def without_braces(paths):
+    """The files that can be inputs: Snakemake takes braces for wildcards. params has all by digest."""
+    return [path for path in map(os.path.abspath, paths) if not set("{}") & set(path)]
+
+
 def time_limit(wildcards, resources):
     """A scheduler's limit on a job's time (--set-resources runtime) holds everywhere."""
     minutes = resources.get("runtime")

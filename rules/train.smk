@@ -15,9 +15,7 @@ rule train:
         launch=LAUNCH,
         script=SCRIPTS / "train.py",
         code=code_of("train", "launch"),
-        model=plan.each(
-            lambda made: [os.path.abspath(path) for path in made.model_files]
-        ),
+        model=plan.each(lambda made: without_braces(made.model_files)),
         config=plan.each(lambda made: CONFIGS[made.name]),
         data=plan.each(lambda made: f"data/{made.data_key}/arrays"),
         lock=plan.each(lock_of),
@@ -67,6 +65,6 @@ rule train:
             "--config {input.config:q} --data {input.data:q} --lock {input.lock:q}"
             " --source-path {params.source_path:q} --run {wildcards.run:q} {params.changed}"
             " {params.sampled} --checkpoints {params.checkpoints:q} --output {output:q}",
-            launcher="--lease {params.lease:q} {params.limit} {params.launched}",
+            launcher="--isolated --lease {params.lease:q} {params.limit} {params.launched}",
             installed="",
         )

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Start a stage's script in a pinned environment, with a log, and stand by it until it ends.
 
-    launch.py --python PATH --log FILE [--installed] [--signing] [--lease FILE]
+    launch.py --python PATH --log FILE [--installed] [--isolated] [--signing] [--lease FILE]
               [--limit-minutes N] [--vary NAME[=VALUE]]... [NAME=VALUE ...] -- SCRIPT [FLAG ...]
 
 INPUTS      variables to set before the interpreter starts, the script and its flags
             --python: the interpreter of the stage's own environment, a path or a name on PATH
             --installed: refuse an environment whose files are not those that were installed
+            --isolated: hand on the given variables and the system's alone; KERAS_HOME and TMPDIR
+            are folders of the script's own
             --signing: leave the variables that name the signing key to the script
             --lease: a file that exists while the script runs; no second one runs meanwhile
             --limit-minutes: how long the script may run; without it there is no limit
@@ -17,7 +19,8 @@ GUARANTEES  variables that affect results are taken from the command line and ne
             the variables that name the signing key; progress goes to the terminal, and the end of
             the log too when the script fails; the exit code is the script's; a signal to this
             process reaches the script; SAMEBITS_VARIATIONS describes to the script what was varied
-            and what could not be varied and why; nothing that a variation made outlives the script;
+            and what could not be varied and why; nothing that a variation made outlives the script,
+            or, where this process was killed, the next start;
             a script that the kill variation ended is started once more with the same command;
             one that exceeds its time limit is stopped with all that it started; the last line
            about one that a signal ended names the signal and its usual reason
@@ -29,7 +32,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,7 +42,7 @@ from samebits.errors import FAILED, SamebitsError, run
 from samebits.experiment import variables
 from samebits.experiment.variations import parse
 from samebits.formats import lockfile
-from samebits.launch import lease, variations
+from samebits.launch import lease, temporary, variations
 from samebits.launch.timeout import TimeLimit, tail
 from samebits.text import VARIABLE
 
@@ -50,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     flags = parser(__doc__, "log", optional=["lease"])
     flags.add_argument("--python", required=True)
     flags.add_argument("--installed", action="store_true")
+    flags.add_argument("--isolated", action="store_true")
     flags.add_argument("--signing", action="store_true")
     flags.add_argument("--limit-minutes", type=float)
     flags.add_argument("--vary", action="append", default=[], metavar="NAME[=VALUE]")
@@ -72,13 +76,19 @@ def _arguments() -> argparse.Namespace:
     return options
 
 
-def environment(shell: dict[str, str], given: list[str], signing: bool = False) -> dict[str, str]:
-    """The shell's variables without those that affect results, and the given ones."""
+def environment(
+    shell: Mapping[str, str], given: list[str], signing: bool = False, isolated: bool = False
+) -> dict[str, str]:
+    """The shell's variables without those that affect results, and the given ones.
+
+    ``isolated``: of the shell's only those of the system.
+    """
     kept = {
         name: value
         for name, value in shell.items()
         if not (variables.affects_results(name) or name == lease.OWNER)
         and (signing or not name.startswith(variables.SIGNING_PREFIX))
+        and (not isolated or variables.is_of_system(name))
     }
     return kept | dict(variable.split("=", 1) for variable in given)
 
@@ -126,7 +136,11 @@ class _Script:
                 env=start.environ,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=[terminal] + ([self.held.descriptor] if self.held else []),
+                pass_fds=[
+                    terminal,
+                    *temporary.HELD,
+                    *([self.held.descriptor] if self.held else []),
+                ],
                 preexec_fn=lambda: self._in_child(start),
             )
         except subprocess.SubprocessError:
@@ -180,14 +194,27 @@ _CRASHES: dict[int, str] = {
 }
 
 
+def _open_streams() -> None:
+    """Give this process the standard streams that its starter closed; or files would be taken
+    for them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+
+
 def main() -> int:
     """Run the script; returns its exit code, or 128 + the signal that ended it."""
+    _open_streams()
     options = _arguments()
     if options.installed:
         lockfile.check_files(variations.prefix(options.python))
     limit = TimeLimit(_limit(options), options.log)
     script = _Script(limit)
-    shell = environment(dict(os.environ), options.variables, options.signing)
+    shell = environment(os.environ, options.variables, options.signing, options.isolated)
     terminal = os.dup(sys.stderr.fileno())
     shell[VARIABLE] = str(terminal)
     # -s: packages in the user's home are not part of the environment
@@ -196,6 +223,9 @@ def main() -> int:
         if options.lease:
             lease.require_living_owner(os.environ)
             script.held = ends.enter_context(lease.take(options.lease, os.environ))
+        temporary.remove_abandoned()
+        if options.isolated:
+            shell |= temporary.own_folders(os.environ, ends)
         options.log.parent.mkdir(parents=True, exist_ok=True)
         log = ends.enter_context(options.log.open("wb"))
         start = variations.Start(options.python, command, shell, ends)

@@ -59,6 +59,7 @@ from samebits.training import (
     epochs,
     exact_ops,
     kernels,
+    lookups,
     machine,
     memory,
     observation,
@@ -118,7 +119,8 @@ def _prepare(
     """
     _check_unpinned(config["determinism"], unpinned)
     profile, framework = pins.unpin(config["determinism"], unpinned), config["framework"]
-    found = settings.require_pinned(settings.of_process(profile, variations.variables(applied)))
+    varied = variations.variables(applied)
+    found = settings.require_pinned(settings.of_process(profile, config["environment"], varied))
     machine.require_gpu(framework["gpus"])
     started = time.monotonic()
     import tensorflow as tf
@@ -126,6 +128,7 @@ def _prepare(
     seconds = round(time.monotonic() - started, 3)
     settings.apply_to_tensorflow(tf, profile)
     found += settings.require_pinned(settings.of_tensorflow(tf, framework, profile))
+    found += settings.require_pinned(settings.of_keras(tf))
     machine.require_visible_gpu(tf, framework["gpus"])
     ends.enter_context(exact_ops.replaced(tf, profile.get("replacements", ())))
     found += settings.require_pinned(settings.of_exact(tf, profile))
@@ -225,6 +228,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     tf, found, import_seconds = _prepare(config, options.unpin, applied, options.run, ends)
     training = _task(tf, config, options)
     watch.begin()
+    lookups.install()
     guard = ends.enter_context(unsound.Guard(tf, found))
     with threads.Watch(tf, variations.THREADS in applied) as ran:
         outcome = _train(training, content, options, guard)
@@ -236,7 +240,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     found.append(Setting("steps per execution", None, outcome.steps_per_execution, how))
     with files.atomic_folder(options.output) as folder:
         content.update(outcome.describe(), settings=settings.as_json(found))
-        content.update(record.process(tf, options))
+        content.update(record.process(tf, options), variables=lookups.found())
         if options.sampled_epochs is not None:
             content["sampled"]["epochs"] = outcome.sampled or []
         content["observed"].update(

@@ -20,6 +20,7 @@ import atlases
 from samebits.certificate import certificate, evidence, replays, schema, statements
 from samebits.certificate import report as reports
 from samebits.comparison import runs as comparison
+from samebits.experiment import pins
 from samebits.formats import arrays, bundle, canonical, dataset, files, history, states
 from samebits.signing.keys import PublicKey, Signer
 
@@ -56,6 +57,7 @@ CONFIG: dict[str, Any] = {
         "isa": "AVX2",
         "environment": {"TF_ENABLE_ONEDNN_OPTS": "1"},
     },
+    "environment": {},
     "seed": 1,
     "trace": "step",
     "protocol": {
@@ -199,6 +201,10 @@ def settings() -> list[dict[str, Any]]:
     rows = [
         ("hash seed", 0, 0, "hash of a text, here and in a new interpreter with that seed"),
         ("TF_ENABLE_ONEDNN_OPTS", "1", "1", "the environment this process was started with"),
+        ("Keras backend", "tensorflow", "tensorflow", "tf.keras.backend"),
+        ("Keras epsilon", 1e-07, 1e-07, "tf.keras.backend"),
+        ("Keras floatx", "float32", "float32", "tf.keras.backend"),
+        ("Keras image data format", "channels_last", "channels_last", "tf.keras.backend"),
         ("other variables", {}, {}, "variables that change results and that nobody named"),
         ("TensorFlow", "2.21.0", "2.21.0", "tensorflow.__version__"),
         ("op determinism", True, True, "TensorFlow's own state"),
@@ -336,6 +342,7 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
             {"name": "pip", "version": "24.0"},
             {"name": "tensorflow-cpu", "version": "2.21.0"},
         ],
+        "variables": [],
         "installed": {"files": 4552, "sha256": "d" * 64},
         "files": copy.deepcopy(FILES),
         "repositories": {"checkout": copy.deepcopy(REPOSITORY), "model": None},
@@ -518,7 +525,7 @@ _SEEN = {"locale": "C", "time_zone": "+14 UTC+14.00", "cpu": "EPYC: avx avx2"}
 def _of_lean(values: Json, varied: list[str], **more: Any) -> Callable[[Json], None]:
     """Have a record be one of ``explained``: its settings, and what was varied around it."""
     pinned = {"hash seed": 0, "oneDNN ISA": "AVX2", "op determinism": False} | values
-    pinned |= {"TensorFlow": "2.21.0", "other variables": {}}
+    pinned |= {"TensorFlow": "2.21.0", "other variables": {}, **pins.KERAS}
 
     def change(record: Json) -> None:
         settings = [s for s in record["settings"] if s["name"] in pinned]

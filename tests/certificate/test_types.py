@@ -24,6 +24,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Checkpoints": ("report#runRecord.checkpoints",),
     "Process": ("report#runRecord.process",),
     "Package": ("report#packages",),
+    "LookedUp": ("report#runRecord.variables",),
     "Installed": ("report#runRecord.installed",),
     "SourceFile": ("report#runRecord.source",),
     "Repository": ("report#repository",),
@@ -109,7 +110,7 @@ def test_a_type_has_the_keys_of_its_schema(name: str) -> None:
 
 
 # What every run has that trained; of one that did not, the record is not asked for it.
-TRAINED = {"settings", "framework", "source", "files", "repositories"}
+TRAINED = {"settings", "variables", "framework", "source", "files", "repositories"}
 
 
 @pytest.mark.parametrize("name", PLACES)

@@ -1,6 +1,7 @@
 """Composing the experiment: names, digests, and what is refused before any job."""
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,6 +60,66 @@ def test_every_way_of_overriding_gives_the_same_experiment(way: str) -> None:
     assert experiment.config["model"]["units"] == 64
     assert experiment.digest == expected.digest
     assert experiment.overridden == expected.overridden
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"overrides": "environment.DEPTH='2'"},
+        {"overrides": "environment={DEPTH: '2'}"},
+        {"overrides": "+environment.DEPTH='2'"},
+        yaml.safe_load("environment: {DEPTH: '2'}"),
+        {"environment": {"DEPTH": "2"}},
+    ],
+)
+def test_a_declared_variable_is_part_of_the_experiment_and_set_before_a_run_starts(
+    config: Mapping[str, Any],
+) -> None:
+    experiment = of(config)
+    assert experiment.config["environment"] == {"DEPTH": "2"}
+    assert "DEPTH=2" in experiment.variables()
+    assert experiment.digest != of({}).digest
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"name": "abc\n"},
+        {"model": {"_target_": "module.build\n"}},
+        {"data": {"option": "npz", "path": "x.npz", "sha256": "a" * 64 + "\n"}},
+        {"protocol": {"cpu": {"models": ["Haswell\n"]}}},
+        {"determinism": {"environment": {"TF_X\n": "1"}}},
+    ],
+)
+def test_a_value_with_a_line_feed_at_its_end_is_not_taken_for_the_one_without(
+    config: Mapping[str, Any],
+) -> None:
+    with pytest.raises(SamebitsError):
+        of(config)
+
+
+def test_no_pattern_of_the_schema_passes_a_line_feed_at_the_end() -> None:
+    """Python's $ matches before one."""
+    patterns = re.findall(r'"pattern": "(.*?)"', (CONF / "schema.json").read_text())
+    assert [p for p in patterns if p.endswith("$")] == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"DEPTH": 2}, "environment.DEPTH: expected text, got 2; quote it"),
+        ({"DEPTH": "a\0b"}, "environment.DEPTH"),
+        ({"A-B": "2"}, "A-B"),
+        ({"DEPTH\n": "2"}, "DEPTH"),
+        ({"HOME": "2"}, "environment.HOME: belongs to the system"),
+        ({"TF_DETERMINISTIC_OPS": "1"}, "set determinism.environment"),
+    ],
+)
+def test_a_variable_that_cannot_be_declared_is_refused(
+    environment: dict[str, Any], said: str
+) -> None:
+    with refused(said):
+        of({"environment": environment})
 
 
 def test_the_name_comes_from_the_overrides_and_is_not_part_of_the_digest() -> None:

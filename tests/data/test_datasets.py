@@ -1,6 +1,7 @@
 """A user's arrays and generated ones, and what keeps them from being trained on."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from refusals import refused
 from samebits.data import datasets
 from samebits.errors import SamebitsError
+from samebits.formats import files
 
 SYNTHETIC = {"option": "synthetic", "seed": 0, "samples": 20, "shape": [3, 3], "classes": 4}
 
@@ -67,6 +69,42 @@ def test_data_that_cannot_be_trained_on_is_refused(
     config = npz(tmp_path / "a.npz", x=x, y=y) | {"shape": [3], "classes": 4}
     with refused(said, "a.npz"):
         load(config)
+
+
+def _archive(path: Path, **arrays: Any) -> None:
+    np.savez(path, **{"x_train": np.zeros((4, 3)), "y_train": np.zeros(4, int)} | arrays)
+
+
+def _encrypted(path: Path) -> None:
+    """Marked so in both headers of its first member."""
+    _archive(path)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x03\x04") + 6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+
+
+OTHER_FILES: dict[str, Callable[[Path], Any]] = {
+    "one array": lambda path: np.save(path.open("wb"), np.zeros((4, 3))),
+    "one object": lambda path: np.save(path.open("wb"), np.array([{}]), allow_pickle=True),
+    "objects as samples": lambda path: _archive(path, x_train=np.array([None] * 4)),
+    "objects as labels": lambda path: _archive(path, y_train=np.array([None] * 4)),
+    "nothing": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("1,2,3\n" * 99),
+    "an encrypted archive": _encrypted,
+}
+
+
+@pytest.mark.parametrize("what", OTHER_FILES)
+def test_a_file_that_is_no_archive_of_numbers_is_refused_in_a_sentence(
+    tmp_path: Path, what: str
+) -> None:
+    path = tmp_path / "data.npz"
+    OTHER_FILES[what](path)
+    config: dict[str, Any] = {"option": "npz", "path": str(path), "sha256": files.digest(path)}
+    config |= {"x": "x_train", "y": "y_train", "shape": None, "classes": None}
+    with pytest.raises(SamebitsError, match=r"data\.npz: expected an \.npz file of numbers, got"):
+        datasets.load(config, print, tmp_path)
 
 
 def test_generated_data_depends_on_its_seed_alone() -> None:

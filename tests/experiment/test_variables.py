@@ -42,6 +42,29 @@ def test_what_affects_results_is_recognized_and_nothing_else() -> None:
     assert [name for name in given if variables.affects_results(name)] == affecting
 
 
+def test_an_isolated_run_gets_the_variables_of_the_system_and_those_that_are_given() -> None:
+    system = ["PATH", "HOME", "LANG", "LC_NUMERIC", "TZ", "https_proxy", "CUDA_VISIBLE_DEVICES"]
+    own = ["DEPTH", "WANDB_MODE", "XDG_CACHE_HOME", "KERAS_HOME", "SAMEBITS_SIGNING_KEY"]
+    shell = dict.fromkeys([*system, *own], "x")
+    found = launch.environment(shell, ["DEPTH=2"], isolated=True)
+    assert found == {**dict.fromkeys(system, "x"), "DEPTH": "2"}
+
+
+def test_a_variable_is_undeclared_that_nothing_sets_on_purpose() -> None:
+    config = {"environment": {"DEPTH": "2"}, "determinism": {"environment": {"TF_X": "1"}}}
+    asked = ["*", "DEPTH", "FACTOR", "HOME", "KERAS_HOME", "LD_PRELOAD", "PYTHONHASHSEED", "TF_X"]
+    asked += ["SAMEBITS_EXTRA", "TF_CONFIG"]
+    found = [n for n in asked if variables.is_undeclared(n, config, {"LD_PRELOAD"})]
+    assert found == ["FACTOR", "TF_CONFIG"]
+
+
+@pytest.mark.parametrize("name", ["TF_X", "PYTHONPATH", "KERAS_HOME", "HOME", "TMPDIR", "LD_AUDIT"])
+def test_what_belongs_to_the_system_or_changes_what_is_computed_is_not_declared(name: str) -> None:
+    (problem,) = variables.undeclarable({name: "x", "DEPTH": "2"})
+    assert problem.startswith(f"environment.{name}:")
+    assert list(variables.undeclarable({"DEPTH": "2"})) == []
+
+
 def test_a_run_gets_the_given_variables_and_none_that_affect_results() -> None:
     shell = {"PATH": "/bin", "PYTHONHASHSEED": "5", "TF_ENABLE_ONEDNN_OPTS": "0", "OMP_X": "1"}
     expected = {"PATH": "/bin", "PYTHONHASHSEED": "0"}

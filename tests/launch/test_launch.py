@@ -90,6 +90,48 @@ def test_variables_are_set_before_the_interpreter_starts_and_the_shells_are_drop
     assert launch.log.splitlines() == [*said, f"{sorted(secrets)}"]
 
 
+def test_a_script_runs_and_has_its_log_where_all_three_streams_are_closed(
+    launch: Launcher,
+) -> None:
+    text = "import sys\nprint('out')\nprint('err', file=sys.stderr)\nraise SystemExit(7)\n"
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    command = [*closed, *launch.line(text)]
+    assert subprocess.run(command, cwd=launch.folder, check=False).returncode == 7
+    assert sorted(launch.log.splitlines()) == ["err", "out"]
+
+
+def test_an_isolated_script_gets_no_variable_of_the_user_and_folders_that_end_with_it(
+    launch: Launcher,
+) -> None:
+    text = (
+        "import os, pathlib, sys, tempfile\n"
+        "tempfile.mkstemp()\n"
+        "print(os.environ.get('FACTOR'), os.environ['MINE'], os.environ['HOME'])\n"
+        "print(tempfile.gettempdir(), os.environ['KERAS_HOME'], sep='\\n')\n"
+    )
+    shell = {"FACTOR": "3", "XDG_CACHE_HOME": "/x", "HOME": str(launch.folder)}
+    launch.run(text, "--isolated", "MINE=1", variables=shell)
+    first, *folders = launch.log.splitlines()
+    assert first == f"None 1 {launch.folder}"
+    assert len(folders) == 2 and not any(Path(folder).exists() for folder in folders)
+
+
+def test_a_killed_launchers_folders_are_removed_by_the_next_one(launch: Launcher) -> None:
+    place = launch.folder / "temporary"
+    place.mkdir()
+    line = launch.line("import time; print(1, flush=True); time.sleep(60)", "--isolated")
+    with subprocess.Popen(line, cwd=launch.folder, env=os.environ | {"TMPDIR": str(place)}) as one:
+        until(lambda: (launch.folder / "log.txt").is_file() and bool(launch.log))
+        (script,) = psutil.Process(one.pid).children()
+        one.kill()
+    launch.run("", variables={"TMPDIR": str(place)})
+    assert len(list(place.iterdir())) == 1  # the script that it started lives
+    script.kill()
+    script.wait()
+    launch.run("", variables={"TMPDIR": str(place)})
+    assert list(place.iterdir()) == []
+
+
 def test_a_failure_shows_the_end_of_the_log_its_path_and_the_exit_code(launch: Launcher) -> None:
     text = "for i in range(99): print('line', i, flush=True)\nraise SystemExit(7)\n"
     said = launch.run(text, code=7)

@@ -31,6 +31,7 @@ def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> d
                 {"what": "clock", "outcome": "same bits"},
                 {"what": "CPU", "outcome": "not tried"},
             ],
+            "undeclared": ["DEPTH"],
             "not_varied": ["other files", "network", "kernel", "terminal", "devices", "load"],
             "pins": [],
             "conditions": ["hash seed"],
@@ -71,6 +72,7 @@ def test_it_says_what_was_varied_and_under_what_the_claim_holds() -> None:
     assert "varied without effect: clock" in said
     assert "not tried: CPU" in said
     assert "only if pinned: hash seed" in said
+    assert "looked up, set in no run: the variable DEPTH (declare it: environment.DEPTH=" in said
     assert "not varied: other files, network, kernel, terminal, devices and 1 more" in said
 
 

@@ -22,12 +22,17 @@ from samebits.training.settings import Setting
 # ---- settings --------------------------------------------------------------------------------
 
 
-def probed(profile: dict[str, Any], inside: str = "", **environment: str) -> dict[str, Any]:
+def probed(
+    profile: dict[str, Any],
+    inside: str = "",
+    declared: dict[str, str] | None = None,
+    **environment: str,
+) -> dict[str, Any]:
     """Setting name -> (holds, effective) as a new interpreter started so finds it."""
     program = (
         f"import sys, os, json; sys.path.insert(0, {str(SCRIPTS)!r}); {inside}\n"
         "from samebits.training import settings\n"
-        f"found = settings.of_process({profile!r})\n"
+        f"found = settings.of_process({profile!r}, {declared or {}!r})\n"
         "print(json.dumps({s.name: [s.holds(), s.effective] for s in found}))"
     )
     command = [sys.executable, "-c", program]
@@ -53,7 +58,7 @@ def test_a_hash_seed_holds_that_was_set_before_the_interpreter_started(
     seed: int, environment: dict[str, str], inside: str, found: list[Any]
 ) -> None:
     profile = {"hash_seed": seed, "environment": {}}
-    assert probed(profile, inside, **environment)["hash seed"] == found
+    assert probed(profile, inside, None, **environment)["hash seed"] == found
 
 
 def test_a_variable_set_inside_the_program_is_found() -> None:

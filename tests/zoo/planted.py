@@ -256,3 +256,8 @@ def timestamp():
     return tf.keras.Sequential(
         [tf.keras.layers.Flatten(input_shape=(28, 28)), Clock(), tf.keras.layers.Dense(10)]
     )
+
+
+def user_variable():
+    """A variable of the user's shell, which reaches no run and has to be named."""
+    return _model(os.environ.get("FACTOR", "0"))

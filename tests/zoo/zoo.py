@@ -50,6 +50,7 @@ class Specimen:
     culprits: tuple[str, ...] = ()  # exactly these, where there are any
     conditions: tuple[str, ...] = ()  # among the pins that are needed
     repeatable: bool | None = None  # under identical conditions; None: not asked
+    undeclared: tuple[str, ...] = ()  # variables that it looks up, which have to be named
     needs: tuple[str, ...] = ()  # tools without which the machine cannot tell
     overrides: tuple[str, ...] = field(default=(_ALONE,))
 
@@ -111,6 +112,10 @@ def _planted() -> Iterator[Specimen]:
     yield Specimen(
         "wrong_kernel_avoided", "planted.wrong_kernel", CERTIFIED, overrides=("determinism=eigen",)
     )
+    yield Specimen(
+        "user_variable", "planted.user_variable", CERTIFIED, undeclared=("FACTOR",),
+        overrides=("protocol=varied",),
+    )  # fmt: skip
 
 
 def _clean() -> Iterator[Specimen]:
@@ -170,7 +175,7 @@ def observe(workspace: Workspace, specimen: Specimen) -> Sighting:
         specimen.name,
         f"source_path={HERE}",
         f"overrides={overrides}",
-        variables={"HOME": str(home)},
+        variables={"HOME": str(home), "FACTOR": "7"},
     )
     return judge(specimen, issued)
 
@@ -193,6 +198,8 @@ def judge(specimen: Specimen, issued: dict[str, Any]) -> Sighting:
         wrong.append(f"expected the condition {specimen.conditions}, got {scope['conditions']}")
     if specimen.repeatable is not None and scope["repeatable"] is not specimen.repeatable:
         wrong.append(f"expected repeatable {specimen.repeatable}, got {scope['repeatable']}")
+    if specimen.undeclared and tuple(scope["undeclared"]) != specimen.undeclared:
+        wrong.append(f"expected {specimen.undeclared} named, got {scope['undeclared']}")
     return Sighting(
         specimen,
         issued["verdict"],

@@ -12,6 +12,7 @@ from samebits.certificate.evidence import Evidence
 from samebits.certificate.types import RunRecord
 from samebits.errors import SamebitsError
 from samebits.experiment import pins as pinning
+from samebits.experiment import variables, variations
 from samebits.formats import canonical, dataset, lockfile, states
 from samebits.formats.names import COMPLETED, NOT_TRIED
 from samebits.text import listed
@@ -167,6 +168,22 @@ def _settings(evidence: Evidence) -> Iterator[str]:
                 yield f"{run}: {name} was probed for {probed[name]}, but pinned to {value}"
 
 
+def undeclared(record: RunRecord) -> Iterator[tuple[str, bool]]:
+    """Variables that the program looked up and that its experiment does not declare; if set."""
+    varied = variations.variables(record["variations"]["applied"])
+    for variable in record["variables"]:
+        if variables.is_undeclared(variable["name"], record["config"], varied):
+            yield variable["name"], variable["set"]
+
+
+def _variables(evidence: Evidence) -> Iterator[str]:
+    """What a run was given beside its experiment is nowhere recorded."""
+    for run, record in _trained(evidence).items():
+        for name, is_set in undeclared(record):
+            if is_set:
+                yield f"{run} read the variable {name}, which the experiment does not declare"
+
+
 def _traced(evidence: Evidence) -> Iterator[str]:
     """A trace with fewer rows than were asked for sees fewer differences on the way."""
     for name, record in evidence.records.items():
@@ -187,6 +204,8 @@ def pins(config: Mapping[str, Any], unpinned: Sequence[str] = ()) -> Iterator[tu
             if f"{generator.lower()}_seed" not in unpinned:
                 yield f"{generator} seed", config["seed"]
     yield from determinism["environment"].items()
+    yield from config["environment"].items()
+    yield from pinning.KERAS.items()
     yield "other variables", {}
 
 
@@ -269,6 +288,14 @@ def _empty(evidence: Evidence) -> Iterator[str]:
 
 
 # What holds for any run of the experiment, by its record; the rest is about their files, or all.
-OF_RECORDS = (_unreadable, _embedded_digests, _foreign_records, _packages, _ambiguous, _settings)
+OF_RECORDS = (
+    _unreadable,
+    _embedded_digests,
+    _foreign_records,
+    _packages,
+    _ambiguous,
+    _settings,
+    _variables,
+)
 _OF_DIGESTS = (_data_digest, _artifact_digests, _tensor_lists, _checkpoints, _empty)
 CHECKS = (*OF_RECORDS, _names, _shared_process, _software, _files, _traced, *_OF_DIGESTS)

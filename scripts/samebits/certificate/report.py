@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from samebits.certificate import checks
 from samebits.certificate.evidence import Evidence, from_report
 from samebits.certificate.findings import Findings
 from samebits.certificate.types import Fact, Facts, Report, RunRecord, Scope, Source
@@ -108,6 +109,7 @@ def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:
         "depends_on": list(found.depends_on),
         "repeatable": found.repeatable,
         "within": graded.within,
+        "undeclared": sorted({name for r in records for name, _ in checks.undeclared(r)}),
     }
 
 

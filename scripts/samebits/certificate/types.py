@@ -14,7 +14,7 @@ from typing import Any, NotRequired, TypedDict
 Config = TypedDict("Config", {
     "format": str, "data": dict[str, Any], "model": dict[str, Any], "trainer": dict[str, Any],
     "framework": dict[str, Any], "determinism": dict[str, Any], "protocol": dict[str, Any],
-    "seed": int,
+    "environment": dict[str, str], "seed": int,
 })
 History = TypedDict("History", {"format": str, "metrics": dict[str, list[Any]]})
 ArrayEntry = TypedDict("ArrayEntry", {"name": str, "dtype": str, "shape": list[int], "sha256": str})
@@ -40,6 +40,7 @@ Checkpoints = TypedDict("Checkpoints", {
 })
 Process = TypedDict("Process", {"id": str})
 Package = TypedDict("Package", {"name": str, "version": str})
+LookedUp = TypedDict("LookedUp", {"name": str, "set": bool})
 Installed = TypedDict("Installed", {"files": int, "sha256": str})
 SourceFile = TypedDict("SourceFile", {"module": str, "path": str, "sha256": str})
 Repository = TypedDict("Repository", {
@@ -71,7 +72,8 @@ RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then 
     "installed": Installed,
     "config": Config, "source": list[SourceFile], "files": Files,
     "repositories": Repositories, "machine": dict[str, Any],
-    "timing": dict[str, Any], "process": Process, "sampled": NotRequired[Sampled],
+    "variables": list[LookedUp], "timing": dict[str, Any], "process": Process,
+    "sampled": NotRequired[Sampled],
 })
 
 Side = TypedDict("Side", {"value": str, "bits": str})
@@ -135,6 +137,7 @@ Scope = TypedDict("Scope", {
     "variations": list[Variation], "not_varied": list[str], "pins": list[Pin],
     "conditions": list[str],
     "depends_on": list[str], "repeatable": bool | None, "within": Distance | None,
+    "undeclared": list[str],
 })
 Experiment = TypedDict("Experiment", {
     "name": str, "digest": str | None, "config": Config | None, "overridden": list[str],

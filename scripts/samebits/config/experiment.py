@@ -26,7 +26,7 @@ from samebits.config.compose import Composer
 from samebits.config.overrides import OPTION, Override
 from samebits.config.signing import Signing, UserOverrides
 from samebits.errors import require_none
-from samebits.experiment import pins
+from samebits.experiment import pins, variables
 from samebits.formats import canonical
 
 FORMAT = "samebits-config-1"
@@ -74,8 +74,9 @@ class Experiment:
         A hash seed that is not pinned is varied, starting from 0.
         """
         profile = pins.unpin(self.config["determinism"], unpinned)
-        pinned = {"PYTHONHASHSEED": str(profile["hash_seed"] or 0)}
-        return [f"{name}={value}" for name, value in (pinned | profile["environment"]).items()]
+        pinned = {"PYTHONHASHSEED": str(profile["hash_seed"] or 0)} | profile["environment"]
+        declared = self.config["environment"]
+        return [f"{name}={value}" for name, value in (pinned | declared).items()]
 
 
 @dataclass(frozen=True)
@@ -278,6 +279,9 @@ def _describe(error: Any) -> str:
             f"{overrides.NAME}: {value} is not text, and other ways to write it would share its "
             f"folder, as 1.1 and 1.10 do; quote it twice: {overrides.NAME}='\"{value}\"'"
         )
+    if path[:1] == [overrides.ENVIRONMENT] and path[1:]:
+        where, value = ".".join(map(str, path)), keys.shown(error.instance)
+        return f"{where}: expected text, got {value}; quote it: overrides=\"{where}='TEXT'\""
     if path[:1] == [signing_choice.GROUP]:
         return signing_choice.schema_problem(path)
     where = ".".join(map(str, path)) or "config"
@@ -324,6 +328,7 @@ def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[
                 f"data.{source}: model={model[OPTION]} needs it, got null with data={data[OPTION]};"
                 f" set data.{source} or use a model of your own"
             )
+    yield from variables.undeclarable(resolved["environment"])
     path = resolved["source_path"]
     of_model = "model", canonical.dumps(model), path
     yield from composer.once(of_model, lambda: list(sources.model_problems(model, path)))

@@ -8,7 +8,7 @@ that ``--config``, a config file and Hydra's own notation agree.
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,8 +19,12 @@ from hydra.errors import HydraException
 from samebits.errors import SamebitsError, require_none
 
 OPTION = "option"  # inside a group's mapping: which option of the group
-NAME = "name"
-_TEXT = (NAME, "overrides")  # keys whose values are text even if they look like numbers
+NAME, ENVIRONMENT = "name", "environment"
+_TEXT = (
+    NAME,
+    ENVIRONMENT,
+    "overrides",
+)  # keys whose values are text even if they look like numbers
 CUSTOM = "custom"  # the model group's option for a user's own _target_
 
 _PARSER = OverridesParser.create()
@@ -195,4 +199,14 @@ def from_config(config: Mapping[str, Any], groups: Iterable[str]) -> list[Overri
         except SamebitsError as error:
             problems.append(str(error))
     require_none(problems)
+    found = [declared for override in found for declared in _declared(override)]
     return sorted(found, key=lambda override: override.key not in known)
+
+
+def _declared(override: Override) -> Iterator[Override]:
+    """An override that declares variables, whose names no option of the config lists, adds them."""
+    if override.key == ENVIRONMENT and isinstance(override.value, Mapping):
+        yield from (Override(f"{ENVIRONMENT}.{n}", v, "++") for n, v in override.value.items())
+    else:
+        new = override.key.startswith(f"{ENVIRONMENT}.") and not override.prefix
+        yield replace(override, prefix="++") if new else override

@@ -57,16 +57,23 @@ def _npz(config: Mapping[str, Any], scratch: Path) -> Dataset:
             "restore the file, or set data.sha256 if the change is intended"
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
-            require_none(
-                f"{path}: no array for data.{k}={config[k]}; available: {', '.join(file.files)}"
-                for k in "xy"
-                if config[k] not in file.files
-            )
+        with zipfile.ZipFile(path) as file:
+            names = [name.removesuffix(".npy") for name in file.namelist()]
+        require_none(
+            f"{path}: no array for data.{k}={config[k]}; available: {', '.join(names)}"
+            for k in "xy"
+            if config[k] not in names
+        )
         arrays = {f"{k}_train": _unpacked(path, config[k], scratch) for k in "xy"}
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        # AttributeError: np.load gives a bare array, not an archive, for an .npy file
-        raise SamebitsError(f"{path}: expected an .npz file of numbers, got: {error}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        # RuntimeError: an encrypted archive, or a compression that zipfile does not know
+        why = (
+            str(error).partition(". ")[0].rstrip(".")
+        )  # NumPy goes on with how to load it unsafely
+        raise SamebitsError(
+            f"{path}: expected an .npz file of numbers, got: {why}; save the arrays as numbers "
+            "(numpy.savez)"
+        ) from None
     return Dataset(arrays, "local file", str(path), [])
 
 

@@ -23,6 +23,13 @@ TITLES: dict[str, str] = {
 }
 # What TensorFlow does when nothing is said: that pins nothing.
 _AS_USUAL: dict[str, Any] = {"op_determinism": False, "replacements": [], "rewriting": True}
+# What Keras has unless keras.json, which no run can see, says otherwise.
+KERAS = {
+    "Keras backend": "tensorflow",
+    "Keras epsilon": 1e-07,
+    "Keras floatx": "float32",
+    "Keras image data format": "channels_last",
+}
 SEEDS = ("python_seed", "numpy_seed", "tensorflow_seed")
 # Environment variables through which a pin is set.
 _VARIABLES = {

@@ -41,11 +41,11 @@ _WITH_VALUE = ("cpu",)
 # What no variation changes, or only the one that is named.
 _NOT_VARIED = {
     "other files": "",
-    "your own environment variables": "",
+    "environment variables that the experiment declares": "",
+    "PATH, USER, SHELL and other variables of the system": "",
     "user and group": "",
     "network": "",
     "devices": "",
-    "folder for temporary files": "",
     "terminal": "",
     "state of git": "",
     "load of the machine": "contention",

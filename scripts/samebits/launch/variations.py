@@ -30,7 +30,7 @@ from samebits.experiment.variations import (
     to_variable,
 )
 from samebits.formats import files
-from samebits.launch import disorderfs, faketime, namespaces
+from samebits.launch import disorderfs, faketime, namespaces, temporary
 from samebits.launch.kill import Kill, last_epoch, value_after
 from samebits.training import observation
 
@@ -79,7 +79,7 @@ def _time_zone(start: Start, _: str) -> str:
     # Where the zone files are missing, the C library takes the rule itself.
     start.environ["TZ"] = name if (_ZONES / name).is_file() else rule
     if start.environ["TZ"] == name:
-        link = _temporary(start) / "localtime"
+        link = temporary.folder(start.ends) / "localtime"
         link.symlink_to(_ZONES / name)
         _show(start, link if _LOCAL_TIME.is_symlink() else _ZONES / name, _LOCAL_TIME)
         _show_text(start, f"{name}\n", Path("/etc/timezone"))
@@ -116,7 +116,7 @@ def _language(name: str) -> str:
 
 
 def _home(start: Start, _: str) -> str:
-    old, new = start.environ.get("HOME", ""), str(_temporary(start))
+    old, new = start.environ.get("HOME", ""), str(temporary.folder(start.ends))
     for name, value in list(start.environ.items()):
         if name.startswith("XDG_") and old and Path(old) in [Path(value), *Path(value).parents]:
             del start.environ[name]
@@ -134,8 +134,7 @@ def _folder(start: Start, _: str) -> str:
     """All folders at a second place, by a mount and not by links: what a program finds there it may
     remove, rename and make anew, and what lies above is where it was."""
     short = _TEMPORARY if os.access(_TEMPORARY, os.W_OK) else None  # as paths of sockets must be
-    new = Path(tempfile.mkdtemp(prefix="samebits-", dir=short)).resolve()
-    start.ends.callback(new.rmdir)
+    new = temporary.mount_point(start.ends, short).resolve()
     refused = _show(start, Path("/"), new)
     if refused:
         raise NotTriedError(f"mounts of its own are not permitted here ({refused})")
@@ -144,8 +143,8 @@ def _folder(start: Start, _: str) -> str:
     start.view.folder = start.moved[Path.cwd()]
     start.environ.update({"PWD": str(start.view.folder), ROOT: str(new)})
     # Beside it: between two mounts no file can be renamed.
-    temporary = Path(start.environ.get("TMPDIR") or tempfile.gettempdir()).resolve()
-    start.environ["TMPDIR"] = str(new / temporary.relative_to("/"))
+    usual = Path(start.environ.get("TMPDIR") or tempfile.gettempdir()).resolve()
+    start.environ["TMPDIR"] = str(new / usual.relative_to("/"))
     return "another one, with the same files"
 
 
@@ -218,7 +217,7 @@ def with_cpus(text: str, pattern: str, added: Iterable[int]) -> str:
 
 def _with_cpus(added: Sequence[int], start: Start) -> Path:
     """The system's folder of CPUs with more of them, each a core like the first."""
-    folder, real = _temporary(start), _temporary(start)
+    folder, real = temporary.folder(start.ends), temporary.mount_point(start.ends)
     _show(start, _CPUS, real)
     for entry in _CPUS.iterdir():
         (folder / entry.name).symlink_to(real / entry.name)
@@ -239,7 +238,9 @@ def _with_cpus(added: Sequence[int], start: Start) -> Path:
 
 def _clock(start: Start, _: str) -> str:
     start.ends.callback(faketime.remove_shared, faketime.shared())
-    found = faketime.variables(_tool("faketime", "faketime"), start.python, _temporary(start))
+    found = faketime.variables(
+        _tool("faketime", "faketime"), start.python, temporary.folder(start.ends)
+    )
     if not found:
         raise NotTriedError("faketime does not work with this Python")
     start.environ.update(found)
@@ -396,14 +397,7 @@ def _show(start: Start, source: Path, target: Path) -> str:
 
 def _show_text(start: Start, text: str, target: Path) -> str:
     """Show it a file with another text, where there is one; why not, if the kernel refuses."""
-    source = _temporary(start) / target.name
+    source = temporary.folder(start.ends) / target.name
     source.write_text(text, encoding="utf-8", errors="surrogateescape")
     source.chmod(0o644)
     return _show(start, source, target)
-
-
-def _temporary(start: Start) -> Path:
-    """A fresh folder that is removed with all its contents when the process has ended."""
-    folder = Path(tempfile.mkdtemp(prefix="samebits-"))
-    start.ends.callback(shutil.rmtree, folder, ignore_errors=True)
-    return folder

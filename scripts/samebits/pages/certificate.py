@@ -94,6 +94,8 @@ def _standing(report: Report) -> Iterator[tuple[str, str]]:
     missed = [v["what"] for v in scope["variations"] if v["outcome"] == names.NOT_TRIED]
     if set(missed) - set(same):
         yield "Not tried", ", ".join(what for what in dict.fromkeys(missed) if what not in same)
+    if scope["undeclared"]:
+        yield "Looked up, set in no run", ", ".join(map(wording.variable, scope["undeclared"]))
 
 
 # Text for "depends on" when no variation on its own changes the bits.

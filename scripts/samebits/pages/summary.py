@@ -125,6 +125,7 @@ def _scope(report: dict[str, Any]) -> Iterator[str]:
         "not tried": [v["what"] for v in scope["variations"] if v["outcome"] == names.NOT_TRIED],
         "only if pinned": scope["conditions"],
         "Python threads": [wording.threads(report)],
+        "looked up, set in no run": [wording.variable(name) for name in scope["undeclared"]],
     }
     for said, titles in found.items():
         if any(titles):

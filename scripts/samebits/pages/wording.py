@@ -211,6 +211,11 @@ def duration(seconds: float) -> str:
 # --- commands ----------------------------------------------------------------------------------
 
 
+def variable(name: str) -> str:
+    """An environment variable that the experiment does not declare, and how it would."""
+    return f"the variable {name} (declare it: environment.{name}=VALUE)"
+
+
 def verify_command(path: str) -> str:
     """The command that verifies a certificate."""
     return f"make verify CERTIFICATE={shlex.quote(path)}"

@@ -76,17 +76,22 @@ def as_json(settings: list[Setting]) -> list[dict[str, Any]]:
     return [asdict(setting) for setting in settings]
 
 
-def of_process(profile: Mapping[str, Any], varied: AbstractSet[str] = frozenset()) -> list[Setting]:
+def of_process(
+    profile: Mapping[str, Any],
+    declared: Mapping[str, str],
+    varied: AbstractSet[str] = frozenset(),
+) -> list[Setting]:
     """The settings that must be made before Python starts: hash seed and environment variables.
 
-    ``varied``: variables that a variation of this run sets on purpose.
+    ``declared``: variables that the experiment declares; ``varied``: that a variation of this run
+    sets on purpose.
     """
     at_start = observation.at_start()
     found = [_hash_seed(None if _HASH_SEED in varied else profile["hash_seed"])]
-    for name, value in sorted(profile["environment"].items()):
+    for name, value in sorted({**profile["environment"], **declared}.items()):
         how = "the environment this process was started with"
         found.append(Setting(name, value, at_start.get(name), how))
-    known = set(profile["environment"]) | {_HASH_SEED} | varied
+    known = set(profile["environment"]) | {_HASH_SEED, variables.KERAS_HOME} | varied
     unnamed = {k: v for k, v in variables.present(at_start).items() if k not in known}
     how = "variables that change results and that the experiment does not name"
     found.append(Setting("other variables", {}, unnamed, how))
@@ -130,6 +135,15 @@ def of_tensorflow(
         Setting("oneDNN", profile["onednn"], onednn, "whether a convolution went through it"),
         of_isa(profile["isa"], isa),
     ]
+
+
+def of_keras(tf: Any) -> list[Setting]:
+    """What Keras took from a keras.json, probed before the model's code can change it."""
+    backend = tf.keras.backend
+    named = getattr(backend, "backend", lambda: "tensorflow")  # Keras 2 has no other
+    found = (named(), backend.epsilon(), backend.floatx(), backend.image_data_format())
+    how = "tf.keras.backend, before the model's code"
+    return [Setting(name, value, got, how) for (name, value), got in zip(pins.KERAS.items(), found)]
 
 
 def _threads(tf: Any, kind: str, expected: int | None) -> Setting:

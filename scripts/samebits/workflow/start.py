@@ -27,7 +27,7 @@ from snakemake.exceptions import WorkflowError
 
 from samebits.config import sources, typed
 from samebits.config.experiment import Experiment
-from samebits.errors import SamebitsError
+from samebits.errors import SamebitsError, require_none
 from samebits.experiment import protocol
 from samebits.formats import canonical, files
 from samebits.formats.names import FAILED
@@ -37,6 +37,7 @@ from samebits.replay import inputs
 from samebits.replay.inputs import Difference
 from samebits.text import say
 from samebits.training.checkout import CONFIG_FILES
+from samebits.workflow import locks
 from samebits.workflow.plan import Plan, as_workflow_errors, plan
 
 DRIVER = "SAMEBITS_DRIVER"  # the Python that starts the launcher, for the shell of every job
@@ -125,6 +126,7 @@ def _names(result: Path, digest: str) -> bool:
 def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
     """Compose the requested experiments. Raises WorkflowError that lists every problem."""
     with as_workflow_errors():
+        _check_places({"checkout": conf.parent, "working folder": Path.cwd()})
         if workflow.modifier.is_main_snakefile():  # a module is handed values
             asked = workflow.config_settings
             config = typed.config(config, asked.configfiles, asked.config_args)
@@ -136,6 +138,7 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
         if not workflow.is_main_process:
             lease.require_living_owner(os.environ)
         elif workflow.modifier.is_main_snakefile():
+            locks.guard()
             lease.clear_dead_owners(_OWNERS / made.name, f"results/{made.name}")
             # A job lives as long as its DAG. To look for garbage among all of them as often as
             # Python does costs a tenth of the time that a large sweep needs to start.
@@ -143,6 +146,15 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
             for line in made.announced(STAGES):  # a dry run shows them too
                 say(line)
     return made
+
+
+def _check_places(places: Mapping[str, Path]) -> None:
+    """Raise SamebitsError for a path that Snakemake would take for a pattern."""
+    require_none(
+        f"{path}: Snakemake takes braces in the path of the {what} for wildcards; rename it"
+        for what, path in places.items()
+        if set("{}") & set(str(path))
+    )
 
 
 def announce(made: Plan, cores: int | None, jobs: int | None) -> None:
