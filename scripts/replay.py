@@ -7,12 +7,12 @@ INPUTS      --certificate  certificate.json, or the bundle that contains it
                            sampled epochs where the plan has some
             the variables SAMEBITS_SIGNING_KEY and SAMEBITS_SIGNING_PASSPHRASE, see keys.py
 OUTPUTS     --output       the certificate with one more statement
-GUARANTEES  REPRODUCED only when history, weights, optimizer state and trace have the certified
-            digests, computed again from the stored files; EPOCHS REPRODUCED only when each sampled
-            epoch ends with the certified state and values; a run of another experiment, data set,
-            lock or source is an error; nothing is signed that a third party could not verify; the
-            first divergence is named when the certified arrays are in the bundle or beside the
-            certificate; the output is complete or absent
+GUARANTEES  REPRODUCED only when history, weights, optimizer and other state, predictions and trace
+            have the certified digests, computed again from the stored files; EPOCHS REPRODUCED only
+            when each sampled epoch ends with the certified state and values; a run of another
+            experiment, data set, lock or source is an error; nothing is signed that a third party
+            could not verify; the first divergence is named when the certified arrays are in the
+            bundle or beside the certificate; the output is complete or absent
 """
 
 import os

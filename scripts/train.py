@@ -12,8 +12,8 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --checkpoints  where a run with trainer.checkpoint=epoch resumes from
             --sampled-epochs, --states  train only the epochs that this replay plan samples, each
                            from its stored state
-OUTPUTS     --output       a folder: record.json, history.json, weights.safetensors,
-                           optimizer.safetensors, trace.safetensors, canary.safetensors, and
+OUTPUTS     --output       a folder: record.json, history.json, and weights, optimizer, state,
+                           predictions, trace and canary.safetensors, and
                            checkpoints/ of the control; of sampled epochs record.json alone, in a
                            format of its own
 GUARANTEES  the effective settings were probed and are as pinned, except those unpinned or varied on
@@ -64,9 +64,11 @@ from samebits.training import (
     memory,
     observation,
     opened,
+    predictions,
     record,
     seeds,
     settings,
+    state,
     task,
     threads,
     unsound,
@@ -185,7 +187,7 @@ def _fit(training: task.Task, outcome: record.Outcome, content: Any, options: Na
     model, every, rows = outcome.model, content["config"]["trace"], options.output.parent
     progress = task.progress(training.tf, options.run, training.trainer["epochs"])
     with kernels.Watch(training.tf, model) as watch:
-        callbacks = [watch.callback(), task.rehearsal(training.tf, model), progress]
+        callbacks = [watch.callback(), state.rehearsal(training.tf, model), progress]
         if epochs.is_wanted(training.trainer):
             identity = epochs.identity(content, options.source_path)
             outcome.store = checkpoints.Store(options.checkpoints, identity, options.run == CONTROL)
@@ -218,6 +220,37 @@ def _seeds(training: task.Task, model: Any, content: Any, options: Namespace) ->
     return seeds.Seeds(training.tf, model, seeding, config["seed"], options.unpin)
 
 
+def _predict(
+    training: task.Task, model: Any, content: dict[str, Any], options: Namespace, folder: Path
+) -> None:
+    """Store what the trained model answers, and name it in the record."""
+    _seed(training, content, options)
+    path = folder / f"{predictions.NAME}{SUFFIX}"
+    stored, content[predictions.NAME] = predictions.write(training, model, path)
+    content["digests"][predictions.NAME] = stored.sha256
+    content["tensors"][predictions.NAME] = stored.as_json()
+
+
+def _again(
+    training: task.Task, store: checkpoints.Store, trained: Any, content: Any, options: Namespace
+) -> Any:
+    """Whether the last epoch has the same bits when its checkpoint alone is known."""
+
+    def rebuild() -> tuple[Any, seeds.Seeds]:
+        training.tf.keras.backend.clear_session()
+        _seed(training, content, options)
+        model = training.compiled_model()
+        return model, _seeds(training, model, content, options)
+
+    every, ended = content["config"]["trace"], epochs.Trained(trained, content["tensors"])
+    return epochs.again(training, rebuild, store, ended, (every, options.output.parent))
+
+
+def _seed(training: task.Task, content: Any, options: Namespace) -> None:
+    config, seeding = content["config"], content["config"]["determinism"]["seeding"]
+    settings.seed_everything(training.tf, seeding, config["seed"], options.unpin)
+
+
 def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends: ExitStack) -> str:
     """Train and write the folder; returns how it ended, for the user."""
     own = [Path(__file__).parent, options.config, options.data, options.lock]
@@ -248,9 +281,14 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
             contention=min(content["observed"]["contention"], observation.busy()),
         )
         content.update(outcome.write(folder))
+        if outcome.status == COMPLETED and outcome.sampled is None:
+            _predict(training, outcome.model, content, options, folder)
         if options.canary and outcome.status == COMPLETED:
             path, seeding = folder / f"canary{SUFFIX}", profile["seeding"]
             content["canary"] = canary.train(training, seeding, config["seed"], path)
+            if outcome.store is not None:
+                again = _again(training, outcome.store, outcome.model, content, options)
+                content["checkpoints"]["again"] = again
         content["source"] = executed.modules(options.source_path)  # the canary may load some
         content["files"] = watch.report(options.source_path)
         content["repositories"] = checkout.tell_inputs(content, options.source_path)

@@ -168,6 +168,17 @@ def optimizer() -> Arrays:
     ]
 
 
+def state() -> Arrays:
+    """A small model's other variables: a metric's, a generator's."""
+    return [("loss/total", np.array(2.5, "<f4")), ("generator/state", np.array([7, 0], "<u4"))]
+
+
+def predictions() -> Arrays:
+    """Answers for a small batch, and an evaluation."""
+    answers = np.linspace(-2, 2, 8, dtype="<f4").reshape(2, 4)
+    return [("predict/0", answers), ("evaluate/0", np.array(0.25, "<f8"))]
+
+
 def trace(seed: int = 1, steps: int = 12) -> Arrays:
     """A trace of the weights above; the same numbers at every call with the same seed."""
     random, rows = np.random.RandomState(seed), steps + 1
@@ -230,6 +241,8 @@ def write_run(
     metrics: dict[str, list[float]] | None = None,
     weights: Arrays | None = None,
     optimizer: Arrays | None = None,
+    state: Arrays | None = None,
+    predictions: Arrays | None = None,
     trace: Arrays | None = None,
     canary: Arrays | None = None,
     change: Callable[[dict[str, Any]], None] = lambda record: None,
@@ -243,7 +256,9 @@ def write_run(
     record["digests"] = {
         "history": canonical.write_json(folder / "history.json", history.to_json(metrics))
     }
+    record["trace"]["epochs"] = max(map(len, metrics.values()), default=0)
     given = {"weights": weights, "optimizer": optimizer, "trace": trace}
+    given |= {"state": state, "predictions": predictions}
     for name, named in given.items():
         stored = arrays.write(folder / f"{name}.safetensors", _or(named, globals()[name]))
         record["digests"][name], record["tensors"][name] = stored.sha256, stored.as_json()
@@ -319,6 +334,7 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
         "subset": None,
         "observed": dict(OBSERVED),
         "trace": {"every": "step", "source": "train_step", "loss": "batch", "steps": 12},
+        "predictions": {"predict": None, "evaluate": None},
         "canary": None,
         "checkpoints": None,
         "model": None,
@@ -553,10 +569,18 @@ def with_checkpoints(folder: Path, weights: Arrays | None = None) -> Workspace:
     write_run(space.runs[0], *space.ids, config=config, weights=weights)
     kept = space.runs[0] / "checkpoints"
     digests = [_write_state(kept / states.name(n + 1), n + 1, weights) for n in range(EPOCHS)]
+    again = {"epoch": EPOCHS, "digests": digests[-1], "failure": None, "attributes": []}
     found = {"every": "epoch", "digests": digests, "root": states.root(digests), "resumed": []}
+    of = dict(zip(space.runs, (None, again), strict=True))  # the replica has the canary
     for run in space.runs:
-        edit(run / "record.json", lambda record: record.update(checkpoints=found))
+        checkpoints = found | {"again": of[run]}
+        edit(run / "record.json", set_checkpoints(checkpoints))
     return space.compare()
+
+
+def set_checkpoints(checkpoints: Json) -> Callable[[Json], None]:
+    """Have a record say so of its checkpoints."""
+    return lambda record: record.update(checkpoints=checkpoints)
 
 
 def _write_state(folder: Path, epoch: int, weights: Arrays) -> states.State:
@@ -564,6 +588,7 @@ def _write_state(folder: Path, epoch: int, weights: Arrays) -> states.State:
     folder.mkdir(parents=True)
     first, *rest = weights  # the first may be large
     parts = {"weights": [first, *_scaled(rest, epoch)], "optimizer": _scaled(optimizer(), epoch)}
+    parts["state"] = _scaled(state(), epoch)
     return {
         part: arrays.write(folder / f"{part}.safetensors", named).sha256
         for part, named in parts.items()

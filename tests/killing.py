@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, configure
 from samebits.config.experiment import Experiment
-from samebits.formats import canonical, dataset, files, states
+from samebits.formats import canonical, dataset, files, history, states
 
 _LONGEST = 300  # seconds to wait for anything
 _SAMPLES = 400
@@ -84,6 +84,10 @@ class Training:
         for name in ("weights", "optimizer", "trace"):
             assert files.digest(output / f"{name}.safetensors") == record["digests"][name]
         return record["digests"], record["checkpoints"]["digests"], record["checkpoints"]["root"]
+
+    def history(self, run: str = "control") -> history.History:
+        """Each metric's values, in epochs."""
+        return history.read(self.output(run) / "history.json")
 
     def refuse_remains(self, run: str = "control") -> None:
         """Nothing is left of a completed run but its results."""

@@ -104,6 +104,7 @@ def write(
     given: dict[str, Any] = {"canary": factories.canary()} if run.canary else {}
     if run.subset:
         given["metrics"] = {name: values[:1] for name, values in factories.HISTORY.items()}
+        given["trace"] = factories.trace(seed=3)
     if outcome == "differs":
         given["weights"] = factories.weights()
         given["weights"][0][1].view("<u4")[0, 0] ^= 1 + sum(map(ord, run.name))

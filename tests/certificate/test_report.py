@@ -53,6 +53,43 @@ def test_a_measured_difference_is_not_reproducible_and_named(tmp_path: Path) -> 
     ]
 
 
+def test_answers_that_differ_are_named_where_all_weights_agree(tmp_path: Path) -> None:
+    answers = factories.predictions()
+    answers[0][1].view("<u4")[0, 0] ^= 1
+    content = issued(factories.workspace(tmp_path, predictions=answers))
+    assert content["verdict"] == "NOT REPRODUCIBLE"
+    assert content["reasons"] == [
+        "The predictions of control and replica differ in 1 tensor: predict/0."
+    ]
+
+
+def test_an_answer_that_failed_is_a_limit_and_no_gap(tmp_path: Path) -> None:
+    def unanswered(record: Any) -> None:
+        record["predictions"]["predict"] = "NotImplementedError: no call()"
+
+    space = factories.workspace(tmp_path)
+    for run in space.runs:
+        digest = arrays.write(run / "predictions.safetensors", factories.predictions()[1:])
+        edit(run / "record.json", set_item("digests", "predictions", value=digest.sha256))
+        edit(run / "record.json", set_item("tensors", "predictions", value=digest.as_json()))
+        edit(run / "record.json", unanswered)
+    content = issued(space.compare())
+    assert content["verdict"] == "REPRODUCIBLE"
+    assert any("predict(), which failed: NotImpl" in line for line in wording.limits(content))
+
+
+def test_fewer_epochs_than_asked_for_are_told(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    fewer_epochs(space)
+    for run in space.runs:
+        edit(run / "record.json", set_item("trace", "epochs", value=2))
+    content = issued(space.compare())
+    assert (content["verdict"], content["scope"]["epochs"]) == (
+        "REPRODUCIBLE", {"trained": 2, "at_most": 3},
+    )  # fmt: skip
+    assert wording.epochs(content["scope"]) == "2 of at most 3: the model ended its training"
+
+
 def test_a_refusal_by_tensorflow_is_unsupported_with_the_op_named(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     space.refuse(0)
@@ -302,7 +339,12 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "times are no object": on_record(set_item("timing", value=[4.5])),
     # nothing to compare
     "neither metrics nor weights": nothing_left,
-    "fewer epochs than the experiment has": fewer_epochs,
+    "fewer epochs than were trained": fewer_epochs,
+    "more epochs than the experiment has": on_record(set_item("trace", "epochs", value=4)),
+    "no epoch": on_record(set_item("trace", "epochs", value=0)),
+    "an answer that is not listed": on_record(without("predictions", "evaluate")),
+    "an answer that is not in the file": on_record(set_item("predictions", "embed", value=None)),
+    "no answers": on_record(set_item("predictions", value=None)),
     # digests
     "data digest is not of its arrays": lambda s: edit(
         s.load_record, set_item("arrays", 0, "sha256", value=DIGEST)

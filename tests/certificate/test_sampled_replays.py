@@ -15,7 +15,7 @@ import factories
 from factories import ISSUER, LABORATORY
 from samebits.certificate import certificate, replays, schema, statements
 from samebits.certificate.certificate import MalformedError
-from samebits.formats import canonical
+from samebits.formats import canonical, states
 from samebits.pages import certificate as page
 from samebits.pages import charts, summary
 from samebits.signing.trusted import Trusted
@@ -25,7 +25,7 @@ from samebits.verification.levels import DOES_NOT_HOLD, VERIFIED, Verification
 Json = Any
 TRUSTED = [Trusted("issuer", ISSUER.public), Trusted("a laboratory", LABORATORY.public)]
 OTHER = "0" * 64
-OTHER_STATE = {"optimizer": OTHER, "weights": OTHER}
+OTHER_STATE = dict.fromkeys(states.PARTS, OTHER)
 
 
 @pytest.fixture(scope="module")

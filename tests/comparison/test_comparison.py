@@ -15,7 +15,7 @@ from samebits.comparison import difference
 from samebits.comparison.difference import measure, ulp_distance
 from samebits.comparison.runs import compare
 from samebits.errors import SamebitsError
-from samebits.formats import arrays, canonical, files
+from samebits.formats import arrays, canonical, files, names
 
 EXPERIMENT, DATASET = "e" * 64, "d" * 64
 
@@ -49,11 +49,11 @@ def flipped(tensors: factories.Arrays, position: int, index: Any) -> factories.A
     return tensors
 
 
-def test_equal_runs_are_identical_in_all_four_artifacts(tmp_path: Path) -> None:
+def test_equal_runs_are_identical_in_all_artifacts(tmp_path: Path) -> None:
     comparison = compared(tmp_path)
     assert comparison["identical"]
     artifacts = comparison["runs"][0]["artifacts"]
-    assert [a["artifact"] for a in artifacts] == ["history", "weights", "optimizer", "trace"]
+    assert [a["artifact"] for a in artifacts] == list(names.ARTIFACTS)
     assert all(a["identical"] and a["digests"][0] == a["digests"][1] for a in artifacts)
     assert comparison["runs"][0]["divergence"] is None
     assert comparison["canary"] is None
@@ -84,6 +84,13 @@ PLANTED: dict[str, tuple[str, Any, dict[Any, Any]]] = {
     "a bit of the optimizer": (
         "optimizer", flipped(factories.optimizer(), 0, ()),
         {"name": "iteration", "largest_absolute": 1, "largest_ulp": None, value: ("4500", "4501")},
+    ),
+    "a generator's state": (
+        "state", flipped(factories.state(), 1, 0), {"name": "generator/state", "first": [0]},
+    ),
+    "a prediction": (
+        "predictions", flipped(factories.predictions(), 0, (1, 2)),
+        {"name": "predict/0", "first": [1, 2], "largest_ulp": 1},
     ),
     "a bit of the history": (
         "history", flipped_loss(), {"name": "loss", "first": [2], "largest_ulp": 1},

@@ -54,7 +54,7 @@ def test_the_bundle_has_the_certificate_and_all_files_that_it_lists(tmp_path: Pa
     done = bundle(space)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     expected = evidence(space)
-    assert sum(name.endswith(".safetensors") for name in expected) == 7
+    assert sum(name.endswith(".safetensors") for name in expected) == 11
     expected["certificate.json"] = tmp_path / "certificate.json"
     assert content(space) == {name: path.read_bytes() for name, path in expected.items()}
 

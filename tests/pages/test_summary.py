@@ -32,6 +32,8 @@ def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> d
                 {"what": "CPU", "outcome": "not tried"},
             ],
             "undeclared": ["DEPTH"],
+            "epochs": {"trained": 3, "at_most": 3},
+            "resumed": {},
             "not_varied": ["other files", "network", "kernel", "terminal", "devices", "load"],
             "pins": [],
             "conditions": ["hash seed"],

@@ -114,7 +114,7 @@ def test_one_other_bit_is_not_reproduced_and_the_divergence_is_named(certified: 
     assert (done.returncode, done.stdout) == (0, "NOT REPRODUCED\n"), done.stderr
     (added,) = certified.chain
     same = {a["artifact"]: a["identical"] for a in added["report"]["artifacts"]}
-    assert same == {"history": True, "weights": False, "optimizer": True, "trace": False}
+    assert {artifact for artifact in same if not same[artifact]} == {"weights", "trace"}
     assert added["report"]["divergence"]["step"] == 5
 
 

@@ -874,7 +874,10 @@ def with_checkpoints() -> Content:
     made = issued({"overrides": "trainer.checkpoint=epoch trainer.epochs=3"})
     digests = [dict.fromkeys(states.PARTS, digit * 64) for digit in "123"]
     found = {"every": "epoch", "digests": digests, "root": states.root(digests), "resumed": []}
-    made["report"]["records"]["runs"]["control"]["checkpoints"] = found
+    again = {"epoch": 3, "digests": digests[-1], "failure": None, "attributes": []}
+    runs = made["report"]["records"]["runs"]
+    runs["control"]["checkpoints"] = found | {"again": None}
+    runs["replica"]["checkpoints"] = found | {"again": again}
     return made
 
 

@@ -46,7 +46,7 @@ def digest(model: str, samples: int) -> str:
     task = training.Task(tf, {"_target_": f"crossing.{model}"}, TRAINER, x, y, Path())
     built = task.compiled_model()
     task.fit(built, [])
-    weights = enumerate(array for _, array in training.values(training.state(built)["weights"]))
+    weights = enumerate(array for _, array in training.values(training.named(built.weights)))
     return arrays.digest(arrays.described((str(number), array) for number, array in weights))
 
 

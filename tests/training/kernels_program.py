@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from samebits.formats import arrays, canonical, history
 from samebits.training import kernels, settings
+from samebits.training import state as states
 from samebits.training import task as training
 from samebits.training.trace import Trace
 
@@ -46,7 +47,7 @@ def train(config: dict[str, Any], it: training.Task, folder: Path, watched: bool
     more = [watch.callback()] if watched else []
     values = it.fit(model, [trace.callback(), *more])
     seconds = time.monotonic() - started
-    sets = [training.values(found) for found in training.state(model).values()]
+    sets = list(states.arrays(model).values())
     digests = [arrays.digest(arrays.described(found)) for found in sets]
     digests.append(canonical.digest(history.to_json(values)))
     numbers: Any = np.random.get_state()

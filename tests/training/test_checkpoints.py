@@ -25,7 +25,8 @@ def store(folder: Path, keep: bool = False, **changed: Any) -> Store:
 
 def state(epoch: int) -> dict[str, list[tuple[str, np.ndarray]]]:
     weights, optimizer = np.full(4, epoch, "<f4"), np.full(2, -epoch, "<f4")
-    return {"weights": [("a", weights)], "optimizer": [("m", optimizer)]}
+    others = [("count", np.array(epoch, "<i8"))]
+    return {"weights": [("a", weights)], "optimizer": [("m", optimizer)], "state": others}
 
 
 def fill(made: Store, epochs: int, start: int = 1) -> Store:
@@ -95,7 +96,7 @@ def test_only_a_control_keeps_every_state(tmp_path: Path, keep: bool) -> None:
     made = fill(store(tmp_path / "made", keep), 5)
     parts = [f"{part}.safetensors" for part in states.PARTS]
     kept = [c.epoch for c in made.chain if all((c.folder / part).is_file() for part in parts)]
-    assert sum((c.folder / part).is_file() for c in made.chain for part in parts) == 2 * len(kept)
+    assert sum((c.folder / part).is_file() for c in made.chain for part in parts) == 3 * len(kept)
     assert kept == ([1, 2, 3, 4, 5] if keep else [4, 5])
     assert len(made.describe()["digests"]) == 5
     made.publish(tmp_path / "out")

@@ -1,5 +1,6 @@
 """Killed runs, and sampled epochs, end with the bits of the whole run. See tests/killing.py."""
 
+import json
 import os
 import random
 import re
@@ -16,8 +17,8 @@ import pytest
 
 import killing
 from killing import Training
-from pipeline import Workspace, flip, skip_without
-from samebits.certificate import replays, schema
+from pipeline import ROOT, Workspace, command, flip, skip_without
+from samebits.certificate import interruptions, replays, schema
 from samebits.formats import arrays, canonical, states
 
 AUGMENTED = {"_target_": "clean.augmented"}
@@ -165,6 +166,36 @@ def test_a_resumed_run_ends_where_open_files_cannot_be_removed(mlp: Training) ->
     mlp.refuse_remains("shuffled")
 
 
+def test_a_fit_of_the_models_own_ends_early_and_is_refused_where_it_would_begin_anew_each_epoch(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    model = {"_target_": "resumed.stopping"}
+    made = killing.training(tmp_path, workspace, model=model)
+    assert made.run() == 1
+    assert "and Stopping has a fit() of its own: its callbacks, and whatever" in made.log()
+    assert "epoch 1/4" not in made.log()
+    whole = tmp_path / "whole"
+    made = killing.training(whole, workspace, model=model, trainer={"checkpoint": "none"})
+    assert made.run() == 0, made.log()
+    assert made.record()["trace"]["epochs"] == 2
+    assert {len(values) for values in made.history().values()} == {2}
+
+
+def test_a_training_that_its_model_ended_has_ended_for_whoever_resumes_it(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    made = killing.training(tmp_path, workspace, model={"_target_": "resumed.content"})
+    assert made.run() == 0, made.log()
+    record = made.record()
+    assert (record["trace"]["epochs"], len(record["checkpoints"]["digests"])) == (2, 2)
+    with made.started("killed") as process:
+        made.wait_for_checkpoint(2, "killed")
+        killing.kill(process)
+    if not made.output("killed").is_dir():
+        assert made.run("killed") == 0, made.log("killed")
+    assert made.result("killed") == made.result()
+
+
 def test_without_checkpoints_there_is_nothing_to_interrupt(
     tmp_path: Path, workspace: Workspace
 ) -> None:
@@ -184,6 +215,55 @@ def test_a_learning_rate_schedule_goes_on_where_it_was(
     """The model comes compiled, is built by its first step, and draws within TensorFlow's graph."""
     made = killing.training(tmp_path, workspace, model={"_target_": "resumed.scheduled"})
     _same_when_killed(made)
+
+
+@pytest.mark.slow
+def test_a_second_optimizer_and_a_variable_in_a_list_go_on_where_they_were(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    made = killing.training(tmp_path, workspace, model={"_target_": "resumed.two_optimizers"})
+    _same_when_killed(made)
+
+
+@pytest.mark.parametrize(
+    ("model", "holds"), [("resumed.two_optimizers", True), ("resumed.counting", False)]
+)
+def test_the_last_epoch_is_trained_again_to_see_whether_checkpoints_hold_all_state(
+    tmp_path: Path, workspace: Workspace, model: str, holds: bool
+) -> None:
+    made = killing.training(tmp_path, workspace, model={"_target_": model}, trainer={"epochs": 2})
+    assert made.run("replica", "--canary") == 0, made.log("replica")
+    record = made.record("replica")
+    assert list(schema.violations(record, schema.definition("trainRecord"))) == []
+    again = record["checkpoints"]["again"]
+    assert (again["epoch"], again["failure"]) == (2, None)
+    assert (again["digests"] == record["checkpoints"]["digests"][-1]) == holds
+    assert again["attributes"] == ([] if holds else ["Counting.steps"])
+    assert (interruptions.lacking(record, record) is None) == holds
+    assert record["predictions"] == {"predict": None, "evaluate": None}
+
+
+_STATE = {  # by framework: parts of names, each of another kind of state
+    "tf2.21": ("helper].threshold", "rnn_state#2", "seed_generator_state", "vocabulary"),
+    "tf2.8": ("helper].threshold", "lstm/Variable:0#2", "vocabulary", "learning_rate:0#2"),
+    "tf2.1": ("helper].threshold", "lstm/Variable:0#2", "vocabulary", "learning_rate:0#2"),
+}
+
+
+@pytest.mark.parametrize(
+    "framework", ["tf2.21", *(pytest.param(f, marks=pytest.mark.slow) for f in ("tf2.8", "tf2.1"))]
+)
+def test_all_state_of_a_model_is_found_and_comes_back(workspace: Workspace, framework: str) -> None:
+    skip_without("3.11" if framework == "tf2.21" else "3.7")
+    program = ROOT / "tests/training/state_program.py"
+    done = command(workspace.python(f"train-{framework}"), program, cwd=ROOT)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["after"] == found["before"]
+    assert all(found["disturbed"][part] != found["before"][part] for part in states.PARTS)
+    names = [name for part in ("optimizer", "state") for name in found["names"][part]]
+    assert sum("lstm" in name and "momentum" in name for name in names) >= 3
+    for wanted in (*_STATE[framework], "helper].words", "Adam.amsgrad"):
+        assert any(wanted in name for name in names), wanted
 
 
 @pytest.mark.slow

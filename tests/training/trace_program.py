@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from samebits.formats import arrays, canonical, history
-from samebits.training import fingerprint, settings
+from samebits.training import fingerprint, settings, state
 from samebits.training import task as training
 from samebits.training.trace import Trace
 
@@ -57,7 +57,7 @@ def train(config: dict[str, Any], every: str | None, it: training.Task, folder: 
     seen: list[list[int]] = []
     followed = [] if trace is None else [trace.callback(), follower(model, seen)]
     values = it.fit(model, followed)
-    sets = [training.values(found) for found in training.state(model).values()]
+    sets = list(state.arrays(model).values())
     digests = [arrays.digest(arrays.described(found)) for found in sets]
     digests.append(canonical.digest(history.to_json(values)))
     told = {"every": every, "steps": steps, "digests": digests}

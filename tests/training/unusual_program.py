@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from samebits.errors import SamebitsError
 from samebits.formats import canonical
-from samebits.training import canary, record, settings
+from samebits.training import canary, record, settings, state
 from samebits.training import task as training
 from samebits.training.trace import Trace
 
@@ -69,7 +69,7 @@ def train(config: dict[str, Any], model: str, folder: Path) -> Any:
     try:
         outcome.model = it.compiled_model()
         outcome.trace = Trace(it, outcome.model, "step", folder)
-        rehearsal = training.rehearsal(tf, outcome.model)
+        rehearsal = state.rehearsal(tf, outcome.model)
         told = training.progress(tf, "control", 2)
         callbacks = [outcome.trace.callback(), rehearsal, counter, told]
         outcome.history = it.fit(outcome.model, callbacks)

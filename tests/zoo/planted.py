@@ -100,6 +100,38 @@ def numpy_race():
     return _model(sum((place + 1) * int(value * 1e6) for place, value in enumerate(drawn)))
 
 
+class Sampling(tf.keras.layers.Layer):
+    """Draws random numbers when somebody samples, and not when it is trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = tf.keras.random.SeedGenerator(int.from_bytes(os.urandom(3), "little"))
+
+    def call(self, x):
+        return x
+
+
+def hidden_generator():
+    """The seed of a generator that training never asks."""
+    layers = [tf.keras.layers.Flatten(input_shape=(28, 28)), Sampling(), tf.keras.layers.Dense(10)]
+    return tf.keras.Sequential(layers)
+
+
+class Shifted(tf.keras.Sequential):
+    """Adds a number in Python to what it predicts, and to nothing else."""
+
+    shift = 0.0
+
+    def predict_step(self, data):
+        return super().predict_step(data) + self.shift
+
+
+def shifted_predictions():
+    model = Shifted(_model(0).layers)
+    model.shift = float(np.random.default_rng().normal())
+    return model
+
+
 # --- dependent on something that has a name ----------------------------------------------------
 
 

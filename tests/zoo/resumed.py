@@ -1,4 +1,4 @@
-"""A model that is hard to resume: its own schedule, built late, random numbers in the graph."""
+"""Models that are hard to resume."""
 
 import tensorflow as tf
 
@@ -9,6 +9,7 @@ class Noise(tf.keras.layers.Layer):
 
 
 def scheduled():
+    """Its own schedule, built late, random numbers in the graph."""
     layers = tf.keras.layers
     model = tf.keras.Sequential(
         [
@@ -23,4 +24,88 @@ def scheduled():
     rate = tf.keras.optimizers.schedules.ExponentialDecay(0.01, 7, 0.9)
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(tf.keras.optimizers.SGD(rate, momentum=0.9), loss, metrics=["accuracy"])
+    return model
+
+
+class Stopping(tf.keras.Sequential):
+    """Gives callbacks of its own to fit."""
+
+    def fit(self, *args, callbacks=(), **options):
+        stop = tf.keras.callbacks.EarlyStopping(monitor="loss", min_delta=1e9, patience=1)
+        return super().fit(*args, callbacks=[*callbacks, stop], **options)
+
+
+class Content(tf.keras.Sequential):
+    """Wants no further epoch once it has seen enough batches."""
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        self.stop_training = int(self.optimizer.iterations) >= 20  # 10 are an epoch
+        return logs
+
+
+def stopping():
+    return Stopping(_linear())
+
+
+def content():
+    model = Content(_linear())
+    loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, metrics=["accuracy"], run_eagerly=True)
+    return model
+
+
+def _linear():
+    return [tf.keras.layers.Flatten(input_shape=(28, 28)), tf.keras.layers.Dense(10)]
+
+
+class TwoOptimizers(tf.keras.Model):
+    """As a GAN has them: its train_step uses one that compile() does not know."""
+
+    def __init__(self):
+        super().__init__()
+        self.flat = tf.keras.layers.Flatten()
+        self.inner, self.outer = tf.keras.layers.Dense(16), tf.keras.layers.Dense(10)
+        self.optimizers = {"outer": tf.keras.optimizers.SGD(0.01, momentum=0.9)}
+        self.seen = [tf.Variable(0.0, trainable=False)]  # of batches
+
+    def call(self, x):
+        return self.outer(self.inner(self.flat(x)))
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            logits = self(x, training=True)
+            losses = tf.keras.losses.sparse_categorical_crossentropy(y, logits, from_logits=True)
+            loss = tf.reduce_mean(losses) / (1.0 + self.seen[0] / 64.0)
+        inner, outer = self.inner.trainable_weights, self.outer.trainable_weights
+        found = tape.gradient(loss, [*inner, *outer])
+        self.optimizer.apply_gradients([(found[0], inner[0]), (found[1], inner[1])])
+        self.optimizers["outer"].apply_gradients([(found[2], outer[0]), (found[3], outer[1])])
+        self.seen[0].assign_add(1.0)
+        return {"loss": loss}
+
+
+def two_optimizers():
+    model = TwoOptimizers()
+    model(tf.zeros((1, 28, 28)))
+    model.compile("adam", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+class Counting(tf.keras.Sequential):
+    """Its steps grow shorter with a number in Python, which no checkpoint has."""
+
+    steps = 0
+
+    def train_step(self, data):
+        self.steps += 1
+        self.optimizer.learning_rate = 0.01 / self.steps
+        return super().train_step(data)
+
+
+def counting():
+    model = Counting(_linear())
+    loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, metrics=["accuracy"], run_eagerly=True)
     return model

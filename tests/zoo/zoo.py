@@ -64,6 +64,8 @@ def _planted() -> Iterator[Specimen]:
         "np_empty",
         "id_order",
         "address",
+        "hidden_generator",
+        "shifted_predictions",
     ):
         yield Specimen(name, f"planted.{name}", repeatable=False)
     yield Specimen(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from samebits.certificate.evidence import Evidence
-from samebits.certificate.types import RunRecord
+from samebits.certificate.types import Checkpoints, RunRecord
 from samebits.errors import SamebitsError
 from samebits.experiment import pins as pinning
 from samebits.experiment import variables, variations
@@ -260,13 +260,36 @@ def _checkpoints(evidence: Evidence) -> Iterator[str]:
             yield f"{name}: {'no checkpoints' if wanted else 'unwanted checkpoints'}"
         if found is None:
             continue
-        epochs = (record["subset"] or trainer)["epochs"]
+        epochs = trained_epochs(record)
         if len(found["digests"]) != epochs:
             yield f"{name}: {len(found['digests'])} checkpoints of {epochs}"
         elif found["digests"][-1:] != [{part: record["digests"][part] for part in states.PARTS}]:
-            yield f"{name}: the last checkpoint does not match the final weights and optimizer"
+            yield f"{name}: the last checkpoint does not match the final state"
+        yield from _trained_again(name, record, found, epochs)
         if found["root"] != states.root(states.from_record(record) or ()):
             yield f"{name}: the root of the checkpoints does not match their digests"
+
+
+def _trained_again(name: str, record: RunRecord, found: Checkpoints, epochs: int) -> Iterator[str]:
+    """Whoever has the canary shows whether the checkpoints hold all state, where it can."""
+    can = epochs > 1 and epochs - 1 not in found["resumed"]
+    again = found["again"]
+    if can and again is None and record["canary"] is not None:
+        yield f"{name}: the last epoch was not trained again from the checkpoint before it"
+    if again is not None and not (can and again["epoch"] == epochs):
+        yield f"{name}: epoch {again['epoch']} of {epochs} was trained again, which shows nothing"
+
+
+def _predictions(evidence: Evidence) -> Iterator[str]:
+    """Each answer that did not fail is in the file, and nothing else is."""
+    for name, record in evidence.records.items():
+        if record["status"] == COMPLETED:
+            answers = {
+                tensor["name"].partition("/")[0] for tensor in record["tensors"]["predictions"]
+            }
+            failures = record["predictions"] or {}
+            if answers != {asked for asked in failures if failures[asked] is None}:
+                yield f"{name}: its predictions are not those that its record lists"
 
 
 def _empty(evidence: Evidence) -> Iterator[str]:
@@ -278,13 +301,30 @@ def _empty(evidence: Evidence) -> Iterator[str]:
         history = run.results.get("history")
         if history is None or history.content is None:
             continue
-        metrics, record = history.content["metrics"], run.record.content
+        metrics, trained = history.content["metrics"], trained_epochs(run.record.content)
         if not metrics:
             yield f"{history.name} holds no metric"
-        wanted = (record["subset"] or record["config"]["trainer"])["epochs"]
         for metric, values in metrics.items():
-            if len(values) != wanted:
-                yield f"{history.name}: {metric} has {len(values)} epochs of {wanted}"
+            if len(values) != trained:
+                yield f"{history.name}: {metric} has {len(values)} epochs of {trained}"
+
+
+def trained_epochs(record: RunRecord) -> int:
+    """How many epochs a completed run trained: a model may end its training early."""
+    return int((record["trace"] or {"epochs": 0})["epochs"])
+
+
+def most_epochs(record: RunRecord) -> int:
+    """How many epochs a run was to train, unless its model ended the training."""
+    return int((record["subset"] or record["config"]["trainer"])["epochs"])
+
+
+def _epochs(evidence: Evidence) -> Iterator[str]:
+    for name, record in evidence.records.items():
+        if record["status"] == COMPLETED:
+            trained, most = trained_epochs(record), most_epochs(record)
+            if not 1 <= trained <= most:
+                yield f"{name}: {trained} epochs were trained, of at most {most}"
 
 
 # What holds for any run of the experiment, by its record; the rest is about their files, or all.
@@ -297,5 +337,5 @@ OF_RECORDS = (
     _settings,
     _variables,
 )
-_OF_DIGESTS = (_data_digest, _artifact_digests, _tensor_lists, _checkpoints, _empty)
-CHECKS = (*OF_RECORDS, _names, _shared_process, _software, _files, _traced, *_OF_DIGESTS)
+_OF_DIGESTS = (_data_digest, _artifact_digests, _tensor_lists, _checkpoints, _predictions, _empty)
+CHECKS = (*OF_RECORDS, _names, _shared_process, _software, _files, _traced, _epochs, *_OF_DIGESTS)

@@ -8,7 +8,7 @@ must be among those that the run's own record says were executed.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from samebits.certificate import types
+from samebits.certificate import interruptions, types
 from samebits.certificate.checks import Check, same, unequal
 from samebits.certificate.evidence import Evidence, comparison_name
 from samebits.comparison import attribution, generators
@@ -138,6 +138,19 @@ def _compared_run(
         yield f"{where}: {wrong}"
 
 
+def _interrupted(evidence: Evidence) -> Iterator[str]:
+    """Whether resumed runs show what uninterrupted ones would."""
+    records = evidence.records
+    if evidence.config.content is None or not {protocol.CONTROL, protocol.REPLICA} <= set(records):
+        return
+    lacking = interruptions.lacking(records[protocol.CONTROL], records[protocol.REPLICA])
+    for comparison in plan(evidence):
+        control = records.get(comparison.control.name)
+        for run in comparison.runs:
+            if control is not None and run.name in records:
+                yield from interruptions.problems(control, records[run.name], lacking)
+
+
 # --- whether the comparison could have seen a difference ----------------------------------------
 
 
@@ -233,4 +246,4 @@ def _is_step(step: int | None, tensors: list[str], divergence: types.Divergence)
     return step is None or (bool(tensors) and first is not None and step > first)
 
 
-CHECKS: tuple[Check, ...] = (_planned, _comparisons)
+CHECKS: tuple[Check, ...] = (_planned, _comparisons, _interrupted)

@@ -21,7 +21,7 @@ from samebits.certificate.types import Comparison, Report, RunRecord
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.formats import canonical, files
 from samebits.formats.arrays import SUFFIX
-from samebits.formats.names import COMPLETED
+from samebits.formats.names import ARTIFACTS, COMPLETED
 
 HISTORY = "history.json"
 _CONFIG, _LOAD = "config.json", "load/record.json"
@@ -29,7 +29,7 @@ _TRAIN, _RECORD, _COMPARE = "train/", "/record.json", "compare/"
 _RUN_DEFINITIONS = {"record.json": "trainRecord", HISTORY: "history"}
 _RESULTS = {  # of a completed run, in the order in which a certificate lists them
     "history": HISTORY,
-    **{name: f"{name}{SUFFIX}" for name in ("weights", "optimizer", "trace", "canary")},
+    **{name: f"{name}{SUFFIX}" for name in (*ARTIFACTS[1:], "canary")},
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from samebits.certificate.comparison_checks import plan
 from samebits.certificate.evidence import Evidence
+from samebits.certificate.interruptions import between
 from samebits.certificate.types import ComparedRun, Pin, RunRecord, Variation
 from samebits.experiment import pins, protocol, variations
 from samebits.experiment.protocol import PlannedRun
@@ -40,9 +41,15 @@ class Compared:
     result: ComparedRun
 
     @property
+    def interrupted(self) -> str | None:
+        """How the two were interrupted differently, so that it may be why they differ."""
+        return None if self.result["identical"] else between(self.control, self.record)
+
+    @property
     def identical(self) -> bool | None:
-        """Whether it has its control's bits; None: it was not tried."""
-        return None if self.record["status"] == NOT_TRIED else self.result["identical"]
+        """Whether it has its control's bits; None: it was not tried, or it shows nothing."""
+        tried = self.record["status"] != NOT_TRIED and self.interrupted is None
+        return self.result["identical"] if tried else None
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,8 @@ def _differs(compared: Compared) -> bool:
     """Whether it should be identical to its control and is not."""
     alone = compared.planned.name != protocol.REPLICA  # which every verdict needs
     excused = compared.planned.unpin or (alone and own_failure(compared.record))
-    return compared.identical is False and not excused
+    tried = compared.record["status"] != NOT_TRIED
+    return tried and not compared.result["identical"] and not excused
 
 
 def _compared(evidence: Evidence) -> Iterator[Compared]:
@@ -98,7 +106,7 @@ def _variations(compared: Compared) -> Iterator[Variation]:
         before, after = control["observed"].get(key), record["observed"].get(key)
         if key == variations.THREADS and before is None and after is None:
             continue  # the program has none
-        why = record["variations"]["not_tried"].get(key)
+        why = record["variations"]["not_tried"].get(key) or compared.interrupted
         changed, unchanged = ways(before, after)
         if why is None and (found := own_failure(record)):
             why = f"making it may have failed the run: {found}"
@@ -198,8 +206,10 @@ def _culprits(tried: Sequence[Variation], repeatable: bool | None) -> Iterator[s
 
 def _pin(compared: Compared, repeatable: bool | None) -> Pin:
     key, outcome = compared.planned.unpin[0], NOT_NEEDED if compared.identical else NEEDED
-    why = _failure(compared.record)
-    if repeatable is False:
+    why = compared.interrupted or _failure(compared.record)
+    if compared.interrupted:
+        outcome = NOT_TRIED
+    elif repeatable is False:
         outcome, why = NOT_TRIED, "the runs differ with it as well"
     run, title = compared.planned.name, pins.TITLES[key]
     return {"key": key, "what": title, "run": run, "outcome": outcome, "why": why}

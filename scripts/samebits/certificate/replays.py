@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypedDict, cast
 
-from samebits.certificate import checks, comparison_checks, facts
+from samebits.certificate import checks, comparison_checks, facts, interruptions
 from samebits.certificate.evidence import Document, RunEvidence, from_report
 from samebits.certificate.report import source
 from samebits.certificate.signatories import EPOCHS_REPRODUCED, NOT_REPRODUCED, REPRODUCED
@@ -160,11 +160,13 @@ def count_problem(report: Mapping[str, Any], count: int) -> str | None:
             "epochs: the certificate commits to no checkpoints (trainer.checkpoint=epoch), so only "
             "all of it can be replayed; leave epochs out"
         )
-    epochs = (report["experiment"]["config"] or {}).get("trainer", {}).get("epochs")
+    epochs = checks.trained_epochs(report["records"]["runs"][CONTROL])
     if (states.root(digests), len(digests)) != (commitment["root"], epochs):
         return (
             "epochs: the certificate's checkpoints are not one per epoch, or not those of its root"
         )
+    if (lacking := interruptions.sampling_problem(report["records"]["runs"])) is not None:
+        return f"epochs: no epoch can be replayed alone: {lacking}; leave epochs out"
     if 1 <= count < len(digests):
         return None
     return (

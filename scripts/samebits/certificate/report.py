@@ -11,12 +11,13 @@ from typing import Any, cast
 from samebits.certificate import checks
 from samebits.certificate.evidence import Evidence, from_report
 from samebits.certificate.findings import Findings
-from samebits.certificate.types import Fact, Facts, Report, RunRecord, Scope, Source
+from samebits.certificate.interruptions import resumed
+from samebits.certificate.types import Epochs, Fact, Facts, Report, RunRecord, Scope, Source
 from samebits.certificate.verdict import Grade, grade
 from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical
-from samebits.formats.names import NEEDED, NOT_TRIED
+from samebits.formats.names import COMPLETED, NEEDED, NOT_TRIED
 from samebits.text import listed
 
 FORMAT = "samebits-report-1"
@@ -93,6 +94,7 @@ def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:
     found = graded.findings or Findings((), (), None, (), ())
     return {
         "runs": len(whole),
+        "epochs": _epochs(by_run.get(CONTROL)),
         "pinned": [
             {"what": setting["name"], "value": setting["expected"]}
             for setting in settings
@@ -100,6 +102,7 @@ def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:
         ],
         "same": same,
         "differed": differed,
+        "resumed": {name: after for name, r in by_run.items() if (after := resumed(r))},
         "variations": list(found.variations),
         "not_varied": variations.not_varied(
             v["key"] for v in found.variations if v["outcome"] != NOT_TRIED
@@ -111,6 +114,13 @@ def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:
         "within": graded.within,
         "undeclared": sorted({name for r in records for name, _ in checks.undeclared(r)}),
     }
+
+
+def _epochs(control: RunRecord | None) -> Epochs | None:
+    """How many epochs the control trained; None where it did not complete."""
+    if control is None or control["status"] != COMPLETED:
+        return None
+    return {"trained": checks.trained_epochs(control), "at_most": checks.most_epochs(control)}
 
 
 def facts(record: RunRecord) -> dict[str, Any]:

@@ -39,6 +39,8 @@ def claim(report: Report) -> bytes:
     scope = report["scope"]
     conditions = {
         "runs": scope["runs"],
+        "epochs": scope["epochs"],
+        "resumed": scope["resumed"],
         "pinned": {fact["what"]: fact["value"] for fact in scope["pinned"]},
         "same": {fact["what"]: fact["value"] for fact in scope["same"]},
         "survived": survived(report),

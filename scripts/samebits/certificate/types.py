@@ -19,7 +19,7 @@ Config = TypedDict("Config", {
 History = TypedDict("History", {"format": str, "metrics": dict[str, list[Any]]})
 ArrayEntry = TypedDict("ArrayEntry", {"name": str, "dtype": str, "shape": list[int], "sha256": str})
 Tensor = TypedDict("Tensor", {"name": str, "dtype": str, "shape": list[int]})
-State = TypedDict("State", {"optimizer": str, "weights": str})
+State = TypedDict("State", {"optimizer": str, "state": str, "weights": str})
 LoadRecord = TypedDict("LoadRecord", {
     "format": str, "embedded_digest": str, "dataset": str, "source": dict[str, str],
     "refused": list[dict[str, str]], "arrays": list[ArrayEntry], "digest": str,
@@ -35,8 +35,11 @@ Canary = TypedDict("Canary", {
     "tensor": str | None, "elements": int, "change": str, "steps": int,
     "digest": str | None, "tensors": list[Tensor],
 })
+Again = TypedDict("Again", {
+    "epoch": int, "digests": State | None, "failure": str | None, "attributes": list[str],
+})
 Checkpoints = TypedDict("Checkpoints", {
-    "every": str, "digests": list[State], "root": str, "resumed": list[int],
+    "every": str, "digests": list[State], "root": str, "resumed": list[int], "again": Again | None,
 })
 Process = TypedDict("Process", {"id": str})
 Package = TypedDict("Package", {"name": str, "version": str})
@@ -65,6 +68,7 @@ RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then 
     "observed": dict[str, Any], "threads": list[str] | None, "generators": dict[str, str] | None,
     "model": dict[str, Any] | None,
     "trace": dict[str, Any] | None, "canary": Canary | None,
+    "predictions": dict[str, str | None] | None,
     "checkpoints": Checkpoints | None, "experiment": str, "dataset": str, "lock": str,
     "digests": dict[str, str], "tensors": dict[str, list[Tensor]],
     "unsupported": Refusal | None, "settings": list[Setting],
@@ -132,8 +136,10 @@ Variation = TypedDict("Variation", {
 })
 Pin = TypedDict("Pin", {"key": str, "what": str, "run": str, "outcome": str, "why": str | None})
 Distance = TypedDict("Distance", {"absolute": float, "ulp": int})
+Epochs = TypedDict("Epochs", {"trained": int, "at_most": int})
 Scope = TypedDict("Scope", {
-    "runs": int, "pinned": list[Fact], "same": list[Fact], "differed": list[Facts],
+    "runs": int, "epochs": Epochs | None, "pinned": list[Fact], "same": list[Fact],
+    "differed": list[Facts], "resumed": dict[str, list[int]],
     "variations": list[Variation], "not_varied": list[str], "pins": list[Pin],
     "conditions": list[str],
     "depends_on": list[str], "repeatable": bool | None, "within": Distance | None,

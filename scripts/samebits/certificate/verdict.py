@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from samebits.certificate import checks, comparison_checks, facts
+from samebits.certificate import checks, comparison_checks, facts, interruptions
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.findings import Compared, Findings, failed, findings, own_failure
 from samebits.certificate.types import ComparedArtifact, ComparedRun, Distance, RunRecord
@@ -61,14 +61,14 @@ def _judge(evidence: Evidence, found: Findings) -> Grade:
     if not found.differing:
         return Grade(names.REPRODUCIBLE, tuple(_agreement(evidence)), found)
     compared = [differing.result for differing in found.differing]
-    why = (*_dependence(found), *dict.fromkeys(_attributions(found)))
+    why = (*_interrupted(found), *_dependence(found), *dict.fromkeys(_attributions(found)))
     reasons = (*why, *_first(compared), *chain(*map(_differences, found.differing)))
     within = _within(evidence.config.content["protocol"]["tolerance"], compared)
     if within is None:
         return Grade(names.NOT_REPRODUCIBLE, reasons, found)
     summary = (
-        f"Bits differ, by at most {within['absolute']:.3g}, and {within['ulp']} ULP in weights and "
-        "optimizer state: within the tolerance that was asked for."
+        f"Bits differ, by at most {within['absolute']:.3g}, and {within['ulp']} ULP in weights, "
+        "state and predictions: within the tolerance that was asked for."
     )
     return Grade(names.WITHIN_TOLERANCE, (summary, *reasons), found, within)
 
@@ -107,6 +107,13 @@ def _unsupported(name: str, record: RunRecord) -> str:
     refusal = record["unsupported"] or {"op": None, "reason": "none", "message": "none"}
     op = f"{refusal['op']}, " if refusal["op"] else ""
     return f"{name}: {refusal['reason']}: {op}{refusal['message']}"
+
+
+def _interrupted(found: Findings) -> Iterator[str]:
+    """The first suspect of differing runs."""
+    for differing in found.differing:
+        if differing.interrupted:
+            yield f"{differing.interrupted}: {interruptions.FIRST_SUSPECT}."
 
 
 def _dependence(found: Findings) -> Iterator[str]:
@@ -183,7 +190,8 @@ def _difference(control: str, run: str, artifact: ComparedArtifact) -> str:
 
 def _agreement(evidence: Evidence) -> Iterator[str]:
     for artifact in names.ARTIFACTS:
-        same = f"{names.TITLES[artifact]} {'are' if artifact == 'weights' else 'is'} the same"
+        plural = artifact in ("weights", "predictions")
+        same = f"{names.TITLES[artifact]} {'are' if plural else 'is'} the same"
         yield f"The {same} in all runs that were to agree, bit for bit."
     first = evidence.comparison(protocol.FIRST)
     if first is not None and first["runs"][0]["generators"] is not None:

@@ -13,8 +13,15 @@ MOST_BYTES = 1 << 25  # of a certificate
 SIGNED, UNSIGNED = "SIGNED", "UNSIGNED"
 
 COMPLETED, REFUSED, FAILED, NOT_TRIED = "completed", "unsupported", "failed", "not tried"
-ARTIFACTS = ("history", "weights", "optimizer", "trace")
-TITLES = dict(zip(ARTIFACTS, ("history", "final weights", "optimizer state", "trace")))
+ARTIFACTS = ("history", "weights", "optimizer", "state", "predictions", "trace")
+TITLES = {
+    "history": "history",
+    "weights": "final weights",
+    "optimizer": "optimizer state",
+    "state": "other state",
+    "predictions": "predictions",
+    "trace": "trace",
+}
 
 REPRODUCIBLE = "REPRODUCIBLE"
 WITHIN_TOLERANCE = "EQUAL WITHIN TOLERANCE"

@@ -1,7 +1,8 @@
 """The states of a run after each epoch, as its record names them by digest.
 
-A state is two files, weights and optimizer. All states of a run have one root: the SHA-256 of the
-lines that ``sha256sum */*.safetensors`` prints among the checkpoints.
+A state is three files: weights, optimizer, and state, which has all other variables. All states of
+a run have one root: the SHA-256 of the lines that ``sha256sum */*.safetensors`` prints among the
+checkpoints.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Dict, Mapping, Sequence, Tuple
 from samebits.formats.arrays import SUFFIX
 
 EPOCH = "epoch"  # the config's trainer.checkpoint, when it is not `none`
-PARTS = ("optimizer", "weights")
+PARTS = ("optimizer", "state", "weights")
 FOLDER = "train/control/checkpoints/"  # where the control's states lie, as certificates name files
 
 State = Dict[str, str]  # SHA-256 of each part's file

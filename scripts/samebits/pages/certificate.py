@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from samebits.certificate import signatories
+from samebits.certificate import interruptions, signatories
 from samebits.certificate.signatories import Signatory
 from samebits.certificate.types import Certificate, Distance, ReplayEntry, Report, Setting
 from samebits.comparison import attribution
@@ -60,6 +60,7 @@ def _of_report(report: Report) -> dict[str, Any]:
         "curves": charts.curves(histories),
         "frame": charts,
         "checkpoints": states.commitment(report),
+        "sampling": interruptions.sampling_problem(report["records"]["runs"]) is None,
         "settings": list(settings(report, order)),
         "differed": list(differed(report, order)),
         "timing": list(timing(report, order)),
@@ -79,6 +80,8 @@ def _order(report: Report, runs: Sequence[Compared]) -> list[str]:
 def _standing(report: Report) -> Iterator[tuple[str, str]]:
     """The conditions of the verdict in a few words each, the most important first."""
     verdict, scope = report["verdict"], report["scope"]
+    if scope["resumed"]:
+        yield "Killed and resumed", "; ".join(wording.resumed(scope))
     if scope["within"]:
         yield from _distances(report, scope["within"])
     if verdict in (names.NOT_REPRODUCIBLE, names.WITHIN_TOLERANCE):
@@ -112,7 +115,7 @@ _REPEATABLE = {
 
 
 def _distances(report: Report, within: Distance) -> Iterator[tuple[str, str]]:
-    apart = f"{within['absolute']:.3g}; {within['ulp']:,} ULP in weights and optimizer state"
+    apart = f"{within['absolute']:.3g}; {within['ulp']:,} ULP in weights, state and predictions"
     yield "Largest difference", apart
     config = report["experiment"]["config"]
     asked = config["protocol"].get("tolerance") if config else None
@@ -132,6 +135,8 @@ def _summary(report: Report) -> Iterator[tuple[str, str]]:
         yield "Seed", said(config["seed"])
     if load is not None:
         yield "Data", load["dataset"]
+    if (epochs := wording.epochs(report["scope"])) is not None:
+        yield "Epochs", epochs
     yield "Runs", _counted(report["records"]["runs"], config)
     yield from wording.repositories(report["source"])
 

@@ -20,6 +20,8 @@ _MEANINGS = {
     "history": "loss and metrics of every epoch",
     "weights": "every number the model learned",
     "optimizer": "step count and moments, from which training would continue",
+    "state": "all other variables of the model, lookup tables, the optimizers’ settings",
+    "predictions": "answers for the first batch, and the evaluation of the validation set",
     "trace": "fingerprints of the weights during training, and the bits of the loss",
 }
 

@@ -118,9 +118,12 @@ def _row(what: str, value: str) -> str:
 
 
 def _scope(report: dict[str, Any]) -> Iterator[str]:
-    """Variations without effect and not tried, pins that the claim needs, what was not varied."""
+    """Early end, variations with and without effect, needed pins, what was not varied."""
     scope = report["scope"]
+    ended = scope["epochs"] and scope["epochs"]["trained"] < scope["epochs"]["at_most"]
     found = {
+        "epochs": [wording.epochs(scope)] if ended else [],
+        "resumed": wording.resumed(scope),
         "varied without effect": names.survived(report),
         "not tried": [v["what"] for v in scope["variations"] if v["outcome"] == names.NOT_TRIED],
         "only if pinned": scope["conditions"],

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from samebits.certificate.types import ComparedCanary, Divergence, Report, Repository, Source
+from samebits.certificate.types import (
+    ComparedCanary,
+    Divergence,
+    Report,
+    Repository,
+    Scope,
+    Source,
+)
+from samebits.experiment.protocol import CONTROL
 from samebits.formats import names
 from samebits.text import few, listed
 
@@ -104,7 +112,8 @@ def shows(report: Report) -> Iterator[str]:
 _SHOWS = {
     names.REPRODUCIBLE: (
         "Every loss and metric of every epoch, every fingerprint of the weights during training, "
-        "every final weight and every value of the optimizer is equal bit for bit, not just close.",
+        "every final weight, every other variable and every prediction on the first batch is equal "
+        "bit for bit, not just close.",
         "The runs were separate processes that loaded the same data, and each verified from inside "
         "that the pinned settings listed below were in effect.",
         "All packages had exactly the versions in the lock file.",
@@ -145,6 +154,7 @@ def limits(report: Report) -> Iterator[str]:
                 f"That threads never race: Python code ran in threads beside the main one: {ran}. "
                 "Threads that share a random number generator draw in the order in which they come."
             )
+    yield from _unanswered(report)
     if any(variation["key"] == "cpu" for variation in scope["variations"]):
         yield _EMULATION
     yield "That the model is good, or the data correct: equal bits say nothing about quality."
@@ -162,6 +172,14 @@ def threads(report: Report | dict[str, Any]) -> str:
         v for fact in scope["differed"] if fact["what"] == _THREADS for v in fact["values"].values()
     ]
     return "; ".join(value for value in dict.fromkeys(found) if value not in (None, "none"))
+
+
+def _unanswered(report: Report) -> Iterator[str]:
+    """What the trained model was asked in vain."""
+    control = report["records"]["runs"].get(CONTROL) or {"predictions": None}
+    for asked, why in (control["predictions"] or {}).items():
+        if why is not None:
+            yield f"That the trained models agree in {asked}(), which failed: {why}"
 
 
 _EMULATION = (
@@ -206,6 +224,20 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{int(seconds) // 60} min {int(seconds) % 60} s"
     return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60} min"
+
+
+def epochs(scope: Scope) -> str | None:
+    """How many epochs were trained; None where no run completed."""
+    found = scope["epochs"]
+    if found is None or found["trained"] == found["at_most"]:
+        return str(found["trained"]) if found else None
+    return f"{found['trained']} of at most {found['at_most']}: the model ended its training"
+
+
+def resumed(scope: Scope) -> list[str]:
+    """The runs that were killed and resumed, and after which epochs."""
+    found = scope["resumed"].items()
+    return [f"{run} after epoch {listed(list(map(str, after)))}" for run, after in found]
 
 
 # --- commands ----------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """The checkpoints of a run, from which it resumes: one folder per epoch.
 
     DIR/0001/weights.safetensors    all weights of the model
-    DIR/0001/optimizer.safetensors  all variables of the optimizer
+    DIR/0001/optimizer.safetensors  all variables of every optimizer
+    DIR/0001/state.safetensors      all other variables, lookup tables, hyperparameters
     DIR/0001/trace.safetensors      the trace since the previous checkpoint
     DIR/0001/checkpoint.json        its run, the epoch's history, digests, the previous checkpoint
 
@@ -152,13 +153,23 @@ class Store:
 
     # ---- writing --------------------------------------------------------------------------
 
+    @property
+    def ended(self) -> bool:
+        """Whether the model ended its training with the last checkpoint's epoch."""
+        return bool(self.chain and self.chain[-1].record["ended"])
+
     def write(
-        self, state: Mapping[str, Named], trace: Named, values: Mapping[str, Any], loss: Any
+        self,
+        state: Mapping[str, Named],
+        trace: Named,
+        values: Mapping[str, Any],
+        loss: Any,
+        ended: bool = False,
     ) -> None:
         """Write the checkpoint of the next epoch; it is on the disk when this returns.
 
         ``state``: weights and optimizer; ``values``: the epoch's history; ``loss``: whose loss the
-        trace has.
+        trace has; ``ended``: the model wants no further epoch.
         """
         epoch = len(self.chain) + 1
         record: dict[str, Any] = {
@@ -168,6 +179,7 @@ class Store:
             "previous": self.chain[-1].digest if self.chain else None,
             "history": history.to_json(values),
             "loss": loss,
+            "ended": ended,
             "resumed": self.resumed,
         }
         folder = self._folder / name(epoch)
@@ -201,7 +213,8 @@ class Store:
         """The part of the run's record."""
         digests = [{part: each.record["digests"][part] for part in PARTS} for each in self.chain]
         root = states.root(digests)
-        return {"every": EPOCH, "digests": digests, "root": root, "resumed": self.resumed}
+        found = {"every": EPOCH, "digests": digests, "root": root, "resumed": self.resumed}
+        return {**found, "again": None}
 
     def publish(self, folder: Path) -> None:
         """Link every state below ``folder``. They stay here too: the run is not complete yet."""

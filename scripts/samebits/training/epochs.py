@@ -17,9 +17,10 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 from __future__ import annotations
 
 import signal
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping, NamedTuple
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from samebits.errors import SamebitsError
 from samebits.formats import arrays, canonical, history, states
 from samebits.formats.states import EPOCH
 from samebits.text import say
-from samebits.training import checkpoints, executed, seeds, task
+from samebits.training import checkpoints, executed, seeds, state, task
 from samebits.training.checkpoints import Store
 from samebits.training.trace import Trace
 
@@ -50,11 +51,32 @@ def identity(record: Mapping[str, Any], source_path: Path) -> dict[str, Any]:
     return dict(same, subset=record["subset"], source=canonical.digest(source))
 
 
+def _require_published_fit(tf: Any, model: Any) -> None:
+    """Each epoch is a call of ``fit``: callbacks and counters in a user's would begin anew."""
+    if getattr(model.fit, "__func__", None) is not tf.keras.Model.fit:
+        raise SamebitsError(
+            f"trainer.checkpoint=epoch calls fit() once per epoch, and {type(model).__name__} has "
+            "a fit() of its own: its callbacks, and whatever else it does once per training, would "
+            "begin anew in each epoch; use trainer.checkpoint=none"
+        )
+    for optimizer in state.optimizers(model):
+        if getattr(optimizer, "use_ema", False):
+            raise SamebitsError(
+                f"trainer.checkpoint=epoch calls fit() once per epoch, and {optimizer.name} with "
+                "use_ema replaces the weights by their averages at the end of each fit(); use "
+                "trainer.checkpoint=none"
+            )
+
+
 class _Epochs:
     """The epochs of one model, each of which can be trained by itself."""
 
     def __init__(self, training: task.Task, model: Any, seeding: seeds.Seeds) -> None:
-        """Of a compiled model, whose optimizer may have no variables yet."""
+        """Of a compiled model, whose optimizer may have no variables yet.
+
+        Raises SamebitsError for a model with a ``fit`` of its own, or with averaged weights.
+        """
+        _require_published_fit(training.tf, model)
         self._training, self._model, self._seeding = training, model, seeding
 
     def _create_variables(self) -> None:
@@ -63,20 +85,17 @@ class _Epochs:
         self._model.fit(x[:size], y[:size], batch_size=size, verbose=0)
         seeds.forget_graphs(self._model)
 
-    def _set(self, state: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    def _set(self, stored: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         """Give each variable its value. Raises SamebitsError when the state has other variables."""
-        for part, variables in task.state(self._model).items():
-            expected, got = sorted(state[part]), sorted(name for name, _ in variables)
+        for part, variables in state.parts(self._model).items():
+            expected, got = sorted(stored[part]), sorted(name for name, _ in variables)
             if got != expected:
                 raise SamebitsError(
                     f"checkpoint: {part}: expected the variables {expected}, got {got}; "
                     "delete the folder of checkpoints to start from the beginning"
                 )
             for name, variable in variables:
-                variable.assign(arrays.restored(state[part][name], variable.numpy()))
-
-    def _state(self) -> dict[str, task.Named]:
-        return {part: task.values(found) for part, found in task.state(self._model).items()}
+                variable.assign(arrays.restored(stored[part][name], variable.numpy()))
 
     def _train(self, epoch: int, trace: Trace, callbacks: list[Any]) -> Any:
         """Train the epoch with this number, from 0; returns its history."""
@@ -113,9 +132,11 @@ class RemainingEpochs(_Epochs):
             ending = task.callback(self._training.tf, **batches)
             for epoch in range(len(self._store.chain), self._training.trainer["epochs"]):
                 raise_if_asked()
+                if self._store.ended:
+                    break
                 values = self._train(epoch, trace, [*callbacks, ending])
-                loss = trace.describe()["loss"]
-                self._store.write(self._state(), trace.unsaved(), values, loss)
+                loss, ended = trace.describe()["loss"], bool(self._model.stop_training)
+                self._store.write(state.arrays(self._model), trace.unsaved(), values, loss, ended)
             raise_if_asked()
         return self._store.values()
 
@@ -154,8 +175,70 @@ class SampledEpochs(_Epochs):
 
     def _digest(self) -> dict[str, str]:
         """The SHA-256 that each file of the state has when it is stored."""
-        state = self._state()
-        return {part: arrays.digest(arrays.described(named)) for part, named in state.items()}
+        found = state.arrays(self._model).items()
+        return {part: arrays.digest(arrays.described(named)) for part, named in found}
+
+
+class Trained(NamedTuple):
+    """What a run ended with: its model, and the lists of what was stored of it."""
+
+    model: Any
+    tensors: Mapping[str, Any]
+
+
+class LastEpoch(_Epochs):
+    """The last epoch of a run, from the checkpoint before it, by a model that was built anew."""
+
+    def fit(self, store: Store, trace: Trace, tensors: Mapping[str, Any]) -> dict[str, str]:
+        """Train it; returns the SHA-256 of each file of the state after it.
+
+        ``tensors``: those of the run's parts, in order. Keras counts the layers that a process has
+        built, so the variables are paired by position, and named as the run names them.
+        """
+        self._create_variables()
+        names = {part: [tensor["name"] for tensor in tensors[part]] for part in states.PARTS}
+        epoch, before = len(store.chain), checkpoints.open_state(store.chain[-2].folder)
+        stored = {}
+        for part, variables in state.parts(self._model).items():
+            pairs = zip([name for name, _ in variables], names[part])
+            stored[part] = {own: before[part][name] for own, name in pairs}
+        self._set(stored)
+        trace.seek(epoch - 1)
+        self._train(epoch - 1, trace, [trace.callback()])
+        found = state.arrays(self._model)
+        ended = {p: zip(names[p], (array for _, array in found[p])) for p in states.PARTS}
+        return {part: arrays.digest(arrays.described(named)) for part, named in ended.items()}
+
+
+def again(
+    training: task.Task,
+    rebuild: Callable[[], tuple[Any, seeds.Seeds]],
+    store: Store,
+    trained: Trained,
+    trace: tuple[str, Path],
+) -> dict[str, Any] | None:
+    """Train the last epoch again; returns the part of the record about it.
+
+    It ends with the run's bits unless the model has state that its checkpoints lack: then the
+    numbers in Python are named that differ. None where it cannot show this: the run itself began
+    its last epoch from the checkpoint before it, or there is none before it. A failure is recorded
+    and not raised: the run itself is complete.
+    """
+    epoch, digests, failure, differing = len(store.chain), None, None, []
+    if epoch < 2 or epoch - 1 in store.resumed:
+        return None
+    say(f"{store.run}: trains epoch {epoch} again, from the checkpoint before it")
+    try:
+        model, seeding = rebuild()
+        followed = Trace(training, model, *trace)
+        digests = LastEpoch(training, model, seeding).fit(store, followed, trained.tensors)
+        if digests != {part: store.chain[-1].record["digests"][part] for part in states.PARTS}:
+            ours, theirs = state.attributes(trained.model), state.attributes(model)
+            differing = sorted(name for name in ours if ours[name] != theirs.get(name))
+    except Exception as error:
+        traceback.print_exc()
+        failure = f"{type(error).__name__}: {error}"
+    return {"epoch": epoch, "digests": digests, "failure": failure, "attributes": differing}
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from samebits.training import (
     machine,
     observation,
     refusals,
+    state,
     task,
 )
 from samebits.training.trace import Trace
@@ -88,6 +89,7 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
                 "canary",
                 "threads",
                 "generators",
+                "predictions",
             )
         ),
     )
@@ -207,8 +209,8 @@ class Outcome:
         if self.store is not None:
             self.store.publish(folder / "checkpoints")
         stored = {
-            part: arrays.write(folder / f"{part}{SUFFIX}", task.values(variables))
-            for part, variables in task.state(self.model).items()
+            part: arrays.write(folder / f"{part}{SUFFIX}", named)
+            for part, named in state.arrays(self.model).items()
         }
         stored["trace"] = self.trace.save(folder / f"trace{SUFFIX}")
         digests = {name: found.sha256 for name, found in stored.items()}

@@ -20,7 +20,7 @@ from typing import Any, Callable, Iterable, Iterator, List, Mapping, Tuple
 import numpy as np
 
 from samebits.errors import SamebitsError
-from samebits.formats import arrays, history
+from samebits.formats import history
 from samebits.text import say
 from samebits.training import executed
 
@@ -52,10 +52,14 @@ class Task:
         check_labels(self.tf, model, self.y)
         return model
 
+    def kept(self) -> int:
+        """How many samples the validation leaves for training: the first ones."""
+        kept: int = math.floor(len(self.x) * (1.0 - self.trainer["validation_split"]))
+        return kept
+
     def steps_per_epoch(self) -> int:
         """How many batches Keras makes of what the validation leaves."""
-        kept = math.floor(len(self.x) * (1.0 - self.trainer["validation_split"]))
-        return int(-(-kept // self.trainer["batch_size"]))
+        return int(-(-self.kept() // self.trainer["batch_size"]))
 
     def fit(self, model: Any, callbacks: list[Any], only: int | None = None) -> Any:
         """``model.fit`` as the article calls it, or ``only`` one epoch; returns Keras' history."""
@@ -246,29 +250,6 @@ def describe(model: Any) -> dict[str, Any]:
     return {"name": model.name, "parameters": sum(sizes), "layers": layers}
 
 
-def rehearsal(tf: Any, model: Any) -> Any:
-    """A callback that tries, at its first step, what is done with the model at the very end.
-
-    Before that step where the model is built, and after it, when Keras has made every variable.
-    Raises SamebitsError for a variable whose dtype cannot be stored.
-    """
-    ahead = [True]  # the first step
-
-    def rehearse(batch: int = 0, logs: Any = None) -> None:
-        if ahead:
-            describe(model)
-            for name, variable in [pair for part in state(model).values() for pair in part]:
-                dtype = variable.dtype  # a name in Keras 3
-                arrays.require_storable(name, str(getattr(dtype, "name", dtype)))
-
-    def end(batch: int, logs: Any = None) -> None:
-        rehearse()
-        ahead.clear()
-
-    begin = rehearse if model.built else lambda logs=None: None
-    return callback(tf, on_train_begin=begin, on_train_batch_end=end)
-
-
 def unique(names: Iterable[str]) -> Iterator[str]:
     """The names; a repeated one gets its count, or the next one that is free."""
     seen: Counter[str] = Counter()
@@ -319,16 +300,6 @@ def steps_per_execution(model: Any) -> int:
     return 1 if steps is None else int(steps)
 
 
-def state(model: Any) -> dict[str, list[tuple[str, Any]]]:
-    """All variables of the model and of its optimizer by name, each in their own order.
-
-    Keras 2 has ``weights`` of an optimizer, and ``variables`` is a method; Keras 3 has the latter.
-    """
-    optimizer = model.optimizer
-    variables = optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables
-    return {"weights": named(model.weights), "optimizer": named(variables)}
-
-
 def optimizer_name(model: Any) -> str | None:
     """The name that its optimizer gives the scope of what it computes; None where it has none."""
     names = [getattr(model.optimizer, name, None) for name in ("name", "_name")]
@@ -336,9 +307,10 @@ def optimizer_name(model: Any) -> str | None:
 
 
 def named(variables: Any) -> list[tuple[str, Any]]:
-    """Keras 3 names a variable by its path in the model, Keras 2 by its name.
+    """Names don't have to be unique in a user's model: a repeated one gets its count."""
+    return list(zip(unique(map(name_of, variables)), variables))
 
-    Neither has to be unique in a user's model: a repeated name gets its count.
-    """
-    names = [str(getattr(variable, "path", None) or variable.name) for variable in variables]
-    return list(zip(unique(names), variables))
+
+def name_of(variable: Any) -> str:
+    """Keras 3 names a variable by its path in the model, Keras 2 by its name."""
+    return str(getattr(variable, "path", None) or variable.name)

@@ -77,6 +77,7 @@ class Trace:
         self._steps_per_epoch = training.steps_per_epoch()
         self._total = self._steps_per_epoch * int(training.trainer["epochs"])
         self._epoch = self._step = 0  # finished ones
+        self._epochs = 0  # as many as were trained
         self._emptied = 0  # the step at which the graph's table was last empty
         self._rows = Rows(folder, self._total + 2)
         self._snapshots: list[_Snapshot] = []
@@ -123,6 +124,7 @@ class Trace:
 
     def _after_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
         self._epoch = epoch + 1
+        self._epochs += 1
         if self._every == EPOCH:
             self._loss = MEAN
             if self._step != self._first_execution():
@@ -194,7 +196,7 @@ class Trace:
             for position, step in enumerate(part["sample step"].tolist()):
                 self._snapshots.append((step, [part[name][position] for name in names]))
         self._saved = (self._rows.count, len(self._snapshots))
-        self._epoch = len(parts)
+        self._epoch = self._epochs = len(parts)
         self._step = self._emptied = self._epoch * self._steps_per_epoch
         if self._graph is None:
             self._loss = loss or self._loss
@@ -219,10 +221,11 @@ class Trace:
         return _stacked(self._snapshots, names if self._snapshots else [])
 
     def describe(self) -> dict[str, Any]:
-        """The part of the record: how often, its source, the kind of loss, the steps trained."""
+        """The part of the record: how often, source, kind of loss, steps and epochs trained."""
         source = IN_CALLBACK if self._graph is None else IN_GRAPH
         loss = self._loss if self._graph is None else self._graph.loss
-        return {"every": self._every, "source": source, "loss": loss, "steps": self._step}
+        trained = {"steps": self._step, "epochs": self._epochs}
+        return {"every": self._every, "source": source, "loss": loss, **trained}
 
 
 def _stacked(snapshots: Sequence[_Snapshot], names: Iterable[str]) -> task.Named:
