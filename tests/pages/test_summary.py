@@ -39,6 +39,7 @@ def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> d
             "conditions": ["hash seed"],
         },
         "comparisons": [],
+        "source": {"commit": "0" * 40, "changed": [], "inputs": [], "problem": None, "model": None},
         "records": {"runs": runs | {"lost": None}},
     }
     return {"report": report, "replays": []}

@@ -12,7 +12,7 @@ import pytest
 
 from conda_standin import CondaStandin
 from pipeline import ROOT
-from samebits.formats import lockfile
+from samebits.formats import installed, lockfile
 
 SNAKEFILE = """
 rule one:
@@ -93,6 +93,16 @@ def test_the_job_runs_in_a_prefix_with_the_locked_wheels(
     assert seen["numpy"] == LOCKED["numpy"]
     assert "Failed to install conda environment from pin file" not in done.stderr
     assert not any((workflow / name).exists() for name in ("target", "user"))
+    (prefix,) = prefixes(workflow)
+    assert installed.problems(prefix) == []
+    site = prefix / "lib/python3.11/site-packages"
+    with (site / "numpy/__init__.py").open("a") as file:
+        file.write("FACTOR = 2\n")
+    (site / "start.pth").write_text("import os\n")
+    assert [line.rpartition("site-packages/")[2] for line in installed.problems(prefix)] == [
+        "numpy/__init__.py: was changed after it was installed",
+        "start.pth: was not installed from the lock",
+    ]
 
 
 def test_a_wheel_with_another_digest_is_refused(workflow: Path, conda: CondaStandin) -> None:
