@@ -56,7 +56,7 @@ def _arguments() -> Namespace:
 
 def _trusted(options: Namespace) -> list[trust.Trusted]:
     if options.key:
-        return [trust.Trusted(path.name, keys.from_pem(path)) for path in options.key]
+        return [trust.Trusted(p.name, key) for p in options.key for key in keys.from_pem(p)]
     if options.trust and not options.trust.exists():
         raise SamebitsError(f"{options.trust}: no such trust file; check the path")
     return trust.read(options.trust or keys.folder(os.environ) / trust.FILE)

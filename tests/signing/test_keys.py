@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -15,9 +16,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
 
+import factories
 import terminal
 from samebits.errors import SamebitsError
-from samebits.signing import keys
+from samebits.signing import keys, trusted
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 # The Ed25519 key that RFC 8410 gives as an example, section 10.1, as DER in base64.
@@ -76,7 +78,7 @@ def test_a_keyid_is_what_openssl_says(tmp_path: Path, key: ed25519.Ed25519Privat
     (tmp_path / "key.pub").write_bytes(public_pem(key))
     command = [openssl, "pkey", "-pubin", "-in", "key.pub", "-outform", "DER"]
     der = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
-    assert keys.from_pem(tmp_path / "key.pub").keyid == hashlib.sha256(der).hexdigest()
+    assert keys.from_pem(tmp_path / "key.pub")[0].keyid == hashlib.sha256(der).hexdigest()
 
 
 def test_text_and_pem_read_back_to_the_same_key(
@@ -85,7 +87,7 @@ def test_text_and_pem_read_back_to_the_same_key(
     public = keys.PublicKey(key.public_key().public_bytes_raw())
     assert keys.from_text(public.text) == public
     (tmp_path / "key.pub").write_bytes(public.pem())
-    assert keys.from_pem(tmp_path / "key.pub") == public
+    assert keys.from_pem(tmp_path / "key.pub") == [public]
 
 
 ZEROS = base64.b64encode(bytes(32)).decode()
@@ -126,7 +128,7 @@ def test_what_is_no_public_key_is_refused(tmp_path: Path, key: ed25519.Ed25519Pr
     empty = b"-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"
     for data in (b"", b"\0" * 99, empty, b"\xff", private_pem(key)):
         (tmp_path / "key.pub").write_bytes(data)
-        with pytest.raises(SamebitsError, match=r"key\.pub: not a public key"):
+        with pytest.raises(SamebitsError, match=r"key\.pub(:1)?: (not a|expected) "):
             keys.from_pem(tmp_path / "key.pub")
 
 
@@ -139,12 +141,13 @@ def test_the_own_key_is_made_on_first_use_for_its_owner_alone_whatever_the_umask
     folder, before = tmp_path / "config" / "samebits", os.umask(0)
     try:
         made = keys.own(folder, {})
+        keys.publish(folder, made.public)
     finally:
         os.umask(before)
     assert made.is_new
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "key.pem").stat().st_mode) == 0o600
-    assert keys.from_pem(folder / "key.pub") == made.public
+    assert keys.from_pem(folder / "key.pub") == [made.public]
     assert sorted(path.name for path in folder.iterdir()) == ["key.pem", "key.pub"]
     again = keys.own(folder, {})
     assert (again.keyid, again.is_new) == (made.keyid, False)
@@ -188,10 +191,10 @@ def test_what_a_killed_process_left_does_not_stop_the_next_one(tmp_path: Path) -
 def test_processes_that_start_at_the_same_time_end_with_one_key(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; "
-        "from samebits.signing import keys; print(flush=True); "
-        "sys.stdin.read(); made = keys.own(Path(sys.argv[1]), {}); print(made.is_new, made.keyid)"
+        "from samebits.signing import trusted; print(flush=True); sys.stdin.read(); "
+        "made = trusted.load_signer({'XDG_CONFIG_HOME': sys.argv[1]}); print(made.keyid)"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "samebits")]
+    command = [sys.executable, "-c", code, str(tmp_path)]
     environ = os.environ | {"PYTHONPATH": str(SCRIPTS)}
     pipe = subprocess.PIPE
     started = [
@@ -200,11 +203,83 @@ def test_processes_that_start_at_the_same_time_end_with_one_key(tmp_path: Path) 
     for process in started:
         assert process.stdout is not None
         process.stdout.readline()  # all have imported what they need
-    said = [process.communicate()[0].split() for process in started]
-    assert len({keyid for _, keyid in said}) == 1
-    assert sorted(is_new for is_new, _ in said).count("True") == 1
+    (keyid,) = {process.communicate()[0].strip() for process in started}
     left = sorted(path.name for path in (tmp_path / "samebits").iterdir())
-    assert left == ["key.pem", "key.pub"]
+    assert left == ["key.pem", "key.pub", "trusted_keys"]
+    (own,) = trusted.read(tmp_path / "samebits" / "trusted_keys")
+    assert own.key.keyid == keyid
+
+
+@pytest.mark.parametrize("left", ["key.pem", "key.pem and the trust file", "key.pub of another"])
+def test_a_key_whose_creation_was_killed_is_trusted_by_its_owner_next_time(
+    tmp_path: Path, left: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The public half is written last: without it, the rest is done by the next process."""
+    environ, folder = {"XDG_CONFIG_HOME": str(tmp_path)}, tmp_path / "samebits"
+    made = keys.own(folder, {})
+    if "trust" in left:
+        trusted.add(folder / trusted.FILE, trusted.OWN, made.public)
+    if "another" in left:
+        keys.publish(folder, factories.signer("earlier").public)
+    assert trusted.load_signer(environ) is not None
+    assert keys.from_pem(folder / "key.pub") == [made.public]
+    assert trusted.read(folder / trusted.FILE) == [trusted.Trusted(trusted.OWN, made.public)]
+    assert "created your signing key" in capsys.readouterr().err
+    assert trusted.load_signer(environ) is not None
+    assert capsys.readouterr().err == ""
+
+
+# --- files as people have them -----------------------------------------------------------------
+
+
+HABITS: dict[str, Callable[[bytes], bytes]] = {
+    "byte order mark": lambda pem: b"\xef\xbb\xbf" + pem,
+    "Windows line ends": lambda pem: pem.replace(b"\n", b"\r\n"),
+    "old line ends": lambda pem: pem.replace(b"\n", b"\r"),
+    "trailing blanks": lambda pem: pem.replace(b"\n", b" \t\n"),
+    "leading blanks": lambda pem: b"  " + pem.replace(b"\n", b"\n  "),
+    "no last line end": lambda pem: pem.rstrip(b"\n"),
+    "comments": lambda pem: b"# of the laboratory\n\n" + pem + b"\n# until 2027\n",
+    "all of them": lambda pem: (b"\xef\xbb\xbf# x\n" + pem).replace(b"\n", b" \r\n"),
+}
+
+
+@pytest.mark.parametrize("habit", HABITS)
+def test_a_key_is_read_as_people_have_it(
+    tmp_path: Path, key: ed25519.Ed25519PrivateKey, habit: str
+) -> None:
+    public = keys.PublicKey(key.public_key().public_bytes_raw())
+    (tmp_path / "key.pub").write_bytes(HABITS[habit](public.pem()))
+    assert keys.from_pem(tmp_path / "key.pub") == [public]
+    (tmp_path / "key.pem").write_bytes(HABITS[habit](private_pem(key)))
+    for given in (str(tmp_path / "key.pem"), HABITS[habit](private_pem(key)).decode()):
+        signer = keys.load({"SAMEBITS_SIGNING_KEY": given})
+        assert signer is not None
+        assert signer.public == public
+
+
+def test_all_public_keys_of_a_file_count(tmp_path: Path) -> None:
+    both = [factories.signer(name).public for name in ("alice", "bob")]
+    (tmp_path / "both.pub").write_bytes(b"# two\n".join(key.pem() for key in both))
+    assert keys.from_pem(tmp_path / "both.pub") == both
+
+
+def test_what_is_passed_over_by_nobody_is_named_by_its_line(
+    tmp_path: Path, key: ed25519.Ed25519PrivateKey
+) -> None:
+    public = factories.signer("alice").public.pem()
+    refused = {
+        "key.pub:4: expected -----BEGIN": public + b"ssh-ed25519 AAAA alice\n",
+        "key.pub:1: expected -----BEGIN": b"Bag Attributes\n" + public,
+        "key.pub:4: not a public key": public + private_pem(key),
+        "key.pub: not a key in PEM form, which is text": public.decode().encode("utf-16"),
+    }
+    for message, data in refused.items():
+        (tmp_path / "key.pub").write_bytes(data)
+        with pytest.raises(SamebitsError, match=f"{re.escape(message)}"):
+            keys.from_pem(tmp_path / "key.pub")
+    twice = (private_pem(key) * 2).decode()
+    assert "got another one in line 4" in str(refusal({"SAMEBITS_SIGNING_KEY": twice}))
 
 
 # --- where keys are looked for -----------------------------------------------------------------

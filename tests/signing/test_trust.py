@@ -23,6 +23,23 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"\ufeffalice ed25519 {ALICE.text}\n",
+        f"alice ed25519 {ALICE.text}\r\n",
+        f"alice ed25519 {ALICE.text}\r",
+        f"alice ed25519 {ALICE.text} \t \n\n",
+        f"alice ed25519 {ALICE.text}  # of the laboratory\n",
+    ],
+)
+def test_a_file_is_read_as_people_have_it(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text)
+    assert trust.read(path) == [Trusted("alice", ALICE)]
+    trust.add(path, "bob", BOB)
+    assert trust.read(path) == [Trusted("alice", ALICE), Trusted("bob", BOB)]
+
+
 def test_no_file_trusts_nobody(tmp_path: Path) -> None:
     assert trust.read(tmp_path / "missing") == []
 

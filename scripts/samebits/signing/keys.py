@@ -11,7 +11,8 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,12 +21,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
-from samebits.errors import SamebitsError
+from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.variables import NO_KEY, SIGNING_KEY, SIGNING_PASSPHRASE
 from samebits.formats import files
 
 _OWN, _PUBLIC = "key.pem", "key.pub"
-_BEGIN = "-----BEGIN "
+_BEGIN, _END = "-----BEGIN ", "-----END "
 
 
 @dataclass(frozen=True)
@@ -75,17 +76,58 @@ def from_text(text: str) -> PublicKey:
     return PublicKey(raw)
 
 
-def from_pem(path: Path) -> PublicKey:
-    """A public key from a PEM file. Raises SamebitsError when it is not an Ed25519 one."""
+def from_pem(path: Path) -> list[PublicKey]:
+    """The public keys in a PEM file: one, or several.
+
+    Raises SamebitsError that names the lines of anything but Ed25519 keys, and OSError.
+    """
+    found = []
+    for number, block in _blocks(path.read_bytes(), str(path)):
+        try:
+            key = serialization.load_pem_public_key(block)
+        except (ValueError, UnsupportedAlgorithm):
+            raise SamebitsError(
+                f"{path}:{number}: not a public key in PEM form (BEGIN PUBLIC KEY); ask the signer "
+                "for key.pub"
+            ) from None
+        if not isinstance(key, Ed25519PublicKey):
+            where = f"{path}:{number}"
+            raise _another_type(where, key, "samebits supports no other type")
+        found.append(_public(key))
+    return found
+
+
+def _blocks(data: bytes, where: str) -> list[tuple[int, bytes]]:
+    """The PEM blocks of a file, each with the number of its first line.
+
+    A byte order mark, line ends of any system, blanks around a line and comments (#) are no
+    obstacle. Raises SamebitsError for other lines outside of a block, and where there is no block.
+    """
     try:
-        key = serialization.load_pem_public_key(path.read_bytes())
-    except (ValueError, UnsupportedAlgorithm):
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SamebitsError(f"{where}: not a key in PEM form, which is text in UTF-8") from None
+    found: list[tuple[int, list[str]]] = []
+    inside, problems = False, []
+    for number, line in enumerate(map(str.strip, lines_of(text)), 1):
+        if line.startswith(_BEGIN):
+            inside = True
+            found.append((number, []))
+        if inside:
+            found[-1][1].append(line)
+        elif line and not line.startswith("#"):
+            problems.append(f"{where}:{number}: expected {_BEGIN}… or a comment (#)")
+        inside = inside and not line.startswith(_END)
+    if problems or not found:
         raise SamebitsError(
-            f"{path}: not a public key in PEM form (BEGIN PUBLIC KEY); ask the signer for key.pub"
-        ) from None
-    if not isinstance(key, Ed25519PublicKey):
-        raise _another_type(str(path), key, "samebits supports no other type")
-    return _public(key)
+            all_problems(problems) or f"{where}: not a key in PEM form: it has no line {_BEGIN}…"
+        )
+    return [(number, "\n".join([*lines, ""]).encode("ascii", "replace")) for number, lines in found]
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text as an editor counts them, whatever system wrote it."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _another_type(where: str, key: object, advice: str) -> SamebitsError:
@@ -103,7 +145,7 @@ class Signer:
 
     signer: CryptoSigner
     public: PublicKey
-    is_new: bool = False  # made just now
+    is_new: bool = False  # its owner's, and not published yet
 
     @property
     def keyid(self) -> str:
@@ -111,9 +153,9 @@ class Signer:
         return self.public.keyid
 
 
-def _signer(key: Ed25519PrivateKey, is_new: bool = False) -> Signer:
+def _signer(key: Ed25519PrivateKey) -> Signer:
     public = _public(key.public_key())
-    return Signer(CryptoSigner(key, public.verifier()), public, is_new)
+    return Signer(CryptoSigner(key, public.verifier()), public)
 
 
 def folder(environ: Mapping[str, str]) -> Path:
@@ -137,7 +179,7 @@ def load(environ: Mapping[str, str]) -> Signer | None:
         return None
     if not location:
         return own(folder(environ), environ)
-    if location.startswith(_BEGIN):
+    if _BEGIN in location:
         return _read(os.fsencode(location), environ)
     try:
         return _read(Path(location).expanduser().read_bytes(), environ)
@@ -149,7 +191,12 @@ def load(environ: Mapping[str, str]) -> Signer | None:
         ) from None
 
 
-def _read(pem: bytes, environ: Mapping[str, str]) -> Signer:
+def _read(given: bytes, environ: Mapping[str, str]) -> Signer:
+    (_, pem), *more = _blocks(given, "signing.key")
+    if more:
+        raise SamebitsError(
+            f"signing.key: expected one key, got another one in line {more[0][0]}; leave one in it"
+        )
     try:
         key = serialization.load_pem_private_key(pem, _passphrase(pem, environ))
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -182,18 +229,24 @@ def _passphrase(pem: bytes, environ: Mapping[str, str]) -> bytes | None:
 
 
 def own(where: Path, environ: Mapping[str, str]) -> Signer:
-    """The user's own key, created on first use, readable by the user only, never overwritten."""
+    """The user's own key, created on first use, readable by the user only, never overwritten.
+
+    It is new until ``publish`` has written its public half: a process that is killed before leaves
+    that to the next one.
+    """
     path = where / _OWN
     try:
         if not path.exists():
-            return _make(path)
+            _make(path)
         if path.stat().st_mode & 0o077:
             raise SamebitsError(
                 "other users can read or change your signing key: expected mode 0600, got "
                 f"{path.stat().st_mode & 0o777:04o}; chmod 600 it, or delete it to have a new one "
                 "made"
             )
-        return _read(path.read_bytes(), environ)
+        signer, published = _read(path.read_bytes(), environ), where / _PUBLIC
+        is_new = not published.exists() or published.read_bytes() != signer.public.pem()
+        return replace(signer, is_new=is_new)
     except OSError as error:
         raise SamebitsError(
             f"cannot read or create a signing key in your config folder: {error.strerror}; make "
@@ -201,11 +254,15 @@ def own(where: Path, environ: Mapping[str, str]) -> Signer:
         ) from None
 
 
-def _make(path: Path) -> Signer:
+def publish(where: Path, public: PublicKey) -> None:
+    """Write the file that a signer gives away: the last step of creating a key."""
+    files.write_bytes(where / _PUBLIC, public.pem())
+
+
+def _make(path: Path) -> None:
     """Create the key atomically; if two processes start at once, the first key stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(
+    pem = Ed25519PrivateKey.generate().private_bytes(
         Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # of mode 0600
@@ -215,12 +272,7 @@ def _make(path: Path) -> Signer:
             file.write(pem)
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with suppress(FileExistsError):
             os.link(beside, path)
-        except FileExistsError:
-            return _read(path.read_bytes(), {})
     finally:
         beside.unlink()
-    made = _signer(key, is_new=True)
-    files.write_bytes(path.with_name(_PUBLIC), made.public.pem())
-    return made

@@ -1,7 +1,7 @@
 """The keys that a user trusts, in a file like ssh's known_hosts.
 
 One key per line: a name, the word ``ed25519`` and base64 of the 32 bytes of its public half, with
-white space between them. Empty lines and lines that begin with # are ignored.
+white space between them. Empty lines and comments, which begin with #, are ignored.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ def read(path: Path) -> list[Trusted]:
     if not path.exists():
         return []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = keys.lines_of(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise SamebitsError(f"{path}: not UTF-8 text") from None
     trusted, problems = [], []
@@ -45,7 +45,9 @@ def read(path: Path) -> list[Trusted]:
         if not words or words[0].startswith("#"):
             continue
         try:
-            name, kind, text = words
+            name, kind, text, *comment = words
+            if comment and not comment[0].startswith("#"):
+                raise ValueError(comment)
             if kind != KIND:
                 raise ValueError(kind)
             trusted.append(Trusted(name, keys.from_text(text)))
@@ -75,9 +77,11 @@ def name_of(keyid: str, trusted: Iterable[Trusted]) -> str | None:
 
 
 def load_signer(environ: Mapping[str, str]) -> Signer | None:
-    """The key to sign with; None: UNSIGNED. A new key is trusted by its owner."""
+    """The key to sign with; None: UNSIGNED. A new key is trusted by its owner, then published."""
     signer = keys.load(environ)
     if signer is not None and signer.is_new:
-        add(keys.folder(environ) / FILE, OWN, signer.public)
+        where = keys.folder(environ)
+        add(where / FILE, OWN, signer.public)
+        keys.publish(where, signer.public)
         say(f"created your signing key: {signer.public.text}, id {signer.keyid}")
     return signer
