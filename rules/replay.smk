@@ -6,14 +6,20 @@ Train a certificate's experiment again here, and sign the outcome.
 INPUTS      a certificate.json or the bundle that holds it; with epochs=K its checkpoints
 OUTPUTS     prepare_replay  results/{name}/replay-plan.json, with epochs=K the states in states/
             countersign     results/{name}/replay/certificate.json: one more signed statement
-GUARANTEES  a certificate that does not verify is refused before anything is trained; epochs are
+GUARANTEES  a certificate that does not verify is refused before anything is trained, and so is a
+            replay that would write into the certificate's folder; epochs are
             drawn once, and a restart keeps the draw; REPRODUCED only with the certified digests
 """
+
+from samebits.replay.plan import require_elsewhere
+from samebits.workflow.plan import as_workflow_errors
 
 # Braces in a path are wildcards to Snakemake, unless they are doubled.
 REPLAYED = "certificate=PATH"
 if plan.replay:
     REPLAYED = os.path.abspath(plan.replay.path).replace("{", "{{").replace("}", "}}")
+    with as_workflow_errors():
+        require_elsewhere(plan.replay.path, Path(place_of(f"results/{plan.name}")))
 
 
 rule prepare_replay:

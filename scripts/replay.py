@@ -96,7 +96,7 @@ def main() -> int:
         opened.require_digest(given, plan["certificate"])
         content = opened.require_replayable(given.content, os.environ)
         report, of = content["report"], statements.of(content)
-        wrong = list(replays.problems(report, of, record))
+        wrong = list(replays.problems(replays.certified(report), report, of, record))
         if wrong:
             raise SamebitsError(f"{options.run} is no replay\n{all_problems(wrong)}")
         divergence = _divergence(given, options, record["digests"]) if drawn is None else None

@@ -710,7 +710,7 @@ def replay_again(content: Json, said: Json, by: Signer | None = LABORATORY) -> J
     Where no statement can be made of it, an empty one.
     """
     try:
-        payload = statements.replayed(content["report"], said)
+        payload = statements.replayed(statements.subjects(content["report"]), said)
     except Exception:
         payload = b"{}"
     return content | {"replays": [{"report": said, "statement": certificate.envelope(payload, by)}]}

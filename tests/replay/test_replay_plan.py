@@ -23,6 +23,7 @@ from samebits.config.overrides import Override
 from samebits.errors import SamebitsError
 from samebits.formats import bundle, canonical, files, states
 from samebits.formats.names import MOST_BYTES
+from samebits.replay.plan import require_elsewhere
 from samebits.workflow import plan
 from samebits.workflow.plan import Plan
 
@@ -792,7 +793,7 @@ def test_a_digest_that_is_not_that_of_the_config_is_refused(
         (b"[" * 100_000, "too deep"),
         (b"[" * 900 + b"]" * 900 + b"\n", "samebits-certificate-1"),
         (b'{"\x1b[2J":1,"\x1b[2J":1}', "expected JSON, got"),
-        (b" " * (MOST_BYTES + 1), "at most 32 MiB"),
+        (b" " * (MOST_BYTES + 1), "at most 12 MiB"),
     ],
     ids=range(16),
 )
@@ -954,3 +955,34 @@ def test_a_certificate_without_checkpoints_has_no_epochs_to_draw(
 def test_keys_of_a_spot_replay_need_a_certificate(key: str) -> None:
     with pytest.raises(SamebitsError, match=f"{key}: expected certificate=PATH with it"):
         of({key: 1})
+
+
+# --- where it writes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "results", "refused"),
+    [
+        ("results/x/certificate.json", "results/x", True),
+        ("results/x/certificate.zip", "results/x", True),
+        ("results/x/replay/certificate.json", "results/x", True),
+        ("link/certificate.json", "results/x", True),
+        ("results/x/certificate.json", "link", True),
+        ("results/x/certificate.json", "results/replay-1", False),
+        ("results/x/certificate.json", "results/y", False),
+        ("certificate.json", "results/x", False),
+    ],
+)
+def test_a_replay_never_writes_where_its_certificate_lies(
+    tmp_path: Path, given: str, results: str, refused: bool
+) -> None:
+    (tmp_path / "results" / "x" / "replay").mkdir(parents=True)
+    (tmp_path / "results" / "y").mkdir()
+    (tmp_path / "link").symlink_to("results/x")
+    (tmp_path / given).write_text("{}")
+    path, folder = tmp_path / given, tmp_path / results
+    if refused:
+        with pytest.raises(SamebitsError, match="where the certificate lies that it repeats"):
+            require_elsewhere(path, folder)
+    else:
+        require_elsewhere(path, folder)

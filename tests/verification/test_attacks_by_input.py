@@ -4,6 +4,8 @@ Every input goes through verify.py itself: a traceback would fail the test.
 """
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +19,12 @@ from hypothesis import strategies as st
 
 import attacks
 import factories
+import hostile
 from attacks import Keys, Place
+from pipeline import SCRIPTS
 from samebits.formats import bundle, canonical
-from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, VERIFIED
+from samebits.formats.names import MOST_VALUES
+from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, VERIFIED
 
 Json = Any
 Draw = Callable[[Any], Any]
@@ -71,7 +76,7 @@ def test_a_pipe_that_never_ends_is_left_after_as_much_as_there_may_be(
     writer.join(timeout=60)
     assert not writer.is_alive()
     assert outcome.code == MALFORMED
-    assert "at most 32 MiB" in outcome.err
+    assert "at most 12 MiB" in outcome.err
 
 
 def test_a_certificate_may_come_through_a_pipe(sound: Sound, tmp_path: Path) -> None:
@@ -103,6 +108,47 @@ def test_a_key_of_another_type_is_wrong_usage(sound: Sound, tmp_path: Path) -> N
     outcome = attacks.run(sound.place.path, "--key", tmp_path / "key.pub")
     assert outcome.code == MALFORMED
     assert "expected an Ed25519 key" in outcome.err
+
+
+# --- what costs as much as it may ----------------------------------------------------------------
+
+MOST_SECONDS, MOST_MEMORY = 10, 300 << 20
+
+
+def cost(path: Path, data: bytes) -> tuple[float, int]:
+    """Seconds of CPU and bytes of memory that verify.py takes; it ends with a code of its own."""
+    path.write_bytes(data)
+    command = [sys.executable, str(SCRIPTS / "verify.py"), str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode in (DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED)
+    return used.ru_utime + used.ru_stime, used.ru_maxrss << 10
+
+
+def test_a_count_of_values_is_refused_before_they_are_parsed(tmp_path: Path) -> None:
+    many = dict(hostile.extremes())
+    for name in ("lists", "nesting"):
+        (tmp_path / "many").write_bytes(many[name])
+        outcome = attacks.run(tmp_path / "many")
+        assert (outcome.code, outcome.out) == (MALFORMED, ""), name
+        assert "at most 200,000 values" in outcome.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["extremes", "replays", "lists"])
+def test_a_hostile_certificate_costs_seconds(tmp_path: Path, kind: str) -> None:
+    made: Iterator[tuple[str, bytes]] = hostile.extremes()
+    if kind == "replays":
+        made = iter([("replays", hostile.replayed_to_the_limit(tmp_path / "space"))])
+    if kind == "lists":
+        space = factories.workspace(tmp_path / "space", weights=factories.differing())
+        content = factories.replayed(factories.certify(space))
+        made = hostile.filled(content, MOST_VALUES - 20_000, one_in=12)
+    for name, data in made:
+        seconds, memory = cost(tmp_path / "hostile.json", data)
+        assert seconds < MOST_SECONDS, name
+        assert memory < MOST_MEMORY, name
 
 
 # --- by chance -----------------------------------------------------------------------------------

@@ -15,12 +15,13 @@ from samebits.certificate import schema, statements
 from samebits.certificate.types import Certificate, Envelope, Replay, ReplayEntry, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical
-from samebits.formats.names import CERTIFICATE_FORMAT, MOST_BYTES, SIGNED, UNSIGNED
+from samebits.formats.names import CERTIFICATE_FORMAT, MOST_BYTES, MOST_VALUES, SIGNED, UNSIGNED
 from samebits.signing import keys
 from samebits.signing.keys import Signer
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-# Two runs need 60 kB, thirty runs some megabytes. More is no certificate, and is not read.
+# Two runs need 4,000 values in 60 kB, thirty runs of many epochs some megabytes. More is no
+# certificate, and is not read: to look at hostile gigabytes is what their maker wants.
 _DEEPEST = 40  # levels of nesting: in protobuf's own parsers each takes two of a hundred
 
 
@@ -43,7 +44,7 @@ def issue(report: Report, signer: Signer | None) -> Certificate:
 
 def with_replay(certificate: Certificate, replay: Replay, signer: Signer | None) -> Certificate:
     """The certificate with one more replay at the end of its chain."""
-    payload = statements.replayed(certificate["report"], replay)
+    payload = statements.replayed(statements.subjects(certificate["report"]), replay)
     added: ReplayEntry = {"report": replay, "statement": envelope(payload, signer)}
     known = {signer.keyid: signer.public.text} if signer else {}
     return {
@@ -77,6 +78,10 @@ def parse(data: bytes) -> Certificate:
     if len(data) > MOST_BYTES:
         raise MalformedError(
             f"expected a certificate of at most {MOST_BYTES >> 20} MiB, got more; is it one?"
+        )
+    if canonical.most_values(data) > MOST_VALUES:
+        raise MalformedError(
+            f"expected a certificate of at most {MOST_VALUES:,} values, got more; is it one?"
         )
     try:
         content = canonical.loads(data)

@@ -18,6 +18,7 @@ from samebits.formats.names import COMPLETED, NOT_TRIED
 from samebits.text import listed
 
 Check = Callable[[Evidence], Iterator[str]]
+_LONGEST = 300  # characters of a value in a sentence
 
 
 def problems(evidence: Evidence, checks: Sequence[Check]) -> list[str]:
@@ -29,7 +30,8 @@ def unequal(where: str, *facts: tuple[str, Any, Any]) -> Iterator[str]:
     """What is not as expected. A fact: what it is, the value that is stated, the expected one."""
     for what, got, expected in facts:
         if not same(got, expected):
-            yield f"{where}: {what}: expected {in_words(expected)}, got {in_words(got)}"
+            words = (in_words(value)[:_LONGEST] for value in (expected, got))
+            yield "{}: {}: expected {}, got {}".format(where, what, *words)
 
 
 def twice(where: str, what: str, names: Sequence[str]) -> Iterator[str]:

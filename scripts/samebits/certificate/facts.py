@@ -97,17 +97,14 @@ def _framework(evidence: Evidence) -> Iterator[str]:
 
 def _varied(evidence: Evidence) -> Iterator[str]:
     """A variation with a value, such as a CPU model, was made with this value."""
+    config = evidence.config.content
+    planned = protocol.runs(protocol.plan(config, None)) if config is not None else ()
+    varied = {run.name: run.vary for run in planned}
     for name, record in evidence.records.items():
-        wanted = dict(vary.partition("=")[::2] for vary in _wanted(evidence, name))
+        wanted = dict(vary.partition("=")[::2] for vary in varied.get(name, ()))
         for key, value in record["variations"]["applied"].items():
             if wanted.get(key):
                 yield from unequal(name, (variations.TITLES.get(key, key), value, wanted[key]))
-
-
-def _wanted(evidence: Evidence, name: str) -> Sequence[str]:
-    config = evidence.config.content
-    planned = protocol.runs(protocol.plan(config, None)) if config is not None else ()
-    return next((run.vary for run in planned if run.name == name), ())
 
 
 # --- the arrays -------------------------------------------------------------------------------
@@ -280,16 +277,19 @@ def _differences(
     yield from unequal(f"{where}: {what}", ("other arrays", stated, expected))
     values = [d for d in found["differences"] if d["kind"] == "values"]
     yield from twice(where, f"difference in {what}", [d["name"] for d in values])
-    common = [tensor for tensor in listed[0] if tensor in listed[1]]
+    common = set(arrays.from_json(listed[0])) & set(arrays.from_json(listed[1]))
     for value in values:
-        tensor = {"name": value["name"], "dtype": value["dtype"], "shape": value["shape"]}
-        if tensor not in common or not _fits(value):
+        if _array(value) not in common or not _fits(value):
             yield f"{where}: {what}: the difference in {value['name']} fits no array of both"
+
+
+def _array(found: types.Difference) -> arrays.Tensor:
+    return arrays.Tensor(found["name"], found["dtype"], tuple(found["shape"]))
 
 
 def _fits(found: types.Difference) -> bool:
     """Whether numbers of a difference are possible for an array of its shape."""
-    elements = arrays.Tensor(found["name"], found["dtype"], tuple(found["shape"])).elements
+    elements = _array(found).elements
     first, different = found["first"] or [], found["different"] or 0
     inside = len(first) == len(found["shape"]) and all(map(int.__lt__, first, found["shape"]))
     return found["elements"] == elements and 1 <= different <= elements and inside

@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any, TypedDict, cast
 
 from samebits.certificate import checks, comparison_checks, facts, interruptions
-from samebits.certificate.evidence import Document, RunEvidence, from_report
+from samebits.certificate.evidence import Document, Evidence, RunEvidence, from_report
 from samebits.certificate.report import source
 from samebits.certificate.signatories import EPOCHS_REPRODUCED, NOT_REPRODUCED, REPRODUCED
 from samebits.certificate.types import Issuer, Replay, Report, RunRecord
@@ -185,15 +185,25 @@ def unfit(report: Mapping[str, Any]) -> Iterator[str]:
         yield "its control run did not complete, so there is nothing to compare with"
 
 
-def problems(report: Report, of: str, record: RunRecord) -> Iterator[str]:
+def certified(report: Report) -> Evidence:
+    """What all runs of a certificate have in common, and no more of it: a replay is checked by it.
+
+    Whether it is sound is checked once, of the certificate itself.
+    """
+    found = from_report(report)
+    load, content = found.load, found.load.content
+    if content is not None:
+        load = replace(load, content=canonical.with_digest({"digest": content["digest"]}))
+    return replace(found, load=load, runs=(), comparisons=())
+
+
+def problems(common: Evidence, report: Report, of: str, record: RunRecord) -> Iterator[str]:
     """Why a run shows nothing about a certificate: it is one of another experiment, say.
 
-    What is checked of a certified run is checked of the replay, beside the control.
+    What is checked of a certified run is checked of the replay. ``common``: see ``certified``.
     """
-    certified = from_report(report)
     replay = RunEvidence(_REPLAY, Document(f"the record of {_REPLAY}", content=record), {})
-    control = (replace(run, results={}) for run in certified.runs if run.name == CONTROL)
-    compared = replace(certified, runs=(*control, replay), comparisons=())
+    compared = replace(common, runs=(replay,))
     yield from checks.problems(compared, (*checks.OF_RECORDS, *facts.OF_RECORDS))
     yield from comparison_checks.as_planned(_REPLAY, record, PlannedRun(_REPLAY))
     if record["process"]["id"] == _control(report)["process"]["id"]:

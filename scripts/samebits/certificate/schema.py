@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.validators import extend
 
 CERTIFICATE, REPORT = "certificate.schema.json", "report.schema.json"
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # how a certificate writes a moment: UTC, to the second
@@ -23,6 +24,26 @@ def _is_moment(value: object) -> bool:
     return not isinstance(value, str) or bool(datetime.strptime(value, MOMENT))
 
 
+def _items(validator: Any, items: Any, instance: Any, schema: Any) -> Iterator[Any]:
+    """Of many numbers, the least and the greatest are checked: a history has thousands.
+
+    These schemas ask of a number in a list its type and its range, and nothing else.
+    """
+    if not validator.is_type(instance, "array"):
+        return
+    checked = instance
+    for kind in (int, float):
+        numbers = [value for value in checked if type(value) is kind]
+        ends = (min(numbers), max(numbers)) if numbers else ()
+        if all(validator.evolve(schema=items).is_valid(end) for end in ends):
+            checked = [value for value in checked if type(value) is not kind]
+    if checked:
+        yield from Draft202012Validator.VALIDATORS["items"](validator, items, instance, schema)
+
+
+_Validator: Any = extend(Draft202012Validator, {"items": _items})  # type: ignore[no-untyped-call]
+
+
 @cache
 def load(name: str) -> Any:
     """A schema as JSON."""
@@ -35,8 +56,8 @@ def definition(name: str) -> str:
 
 
 @cache
-def _validator(place: str) -> Draft202012Validator:
-    return Draft202012Validator(_inline({"$ref": place}, ""), format_checker=_FORMATS)
+def _validator(place: str) -> Any:
+    return _Validator(_inline({"$ref": place}, ""), format_checker=_FORMATS)
 
 
 def _inline(node: Any, name: str) -> Any:

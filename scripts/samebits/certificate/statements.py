@@ -9,7 +9,7 @@ spec/predicates/provenance.md.
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +32,7 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:samebits:build:train:1"
 BUILDER = "urn:samebits:builder:1"
 _JSON = "application/json"
+Subjects = Sequence[ResourceDescriptor]
 
 
 def claim(report: Report) -> bytes:
@@ -60,11 +61,14 @@ def claim(report: Report) -> bytes:
     found = _descriptor("report.json", digest, media_type=_JSON, annotations={"files": files})
     verdict = report["verdict"].replace(" ", "_")
     attribute = AttributeAssertion(verdict, conditions=conditions, evidence=found.pb)
-    return _scai(report, attribute, report["source"])
+    return _scai(subjects(report), attribute, report["source"])
 
 
-def replayed(report: Report, replay: Replay) -> bytes:
-    """The payload of a replay's statement, which points to the first one by its digest."""
+def replayed(subjects: Subjects, replay: Replay) -> bytes:
+    """The payload of a replay's statement, which points to the first one by its digest.
+
+    ``subjects``: those of the certificate's report, which all its replays have in common.
+    """
     machine = replay["record"]["machine"]
     conditions = {
         "machine": {key: machine.get(key) for key in ("cpu", "cpus", "os", "libc")},
@@ -81,7 +85,7 @@ def replayed(report: Report, replay: Replay) -> bytes:
         conditions=conditions,
         evidence=found.pb,
     )
-    return _scai(report, attribute, replay["source"])
+    return _scai(subjects, attribute, replay["source"])
 
 
 def _compared(replay: Replay) -> dict[str, Any]:
@@ -115,7 +119,7 @@ def provenance(report: Report) -> bytes:
         ended = datetime.strptime(timing["started"], MOMENT) + timedelta(seconds=timing["seconds"])
         details.metadata.started_on.FromJsonString(timing["started"])
         details.metadata.finished_on.FromJsonString(ended.strftime(MOMENT))
-    return _statement(report, PROVENANCE, json_format.MessageToDict(made))
+    return _statement(subjects(report), PROVENANCE, json_format.MessageToDict(made))
 
 
 # --- parts -----------------------------------------------------------------------------------
@@ -131,7 +135,7 @@ def _source(name: str, source: Repository, **more: Any) -> ResourceDescriptor:
     return ResourceDescriptor(name=name, digest=digest, **more)
 
 
-def _subjects(report: Report) -> list[ResourceDescriptor]:
+def subjects(report: Report) -> Subjects:
     """What is talked about, by the digests that docs/digests.md defines."""
     control, load = report["records"]["runs"].get(CONTROL), report["records"]["load"]
     found: dict[str, str] = {}
@@ -162,15 +166,15 @@ def _changes(found: Repository) -> dict[str, Any]:
     return {"changed": found["changed"], "inputs": found["inputs"]}
 
 
-def _scai(report: Report, attribute: AttributeAssertion, source: Source) -> bytes:
+def _scai(about: Subjects, attribute: AttributeAssertion, source: Source) -> bytes:
     made = AttributeReport([attribute.pb], _source("samebits", source).pb)
     made.validate()
-    return _statement(report, SCAI, json_format.MessageToDict(made.pb))
+    return _statement(about, SCAI, json_format.MessageToDict(made.pb))
 
 
-def _statement(report: Report, kind: str, predicate: dict[str, Any]) -> bytes:
+def _statement(about: Subjects, kind: str, predicate: dict[str, Any]) -> bytes:
     """The bytes that are signed: the canonical JSON of a statement."""
-    made = Statement([subject.pb for subject in _subjects(report)], kind, predicate)
+    made = Statement([subject.pb for subject in about], kind, predicate)
     made.validate()
     return canonical.dumps(_whole(json_format.MessageToDict(made.pb)))
 

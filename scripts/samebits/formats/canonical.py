@@ -84,6 +84,11 @@ def loads(data: bytes) -> Any:
     return value
 
 
+def most_values(data: bytes) -> int:
+    """How many values a JSON document has at the most: found without parsing it."""
+    return 1 + sum(data.count(mark) for mark in b",[{")
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises SamebitsError that names the file when it is not valid JSON."""
     try:

@@ -19,6 +19,7 @@ import platform
 import re
 import sys
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 
@@ -87,6 +88,7 @@ class Lock:
         )
 
 
+@lru_cache(maxsize=4)  # each replay of a certificate is compared with its one lock
 def parse(text: str, where: str) -> Lock:
     """A lock from its text. Raises SamebitsError that names every line that is wrong."""
     lines = text.splitlines()

@@ -9,7 +9,7 @@ TRAIN_FORMAT = "samebits-train-1"
 SAMPLED_FORMAT = "samebits-sampled-1"  # nothing takes it for the record of a whole training
 SWEEP_FORMAT = "samebits-sweep-1"
 CERTIFICATE_FILE = "certificate.json"  # in the results, and in a bundle
-MOST_BYTES = 1 << 25  # of a certificate
+MOST_BYTES, MOST_VALUES = 12 << 20, 200_000  # of a certificate
 SIGNED, UNSIGNED = "SIGNED", "UNSIGNED"
 
 COMPLETED, REFUSED, FAILED, NOT_TRIED = "completed", "unsupported", "failed", "not tried"

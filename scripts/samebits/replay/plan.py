@@ -29,7 +29,7 @@ from samebits.config.overrides import OPTION, Override
 from samebits.errors import SamebitsError
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, lockfile
-from samebits.formats.names import CERTIFICATE_FILE, CERTIFICATE_FORMAT, MOST_BYTES
+from samebits.formats.names import CERTIFICATE_FILE, CERTIFICATE_FORMAT, MOST_BYTES, MOST_VALUES
 from samebits.replay import allowlist, inputs
 from samebits.replay import states as checkpoints
 from samebits.text import few, plain
@@ -124,6 +124,19 @@ def plan(
     return wanted, ReplayPlan(**vars(request), digest=digest, notes=tuple(notes))
 
 
+def require_elsewhere(path: Path, results: Path) -> None:
+    """Raise SamebitsError if the results of a replay would lie where its certificate does.
+
+    ``results``: the folder that the replay writes. Its files would replace the certified ones.
+    """
+    above = path.resolve().parents if results.exists() else ()
+    if any(results.samefile(folder) for folder in above):
+        raise SamebitsError(
+            f"name={results.name}: the replay would write into {results}, where the certificate "
+            "lies that it repeats; leave name out, in config files too, or choose another"
+        )
+
+
 def _require_none(problems: Iterable[str]) -> None:
     lines = _lines(problems)
     if lines:
@@ -161,6 +174,8 @@ def _bounded(file: BinaryIO) -> bytes:
 
 def _report(data: bytes) -> Report:
     """The report of a certificate; only its form is checked."""
+    if canonical.most_values(data) > MOST_VALUES:
+        raise SamebitsError(f"expected a certificate of at most {MOST_VALUES:,} values, got more")
     try:
         content = canonical.loads(data)
         as_written = canonical.dumps(content) == data

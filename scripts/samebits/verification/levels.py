@@ -7,8 +7,9 @@ does not support is rejected, whoever signed it.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from google.protobuf import json_format
@@ -19,6 +20,7 @@ from securesystemslib.exceptions import VerificationError
 from samebits.certificate import certificate, checks, replays, signatories, statements
 from samebits.certificate import report as reports
 from samebits.certificate.certificate import MalformedError
+from samebits.certificate.evidence import Evidence
 from samebits.certificate.signatories import NOT_REPRODUCED, Signatory
 from samebits.certificate.types import Certificate, Envelope, Report
 from samebits.errors import SamebitsError, all_problems
@@ -30,6 +32,7 @@ from samebits.signing import trusted as trust
 from samebits.signing.trusted import Trusted
 from samebits.verification.artifacts import ArtifactCheck
 
+Common = tuple[Evidence, statements.Subjects]
 VERIFIED, DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED = 0, 1, 2, 3
 _MOST_PATHS = 20  # of what differs; the rest is counted
 _LONGEST = 80  # characters of a value that differs
@@ -69,9 +72,10 @@ def verify(
         Check("statement", "the statements match the report", _all(_statements(content))),
         Check("claim", supported, _all(_claim(report))),
     ]
+    of, common = statements.of(content), cache(lambda: _common(report))
     for number, signatory in enumerate(signed[1:]):
         summary = f"{signatory.result} by {_holder(signatory)}"
-        made.append(Check("replay", summary, _all(_replay(content, number))))
+        made.append(Check("replay", summary, _all(_replay(content, number, of, common))))
     made += [Check("artifacts", found.summary, found.problems) for found in artifacts]
     if contradicted := tuple(_contradictions(signed)):
         made.append(Check("replays", "nobody that you trust failed to reproduce it", contradicted))
@@ -190,19 +194,27 @@ def _paths(got: Any, expected: Any, path: str) -> Iterator[str]:
     elif isinstance(got, list) and isinstance(expected, list) and len(got) == len(expected):
         for position, pair in enumerate(zip(got, expected, strict=True)):
             yield from _paths(*pair, f"{path}[{position}]")
-    elif not checks.same(got, expected):
+    elif (type(got), got) != (type(expected), expected) and not checks.same(got, expected):
         wanted, found = (checks.in_words(value)[:_LONGEST] for value in (expected, got))
         yield f"{path or 'all'} (expected {wanted}, got {found})"
+
+
+def _common(report: Report) -> Common:
+    return replays.certified(report), statements.subjects(report)
 
 
 # --- replays -----------------------------------------------------------------------------------
 
 
-def _replay(content: Certificate, number: int) -> Iterator[str]:
+def _replay(
+    content: Certificate, number: int, of: str, common: Callable[[], Common]
+) -> Iterator[str]:
+    """Whether a replay follows from its record. ``common``: made once for all of them."""
     replay, envelope = content["replays"][number]["report"], content["replays"][number]["statement"]
     yield from _signature("the replay", envelope, replay["issuer"]["keyid"], content)
     original, earlier = content["report"], [e["report"] for e in content["replays"][:number]]
-    of, runs = statements.of(content), original["records"]["runs"]
+    runs = original["records"]["runs"]
+    certified, subjects = common()
     if replay["of"] != of:
         yield "the replay is of another certificate"
     known = [record for name, record in runs.items() if record and name != CONTROL]
@@ -211,9 +223,11 @@ def _replay(content: Certificate, number: int) -> Iterator[str]:
         yield "the run of the replay is a certified run, or already another replay"
     if "draw" in replay and replay["draw"] in {other.get("draw") for other in earlier}:
         yield "its epochs were drawn for another replay already, so the draw was not random"
-    stated, expected = certificate.payload(envelope), statements.replayed(original, replay)
+    stated, expected = certificate.payload(envelope), statements.replayed(subjects, replay)
     yield from _mismatch("the statement of the replay", "its report", stated, expected)
-    wrong = [*replays.unfit(original)] or [*replays.problems(original, of, replay["record"])]
+    wrong = [*replays.unfit(original)] or [
+        *replays.problems(certified, original, of, replay["record"])
+    ]
     yield from wrong
     if not wrong:
         rebuilt = canonical.dumps(replays.rebuild(original, of, replay))
