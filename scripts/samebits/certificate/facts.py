@@ -171,11 +171,12 @@ def _least(trace: Mapping[str, Any], epochs: int) -> int:
 
 def _same_file(evidence: Evidence) -> Iterator[str]:
     """Runs with one and the same trace took it in one way."""
-    known: dict[str, tuple[str, Any]] = {}
+    known: dict[tuple[str, str], tuple[str, Any]] = {}
     for name, record in evidence.records.items():
         if record["status"] == COMPLETED:
             found = name, record["trace"]
-            earlier, expected = known.setdefault(record["digests"]["trace"], found)
+            file = record["digests"]["trace"], str(record["subset"])
+            earlier, expected = known.setdefault(file, found)
             yield from unequal(name, (f"how its trace was taken, as {earlier}", found[1], expected))
 
 
