@@ -194,21 +194,8 @@ _CRASHES: dict[int, str] = {
 }
 
 
-def _open_streams() -> None:
-    """Give this process the standard streams that its starter closed; or files would be taken
-    for them."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", closefd=False)
-
-
 def main() -> int:
     """Run the script; returns its exit code, or 128 + the signal that ended it."""
-    _open_streams()
     options = _arguments()
     if options.installed:
         lockfile.check_files(variations.prefix(options.python))

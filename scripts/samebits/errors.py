@@ -8,6 +8,7 @@ checkpoint when it is started again).
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import Callable, Iterable
 
@@ -56,8 +57,23 @@ def explain_os_error(error: OSError) -> str:
     return "{}{}{}".format(error.strerror or error, where, "; " + hint if hint else "")
 
 
+def open_streams() -> None:
+    """Give this process the standard streams that its starter closed, or files are taken for them.
+
+    Python has None for such a stream, which is no file to write to.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
 def run(main: Callable[[], int]) -> None:
     """Run ``main`` and leave the process with its exit code; explain expected failures."""
+    open_streams()
     try:
         code = main()
     except SamebitsError as error:

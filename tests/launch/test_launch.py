@@ -100,6 +100,19 @@ def test_a_script_runs_and_has_its_log_where_all_three_streams_are_closed(
     assert sorted(launch.log.splitlines()) == ["err", "out"]
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_process_has_three_streams_whatever_its_starter_closed(
+    tmp_path: Path, closed: str
+) -> None:
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from samebits import errors; "
+        "errors.open_streams(); file = open('made', 'w'); assert file.fileno() > 2; "
+        "print('out'); print('err', file=sys.stderr); assert sys.stdin.isatty() in (True, False)"
+    )
+    line = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", program, str(SCRIPTS)]
+    assert subprocess.run(line, cwd=tmp_path, check=False).returncode == 0
+
+
 def test_an_isolated_script_gets_no_variable_of_the_user_and_folders_that_end_with_it(
     launch: Launcher,
 ) -> None:

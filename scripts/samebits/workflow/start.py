@@ -27,7 +27,7 @@ from snakemake.exceptions import WorkflowError
 
 from samebits.config import sources, typed
 from samebits.config.experiment import Experiment
-from samebits.errors import SamebitsError, require_none
+from samebits.errors import SamebitsError, open_streams, require_none
 from samebits.experiment import protocol
 from samebits.formats import canonical, files
 from samebits.formats.names import FAILED
@@ -125,6 +125,7 @@ def _names(result: Path, digest: str) -> bool:
 
 def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
     """Compose the requested experiments. Raises WorkflowError that lists every problem."""
+    open_streams()
     with as_workflow_errors():
         _check_places({"checkout": conf.parent, "working folder": Path.cwd()})
         if workflow.modifier.is_main_snakefile():  # a module is handed values
