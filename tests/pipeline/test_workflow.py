@@ -386,3 +386,12 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.1)
+
+
+def test_a_source_path_with_braces_is_no_pattern(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "a{x}"
+    folder.mkdir()
+    (folder / "odd.py").write_text("def build():\n    return None\n")
+    model = "overrides=data=synthetic model=custom model._target_=odd.build"
+    said = workspace.snakemake(*DRY, "--config", "name=odd", f"source_path={folder}", model)
+    assert jobs(said)["train"] == 2

@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from factories import NO_FILES
 from pipeline import ROOT, SCRIPTS
+from refusals import refused
 from samebits.config import sources
 from samebits.formats import canonical, files
 from samebits.workflow import start
@@ -153,3 +154,12 @@ def test_the_last_lines_are_never_about_another_experiment(mine: Plan) -> None:
     os.utime("results/mine/certificate.json", (future, future))
     with pytest.raises(WorkflowError, match="of another experiment"):
         start.report(of_seed_2())
+
+
+def test_braces_in_a_place_that_snakemake_reads_are_refused_by_name_and_elsewhere_they_are_not(
+    tmp_path: Path,
+) -> None:
+    checkout, odd = tmp_path / "checkout", tmp_path / "a{x}"
+    start._check_places({"checkout": checkout, "working folder": tmp_path})
+    with refused(f"{odd}: Snakemake takes braces in the path of the working folder for wildcards"):
+        start._check_places({"checkout": checkout, "working folder": odd})
