@@ -190,7 +190,7 @@ def _difference(control: str, run: str, artifact: ComparedArtifact) -> str:
 
 def _agreement(evidence: Evidence) -> Iterator[str]:
     for artifact in names.ARTIFACTS:
-        plural = artifact in ("weights", "predictions")
+        plural = artifact in ("weights", "state", "predictions")
         same = f"{names.TITLES[artifact]} {'are' if plural else 'is'} the same"
         yield f"The {same} in all runs that were to agree, bit for bit."
     first = evidence.comparison(protocol.FIRST)

@@ -18,7 +18,7 @@ TITLES = {
     "history": "history",
     "weights": "final weights",
     "optimizer": "optimizer state",
-    "state": "other state",
+    "state": "other variables",
     "predictions": "predictions",
     "trace": "trace",
 }
