@@ -32,7 +32,7 @@ from samebits.errors import SamebitsError, explain_os_error
 from samebits.formats.names import UNSIGNED
 from samebits.signing import keys
 from samebits.signing import trusted as trust
-from samebits.text import bold, plain
+from samebits.text import bold, plain, plain_lines
 from samebits.verification import artifacts, levels, opened
 from samebits.verification.artifacts import ArtifactCheck
 from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, Verification
@@ -101,7 +101,7 @@ def _lines(content: Certificate, made: Verification, color: bool) -> Iterator[st
         key = signatory.holder or signatory.keyid
         who = f"by {plain(key)}" if key else UNSIGNED
         where = f" on {plain(signatory.machine)}" if signatory.machine else ""
-        yield f"  {what:<10} {signatory.issued} {who}{where}: {signatory.result}"
+        yield f"  {what:<10} {signatory.issued} {who}{where}: {plain(signatory.result)}"
         yield from (f"    outside its scope: {plain(why)}" for why in signatory.outside_scope)
     yield from _advice(content, made)
 
@@ -121,21 +121,16 @@ def main() -> int:
     try:
         content, made = _verify(options)
     except SamebitsError as error:
-        print(f"malformed: {_plain_lines(str(error))}", file=sys.stderr)
+        print(f"malformed: {plain_lines(str(error))}", file=sys.stderr)
         return MALFORMED
     except OSError as error:
-        print(f"error: {explain_os_error(error)}", file=sys.stderr)
+        print(f"error: {plain_lines(explain_os_error(error))}", file=sys.stderr)
         return MALFORMED
     if options.json:
         print(json.dumps(_as_json(made), indent=2))
     else:
         print("\n".join(_lines(content, made, sys.stdout.isatty())))
     return made.code
-
-
-def _plain_lines(text: str) -> str:
-    """Several lines of text, each without what steers a terminal."""
-    return "\n".join(map(plain, text.splitlines()))
 
 
 def _show_anything() -> None:

@@ -71,16 +71,21 @@ def open_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
+def _shown(text: str) -> str:
+    """Text that may quote anybody, without anything that steers a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+
+
 def run(main: Callable[[], int]) -> None:
     """Run ``main`` and leave the process with its exit code; explain expected failures."""
     open_streams()
     try:
         code = main()
     except SamebitsError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_shown(str(error))}", file=sys.stderr)
         code = FAILED
     except OSError as error:
-        print(f"error: {explain_os_error(error)}", file=sys.stderr)
+        print(f"error: {_shown(explain_os_error(error))}", file=sys.stderr)
         code = FAILED
     except KeyboardInterrupt:
         print("interrupted; start the same command again to go on", file=sys.stderr)

@@ -15,7 +15,8 @@ COLORS = {"red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "
 
 
 def say(line: str) -> None:
-    """Print one line for the user, and into the log."""
+    """Print one line for the user, or a few, and into the log; none steers a terminal."""
+    line = plain_lines(line)
     print(line, file=sys.stderr, flush=True)
     descriptor = os.environ.get(VARIABLE, "")
     if descriptor.isdigit():
@@ -25,6 +26,11 @@ def say(line: str) -> None:
 def plain(text: str) -> str:
     """Text that may quote a file, without anything that steers a terminal."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def plain_lines(text: str) -> str:
+    """The same of several lines."""
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def bold(text: str, color: str, wanted: bool) -> str:

@@ -134,3 +134,24 @@ def test_an_error_leaves_no_output(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert not sweep.with_name("index.html").exists()
     assert not sweep.with_name("index.csv").exists()
+
+
+FORMULAS = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", " =1+1", "\uff1d1+1")
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_cell_of_the_table_is_a_formula(text: str) -> None:
+    """In a value, in a name of a tensor or metric, and in a swept key; numbers stay numbers."""
+    row = index.Row(
+        name="a", sha256="1" * 64, digest="2" * 64, verdict="REPRODUCIBLE", signature="SIGNED",
+        swept={text: text}, group=None, seed=None, metrics={text: -0.5},
+        divergence={"run": text, "step": -1, "epoch": None, "tensors": [text]},
+        depends_on=(text,), runs=2, seconds=1.5,
+    )  # fmt: skip
+    table = index.render_table([row], [text]).decode("utf-8")
+    cells = [cell for line in csv.reader(io.StringIO(table, newline="")) for cell in line]
+    assert not [cell for cell in cells if cell.startswith(FORMULA) and cell not in ("-0.5", "-1")]
+    assert {"-0.5", "-1", f"'{text}"} <= set(cells)
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", " ", "\uff1d")

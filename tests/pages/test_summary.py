@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 import certificates
+from samebits import errors
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.pages import summary
+from samebits.text import say
 
 PATH, PAGE = Path("results/default/certificate.json"), Path("results/default/certificate.html")
 
@@ -195,3 +197,25 @@ def test_a_sweep_is_a_line_per_combination_and_counts_of_many(tmp_path: Path) ->
     assert "and 5 more, in the index" in said
     assert "24 REPRODUCIBLE, 1 NOT REPRODUCIBLE" in said
     assert "\033" in summary.sweep(table, Path("index.html"), 7.0, color=True)
+
+
+EVIL = "\x1b[2J\x1b]0;owned\x07\u202e\u2028\r\x9b1m"
+
+
+def test_no_line_steers_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever said it: a certificate, a replay, a metric's name in the progress, an error."""
+    made = certificates.certificate(certificates.dependent(), replays=[certificates.replay(2)])
+    made = certificates.quoting(EVIL, made)
+    for tell in (summary.text, summary.replay):
+        shown = tell(made, tmp_path / f"a{EVIL}", tmp_path, 1.0)
+        assert all(c.isprintable() or c == "\n" for c in shown)
+    say(f"control: epoch 1/2, {EVIL} 0.5000\nand more")
+    with pytest.raises(SystemExit):
+        errors.run(lambda: fail(EVIL))
+    shown = capsys.readouterr().err
+    assert all(c.isprintable() or c == "\n" for c in shown)
+    assert shown.count("\n") == 3
+
+
+def fail(text: str) -> int:
+    raise errors.SamebitsError(text)

@@ -25,6 +25,8 @@ VALIDATION = "val_"  # Keras puts this before the name of a metric on validation
 _OPTION = "option"  # in a group of the config: which one was chosen
 _USUAL, _LOSS, _SEED = "accuracy", "loss", "seed"
 
+# How formulas begin, also in full width, and white space that is cut off before one is looked for.
+_FORMULA = (*"=+-@\uff1d\uff0b\uff0d\uff20", *" \t\r\n")
 _ABSENT = object()
 
 
@@ -268,12 +270,23 @@ def render_table(rows: Sequence[Row], keys: Sequence[str]) -> bytes:
     """One line per certificate, in their order. ``keys``: those that were swept."""
     metrics, primary = all_metrics(rows), primary_metrics(rows)
     spreads = seed_spreads(rows, primary[-1]) if primary else {}
-    lines = [_line(row, keys, metrics, spreads.get(row.group or "")) for row in rows]
+    told = (_line(row, keys, metrics, spreads.get(row.group or "")) for row in rows)
+    lines = [{_inert(name): _inert(value) for name, value in line.items()} for line in told]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, lines[0])  # its default, lines ending in CR LF, is RFC 4180
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue().encode("utf-8")
+
+
+def _inert(value: Any) -> str:
+    """A cell that no spreadsheet takes for a formula: such a text gets an apostrophe before it."""
+    text = str(value)
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}" if text.startswith(_FORMULA) else text
+    return text
 
 
 def _line(

@@ -32,7 +32,7 @@ def text(certificate: Any, path: Path, page: Path, seconds: float, color: bool =
         lines += _reasons(report["reasons"])
     lines += ["", *_histories(report), *_source(report)]
     places = _places(signatories.certified(certificate), path, page, seconds)
-    return "\n".join([*_title(report["verdict"], report, color), *lines, *places])
+    return "\n".join([*_title(report["verdict"], report, color), *map(plain, [*lines, *places])])
 
 
 def replay(certificate: Any, path: Path, page: Path, seconds: float, color: bool = False) -> str:
@@ -49,7 +49,7 @@ def replay(certificate: Any, path: Path, page: Path, seconds: float, color: bool
         lines += [_row("divergence", wording.where(found["divergence"]))]
     lines += ["", *_artifacts(found.get("artifacts", ())), *_epochs(found.get("epochs", ()))]
     places = _places(last, path, page, seconds)
-    return "\n".join([*_title(last.outcome, report, color), *lines, *places])
+    return "\n".join([*_title(last.outcome, report, color), *map(plain, [*lines, *places])])
 
 
 def sweep(table: Path, page: Path, seconds: float, color: bool = False) -> str:
@@ -114,7 +114,7 @@ def _compared(name: str, expected: str, got: str | None) -> Iterator[str]:
 
 
 def _row(what: str, value: str) -> str:
-    return f"  {what:<12} {plain(value)}"
+    return f"  {plain(what):<12} {plain(value)}"
 
 
 def _scope(report: dict[str, Any]) -> Iterator[str]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from samebits.errors import SamebitsError
 from samebits.formats import history
-from samebits.text import say
+from samebits.text import plain, say
 from samebits.training import executed
 
 Named = List[Tuple[str, np.ndarray]]
@@ -215,7 +215,9 @@ def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
             self.done += 1
             more = count - self.done if count else epochs - epoch - 1
             left = (self.said - self.started) / self.done * more
-            values = ", ".join(f"{k} {v:.4f}" for k, v in history.numbers(logs or {}).items())
+            values = ", ".join(
+                f"{plain(k)} {v:.4f}" for k, v in history.numbers(logs or {}).items()
+            )
             say(f"{run}: epoch {epoch + 1}/{epochs}, {values}, {left:.0f} s left")
 
     return Progress()

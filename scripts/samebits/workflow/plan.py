@@ -27,6 +27,7 @@ from samebits.formats import canonical
 from samebits.formats.names import SWEEP_FORMAT
 from samebits.replay import plan as replays
 from samebits.replay.plan import ReplayPlan
+from samebits.text import plain_lines
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def as_workflow_errors() -> Iterator[None]:
         yield
     except (SamebitsError, OSError) as error:
         said = explain_os_error(error) if isinstance(error, OSError) else str(error)
-        raise WorkflowError(said) from None
+        raise WorkflowError(plain_lines(said)) from None
 
 
 @dataclass(frozen=True)
