@@ -10,7 +10,9 @@ TensorFlow calls them without a word. Two kinds are known:
   A small product in a process of its own tells; only a model with such numbers pays for it.
 
 The functions that make these ops are wrapped, so what calls them does not matter: a layer, a
-gradient, a user's own step, eagerly or while a graph is traced. The ops stay as they are.
+gradient, a user's own step, eagerly or while a graph is traced. The ops stay as they are. Refused
+too, because it cannot be told apart here: a gradient that TensorFlow would drop from the graph (of
+a frozen layer) or that XLA would compile, which is right.
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
