@@ -204,7 +204,7 @@ def _shape(tensor: Any) -> list[Any]:
 def _filters(model: Any, shape: list[Any]) -> list[str]:
     """The variables of a model that can be a filter of this shape: (…, 1, channels, filters)."""
     found = []
-    for name, variable in task.named(model.trainable_variables if model is not None else ()):
+    for name, variable in task.named(task.trainable_variables(model) if model is not None else ()):
         sizes: list[int] = [1, 1, *variable.shape]
         *ones, channels, filters = sizes
         known = shape[2] in (None, channels) and shape[3] in (None, filters)
