@@ -60,8 +60,9 @@ def divergence(**changes: Any) -> Any:
         "step": 17,
         "epoch": 1,
         "tensors": ["dense/kernel"],
-        "loss_step": 18,
-        "loss_first": False,
+        "after": 16,
+        "batch_step": None,
+        "loss_epoch": 1,
         "loss_curve": {"steps": steps[1:], "ulp": [n // 4 + n % 7 for n in growing[1:]]},
         "curves": [
             {"name": name, "steps": steps, "ulp": [(n + 5 * i * bool(n)) << i for n in growing]}

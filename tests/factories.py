@@ -38,7 +38,7 @@ CONFIG: dict[str, Any] = {
     "format": "samebits-config-1",
     "data": {"option": "mnist", "scale": 255.0, "classes": 10},
     "model": {"option": "mlp", "_target_": "samebits.models.mlp", "units": 4},
-    "trainer": {"option": "default", "epochs": 3, "batch_size": 32},
+    "trainer": {"option": "default", "epochs": 3, "batch_size": 32, "validation_split": 0.1},
     "framework": {
         "option": "tf2.21",
         "tensorflow": "2.21.0",
@@ -182,13 +182,13 @@ def predictions() -> Arrays:
 def trace(seed: int = 1, steps: int = 12) -> Arrays:
     """A trace of the weights above; the same numbers at every call with the same seed."""
     random, rows = np.random.RandomState(seed), steps + 1
-    loss = np.linspace(2.3, 0.1, rows, dtype="<f4") + random.random_sample(rows).astype("<f4")
-    loss[0] = 0  # before the first step there is none
     every = np.arange(0, rows, 2)
-    named: Arrays = [("step", np.arange(rows, dtype="<i8")), ("loss", loss.view("<u4"))]
+    named: Arrays = [("step", np.arange(rows, dtype="<i8"))]
     for name, _ in weights():
         fingerprints = random.randint(-(1 << 31), 1 << 31, rows, dtype=np.int64).astype("<i4")
         named.append((f"fingerprint/{name}", fingerprints))
+    batches = np.random.RandomState(0).randint(-(1 << 31), 1 << 31, steps, dtype=np.int64)
+    named += [("batch step", np.arange(1, rows, dtype="<i8")), ("batch", batches.astype("<i4"))]
     named.append(("sample step", every.astype("<i8")))
     for name, values in weights():
         samples = random.standard_normal((every.size, values.size)).astype("<f4")
@@ -202,8 +202,8 @@ CHANGED = {"tensor": "dense_1/kernel", "elements": 24, "change": "lowest bit fli
 
 def canary(seed: int = 2, steps: int = 5) -> Arrays:
     """The trace of a canary: other numbers, a few steps, no samples, Keras' counters in names."""
-    named = trace(seed)[: 2 + len(weights())]
-    return [(name.replace("dense/", "dense_1/"), rows[: steps + 1]) for name, rows in named]
+    named = [(n.replace("dense/", "dense_1/"), rows) for n, rows in trace(seed)[:5]]
+    return [(n, rows[: steps + (not n.startswith("batch"))]) for n, rows in named]
 
 
 def settings() -> list[dict[str, Any]]:
@@ -256,7 +256,8 @@ def write_run(
     record["digests"] = {
         "history": canonical.write_json(folder / "history.json", history.to_json(metrics))
     }
-    record["trace"]["epochs"] = max(map(len, metrics.values()), default=0)
+    epochs = max(map(len, metrics.values()), default=0)
+    record["trace"]["epoch_ends"] = [12 * (epoch + 1) // epochs for epoch in range(epochs)]
     given = {"weights": weights, "optimizer": optimizer, "trace": trace}
     given |= {"state": state, "predictions": predictions}
     for name, named in given.items():
@@ -267,6 +268,10 @@ def write_run(
         found = {"digest": stored.sha256, "tensors": stored.as_json()}
         record["canary"] = CHANGED | {"steps": len(canary[0][1]) - 1, **found}
     change(record)
+    if record["subset"]:
+        split = 1.0 - record["config"]["trainer"]["validation_split"]
+        received = {"samples": int(record["subset"]["samples"] * split), "fingerprint": 17}
+        record["data"] |= received | {"epochs": [received] * 3}
     write_document(folder / "record.json", record)
     return folder
 
@@ -333,13 +338,21 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
         "unpinned": [],
         "subset": None,
         "observed": dict(OBSERVED),
-        "trace": {"every": "step", "source": "train_step", "loss": "batch", "steps": 12},
+        "trace": {"every": "step", "source": "graph", "steps": 12, "epoch_ends": [4, 8, 12]},
         "predictions": {"predict": None, "evaluate": None},
         "canary": None,
         "checkpoints": None,
         "model": None,
         "threads": [],
         "generators": dict.fromkeys(("Python", "NumPy", "TensorFlow"), "e" * 64),
+        "data": {
+            "samples": 54000,
+            "fingerprint": 17,
+            "epochs": [{"samples": 54000, "fingerprint": 17}] * 3,
+            "used": ["x", "y"],
+            "problem": None,
+        },
+        "nan": {"tensors": [], "numbers": 28},
         "process": {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)), "pid": 1},
         "experiment": experiment,
         "config": CONFIG if config is None else config,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 VARIABLE = "SAMEBITS_PROGRESS_FD"
 COLORS = {"red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
@@ -49,3 +50,14 @@ def few(names: Sequence[str], most: int = 4) -> str:
     if len(names) > most:
         names = [*names[:most], f"{len(names) - most} more"]
     return listed(names)
+
+
+def when(divergence: Mapping[str, Any]) -> str:
+    """The first step that differs, in words: an interval where the traces have no step between."""
+    step, after = divergence["step"] or 0, divergence["after"]
+    epoch = f" (epoch {divergence['epoch']})" if divergence["epoch"] else ""
+    if after is None:
+        return f"at step {step:,}{epoch} or before"
+    if step - after > 1:
+        return f"between steps {after:,} and {step:,}{epoch}"
+    return f"at step {step:,}{epoch}"

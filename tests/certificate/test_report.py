@@ -82,7 +82,7 @@ def test_fewer_epochs_than_asked_for_are_told(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     fewer_epochs(space)
     for run in space.runs:
-        edit(run / "record.json", set_item("trace", "epochs", value=2))
+        edit(run / "record.json", set_item("trace", "epoch_ends", value=[4, 8]))
     content = issued(space.compare())
     assert (content["verdict"], content["scope"]["epochs"]) == (
         "REPRODUCIBLE", {"trained": 2, "at_most": 3},
@@ -340,8 +340,10 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     # nothing to compare
     "neither metrics nor weights": nothing_left,
     "fewer epochs than were trained": fewer_epochs,
-    "more epochs than the experiment has": on_record(set_item("trace", "epochs", value=4)),
-    "no epoch": on_record(set_item("trace", "epochs", value=0)),
+    "more epochs than the experiment has": on_record(
+        set_item("trace", "epoch_ends", value=[3, 6, 9, 12])
+    ),
+    "fewer epochs than the history has": on_record(set_item("trace", "epoch_ends", value=[4])),
     "an answer that is not listed": on_record(without("predictions", "evaluate")),
     "an answer that is not in the file": on_record(set_item("predictions", "embed", value=None)),
     "no answers": on_record(set_item("predictions", value=None)),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import atlases
@@ -46,7 +47,9 @@ def record(executed: Json, cpu: str = "other") -> Json:
 
 
 def found(executed: Json = MODEL, *kernels: str, **steps: int | None) -> Json:
-    first = FirstDivergence({name.replace("_", "/"): step for name, step in steps.items()}, None)
+    first = FirstDivergence(
+        {name.replace("_", "/"): step for name, step in steps.items()}, np.zeros(0)
+    )
     return attribution.attribute(atlases.known(*(kernels or (RSQRT,))), record(executed), first)
 
 
@@ -84,7 +87,7 @@ def test_what_only_may_depend_on_the_cpu_is_said_to_and_comes_after_what_does() 
         layer("optimizer", None, [], RSQRT),
     ]
     steps: dict[str, int | None] = {"conv/kernel": 1, "norm/gamma": 1}
-    made = attribution.attribute(known, record(model), FirstDivergence(steps, None))
+    made = attribution.attribute(known, record(model), FirstDivergence(steps, np.zeros(0)))
     assert [one["layer"] for one in made["layers"]] == ["norm", "optimizer", "conv"]
     assert made["layers"][2]["possible"] == made["layers"][2]["kernels"] == ["Conv2D float32"]
     assert "possible" not in made["layers"][1]
@@ -112,7 +115,7 @@ def test_no_layer_is_named_where_a_run_differs_before_its_first_step() -> None:
 
 def test_no_layer_is_named_where_the_atlas_has_no_such_tensorflow() -> None:
     older = atlases.known(RSQRT, tensorflow="2.1.0")
-    said = attribution.attribute(older, record(MODEL), FirstDivergence({}, None))
+    said = attribution.attribute(older, record(MODEL), FirstDivergence({}, np.zeros(0)))
     assert said == {"atlas": older.sha256, "tensorflow": "2.21.0", "layers": None}
 
 

@@ -195,8 +195,8 @@ def test_planted_faults_of_trainings_come_back_as_step_and_tensor(stage: test_tr
     names = [tensor["name"] for tensor in listed]
     assert found["repeat"] is None
     assert (found["seed"]["step"], found["seed"]["tensors"]) == (0, names[::2])  # biases are 0
-    assert (found["order"]["step"], found["order"]["loss_step"]) == (1, 1)
+    assert (found["order"]["step"], found["order"]["batch_step"]) == (1, 1)
     assert found["order"]["tensors"] == names
     assert (found["flip-17"]["step"], found["flip-17"]["tensors"]) == (17, [names[2]])
-    assert (found["flip-17"]["epoch"], found["flip-17"]["loss_first"]) == (1, False)
+    assert (found["flip-17"]["epoch"], found["flip-17"]["after"]) == (1, 16)
     assert (found["flip-60"]["step"], found["flip-60"]["epoch"]) == (60, 2)

@@ -96,7 +96,7 @@ PLANTED: dict[str, tuple[str, Any, dict[Any, Any]]] = {
         "history", flipped_loss(), {"name": "loss", "first": [2], "largest_ulp": 1},
     ),
     "a bit of the trace": (
-        "trace", flipped(factories.trace(), 3, 7), {"name": "fingerprint/dense/bias", "first": [7]},
+        "trace", flipped(factories.trace(), 2, 7), {"name": "fingerprint/dense/bias", "first": [7]},
     ),
     "negative zero": (
         "weights", bias(0, 0x80000000, 0, 0),

@@ -417,16 +417,21 @@ def test_what_the_comparison_can_detect() -> None:
     ("changes", "said"),
     [
         ({}, "The runs first differ at step 17 (epoch 1), in dense/kernel."),
-        ({}, "The loss differs only later, from step 18."),
-        ({"loss_step": 16, "loss_first": True}, "The loss differs before any tensor does, at step"),
-        ({"loss_step": 17}, "The loss first differs at the same step."),
-        ({"loss_step": None}, "The loss never differs."),
+        ({}, "The losses differ from epoch 1 on."),
+        (
+            {"after": 12},
+            "The runs first differ between steps 12 and 17 (epoch 1), in dense/kernel.",
+        ),
+        ({"after": None}, "The runs first differ at step 17 (epoch 1) or before, in dense/kernel."),
+        ({"batch_step": 3}, "They received different batches from step 3 on."),
+        ({"loss_epoch": None}, "The losses of all epochs are equal."),
         ({"step": 0, "epoch": None}, "The runs differ before the first step, in dense/kernel."),
-        ({"step": None, "tensors": []}, "The weights are equal at every step in the traces."),
-        ({"step": None}, "The loss first differs at step 18."),
+        (
+            {"step": None, "tensors": []},
+            "The weights are equal at every step that both traces have.",
+        ),
         ({"tensors": [*TENSORS, "x", "y"]}, "dense/kernel, dense/bias and 2 more."),
-        ({"every": "epoch"}, "may be an epoch earlier"),
-        ({"every": "off"}, "Only the initial weights were traced"),
+        ({"every": "off"}, "Traced were the first weights, and those after the first call"),
     ],
 )
 def test_where_runs_diverge_in_a_sentence(changes: Any, said: str) -> None:

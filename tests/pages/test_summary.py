@@ -24,6 +24,7 @@ def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> d
         "issued": "2026-11-23T12:00:00Z",
         "issuer": {"keyid": keyid},
         "scope": {
+            "cautions": [],
             "runs": 2,
             "same": [],
             "differed": [

@@ -33,7 +33,7 @@ def fill(made: Store, epochs: int, start: int = 1) -> Store:
     """``start``: other values make other bits."""
     for epoch in range(len(made.chain) + 1, epochs + 1):
         rows = [("rows", np.full((2, 3), epoch, "<i4"))]
-        made.write(state(epoch), rows, {"loss": [start / epoch]}, "batch")
+        made.write(state(epoch), rows, {"loss": [start / epoch]})
     return made
 
 
@@ -86,7 +86,7 @@ def test_where_it_was_continued_is_remembered(tmp_path: Path) -> None:
 
 
 def test_a_value_that_is_no_number_keeps_its_bits(tmp_path: Path) -> None:
-    store(tmp_path).write(state(1), [], {"loss": [float("nan")]}, None)
+    store(tmp_path).write(state(1), [], {"loss": [float("nan")]})
     (loss,) = store(tmp_path).values()["loss"]
     assert np.isnan(loss)
 
@@ -155,7 +155,7 @@ def test_damage_in_the_middle_ends_the_chain_there(tmp_path: Path) -> None:
 def test_one_from_another_line_is_not_taken(tmp_path: Path) -> None:
     fill(store(tmp_path / "a"), 3)
     other = store(tmp_path / "b")
-    other.write(state(9), [], {"loss": [9.0]}, "batch")
+    other.write(state(9), [], {"loss": [9.0]})
     fill(other, 2)
     (tmp_path / "a" / "0003").rename(tmp_path / "b" / "0003")
     assert [c.epoch for c in store(tmp_path / "b").chain] == [1, 2]

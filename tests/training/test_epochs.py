@@ -177,7 +177,7 @@ def test_a_fit_of_the_models_own_ends_early_and_is_refused_where_it_would_begin_
     whole = tmp_path / "whole"
     made = killing.training(whole, workspace, model=model, trainer={"checkpoint": "none"})
     assert made.run() == 0, made.log()
-    assert made.record()["trace"]["epochs"] == 2
+    assert len(made.record()["trace"]["epoch_ends"]) == 2
     assert {len(values) for values in made.history().values()} == {2}
 
 
@@ -187,7 +187,7 @@ def test_a_training_that_its_model_ended_has_ended_for_whoever_resumes_it(
     made = killing.training(tmp_path, workspace, model={"_target_": "resumed.content"})
     assert made.run() == 0, made.log()
     record = made.record()
-    assert (record["trace"]["epochs"], len(record["checkpoints"]["digests"])) == (2, 2)
+    assert (len(record["trace"]["epoch_ends"]), len(record["checkpoints"]["digests"])) == (2, 2)
     with made.started("killed") as process:
         made.wait_for_checkpoint(2, "killed")
         killing.kill(process)

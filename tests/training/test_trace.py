@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline import ROOT, Workspace, command, configure, skip_without
-from samebits.errors import SamebitsError
 from samebits.formats import canonical
-from samebits.training import fingerprint
+from samebits.training import batches, fingerprint
 from samebits.training.trace import Rows
 
 SHAPES: list[tuple[int, ...]] = [(), (1,), (5,), (7, 3), (1, 9), (3, 3, 2, 4)]
@@ -62,114 +61,196 @@ def test_an_array_that_does_not_lie_in_one_piece_has_the_same_fingerprint() -> N
 
 
 def test_rows_come_back_column_by_column(tmp_path: Path) -> None:
-    rows = Rows(tmp_path, capacity=10)
-    assert rows.column(1).size == 0
+    rows = Rows(tmp_path)
+    assert rows.columns().shape == (0, 0)
     rows.append(np.array([[0, -1, 2]]))
     rows.append(np.array([[1, 2**31 - 1, -(2**31)], [2, 5, 6]]))
-    columns = [rows.column(i).tolist() for i in range(3)]
-    assert columns == [[0, 1, 2], [-1, 2**31 - 1, 5], [2, -(2**31), 6]]
+    assert rows.columns().tolist() == [[0, 1, 2], [-1, 2**31 - 1, 5], [2, -(2**31), 6]]
+    assert rows.columns(since=2).tolist() == [[2], [5], [6]]
     assert list(tmp_path.iterdir()) == []  # nothing stays when the process is killed
 
 
-def test_more_rows_than_the_training_has_steps_are_refused(tmp_path: Path) -> None:
-    rows = Rows(tmp_path, capacity=1)
-    with pytest.raises(SamebitsError, match="expected 1 rows, got more"):
-        rows.append(np.zeros((2, 3), np.int32))
+def test_rows_from_before_a_tensor_was_seen_have_its_first_value(tmp_path: Path) -> None:
+    rows = Rows(tmp_path)
+    rows.append(np.array([[0, 7], [1, 8]]))
+    rows.append(np.array([[2, 9, 4], [3, 9, 5]]))
+    assert rows.columns(0, [0, 7, 3]).tolist() == [[0, 1, 2, 3], [7, 8, 9, 9], [3, 3, 4, 5]]
+    assert rows.columns(1, [0, 7, 3]).tolist() == [[1, 2, 3], [8, 9, 9], [3, 4, 5]]
+    assert rows.columns(3, [0, 7, 3]).tolist() == [[3], [9], [5]]
+
+
+X = np.random.RandomState(1).rand(5000, 3, 2).astype("<f4")
+Y = np.random.RandomState(2).randint(0, 10, 5000)
+DTYPES = [np.dtype("<f4"), np.dtype("<i8")]
+
+
+def of_data(x: Any, y: Any) -> int:
+    return batches.of_data((x, y), DTYPES)
+
+
+def test_the_fingerprint_of_data_does_not_depend_on_the_order_of_its_samples() -> None:
+    order = np.random.RandomState(3).permutation(len(X))
+    assert of_data(X[order], Y[order]) == of_data(X, Y)
+    assert of_data(X.astype("<f8"), Y.astype("|u1")) == of_data(X, Y)  # what Keras converts
+    parts = [of_data(X[at : at + 100], Y[at : at + 100]) for at in range(0, len(X), 100)]
+    assert batches.wrapped(sum(parts)) == of_data(X, Y)
+
+
+def test_other_data_has_another_fingerprint() -> None:
+    swapped, flipped, twice = Y.copy(), X.copy(), X.copy()
+    first, second = 0, int(np.flatnonzero(Y[0] != Y)[0])
+    swapped[[first, second]] = swapped[[second, first]]
+    flipped.view("<u4")[4711, 2, 1] ^= 1
+    twice[1] = twice[0]
+    assert of_data(X, swapped) != of_data(X, Y)  # the same x and the same y, another pair
+    assert of_data(flipped, Y) != of_data(X, Y)
+    assert of_data(twice, Y) != of_data(X, Y)
+    assert of_data(X[:-1], Y[:-1]) != of_data(X, Y)
+
+
+def test_data_that_was_rounded_to_whole_numbers_is_other_data() -> None:
+    assert batches.conversion_problem((X, Y), DTYPES) is None
+    assert batches.conversion_problem((X.astype("<f8"), Y.astype("|u1")), DTYPES) is None
+    said = batches.conversion_problem((X, Y), [np.dtype("<i4"), np.dtype("<i8")])
+    assert said == "the steps receive x as int32, but the data has float32"
 
 
 # ---- on every framework ----------------------------------------------------------------------
 
 
 PROGRAM = ROOT / "tests/training/trace_program.py"
-STEPS, PER_EPOCH = 16, 8
+STEPS, PER_EPOCH = 16, 8  # of 240 samples
 CASES = [
-    ("tf2.21", "portable", "noisy", (7, 100)),
-    ("tf2.8", "tf28", "noisy", (7,)),
-    ("tf2.1", "tf21", "noisy", (1,)),
+    ("tf2.21", "portable", "noisy fed_to_metric twice nan_since_step_four ignoring"),
+    ("tf2.8", "tf28", "noisy gan"),
+    ("tf2.1", "tf21", "noisy outputs"),
 ]
+_KINDS = (
+    "default fed_to_metric gan accumulating clipped scaled distilled outputs eager weighted by_hand"
+    " inner ignoring loop on_batches twice unbuilt seeds_itself nan_since_step_four"
+)
 SLOW = [
-    ("tf2.21", "tf28", "noisy", (7, 1)),
-    ("tf2.21", "seeds", "noisy", (100,)),
-    ("tf2.21", "seeds", "compiled_by_xla", (7,)),
-    ("tf2.8", "seeds", "noisy", (7, 1, 100)),
+    ("tf2.21", "seeds", _KINDS + " compiled_by_xla"),
+    ("tf2.21", "tf28", "noisy"),
+    ("tf2.8", "seeds", _KINDS + " compiled_by_xla"),
+    ("tf2.1", "tf21", "default clipped outputs eager weighted loop on_batches twice unbuilt"),
 ]
+# Whose steps Keras 2 compiles in one piece with XLA, and those that are no steps of Keras.
+NO_GRAPH = {("tf2.8", "compiled_by_xla")}
+NOT_KERAS = {"loop", "on_batches"}
 
 
 @pytest.fixture(
+    scope="module",
     params=[*CASES, *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)],
-    ids=lambda case: "-".join(map(str, case[:3])),
+    ids=lambda case: "-".join(case[:2]),
 )
-def trained(request: pytest.FixtureRequest, workspace: Workspace, tmp_path: Path) -> Any:
-    """The case, and by ``trace:`` what its trainings told, in turn."""
-    framework, profile, model, steps = request.param
+def trained(
+    request: pytest.FixtureRequest, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """The framework, and by model what its trainings told: plain, and with every kind of trace."""
+    framework, profile, models = request.param
     skip_without("3.11" if framework == "tf2.21" else "3.7")
+    folder = tmp_path_factory.mktemp("traced")
     given = {"framework": framework, "determinism": profile}
     experiment = configure(given, ROOT / "conf")
-    canonical.write_json(tmp_path / "config.json", experiment.config)
+    canonical.write_json(folder / "config.json", experiment.config)
     command(
         workspace.python(f"train-{framework}"),
-        PROGRAM, tmp_path / "config.json", model, tmp_path, *steps,
-        cwd=tmp_path, variables=dict(v.split("=", 1) for v in experiment.variables()),
+        PROGRAM, folder / "config.json", folder, *models.split(),
+        cwd=folder, variables=dict(v.split("=", 1) for v in experiment.variables()),
     )  # fmt: skip
-    told = (tmp_path / "results.jsonl").read_text().splitlines()
-    return request.param, [json.loads(line) for line in told]
+    told = map(json.loads, (folder / "results.jsonl").read_text().splitlines())
+    return framework, {one["model"]: one["runs"] for one in told}
 
 
-def _unbuilt(case: Any) -> bool:
-    """Whether the model is built within its first step, so that there is no row 0."""
-    return bool(case[2] == "compiled_by_xla")
+def test_a_trace_changes_no_bit_of_any_kind_of_step(trained: Any) -> None:
+    _, told = trained
+    for model, runs in told.items():
+        for every, run in runs.items():
+            if every != "canary":
+                assert run["digests"] == runs["None"]["digests"], (model, every)
 
 
-def test_the_trace(trained: Any) -> None:
-    """One test for all, because the trainings of a framework take their time."""
-    case, results = trained
-    first = 1 if _unbuilt(case) else 0
-    _changes_no_bit(results)
-    _says_what_numpy_says(results)
-    by_every = {r["every"]: r for r in results[:4]}
-    assert by_every["step"]["rows"] == list(range(first, STEPS + 1))
-    assert by_every["epoch"]["rows"] == [0, PER_EPOCH, STEPS][first:]
-    assert by_every["off"]["rows"] == [0][first:]
-    _tells_its_source(case, by_every)
-    _samples_evenly(by_every, first)
+def test_there_is_a_row_per_step_and_it_is_what_numpy_says(trained: Any) -> None:
+    framework, told = trained
+    for model, runs in told.items():
+        run = runs["step"]
+        graph = (framework, model) not in NO_GRAPH
+        assert run["trace"]["source"] == ("graph" if graph else "batch callback"), model
+        if model not in NOT_KERAS and graph:
+            steps = {"twice": 2 * STEPS}.get(model, STEPS)
+            expected = list(range(steps + 1))
+            if model == "accumulating":
+                expected = expected[::3]
+            assert run["rows"] == expected, model
+            assert run["trace"]["epoch_ends"] == list(range(PER_EPOCH, steps + 1, PER_EPOCH)), model
+        assert {n: rows[-1] for n, rows in run["prints"].items()} == run["last"], model
+        if model == "noisy" and framework != "tf2.1":
+            _says_after_each_execution_what_numpy_says(run)
 
 
-def _changes_no_bit(results: Any) -> None:
-    for result in results:
-        reference = next(r for r in results if r["steps"] == result["steps"])
-        assert result["digests"] == reference["digests"], (result["every"], result["steps"])
-        assert result["trace"]["steps"] == STEPS if result["every"] else True
+def _says_after_each_execution_what_numpy_says(run: Any) -> None:
+    ends = [3, 6, 8, 11, 14, 16]
+    for name, rows in run["prints"].items():
+        assert [rows[end] for end in ends] == [seen[name] for seen in run["seen"]]
+        assert len(set(rows)) == len(rows)
 
 
-def _says_what_numpy_says(results: Any) -> None:
-    for result in [r for r in results if r["every"] == "step"]:
-        ends = [
-            epoch * PER_EPOCH + min(step, PER_EPOCH)
-            for epoch in range(2)
-            for step in range(result["steps"], PER_EPOCH + result["steps"], result["steps"])
-        ]
-        prints = dict(zip(result["rows"], result["prints"], strict=True))
-        assert [prints[end] for end in ends] == result["seen"]
-        assert len({tuple(row) for row in result["prints"]}) == len(result["rows"])
+def test_other_kinds_of_trace_have_rows_for_the_canary(trained: Any) -> None:
+    framework, told = trained
+    first = 1 if framework == "tf2.1" else 3
+    runs = told.get("noisy", {})
+    if runs:
+        assert runs["off"]["rows"] == [0, first]
+        assert runs["epoch"]["rows"] == [0, first, 8, 16]
+        assert runs["step"]["snapshots"] == sorted(set(runs["step"]["snapshots"]))
+        assert {runs[every]["snapshots"][-1] for every in ("step", "epoch")} == {16}
+        assert all(1 <= shape[1] <= 256 for shape in runs["step"]["samples"])
 
 
-def _tells_its_source(case: Any, by_every: Any) -> None:
-    trace = by_every["step"]["trace"]
-    followed = case[0] != "tf2.1"
-    assert trace["source"] == ("train_step" if followed else "batch callback")
-    assert trace["loss"] == ("mean so far" if _unbuilt(case) else "batch")
-    assert by_every["epoch"]["trace"]["loss"] == "mean so far"
-    losses = by_every["step"]["losses"][-STEPS:]
-    mean = losses[-1] if _unbuilt(case) else sum(losses[PER_EPOCH:]) / PER_EPOCH
-    assert mean == pytest.approx(by_every["epoch"]["losses"][-1], rel=0.05)
+def test_the_batches_of_an_epoch_are_the_data_set(trained: Any) -> None:
+    framework, told = trained
+    for model, runs in told.items():
+        data = runs["step"]["data"]
+        if (framework, model) in NO_GRAPH or model in NOT_KERAS:
+            assert data["problem"], model
+        else:
+            epoch = {"samples": 240, "fingerprint": data["fingerprint"]}
+            assert data["problem"] is None, model
+            assert data["epochs"] == [epoch] * (4 if model == "twice" else 2), model
+        assert "trace=off" in runs["off"]["data"]["problem"]
 
 
-def _samples_evenly(by_every: Any, first: int) -> None:
-    taken = by_every["step"]["snapshots"]
-    assert taken == sorted(set(taken))
-    assert taken[-1] == STEPS
-    assert (taken[0] == 0) == (first == 0)
-    assert by_every["off"]["snapshots"] == [0][first:]
-    for shape in by_every["step"]["samples"]:
-        assert shape[0] == len(taken)
-        assert 1 <= shape[1] <= 256
+def test_what_no_update_depends_on_is_known(trained: Any) -> None:
+    framework, told = trained
+    for model, runs in told.items():
+        used = {"ignoring": [], "gan": ["x"], "eager": None}.get(model, ["x", "y"])
+        known = model not in NOT_KERAS and (framework, model) not in NO_GRAPH
+        assert runs["step"]["data"]["used"] == (used if known else None), model
+
+
+def test_the_canary_of_any_kind_of_step_differs(trained: Any) -> None:
+    _, told = trained
+    for model, runs in told.items():
+        canary = runs["canary"]
+        if model in NOT_KERAS:  # its loop is not left after its first step: it trains to its end
+            continue
+        assert canary["digest"], (model, canary)
+        after = {step: differs for step, differs in canary["differ"].items() if step != "0"}
+        assert after and all(after.values()), model
+
+
+def test_all_histories_of_several_fits_are_kept(trained: Any) -> None:
+    _, told = trained
+    if "twice" in told:
+        metrics = told["twice"]["step"]["history"]
+        assert {"loss (fit 1)", "loss (fit 2)", "val_loss (fit 2)"} <= set(metrics)
+        assert {len(values) for values in metrics.values()} == {2}
+
+
+def test_the_step_with_the_first_nan_is_known(trained: Any) -> None:
+    _, told = trained
+    for model, runs in told.items():
+        nan = set(map(tuple, filter(None, runs["step"]["nan"].values())))
+        assert nan == ({(3, 4)} if model == "nan_since_step_four" else set()), model

@@ -115,6 +115,7 @@ MAY_DIFFER = {
     "comparisons.*.self_check.*.index.**": "which element of the array, within its shape",
     "comparisons.*.runs.*.artifacts.*.differences.**": "how far they are apart: needs the arrays",
     "comparisons.*.runs.*.divergence.loss_curve.**": "how far they are apart: needs the arrays",
+    "records.runs.*.nan.numbers": "how many weights are numbers: needs the arrays",
 }
 MAY_BE_EMPTY = {
     "experiment.overridden": "the issuer's word: the config has all values",
@@ -202,7 +203,8 @@ CONTRADICTIONS: dict[str, tuple[Keys, Callable[[Json], Json]]] = {
         lambda found: [{**t, "shape": [0, *t["shape"][1:]]} for t in found],
     ),
     "a trace of fewer rows than steps": ((*RUN, "trace", "steps"), lambda steps: steps + 2),
-    "a trace without a loss": ((*RUN, "tensors", "trace"), lambda found: [found[0], *found[2:]]),
+    "a trace without a weight": ((*RUN, "tensors", "trace"), lambda found: [found[0], *found[3:]]),
+    "a step without a batch": ((*RUN, "trace", "steps"), lambda steps: steps + 1),
     "a load record without arrays": (("records", "load", "arrays"), lambda _: []),
     "a load record of one array": (("records", "load", "arrays"), lambda found: found[:1]),
     "a load record of other data": (("records", "load", "dataset"), lambda _: "fashion_mnist"),

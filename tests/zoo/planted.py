@@ -293,3 +293,39 @@ def timestamp():
 def user_variable():
     """A variable of the user's shell, which reaches no run and has to be named."""
     return _model(os.environ.get("FACTOR", "0"))
+
+
+def nan_hides():
+    """Not a number from the first step on, and behind it a scale that differs from run to run."""
+    scale = 1 + os.getpid() / 7
+
+    class Bad(tf.keras.layers.Layer):
+        def call(self, x, training=False):
+            return x * tf.constant(scale, tf.float32) * tf.constant(float("nan"))
+
+    layers = tf.keras.layers
+    return tf.keras.Sequential([layers.Flatten(input_shape=(28, 28)), layers.Dense(10), Bad()])
+
+
+def other_data():
+    """Trains on data of its own, whatever ``fit`` is given."""
+
+    class Own(tf.keras.Sequential):
+        def fit(self, x, y, **options):
+            random = np.random.RandomState(0)
+            return super().fit(random.rand(48, 28, 28), random.randint(0, 10, 48), **options)
+
+    layers = tf.keras.layers
+    return Own([layers.Flatten(input_shape=(28, 28)), layers.Dense(10)])
+
+
+def no_data():
+    """Receives the data, and trains on noise."""
+
+    class Ignoring(tf.keras.Sequential):
+        def train_step(self, data):
+            noise = tf.random.normal(tf.shape(data[0]), seed=1)
+            return super().train_step((noise, data[1]))
+
+    layers = tf.keras.layers
+    return Ignoring([layers.Flatten(input_shape=(28, 28)), layers.Dense(10)])

@@ -17,7 +17,7 @@ TRIED = (
     *TOGETHER,
     *(s for s in PLANTED if s.name in NAMES),
     *(s for s in CLEAN if s.name.endswith("-1-2") and s.name != "clean-mlp-1-2"),
-    *(s for s in CLEAN if s.name == "clean-mlp-0-1"),
+    *(s for s in CLEAN if s.name in ("clean-mlp-0-1", "clean-seeds_itself")),
 )
 
 

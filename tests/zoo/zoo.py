@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 _SIZE = ("data=synthetic", "data.samples=160", "trainer.epochs=1")
 # Pins are unpinned, and other CPUs emulated, only where that is the point.
 _UNPINNED = "protocol=exhaustive protocol.cpu.models=[]"
+_TWICE = ("protocol=twice",)
 _ALONE = f"{_UNPINNED} protocol.unpin=false"
 _NAMED = {  # what has a culprit, in the order in which a certificate names them
     "time_zone": "time zone",
@@ -38,6 +39,7 @@ _NAMED = {  # what has a culprit, in the order in which a certificate names them
     "list_of_users": "home folder",
 }
 REFUSED, CERTIFIED, UNSUPPORTED = "NOT REPRODUCIBLE", "REPRODUCIBLE", "UNSUPPORTED"
+INCONCLUSIVE = "INCONCLUSIVE"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Specimen:
     conditions: tuple[str, ...] = ()  # among the pins that are needed
     repeatable: bool | None = None  # under identical conditions; None: not asked
     undeclared: tuple[str, ...] = ()  # variables that it looks up, which have to be named
+    caution: str | None = None  # what is said first, its beginning
     needs: tuple[str, ...] = ()  # tools without which the machine cannot tell
     overrides: tuple[str, ...] = field(default=(_ALONE,))
 
@@ -118,6 +121,12 @@ def _planted() -> Iterator[Specimen]:
         "user_variable", "planted.user_variable", CERTIFIED, undeclared=("FACTOR",),
         overrides=("protocol=varied",),
     )  # fmt: skip
+    for name, verdict, caution in (
+        ("nan_hides", INCONCLUSIVE, "Not a number since step 1"),
+        ("other_data", CERTIFIED, "The steps received other data"),
+        ("no_data", CERTIFIED, "No update of a weight depends on x"),
+    ):
+        yield Specimen(name, f"planted.{name}", verdict, caution=caution, overrides=_TWICE)
 
 
 def _clean() -> Iterator[Specimen]:
@@ -202,6 +211,8 @@ def judge(specimen: Specimen, issued: dict[str, Any]) -> Sighting:
         wrong.append(f"expected repeatable {specimen.repeatable}, got {scope['repeatable']}")
     if specimen.undeclared and tuple(scope["undeclared"]) != specimen.undeclared:
         wrong.append(f"expected {specimen.undeclared} named, got {scope['undeclared']}")
+    if specimen.caution and not "".join(scope["cautions"]).startswith(specimen.caution):
+        wrong.append(f"expected {specimen.caution} first, got {scope['cautions']}")
     return Sighting(
         specimen,
         issued["verdict"],

@@ -306,14 +306,17 @@ def _empty(evidence: Evidence) -> Iterator[str]:
         metrics, trained = history.content["metrics"], trained_epochs(run.record.content)
         if not metrics:
             yield f"{history.name} holds no metric"
+        fits = {metric.rpartition(" (fit ")[2]: len(v) for metric, v in metrics.items()}
         for metric, values in metrics.items():
-            if len(values) != trained:
-                yield f"{history.name}: {metric} has {len(values)} epochs of {trained}"
+            _, several, fit = metric.rpartition(" (fit ")
+            wanted = fits[fit] if several else trained or len(values)  # a loop of the user's own
+            if len(values) != wanted or not values:
+                yield f"{history.name}: {metric} has {len(values)} epochs of {wanted}"
 
 
 def trained_epochs(record: RunRecord) -> int:
-    """How many epochs a completed run trained: a model may end its training early."""
-    return int((record["trace"] or {"epochs": 0})["epochs"])
+    """How many epochs Keras reported in a completed run: a model may end its training early."""
+    return len((record["trace"] or {"epoch_ends": ()})["epoch_ends"])
 
 
 def most_epochs(record: RunRecord) -> int:
@@ -322,11 +325,13 @@ def most_epochs(record: RunRecord) -> int:
 
 
 def _epochs(evidence: Evidence) -> Iterator[str]:
-    for name, record in evidence.records.items():
-        if record["status"] == COMPLETED:
+    """No more than were wanted, but where a model's own code fits several times."""
+    for run in evidence.runs:
+        history, record = run.results.get("history"), run.record.content
+        if history is not None and history.content is not None:
             trained, most = trained_epochs(record), most_epochs(record)
-            if not 1 <= trained <= most:
-                yield f"{name}: {trained} epochs were trained, of at most {most}"
+            if trained > most and not any(" (fit " in name for name in history.content["metrics"]):
+                yield f"{run.name}: {trained} epochs were trained, of at most {most}"
 
 
 # What holds for any run of the experiment, by its record; the rest is about their files, or all.

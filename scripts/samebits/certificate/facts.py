@@ -15,7 +15,7 @@ from samebits.certificate.checks import Check, twice, unequal
 from samebits.certificate.evidence import Evidence, comparison_name
 from samebits.comparison import difference, divergence, runs
 from samebits.comparison.difference import Tensors
-from samebits.comparison.divergence import FINGERPRINT, LOSS, SAMPLE, SAMPLE_STEP, STEP
+from samebits.comparison.divergence import BATCH, BATCH_STEP, FINGERPRINT, SAMPLE, STEP
 from samebits.errors import SamebitsError
 from samebits.experiment import protocol, variations
 from samebits.formats import arrays, lockfile
@@ -45,6 +45,12 @@ def _data(evidence: Evidence) -> Iterator[str]:
         return
     data = evidence.config.content["data"]
     facts = [("config", load["config"], data), ("data set", load["dataset"], data["option"])]
+    kept = 1.0 - float(evidence.config.content["trainer"]["validation_split"])
+    for run, record in evidence.records.items():
+        if record["status"] == COMPLETED and record["data"] is not None:
+            rows_of_run = (record["subset"] or {"samples": rows.get("x_train") or 0})["samples"]
+            got = record["data"]["samples"]
+            facts.append((f"samples to train on, in {run}", got, int(rows_of_run * kept)))
     if data.get("shape") is not None:
         facts.append(("shape", named.get("x_train", [])[1:], data["shape"]))
     if "samples" in data:
@@ -133,11 +139,10 @@ def _rows(where: str, tensors: Sequence[types.Tensor]) -> tuple[int, list[str]]:
     """How many rows a trace has, and what is wrong with its columns."""
     shapes = {tensor["name"]: tensor["shape"] for tensor in tensors}
     rows = shapes.get(STEP, [0])
-    wrong = [f"{where} has no {name!r}" for name in (STEP, LOSS) if name not in shapes]
+    wrong = [f"{where} has no {name!r}" for name in (STEP, BATCH) if name not in shapes]
     wrong += [] if _fingerprinted(tensors) else [f"{where} has no fingerprint of a weight"]
     for name, shape in shapes.items():
-        sampled = name == SAMPLE_STEP or name.startswith(SAMPLE)
-        index = shapes.get(SAMPLE_STEP) if sampled else rows
+        index = shapes.get(divergence.index_of(name))
         if shape[:1] != index or (len(shape) != 1 and not name.startswith(SAMPLE)):
             wrong.append(f"{where}: {name!r} has not one row per step")
     return (rows[0] if rows else 0), wrong
@@ -157,27 +162,51 @@ def _traces(evidence: Evidence) -> Iterator[str]:
         if not _least(trace, epochs) <= rows <= trace["steps"] + 1:
             yield f"{where} has {rows} rows of {trace['steps']} steps in {epochs} epochs"
         executed = (record.get("model") or {}).get("executed") or ()
-        named = [*_fingerprinted(tensors["trace"]), *(t for e in executed for t in e["tensors"])]
-        for name in sorted({*named} - {tensor["name"] for tensor in tensors["weights"]}):
-            yield f"{run.name}: {name} was traced, and is no weight of the run"
+        weights = {tensor["name"] for tensor in tensors["weights"]}
+        for name in sorted({t for entry in executed for t in entry["tensors"]} - weights):
+            yield f"{run.name}: {name} is of a layer that was executed, and is no weight of the run"
+        # More may be traced: what an optimizer updates need not be a weight of the model.
+        if weights.isdisjoint(_fingerprinted(tensors["trace"])):
+            yield f"{where} has no fingerprint of a weight of the run"
+        yield from _received(run.name, record)
+
+
+def _received(name: str, record: types.RunRecord) -> Iterator[str]:
+    """What a run says of its data and its NaNs fits what it lists."""
+    data, nan, tensors = record["data"], record["nan"], record["tensors"]
+    if data is None or nan is None:
+        return
+    steps = {tensor["name"]: tensor["shape"] for tensor in tensors["trace"]}.get(BATCH_STEP)
+    if data["problem"] is None:
+        made = [(record["trace"] or {}).get("steps")]
+        yield from unequal(name, ("steps that received a batch", steps, made))
+    shapes = {tensor["name"]: tensor for tensor in tensors["weights"]}
+    for tensor in nan["tensors"]:
+        found = shapes.get(tensor["name"])
+        if found is None or tensor["count"] > arrays.from_json([found])[0].elements:
+            yield f"{name}: no weight {tensor['name']} that could hold {tensor['count']} NaNs"
 
 
 def _least(trace: Mapping[str, Any], epochs: int) -> int:
-    """The least rows of a trace: a graph has one per step, a callback one per call of the graph."""
-    if trace["every"] == "step":
-        return int(trace["steps"]) if trace["source"] == "train_step" else max(1, epochs)
-    return epochs if trace["every"] == "epoch" else 0
+    """The least rows of a trace: steps that update nothing have none."""
+    return epochs if trace["every"] == "epoch" else 1
 
 
 def _same_file(evidence: Evidence) -> Iterator[str]:
-    """Runs with one and the same trace took it in one way."""
-    known: dict[tuple[str, str], tuple[str, Any]] = {}
+    """Runs with one and the same trace took it in one way, and received the same data."""
+    known: dict[tuple[str, ...], tuple[str, Any]] = {}
+    facts = (
+        ("how its trace was taken", "trace", ("trace",)),
+        ("what its steps received", "data", ("trace",)),
+        ("where it holds NaN", "nan", ("trace", "weights")),
+    )
     for name, record in evidence.records.items():
-        if record["status"] == COMPLETED:
-            found = name, record["trace"]
-            file = record["digests"]["trace"], str(record["subset"])
-            earlier, expected = known.setdefault(file, found)
-            yield from unequal(name, (f"how its trace was taken, as {earlier}", found[1], expected))
+        for what, key, artifacts in facts if record["status"] == COMPLETED else ():
+            found: tuple[str, Any] = name, record[key]  # type: ignore[literal-required]
+            same = (record["digests"][artifact] for artifact in artifacts)
+            digests = (key, str(record["subset"]), *same)
+            earlier, expected = known.setdefault(digests, found)
+            yield from unequal(name, (f"{what}, as {earlier}", found[1], expected))
 
 
 def _observed(evidence: Evidence) -> Iterator[str]:
@@ -240,6 +269,7 @@ def _compared(evidence: Evidence) -> Iterator[str]:
                 else:
                     yield from _differences(where, artifact, (control, record))
             yield from _diverged(where, run, control, record)
+            yield from _losses(where, run, [histories[name], histories[run["run"]]])
 
 
 def _canary_of(
@@ -324,18 +354,20 @@ def _diverged(
     yield from unequal(where, ("tells where they part", found is not None, differ))
     if found is None:
         return
-    step, loss, last = found["step"], found["loss_step"], _last_step(control, record)
+    step, batch, last = found["step"], found["batch_step"], _last_step(control, record)
     traced = [_fingerprinted(each["tensors"]["trace"]) for each in (control, record)]
-    first = loss is not None and (step is None or loss < step)
-    yield from unequal(where, ("loss first", found["loss_first"], first))
     known = all(name in each for name in found["tensors"] for each in traced)
     if not known or bool(found["tensors"]) != (step is not None):
         yield f"{where}: the tensors that differ first are not those of both traces"
-    if max(step or 0, loss or 0) > last:
+    if found["after"] is not None and (step is None or found["after"] >= step):
+        yield f"{where}: they part before the last step at which they are equal"
+    if max(step or 0, batch or 0) > last:
         yield f"{where}: they part after the last step, {last}"
     rows = [_rows("", each["tensors"]["trace"])[0] for each in (control, record)]
     if found["every"] == "step" and rows == [last + 1] * 2:
-        yield from unequal(where, ("first steps", [loss, step, found["tensors"]], _parted(run)))
+        before = None if not step else step - 1
+        first = [batch, before, step, found["tensors"]]
+        yield from unequal(where, ("first steps", first, _parted(run)))
     yield from unequal(where, ("histograms", _counted(found), _countable(run, control, record)))
 
 
@@ -357,11 +389,23 @@ def _without_values(tensors: Sequence[types.Tensor]) -> Tensors:
 
 
 def _parted(run: types.ComparedRun) -> list[Any]:
-    """The first steps by the rows in which traces differ: of the loss, of tensors, of which."""
+    """The first steps by the rows in which traces differ: a batch, the step before, tensors."""
     rows = {n: d["first"][0] for n, d in _of(run, "trace").items() if d["first"]}
     prints = {n[len(FINGERPRINT) :]: r for n, r in rows.items() if n.startswith(FINGERPRINT)}
     first = min(prints.values(), default=None)
-    return [rows.get(LOSS), first, [name for name, row in prints.items() if row == first]]
+    batch = rows[BATCH] + 1 if BATCH in rows else None
+    before = None if not first else first - 1
+    return [batch, before, first, [name for name, row in prints.items() if row == first]]
+
+
+def _losses(where: str, run: types.ComparedRun, both: Sequence[Any]) -> Iterator[str]:
+    """The first epoch whose losses differ is that of the histories."""
+    found = run["divergence"]
+    if found is None or any(document is None or document.content is None for document in both):
+        return
+    left, right = (runs.of_history(document.content, document.sha256) for document in both)
+    first = divergence.first_epoch(divergence.losses_apart(left, right))
+    yield from unequal(where, ("first epoch with another loss", found["loss_epoch"], first))
 
 
 def _of(run: types.ComparedRun, artifact: str) -> dict[str, types.Difference]:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from samebits.certificate import checks
+from samebits.certificate import cautions, checks
 from samebits.certificate.evidence import Evidence, from_report
 from samebits.certificate.findings import Findings
 from samebits.certificate.interruptions import resumed
-from samebits.certificate.types import Epochs, Fact, Facts, Report, RunRecord, Scope, Source
+from samebits.certificate.types import Epochs, Fact, Facts, Report, RunRecord, Source
 from samebits.certificate.verdict import Grade, grade
 from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
@@ -50,7 +50,8 @@ def build(found: Evidence, issue: Issue) -> Report:
             "config": found.config.content,
             "overridden": sorted(issue.overridden),
         },
-        "scope": _scope(graded, trained),
+        "scope": _scope(graded, trained)
+        | {"cautions": cautions.cautions(found), "received": cautions.all_received(found)},
         "evidence": [
             {"name": d.name, "sha256": d.sha256, "problem": d.problem} for d in found.documents
         ],
@@ -85,7 +86,7 @@ def rebuild(report: Report) -> Report:
 # --- scope ---------------------------------------------------------------------------------
 
 
-def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Scope:
+def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Any:
     """The conditions, from the records of the runs that were trained."""
     records = list(by_run.values())
     settings = records[0]["settings"] if records else []  # all runs have the same
@@ -120,7 +121,10 @@ def _epochs(control: RunRecord | None) -> Epochs | None:
     """How many epochs the control trained; None where it did not complete."""
     if control is None or control["status"] != COMPLETED:
         return None
-    return {"trained": checks.trained_epochs(control), "at_most": checks.most_epochs(control)}
+    trained, most = checks.trained_epochs(control), checks.most_epochs(control)
+    if not 1 <= trained <= most:  # a loop of the model's own, or several fits
+        return None
+    return {"trained": trained, "at_most": most}
 
 
 def facts(record: RunRecord) -> dict[str, Any]:

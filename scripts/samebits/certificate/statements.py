@@ -39,6 +39,8 @@ def claim(report: Report) -> bytes:
     """The payload of the certificate's first statement: the verdict, its conditions, evidence."""
     scope = report["scope"]
     conditions = {
+        "cautions": scope["cautions"],
+        "received": scope["received"],
         "runs": scope["runs"],
         "epochs": scope["epochs"],
         "resumed": scope["resumed"],

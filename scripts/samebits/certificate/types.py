@@ -41,6 +41,15 @@ Again = TypedDict("Again", {
 Checkpoints = TypedDict("Checkpoints", {
     "every": str, "digests": list[State], "root": str, "resumed": list[int], "again": Again | None,
 })
+Received = TypedDict("Received", {"samples": int, "fingerprint": int})
+Data = TypedDict("Data", {
+    "samples": int, "fingerprint": int | None, "epochs": list[Received],
+    "used": list[str] | None, "problem": str | None,
+})
+NanTensor = TypedDict("NanTensor", {
+    "name": str, "count": int, "after": int | None, "since": int | None,
+})
+Nan = TypedDict("Nan", {"tensors": list[NanTensor], "numbers": int})
 Process = TypedDict("Process", {"id": str})
 Package = TypedDict("Package", {"name": str, "version": str})
 LookedUp = TypedDict("LookedUp", {"name": str, "set": bool})
@@ -67,8 +76,8 @@ RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then 
     "variations": Varied, "unpinned": list[str], "subset": Subset | None,
     "observed": dict[str, Any], "threads": list[str] | None, "generators": dict[str, str] | None,
     "model": dict[str, Any] | None,
-    "trace": dict[str, Any] | None, "canary": Canary | None,
-    "predictions": dict[str, str | None] | None,
+    "trace": dict[str, Any] | None, "canary": Canary | None, "data": Data | None,
+    "nan": Nan | None, "predictions": dict[str, str | None] | None,
     "checkpoints": Checkpoints | None, "experiment": str, "dataset": str, "lock": str,
     "digests": dict[str, str], "tensors": dict[str, list[Tensor]],
     "unsupported": Refusal | None, "settings": list[Setting],
@@ -96,8 +105,9 @@ ComparedCheckpoints = TypedDict("ComparedCheckpoints", {"identical": bool, "epoc
 Curve = TypedDict("Curve", {"name": NotRequired[str], "steps": list[int], "ulp": list[int | None]})
 Histogram = TypedDict("Histogram", {"name": str, "counts": list[int]})
 Divergence = TypedDict("Divergence", {
-    "every": str, "step": int | None, "epoch": int | None, "tensors": list[str],
-    "loss_step": int | None, "loss_first": bool, "loss_curve": Curve, "curves": list[Curve],
+    "every": str, "step": int | None, "after": int | None, "epoch": int | None,
+    "tensors": list[str], "batch_step": int | None, "loss_epoch": int | None,
+    "loss_curve": Curve, "curves": list[Curve],
     "histograms": list[Histogram],
 })
 Layer = TypedDict("Layer", {
@@ -138,6 +148,7 @@ Pin = TypedDict("Pin", {"key": str, "what": str, "run": str, "outcome": str, "wh
 Distance = TypedDict("Distance", {"absolute": float, "ulp": int})
 Epochs = TypedDict("Epochs", {"trained": int, "at_most": int})
 Scope = TypedDict("Scope", {
+    "cautions": list[str], "received": str | None,
     "runs": int, "epochs": Epochs | None, "pinned": list[Fact], "same": list[Fact],
     "differed": list[Facts], "resumed": dict[str, list[int]],
     "variations": list[Variation], "not_varied": list[str], "pins": list[Pin],

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from samebits.certificate import checks, comparison_checks, facts, interruptions
+from samebits.certificate import cautions, checks, comparison_checks, facts, interruptions
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.findings import Compared, Findings, failed, findings, own_failure
 from samebits.certificate.types import ComparedArtifact, ComparedRun, Distance, RunRecord
 from samebits.comparison import attribution
 from samebits.experiment import protocol, variations
 from samebits.formats import names
-from samebits.text import few, listed
+from samebits.text import few, listed, when
 
 CPU = "cpu"  # the variation
 MOST_NAMED = 3  # in one reason
@@ -48,7 +48,11 @@ def grade(evidence: Evidence) -> Grade:
         return Grade(names.UNSUPPORTED, tuple(_unsupported(name, first[name]) for name in refused))
     if found := own_failure(first[protocol.REPLICA]):
         return Grade(names.INCONCLUSIVE, (_OWN_FAILURE.format(found),))
-    return _judge(evidence, findings(evidence))
+    judged = _judge(evidence, findings(evidence))
+    nothing = tuple(cautions.nothing_left(evidence))
+    if nothing and judged.verdict in (names.REPRODUCIBLE, names.WITHIN_TOLERANCE):
+        return Grade(names.INCONCLUSIVE, nothing)
+    return judged
 
 
 _OWN_FAILURE = (
@@ -153,9 +157,10 @@ def _first(compared: Sequence[ComparedRun]) -> Iterator[str]:
     if step == 0:
         yield f"{run} differs before the first step, in {first}."
     elif step is not None:
-        epoch = f" (epoch {divergence['epoch']})" if divergence["epoch"] else ""
-        loss = "; the loss differed earlier" if divergence["loss_first"] else ""
-        yield f"{run} differs first after step {step}{epoch}, in {first}{loss}."
+        yield f"{run} differs first {when(divergence)}, in {first}."
+    if divergence["batch_step"] is not None:
+        batch = divergence["batch_step"]
+        yield f"The steps of {run} received other batches from step {batch:,} on."
 
 
 def _differences(compared: Compared) -> Iterator[str]:

@@ -1,9 +1,10 @@
 """Where two runs diverge first, and how their difference grows, from their traces and weights.
 
 A trace has a row before the first step (step 0) and one per step, or per epoch. A row holds a
-fingerprint of every trainable tensor and the bits of the loss; ``sample step`` and ``sample/…``
-hold a few elements of every tensor now and then. Two traces are compared at the steps
-that both have. Memory: one tensor's rows, or one block of its elements, at a time.
+fingerprint of every trainable tensor; ``batch`` has one of what each step received; ``sample step``
+and ``sample/…`` hold a few elements of every tensor now and then. Two traces are compared at the
+steps that both have. Losses are those of the history, by epoch. Memory: one tensor's rows, or one
+block of its elements, at a time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,8 @@ import numpy as np
 from samebits.comparison.difference import Array, Tensors, has_ulp, ulp_distance, ulp_histogram
 from samebits.errors import SamebitsError
 
-STEP, LOSS, SAMPLE_STEP = "step", "loss", "sample step"
-FINGERPRINT, SAMPLE = "fingerprint/", "sample/"
+STEP, SAMPLE_STEP, BATCH_STEP = "step", "sample step", "batch step"
+FINGERPRINT, SAMPLE, BATCH, LOSS = "fingerprint/", "sample/", "batch", "loss"
 RESOLUTIONS = ("step", "epoch", "off")  # from fine to coarse
 _POINTS = 200  # of the curve of the loss, at most
 _CURVES = 12  # tensors with a curve, at most
@@ -26,26 +27,32 @@ _NO_DISTANCE = np.uint64(2**64 - 1)  # further than any two finite floats: NaN o
 
 @dataclass(frozen=True)
 class Traced:
-    """A completed run: its trace, its final weights, and what its steps are read with."""
+    """A completed run: its trace, its final weights, its history, and how its steps are read."""
 
     trace: Tensors
     weights: Tensors
+    history: Tensors
     every: str  # how often the trace has a row: step, epoch or off
-    steps: int
-    epochs: int
+    epoch_ends: Sequence[int]  # the last step of each epoch
 
 
 @dataclass(frozen=True)
 class FirstDivergence:
-    """The first step at which each tensor, and the loss, differs; None where it never does."""
+    """The first step at which each tensor differs; None where it never does."""
 
     tensors: dict[str, int | None]
-    loss: int | None
+    steps: Array  # that both traces have
 
     @property
     def step(self) -> int | None:
         """The first step at which any tensor differs."""
         return min((step for step in self.tensors.values() if step is not None), default=None)
+
+    @property
+    def after(self) -> int | None:
+        """The last step before that one that both have: the runs are equal there."""
+        before = self.steps[self.steps < (self.step or 0)]
+        return int(before[-1]) if before.size else None
 
     @property
     def first_tensors(self) -> list[str]:
@@ -85,12 +92,18 @@ def require_rows(trace: Tensors, folder: Path, needed: Sequence[str]) -> None:
             "delete the run's folder to have the run made again"
         )
     for name, got in rows.items():
-        index = SAMPLE_STEP if name == SAMPLE_STEP or name.startswith(SAMPLE) else STEP
+        index = index_of(name)
         if got != rows.get(index):
             raise SamebitsError(
                 f"{folder}: expected {name!r} with as many rows as {index!r}, {rows.get(index)}, "
                 f"got {got}; delete the run's folder to have the run made again"
             )
+
+
+def index_of(name: str) -> str:
+    """The entry of a trace that has the steps of another entry's rows."""
+    kind = name.partition("/")[0]
+    return next((each for each in (SAMPLE_STEP, BATCH_STEP) if each.startswith(kind)), STEP)
 
 
 def tensor_names(trace: Tensors) -> list[str]:
@@ -104,21 +117,27 @@ def first_divergence(control: Traced, replica: Traced) -> FirstDivergence:
     theirs = set(tensor_names(replica.trace))
     common = [name for name in tensor_names(control.trace) if name in theirs]
     rows = _Aligned(control.trace, replica.trace, STEP)
-    return _first_divergence(rows, [(name, name) for name in common])
+    return FirstDivergence(
+        {name: rows.first(FINGERPRINT + name, FINGERPRINT + name) for name in common}, rows.steps
+    )
 
 
 def divergence(control: Traced, replica: Traced) -> dict[str, Any]:
     """Where two runs diverge first and by how much, as JSON."""
-    rows, first = _Aligned(control.trace, replica.trace, STEP), first_divergence(control, replica)
-    step, loss = first.step, first.loss
+    first, losses = (
+        first_divergence(control, replica),
+        losses_apart(control.history, replica.history),
+    )
+    batches = _Aligned(control.trace, replica.trace, BATCH_STEP)
     return {
         "every": max(control.every, replica.every, key=RESOLUTIONS.index),
-        "step": step,
-        "epoch": _epoch(control, step),
+        "step": first.step,
+        "after": first.after,
+        "epoch": _epoch(control, first.step),
         "tensors": first.first_tensors,
-        "loss_step": loss,
-        "loss_first": loss is not None and (step is None or loss < step),
-        "loss_curve": _loss_curve(rows),
+        "batch_step": batches.first(BATCH, BATCH),
+        "loss_epoch": first_epoch(losses),
+        "loss_curve": _loss_curve(control.epoch_ends, losses),
         "curves": list(_curves(control, replica, first)),
         "histograms": list(_histograms(control.weights, replica.weights)),
     }
@@ -149,19 +168,11 @@ def canary(control: Tensors, other: Tensors, changed: str | None) -> dict[str, A
     }
 
 
-def _first_divergence(rows: _Aligned, pairs: Sequence[tuple[str, str]]) -> FirstDivergence:
-    """The first steps at which the tensors paired differ, under the control's names."""
-    return FirstDivergence(
-        {ours: rows.first(FINGERPRINT + ours, FINGERPRINT + theirs) for ours, theirs in pairs},
-        rows.first(LOSS, LOSS),
-    )
-
-
 def _epoch(run: Traced, step: int | None) -> int | None:
     """The epoch, from 1, that a step lies in; None before the first and where it is not known."""
-    if not step or not run.epochs or run.steps % run.epochs:
+    if not step or step > max(run.epoch_ends, default=0):
         return None
-    return -(-step // (run.steps // run.epochs))
+    return int(np.searchsorted(run.epoch_ends, step)) + 1
 
 
 # --- how it grows --------------------------------------------------------------------------
@@ -179,13 +190,43 @@ def _curve(steps: Array, distances: Array) -> dict[str, Any]:
     return {"steps": [int(step) for step in steps], "ulp": ulp}
 
 
-def _loss_curve(rows: _Aligned) -> dict[str, Any]:
-    """The loss from step 1 on: before it there is none."""
-    after = rows.steps > 0
-    left, right = (bits[after].view("<f4") for bits in rows.rows(LOSS, LOSS))
-    distances = _distances(left, right)
-    keep = _thinned(distances)
-    return _curve(rows.steps[after][keep], distances[keep])
+def losses_apart(control: Tensors, replica: Tensors) -> Array:
+    """How far the losses of two histories are apart: epoch by epoch over all fits, as both have."""
+    left, right = (
+        np.concatenate([np.zeros(0), *map(history.open, sorted(_of_loss(history), key=_number))])
+        for history in (control, replica)
+    )
+    count = min(left.size, right.size)
+    left, right = left[:count], right[:count]
+    with np.errstate(over="ignore"):
+        single = [each.astype("<f4") for each in (left, right)]  # as Keras computes them
+    if all(
+        np.array_equal(a, b, equal_nan=True) for a, b in zip(single, (left, right), strict=True)
+    ):
+        return _distances(*single)
+    return _distances(left, right)
+
+
+def first_epoch(losses: Array) -> int | None:
+    """The first epoch, from 1, whose losses differ."""
+    differ = np.flatnonzero(losses)
+    return int(differ[0]) + 1 if differ.size else None
+
+
+def _of_loss(history: Tensors) -> list[str]:
+    """The losses in a history: one, or one of each fit."""
+    return [e.name for e in history.entries if e.name.partition(" (fit ")[0] == LOSS]
+
+
+def _number(name: str) -> tuple[int, str]:
+    return len(name), name
+
+
+def _loss_curve(epoch_ends: Sequence[int], distances: Array) -> dict[str, Any]:
+    """By the steps that end an epoch."""
+    count = min(distances.size, len(epoch_ends))
+    keep = _thinned(distances[:count])
+    return _curve(np.array(epoch_ends, np.int64)[keep], distances[keep])
 
 
 def _thinned(distances: Array) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from samebits.comparison import attribution, divergence, generators
 from samebits.comparison.difference import Tensors, compare_artifact
-from samebits.comparison.divergence import LOSS, SAMPLE_STEP, STEP, Traced
+from samebits.comparison.divergence import BATCH, BATCH_STEP, SAMPLE_STEP, STEP, Traced
 from samebits.comparison.self_check import self_check
 from samebits.errors import SamebitsError, all_problems, explain_os_error
 from samebits.formats import arrays, canonical, files, history, states
@@ -98,7 +98,7 @@ def open_tensors(run: Run, artifact: str) -> Tensors:
     tensors = Tensors(got, listed, found.open)
     if artifact in ("trace", CANARY):
         samples = (SAMPLE_STEP,) if artifact == "trace" else ()
-        divergence.require_rows(tensors, path, (STEP, LOSS, *samples))
+        divergence.require_rows(tensors, path, (STEP, BATCH_STEP, BATCH, *samples))
     return tensors
 
 
@@ -182,7 +182,7 @@ def compare(
         "runs": compared,
         "status": {run.name: run.record["status"] for run in runs},
         "canary": _canary(runs, opened),
-        "self_check": self_check(_traced(first, files_of), files_of["history"]) if files_of else [],
+        "self_check": self_check(_traced(first, files_of)) if files_of else [],
     }
 
 
@@ -213,10 +213,10 @@ def _compare_run(
 
 
 def _traced(run: Run, opened: Mapping[str, Tensors]) -> Traced:
-    """A completed run. The history has one value per epoch that was trained."""
-    epochs = max((entry.shape[0] for entry in opened["history"].entries), default=0)
-    trace = run.record["trace"]
-    return Traced(opened["trace"], opened["weights"], trace["every"], trace["steps"], epochs)
+    """A completed run."""
+    trace, weights, history = (opened[name] for name in ("trace", "weights", "history"))
+    described = run.record["trace"]
+    return Traced(trace, weights, history, described["every"], described["epoch_ends"])
 
 
 def _canary(runs: Sequence[Run], opened: Opened) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from typing import Any
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from samebits.config import keys, overrides, sources
+from samebits.config import keras_names, keys, overrides, sources
 from samebits.config import signing as signing_choice
 from samebits.config.compose import Composer
 from samebits.config.overrides import OPTION, Override
@@ -311,6 +311,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[str]:
     """Values that are valid alone but not together, with a way out."""
+    yield from keras_names.problems(resolved)
     framework, profile = resolved["framework"], resolved["determinism"]
     if (version := _version(framework["tensorflow"])) < _version(profile["minimum_tensorflow"]):
         strictest = "portable" if version >= (2, 8) else "tf21"

@@ -29,6 +29,7 @@ NOT_REPRODUCIBLE = "NOT REPRODUCIBLE"
 UNSUPPORTED = "UNSUPPORTED"
 INCONCLUSIVE = "INCONCLUSIVE"
 
+RECEIVED = "the data set"  # what steps received
 SAME, DIFFERENT = "same bits", "different bits"
 NEEDED, NOT_NEEDED = "needed", "not needed"
 

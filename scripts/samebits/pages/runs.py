@@ -22,7 +22,7 @@ _MEANINGS = {
     "optimizer": "step count and moments, from which training would continue",
     "state": "all other variables of the model, lookup tables, the optimizers’ settings",
     "predictions": "answers for the first batch, and the evaluation of the validation set",
-    "trace": "fingerprints of the weights during training, and the bits of the loss",
+    "trace": "fingerprints of the weights during training, and of the batches",
 }
 
 
@@ -209,7 +209,7 @@ def describe(divergence: Divergence, draw: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "divergence": divergence,
         "where": wording.where(divergence),
-        "loss": " ".join(wording.loss(divergence)),
+        "loss": " ".join(wording.details(divergence)),
     }
     if draw:
         found["growth"] = charts.growth(divergence)

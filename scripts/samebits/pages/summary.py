@@ -27,7 +27,8 @@ _USUAL_RUNS = 2  # of every protocol: no need to announce their cost
 def text(certificate: Any, path: Path, page: Path, seconds: float, color: bool = False) -> str:
     """Verdict, reasons, digests of the histories, signature, paths and duration."""
     report = certificate["report"]
-    lines = [f"  {wording.statement(report)}", *_scope(report)]
+    lines = [f"  ! {plain(caution)}" for caution in report["scope"]["cautions"]]
+    lines += [f"  {wording.statement(report)}", *_scope(report)]
     if report["verdict"] != names.REPRODUCIBLE:
         lines += _reasons(report["reasons"])
     lines += ["", *_histories(report), *_source(report)]

@@ -15,7 +15,7 @@ from samebits.certificate.types import (
 )
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import names
-from samebits.text import few, listed
+from samebits.text import few, listed, when
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,11 @@ def shows(report: Report) -> Iterator[str]:
         yield "Pinned as listed below, the same code on the same data trained once and failed once."
     else:
         yield from _SHOWS.get(verdict, ())
+    if report["scope"]["received"] == names.RECEIVED and verdict in _SHOWS:
+        yield (
+            "The batches that the training steps received add up, in every epoch, to the data set: "
+            "each sample to train on once, every x with its y."
+        )
     if unchanged and verdict not in (names.UNSUPPORTED, names.INCONCLUSIVE):
         yield f"The bits stayed the same when these were varied: {listed(unchanged)}."
     if needed:
@@ -138,7 +143,7 @@ def limits(report: Report) -> Iterator[str]:
     verdict, scope = report["verdict"], report["scope"]
     same = [fact["what"] for fact in scope["same"] if fact["what"] in _SURROUNDINGS]
     if verdict == names.INCONCLUSIVE:
-        yield "Anything about the experiment: evidence is missing or contradicts itself."
+        yield "Anything about the experiment, for the reasons given above."
     if verdict == names.NOT_REPRODUCIBLE and not scope["depends_on"]:
         yield "Why the runs differ, or whether they would differ the same way next time."
     if verdict == names.UNSUPPORTED:
@@ -157,6 +162,8 @@ def limits(report: Report) -> Iterator[str]:
     yield from _unanswered(report)
     if any(variation["key"] == "cpu" for variation in scope["variations"]):
         yield _EMULATION
+    if scope["received"] != names.RECEIVED:
+        yield f"That the steps trained on the data set. What they received: {scope['received']}."
     yield "That the model is good, or the data correct: equal bits say nothing about quality."
     if report["issuer"]["keyid"] is None:
         yield "Who made this certificate: it is UNSIGNED. To check it, repeat the training."
@@ -227,7 +234,7 @@ def duration(seconds: float) -> str:
 
 
 def epochs(scope: Scope) -> str | None:
-    """How many epochs were trained; None where no run completed."""
+    """How many epochs were trained; None where that is not known, or they are of several fits."""
     found = scope["epochs"]
     if found is None or found["trained"] == found["at_most"]:
         return str(found["trained"]) if found else None
@@ -265,27 +272,20 @@ def where(divergence: Divergence) -> str:
     """The first step and tensors that differ."""
     step, tensors = divergence["step"], few(divergence["tensors"])
     if step is None:
-        return "The weights are equal at every step in the traces."
+        return "The weights are equal at every step that both traces have."
     if step == 0:
         return f"The runs differ before the first step, in {tensors}."
-    epoch = f" (epoch {divergence['epoch']})" if divergence["epoch"] else ""
-    return f"The runs first differ at step {step:,}{epoch}, in {tensors}."
+    return f"The runs first differ {when(divergence)}, in {tensors}."
 
 
-def loss(divergence: Divergence) -> Iterator[str]:
-    """Whether the loss could have told earlier, and how exact the traces are."""
-    step, loss_step = divergence["step"], divergence["loss_step"]
-    if loss_step is None:
-        yield "The loss never differs."
-    elif step is None:
-        yield f"The loss first differs at step {loss_step:,}."
-    elif divergence["loss_first"]:
-        yield f"The loss differs before any tensor does, at step {loss_step:,}."
-    elif loss_step == step:
-        yield "The loss first differs at the same step."
+def details(divergence: Divergence) -> Iterator[str]:
+    """Whether the steps received other batches, which losses differ, where the traces end."""
+    batch, epoch = divergence["batch_step"], divergence["loss_epoch"]
+    if batch is not None:
+        yield f"They received different batches from step {batch:,} on."
+    if epoch is None:
+        yield "The losses of all epochs are equal."
     else:
-        yield f"The loss differs only later, from step {loss_step:,}."
-    if divergence["every"] == "epoch":
-        yield "The traces have one row per epoch, so the first difference may be an epoch earlier."
+        yield f"The losses differ from epoch {epoch:,} on."
     if divergence["every"] == "off":
-        yield "Only the initial weights were traced, so the step is unknown."
+        yield "Traced were the first weights, and those after the first call into the graph."

@@ -163,13 +163,12 @@ class Store:
         state: Mapping[str, Named],
         trace: Named,
         values: Mapping[str, Any],
-        loss: Any,
         ended: bool = False,
     ) -> None:
         """Write the checkpoint of the next epoch; it is on the disk when this returns.
 
-        ``state``: weights and optimizer; ``values``: the epoch's history; ``loss``: whose loss the
-        trace has; ``ended``: the model wants no further epoch.
+        ``state``: weights, optimizer; ``values``: the epoch's history; ``ended``: the model wants
+        no further epoch.
         """
         epoch = len(self.chain) + 1
         record: dict[str, Any] = {
@@ -178,7 +177,6 @@ class Store:
             "epoch": epoch,
             "previous": self.chain[-1].digest if self.chain else None,
             "history": history.to_json(values),
-            "loss": loss,
             "ended": ended,
             "resumed": self.resumed,
         }

@@ -122,7 +122,7 @@ class RemainingEpochs(_Epochs):
         trace = Trace(self._training, self._model, every, folder)
         if self._store.chain:
             parts = [checkpoint.trace() for checkpoint in self._store.chain]
-            trace.restore(parts, self._store.chain[-1].record["loss"])
+            trace.restore(parts)
         return trace
 
     def fit(self, trace: Trace, callbacks: list[Any]) -> dict[str, list[float]]:
@@ -135,8 +135,8 @@ class RemainingEpochs(_Epochs):
                 if self._store.ended:
                     break
                 values = self._train(epoch, trace, [*callbacks, ending])
-                loss, ended = trace.describe()["loss"], bool(self._model.stop_training)
-                self._store.write(state.arrays(self._model), trace.unsaved(), values, loss, ended)
+                ended = bool(self._model.stop_training)
+                self._store.write(state.arrays(self._model), trace.unsaved(), values, ended)
             raise_if_asked()
         return self._store.values()
 

@@ -51,9 +51,43 @@ def of_array(array: np.ndarray) -> int:
 
 def of_tensor(tf: Any, tensor: Any) -> Any:
     """The fingerprint of a tensor whose shape is known, as an int32 tensor of shape [1, 1]."""
-    size = tensor.dtype.size
-    rows, columns = factors(tuple(tensor.shape), size)
-    words = tf.bitcast(tensor, {1: tf.int8, 2: tf.int16}.get(size, tf.int32))
-    matrix = tf.reshape(tf.cast(words, tf.int32), [rows.shape[1], columns.shape[0]])
+    rows, columns = factors(tuple(tensor.shape), tensor.dtype.size)
+    matrix = tf.reshape(_words(tf, tensor), [rows.shape[1], columns.shape[0]])
     sums = matrix if rows.shape[1] == 1 else tf.matmul(rows, matrix)
     return tf.matmul(sums, columns)
+
+
+def _words(tf: Any, tensor: Any) -> Any:
+    """Its bits as int32; of an element of 64 bits two, in one more dimension."""
+    if tensor.dtype.is_bool:
+        tensor = tf.cast(tensor, tf.int8)
+    return tf.cast(
+        tf.bitcast(tensor, {1: tf.int8, 2: tf.int16}.get(tensor.dtype.size, tf.int32)), tf.int32
+    )
+
+
+def of_rows(tf: Any, tensor: Any) -> Any:
+    """A fingerprint of each row of a tensor, int32 [rows, 1]; their number may be unknown."""
+    inner = int(np.prod(tensor.shape[1:], dtype=np.int64))
+    _, columns = factors((1, inner), tensor.dtype.size)
+    return tf.matmul(tf.reshape(_words(tf, tensor), [-1, columns.shape[0]]), columns)
+
+
+def of_rows_array(array: np.ndarray) -> np.ndarray:
+    """A fingerprint of each row of a NumPy array, int32 [rows, 1]."""
+    inner = int(np.prod(array.shape[1:], dtype=np.int64))
+    _, columns = factors((1, inner), array.itemsize)
+    words = (
+        np.ascontiguousarray(array).reshape(len(array), inner).view(f"i{min(4, array.itemsize)}")
+    )
+    found: np.ndarray = words.astype(np.int32, copy=False) @ columns
+    return found
+
+
+def has_nan(tf: Any, tensor: Any) -> Any:
+    """1 where an element of a tensor is not a number, else 0; as an int32."""
+    if not (tensor.dtype.is_floating or tensor.dtype.is_complex):
+        return tf.constant(0, tf.int32)
+    if tensor.dtype.is_complex:
+        tensor = tf.math.real(tensor) + tf.math.imag(tensor)
+    return tf.cast(tf.reduce_any(tf.math.is_nan(tensor)), tf.int32)

@@ -14,7 +14,9 @@ import time
 import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
+
+import numpy as np
 
 from samebits.errors import SamebitsError, all_problems, is_of_disk
 from samebits.experiment import variations
@@ -79,19 +81,8 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         observed=observation.observe(options.source_path),
         digests={},
         tensors={},
-        **dict.fromkeys(
-            (
-                "unsupported",
-                "failure",
-                "model",
-                "trace",
-                "checkpoints",
-                "canary",
-                "threads",
-                "generators",
-                "predictions",
-            )
-        ),
+        **dict.fromkeys(("unsupported", "failure", "model", "trace", "checkpoints", "canary")),
+        **dict.fromkeys(("threads", "generators", "predictions", "data", "nan")),
     )
     if options.sampled_epochs is not None:
         plan = canonical.read_json(options.sampled_epochs).get("sampled")
@@ -213,12 +204,23 @@ class Outcome:
             for part, named in state.arrays(self.model).items()
         }
         stored["trace"] = self.trace.save(folder / f"trace{SUFFIX}")
+        nan = {"tensors": list(self._nan(self.trace)), "numbers": _numbers(self.model)}
         digests = {name: found.sha256 for name, found in stored.items()}
         written = canonical.write_json(folder / "history.json", history.to_json(self.history))
         return {
             "digests": {"history": written, **digests},
             "tensors": {name: found.as_json() for name, found in stored.items()},
+            "data": self.trace.data(),
+            "nan": nan,
         }
+
+    def _nan(self, trace: Trace) -> Iterator[dict[str, Any]]:
+        """The final weights that hold a NaN, and since when, where the trace saw it."""
+        for name, array in task.values(task.named(self.model.weights)):
+            count = int(np.isnan(array).sum()) if array.dtype.kind not in "biuSUO" else 0
+            if count:
+                after, since = trace.nan_since(name) or (None, None)
+                yield {"name": name, "count": count, "after": after, "since": since}
 
     def said(self, content: Mapping[str, Any]) -> str:
         """For the user, in a few words."""
@@ -227,3 +229,8 @@ class Outcome:
         if self.sampled is not None:
             return "epochs {}".format(", ".join(map(str, content["sampled"]["drawn"])))
         return str(content["digests"].get("weights", self.status))[:16]
+
+
+def _numbers(model: Any) -> int:
+    """How many elements of the trainable weights are not NaN."""
+    return sum(int((array == array).sum()) for _, array in task.trainable(model))

@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Tuple
@@ -62,11 +63,39 @@ class Task:
         return int(-(-self.kept() // self.trainer["batch_size"]))
 
     def fit(self, model: Any, callbacks: list[Any], only: int | None = None) -> Any:
-        """``model.fit`` as the article calls it, or ``only`` one epoch; returns Keras' history."""
+        """``model.fit`` as the article calls it, or ``only`` one epoch; returns Keras' history.
+
+        A model's own ``fit`` may call Keras' more than once: the metrics of each call are kept, as
+        "loss (fit 2)".
+        """
         given = {key: self.trainer[key] for key in ("batch_size", "validation_split", "shuffle")}
         given["epochs"] = self.trainer["epochs"] if only is None else only + 1
         given.update(initial_epoch=only or 0, verbose=0, callbacks=callbacks)
-        return model.fit(self.x, self.y, **given).history
+        with _begun_fits(self.tf) as begun:
+            returned = getattr(model.fit(self.x, self.y, **given), "history", None)
+        found = [one.history for one in begun if one.history]
+        if len(found) > 1:
+            numbered = enumerate(found, start=1)
+            return {f"{m} (fit {n})": values for n, each in numbered for m, values in each.items()}
+        return returned or (found[0] if found else {})
+
+
+@contextmanager
+def _begun_fits(tf: Any) -> Iterator[list[Any]]:
+    """The histories of all calls of ``fit`` meanwhile, of whatever model, in their order."""
+    begun: list[Any] = []
+    begin = tf.keras.callbacks.History.on_train_begin
+
+    def on_train_begin(self: Any, logs: Any = None) -> None:
+        if self not in begun:
+            begun.append(self)
+        begin(self, logs)
+
+    tf.keras.callbacks.History.on_train_begin = on_train_begin
+    try:
+        yield begun
+    finally:
+        tf.keras.callbacks.History.on_train_begin = begin
 
 
 def build(tf: Any, config: Mapping[str, Any], source_path: Path) -> Any:
@@ -104,11 +133,21 @@ def _require_users(module: Any, source_path: Path) -> None:
         )
 
 
-def _keras_object(spec: Any) -> Any:
-    """A loss, metric or optimizer as Keras' ``get`` functions take it."""
+def _keras_object(tf: Any, spec: Any) -> Any:
+    """A loss, metric or optimizer as Keras' ``get`` functions take it; schedules are made here."""
     if isinstance(spec, dict):
-        return {"class_name": spec["class_name"], "config": dict(spec.get("config") or {})}
+        given = (spec.get("config") or {}).items()
+        config = {key: _schedule(tf, value) for key, value in given}
+        return {"class_name": spec["class_name"], "config": config}
     return spec
+
+
+def _schedule(tf: Any, value: Any) -> Any:
+    """A schedule from its class and config, which not every Keras takes there."""
+    if not isinstance(value, dict) or "class_name" not in value:
+        return value
+    cls = getattr(tf.keras.optimizers.schedules, value["class_name"])
+    return cls.from_config(dict(value.get("config") or {}))
 
 
 def compile_model(tf: Any, model: Any, trainer: Mapping[str, Any]) -> None:
@@ -118,11 +157,12 @@ def compile_model(tf: Any, model: Any, trainer: Mapping[str, Any]) -> None:
     keras, extra = tf.keras, {}
     if tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 4):  # which brought it to `compile`
         extra["steps_per_execution"] = trainer["steps_per_execution"]
-    loss = keras.losses.get(_keras_object(trainer["loss"]))
-    optimizer = keras.optimizers.get(_keras_object(trainer["optimizer"]))
+    loss = keras.losses.get(_keras_object(tf, trainer["loss"]))
+    optimizer = keras.optimizers.get(_keras_object(tf, trainer["optimizer"]))
     # Names stay names: Keras chooses the accuracy that fits the loss.
     metrics = [
-        m if isinstance(m, str) else keras.metrics.get(_keras_object(m)) for m in trainer["metrics"]
+        m if isinstance(m, str) else keras.metrics.get(_keras_object(tf, m))
+        for m in trainer["metrics"]
     ]
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics, **extra)
 

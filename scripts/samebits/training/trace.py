@@ -1,9 +1,11 @@
-"""The trace of a training: fingerprints of all trainable tensors, and the loss's bits, by step.
+"""The trace of a training: fingerprints of what was trained, and of what the steps got, by step.
 
-Rows go into a file while the training runs, so memory does not grow with the steps; the number
-and the steps of rows and snapshots follow from the experiment alone. Where the framework has no
-step that can be followed in the graph, a row is made in the batch callback. Keras builds a
-model that has no input shape within its first step: there is no row 0 then.
+Rows go into a file while the training runs, so memory does not grow with the steps. The number
+of a step counts all steps of the training, over as many calls of ``fit`` as the model's code
+makes. A tensor that a step does not update keeps its fingerprint. Where no graph can be followed
+there are fewer rows: one after each call into it. Without trace=step there is one after the first
+call into the graph, with which a canary is compared, and none or one after each epoch. There is no
+row 0 where the first values of a tensor are not known.
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
@@ -12,143 +14,228 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, Iterable, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from samebits.errors import SamebitsError
 from samebits.formats import arrays, files
-from samebits.training import fingerprint, task
-from samebits.training.graph_trace import MEAN, OF_BATCH, GraphTrace, can_follow
+from samebits.training import batches, fingerprint, task
+from samebits.training.graph_trace import GraphTrace
 
 STEP, EPOCH, OFF = "step", "epoch", "off"
-IN_GRAPH, IN_CALLBACK = "train_step", "batch callback"
+IN_GRAPH, IN_CALLBACK = "graph", "batch callback"
 _SNAPSHOTS = 60  # spread over the training, beside the first and the last
 _SAMPLE = 256  # elements of a tensor in a snapshot, at most
+_PRINT = "fingerprint/"
 
-_Snapshot = Tuple[int, List[np.ndarray]]  # the step, samples of all tensors
+_Snapshot = Tuple[int, Dict[str, np.ndarray]]  # the step, samples of all tensors
+_Events = List[Tuple[np.ndarray, np.ndarray, np.ndarray]]  # steps, fingerprints, whether NaN
 
 
 class Rows:
-    """Rows of int32 in a file without a name, column by column: a column is read in one piece."""
+    """Rows of int32 in a file without a name. A later row may have more columns."""
 
-    def __init__(self, folder: Path, capacity: int) -> None:
-        """For at most ``capacity`` rows, in an empty file below ``folder``."""
-        self.count = self._columns = 0
-        self._folder, self._capacity = folder, capacity
-        self._file = tempfile.TemporaryFile(dir=str(folder))  # noqa: SIM115 - lives as long as this
+    def __init__(self, folder: Path) -> None:
+        """In an empty file below ``folder``."""
+        self.count = 0
+        self._folder = folder
+        self._parts: list[tuple[int, int, int]] = []  # where rows begin, how many, their columns
+        self._file: Any = tempfile.TemporaryFile(dir=str(folder))  # noqa: SIM115 - as long as this
 
     def append(self, rows: np.ndarray) -> None:
-        """Write rows, [n, columns]. Raises SamebitsError when there is no room for them."""
-        if self.count == 1 and rows.shape[1] > self._columns:
-            self.count = 0  # row 0 of a model that made more variables in its first step
-        if self.count + len(rows) > self._capacity:
-            raise SamebitsError(
-                f"trace: expected {self._capacity} rows, got more: the model trains on more "
-                "batches than the data has; use trace=epoch or trace=off"
-            )
-        with files.naming(self._folder):
-            for position in range(rows.shape[1]):
-                self._file.seek(4 * (position * self._capacity + self.count))
-                self._file.write(rows[:, position].astype(np.int32).tobytes())
-            self._file.flush()
-        self.count += len(rows)
-        self._columns = rows.shape[1]
+        """Write rows, [n, columns]."""
+        if rows.size:
+            with files.naming(self._folder):
+                begin = self._file.seek(0, 2)
+                self._file.write(np.ascontiguousarray(rows, np.int32).tobytes())
+                self._file.flush()
+            self._parts.append((begin, *rows.shape))
+            self.count += len(rows)
 
-    def since(self, first: int) -> np.ndarray:
-        """The rows from this one on, [n, columns]."""
-        columns = [self.column(position)[first:] for position in range(self._columns)]
-        return np.stack(columns, axis=1) if columns else np.zeros((0, 0), np.int32)
+    def columns(self, since: int = 0, missing: Sequence[int] = ()) -> np.ndarray:
+        """All columns of the rows from this one on, [columns, n], in a file of their own.
 
-    def column(self, position: int) -> np.ndarray:
-        """One column, memory-mapped."""
-        if not self.count:
-            return np.zeros(0, np.int32)
-        file: Any = self._file
-        return np.memmap(file, np.int32, "r", 4 * position * self._capacity, (self.count,))
+        ``missing``: for each column, its value in the rows that were written without it.
+        """
+        parts = [np.memmap(self._file, np.int32, "r", at, (n, w)) for at, n, w in self._parts]
+        width, height = max([part.shape[1] for part in parts], default=0), self.count - since
+        if not width or not height:
+            return np.zeros((width, height), np.int32)
+        with files.naming(self._folder), tempfile.TemporaryFile(dir=str(self._folder)) as file:
+            target: Any = file
+            found = np.memmap(target, np.int32, "w+", shape=(width, height))
+        end = -since
+        for part in parts:
+            begin, end = end, end + len(part)
+            if end > 0:
+                known = part.shape[1]
+                found[:known, max(0, begin) : end] = part[max(0, -begin) :].T
+                found[known:, max(0, begin) : end] = np.array(missing[known:])[:, None]
+        return found
 
 
 class Trace:
-    """Follows the ``fit`` of a model, or one per epoch; ``save`` writes what was seen."""
+    """Follows every ``fit`` of a model, or one per epoch; ``save`` writes what was seen."""
 
     def __init__(self, training: task.Task, model: Any, every: str, folder: Path) -> None:
         """Prepare a compiled model of this task; the rows go below ``folder`` meanwhile."""
-        self._tf, self._model, self._every = training.tf, model, every
-        self._steps_per_epoch = training.steps_per_epoch()
-        self._total = self._steps_per_epoch * int(training.trainer["epochs"])
-        self._epoch = self._step = 0  # finished ones
-        self._epochs = 0  # as many as were trained
-        self._emptied = 0  # the step at which the graph's table was last empty
-        self._rows = Rows(folder, self._total + 2)
+        self._tf, self._model, self._every, self._training = training.tf, model, every, training
+        self._total = training.steps_per_epoch() * int(training.trainer["epochs"])
+        self._step = 0  # the last one
+        self._begun = 0  # the last one before this epoch
+        self._emptied = 0  # the last one when the tables were emptied
+        self._executed = False  # whether a call into the graph has ended
+        self._names: list[str] = []  # of the columns of rows, after the step
+        self._column: dict[int, int] = {}  # by the identity of a variable
+        self._first: list[int] = []  # of each column: before the first step; 0: not known
+        self._last: list[int] = []
+        self._nan: dict[int, tuple[int, int]] = {}  # of a column: last step without NaN, first with
+        self._clean: dict[int, int] = {}  # of a column: the last step without NaN
+        self._rows, self._batches = Rows(folder), Rows(folder)
+        self._received = np.zeros(2, np.int64)  # in this epoch: samples, their fingerprint
+        self._epochs: list[tuple[int, int, int]] = []  # the last step, then as received
         self._snapshots: list[_Snapshot] = []
-        self._saved = (0, 0)  # rows and snapshots that checkpoints have
-        self._loss = OF_BATCH if not hasattr(model, "train_step") else MEAN
-        self._graph: GraphTrace | None = None
-        if every == STEP and can_follow(model):
-            self._graph = GraphTrace(training.tf, model)
+        self._saved = [0, 0, 0, 0]  # rows, batches, epochs, snapshots that checkpoints have
+        self._source, self._callback = IN_CALLBACK, None
+        self._written = -1  # the step of the last row
+        self._graph = GraphTrace(training.tf, model) if every == STEP else None
 
     # ---- what Keras calls -----------------------------------------------------------------
 
     def callback(self) -> Any:
         """The callback to pass to ``fit``."""
-        return task.callback(
+        self._callback = task.callback(
             self._tf,
             on_train_begin=lambda logs=None: self._begin(),
-            on_train_batch_end=lambda batch, logs=None: self._after_execution(batch, logs or {}),
-            on_epoch_end=lambda epoch, logs=None: self._after_epoch(epoch, logs or {}),
+            on_train_batch_end=lambda batch, logs=None: self._after_execution(batch),
+            on_epoch_end=lambda epoch, logs=None: self._after_epoch(),
         )
+        return self._callback
 
     def _begin(self) -> None:
         if self._graph is not None:
             self._graph.begin(made=True)
-        if self._step == 0 and task.trainable_variables(self._model):
-            self._write_row(0)
+        if task.trainable_variables(self._model) and not self._rows.count:
+            self._write_row()
             self._take_snapshot()
 
-    def _after_execution(self, batch: int, logs: dict[str, Any]) -> None:
+    def _after_execution(self, batch: int) -> None:
         """After one execution, whose last step has this number, from 0, in its epoch.
 
         Keras 3 counts a last execution that has fewer steps as a whole one.
         """
-        done = min(batch + 1, self._steps_per_epoch)
-        self._step = self._epoch * self._steps_per_epoch + done
-        if self._every != STEP:
-            if self._epoch == 0 and done == self._step == self._first_execution():
-                self._write_row(logs.get("loss", 0))  # which the canary is compared with
-            return
-        if self._graph is None:
-            self._write_row(logs.get("loss", 0))
-        elif self._graph.is_full(self._step - self._emptied):
-            self._empty_graph()
-        self._take_snapshot_if_due()
-
-    def _after_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
-        self._epoch = epoch + 1
-        self._epochs += 1
-        if self._every == EPOCH:
-            self._loss = MEAN
-            if self._step != self._first_execution():
-                self._write_row(logs.get("loss", 0))
+        if self._graph is not None and self._graph.step > self._step:
+            self._source, self._step = IN_GRAPH, self._graph.step
+            if self._graph.is_full(self._step - self._emptied):
+                self._empty_graph()
+        else:
+            most = (getattr(self._callback, "params", None) or {}).get("steps") or batch + 1
+            self._step = self._begun + min(batch + 1, most)
+            if self._graph is not None:
+                self._graph.step = self._step
+            if self._every == STEP or not self._executed:
+                self._write_row()
+        self._executed = True
+        if self._every == STEP:
             self._take_snapshot_if_due()
 
-    def _first_execution(self) -> int:
-        return min(task.steps_per_execution(self._model), self._steps_per_epoch)
+    def _after_epoch(self) -> None:
+        self._empty_graph()
+        if self._every == EPOCH:
+            self._write_row()
+            self._take_snapshot_if_due()
+        self._epochs.append((self._step, int(self._received[0]), int(self._received[1])))
+        self._received[:] = 0
+        self._begun = self._step
 
-    # ---- rows and snapshots ---------------------------------------------------------------
+    # ---- rows -----------------------------------------------------------------------------
 
-    def _write_row(self, loss: Any) -> None:
-        """A row of this moment."""
-        bits = np.float32(loss).reshape(1).view(np.int32)
-        prints = [fingerprint.of_array(array) for _, array in task.trainable(self._model)]
-        self._rows.append(np.array([[self._step, int(bits[0]), *prints]]))
+    def _columns(self, variables: Sequence[Any]) -> list[int]:
+        """The columns of variables; those of the model come first, in its own order."""
+        own = task.trainable_variables(self._model)
+        known = {id(variable): variable for variable in (*own, *variables)}
+        if not known.keys() <= self._column.keys():
+            for name, variable in task.named(known.values()):
+                if id(variable) not in self._column:
+                    self._column[id(variable)] = self._column_of(name, id(variable))
+        return [self._column[id(variable)] for variable in variables]
+
+    def _column_of(self, name: str, variable: int) -> int:
+        """Of a variable that is new here, but may have a column in the rows of a checkpoint."""
+        taken = {self._names[column] for column in self._column.values()}
+        name = list(task.unique([*taken, name]))[-1] if name in taken else name
+        if name not in self._names:
+            self._names.append(name)
+            first = self._graph.first.get(variable, 0) if self._graph is not None else 0
+            self._first.append(first)
+            self._last.append(first)
+        return self._names.index(name)
+
+    def _write_row(self) -> None:
+        """A row of this moment, unless the step has one."""
+        if self._step == self._written:
+            return
+        found = task.trainable_variables(self._model)
+        values = [np.asarray(variable.numpy()) for variable in found]
+        for column, array in zip(self._columns(found), values):
+            self._last[column] = fingerprint.of_array(array)
+            self._note_nan(column, np.array([self._step]), np.array([_has_nan(array)]))
+        if not self._rows.count:
+            self._first = list(self._last)
+        self._append(np.array([[self._step, *self._last]], np.int32))
+
+    def _append(self, rows: np.ndarray) -> None:
+        self._rows.append(rows)
+        self._written = int(rows[-1, 0])
 
     def _empty_graph(self) -> None:
-        """Move the rows of the graph to the file."""
-        if self._graph is not None:
-            rows = self._graph.empty()
-            steps = np.arange(self._emptied + 1, self._emptied + 1 + len(rows), dtype=np.int32)
-            self._rows.append(np.concatenate([steps[:, None], rows], axis=1))
-            self._emptied += len(rows)
+        """Move the rows of the graph to the files."""
+        if self._graph is None:
+            return
+        events: dict[int, _Events] = {}
+        for variables, rows in self._graph.empty():
+            count = len(variables)
+            for position, column in enumerate(self._columns(variables)):
+                seen = rows[:, 0], rows[:, 1 + position], rows[:, 1 + count + position]
+                events.setdefault(column, []).append(seen)
+        if events:
+            self._merge(events)
+        received = self._graph.batches.table.empty()
+        self._batches.append(received[:, :2])
+        self._received += received[:, [2, 1]].sum(axis=0, dtype=np.int64)
+        self._emptied = self._step
+
+    def _merge(self, events: Mapping[int, _Events]) -> None:
+        """One row per step, with what each tensor was after its last update."""
+        steps = np.unique(np.concatenate([seen[0] for found in events.values() for seen in found]))
+        if not self._rows.count and self._known_first():
+            self._append(np.array([[0, *self._first]], np.int32))
+        rows = np.empty((len(steps), 1 + len(self._names)), np.int32)
+        rows[:, 0], rows[:, 1:] = steps, self._last
+        for column, found in events.items():
+            at, prints, nans = (np.concatenate(parts) for parts in zip(*found))
+            order = np.argsort(at, kind="stable")
+            last = np.searchsorted(at[order], steps, "right") - 1
+            rows[last >= 0, 1 + column] = prints[order][last[last >= 0]]
+            self._note_nan(column, at[order], nans[order])
+        self._last = rows[-1, 1:].tolist()
+        self._append(rows)
+
+    def _known_first(self) -> bool:
+        """Whether the values of all tensors before the first step are known."""
+        return self._graph is not None and set(self._column) <= set(self._graph.first)
+
+    def _note_nan(self, column: int, steps: np.ndarray, nan: np.ndarray) -> None:
+        """Keep the step from which on a tensor holds a NaN, and the last one seen before it."""
+        clean = np.flatnonzero(nan == 0)
+        if clean.size:
+            self._clean[column] = int(steps[clean[-1]])
+            self._nan.pop(column, None)
+        if nan[-1] and column not in self._nan:
+            first = int(steps[clean[-1] + 1 if clean.size else 0])
+            self._nan[column] = (self._clean.get(column, 0), first)
+
+    # ---- snapshots ------------------------------------------------------------------------
 
     def _take_snapshot_if_due(self) -> None:
         """Once the next of the evenly spread steps is reached."""
@@ -158,20 +245,21 @@ class Trace:
             self._take_snapshot()
 
     def _take_snapshot(self) -> None:
-        tensors = [self._tf.convert_to_tensor(v) for v in self._model.trainable_variables]
-        if self._snapshots and len(tensors) > len(self._snapshots[0][1]):
-            self._snapshots.clear()  # that of row 0, likewise
-        self._snapshots.append((self._step, [_sample(tensor) for tensor in tensors]))
+        found = task.named(task.trainable_variables(self._model))
+        taken = {name: _sample(self._tf.convert_to_tensor(variable)) for name, variable in found}
+        self._snapshots.append((self._step, taken))
 
     # ---- checkpoints ----------------------------------------------------------------------
 
     def seek(self, epoch: int) -> None:
         """The next ``fit`` trains the epoch with this number, from 0."""
         self._empty_graph()
-        self._epoch = epoch
-        self._step = self._emptied = epoch * self._steps_per_epoch
-        if epoch and self._graph is not None:
-            self._graph.resume(self._graph.loss)
+        self._at(epoch * self._training.steps_per_epoch())
+
+    def _at(self, step: int) -> None:
+        self._step = self._begun = self._emptied = step
+        if self._graph is not None:
+            self._graph.step = step
 
     def before_fit(self) -> None:
         """Before a further ``fit`` of the same model."""
@@ -179,60 +267,119 @@ class Trace:
             self._graph.begin(made=False)
 
     def unsaved(self) -> task.Named:
-        """Rows and snapshots since the last call, for a checkpoint."""
+        """What was seen since the last call, for a checkpoint."""
         self._empty_graph()
-        (rows, shots), self._saved = self._saved, (self._rows.count, len(self._snapshots))
-        taken = self._snapshots[shots:]
-        names = map(str, range(len(taken[0][1]) if taken else 0))
-        return [("rows", self._rows.since(rows)), *_stacked(taken, names)]
+        rows, received, epochs, shots = self._saved
+        self._saved = [self._rows.count, self._batches.count]
+        self._saved += [len(self._epochs), len(self._snapshots)]
+        nan = [
+            [*self._nan.get(c, (-1, -1)), self._clean.get(c, -1)] for c in range(len(self._names))
+        ]
+        parts: task.Named = [("epochs", np.array(self._epochs[epochs:], np.int64).reshape(-1, 3))]
+        parts += [("nan", np.array(nan, np.int64).reshape(-1, 3))]
+        parts += self._stored(rows, received)
+        return parts + _stacked(self._snapshots[shots:])
 
-    def restore(self, parts: Sequence[Mapping[str, np.ndarray]], loss: str | None) -> None:
-        """Restore the parts that ``unsaved`` returned; ``loss``: see ``describe``."""
+    def restore(self, parts: Sequence[Mapping[str, np.ndarray]]) -> None:
+        """Restore the parts that ``unsaved`` returned."""
+        own = [name for name, _ in task.named(task.trainable_variables(self._model))]
         # Copied: a folder whose files are mapped can't be removed on every file system (NFS, FUSE).
         for part in ({name: np.array(part[name]) for name in part} for part in parts):
-            if len(part["rows"]):
-                self._rows.append(part["rows"])
-            names = [f"sample/{i}" for i in range(len(part) - 2)]
+            stored = [name[len(_PRINT) :] for name in part if name.startswith(_PRINT)]
+            stored.sort(key=lambda name: own.index(name) if name in own else len(own))
+            for name in (name for name in stored if name not in self._names):
+                first = part[_PRINT + name]
+                self._names.append(name)
+                self._first.append(int(first[0]) if first.size else 0)
+            columns = [part["step"], *(part[_PRINT + name] for name in self._names)]
+            rows = np.stack(columns, axis=1).astype(np.int32)
+            if len(rows):
+                self._append(rows)
+                self._last = rows[-1, 1:].tolist()
+            self._batches.append(np.stack([part["batch step"], part["batch"]], axis=1))
+            self._epochs += [(step, n, print_) for step, n, print_ in part["epochs"].tolist()]
+            for column, (clean, nan, seen) in enumerate(part["nan"].tolist()):
+                self._nan.pop(column, None)
+                if nan >= 0:
+                    self._nan[column] = (clean, nan)
+                self._clean[column] = max(seen, 0)
             for position, step in enumerate(part["sample step"].tolist()):
-                self._snapshots.append((step, [part[name][position] for name in names]))
-        self._saved = (self._rows.count, len(self._snapshots))
-        self._epoch = self._epochs = len(parts)
-        self._step = self._emptied = self._epoch * self._steps_per_epoch
-        if self._graph is None:
-            self._loss = loss or self._loss
-        else:
-            self._graph.resume(loss)
+                samples = {n[7:]: part[n][position] for n in part if n.startswith("sample/")}
+                self._snapshots.append((step, samples))
+        self._saved = [self._rows.count, self._batches.count]
+        self._saved += [len(self._epochs), len(self._snapshots)]
+        self._executed = bool(self._epochs)
+        self._at(self._epochs[-1][0] if self._epochs else 0)
 
     # ---- at the end -----------------------------------------------------------------------
 
     def save(self, path: Path, samples: bool = True) -> arrays.Stored:
         """Write the trace as a file of arrays."""
+        if self._graph is not None and self._graph.step > self._step:  # a loop without callbacks
+            self._source, self._step = IN_GRAPH, self._graph.step
         self._empty_graph()
-        names = [name for name, _ in task.trainable(self._model)]
-        step, loss = self._rows.column(0), self._rows.column(1)
-        entries: task.Named = [("step", step.astype(np.int64)), ("loss", loss.view(np.uint32))]
-        for position, name in enumerate(names):
-            entries.append(("fingerprint/" + name, self._rows.column(2 + position)))
-        return arrays.write(path, entries + (self._samples(names) if samples else []))
-
-    def _samples(self, names: list[str]) -> task.Named:
-        if self._every != OFF and (not self._snapshots or self._snapshots[-1][0] != self._step):
+        taken = [step for step, _ in self._snapshots[-1:]]
+        if samples and self._every != OFF and taken != [self._step]:
             self._take_snapshot()
-        return _stacked(self._snapshots, names if self._snapshots else [])
+        entries = self._stored(0, 0)
+        return arrays.write(path, entries + (_stacked(self._snapshots) if samples else []))
+
+    def _stored(self, rows: int, received: int) -> task.Named:
+        """The rows from these on, as arrays."""
+        columns = self._rows.columns(rows, [0, *self._first])
+        batch = self._batches.columns(received)
+        step, batch_step = (found[0] if len(found) else np.zeros(0) for found in (columns, batch))
+        entries: task.Named = [("step", step.astype(np.int64))]
+        for name, column in zip(self._names, columns[1:]):
+            entries.append((_PRINT + name, column))
+        entries.append(("batch step", batch_step.astype(np.int64)))
+        entries.append(("batch", batch[1] if len(batch) else np.zeros(0, np.int32)))
+        return entries
 
     def describe(self) -> dict[str, Any]:
-        """The part of the record: how often, source, kind of loss, steps and epochs trained."""
-        source = IN_CALLBACK if self._graph is None else IN_GRAPH
-        loss = self._loss if self._graph is None else self._graph.loss
-        trained = {"steps": self._step, "epochs": self._epochs}
-        return {"every": self._every, "source": source, "loss": loss, **trained}
+        """The part of the record: how often, its source, the steps, those that ended an epoch."""
+        ends = [step for step, *_ in self._epochs]
+        return {
+            "every": self._every,
+            "source": self._source,
+            "steps": self._step,
+            "epoch_ends": ends,
+        }
+
+    def data(self) -> dict[str, Any]:
+        """The part of the record about what the steps received, beside what the data has.
+
+        ``problem``: why this is not known, or None.
+        """
+        count = self._training.kept()
+        found: dict[str, Any] = dict.fromkeys(("fingerprint", "used", "problem"))
+        found.update(samples=count, epochs=[])
+        if self._graph is None:
+            return dict(found, problem=f"trace={self._every}: what the steps receive is not traced")
+        received, data = self._graph.batches, (self._training.x, self._training.y)
+        problem = received.problem or batches.conversion_problem(data, received.dtypes)
+        if problem is None and received.table.lost:
+            problem = "rows were lost"
+        if problem is None and not self._epochs:
+            problem = "no epoch ended"
+        if problem is not None:
+            return dict(found, problem=problem)
+        whole = batches.of_data([array[:count] for array in data], received.dtypes)
+        epochs = [{"samples": n, "fingerprint": batches.wrapped(f)} for _, n, f in self._epochs]
+        used = None if received.used is None else sorted(received.used)
+        return dict(found, fingerprint=whole, epochs=epochs, used=used)
+
+    def nan_since(self, name: str) -> tuple[int, int] | None:
+        """The last step at which a tensor was seen without NaN, and the first with one."""
+        return self._nan.get(self._names.index(name)) if name in self._names else None
 
 
-def _stacked(snapshots: Sequence[_Snapshot], names: Iterable[str]) -> task.Named:
-    """Snapshots as arrays: their steps, and the samples of each tensor by its name."""
+def _stacked(snapshots: Sequence[_Snapshot]) -> task.Named:
+    """Snapshots as arrays: their steps, and the samples of each tensor that all of them have."""
     entries: task.Named = [("sample step", np.array([step for step, _ in snapshots], np.int64))]
-    for position, name in enumerate(names):
-        entries.append(("sample/" + name, np.stack([taken[position] for _, taken in snapshots])))
+    for name in snapshots[-1][1] if snapshots else ():
+        if all(name in taken for _, taken in snapshots):
+            entries.append(("sample/" + name, np.stack([taken[name] for _, taken in snapshots])))
     return entries
 
 
@@ -240,3 +387,7 @@ def _sample(tensor: Any) -> np.ndarray:
     """A few elements of a tensor, evenly strided; in a CPU's memory nothing else is copied."""
     flat: np.ndarray = np.asarray(tensor).reshape(-1)
     return flat[:: max(1, -(-flat.size // _SAMPLE))].copy()
+
+
+def _has_nan(array: np.ndarray) -> bool:
+    return array.dtype.kind not in "biu" and bool(np.isnan(array).any())

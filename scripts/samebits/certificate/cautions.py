@@ -1,0 +1,102 @@
+"""What a reader has to know before anything else: NaN, and steps that received other data.
+
+Each is a sentence that follows from the records and histories of the runs, the first run's first.
+"""
+
+from collections.abc import Iterator, Mapping
+from math import isnan
+from typing import Any
+
+from samebits.certificate.evidence import Evidence
+from samebits.certificate.types import RunRecord
+from samebits.formats import history
+from samebits.formats.names import COMPLETED, RECEIVED
+from samebits.text import few, listed
+
+OTHER = "other data"
+
+
+def cautions(evidence: Evidence) -> list[str]:
+    """All sentences, each once; a run is named where not all runs share it."""
+    said: dict[str, list[str]] = {}
+    completed = [run for run in evidence.runs if run.results]
+    for run in completed:
+        metrics = run.results["history"].content
+        known = history.from_json(metrics) if metrics is not None else {}
+        for sentence in _of_run(run.record.content, known):
+            said.setdefault(sentence, []).append(run.name)
+    return [
+        sentence if len(runs) == len(completed) else f"{few(runs)}: {sentence}"
+        for sentence, runs in said.items()
+    ]
+
+
+def _of_run(record: RunRecord, metrics: Mapping[str, list[float]]) -> Iterator[str]:
+    yield from _nan(record["nan"])
+    since = [
+        f"{name} since epoch {1 + next(i for i, v in enumerate(values) if isnan(v))}"
+        for name, values in metrics.items()
+        if any(map(isnan, values))
+    ]
+    if since:
+        yield f"Not a number: {listed(since)}."
+    yield from _other_data(record["data"])
+
+
+def _nan(nan: Any) -> Iterator[str]:
+    """By when it began: "not a number since step 4 in dense/kernel"."""
+    began: dict[str, list[str]] = {}
+    for tensor in (nan or {"tensors": ()})["tensors"]:
+        since, after = tensor["since"], tensor["after"]
+        when = "at the end"
+        if since is not None:
+            one = since - (after or 0) <= 1
+            when = (
+                f"since step {since:,}"
+                if one
+                else f"since one of the steps {after + 1:,} to {since:,}"
+            )
+        began.setdefault(when, []).append(tensor["name"])
+    for when, names in began.items():
+        yield f"Not a number {when} in {few(names)}. A NaN hides any difference behind it."
+
+
+def _other_data(data: Any) -> Iterator[str]:
+    """Epochs whose batches are not the data set, by what they hold instead."""
+    if data is not None and data["used"] is not None and "x" not in data["used"]:
+        yield "No update of a weight depends on x: the steps received it and made no use of it."
+    if data is None or received(data) != OTHER:
+        return
+    wrong = [str(n) for n, epoch in enumerate(data["epochs"], start=1) if not _is_data(data, epoch)]
+    samples = sorted({epoch["samples"] for epoch in data["epochs"] if not _is_data(data, epoch)})
+    yield (
+        f"The steps received other data than the data set: in epoch {few(wrong)} batches of "
+        f"{listed(f'{n:,}' for n in samples)} samples that are not the {data['samples']:,} samples "
+        "of x and y to train on."
+    )
+
+
+def received(data: Any) -> str:
+    """What the steps received: the data set, other data, or why that is not known."""
+    if data["problem"] is not None:
+        return f"not known: {data['problem']}"
+    return RECEIVED if all(_is_data(data, epoch) for epoch in data["epochs"]) else OTHER
+
+
+def _is_data(data: Any, epoch: Any) -> bool:
+    return bool(epoch == {key: data[key] for key in ("samples", "fingerprint")})
+
+
+def all_received(evidence: Evidence) -> str | None:
+    """What the steps of all completed runs received; None where none completed."""
+    found = [r["data"] for r in evidence.records.values() if r["status"] == COMPLETED]
+    said = list(dict.fromkeys(received(data) for data in found))
+    return "; ".join(said) or None
+
+
+def nothing_left(evidence: Evidence) -> Iterator[str]:
+    """Runs in which no trainable weight is a number: equal, and yet nothing is shown."""
+    for name, record in evidence.records.items():
+        nan = record["nan"]
+        if nan is not None and nan["numbers"] == 0:
+            yield f"{name}: no trainable weight is a number at the end: equal NaNs show nothing"
