@@ -326,3 +326,9 @@ def test_the_parent_and_its_other_children_go_on() -> None:
 @pytest.mark.parametrize("minutes", ["soon", ""])
 def test_a_limit_that_is_no_number_is_wrong_usage(launch: Launcher, minutes: str) -> None:
     launch.run("", LIMIT, minutes, code=2)
+
+
+def test_a_script_that_removes_its_log_and_fails_ends_with_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "tidy.py").write_text("import os, sys\nos.remove('log.txt')\nsys.exit(3)\n")
+    line = *LAUNCH, sys.executable, "--log", "log.txt", "--", "tidy.py"
+    assert command(*line, cwd=tmp_path, check=False).returncode == 3

@@ -144,6 +144,24 @@ def test_a_file_that_changes_while_it_is_in_use_fails_the_run(run: Callable[...,
     assert "source/here: was changed while this run used it" in said
 
 
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "os.remove('source/here')",
+        "import shutil; shutil.rmtree('source')",
+        "os.rename('source/here', 'source/there')",
+        "os.rename('source', 'moved')",
+        "os.replace('there', 'source/here')",
+    ],
+)
+def test_a_program_may_remove_or_rename_what_it_has_looked_at(
+    run: Callable[..., Any], gone: str
+) -> None:
+    found = run(f"os.stat('source/here'); open('source/here').read(); {gone}; os.makedirs('a/b')")
+    assert found["problem"] is None
+    assert "here" not in [entry["path"] for entry in found["read"]]
+
+
 def test_where_the_kernel_refuses_a_watcher_that_is_told(run: Callable[..., Any]) -> None:
     refuse = "opened._FLAGS = 1 << 20"
     found = run("open('source/here'); os.listdir('source')", refuse)

@@ -47,7 +47,9 @@ class TimeLimit:
 
 
 def tail(log: Path) -> list[str]:
-    """The last lines of a log."""
+    """The last lines of a log; none where the script itself removed it."""
+    if not log.is_file():
+        return []
     with log.open(encoding="utf-8", errors="replace") as file:
         return list(deque(file, _TAIL))
 

@@ -49,7 +49,10 @@ _CALLS: dict[int, tuple[str, int | None, int]] = {
     **{83: (_WRITE, None, 0), 258: (_WRITE, 0, 1)},  # mkdir, mkdirat
     **{86: (_WRITE, None, 1), 265: (_WRITE, 2, 3)},  # link, linkat
     **{88: (_WRITE, None, 1), 266: (_WRITE, 1, 2)},  # symlink, symlinkat
+    **{87: (_WRITE, None, 0), 263: (_WRITE, 0, 1), 84: (_WRITE, None, 0)},  # unlink, …at, rmdir
 }
+# The other path of these calls: what is renamed is gone.
+_RENAMED = {82: (_WRITE, None, 0), 264: (_WRITE, 0, 1), 316: (_WRITE, 0, 1)}
 _OPENAT2, _FLAGS_OF = 437, {2: 1, 257: 2}
 _CALL = struct.Struct("QIIiIQ6Q")  # of <linux/seccomp.h>: seccomp_notif
 _SECCOMP, _NO_NEW_PRIVILEGES, _PTRACER = 317, 38, 0x59616D61
@@ -121,9 +124,13 @@ class Files:
             },
             "absent": [path for path in absent if os.path.dirname(path) not in absent],  # noqa: PTH120
             "written": {path: self._read.get(path) for path in written},
-            "changed": sorted(set(now) - same - self._written),
+            "changed": sorted(path for path in set(now) - same if not self._own(path)),
             "problem": self.problem,
         }
+
+    def _own(self, path: str) -> bool:
+        """Whether the run itself wrote, removed or renamed a file or a folder that it is in."""
+        return not self._written.isdisjoint({path, *map(str, Path(path).parents)})
 
 
 def _digest(path: str) -> str | None:
@@ -259,10 +266,11 @@ def _answer(listener: int, seen: Files) -> None:
         fcntl.ioctl(listener, _RECEIVE, call)
         identity, pid, _, number, _, _, *arguments = _CALL.unpack(call)
         try:
-            action, folder, argument = _CALLS[number]
-            path = _path(pid, arguments, folder, argument)
-            if path:
-                seen.see(action, path, _flags(pid, number, arguments))
+            for table in (_CALLS, _RENAMED):
+                action, folder, argument = table.get(number, (_LOOK, None, 0))
+                path = _path(pid, arguments, folder, argument) if number in table else ""
+                if path:
+                    seen.see(action, path, _flags(pid, number, arguments))
         except Exception as error:  # told in the record; the program goes on
             seen.problem = f"not all calls were seen: {type(error).__name__}: {error}"
         fcntl.ioctl(listener, _SEND, struct.pack("QqiI", identity, 0, 0, 1))
