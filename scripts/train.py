@@ -16,19 +16,21 @@ OUTPUTS     --output       a folder: record.json, history.json, and weights, opt
                            predictions, trace and canary.safetensors, and
                            checkpoints/ of the control; of sampled epochs record.json alone, in a
                            format of its own
-GUARANTEES  the effective settings were probed and are as pinned, except those unpinned or varied on
-            purpose; those that a model's code can change were probed again at the end; the steps
-            are the published ones and draw no further random number; floats are stored with all
-            their bits; a refusal of TensorFlow to compute deterministically is a result that names
-            the op; a model that fails is a result too, except in the control; the importable files
-            of the environment are those that were installed from the lock, before and after; the
-            folder is complete or absent
+GUARANTEES  the record names, by digest, each module that was executed and each file that was read,
+            and a run during which one changed fails; the effective settings were probed and are as
+            pinned, except those unpinned or varied on purpose; those that a model's code can change
+            were probed again at the end; the steps are the published ones and draw no further
+            random number; floats are stored with all their bits; a refusal of TensorFlow to compute
+            deterministically is a result that names the op; a model that fails is a result too,
+            except in the control; the importable files of the environment are those that were
+            installed from the lock, before and after; the folder is complete or absent
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -46,7 +48,7 @@ from contextlib import ExitStack
 from typing import Any, Mapping
 
 from samebits.errors import SamebitsError, run
-from samebits.experiment import pins, variations
+from samebits.experiment import pins, variables, variations
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, dataset, files, lockfile
 from samebits.formats.arrays import SUFFIX
@@ -255,6 +257,8 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     """Train and write the folder; returns how it ended, for the user."""
     own = [Path(__file__).parent, options.config, options.data, options.lock]
     own += [options.output.parent, options.checkpoints, options.states, options.sampled_epochs]
+    made = [os.environ.get(name, "") for name in (variables.KERAS_HOME, variables.TEMPORARY)]
+    own += [Path(folder) for folder in made if "/samebits-" in folder]  # the launcher's
     watch = opened.Watch(path for path in own if path)
     config, profile = content["config"], content["config"]["determinism"]
     applied = content["variations"]["applied"]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import certificates
+import factories
 from samebits import errors
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.pages import summary
@@ -21,6 +22,7 @@ def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> d
         "verdict": verdict,
         "reasons": reasons,
         "experiment": {"name": "default"},
+        "source": factories.REPOSITORY | {"model": None},
         "issued": "2026-11-23T12:00:00Z",
         "issuer": {"keyid": keyid},
         "scope": {
@@ -42,7 +44,6 @@ def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> d
             "conditions": ["hash seed"],
         },
         "comparisons": [],
-        "source": {"commit": "0" * 40, "changed": [], "inputs": [], "problem": None, "model": None},
         "records": {"runs": runs | {"lost": None}},
     }
     return {"report": report, "replays": []}
@@ -61,6 +62,26 @@ def test_it_says_verdict_digests_places_and_time() -> None:
     said = text()
     for part in ("REPRODUCIBLE", "default", "c" * 64, str(PATH), str(PAGE), "41.2 s"):
         assert part in said
+
+
+def test_it_says_what_was_not_committed_and_read_from_elsewhere() -> None:
+    assert "source" not in rows(text())
+    content = certificate("REPRODUCIBLE", [])
+    report, changed = content["report"], {"changed": ["a.py"], "inputs": ["mine.yaml"]}
+    report["source"] |= changed | {
+        "model": factories.REPOSITORY | {"commit": None, "problem": "no"}
+    }
+    read = [{"path": name, "sha256": "0" * 64} for name in ("/data/words", "near.npy", "~/far")]
+    files = factories.NO_FILES | {"read": read, "problem": "refused"}
+    report["records"]["runs"]["control"]["files"] = files
+    found = rows(summary.text(content, PATH, PAGE, 1.0))
+    said = "changed: a.py; not committed inputs of the experiment: mine.yaml"
+    assert found["source"] == f"{factories.COMMIT[:12]}; {said}"
+    assert "model's source unknown commit (no)" in summary.text(content, PATH, PAGE, 1.0)
+    assert "  files        read outside of the source: /data/words and ~/far\n" in summary.text(
+        content, PATH, PAGE, 1.0
+    )
+    assert "not all files are known: refused" in summary.text(content, PATH, PAGE, 1.0)
 
 
 def test_it_says_what_ran_in_threads() -> None:

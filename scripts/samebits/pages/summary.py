@@ -164,10 +164,15 @@ def _reasons(reasons: list[str]) -> Iterator[str]:
 
 
 def _source(report: dict[str, Any]) -> Iterator[str]:
-    """The repositories, where something was not as in their commits."""
+    """The repositories, where something was not as in their commits; files from elsewhere."""
     for what, said in wording.repositories(report["source"]):
         if " " in said:
             yield _row(what.lower(), said)
+    opened = wording.opened(report)
+    if outside := [entry["path"] for entry in opened["read"] if wording.is_outside(entry["path"])]:
+        yield _row("files", f"read outside of the source: {few(outside)}")
+    if opened["problem"]:
+        yield _row("files", f"not all files are known: {opened['problem']}")
 
 
 def _histories(report: dict[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from samebits.certificate.types import (
     ComparedCanary,
     Divergence,
+    Files,
     Report,
     Repository,
     Scope,
@@ -62,6 +63,20 @@ def repositories(source: Source) -> Iterator[tuple[str, str]]:
 
 
 _THREADS = "Python threads"
+_NO_FILES: Files = {"read": [], "listed": [], "absent": [], "written": [], "problem": None}
+
+
+def opened(report: Any) -> Files:
+    """The files that the control opened; none where it has no record of them."""
+    found: Files = (report["records"]["runs"].get(CONTROL) or {}).get("files", _NO_FILES)
+    return found
+
+
+def is_outside(path: str) -> bool:
+    """Whether a file that a run opened lies outside of the user's source, by its name."""
+    return path.startswith(("/", "~/"))
+
+
 # Facts about where a run ran, not about what ran.
 _SURROUNDINGS = ("CPU model", "number of CPUs", "GPU", "operating system", "C library")
 

@@ -5,7 +5,8 @@ OUTPUTS     .samebits/configs/DIGEST.json, .samebits/code/DIGEST.json, when the 
             .samebits/outdated/RESULT, when Snakemake asks which jobs to run
 GUARANTEES  the first two are named by their content and never change, so that a dry run, or a
             start with other values, touches no result; a result of another experiment is made
-            again, whatever its date and Snakemake's own records say; the certificate of another
+            again, whatever its date and Snakemake's own records say, and so is a run of which a
+            module or a file changed, with the file named; the certificate of another
             experiment is kept; the last lines are about the experiment that was asked for, or an
             error; two starts that would make the same result are refused by Snakemake's own lock;
             an importing workflow gets rules and nothing else: owners, locks and the keeping of a
