@@ -27,6 +27,7 @@ _SYSTEM = (
     *("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec"),
     *("/usr/share/locale", "/usr/share/zoneinfo", "/usr/share/i18n"),
 )
+_SHARED_MEMORY = "/dev/shm/"  # noqa: S108 (where a program keeps files of its own)
 CHECKOUT = Path(__file__).resolve().parents[3]
 _HOME = os.path.expanduser("~/")  # noqa: PTH111 (Path raises where there is none)
 _GENERATED = "__autograph_generated_file"  # TensorFlow's, in the folder for temporary files
@@ -55,7 +56,8 @@ _EXCLUDED = tuple(f"{folder}/" for folder in sorted({*_SYSTEM, *_environment()})
 
 def is_input(path: str) -> bool:
     """Whether a file, by its absolute path, is neither the system's nor the environment's."""
-    return not f"{_first(path)}/".startswith(_EXCLUDED)  # such a folder itself is none either
+    first = f"{_first(path)}/"  # such a folder itself is no input either
+    return first.startswith(_SHARED_MEMORY) or not first.startswith(_EXCLUDED)
 
 
 def _first(path: str) -> str:
