@@ -17,6 +17,7 @@ from samebits.formats import canonical, names
 from samebits.pages import certificate, wording
 from samebits.pages.certificate import observed
 
+LEFT = "what an earlier run left in best.npy"
 CPU = {"models": ["Haswell"], "samples": 640, "epochs": 1}
 
 
@@ -30,7 +31,8 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
     """The certificate of all planned runs: ``same`` unless said otherwise (_ for - in names).
 
     Outcomes: same, differs (its own bits), failed, not tried, no effect (nothing else observed),
-    in part (of the number of CPUs), [Errno … or failed: … (with that message).
+    in part (of the number of CPUs), leaves (a file that it also looks for),
+    finds (that file, and differs), [Errno … or failed: … (with that message).
     """
     outcomes = {name.replace("__", "-"): outcome for name, outcome in outcomes.items()}
     folder.mkdir(exist_ok=True)
@@ -80,6 +82,12 @@ def write(
         record["unpinned"], record["subset"] = list(run.unpin), run.subset
         values = (each.partition("=")[2] or "another" for each in run.vary)
         record["variations"]["applied"] = dict(zip(keys, values, strict=True))
+        if outcome == "finds":
+            best: dict[str, Any] = {"path": "best.npy", "sha256": "a" * 64}
+            record["files"] = factories.NO_FILES | {"read": [best]}
+        if outcome == "leaves":
+            best = {"path": "best.npy", "sha256": None, "sought": True}
+            record["files"] = factories.NO_FILES | {"written": [best]}
         if outcome != "no effect":
             record["observed"] |= dict.fromkeys(keys, "another")
         if outcome == "in part":
@@ -105,7 +113,7 @@ def write(
     if run.subset:
         given["metrics"] = {name: values[:1] for name, values in factories.HISTORY.items()}
         given["trace"] = factories.trace(seed=3)
-    if outcome == "differs":
+    if outcome in ("differs", "finds"):
         given["weights"] = factories.weights()
         given["weights"][0][1].view("<u4")[0, 0] ^= 1 + sum(map(ord, run.name))
     return factories.write_run(path, experiment, dataset, config=content, change=change, **given)
@@ -280,6 +288,35 @@ def test_what_an_earlier_run_left_at_home_is_named(tmp_path: Path) -> None:
     issued = certify(tmp_path, config(alone=["time_zone", "home", "cpus"]), **every)
     assert issued["verdict"] == "NOT REPRODUCIBLE"
     assert issued["scope"]["depends_on"] == ["what an earlier run left in the home folder"]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict", "depends_on"),
+    [
+        ({}, names.REPRODUCIBLE, []),
+        ({"repeat": "finds"}, names.NOT_REPRODUCIBLE, [LEFT]),
+        ({"replica": "finds", "repeat": "finds"}, names.NOT_REPRODUCIBLE, [LEFT]),
+        # Also where there was no such file: not by that file alone.
+        ({"replica": "differs", "repeat": "finds"}, names.NOT_REPRODUCIBLE, []),
+        ({"repeat": "differs"}, names.NOT_REPRODUCIBLE, []),
+    ],
+    ids=["no effect", "by the later run alone", "by both", "without it too", "never"],
+)
+def test_a_file_that_a_run_leaves_for_another_is_named_and_a_later_run_is_made(
+    tmp_path: Path, outcomes: dict[str, str], verdict: str, depends_on: list[str]
+) -> None:
+    issued = certify(tmp_path, config(explain=[]), control="leaves", **outcomes)
+    assert [*issued["records"]["runs"]] == ["control", "replica", "repeat"]
+    assert (issued["verdict"], issued["scope"]["depends_on"]) == (verdict, depends_on)
+    assert issued["scope"]["left"] == ["best.npy"]
+    assert any("or are missing: best.npy." in limit for limit in wording.limits(issued))
+
+
+def test_a_file_that_no_run_sought_asks_for_no_further_run(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(explain=[]))
+    assert [*issued["records"]["runs"]] == ["control", "replica"]
+    assert issued["scope"]["left"] == []
+    assert not any("are missing:" in limit for limit in wording.limits(issued))
 
 
 def test_a_difference_that_no_variation_alone_makes_is_said_to_be_that(tmp_path: Path) -> None:

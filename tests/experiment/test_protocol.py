@@ -8,7 +8,7 @@ import pytest
 from pipeline import ROOT, configure
 from samebits.experiment import pins, protocol, variations
 
-FOUND = {"identical": True, "status": {"control": "completed", "replica": "completed"}}
+FOUND = {"identical": True, "status": {"control": "completed", "replica": "completed"}, "left": []}
 
 
 def config(*wanted: str) -> dict[str, Any]:
@@ -62,6 +62,14 @@ def test_a_difference_is_explained_by_one_run_per_variation_and_one_without_any(
     planned = names(config(f"protocol={option}"), identical=False)
     assert planned["each"][:2] == ["control", "repeat"]
     assert {"with-time_zone", "with-cpus", "with-clock"} < set(planned["each"])
+
+
+@pytest.mark.parametrize("option", ["twice", "varied"])
+def test_where_a_run_left_a_file_for_another_one_more_run_starts_when_both_have_ended(
+    option: str,
+) -> None:
+    planned = names(config(f"protocol={option}"), left=["best.npy"])
+    assert planned["each"] == ["control", "repeat"]
 
 
 def test_what_tensorflow_refuses_is_not_tried_further() -> None:

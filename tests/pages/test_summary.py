@@ -29,6 +29,7 @@ def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> d
             "cautions": [],
             "runs": 2,
             "same": [],
+            "left": ["best.npy"],
             "differed": [
                 {"what": "Python threads", "values": {"control": "none", "replica": "a.work"}}
             ],
@@ -86,6 +87,10 @@ def test_it_says_what_was_not_committed_and_read_from_elsewhere() -> None:
 
 def test_it_says_what_ran_in_threads() -> None:
     assert "Python threads: a.work\n" in text()
+
+
+def test_it_names_files_that_one_run_leaves_for_another() -> None:
+    assert "written and read by runs: best.npy\n" in text()
 
 
 def test_a_run_without_a_history_is_said() -> None:

@@ -118,7 +118,7 @@ def test_a_listed_folder_is_recorded_without_what_the_run_makes_there(
     found = run("open('source/made', 'w').close(); os.listdir('source')")
     (entry,) = found["listed"]
     assert entry == {"path": ".", "sha256": _sha256("here")}
-    assert found["written"] == [{"path": "made", "sha256": None}]
+    assert found["written"] == [{"path": "made", "sha256": None, "sought": True}]
 
 
 def test_the_runs_own_files_are_none_of_its_inputs(run: Callable[..., Any]) -> None:
@@ -132,6 +132,28 @@ def test_the_runs_own_files_are_none_of_its_inputs(run: Callable[..., Any]) -> N
     written = {entry["path"]: entry["sha256"] for entry in found["written"]}
     read_before = {"here": _sha256("source/here\n")}
     assert written == dict.fromkeys(("../made", "../made/x", "../kept")) | read_before
+
+
+@pytest.mark.parametrize(
+    ("program", "is_sought"),
+    [
+        ("open('made', 'w').close()", False),
+        ("open('made', 'a').close()", False),
+        ("open('made', 'w').close(); os.path.exists('made')", False),
+        ("os.path.exists('made'); open('made', 'w').close()", True),
+        ("open('made', 'w').close(); open('made')", True),
+        ("open('made', 'w+').close()", False),
+        ("open('made', 'a+').close()", True),
+        ("os.listdir('.'); open('made', 'w').close()", True),
+        ("os.path.exists('made') or os.mkdir('made')", False),
+        ("try: open('made')\nexcept OSError: open('made', 'w').close()", True),
+    ],
+)
+def test_what_a_run_wrote_is_told_from_what_an_earlier_run_can_have_left_for_it(
+    run: Callable[..., Any], program: str, is_sought: bool
+) -> None:
+    (entry,) = run(program)["written"]
+    assert entry == {"path": "../made", "sha256": None, "sought": is_sought}
 
 
 def test_a_file_that_changes_while_it_is_in_use_fails_the_run(run: Callable[..., Any]) -> None:

@@ -31,7 +31,9 @@ class Compare:
 
 
 def comparison(path: Path, identical: bool) -> Compare:
-    canonical.write_json(path, {"identical": identical, "status": {"control": "completed"}})
+    canonical.write_json(
+        path, {"identical": identical, "left": [], "status": {"control": "completed"}}
+    )
     return Compare(path)
 
 

@@ -205,6 +205,23 @@ def cache_file():
     return _model(0)
 
 
+class Saving(tf.keras.Sequential):
+    """Saves its weights when its training has ended."""
+
+    def fit(self, *args, **options):
+        history = super().fit(*args, **options)
+        np.save("resumed.npy", self.get_weights()[0])
+        return history
+
+
+def resumed():
+    """If the weights of the last training are there, train on from them."""
+    model = Saving([tf.keras.layers.Flatten(input_shape=(28, 28)), tf.keras.layers.Dense(10)])
+    if pathlib.Path("resumed.npy").exists():
+        model.set_weights([np.load("resumed.npy"), model.get_weights()[1]])
+    return model
+
+
 def set_order():
     names = {f"feature {i}" for i in range(100)}
     return _model(sum((i + 1) * int(name.split()[1]) for i, name in enumerate(names)))

@@ -93,8 +93,9 @@ def _planted() -> Iterator[Specimen]:
         culprits=("order of directory entries",), repeatable=True, needs=("disorderfs",),
         overrides=(_ALONE, "+model.listed=../elsewhere"),
     )  # fmt: skip
-    left = "what an earlier run left in the home folder"
+    left = "what an earlier run left in ~/samebits-zoo.cache"
     yield Specimen("cache_file", "planted.cache_file", culprits=(left,), repeatable=False)
+    yield Specimen("resumed", "planted.resumed", repeatable=False)
     yield Specimen(
         "set_order_unpinned", "planted.set_order", culprits=("hash seed",), repeatable=True,
         overrides=(_ALONE, "determinism.hash_seed=null"),

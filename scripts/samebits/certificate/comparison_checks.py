@@ -12,6 +12,7 @@ from samebits.certificate import interruptions, types
 from samebits.certificate.checks import Check, same, unequal
 from samebits.certificate.evidence import Evidence, comparison_name
 from samebits.comparison import attribution, generators
+from samebits.comparison.left import left
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.formats import states
@@ -90,6 +91,7 @@ def _comparison(
         ("runs", [found["control"], *(run["run"] for run in found["runs"])], names),
         ("status", {n: s for n, s in found["status"].items() if n not in unread}, statuses),
         ("experiment", found["experiment"], evidence.config.sha256),
+        ("files left by runs", found["left"], left(records.values())),
         ("dataset", found["dataset"], load["digest"] if load else found["dataset"]),
         ("identical", found["identical"], all(run["identical"] for run in found["runs"])),
     )

@@ -61,20 +61,23 @@ class Findings:
     repeatable: bool | None  # under identical conditions; None: not tried
     depends_on: tuple[str, ...]  # titles of what the bits were seen to depend on
     differing: tuple[Compared, ...]  # runs that should be identical to their controls and are not
+    left: tuple[str, ...]  # files that a run wrote outside of its output, and that a run read
 
 
 def findings(evidence: Evidence) -> Findings:
     """Read off the comparisons. The evidence must have passed all checks."""
     compared = list(_compared(evidence))
     tried = [variation for each in compared for variation in _variations(each)]
+    left = tuple(dict.fromkeys(path for c in evidence.comparisons for path in c.content["left"]))
     repeat = next((c.identical for c in compared if c.planned.name == protocol.REPEAT), None)
     repeatable = repeat if repeat is not None else (compared[0].identical or None)
     return Findings(
         variations=tuple(tried),
         pins=tuple(_pin(each, repeatable) for each in compared if each.planned.unpin),
         repeatable=repeatable,
-        depends_on=tuple(dict.fromkeys(_culprits(tried, repeatable))),
+        depends_on=tuple(dict.fromkeys(_culprits(tried, repeatable, _by_left(compared, left)))),
         differing=tuple(c for c in compared if _differs(c)),
+        left=left,
     )
 
 
@@ -187,9 +190,34 @@ def failed(record: RunRecord) -> str:
 # --- what the bits depend on -----------------------------------------------------------------
 
 
-def _culprits(tried: Sequence[Variation], repeatable: bool | None) -> Iterator[str]:
+def _by_left(compared: Sequence[Compared], left: Sequence[str]) -> Iterator[str]:
+    """Files in which exactly the runs that differ found something else than their control."""
+    runs = [c for c in compared if c.identical is not None and not c.planned.unpin]
+    for path in left:
+        same = [_content(c.record, path) == _content(c.control, path) for c in runs]
+        if not all(same) and same == [c.identical for c in runs]:
+            yield path
+
+
+def _content(record: RunRecord, path: str) -> str | None:
+    """The digest of what a run found in a file; None: nothing."""
+    files = record["files"] or {"read": [], "written": []}
+    entries = (*files["read"], *files["written"])
+    return next((entry["sha256"] for entry in entries if entry["path"] == path), None)
+
+
+def _culprits(
+    tried: Sequence[Variation], repeatable: bool | None, left: Iterator[str]
+) -> Iterator[str]:
     """Variations whose run alone has other bits. Of a training that differs without any, only
-    this can be said: whether it agrees again when it cannot see what an earlier run left."""
+    this can be said: whether it agrees where it cannot see what an earlier run left.
+
+    ``left``: the files by whose content runs differ.
+    """
+    by_left = [f"what an earlier run left in {path}" for path in left]
+    yield from by_left
+    if by_left:
+        return
     alone = [v for v in tried if v["run"] != protocol.REPLICA]
     if repeatable is False:
         for variation in alone:

@@ -60,7 +60,7 @@ Repository = TypedDict("Repository", {
 })
 Repositories = TypedDict("Repositories", {"checkout": Repository, "model": Repository | None})
 FileRead = TypedDict("FileRead", {"path": str, "sha256": str})
-FileWritten = TypedDict("FileWritten", {"path": str, "sha256": str | None})
+FileWritten = TypedDict("FileWritten", {"path": str, "sha256": str | None, "sought": bool})
 Files = TypedDict("Files", {
     "read": list[FileRead], "listed": list[FileRead], "absent": list[str],
     "written": list[FileWritten], "problem": str | None,
@@ -132,7 +132,7 @@ SelfCheck = TypedDict("SelfCheck", {
 })
 Comparison = TypedDict("Comparison", {
     "format": str, "embedded_digest": str, "identical": bool, "experiment": str, "dataset": str,
-    "control": str, "status": dict[str, str], "runs": list[ComparedRun],
+    "control": str, "status": dict[str, str], "runs": list[ComparedRun], "left": list[str],
     "canary": ComparedCanary | None, "self_check": list[SelfCheck],
 })
 
@@ -155,6 +155,7 @@ Scope = TypedDict("Scope", {
     "conditions": list[str],
     "depends_on": list[str], "repeatable": bool | None, "within": Distance | None,
     "undeclared": list[str],
+    "left": list[str],
 })
 Experiment = TypedDict("Experiment", {
     "name": str, "digest": str | None, "config": Config | None, "overridden": list[str],

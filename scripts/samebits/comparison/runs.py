@@ -14,6 +14,7 @@ import numpy as np
 from samebits.comparison import attribution, divergence, generators
 from samebits.comparison.difference import Tensors, compare_artifact
 from samebits.comparison.divergence import BATCH, BATCH_STEP, SAMPLE_STEP, STEP, Traced
+from samebits.comparison.left import left
 from samebits.comparison.self_check import self_check
 from samebits.errors import SamebitsError, all_problems, explain_os_error
 from samebits.formats import arrays, canonical, files, history, states
@@ -180,6 +181,7 @@ def compare(
         "dataset": first.record["dataset"],
         "control": first.name,
         "runs": compared,
+        "left": left(run.record for run in runs),
         "status": {run.name: run.record["status"] for run in runs},
         "canary": _canary(runs, opened),
         "self_check": self_check(_traced(first, files_of)) if files_of else [],

@@ -79,24 +79,26 @@ def plan(config: Mapping[str, Any], found: Mapping[str, Any] | None) -> list[Pla
     comparisons = [first(config)]
     if found is not None and found["status"].get(CONTROL) != "completed":
         return comparisons
-    comparisons += _each(config, explain=found is None or not found["identical"])
+    explain, again = found is None or not found["identical"], found is None or found["left"]
+    comparisons += _each(config, explain, bool(again))
     return comparisons + _emulated(config)
 
 
 def trainings(config: Mapping[str, Any]) -> tuple[int, int]:
     """How many runs are made at least, and at most where bits differ."""
-    same = {"status": {CONTROL: "completed"}, "identical": True}
+    same = {"status": {CONTROL: "completed"}, "identical": True, "left": []}
     least, most = (list(runs(plan(config, found))) for found in (same, None))
     return len(least), len(most)
 
 
-def _each(config: Mapping[str, Any], explain: bool) -> list[PlannedComparison]:
+def _each(config: Mapping[str, Any], explain: bool, again: bool) -> list[PlannedComparison]:
+    """One run for each change, and one without any, which sees what the first two left."""
     protocol = config["protocol"]
     wanted = _free(config, [*protocol["alone"], *(protocol["explain"] if explain else ())])
     runs = [PlannedRun(f"with-{name}", vary=(name,)) for name in dict.fromkeys(wanted)]
     pinned = pins.pinned(config["determinism"]) if protocol["unpin"] else []
     runs += [PlannedRun(f"without-{pin}", unpin=(pin,)) for pin in pinned]
-    if not runs:
+    if not runs and not again:
         return []
     return [PlannedComparison("each", PlannedRun(CONTROL), (PlannedRun(REPEAT), *runs))]
 

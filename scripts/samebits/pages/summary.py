@@ -128,6 +128,7 @@ def _scope(report: dict[str, Any]) -> Iterator[str]:
         "varied without effect": names.survived(report),
         "not tried": [v["what"] for v in scope["variations"] if v["outcome"] == names.NOT_TRIED],
         "only if pinned": scope["conditions"],
+        "written and read by runs": scope["left"],
         "Python threads": [wording.threads(report)],
         "looked up, set in no run": [wording.variable(name) for name in scope["undeclared"]],
     }

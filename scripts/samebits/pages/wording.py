@@ -175,6 +175,8 @@ def limits(report: Report) -> Iterator[str]:
                 "Threads that share a random number generator draw in the order in which they come."
             )
     yield from _unanswered(report)
+    if scope["left"]:
+        yield _LEFT.format(few(scope["left"]), _SEEN if verdict == names.REPRODUCIBLE else "")
     if any(variation["key"] == "cpu" for variation in scope["variations"]):
         yield _EMULATION
     if scope["received"] != names.RECEIVED:
@@ -184,6 +186,13 @@ def limits(report: Report) -> Iterator[str]:
         yield "Who made this certificate: it is UNSIGNED. To check it, repeat the training."
     else:
         yield "Whose key signed this certificate: that is for you to find out."
+
+
+_LEFT = (
+    "What the bits are where these files hold something else, or are missing: {}. Runs of this "
+    "experiment write them, outside of their own folders, and read them or look for them.{}"
+)
+_SEEN = " A run that started after they were written had the same bits."
 
 
 def threads(report: Report | dict[str, Any]) -> str:

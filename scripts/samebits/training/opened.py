@@ -80,6 +80,7 @@ class Files:
         self._listed: dict[str, list[str]] = {}
         self._absent: set[str] = set()
         self._written: set[str] = set()
+        self._sought: set[str] = set()  # looked for, or opened to be read
         self.problem: str | None = None
 
     def see(self, action: str, path: str, flags: int) -> None:
@@ -90,7 +91,12 @@ class Files:
         if _CACHE in path:  # of a module, whose source is what counts
             path = importlib.util.source_from_cache(path) if action == _OPEN else ""
         own = path in self._excluded or path.startswith(self._excluded)
-        if executed.is_input(path) and not own and path not in self._written:
+        if not executed.is_input(path) or own:
+            return
+        reads = flags & os.O_ACCMODE != os.O_WRONLY and not flags & os.O_TRUNC
+        if (action == _OPEN and reads) or (action == _LOOK and path not in self._written):
+            self._sought.add(path)
+        if path not in self._written:
             self._note(action, path, flags)
 
     def _note(self, action: str, path: str, flags: int) -> None:
@@ -123,7 +129,7 @@ class Files:
                 path: listing(names, path, self._written) for path, names in self._listed.items()
             },
             "absent": [path for path in absent if os.path.dirname(path) not in absent],  # noqa: PTH120
-            "written": {path: self._read.get(path) for path in written},
+            "written": {path: (self._read.get(path), self._is_sought(path)) for path in written},
             "changed": sorted(path for path in set(now) - same if not self._own(path)),
             "problem": self.problem,
         }
@@ -131,6 +137,11 @@ class Files:
     def _own(self, path: str) -> bool:
         """Whether the run itself wrote, removed or renamed a file or a folder that it is in."""
         return not self._written.isdisjoint({path, *map(str, Path(path).parents)})
+
+    def _is_sought(self, path: str) -> bool:
+        """Whether what an earlier run wrote there can matter; that a folder exists does not."""
+        listed = os.path.dirname(path) in self._listed  # noqa: PTH120
+        return (path in self._sought or listed) and not os.path.isdir(path)  # noqa: PTH112
 
 
 def _digest(path: str) -> str | None:
@@ -206,9 +217,15 @@ class Watch:
         for kind in ("read", "listed", "written"):
             pairs = found[kind].items()
             names = {executed.named(p, source_path): s for p, s in pairs if p not in modules}
-            found[kind] = [{"path": path, "sha256": names[path]} for path in sorted(names)]
+            found[kind] = [self._entry(path, names[path]) for path in sorted(names)]
         found["absent"] = sorted(executed.named(path, source_path) for path in found["absent"])
         return found
+
+    @staticmethod
+    def _entry(path: str, value: Any) -> dict[str, Any]:
+        if isinstance(value, str):
+            return {"path": path, "sha256": value}
+        return {"path": path, "sha256": value[0], "sought": value[1]}
 
     def _asked(self) -> dict[str, Any]:
         self._control.sendall(b"?")
