@@ -101,6 +101,15 @@ def test_weights_of_which_none_is_a_number_show_nothing(tmp_path: Path) -> None:
     assert made["scope"]["cautions"]
 
 
+def test_nan_is_the_first_reason_where_a_canary_cannot_differ(tmp_path: Path) -> None:
+    equal = factories.canary(seed=1)
+    change = nan((KERNEL, 0, 1), (BIAS, 0, 1), numbers=0)
+    made = report(tmp_path, change, canary=equal, change=factories.vary)
+    assert made["verdict"] == "INCONCLUSIVE"
+    assert "no trainable weight is a number" in made["reasons"][0]
+    assert any("canary" in reason for reason in made["reasons"][2:])
+
+
 @pytest.mark.parametrize(
     ("change", "received"),
     [

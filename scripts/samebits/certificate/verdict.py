@@ -37,8 +37,8 @@ def grade(evidence: Evidence) -> Grade:
     """Judge the evidence."""
     checked = (*checks.CHECKS, *facts.CHECKS, *comparison_checks.CHECKS)
     problems = checks.problems(evidence, checked)
-    if problems:
-        return Grade(names.INCONCLUSIVE, tuple(problems))
+    if problems:  # NaN may be why, as of a canary that does not differ
+        return Grade(names.INCONCLUSIVE, (*cautions.nothing_left(evidence), *problems))
     first = {name: evidence.records[name] for name in (protocol.CONTROL, protocol.REPLICA)}
     refused = [name for name, record in first.items() if record["status"] == names.REFUSED]
     if refused and len(refused) < len(first):
