@@ -61,9 +61,9 @@ def test_combinations_are_as_hydra_lists_them(sweep: object, made: list[str]) ->
 
 
 def test_text_in_quotes_stays_text() -> None:
-    for sweep in ("trainer.optimizer='1',sgd", "trainer.optimizer=choice('1','sgd')"):
-        found = [e.config["trainer"]["optimizer"] for e in of(sweep).experiments.values()]
-        assert found == ["1", "sgd"]
+    for sweep in ("+environment.A='1',b", "+environment.A=choice('1','b')"):
+        found = [e.config["environment"]["A"] for e in of(sweep).experiments.values()]
+        assert found == ["1", "b"]
 
 
 def test_the_last_key_varies_fastest() -> None:

@@ -22,7 +22,7 @@ from samebits.certificate.findings import ways
 from samebits.experiment.variations import TITLES
 
 SHARED = Path("/dev/shm")  # noqa: S108 - what libfaketime uses
-NOT_CHEAP = ("cpu", "deployment", "node", "interrupt")
+NOT_CHEAP = ("cpu", "deployment", "node", "interrupt", "threads")  # the process varies threads
 CHEAP = [name for name in TITLES if name not in NOT_CHEAP]
 VARY = [word for name in CHEAP for word in ("--vary", name)]
 # How a program asks for what is varied; a way that this system has not is None.

@@ -297,6 +297,7 @@ EXPERIMENTS: list[dict[str, str]] = [
     {"determinism": "none", "framework": "tf2.21-gpu"},
     {"determinism": "seeds", "protocol": "nodes"},
     {"determinism": "exact"},
+    {"determinism": "eigen"},
 ]
 NEVER = ("framework.", "determinism.environment.", "data.files.", "data.sha256.")
 NEVER_KEYS = {

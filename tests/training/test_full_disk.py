@@ -71,11 +71,15 @@ def test_a_certificate_that_does_not_fit_is_not_there_and_is_issued_when_there_i
     space = factories.workspace(tmp_path / "space")
     folder = tmp_path / "disk"
     small_disk(folder, "8k")
+    load_lock = tmp_path / "load.lock.txt"
+    load_lock.write_text(factories.LOAD_LOCK)
     flags = [
         "--config", space.config, "--name", "default",
         "--lock", space.lock, "--load-record", space.load_record,
         *(part for run in space.runs for part in ("--run", run)),
         "--comparison", space.comparison, "--output", folder / "certificate.json",
+        "--dependency", f"envs/{space.lock.name}={space.lock}",
+        "--dependency", f"envs/load.lock.txt={load_lock}",
     ]  # fmt: skip
     done = in_process.stage("certify", *flags)
     assert done.returncode == 1

@@ -132,8 +132,8 @@ def shows(report: Report) -> Iterator[str]:
 _SHOWS = {
     names.REPRODUCIBLE: (
         "Every loss and metric of every epoch, every fingerprint of the weights during training, "
-        "every final weight, every other variable and every prediction on the first batch is equal "
-        "bit for bit, not just close.",
+        "every final weight, every value of the optimizer, every other variable and every "
+        "prediction on the first batch is equal bit for bit, not just close.",
         "The runs were separate processes that loaded the same data, and each verified from inside "
         "that the pinned settings listed below were in effect.",
         "All packages had exactly the versions in the lock file.",
