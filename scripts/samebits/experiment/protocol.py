@@ -85,7 +85,7 @@ def plan(config: Mapping[str, Any], found: Mapping[str, Any] | None) -> list[Pla
 
 
 def trainings(config: Mapping[str, Any]) -> tuple[int, int]:
-    """How many runs are made at least, and at most where bits differ."""
+    """How many runs are made at least, and at most where bits differ or files are left."""
     same = {"status": {CONTROL: "completed"}, "identical": True, "left": []}
     least, most = (list(runs(plan(config, found))) for found in (same, None))
     return len(least), len(most)

@@ -156,7 +156,8 @@ class Plan:
         least, most = map(sum, zip(*(protocol.trainings(one.config) for one in made), strict=True))
         numbers = {
             "combinations": f"{len(made):,}" + f" ({asked:,} with repeats)" * (asked > len(made)),
-            "trainings": f"{least:,}" + f" (up to {most:,} where bits differ)" * (most > least),
+            "trainings": f"{least:,}"
+            + f" (up to {most:,} where bits differ or runs leave files)" * (most > least),
             "data sets": f"{len({one.data_key for one in made}):,}",
             "environments": len({*stages, *(one.environment for one in made)}),
         }
