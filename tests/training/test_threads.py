@@ -22,8 +22,8 @@ def test_threads_race_when_they_are_stalled_and_a_program_without_any_keeps_its_
     python = workspace.python(f"train-{framework}")
     said = command(python, "-s", PROGRAM, cwd=ROOT, variables=variables).stdout
     found = json.loads(said.splitlines()[-1])
-    plain, stalled = found["alone"]
-    assert plain == stalled
+    plain, *stalled = found["alone"]
+    assert all(plain == other for other in stalled)
     assert (plain["threads"], plain["observed"]) == ([], None)
     names = {
         "started": "__main__.started.<locals>.work",
@@ -31,11 +31,12 @@ def test_threads_race_when_they_are_stalled_and_a_program_without_any_keeps_its_
         "called_by_tensorflow": "tf.py_function",
     }
     for scenario, name in names.items():
-        plain, stalled = found[scenario]
-        assert plain["threads"] == stalled["threads"] == [name]
-        assert (plain["observed"], stalled["observed"]) == ("as they came", "stalled")
-        # The same numbers, handed out in another order.
-        assert plain["generators"] == stalled["generators"]
-        assert plain["drawn"] != stalled["drawn"]
+        plain, *stalled = found[scenario]
+        assert [told["threads"] for told in (plain, *stalled)] == [[name]] * 5
+        observed = [told["observed"] for told in (plain, *stalled)]
+        assert observed == ["as they came", *["stalled"] * 4]
+        # The same numbers, handed out in another order: in most tries, since a race is a race.
+        assert {told["generators"]["NumPy"] for told in stalled} == {plain["generators"]["NumPy"]}
+        assert {told["drawn"] for told in stalled} != {plain["drawn"]}
     before, after = found["one draw"]
     assert {name for name in before if before[name] != after[name]} == {"NumPy"}
