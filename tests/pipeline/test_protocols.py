@@ -15,6 +15,7 @@ ZOO = f"source_path={ROOT / 'tests' / 'zoo'}"
 SMALL = "data=synthetic data.samples=160 trainer.epochs=1"
 
 
+@pytest.mark.slow
 def test_a_difference_is_explained_by_the_same_command(workspace: Workspace) -> None:
     """Here among three; among all variations: tests/zoo."""
     model = "model=custom model._target_=planted.time_zone"

@@ -259,6 +259,7 @@ def test_a_users_model_and_data_are_certified_by_digest_and_an_edited_model_trai
     file.write_text(MODEL)
 
 
+@pytest.mark.slow
 def test_whatever_a_run_executed_opened_or_missed_makes_it_again_when_it_changes(
     workspace: Workspace, mine: list[str]
 ) -> None:

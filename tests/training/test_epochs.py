@@ -181,6 +181,7 @@ def test_a_fit_of_the_models_own_ends_early_and_is_refused_where_it_would_begin_
     assert {len(values) for values in made.history().values()} == {2}
 
 
+@pytest.mark.slow
 def test_a_training_that_its_model_ended_has_ended_for_whoever_resumes_it(
     tmp_path: Path, workspace: Workspace
 ) -> None:

@@ -20,10 +20,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(
-    "framework",
-    ["tf2.21", *(pytest.param(old, marks=pytest.mark.slow) for old in ("tf2.8", "tf2.1"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", ["tf2.21", "tf2.8", "tf2.1"])
 def test_a_model_is_described_whatever_keras_can_say_of_it_and_judged_by_its_own_loss(
     workspace: Workspace, tmp_path: Path, framework: str
 ) -> None:
