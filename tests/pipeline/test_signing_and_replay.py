@@ -14,6 +14,8 @@ import pytest
 from pipeline import SCRIPTS, Workspace, outcomes
 from samebits.formats import canonical
 
+pytestmark = pytest.mark.slow
+
 # One experiment for all tests: with checkpoints, and a run that is killed.
 KILLED = "trainer.checkpoint=epoch trainer.epochs=4 protocol.alone=[interrupt]"
 SIGNED = ("name=signed", "experiment=smoke", "seed=3", f"overrides={KILLED}")
@@ -172,7 +174,6 @@ def test_another_config_code_or_lock_is_refused_before_any_job(
     assert "Job " not in said
 
 
-@pytest.mark.slow
 def test_snakemakes_own_report_holds_the_page(
     workspace: Workspace, signed: str, tmp_path: Path
 ) -> None:

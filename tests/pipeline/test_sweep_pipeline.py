@@ -7,6 +7,8 @@ import pytest
 
 from pipeline import DRY, Workspace, jobs
 
+pytestmark = pytest.mark.slow
+
 SMOKE = ("experiment=smoke", "overrides=trainer.epochs=1 protocol.explain=[]")
 DETERMINISMS = "determinism=none,portable"
 
@@ -63,7 +65,6 @@ def test_a_second_call_has_nothing_to_do_and_a_value_makes_only_what_it_must(
     assert fewer == {"index": 1, "all": 1}
 
 
-@pytest.mark.slow
 def test_a_combination_is_what_its_own_command_makes(
     workspace: Workspace, swept: tuple[str, str]
 ) -> None:
@@ -84,7 +85,6 @@ def test_a_combination_is_what_its_own_command_makes(
     assert "seed=2" in repeat
 
 
-@pytest.mark.slow
 def test_differences_are_explained_in_the_combination_that_has_them(workspace: Workspace) -> None:
     few = "overrides=trainer.epochs=1 protocol.explain=[time_zone]"
     workspace.snakemake(
