@@ -158,7 +158,7 @@ def outdated(path, control=None):
     def mark(wildcards):
         made = plan.of(wildcards)
         paths = [
-            Path(place_of(f"results/{made.name}/" + name.format(**wildcards)))
+            Path(place_of(f"results/{made.name}/{name.format(**wildcards)}"))
             for name in (path, control)
             if name
         ]
