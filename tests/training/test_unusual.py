@@ -15,7 +15,7 @@ PARAMETERS = {
     "no_call": 10, "array_metric": 10, "same_names": 16, "slashes": 47,
 }  # fmt: skip
 REFUSED = {
-    "text_weight": (0, "words: cannot store dtype"),
+    "text_weight": (0, "cannot store dtype"),
     "text_metric": (4, "metric note: expected a number or an array of numbers"),
 }
 
