@@ -136,8 +136,9 @@ SLOW = [
     ("tf2.8", "seeds", _KINDS.replace("on_batches ", "") + " compiled_by_xla"),
     ("tf2.1", "tf21", "default clipped outputs eager weighted loop on_batches twice unbuilt"),
 ]
+NO_ROWS = {("tf2.1", "loop")}  # a loop of one's own is not followed there
 # Whose steps Keras 2 compiles in one piece with XLA, and those that are no steps of Keras.
-NO_GRAPH = {("tf2.8", "compiled_by_xla")}
+NO_GRAPH = {("tf2.8", "compiled_by_xla"), *NO_ROWS}
 NOT_KERAS = {"loop", "on_batches"}
 
 
@@ -186,7 +187,8 @@ def test_there_is_a_row_per_step_and_it_is_what_numpy_says(trained: Any) -> None
                 expected = expected[::3]
             assert run["rows"] == expected, model
             assert run["trace"]["epoch_ends"] == list(range(PER_EPOCH, steps + 1, PER_EPOCH)), model
-        assert {n: rows[-1] for n, rows in run["prints"].items()} == run["last"], model
+        last = {} if (framework, model) in NO_ROWS else run["last"]
+        assert {n: rows[-1] for n, rows in run["prints"].items()} == last, model
         if model == "noisy" and framework != "tf2.1":
             _says_after_each_execution_what_numpy_says(run)
 
