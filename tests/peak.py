@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pipeline import SCRIPTS
 
 # Runs a script and tells the most memory that its process had, which Linux calls VmHWM.
-_PROGRAM = """
+PROGRAM = """
 import runpy, sys
 sys.argv = sys.argv[1:]
 sys.path.insert(0, sys.argv[0].rpartition("/")[0])
@@ -30,9 +30,14 @@ class Cost:
 
 def run(script: str, *arguments: object) -> Cost:
     """Run a stage's script to its end. Raises CalledProcessError with what it said."""
-    command = [sys.executable, "-c", _PROGRAM, SCRIPTS / f"{script}.py", *arguments]
+    command = [sys.executable, "-c", PROGRAM, SCRIPTS / f"{script}.py", *arguments]
     started = time.monotonic()
     output = subprocess.check_output(list(map(str, command)), stderr=subprocess.STDOUT)
     wall = time.monotonic() - started
+    return Cost(wall, most(output) / 1024)
+
+
+def most(output: bytes) -> int:
+    """KiB, from the output of ``PROGRAM``: what the kernel tells a parent counts its own."""
     (found,) = re.findall(rb"VmHWM:\s+(\d+) kB", output)
-    return Cost(wall, int(found) / 1024)
+    return int(found)

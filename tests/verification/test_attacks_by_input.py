@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import attacks
 import factories
 import hostile
+import peak
 from attacks import Keys, Place
 from pipeline import SCRIPTS
 from samebits.formats import bundle, canonical
@@ -118,12 +119,14 @@ MOST_SECONDS, MOST_MEMORY = 10, 300 << 20
 def cost(path: Path, data: bytes) -> tuple[float, int]:
     """Seconds of CPU and bytes of memory that verify.py takes; it ends with a code of its own."""
     path.write_bytes(data)
-    command = [sys.executable, str(SCRIPTS / "verify.py"), str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    command = [sys.executable, "-c", peak.PROGRAM, str(SCRIPTS / "verify.py"), str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode in (DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED)
-    return used.ru_utime + used.ru_stime, used.ru_maxrss << 10
+    return used.ru_utime + used.ru_stime, peak.most(output) << 10
 
 
 def test_a_count_of_values_is_refused_before_they_are_parsed(tmp_path: Path) -> None:
