@@ -311,6 +311,9 @@ def write_run_without_result(
     record = _record(folder.name, experiment, dataset, config) | {"status": status}
     if status == "failed":
         record["failure"] = {"error": "ValueError", "message": "the user's model raised this"}
+    else:  # nothing is known but what a run knows at its beginning
+        for key in ("files", "settings", "framework", "source", "variables"):
+            record.pop(key, None)
     write_document(folder / "record.json", record)
     return folder
 

@@ -92,7 +92,7 @@ def write(
             record["observed"] |= dict.fromkeys(keys, "another")
         if outcome == "in part":
             record["observed"]["cpus"] = factories.OBSERVED["cpus"] | {"CPU affinity": 1}
-        for setting in record["settings"]:
+        for setting in record.get("settings", ()):
             relax(setting, run.unpin)
 
     if outcome in ("failed", "not tried") or outcome.startswith(("[Errno", "failed: ")):

@@ -201,7 +201,7 @@ def _by_left(compared: Sequence[Compared], left: Sequence[str]) -> Iterator[str]
 
 def _content(record: RunRecord, path: str) -> str | None:
     """The digest of what a run found in a file; None: nothing."""
-    files = record["files"] or {"read": [], "written": []}
+    files = record.get("files") or {"read": [], "written": []}  # a run that was not tried has none
     entries = (*files["read"], *files["written"])
     return next((entry["sha256"] for entry in entries if entry["path"] == path), None)
 

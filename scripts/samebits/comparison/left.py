@@ -12,7 +12,8 @@ def left(records: Iterable[Mapping[str, Any]]) -> list[str]:
     files; a run that starts later does not. Where not all calls were seen, a file that was written
     may have been sought as well.
     """
-    found = [record["files"] for record in records if record["files"]]
+    known = (record.get("files") for record in records)  # a run that was not tried has none
+    found = [files for files in known if files]
     sought = {entry["path"] for files in found for entry in files["read"]}
     sought |= {path for files in found for path in files["absent"]}
     listed = {entry["path"] for files in found for entry in files["listed"]}
