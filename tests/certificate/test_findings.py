@@ -220,6 +220,14 @@ def test_a_difference_under_a_variation_alone_is_enough(tmp_path: Path) -> None:
     assert issued["scope"]["depends_on"] == ["CPU contention"]
 
 
+def test_of_threads_that_race_no_other_variation_is_called_the_cause(tmp_path: Path) -> None:
+    """A race may show wherever it likes: that it did with another clock is luck."""
+    wanted = config(alone=["clock", "threads"])
+    issued = certify(tmp_path, wanted, with__clock="differs", with__threads="differs")
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["depends_on"] == ["timing of Python threads"]
+
+
 def test_a_run_that_fails_under_a_variation_depends_on_it(tmp_path: Path) -> None:
     issued = certify(tmp_path, config(), replica="failed", with__time_zone="failed")
     assert issued["verdict"] == "NOT REPRODUCIBLE"
