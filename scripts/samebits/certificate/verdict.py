@@ -190,7 +190,8 @@ def _difference(control: str, run: str, artifact: ComparedArtifact) -> str:
     what = {"history": "metric", "trace": "column"}.get(artifact["artifact"], "tensor")
     counted = f"{len(found)} {what}{'s' if len(found) != 1 else ''}"
     title = names.TITLES[artifact["artifact"]]
-    return f"The {title} of {control} and {run} differ in {counted}: {few(found, MOST_NAMED)}."
+    verb = "differ" if title.endswith("s") else "differs"
+    return f"The {title} of {control} and {run} {verb} in {counted}: {few(found, MOST_NAMED)}."
 
 
 def _agreement(evidence: Evidence) -> Iterator[str]:
