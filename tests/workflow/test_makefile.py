@@ -43,7 +43,9 @@ def test_overrides_reach_snakemake_as_they_were_typed(tmp_path: Path, overrides:
     stub.parent.mkdir(parents=True)
     stub.write_text(_ECHO)
     stub.chmod(0o755)
-    command = ["make", "-f", str(ROOT / "Makefile"), "-o", ".venv/ready", "certificate"]
+    # Below another make, as in CI, it would say which folder it is in.
+    command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile")]
+    command += ["-o", ".venv/ready", "certificate"]
     command += [f"OVERRIDES={overrides}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["--cores", "all", "--config", f"overrides={overrides}"]

@@ -2,7 +2,7 @@
 
 Threads that share a generator get its numbers in the order in which they come, which is the same by
 luck in most runs. Here of some threads that start together the last comes first, each waits now and
-then between two calls, and they take turns a thousand times as often. A program with one thread
+then between two lines, and they take turns a thousand times as often. A program with one thread
 does not notice. Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
 
@@ -19,22 +19,10 @@ from typing import Any, Callable
 import numpy as np
 
 _INTERVAL = 1e-6  # seconds between two turns; Python's own is 5 ms
-_AT_START = (
-    0.04,
-    0.02,
-    0.01,
-    0.0,
-)  # seconds before a thread's first step, in order of their starts
-_BETWEEN = (
-    0.0,
-    0.0004,
-    0.0,
-    0.0001,
-    0.0008,
-    0.0,
-    0.0002,
-)  # seconds before a thread's calls, in turn
-_MOST = 64, 1000  # threads, and calls of each: no program must take minutes longer
+_AT_START = 0.04, 0.02, 0.01, 0.0  # seconds before a thread's first step, in order of their starts
+# Seconds before a thread's lines, or TensorFlow's calls, in turn.
+_BETWEEN = 0.0, 0.0004, 0.0, 0.0001, 0.0008, 0.0, 0.0002
+_MOST = 64, 3000  # threads, and lines or calls of each: no program must take minutes longer
 _OF_TENSORFLOW = "tf.py_function"  # Python code that TensorFlow's own threads call
 
 
@@ -104,23 +92,27 @@ class Watch:
 
 
 class _Stalls:
-    """What a thread runs, with waits: as Python's profiler, it is told of each call."""
+    """What a thread runs, with waits between its lines.
+
+    A debugger is told of lines. A profiler is told of calls only, and of none to what Cython
+    compiled: NumPy's generators since 2.0.
+    """
 
     def __init__(self, place: int, run: Callable[[], None]) -> None:
-        self._run, self._place, self._calls = run, place, 0
+        self._run, self._place, self._lines = run, place, 0
 
     def run(self) -> None:
         time.sleep(_AT_START[self._place % len(_AT_START)])
-        sys.setprofile(self._wait)  # of this thread alone
+        sys.settrace(self._wait)  # of this thread alone
         self._run()
 
-    def _wait(self, _: Any, event: str, __: Any) -> None:
-        called = event in ("call", "c_call")  # a generator of NumPy is C
-        self._calls += called
-        if self._calls > _MOST[1]:
-            sys.setprofile(None)
-        elif called:
-            time.sleep(_BETWEEN[(self._calls + self._place) % len(_BETWEEN)])
+    def _wait(self, _: Any, event: str, __: Any) -> Any:
+        self._lines += event == "line"
+        if self._lines > _MOST[1]:
+            sys.settrace(None)
+            return None
+        time.sleep(_BETWEEN[(self._lines + self._place) % len(_BETWEEN)])
+        return self._wait
 
 
 def generators(tf: Any) -> dict[str, str]:
