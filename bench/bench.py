@@ -27,7 +27,7 @@ from bench_page import Bench, Part
 from paired import ROOT, read
 
 from samebits.formats import canonical, files
-from samebits.training import checkout, machine
+from samebits.observation import checkout, machine
 from samebits.workflow.plan import plan
 
 HERE = Path(__file__).resolve().parent

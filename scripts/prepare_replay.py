@@ -27,9 +27,9 @@ from samebits.certificate import replays, statements
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError
 from samebits.formats import canonical, files, states
+from samebits.observation import machine
 from samebits.replay import states as checkpoints
 from samebits.text import say
-from samebits.training import machine
 from samebits.verification import opened
 
 FORMAT = "samebits-replay-plan-1"

@@ -36,7 +36,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # multiprocessing's children lack it
 
-from samebits.training import executed
+from samebits.observation import executed
 
 if __name__ == "__main__":
     executed.install(sys._getframe().f_code)
@@ -53,26 +53,21 @@ from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, dataset, files, lockfile
 from samebits.formats.arrays import SUFFIX
 from samebits.formats.names import COMPLETED
+from samebits.observation import checkout, environment, lookups, machine, opened, threads
 from samebits.text import say
 from samebits.training import (
     canary,
-    checkout,
     checkpoints,
     epochs,
     exact_ops,
     kernels,
-    lookups,
-    machine,
     memory,
-    observation,
-    opened,
     predictions,
     record,
     seeds,
     settings,
     state,
     task,
-    threads,
     unsound,
 )
 from samebits.training.settings import Setting
@@ -281,8 +276,8 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
         if options.sampled_epochs is not None:
             content["sampled"]["epochs"] = outcome.sampled or []
         content["observed"].update(
-            interrupt=observation.interruption(content["checkpoints"], training.trainer["epochs"]),
-            contention=min(content["observed"]["contention"], observation.busy()),
+            interrupt=environment.interruption(content["checkpoints"], training.trainer["epochs"]),
+            contention=min(content["observed"]["contention"], environment.busy()),
         )
         content.update(outcome.write(folder))
         if outcome.status == COMPLETED and outcome.sampled is None:

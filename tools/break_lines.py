@@ -23,7 +23,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path("scripts/samebits")
-FOUNDATION = ("formats", "experiment", "training", "comparison", "certificate", "verification")
+_CERTIFIED = ("formats", "experiment", "observation", "training", "comparison")
+FOUNDATION = (*_CERTIFIED, "certificate", "verification")
 _PYTHON = ROOT / ".venv-dev/bin/python"
 _LONGEST = 900  # seconds for one call of pytest; a broken line may hang
 _UNIT = ("-m", "not slow and not environment", "--ignore", "tests/studies")

@@ -17,7 +17,7 @@ from atlas import cases
 from atlas.cases import NATIVE, Settings
 from samebits.errors import SamebitsError
 from samebits.formats import canonical, files
-from samebits.training import machine
+from samebits.observation import machine
 
 FORMAT = "samebits-probe-1"
 

@@ -31,8 +31,9 @@ from samebits.arguments import parser
 from samebits.errors import SamebitsError, run
 from samebits.experiment import variations
 from samebits.formats import canonical, files, lockfile
+from samebits.observation import machine
 from samebits.text import say
-from samebits.training import machine, settings
+from samebits.training import settings
 
 FORMAT = "samebits-probe-1"
 _ONEDNN, _ISA, _OLD_ISA = "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"

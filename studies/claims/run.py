@@ -29,8 +29,8 @@ from claims import judge
 from samebits.arguments import parser
 from samebits.errors import SamebitsError, run
 from samebits.formats import canonical, dataset, lockfile
+from samebits.observation import machine
 from samebits.text import say
-from samebits.training import machine
 
 _TRACEBACK = "Traceback (most recent call last):"
 _LONGEST = 300  # characters of an error's message; Keras appends whole graphs

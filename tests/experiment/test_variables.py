@@ -6,11 +6,11 @@ import pytest
 
 import launch
 from samebits.experiment import variables, variations
-from samebits.training import observation
+from samebits.observation import environment
 
 
 def test_every_variation_has_a_title_and_an_observation() -> None:
-    assert list(variations.TITLES) == list(observation.observe(Path.cwd()))
+    assert list(variations.TITLES) == list(environment.observe(Path.cwd()))
 
 
 def test_a_process_that_the_launcher_did_not_start_finds_no_variations() -> None:

@@ -94,9 +94,9 @@ sys.path.insert(0, {str(SCRIPTS)!r})
 from pathlib import Path
 try: import psutil
 except ImportError: psutil = None
-from samebits.text import say; from samebits.training import observation
+from samebits.text import say; from samebits.observation import environment
 told = json.loads(os.environ["SAMEBITS_VARIATIONS"])
-seen = observation.observe(Path(sys.argv[3]))
+seen = environment.observe(Path(sys.argv[3]))
 ME, OUTSIDE = pwd.getpwuid(os.getuid()).pw_name, sys.argv[4]
 def run(*line): return subprocess.check_output(line, text=True)
 def content(path, start=""):

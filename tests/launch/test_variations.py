@@ -9,7 +9,7 @@ import pytest
 
 from samebits.experiment.variations import of_environment, parse
 from samebits.launch import namespaces, variations
-from samebits.training import machine, observation
+from samebits.observation import environment, machine
 
 
 def start(**environ: str) -> variations.Start:
@@ -69,11 +69,11 @@ def test_another_language_is_preferred_to_another_c_locale(
 def test_the_locale_is_what_the_c_library_would_take(
     environ: dict[str, str], expected: str
 ) -> None:
-    assert observation.locale(environ) == expected
+    assert environment.locale(environ) == expected
 
 
 def test_a_locale_that_differs_between_categories_names_them() -> None:
-    found = observation.locale({"LANG": "C", "LC_NUMERIC": "de_DE.UTF-8"})
+    found = environment.locale({"LANG": "C", "LC_NUMERIC": "de_DE.UTF-8"})
     assert "LC_NUMERIC=de_DE.UTF-8" in found
     assert "LC_TIME=C" in found
 
@@ -98,7 +98,7 @@ def test_what_the_kernel_does_not_permit_is_not_tried(
     monkeypatch.setattr(variations, "_tool", lambda *_: "tool")
     monkeypatch.setattr(os, "access", lambda *_: True)
     if name == "aslr":
-        monkeypatch.setattr(observation, "aslr", lambda: "on")
+        monkeypatch.setattr(environment, "aslr", lambda: "on")
     reason = told(name)["not_tried"][name]
     assert reason.endswith("permitted here (Operation not permitted)")
 
@@ -127,7 +127,7 @@ def test_fuse_without_its_device_is_not_tried(monkeypatch: pytest.MonkeyPatch) -
 def test_fixed_addresses_are_not_tried_where_they_are_fixed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(observation, "aslr", lambda: "off")
+    monkeypatch.setattr(environment, "aslr", lambda: "off")
     assert "off on this machine" in told("aslr")["not_tried"]["aslr"]
 
 
@@ -165,7 +165,7 @@ def test_only_what_is_followed_by_an_epoch_was_resumed(
     resumed: list[int] | None, epochs: int, expected: str
 ) -> None:
     checkpoints = None if resumed is None else {"resumed": resumed}
-    assert observation.interruption(checkpoints, epochs) == expected
+    assert environment.interruption(checkpoints, epochs) == expected
 
 
 def test_the_description_names_neither_folders_nor_the_host() -> None:

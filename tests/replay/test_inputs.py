@@ -9,8 +9,8 @@ import pytest
 
 from factories import NO_FILES
 from samebits.formats import files
+from samebits.observation import opened
 from samebits.replay import inputs
-from samebits.training import opened
 
 CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "nothing": (lambda folder: None, []),

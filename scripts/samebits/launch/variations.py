@@ -32,7 +32,7 @@ from samebits.experiment.variations import (
 from samebits.formats import files
 from samebits.launch import disorderfs, faketime, namespaces, temporary
 from samebits.launch.kill import Kill, last_epoch, value_after
-from samebits.training import observation
+from samebits.observation import environment
 
 _ZONES = Path("/usr/share/zoneinfo")
 _LOCAL_TIME, _PASSWORDS, _HOSTS = Path("/etc/localtime"), Path("/etc/passwd"), Path("/etc/hosts")
@@ -88,7 +88,7 @@ def _time_zone(start: Start, _: str) -> str:
 
 def _locale(start: Start, _: str) -> str:
     installed = _words(_tool("locale", "libc-bin"), "-a")
-    name = other_locale(observation.locale(start.environ), installed)
+    name = other_locale(environment.locale(start.environ), installed)
     if not name:
         raise NotTriedError("no other locale is installed")
     start.environ.update({n: name for n in start.environ if n.startswith("LC_")})
@@ -182,7 +182,7 @@ def _host_name(start: Start, _: str) -> str:
 
 
 def _aslr(start: Start, _: str) -> str:
-    if observation.aslr() != "on":
+    if environment.aslr() != "on":
         raise NotTriedError("address space randomization is off on this machine")
     _permit(namespaces.fix_addresses, "fixed addresses")
     start.in_child.append(namespaces.fix_addresses)
@@ -256,7 +256,7 @@ def _threads(_: Start, __: str) -> str:
 def _contention(start: Start, _: str) -> str:
     available = sorted(os.sched_getaffinity(0))
     for cpu in available:
-        command = [sys.executable, "-S", "-c", _BUSY, observation.BUSY, str(cpu), str(os.getpid())]
+        command = [sys.executable, "-S", "-c", _BUSY, environment.BUSY, str(cpu), str(os.getpid())]
         busy = subprocess.Popen(command, start_new_session=True)  # Ctrl-C is for the script
         start.ends.callback(busy.wait)
         start.ends.callback(busy.kill)
@@ -306,7 +306,7 @@ def _cpu(start: Start, model: str) -> str:
 
 def _deployment(start: Start, _: str) -> str:
     """The caller chose the interpreter: uv's, although conda has activated its own."""
-    found = observation.deployment(prefix(start.python))
+    found = environment.deployment(prefix(start.python))
     if "CONDA_PREFIX" not in start.environ or found == "conda":
         raise NotTriedError("uv alone made the environments; with --sdm conda there are two")
     return found

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits.formats import files
-from samebits.training import executed, opened
+from samebits.observation import executed, opened
 
 _LONGEST = 4096  # of a path
 

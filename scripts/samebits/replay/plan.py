@@ -30,11 +30,11 @@ from samebits.errors import SamebitsError
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, lockfile
 from samebits.formats.names import CERTIFICATE_FILE, CERTIFICATE_FORMAT, MOST_BYTES, MOST_VALUES
+from samebits.observation.checkout import git
+from samebits.observation.executed import as_named, is_input
 from samebits.replay import allowlist, inputs
 from samebits.replay import states as checkpoints
 from samebits.text import few, plain
-from samebits.training.checkout import git
-from samebits.training.executed import as_named, is_input
 from samebits.verification import artifacts
 
 CERTIFICATE, ALLOW = "certificate", "allow"  # keys of Snakemake's config

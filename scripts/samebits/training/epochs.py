@@ -27,8 +27,9 @@ import numpy as np
 from samebits.errors import SamebitsError
 from samebits.formats import arrays, canonical, history, states
 from samebits.formats.states import EPOCH
+from samebits.observation import executed
 from samebits.text import say
-from samebits.training import checkpoints, executed, seeds, state, task
+from samebits.training import checkpoints, seeds, state, task
 from samebits.training.checkpoints import Store
 from samebits.training.trace import Trace
 

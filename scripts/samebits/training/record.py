@@ -23,17 +23,8 @@ from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import arrays, canonical, dataset, files, history, lockfile, names
 from samebits.formats.arrays import SUFFIX
-from samebits.training import (
-    checkout,
-    checkpoints,
-    executed,
-    kernels,
-    machine,
-    observation,
-    refusals,
-    state,
-    task,
-)
+from samebits.observation import checkout, environment, executed, machine
+from samebits.training import checkpoints, kernels, refusals, state, task
 from samebits.training.trace import Trace
 
 
@@ -78,7 +69,7 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         unpinned=options.unpin,
         subset=subset if options.samples else None,
         repositories=checkout.repositories(options.source_path, config["model"]["_target_"]),
-        observed=observation.observe(options.source_path),
+        observed=environment.observe(options.source_path),
         digests={},
         tensors={},
         **dict.fromkeys(("unsupported", "failure", "model", "trace", "checkpoints", "canary")),

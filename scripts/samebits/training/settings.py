@@ -19,7 +19,8 @@ import numpy as np
 
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment import pins, variables
-from samebits.training import exact_ops, observation
+from samebits.observation import environment
+from samebits.training import exact_ops
 
 _HASH_SEED = "PYTHONHASHSEED"
 _THREADS = ("intra", "inter")
@@ -86,7 +87,7 @@ def of_process(
     ``declared``: variables that the experiment declares; ``varied``: that a variation of this run
     sets on purpose.
     """
-    at_start = observation.at_start()
+    at_start = environment.at_start()
     found = [_hash_seed(None if _HASH_SEED in varied else profile["hash_seed"])]
     for name, value in sorted({**profile["environment"], **declared}.items()):
         how = "the environment this process was started with"

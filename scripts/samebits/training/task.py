@@ -22,8 +22,8 @@ import numpy as np
 
 from samebits.errors import SamebitsError
 from samebits.formats import history
+from samebits.observation import executed
 from samebits.text import plain, say
-from samebits.training import executed
 
 Named = List[Tuple[str, np.ndarray]]
 

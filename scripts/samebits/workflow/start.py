@@ -33,11 +33,11 @@ from samebits.experiment import protocol
 from samebits.formats import canonical, files
 from samebits.formats.names import FAILED
 from samebits.launch import lease
+from samebits.observation.checkout import CONFIG_FILES
 from samebits.pages import summary
 from samebits.replay import inputs
 from samebits.replay.inputs import Difference
 from samebits.text import say
-from samebits.training.checkout import CONFIG_FILES
 from samebits.workflow import locks
 from samebits.workflow.plan import Plan, as_workflow_errors, plan
 

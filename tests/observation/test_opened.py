@@ -18,9 +18,9 @@ _PROGRAM = f"""
 import ctypes, importlib, io, json, mmap, os, pkgutil, runpy, sqlite3, subprocess, sys, threading
 from pathlib import Path
 sys.path[0] = {str(SCRIPTS)!r}  # where this file lies would be looked through for each module
-from samebits.training import executed
+from samebits.observation import executed
 executed.install(sys._getframe().f_code)
-from samebits.training import opened
+from samebits.observation import opened
 watch = opened.Watch([Path("own"), Path({str(SCRIPTS)!r})])
 sys.path.append("source")
 {{prepare}}

@@ -14,12 +14,12 @@ import pytest
 from pipeline import ROOT, SCRIPTS, skip_without
 from samebits.environments import interpreters, uv
 from samebits.experiment import variations
-from samebits.training import executed
+from samebits.observation import executed
 
 _PROGRAM = f"""
 import importlib, importlib.util, json, runpy, sys
 sys.path.insert(0, {str(SCRIPTS)!r})
-from samebits.training import executed
+from samebits.observation import executed
 executed.install(sys._getframe().f_code)
 from pathlib import Path
 source = Path("source")
@@ -122,32 +122,32 @@ def test_a_file_that_changed_after_it_was_executed_is_named(
 def test_libraries_are_not_recorded_and_our_own_modules_are(run: Callable[[str], Any]) -> None:
     modules, _ = run("import wsgiref.util")
     assert set(modules) == {
-        *("__main__", "samebits", "samebits.training", "samebits.training.executed")
+        *("__main__", "samebits", "samebits.observation", "samebits.observation.executed")
     }
-    path = "scripts/samebits/training/executed.py"
-    assert modules["samebits.training.executed"]["path"] == path
-    assert modules["samebits.training.executed"]["sha256"] == _sha256((ROOT / path).read_text())
+    path = "scripts/samebits/observation/executed.py"
+    assert modules["samebits.observation.executed"]["path"] == path
+    assert modules["samebits.observation.executed"]["sha256"] == _sha256((ROOT / path).read_text())
 
 
 def test_a_stale_cache_of_our_own_modules_is_refused(tmp_path: Path) -> None:
     """They are imported before the loader can be replaced."""
-    for file in ("__init__.py", "training/__init__.py", "training/executed.py"):
+    for file in ("__init__.py", "observation/__init__.py", "observation/executed.py"):
         copied = tmp_path / "samebits" / file
         copied.parent.mkdir(parents=True, exist_ok=True)
         copied.write_bytes((SCRIPTS / "samebits" / file).read_bytes())
     (tmp_path / "program.py").write_text(
-        "import sys\nfrom samebits.training import executed\n"
+        "import sys\nfrom samebits.observation import executed\n"
         "executed.install(sys._getframe().f_code)\n"
     )
     line = [sys.executable, "program.py"]
     environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     subprocess.run(line, cwd=tmp_path, env=environ, check=True)
-    edited = tmp_path / "samebits/training/__init__.py"
+    edited = tmp_path / "samebits/observation/__init__.py"
     before = edited.stat()
     edited.write_text(edited.read_text().upper())
     os.utime(edited, ns=(before.st_atime_ns, before.st_mtime_ns))
     done = subprocess.run(line, cwd=tmp_path, env=environ, capture_output=True, check=False)
-    assert b"training/__init__.py: was changed while it was loaded" in done.stderr
+    assert b"observation/__init__.py: was changed while it was loaded" in done.stderr
 
 
 def test_a_file_at_the_second_place_has_the_name_that_it_has_at_the_first(

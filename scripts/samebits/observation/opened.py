@@ -34,7 +34,7 @@ from typing import Any, Container, Iterable, NoReturn
 
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import files
-from samebits.training import executed
+from samebits.observation import executed
 
 _OPEN, _EXECUTE, _LOOK, _WRITE = "open", "execute", "look", "write"
 # x86_64: number of a call -> what it does, the argument that is a folder's descriptor, the path's.

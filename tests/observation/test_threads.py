@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import ROOT, Workspace, command, skip_without
 
-PROGRAM = ROOT / "tests/training/threads_program.py"
+PROGRAM = ROOT / "tests/observation/threads_program.py"
 OF_A_POOL = "concurrent.futures.thread._worker"
 
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 import numpy as np
 import tensorflow as tf
 
-from samebits.training import threads
+from samebits.observation import threads
 
 
 def alone() -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping
 
 from samebits.errors import SamebitsError
-from samebits.training import executed
+from samebits.observation import executed
 
 CONFIG_FILES = (
     "SAMEBITS_CONFIG_FILES"  # the variable that names the user's own, as PATH does folders

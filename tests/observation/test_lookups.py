@@ -13,7 +13,7 @@ from pipeline import SCRIPTS
 PROGRAM = """
 import json, os, sys
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
-from samebits.training import lookups
+from samebits.observation import lookups
 plain, same = dict(os.environ), os.environ
 lookups.install()
 assert os.environ is same and isinstance(os.environ, type(same))

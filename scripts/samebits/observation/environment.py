@@ -17,7 +17,7 @@ from typing import Any, Iterable, Mapping
 
 from samebits.experiment.variations import KERNEL_FOLDERS, UNKNOWN
 from samebits.formats import files
-from samebits.training import machine
+from samebits.observation import machine
 
 # In the command line of the processes that keep the CPUs busy beside a run.
 BUSY = "samebits-busy"

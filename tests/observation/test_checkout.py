@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from samebits.training import checkout, executed
+from samebits.observation import checkout, executed
 
 COMMIT: dict[str, Any] = {"changed": [], "inputs": [], "problem": None}
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from samebits.training import executed
+from samebits.observation import executed
 
 ALL = "*"  # the program listed all of them
 _LIBRARY, _PACKAGES = (

@@ -1,0 +1,1 @@
+"""What a process ran, read, and saw. Python 3.7+."""
