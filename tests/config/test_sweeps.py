@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,8 @@ def test_without_a_sweep_there_is_one_experiment_with_the_name_that_it_has_alone
         ("seed=sort(3,1)", ["seed=1", "seed=3"]),
         ("seed=shuffle(range(0,3))", ["seed=0", "seed=1", "seed=2"]),  # the same at each start
         ("determinism=glob(tf*)", ["determinism=tf21", "determinism=tf28"]),
-        ("seed=1,2 model=cnn", ["model=cnn,seed=1", "model=cnn,seed=2"]),
-        (["model=mlp,cnn", "seed=1"], ["model=mlp,seed=1", "model=cnn,seed=1"]),
+        ("seed=1,2 model=cnn", ["model=cnn_seed=1", "model=cnn_seed=2"]),
+        (["model=mlp,cnn", "seed=1"], ["model=mlp_seed=1", "model=cnn_seed=1"]),
         ("model.units=8,16", ["model.units=8", "model.units=16"]),
     ],
 )
@@ -78,10 +79,43 @@ def test_a_sweep_is_named_by_what_is_given_and_swept() -> None:
         assert plan.sweep
         return plan.sweep.name
 
-    assert name("seed=1,2").startswith("experiment=smoke,sweep=seed-")
+    assert name("seed=1,2") == "experiment=smoke_sweep_seed=1-2"
+    assert name("model=mlp,cnn seed=2", name=None) == "experiment=smoke_sweep_model=mlp-cnn_seed=2"
     assert len({name("seed=1,2"), name("seed=1,3"), name("seed=1,2", model="cnn")}) == 3
     assert name("seed=1,2") == name(["seed=choice(1, 2)"])
     assert name("seed=1,2", name="mine") == "mine"
+
+
+TYPED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*", re.ASCII)
+SAME_TEXT = (
+    "++environment.A=a-b,c",
+    "++environment.A=a,b-c",
+    "++environment.A=a,b,c",
+    "++environment.A='1',b",
+    "++environment.A='a=b',b",
+    "++environment.A='a b',b",
+    "++environment.A='a+b',b",
+    "++environment.A='a,b',b",
+    "++environment.A='\u00e4',b",
+    f"++environment.A=b,{'x' * 200}",
+    f"++environment.A=b,{'x' * 201}",
+    "trainer.optimizer={class_name: SGD},adam",
+    "trainer.optimizer={class_name: Adam},adam",
+    "seed=range(0,300)",
+    "seed=range(0,301)",
+)
+
+
+def test_a_person_can_type_every_folder_of_a_sweep_and_no_two_are_the_same() -> None:
+    swept = [of(text) for text in SAME_TEXT]
+    names = [plan.name for plan in swept]
+    assert names == [of(text).name for text in SAME_TEXT]
+    assert len(set(names)) == len(SAME_TEXT)
+    for plan in swept:
+        assert len(set(folders(plan))) == len(plan.experiments)
+        for name in (plan.name, *folders(plan)):
+            assert TYPED.fullmatch(name)
+            assert len(name) <= len("experiment=smoke_sweep_") + 60
 
 
 def test_an_experiment_that_is_made_twice_is_there_once() -> None:
@@ -98,7 +132,7 @@ def test_different_experiments_with_one_name_are_told_apart(tmp_path: Path) -> N
     plan = of("++model.width=1,'1'", **model)
     first, second = folders(plan)
     assert first == "model.width=1"
-    assert second.startswith("model.width=-1--")
+    assert re.fullmatch(r"model\.width=-1-[0-9a-f]{8}", second)
 
 
 # --- what a combination is -----------------------------------------------------------------------
@@ -208,7 +242,7 @@ def test_hydra_is_asked_once_per_choice_of_options(monkeypatch: pytest.MonkeyPat
     ("sweep", "said"),
     [
         ("", ["expected KEY=VALUE,VALUE"]),
-        ("seed=1,2 model=cn,mlp", ["did you mean cnn?", "model=cn,seed=1 and 1 more"]),
+        ("seed=1,2 model=cn,mlp", ["did you mean cnn?", "model=cn_seed=1 and 1 more"]),
         ("trainer.epoch=1,2", ["did you mean trainer.epochs?", "in all 2 combinations"]),
         ("seed=range(-1,2)", ["minimum of 0", "in the combination seed=-1"]),
         ("seed=1,2 seed=3", ["seed is given twice"]),

@@ -136,14 +136,14 @@ def default_name(wanted: Iterable[Override]) -> str:
     values = {o.prefix.strip("+") + o.key: o.value for o in wanted if o.key != "name"}
     if not values:
         return "default"
-    text = ",".join(f"{key}={_short(value)}" for key, value in sorted(values.items()))
+    text = ",".join(f"{key}={value_text(value)}" for key, value in sorted(values.items()))
     safe = re.sub(r"[^A-Za-z0-9._=,+-]", "-", text)
     if safe == text and len(text) <= _NAME_LENGTH:
         return text
     return f"{safe[: _NAME_LENGTH - 9]}-{canonical.digest(values)[:8]}"
 
 
-def _short(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Text as it is unless it could be read as something else: quotes then make it unsafe."""
     plain = isinstance(value, str) and overrides.typed(value) == value and "," not in value
     return value if plain else json.dumps(value, separators=(",", ":"))

@@ -8,6 +8,7 @@ GUARANTEES  a combination is the experiment that its overrides make alone, to th
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice, product
@@ -22,13 +23,14 @@ from hydra.errors import HydraException
 from samebits.config import experiment as configure
 from samebits.config import overrides, signing
 from samebits.config.compose import Composer
-from samebits.config.experiment import GROUPS, Experiment, default_name, leaves
+from samebits.config.experiment import GROUPS, Experiment, leaves, value_text
 from samebits.config.overrides import Override
 from samebits.config.signing import UserOverrides
 from samebits.errors import SamebitsError, require_none
 from samebits.formats import canonical
 
 KEY = "sweep"  # of Snakemake's config
+_TYPED = 60  # characters of a folder's name that a person types
 _MOST = 10_000  # combinations; more is a mistake, and too many for Snakemake
 # A certificate is one experiment's: these are the keys of a replay.
 _NOT_SWEPT = ("name", signing.GROUP, "certificate", "allow", "epochs", "checkpoints", KEY)
@@ -127,7 +129,7 @@ def _experiments(
     made, known = dict[str, Experiment](), set[tuple[str, str]]()
     problems: dict[str, list[str]] = {}
     for combination in combinations:
-        own = default_name(combination)
+        own = _typable(_values_by_key(combination))
         wanted = sorted([*given.experiment, *combination], key=lambda o: o.key not in GROUPS)
         try:
             one = configure.experiment(given, wanted, composer)
@@ -138,7 +140,7 @@ def _experiments(
         if (identity := (one.digest, one.source_path)) not in known:
             known.add(identity)
             folder = f"{name}/{own}"
-            if folder in made:  # 1 and '1' are two values with one name
+            if folder in made:  # of thousands, two short digests may be equal
                 folder = f"{folder}-{one.digest[:8]}"
             unnamed = tuple(o.hydra() for o in wanted if o.key != "name")
             made[folder] = replace(one, name=folder, overrides=unnamed)
@@ -159,5 +161,28 @@ def _name(given: list[Override], swept: Mapping[str, list[Override]]) -> str:
     named = [override.value for override in given if override.key == "name"]
     if named and named[-1] is not None:
         return str(named[-1])
-    digest = canonical.digest([[o.hydra() for o in values] for values in swept.values()])
-    return f"{default_name([*given, Override(KEY, '+'.join(swept))])}-{digest[:8]}"
+    values = {key: [o.value for o in several] for key, several in swept.items()}
+    return "_".join(filter(None, [_typable(_values_by_key(given)), KEY, _typable(values)]))
+
+
+def _values_by_key(wanted: Iterable[Override]) -> dict[str, list[Any]]:
+    values = {o.prefix.strip("+") + o.key: [o.value] for o in wanted if o.key != "name"}
+    return dict(sorted(values.items()))
+
+
+def _typable(values: Mapping[str, list[Any]]) -> str:
+    """Keys and values as a person types them, in no need of quotes: letters, digits, ``-_.=``.
+
+    Where these would not say everything, or say more than a person types, a digest follows.
+    """
+    texts = {key: [value_text(value) for value in several] for key, several in values.items()}
+    text = "_".join(f"{key}={'-'.join(several)}" for key, several in texts.items())
+    plain = all(
+        re.fullmatch(r"[\w.]+" if len(several) > 1 else r"[\w.-]+", one, re.ASCII)
+        for key, several in texts.items()
+        for one in (key, *several)
+    )
+    if plain and len(text) <= _TYPED:
+        return text
+    safe = re.sub(r"[^A-Za-z0-9._=-]+", "-", text)[: _TYPED - 9]
+    return f"{safe.rstrip('-=_.')}-{canonical.digest(values)[:8]}"
