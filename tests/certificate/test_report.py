@@ -12,6 +12,7 @@ import certificates
 import factories
 from factories import Workspace, edit
 from samebits.certificate import schema
+from samebits.comparison import runs as comparison
 from samebits.errors import SamebitsError
 from samebits.formats import arrays, canonical, files, history
 from samebits.pages import certificate, wording
@@ -48,9 +49,18 @@ def test_equal_runs_with_sound_evidence_are_reproducible(tmp_path: Path) -> None
 def test_a_measured_difference_is_not_reproducible_and_named(tmp_path: Path) -> None:
     content = issued(factories.workspace(tmp_path, weights=factories.differing()))
     assert content["verdict"] == "NOT REPRODUCIBLE"
-    assert content["reasons"] == [
-        "The final weights of control and replica differ in 1 tensor: dense/kernel."
-    ]
+    assert content["reasons"] == ["replica differs from control in final weights (dense/kernel)."]
+
+
+def test_runs_that_differ_alike_are_one_reason(tmp_path: Path) -> None:
+    space = factories.explained(tmp_path)
+    for run in space.runs[2:4]:
+        stored = arrays.write(run / "weights.safetensors", factories.differing())
+        edit(run / "record.json", set_item("digests", "weights", value=stored.sha256))
+    each = comparison.compare(space.runs[0], space.runs[2:6])
+    factories.write_document(space.more[0], each)
+    said = "repeat and with-time_zone differ from control in final weights (dense/kernel)."
+    assert said in issued(space)["reasons"]
 
 
 def test_answers_that_differ_are_named_where_all_weights_agree(tmp_path: Path) -> None:
@@ -58,9 +68,7 @@ def test_answers_that_differ_are_named_where_all_weights_agree(tmp_path: Path) -
     answers[0][1].view("<u4")[0, 0] ^= 1
     content = issued(factories.workspace(tmp_path, predictions=answers))
     assert content["verdict"] == "NOT REPRODUCIBLE"
-    assert content["reasons"] == [
-        "The predictions of control and replica differ in 1 tensor: predict/0."
-    ]
+    assert content["reasons"] == ["replica differs from control in predictions (predict/0)."]
 
 
 def test_an_answer_that_failed_is_a_limit_and_no_gap(tmp_path: Path) -> None:

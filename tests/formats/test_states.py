@@ -71,7 +71,7 @@ def test_another_state_on_the_way_is_not_reproducible_although_the_end_is_the_sa
     space = checkpointed(tmp_path, (FIRST, OTHER))
     verdict, reasons = graded(space)
     assert verdict == "NOT REPRODUCIBLE"
-    assert "The checkpoints of control and replica differ after epoch 2." in reasons
+    assert "replica differs from control in checkpoints (after epoch 2)." in reasons
     (run,) = canonical.read_json(space.comparison)["runs"]
     assert run["checkpoints"] == {"identical": False, "epoch": 2}
     assert all(artifact["identical"] for artifact in run["artifacts"])

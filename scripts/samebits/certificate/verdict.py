@@ -7,13 +7,12 @@ verdict of its own, given only where the experiment asks for it.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from samebits.certificate import cautions, checks, comparison_checks, facts, interruptions
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.findings import Compared, Findings, failed, findings, own_failure
-from samebits.certificate.types import ComparedArtifact, ComparedRun, Distance, RunRecord
+from samebits.certificate.types import ComparedRun, Distance, RunRecord
 from samebits.comparison import attribution
 from samebits.experiment import protocol, variations
 from samebits.formats import names
@@ -66,7 +65,7 @@ def _judge(evidence: Evidence, found: Findings) -> Grade:
         return Grade(names.REPRODUCIBLE, tuple(_agreement(evidence)), found)
     compared = [differing.result for differing in found.differing]
     why = (*_interrupted(found), *_dependence(found), *dict.fromkeys(_attributions(found)))
-    reasons = (*why, *_first(compared), *chain(*map(_differences, found.differing)))
+    reasons = (*why, *_first(compared), *_differences(found.differing))
     within = _within(evidence.config.content["protocol"]["tolerance"], compared)
     if within is None:
         return Grade(names.NOT_REPRODUCIBLE, reasons, found)
@@ -163,35 +162,43 @@ def _first(compared: Sequence[ComparedRun]) -> Iterator[str]:
         yield f"The steps of {run} received other batches from step {batch:,} on."
 
 
-def _differences(compared: Compared) -> Iterator[str]:
-    record, result, run = compared.record, compared.result, compared.planned.name
-    control, varied = compared.control["run"], record["variations"]["applied"]
+def _differences(compared: Sequence[Compared]) -> Iterator[str]:
+    """Why each run without a result has none; then what differs, once for all runs alike."""
+    alike = dict[tuple[str, str], list[str]]()
+    for each in compared:
+        yield from _without_result(each)
+        if parts := list(_parts(each)):
+            alike.setdefault((each.control["run"], listed(parts)), []).append(each.planned.name)
+    for (control, what), runs in alike.items():
+        yield f"{few(runs)} {'differ' if runs[1:] else 'differs'} from {control} in {what}."
+
+
+def _without_result(compared: Compared) -> Iterator[str]:
+    record, run = compared.record, compared.planned.name
     if record["status"] == names.FAILED:
+        varied = record["variations"]["applied"]
         titles = [title for key, title in variations.TITLES.items() if key in varied]
         what = f"{few(titles, MOST_NAMED)} varied" if titles else "nothing varied"
+        control = compared.control["run"]
         yield f"{run} failed where {control} did not, with {what}: {failed(record)}"
     elif record["status"] == names.REFUSED:
         yield _unsupported(run, record)
-    found = result.get("checkpoints")
-    differing = [artifact for artifact in result["artifacts"] if not artifact["identical"]]
-    if found is not None and not found["identical"] and not differing:
-        yield f"The checkpoints of {control} and {run} differ after epoch {found['epoch']}."
-    drawn = result["generators"]
-    if drawn is not None and not drawn["identical"]:
-        what = listed(drawn["differing"])
-        yield f"The random number generators of {control} and {run} ended in other states: {what}."
-    for artifact in differing if record["status"] == names.COMPLETED else ():
+
+
+def _parts(compared: Compared) -> Iterator[str]:
+    """What differs of a completed run: each artifact, and of which metrics or tensors."""
+    if compared.record["status"] != names.COMPLETED:
+        return
+    found, drawn = compared.result.get("checkpoints"), compared.result["generators"]
+    differing = [artifact for artifact in compared.result["artifacts"] if not artifact["identical"]]
+    for artifact in differing:
         if artifact["artifact"] != "trace" or len(differing) == 1:  # else it was told above
-            yield _difference(control, run, artifact)
-
-
-def _difference(control: str, run: str, artifact: ComparedArtifact) -> str:
-    found = list(dict.fromkeys(difference["name"] for difference in artifact["differences"]))
-    what = {"history": "metric", "trace": "column"}.get(artifact["artifact"], "tensor")
-    counted = f"{len(found)} {what}{'s' if len(found) != 1 else ''}"
-    title = names.TITLES[artifact["artifact"]]
-    verb = "differ" if title.endswith("s") else "differs"
-    return f"The {title} of {control} and {run} {verb} in {counted}: {few(found, MOST_NAMED)}."
+            named = list(dict.fromkeys(d["name"] for d in artifact["differences"]))
+            yield f"{names.TITLES[artifact['artifact']]} ({few(named, MOST_NAMED)})"
+    if found is not None and not found["identical"] and not differing:
+        yield f"checkpoints (after epoch {found['epoch']})"
+    if drawn is not None and not drawn["identical"]:
+        yield f"final states of random number generators ({listed(drawn['differing'])})"
 
 
 def _agreement(evidence: Evidence) -> Iterator[str]:
