@@ -6,14 +6,26 @@ INPUTS      CERTIFICATE  certificate.json, or the bundle that holds it and its e
             --artifacts  the folder that the certificate is about, such as results/default
             --data       the folder of the data set's arrays, such as data/mnist-…/arrays
             --trust      the trust file; default: trusted_keys in your config folder
-OUTPUTS     the result of each check, as text or (--json) as JSON
-GUARANTEES  executes nothing from the certificate, opens no network connection, writes nothing;
-            needs no Snakemake, TensorFlow or template engine; computes every digest again
+            --json       print the result as JSON
+            --offline    where the environment that checks is not built, do not build it
+OUTPUTS     the result of each check, as text or as JSON
+GUARANTEES  executes nothing from the certificate; the check opens no network connection and writes
+            nothing; any Python from 3.6 on starts it, and it goes on in an environment of its own,
+            which Python 3.9 or newer builds on first use; needs no Snakemake, TensorFlow or
+            template engine; computes every digest again
 
-Exit codes: 0 verified, 1 does not hold, 2 malformed or wrong usage, 3 valid but not signed by a
-trusted key. 0 means that the certificate holds, whatever its verdict: a valid NOT REPRODUCIBLE is
-verified.
+Exit codes: 0 verified, 1 does not hold, 2 malformed, wrong usage or no environment to check in,
+3 valid but not signed by a trusted key. 0 means that the certificate holds, whatever its verdict: a
+valid NOT REPRODUCIBLE is verified.
 """
+
+if __name__ == "__main__":
+    import sys
+
+    sys.dont_write_bytecode = True
+    from samebits import own_environment
+
+    own_environment.enter(__doc__)
 
 import io
 import json
@@ -49,8 +61,8 @@ def _arguments() -> Namespace:
     made = parser(__doc__, optional=("artifacts", "data", "trust"))
     made.add_argument("certificate", type=Path, metavar="CERTIFICATE")
     made.add_argument("--key", type=Path, action="append", help="trust only this key")
-    made.add_argument("--json", action="store_true")
-    made.epilog = (__doc__ or "").rpartition("\n\n")[2]
+    for flag in ("--json", "--offline"):  # the latter: see own_environment
+        made.add_argument(flag, action="store_true")
     return made.parse_args()
 
 

@@ -1,0 +1,188 @@
+"""verify.py and its kin, started by whatever Python somebody has."""
+
+import ast
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import factories
+from pipeline import ROOT, SCRIPTS, environment
+from samebits.environments import interpreters
+from samebits.formats import files
+
+PROGRAMS = [SCRIPTS / f"{name}.py" for name in ("verify",)]  # that a stranger starts
+READ_BY_ALL = [*PROGRAMS, SCRIPTS / "samebits/__init__.py", SCRIPTS / "samebits/own_environment.py"]
+
+
+@functools.cache
+def pythons() -> dict[str, str]:
+    """A Python of each minor version that this machine has."""
+    home = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found = {}
+    for minor in range(6, 15):
+        named = [*home.glob(f"versions/3.{minor}.*/bin/python")]
+        named += [Path(path) for path in [shutil.which(f"python3.{minor}")] if path]
+        for path in named:
+            try:
+                interpreters.probe(path, f"3.{minor}")
+            except interpreters.NotUsableError:
+                continue
+            found[f"3.{minor}"] = str(path)
+    return found
+
+
+OLDEST = next(iter(pythons().values()))
+LACKING = [path for path in pythons().values() if not path.startswith(sys.prefix)]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The files of a checkout that verify.py needs, with a bootstrap that does nothing."""
+    made = tmp_path / "check out"
+    skipped = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(SCRIPTS, made / "scripts", ignore=skipped)
+    (made / "envs").mkdir()
+    shutil.copy(ROOT / "envs/certify.lock.txt", made / "envs")
+    executable(made / "scripts/bootstrap.sh", "")
+    return made
+
+
+def executable(path: Path, program: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{program}\n")
+    path.chmod(0o755)
+    return path
+
+
+def built(folder: Path, digest: str) -> Path:
+    """An environment whose Python prints what it is given."""
+    executable(folder / "bin/python", f"echo {folder.name}; printf '%s\\n' \"$@\"")
+    (folder / "environment.json").write_text(f'{{"lock":"{digest}"}}\n')
+    return folder
+
+
+def digest(checkout: Path) -> str:
+    return files.digest(checkout / "envs/certify.lock.txt")
+
+
+def start(
+    checkout: Path, *words: object, python: str = OLDEST, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    home = checkout.parent / "home"
+    home.mkdir(exist_ok=True)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "PYTHON"))}
+    return subprocess.run(
+        [python, str(checkout / "scripts/verify.py"), *map(str, words)],
+        cwd=home,
+        env=kept | {"HOME": str(home)} | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("path", READ_BY_ALL, ids=lambda path: str(path.name))
+def test_what_any_python_reads_has_the_syntax_of_36(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 6))
+    imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert "__future__" not in imported  # annotations are of 3.7
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: str(path.name))
+def test_nothing_is_imported_before_the_environment_is_entered(path: Path) -> None:
+    first = ast.parse(path.read_text(encoding="utf-8")).body[1]
+    assert ast.unparse(first).endswith("own_environment.enter(__doc__)")
+
+
+@pytest.mark.parametrize("python", pythons().values(), ids=pythons())
+def test_help_needs_no_environment(checkout: Path, python: str) -> None:
+    done = start(checkout, "--help", python=python)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Check a certificate")
+    assert "Exit codes: 0 verified" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "place", [".venv-verify", ".samebits/environments/certify", "../cache/samebits/venv-verify"]
+)
+def test_an_environment_that_is_there_is_entered(checkout: Path, place: str) -> None:
+    built(checkout / place, digest(checkout))
+    cache = str(checkout.parent / "cache")
+    done = start(checkout, "it's here.json", "--json", XDG_CACHE_HOME=cache)
+    script = str(checkout / "scripts/verify.py")
+    words = [Path(place).name, "-E", "-s", script, "it's here.json", "--json"]
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, words, "")
+
+
+def test_an_environment_of_the_working_folder_is_not(checkout: Path) -> None:
+    """It may have come with the certificate, and its Python would be executed."""
+    home = checkout.parent / "home"
+    for place in (".venv-verify", ".samebits/environments/certify"):
+        built(home / place, digest(checkout))
+    done = start(checkout, "--offline", "x.json", python=LACKING[-1])
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_an_environment_of_another_lock_or_without_its_python_is_not(checkout: Path) -> None:
+    built(checkout / ".venv-verify", "0" * 64)
+    folder = built(checkout / ".samebits/environments/certify", digest(checkout))
+    (folder / "bin/python").unlink()
+    done = start(checkout, "--offline", "x.json", python=LACKING[-1])
+    assert (done.returncode, done.stdout) == (2, "")
+    line = f"{LACKING[-1]} '{checkout}/.venv-verify' '{checkout}/envs/certify.lock.txt'"
+    assert f"run: bash '{checkout}/scripts/bootstrap.sh' {line}" in done.stderr
+
+
+def test_it_is_built_after_a_line_that_says_so(checkout: Path) -> None:
+    folder = checkout / ".venv-verify"
+    stub = checkout / "stub"
+    built(stub, digest(checkout))
+    executable(checkout / "scripts/bootstrap.sh", f'echo preparing; cp -r "{stub}" "$2"')
+    done = start(checkout, "x.json", python=LACKING[-1])
+    said = ["building the environment of this program, once: " + str(folder), "preparing"]
+    assert (done.returncode, done.stderr.splitlines()) == (0, said)
+    assert done.stdout.splitlines()[-1] == "x.json"
+
+
+def test_where_it_cannot_be_built_that_is_no_certificate_that_does_not_hold(checkout: Path) -> None:
+    executable(checkout / "scripts/bootstrap.sh", "exit 1")
+    done = start(checkout, "x.json", python=LACKING[-1])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: verify.py: its environment could not be built" in done.stderr
+
+
+@pytest.mark.skipif(not {"3.6", "3.7", "3.8"} & set(pythons()), reason="no old Python here")
+def test_an_old_python_gets_a_sentence(checkout: Path) -> None:
+    done = start(checkout, "my certificate.json")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"Python {next(iter(pythons()))} cannot build it" in done.stderr
+    assert done.stderr.endswith("verify.py' 'my certificate.json'\n")
+
+
+def tree(folder: Path) -> dict[str, int]:
+    return {str(path): path.lstat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.environment
+@pytest.mark.parametrize("python", [OLDEST, LACKING[-1]])
+def test_a_stranger_with_any_python_verifies_and_writes_nothing(
+    checkout: Path, python: str
+) -> None:
+    place = checkout / ".samebits/environments/certify"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(environment("certify"))
+    start(checkout, "--help")  # makes the home folder
+    before = tree(checkout.parent)
+    done = start(checkout, factories.samples() / "reproducible.json", python=python)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout.startswith("VALID, BUT NOT SIGNED BY A KEY YOU TRUST  REPRODUCIBLE")
+    assert tree(checkout.parent) == before
+    nobody = start(checkout, "missing.json", python=python, PYTHONPATH=str(ROOT / "tests"))
+    assert (nobody.returncode, nobody.stdout, "Traceback" in nobody.stderr) == (2, "", False)
