@@ -5,15 +5,13 @@ SHELL := /bin/bash
 # With it every Python that starts compiles all it imports: Snakemake takes twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-PYTHON ?= python3.11
 # Two tests at once: most of their time is one thread that imports TensorFlow. Those of a file stay on
 # one worker, because they share what took long to make; what takes long comes first (tests/conftest.py).
 PYTEST := .venv-dev/bin/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
-# The shell reads both from its environment, so that quotes, blanks and apostrophes stay as they are.
-export OVERRIDES CERTIFICATE
-ifneq ($(OVERRIDES),)
-CONFIG := --config overrides="$$OVERRIDES"
-endif
+# What the command line sets is passed on as it was typed: make certificate model=cnn 'trainer.epochs=5'
+OWN := CERTIFICATE FLAGS WORKERS ONLY PAIRS
+WORDS = $(foreach _,$(sort $(filter-out $(OWN),$(.VARIABLES))),$(if $(filter command,$(origin $_)),'$_=$(subst ','\'',$(value $_))'))
+export CERTIFICATE
 
 NEEDS_CERTIFICATE = $(if $(CERTIFICATE),,$(error CERTIFICATE: expected the path of a certificate.json \
 or .zip, got none; for instance make $@ CERTIFICATE=results/default/certificate.json))
@@ -21,21 +19,20 @@ or .zip, got none; for instance make $@ CERTIFICATE=results/default/certificate.
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
-certificate: .venv/ready ## train twice, compare, certify; OVERRIDES='model=cnn seed=7' changes the experiment
-	@.venv/bin/snakemake --cores all $(CONFIG)
+certificate: ## train twice, compare, certify; model=cnn seed=7 changes the experiment
+	@./samebits $@ $(WORDS)
 
-repair: .venv/ready ## remove damaged results and data, by digest, and make them again
-	@.venv/bin/snakemake --cores all repair $(CONFIG)
-	@.venv/bin/snakemake --cores all $(CONFIG)
+repair: ## remove damaged results and data, by digest, and make them again
+	@./samebits $@ $(WORDS)
 
-verify: .venv-verify/ready ## check CERTIFICATE=certificate.json or .zip; FLAGS='--key PUB --artifacts DIR --json'
-	@$(NEEDS_CERTIFICATE).venv-verify/bin/python scripts/verify.py "$$CERTIFICATE" $(FLAGS)
+verify: ## check CERTIFICATE=certificate.json or .zip; FLAGS='--key PUB --artifacts DIR --json'
+	@$(NEEDS_CERTIFICATE)./samebits $@ "$$CERTIFICATE" $(FLAGS)
 
-bundle: .venv/ready ## the certificate with all its evidence in one file, SBOMs and an RO-Crate
-	@.venv/bin/snakemake --cores all bundle crate $(CONFIG)
+bundle: ## the certificate with all its evidence in one file, SBOMs and an RO-Crate
+	@./samebits $@ $(WORDS)
 
-replay: .venv/ready ## train the experiment of CERTIFICATE=certificate.json or .zip again, or a sample of EPOCHS=1; sign the outcome
-	@$(NEEDS_CERTIFICATE).venv/bin/snakemake --cores all replay --config certificate="$$CERTIFICATE" $(if $(EPOCHS),epochs='$(EPOCHS)')
+replay: ## train the experiment of CERTIFICATE=certificate.json or .zip again, or a sample of epochs=1; sign the outcome
+	@$(NEEDS_CERTIFICATE)./samebits $@ "$$CERTIFICATE" $(WORDS)
 
 claims: .venv/ready ## the article's sentences, tested: results/article/claims.html
 	@.venv/bin/snakemake --snakefile studies/claims/Snakefile --cores all
@@ -78,9 +75,8 @@ locks: .venv-dev/ready ## resolve envs/*.in again and write locks and post-deplo
 clean: ## remove results, environments and logs; data stays
 	rm -rf results logs .samebits .snakemake
 
-# A virtual environment from a lock. `ready` is made last, so an interrupted build starts again.
+# Environments from locks. `ready` is made last, so an interrupted build starts again.
 .venv/ready: envs/driver.lock.txt
+	@scripts/bootstrap.sh driver >/dev/null
 .venv-dev/ready: envs/dev.lock.txt
-.venv-verify/ready: envs/certify.lock.txt
-.venv/ready .venv-dev/ready .venv-verify/ready:
-	@scripts/bootstrap.sh $(PYTHON) $(@D) $<
+	@scripts/bootstrap.sh dev >/dev/null

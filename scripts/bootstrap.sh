@@ -1,12 +1,31 @@
 #!/usr/bin/env bash
-# bootstrap.sh PYTHON FOLDER LOCK: a virtual environment from a lock, before anything else exists.
+# bootstrap.sh NAME: the environment of envs/NAME.lock.txt, before anything else exists; prints its
+# folder, and nothing else, to standard output.
 #
-# pip installs uv, locked by its hash, into FOLDER.tools; scripts/environment.py then builds FOLDER
-# with it as it builds every environment: exactly the lock, complete or absent. FOLDER/ready is
-# made last and is what make looks at. A second bootstrap of the same folder waits for the first.
+# The folder lies in the checkout, or, where that is read-only, in the user's cache. pip installs uv,
+# locked by its hash, into FOLDER.tools; scripts/environment.py then builds FOLDER with it as it builds
+# every environment: exactly the lock, complete or absent. FOLDER/ready is made last: a folder that has
+# one newer than its lock is taken as it is. A second bootstrap of the same folder waits for the first.
 set -euo pipefail
-python=$1 folder=$2 lock=$3
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+checkout=${scripts%/*}
+lock=$checkout/envs/$1.lock.txt
+case $1 in
+driver) folder=$checkout/.venv ;;
+certify) folder=$checkout/.venv-verify ;;
+*) folder=$checkout/.venv-$1 ;;
+esac
+
+is_ready() { [ "$1/ready" -nt "$lock" ] && [ -x "$1/bin/python" ]; }
+
+if ! is_ready "$folder" && ! [ -w "$checkout" ]; then
+  digest=$(sha256sum <"$lock")
+  folder=${XDG_CACHE_HOME:-$HOME/.cache}/samebits/$1-${digest:0:12}
+fi
+echo "$folder"
+if is_ready "$folder"; then exit 0; fi
+exec >&2
+python=${SAMEBITS_PYTHON_3_11:-python3.11}
 tools=$folder.tools
 
 # A user's settings may say where packages come from, not which, nor where they go.
@@ -15,8 +34,8 @@ unset "${!PYTHON@}" PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_REQUIREMEN
 export PIP_USER=0 # as some set in pip's configuration file, which a variable overrides
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
-  echo "error: expected Python 3.11 as '$python', got: $("$python" --version 2>&1 || true)" >&2
-  echo "install Python 3.11, or name it: make PYTHON=/path/to/python3.11 …" >&2
+  echo "error: expected Python 3.11 as '$python', got: $("$python" --version 2>&1 || true)"
+  echo "install Python 3.11, or name it: SAMEBITS_PYTHON_3_11=/path/to/python3.11 ./samebits …"
   exit 1
 fi
 
@@ -35,18 +54,18 @@ echo "preparing $folder (once)"
 rm -rf "$tools"
 trap 'rm -rf "$tools"' EXIT
 if ! "$python" -m venv "$tools"; then
-  echo "error: Python's venv module failed, see above; is the disk full? On Debian it is in a" >&2
-  echo "package of its own: apt-get install python3.11-venv" >&2
+  echo "error: Python's venv module failed, see above; is the disk full? On Debian it is in a"
+  echo "package of its own: apt-get install python3.11-venv"
   exit 1
 fi
 # Its own uv, or, where it has none, the driver's.
-uv=$(grep -hs '^uv==' "$lock" "$(dirname "$lock")/driver.lock.txt" || true)
+uv=$(grep -hs '^uv==' "$lock" "$checkout/envs/driver.lock.txt" || true)
 head -n 1 <<<"$uv" >"$tools/uv.txt"
 install=(install --quiet --no-input --no-deps --require-hashes --only-binary :all:)
 if ! "$tools/bin/python" -m pip --disable-pip-version-check "${install[@]}" -r "$tools/uv.txt" ||
   ! [ -x "$tools/bin/uv" ]; then
-  echo "error: pip could not install $(cut -d' ' -f1 "$tools/uv.txt") into $tools; check the" >&2
-  echo "network, and 'pip config list' for an index (PIP_INDEX_URL names one) or a target" >&2
+  echo "error: pip could not install $(cut -d' ' -f1 "$tools/uv.txt") into $tools; check the"
+  echo "network, and 'pip config list' for an index (PIP_INDEX_URL names one) or a target"
   exit 1
 fi
 "$tools/bin/python" "$scripts/environment.py" --lock "$lock" --output "$folder"

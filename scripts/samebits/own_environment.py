@@ -83,10 +83,7 @@ def _is_built(folder: Path, digest: str) -> bool:
 
 def _build() -> Path:
     """Build an environment."""
-    first, *_, last = _places()
-    folder = first if os.access(str(_CHECKOUT), os.W_OK) else last
-    bootstrap = str(_CHECKOUT / "scripts" / "bootstrap.sh")
-    command = ["bash", bootstrap, sys.executable, str(folder), str(_LOCK)]
+    command = ["bash", str(_CHECKOUT / "scripts" / "bootstrap.sh"), "certify"]
     if sys.version_info < _OLDEST:
         found, wanted = ("{}.{}".format(*version) for version in (sys.version_info, _OLDEST))
         _stop(
@@ -97,15 +94,15 @@ def _build() -> Path:
         _stop(
             f"its environment is not built; where packages can be downloaded, run: {_line(command)}"
         )
-    print(f"building the environment of this program, once: {folder}", file=sys.stderr, flush=True)
+    print("building the environment of this program, once", file=sys.stderr, flush=True)
     try:
-        code = subprocess.call(command, stdout=2)  # 1 is for what the program itself prints
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
     except KeyboardInterrupt:
         print("interrupted; start the same command again to go on", file=sys.stderr)
         sys.exit(_INTERRUPTED)
-    if code:
+    if done.returncode:
         _stop("its environment could not be built, see above")
-    return folder
+    return Path(os.fsdecode(done.stdout).rstrip("\n"))
 
 
 def _line(command: "list[str]") -> str:

@@ -7,8 +7,10 @@ prints goes to its log; without it stderr is used.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 VARIABLE = "SAMEBITS_PROGRESS_FD"
@@ -37,6 +39,14 @@ def plain_lines(text: str) -> str:
 def bold(text: str, color: str, wanted: bool) -> str:
     """Text in a color, where that is wanted."""
     return f"\033[1;{COLORS[color]}m{text}\033[0m" if wanted else text
+
+
+def program() -> str:
+    """How ``./samebits`` is typed in the working folder: its relative path, if that is short."""
+    own = Path(__file__).resolve().parents[2] / "samebits"
+    relative = os.path.relpath(str(own))
+    relative = relative if "/" in relative else "./" + relative
+    return shlex.quote(min(relative, str(own), key=len))
 
 
 def listed(names: Iterable[object]) -> str:

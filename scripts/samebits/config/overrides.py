@@ -136,6 +136,14 @@ def parse(text: str) -> Override:
     return from_parsed(parsed, parsed.value())
 
 
+def lists_several(text: str) -> bool:
+    """Whether an override lists several values, which is a sweep's."""
+    try:
+        return bool(_PARSER.parse_override(text).is_sweep_override())
+    except HydraException:
+        return False
+
+
 def from_parsed(parsed: Parsed, value: Any) -> Override:
     """The override that Hydra parsed, with one of the values that it lists."""
     key = parsed.get_key_element().lstrip("+~")
@@ -148,14 +156,14 @@ def from_parsed(parsed: Parsed, value: Any) -> Override:
 
 
 def texts(value: Any, key: str) -> Iterator[str]:
-    """Each override in a value of Snakemake's ``config``, which is text or a list of texts."""
+    """Each override in a value of Snakemake's ``config``: a text of several, or a list of them."""
     if isinstance(value, Mapping) and len(value) == 1:
         # Snakemake took `trainer={epochs: 5}` for YAML and split it at the colon: join it again.
         value = ": ".join(map(str, *value.items()))
     for item in value if isinstance(value, (list, tuple)) else [value]:
         if not isinstance(item, str):
             raise SamebitsError(f"{key}: expected text such as trainer.epochs=5, got {item!r}")
-        yield from split(item)
+        yield from [item] if isinstance(value, (list, tuple)) else split(item)
 
 
 def _from_text(value: Any) -> Iterator[Override]:

@@ -5,6 +5,7 @@ as a boolean, 1:30 as 90 and 1e3 as text. So files and the command line are read
 value is what Hydra's grammar makes of it, by every road.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ def _file(path: Path) -> Any:
 
 def _entry(key: str, text: str) -> Any:
     """One value of ``--config``; what Hydra's grammar leaves as it is may be YAML's mapping."""
+    if key == _WHOLE[0] and text.startswith("["):  # no override begins so: ./samebits lists them
+        return json.loads(text)
     plain = text if key in _WHOLE else _plain(text)
     if key in _WHOLE or plain != text:
         return plain

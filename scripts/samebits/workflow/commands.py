@@ -1,0 +1,163 @@
+"""The commands of ./samebits.
+
+INPUTS      the user's words; conf/ for the names that exist
+OUTPUTS     those of the Snakefile; the exit code
+GUARANTEES  KEY=VALUE reaches Hydra, and what begins with ``-`` reaches Snakemake, as it was typed;
+            a word that is neither is refused with the nearest that exists, before anything is made
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from samebits.config import overrides
+from samebits.config.keys import nearest
+from samebits.errors import SamebitsError
+from samebits.replay import plan as replays
+from samebits.text import program
+from samebits.workflow import words
+from samebits.workflow.words import Words
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+USAGE = 2  # exit code
+_PLACES = {"--cores", "-c", "--jobs", "-j", "--profile"}  # options that say where and how many
+
+
+class UsageError(SamebitsError):
+    """Words that are no command."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What one word of ``./samebits WORD …`` does."""
+
+    about: str  # in the list of commands
+    example: str  # words to begin with
+    run: Callable[[Words], int]
+
+
+def snakemake(given: Words, *targets: str) -> int:
+    """Run Snakemake in this process, which ends with its exit status."""
+    from snakemake import cli  # takes a second
+
+    if given.plain:
+        raise UsageError("\n".join(map(_unknown, given.plain)))
+    line = [*targets, "--snakefile", str(CHECKOUT / "Snakefile")]
+    if "--workflow-profile" not in given.options:
+        line += ["--workflow-profile", str(CHECKOUT / "profiles" / "default")]
+    if not _PLACES.intersection(given.options):
+        line += ["--cores", "all"]
+    try:
+        cli.main([*line, *given.snakemake()])
+    except SystemExit as end:
+        return int(end.code or 0)
+    raise AssertionError("Snakemake's main ends the process")
+
+
+def _certificate(given: Words) -> int:
+    return snakemake(given)
+
+
+def _bundle(given: Words) -> int:
+    return snakemake(given, "bundle", "crate")
+
+
+def _repair(given: Words) -> int:
+    return snakemake(given, "repair") or snakemake(given)
+
+
+def _report(given: Words) -> int:
+    given.options += ["--report", "report.html"]
+    return snakemake(given)
+
+
+def _replay(given: Words) -> int:
+    paths, given.plain = given.plain, []
+    given.config += [f"{replays.CERTIFICATE}={overrides.literal(path)}" for path in paths]
+    if sum(entry.startswith(f"{replays.CERTIFICATE}=") for entry in given.config) != 1:
+        raise UsageError(f"replay: expected one certificate.json or .zip, got {len(paths)}")
+    return snakemake(given, "replay")
+
+
+def _sweep(given: Words) -> int:
+    several = [word for word in given.overrides if overrides.lists_several(word)]
+    if not several:
+        raise UsageError("sweep: expected a KEY=VALUE,VALUE such as model=mlp,cnn, got none")
+    given.overrides = [word for word in given.overrides if word not in several]
+    given.config.append(f"sweep={' '.join(several)}")
+    return snakemake(given)
+
+
+def _of_wrapper(given: Words) -> int:
+    raise UsageError("this command is run by ./samebits itself")
+
+
+TABLE = {
+    "certificate": Command("train twice, compare, certify", "model=cnn seed=7", _certificate),
+    "verify": Command("check a certificate or a bundle", "certificate.json", _of_wrapper),
+    "bundle": Command(
+        "one zip with the certificate and its evidence, SBOMs, an RO-Crate", "model=cnn", _bundle
+    ),
+    "replay": Command(
+        "train a certificate's experiment again and sign the outcome",
+        "certificate.zip epochs=1",
+        _replay,
+    ),
+    "repair": Command("remove damaged results, by digest, and make them again", "", _repair),
+    "sweep": Command(
+        "a certificate for each combination of values, and an index",
+        "model=mlp,cnn 'seed=range(0,10)'",
+        _sweep,
+    ),
+    "report": Command("report.html, Snakemake's, of results that exist", "", _report),
+}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command; the exit code."""
+    name, *rest = arguments or ["--help"]
+    try:
+        if name in ("--help", "-h", "help"):
+            print(_overview())
+            return 0
+        if name == "--version":
+            print(_version())
+            return 0
+        if name not in TABLE:
+            raise UsageError(f"{name}: no such command; {nearest(name, TABLE)}")
+        if {"--help", "-h"}.intersection(rest):
+            print(_help(name))
+            return 0
+        return TABLE[name].run(words.told_apart(rest))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+
+
+def _overview() -> str:
+    rows = [f"  {name:<12} {command.about}" for name, command in TABLE.items()]
+    return "\n".join(
+        [f"usage: {program()} COMMAND [KEY=VALUE …] [Snakemake's options]", "", *rows, ""]
+    )
+
+
+def _help(name: str) -> str:
+    command = TABLE[name]
+    return "\n".join(
+        [f"usage: {program()} {name} {command.example}".rstrip(), "", f"  {command.about}", ""]
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"samebits, on Snakemake {version('snakemake')} and Python {sys.version.split()[0]}"
+
+
+def _unknown(word: str) -> str:
+    """What a word that is neither an override nor an option was perhaps meant to be."""
+    options = {path.stem: path.parent.name for path in (CHECKOUT / "conf").glob("*/*.yaml")}
+    hint = nearest(word, options).partition("?")[0].removeprefix("did you mean ")
+    meant = f"; did you mean {options[hint]}={hint}?" if hint in options else ""
+    return f"{word}: expected KEY=VALUE, or an option that begins with -{meant}"

@@ -1,0 +1,128 @@
+"""./samebits: words, and what Snakemake is given for them."""
+
+import shlex
+from typing import Any
+
+import pytest
+from snakemake import cli
+
+from samebits.config import typed
+from samebits.workflow import commands, words
+
+HYDRA = [
+    "model=cnn",
+    "trainer.epochs=5",
+    "data.path=/tmp/a b/größe.npz",
+    'data.x="/tmp/it\'s here.npz"',
+    "trainer.loss={class_name: Huber, config: {delta: 2.0}}",
+    "trainer.metrics=[accuracy, mae]",
+    "++environment.DEPTH='2'",
+    "~trainer.metrics",
+    "name=x=y",
+]
+
+
+def given(*arguments: str) -> dict[str, Any]:
+    """Snakemake's config for the words of a command, as the Snakefile has it."""
+    made = cli.get_argument_parser().parse_args(words.told_apart(arguments).snakemake())
+    return typed.config({}, [], made.config)
+
+
+@pytest.mark.parametrize("word", HYDRA)
+def test_a_word_reaches_hydra_as_it_was_typed(word: str) -> None:
+    assert given(word) == {"overrides": [word]}
+    assert given("--cores", "2", word, "-n") == {"overrides": [word]}
+
+
+@pytest.mark.parametrize(
+    "word", ["sweep=seed=1,2 model=mlp,cnn", "certificate='a b.zip'", "epochs=1"]
+)
+def test_a_key_of_the_pipeline_is_an_entry_of_config(word: str) -> None:
+    assert words.told_apart([word]).config == [word]
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        ("--cores 2 seed=7 -n", ["--cores", "2", "-n"]),
+        (
+            "--set-resources train:mem_mb=9 a:b=1 -n seed=7",
+            ["--set-resources", "train:mem_mb=9", "a:b=1", "-n"],
+        ),
+        ("--configfile my.yaml seed=7", ["--configfile", "my.yaml"]),
+        ("--quiet seed=7", ["--quiet"]),
+        ("--quiet rules host seed=7 -c1", ["--quiet", "rules", "host", "-c1"]),
+        ("seed=7 --report", ["--report"]),
+        ("--config seed=7", []),
+        ("--config overrides='seed=7'", []),
+        ("--unknown seed=7", ["--unknown"]),
+    ],
+)
+def test_what_begins_with_a_dash_is_snakemakes_with_its_values(
+    line: str, options: list[str]
+) -> None:
+    found = words.told_apart(shlex.split(line))
+    assert (found.options, found.overrides, found.plain) == (options, ["seed=7"], [])
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The command lines that Snakemake is given; it does nothing."""
+    found: list[list[str]] = []
+
+    def main(line: list[str]) -> None:
+        found.append(line)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(cli, "main", main)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("line", "targets", "config"),
+    [
+        (["certificate", "seed=7"], [[]], {"overrides": ["seed=7"]}),
+        (["bundle"], [["bundle", "crate"]], {}),
+        (
+            ["replay", "it's [1].zip", "epochs=1"],
+            [["replay"]],
+            {"certificate": "it's [1].zip", "epochs": 1},
+        ),
+        (["replay", "certificate=a.zip"], [["replay"]], {"certificate": "a.zip"}),
+        (["repair"], [["repair"], []], {}),
+        (
+            ["sweep", "model=mlp,cnn", "seed=range(0,3)", "trainer.epochs=1", "name=s"],
+            [[]],
+            {"sweep": "model=mlp,cnn seed=range(0,3)", "overrides": ["trainer.epochs=1", "name=s"]},
+        ),
+    ],
+)
+def test_each_command_asks_snakemake_for_its_targets(
+    lines: list[list[str]], line: list[str], targets: list[list[str]], config: dict[str, Any]
+) -> None:
+    assert commands.run(line) == 0
+    parsed = [cli.get_argument_parser().parse_args(one) for one in lines]
+    assert [list(one.targets) for one in parsed] == targets
+    assert all(typed.config({}, [], one.config) == config for one in parsed)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["certficate"], "certficate: no such command; did you mean certificate?"),
+        (
+            ["certificate", "cnn"],
+            "cnn: expected KEY=VALUE, or an option that begins with -; did you mean model=cnn?",
+        ),
+        (["certificate", "exhaustiv"], "did you mean protocol=exhaustive?"),
+        (["replay"], "replay: expected one certificate.json or .zip, got 0"),
+        (["replay", "a.zip", "b.zip"], "got 2"),
+        (["sweep", "seed=1"], "sweep: expected a KEY=VALUE,VALUE such as model=mlp,cnn, got none"),
+    ],
+)
+def test_a_wrong_word_is_refused_with_the_nearest(
+    capsys: pytest.CaptureFixture[str], lines: list[list[str]], line: list[str], said: str
+) -> None:
+    assert commands.run(line) == 2
+    assert said in capsys.readouterr().err
+    assert lines == []
