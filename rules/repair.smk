@@ -1,7 +1,7 @@
 """
 Remove damaged data and results, so that the same command makes them again.
 
-    snakemake --cores 2 repair --config …
+    ./samebits repair [the words of the experiment]
 
 INPUTS      the existing files of the experiments' data, runs, comparisons and certificates
 OUTPUTS     damaged files are removed; a certificate that rests on one is renamed

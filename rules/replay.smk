@@ -1,7 +1,7 @@
 """
 Train a certificate's experiment again here, and sign the outcome.
 
-    snakemake --cores 2 replay --config certificate=PATH [epochs=K]
+    ./samebits replay PATH [epochs=K]
 
 INPUTS      a certificate.json or the bundle that holds it; with epochs=K its checkpoints
 OUTPUTS     prepare_replay  results/{name}/replay-plan.json, with epochs=K the states in states/

@@ -1,5 +1,5 @@
 """
-Package a certificate for people and programs elsewhere; `make bundle` asks for both.
+Package a certificate for people and programs elsewhere; ./samebits bundle asks for both.
 
 INPUTS      results/{experiment}/certificate.json and its evidence
 OUTPUTS     bundle  results/{experiment}/certificate.zip

@@ -21,7 +21,7 @@ _NEXT_STEP = {
     errno.EFBIG: "raise the limit on a file's size (ulimit -f) and start the same command again",
     errno.EIO: "check the disk, then start the same command again",
     errno.EACCES: "check who may read and write there",
-    errno.EROFS: "choose a folder on a writable file system (snakemake --directory DIR)",
+    errno.EROFS: "choose a folder on a writable file system (call ./samebits there)",
     errno.ENOENT: "check the path",
 }
 

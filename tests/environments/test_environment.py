@@ -317,7 +317,7 @@ def test_a_lock_that_misses_a_dependency_is_refused(tmp_path: Path, folder: Path
 
 def test_a_missing_python_is_named_with_what_brings_it(folder: Path, tmp_path: Path) -> None:
     nowhere = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYENV_ROOT": str(tmp_path)}
-    said = "CPython 3.7 not found", "snakemake --sdm conda"
+    said = "CPython 3.7 not found", "add --sdm conda"
     refused(folder, *said, lock=ENVS / "train-tf2.8.lock.txt", **nowhere)
 
 

@@ -124,7 +124,7 @@ def test_without_any_every_place_is_listed_and_what_brings_one(
         f"pyenv ({tmp_path}/home/.pyenv/versions/3.7.*): none",
         "uv: `uv python install` failed",
         "SAMEBITS_PYTHON_3_7=PATH",
-        "snakemake --sdm conda",
+        "add --sdm conda",
     )
     with refused(*said):
         interpreters.find("3.7", environ, uv.beside_python())

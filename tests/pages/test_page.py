@@ -250,8 +250,8 @@ def test_commands_can_be_copied_and_the_page_claims_no_check(signed: bool) -> No
     markup = rendered(certificates.reproducible(), signed)
     commands = [html.unescape(c) for c in re.findall(r'<code class="command">(.*?)</code>', markup)]
     assert commands[:2] == [
-        "make verify CERTIFICATE=certificate.json",
-        "snakemake --cores all replay --config certificate=certificate.json",
+        "./samebits verify certificate.json",
+        "./samebits replay certificate.json",
     ]
     by_hand = "python scripts/verify.py certificate.json"
     assert (by_hand + " --key PUB" if signed else by_hand) in commands

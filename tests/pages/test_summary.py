@@ -10,7 +10,7 @@ import factories
 from samebits import errors
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.pages import summary
-from samebits.text import say
+from samebits.text import program, say
 
 PATH, PAGE = Path("results/default/certificate.json"), Path("results/default/certificate.html")
 
@@ -154,12 +154,12 @@ def test_it_says_who_signed_and_how_to_verify() -> None:
     signed = summary.text(certificate("REPRODUCIBLE", [], "ab" * 32), PATH, PAGE, 1.0)
     assert rows(signed)["signature"] == "signed by key abababababababab…"
     assert rows(text())["signature"] == "UNSIGNED"
-    assert rows(text())["verify"] == f"make verify CERTIFICATE={PATH}"
+    assert rows(text())["verify"] == f"{program()} verify {PATH}"
 
 
 def test_the_command_quotes_a_path_with_a_space() -> None:
     said = summary.text(certificate("REPRODUCIBLE", []), Path("my results/c.json"), PAGE, 1.0)
-    assert rows(said)["verify"] == "make verify CERTIFICATE='my results/c.json'"
+    assert rows(said)["verify"] == f"{program()} verify 'my results/c.json'"
 
 
 def replay(number: int, signed: bool = True, color: bool = False, **changes: Any) -> str:

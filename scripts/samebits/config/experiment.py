@@ -63,10 +63,7 @@ class Experiment:
 
     def command(self) -> str:
         """The command line that repeats this experiment."""
-        plain = "snakemake --cores all"
-        if not self.overrides:
-            return plain
-        return f"{plain} --config overrides={shlex.quote(' '.join(self.overrides))}"
+        return shlex.join(["./samebits", "certificate", *self.overrides])
 
     def variables(self, unpinned: Sequence[str] = ()) -> list[str]:
         """NAME=VALUE of each variable that must be set before the interpreter starts.

@@ -121,5 +121,5 @@ def find(minor: str, environ: Mapping[str, str], uv: Path) -> Interpreter:
         f"CPython {minor} not found. Looked at:\n"
         f"  {variable(minor)}: not set\n" + "\n".join(refused) + "\n"
         f"Install Python {minor} (pyenv install {minor}), or name one with {variable(minor)}=PATH, "
-        "or let conda bring it: snakemake --sdm conda"
+        "or let conda bring it: add --sdm conda"
     )

@@ -74,7 +74,7 @@ def beside_python() -> Path:
     if not uv.is_file():
         raise SamebitsError(
             f"{uv} does not exist; start this with the driver's Python, whose lock brings uv "
-            "(make certificate builds it)"
+            "(./samebits builds it)"
         )
     return uv
 

@@ -41,7 +41,7 @@ class TimeLimit:
         return (
             f"time limit of {self._minutes:.3g} min exceeded; stopped. Last output, {silent:.3g} "
             f"min ago: {last_line(self._log)}. If it is slow rather than hanging, give "
-            "it longer (snakemake --set-resources train:runtime=MINUTES); the same command "
+            "it longer (--set-resources train:runtime=MINUTES); the same command "
             "resumes from the last checkpoint, or starts over without checkpoints"
         )
 

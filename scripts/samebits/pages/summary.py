@@ -11,7 +11,7 @@ from samebits.certificate.signatories import Signatory
 from samebits.experiment.protocol import CONTROL, REPLICA, PlannedComparison, runs
 from samebits.formats import names
 from samebits.pages import wording
-from samebits.text import bold, few, plain
+from samebits.text import bold, few, plain, program
 
 _REPLAY_COLORS = {
     signatories.REPRODUCED: "green",
@@ -83,7 +83,7 @@ def _places(link: Signatory, path: Path, page: Path, seconds: float) -> Iterator
     yield _row("signature", f"signed {link.by}" if link.keyid else names.UNSIGNED)
     yield _row("certificate", str(path))
     yield _row("page", str(page))
-    yield _row("verify", wording.verify_command(str(path)))
+    yield _row("verify", wording.verify_command(str(path), program()))
     yield _row("took", wording.duration(seconds))
     yield ""
 

@@ -279,14 +279,14 @@ def variable(name: str) -> str:
     return f"the variable {name} (declare it: environment.{name}=VALUE)"
 
 
-def verify_command(path: str) -> str:
-    """The command that verifies a certificate."""
-    return f"make verify CERTIFICATE={shlex.quote(path)}"
+def verify_command(path: str, program: str = "./samebits") -> str:
+    """The command that verifies a certificate. ``program``: how ./samebits is typed."""
+    return f"{program} verify {shlex.quote(path)}"
 
 
 def replay_command(path: str) -> str:
     """The command that trains again and compares the results with a certificate."""
-    return f"snakemake --cores all replay --config certificate={shlex.quote(path)}"
+    return f"./samebits replay {shlex.quote(path)}"
 
 
 # --- first divergence --------------------------------------------------------------------------
