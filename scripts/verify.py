@@ -30,6 +30,7 @@ if __name__ == "__main__":
 import io
 import json
 import os
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ from samebits.errors import SamebitsError, explain_os_error
 from samebits.formats.names import UNSIGNED
 from samebits.signing import keys
 from samebits.signing import trusted as trust
-from samebits.text import bold, plain, plain_lines
+from samebits.text import bold, plain, plain_lines, program
 from samebits.verification import artifacts, levels, opened
 from samebits.verification.artifacts import ArtifactCheck
 from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, Verification
@@ -71,7 +72,11 @@ def _trusted(options: Namespace) -> list[trust.Trusted]:
         return [trust.Trusted(p.name, key) for p in options.key for key in keys.from_pem(p)]
     if options.trust and not options.trust.exists():
         raise SamebitsError(f"{options.trust}: no such trust file; check the path")
-    return trust.read(options.trust or keys.folder(os.environ) / trust.FILE)
+    return trust.read(_trust_file(options))
+
+
+def _trust_file(options: Namespace) -> Path:
+    return options.trust or keys.folder(os.environ) / trust.FILE
 
 
 def _verify(options: Namespace) -> tuple[Certificate, Verification]:
@@ -93,20 +98,28 @@ def _artifact_checks(given: OpenedCertificate, options: Namespace) -> Iterator[A
             yield artifacts.check_data(report, files)
 
 
+def _result(made: Verification) -> tuple[str, str]:
+    """The headline and its color."""
+    if made.code == NOT_TRUSTED and made.signatories[0].keyid is None:
+        return UNSIGNED, "yellow"
+    return _RESULTS[made.code]
+
+
 def _as_json(made: Verification) -> dict[str, Any]:
-    shown = asdict(made) | {"result": _RESULTS[made.code][0]}
+    shown = asdict(made) | {"result": _result(made)[0]}
     for check in shown["checks"]:
         check["holds"] = not check["problems"]
     return shown
 
 
 def _lines(content: Certificate, made: Verification, color: bool) -> Iterator[str]:
-    result, style = _RESULTS[made.code]
+    result, style = _result(made)
     name = plain(content["report"]["experiment"]["name"])
     yield f"{bold(result, style, color)}  {made.verdict}  {name}"
     for check in made.checks:
-        status = "does not hold" if check.problems else f"ok: {plain(check.summary)}"
-        yield f"  {check.level:<10} {status}"
+        ok = "" if check.level == "signature" and made.signatories[0].keyid is None else "ok: "
+        status = "does not hold" if check.problems else ok + check.summary
+        yield f"  {check.level:<10} {plain(status)}"
         yield from (f"    - {plain(problem)}" for problem in check.problems)
     for number, signatory in enumerate(made.signatories):
         what = "replayed" if number else "certified"
@@ -115,16 +128,21 @@ def _lines(content: Certificate, made: Verification, color: bool) -> Iterator[st
         where = f" on {plain(signatory.machine)}" if signatory.machine else ""
         yield f"  {what:<10} {signatory.issued} {who}{where}: {plain(signatory.result)}"
         yield from (f"    outside its scope: {plain(why)}" for why in signatory.outside_scope)
-    yield from _advice(content, made)
 
 
-def _advice(content: Certificate, made: Verification) -> Iterator[str]:
+def _advice(made: Verification, options: Namespace) -> Iterator[str]:
     if not any(check.level == "artifacts" for check in made.checks):
         yield "  Files were not checked: pass their folder with --artifacts, or verify the bundle."
-    first = made.signatories[0]
-    if made.code == NOT_TRUSTED and first.keyid is not None:
-        yield "  Once you know whose key this is, add this line to your trust file:"
-        yield f"    NAME {trust.KIND} {content['keys'][first.keyid]}"
+    if made.code != NOT_TRUSTED or made.signatories[0].keyid is None:
+        return
+    if options.key:
+        yield "  The signer's key is not in the files that you named with --key."
+        return
+    words = ["trust", str(options.certificate), "NAME"]
+    words += ["--trust", str(options.trust)] if options.trust else []
+    yield "  Ask the signer for the id of their key, then trust it, under a NAME of your choice:"
+    yield f"    {program()} {plain(shlex.join(words))}"
+    yield f"  It asks for that id, and adds the key to {plain(str(_trust_file(options)))}"
 
 
 def main() -> int:
@@ -141,7 +159,8 @@ def main() -> int:
     if options.json:
         print(json.dumps(_as_json(made), indent=2))
     else:
-        print("\n".join(_lines(content, made, sys.stdout.isatty())))
+        lines = [*_lines(content, made, sys.stdout.isatty()), *_advice(made, options)]
+        print("\n".join(lines))
     return made.code
 
 

@@ -271,7 +271,7 @@ def test_what_is_passed_over_by_nobody_is_named_by_its_line(
     refused = {
         "key.pub:4: expected -----BEGIN": public + b"ssh-ed25519 AAAA alice\n",
         "key.pub:1: expected -----BEGIN": b"Bag Attributes\n" + public,
-        "key.pub:4: not a public key": public + private_pem(key),
+        "key.pub:4: not a public key but a private one": public + private_pem(key),
         "key.pub: not a key in PEM form, which is text": public.decode().encode("utf-16"),
     }
     for message, data in refused.items():

@@ -126,3 +126,11 @@ def test_a_line_that_was_written_is_read(
     path = tmp_path_factory.getbasetemp() / "one_line"
     path.write_text(known.line(), encoding="utf-8")
     assert trust.read(path) == [known]
+
+
+def test_the_text_of_a_key_file_is_told_from_a_wrong_line(tmp_path: Path) -> None:
+    path = write(tmp_path, f"bob ed25519 {BOB.text}\n{ALICE.pem().decode()}")
+    with pytest.raises(SamebitsError) as refused:
+        trust.read(path)
+    assert f"{path}:2: the text of a key file" in str(refused.value)
+    assert str(refused.value).endswith("samebits trust alice.pub alice")

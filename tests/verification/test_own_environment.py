@@ -15,7 +15,7 @@ from pipeline import ROOT, SCRIPTS, environment
 from samebits.environments import interpreters
 from samebits.formats import files
 
-PROGRAMS = [SCRIPTS / f"{name}.py" for name in ("verify",)]  # that a stranger starts
+PROGRAMS = [SCRIPTS / f"{name}.py" for name in ("verify", "trust")]  # that a stranger starts
 READ_BY_ALL = [*PROGRAMS, SCRIPTS / "samebits/__init__.py", SCRIPTS / "samebits/own_environment.py"]
 
 

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import chdir
@@ -17,6 +18,7 @@ import attacks
 import factories
 import terminal
 from factories import ISSUER
+from in_process import stage
 from samebits.formats import canonical, dataset, files
 
 Json = Any
@@ -94,20 +96,40 @@ def test_what_is_no_certificate_is_said_to_be_none(stranger: Stranger) -> None:
     assert done.err.startswith("malformed: ")
 
 
-def test_a_valid_certificate_by_an_unknown_key_is_3_and_says_what_to_do(stranger: Stranger) -> None:
-    done = stranger.run(factories.samples() / "reproducible.json")
+@pytest.mark.parametrize("flags", [(), ("--trust", "mine alone")])
+def test_a_valid_certificate_by_an_unknown_key_is_3_and_says_what_to_run(
+    stranger: Stranger, flags: tuple[str, ...]
+) -> None:
+    path = factories.samples() / "reproducible.json"
+    (stranger.folder / "mine alone").write_text("")
+    done = stranger.run(path, *flags)
     assert (done.code, done.err) == (3, "")
-    line = next(x for x in done.out.splitlines() if x.strip().startswith("NAME ed25519 "))
-    stranger.trust(line.strip().replace("NAME", "alice"))
-    done = stranger.run(factories.samples() / "reproducible.json")
+    file = stranger.folder / flags[1] if flags else stranger.home / ".config/samebits/trusted_keys"
+    assert f"adds the key to {file if not flags else flags[1]}\n" in done.out
+    program, *words = shlex.split(next(x for x in done.out.splitlines() if "samebits trust" in x))
+    assert Path(stranger.folder, program).resolve() == SCRIPT.parents[1] / "samebits"
+    words[words.index("NAME")] = "alice"
+    with patch.dict(os.environ, stranger.environ, clear=True), chdir(stranger.folder):
+        assert stage(*words, "--id", ISSUER.keyid).returncode == 0
+    assert file.read_text() == f"alice ed25519 {ISSUER.public.text}\n"
+    done = stranger.run(path, *flags)
     assert done.code == 0
     assert "signed by alice" in done.out
 
 
-def test_what_is_unsigned_is_3_and_offers_no_key_to_trust(stranger: Stranger) -> None:
+def test_a_key_that_is_not_the_named_one_is_not_offered_for_the_trust_file(
+    stranger: Stranger, tmp_path: Path
+) -> None:
+    other = factories.key_file(tmp_path, "other")
+    done = stranger.run(factories.samples() / "reproducible.json", "--key", other)
+    assert (done.code, "NAME" in done.out) == (3, False)
+    assert "not in the files that you named with --key" in done.out
+
+
+def test_what_is_unsigned_is_3_and_says_so_first(stranger: Stranger) -> None:
     done = stranger.run(factories.samples() / "unsigned.json")
-    assert done.code == 3
-    assert "UNSIGNED" in done.out
+    assert (done.code, done.out.splitlines()[0]) == (3, "UNSIGNED  REPRODUCIBLE  default")
+    assert "  signature  UNSIGNED: anyone could have made it\n" in done.out
     assert "NAME" not in done.out
 
 
@@ -135,7 +157,7 @@ def test_the_chain_is_told(stranger: Stranger) -> None:
     [
         ("reproducible.zip", 0, "VERIFIED"),
         ("replayed.json", 0, "VERIFIED"),
-        ("unsigned.json", 3, "VALID, BUT NOT SIGNED BY A KEY YOU TRUST"),
+        ("unsigned.json", 3, "UNSIGNED"),
     ],
 )
 def test_json_says_the_same(stranger: Stranger, name: str, code: int, result: str) -> None:

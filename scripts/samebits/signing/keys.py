@@ -26,7 +26,8 @@ from samebits.experiment.variables import NO_KEY, SIGNING_KEY, SIGNING_PASSPHRAS
 from samebits.formats import files
 
 _OWN, _PUBLIC = "key.pem", "key.pub"
-_BEGIN, _END = "-----BEGIN ", "-----END "
+BEGIN, _END = "-----BEGIN ", "-----END "
+_PRIVATE = b"PRIVATE KEY-----"
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,13 @@ def from_pem(path: Path) -> list[PublicKey]:
         try:
             key = serialization.load_pem_public_key(block)
         except (ValueError, UnsupportedAlgorithm):
+            got = (
+                "but a private one, which only its owner may have"
+                if _PRIVATE in block
+                else ("in PEM form (BEGIN PUBLIC KEY)")
+            )
             raise SamebitsError(
-                f"{path}:{number}: not a public key in PEM form (BEGIN PUBLIC KEY); ask the signer "
-                "for key.pub"
+                f"{path}:{number}: not a public key {got}; ask the signer for key.pub"
             ) from None
         if not isinstance(key, Ed25519PublicKey):
             where = f"{path}:{number}"
@@ -110,17 +115,17 @@ def _blocks(data: bytes, where: str) -> list[tuple[int, bytes]]:
     found: list[tuple[int, list[str]]] = []
     inside, problems = False, []
     for number, line in enumerate(map(str.strip, lines_of(text)), 1):
-        if line.startswith(_BEGIN):
+        if line.startswith(BEGIN):
             inside = True
             found.append((number, []))
         if inside:
             found[-1][1].append(line)
         elif line and not line.startswith("#"):
-            problems.append(f"{where}:{number}: expected {_BEGIN}… or a comment (#)")
+            problems.append(f"{where}:{number}: expected {BEGIN}… or a comment (#)")
         inside = inside and not line.startswith(_END)
     if problems or not found:
         raise SamebitsError(
-            all_problems(problems) or f"{where}: not a key in PEM form: it has no line {_BEGIN}…"
+            all_problems(problems) or f"{where}: not a key in PEM form: it has no line {BEGIN}…"
         )
     return [(number, "\n".join([*lines, ""]).encode("ascii", "replace")) for number, lines in found]
 
@@ -179,7 +184,7 @@ def load(environ: Mapping[str, str]) -> Signer | None:
         return None
     if not location:
         return own(folder(environ), environ)
-    if _BEGIN in location:
+    if BEGIN in location:
         return _read(os.fsencode(location), environ)
     try:
         return _read(Path(location).expanduser().read_bytes(), environ)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from samebits.errors import SamebitsError, all_problems
+from samebits.errors import SamebitsError, all_problems, require_none
 from samebits.formats import files
 from samebits.signing import keys
 from samebits.signing.keys import PublicKey, Signer
-from samebits.text import say
+from samebits.text import program, say
 
 FILE = "trusted_keys"
 KIND = "ed25519"
@@ -39,6 +39,12 @@ def read(path: Path) -> list[Trusted]:
         lines = keys.lines_of(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise SamebitsError(f"{path}: not UTF-8 text") from None
+    require_none(
+        f"{path}:{number}: the text of a key file, which does not name the owner; move it "
+        f"into a file such as alice.pub, then run: {program()} trust alice.pub alice"
+        for number, line in enumerate(lines, 1)
+        if line.strip().startswith(keys.BEGIN)
+    )
     trusted, problems = [], []
     for number, line in enumerate(lines, 1):
         words = line.split()
@@ -68,6 +74,7 @@ def add(path: Path, name: str, key: PublicKey) -> None:
         before = path.read_bytes() if path.exists() else b""
         if before and not before.endswith(b"\n"):
             before += b"\n"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.write_bytes(path, before + Trusted(name, key).line().encode("utf-8"))
 
 
