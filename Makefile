@@ -77,6 +77,6 @@ clean: ## remove results, environments and logs; data stays
 
 # Environments from locks. `ready` is made last, so an interrupted build starts again.
 .venv/ready: envs/driver.lock.txt
-	@scripts/bootstrap.sh driver >/dev/null
+	@scripts/bootstrap.sh driver >/dev/null && touch $@
 .venv-dev/ready: envs/dev.lock.txt
-	@scripts/bootstrap.sh dev >/dev/null
+	@scripts/bootstrap.sh dev >/dev/null && touch $@

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# bootstrap.sh NAME: the environment of envs/NAME.lock.txt, before anything else exists; prints its
-# folder, and nothing else, to standard output.
+# bootstrap.sh NAME [--offline]: the environment of envs/NAME.lock.txt, before anything else exists;
+# prints its folder, and nothing else, to standard output. --offline: where it is not built, exit code 2.
 #
 # The folder lies in the checkout, or, where that is read-only, in the user's cache. pip installs uv,
 # locked by its hash, into FOLDER.tools; scripts/environment.py then builds FOLDER with it as it builds
-# every environment: exactly the lock, complete or absent. FOLDER/ready is made last: a folder that has
-# one newer than its lock is taken as it is. A second bootstrap of the same folder waits for the first.
+# every environment: exactly the lock, complete or absent. One that was built from this very lock is taken
+# as it is, and nothing is written. A second bootstrap of the same folder waits for the first.
 set -euo pipefail
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=${scripts%/*}
@@ -16,15 +16,19 @@ certify) folder=$checkout/.venv-verify ;;
 *) folder=$checkout/.venv-$1 ;;
 esac
 
-is_ready() { [ "$1/ready" -nt "$lock" ] && [ -x "$1/bin/python" ]; }
+digest=$(sha256sum <"$lock" | cut -d' ' -f1)
+is_ready() { [ -x "$1/bin/python" ] && grep -qsF "\"lock\":\"$digest\"" "$1/environment.json"; }
 
 if ! is_ready "$folder" && ! [ -w "$checkout" ]; then
-  digest=$(sha256sum <"$lock")
   folder=${XDG_CACHE_HOME:-$HOME/.cache}/samebits/$1-${digest:0:12}
 fi
 echo "$folder"
 if is_ready "$folder"; then exit 0; fi
 exec >&2
+if [ "${2-}" = --offline ]; then
+  echo "error: $folder is not built; where packages can be downloaded, run: '$scripts/bootstrap.sh' $1"
+  exit 2
+fi
 python=${SAMEBITS_PYTHON_3_11:-python3.11}
 tools=$folder.tools
 
@@ -44,11 +48,7 @@ mkdir -p "$(dirname "$folder")"
 exec 9>"$tools.lock"
 flock 9
 
-digest=$(sha256sum <"$lock" | cut -d' ' -f1)
-if grep -qsF "\"lock\":\"$digest\"" "$folder/environment.json" && "$folder/bin/python" -c ''; then
-  touch "$folder/ready"
-  exit 0
-fi
+if is_ready "$folder"; then exit 0; fi
 
 echo "preparing $folder (once)"
 rm -rf "$tools"
@@ -69,4 +69,3 @@ if ! "$tools/bin/python" -m pip --disable-pip-version-check "${install[@]}" -r "
   exit 1
 fi
 "$tools/bin/python" "$scripts/environment.py" --lock "$lock" --output "$folder"
-touch "$folder/ready"

@@ -118,7 +118,8 @@ def main() -> int:
     options = _arguments()
     path = options.trust or keys.folder(os.environ) / trust.FILE
     key, known = _chosen(options), trust.read(path)
-    if holder := trust.name_of(key.keyid, known):
+    holder = trust.name_of(key.keyid, known)
+    if holder:
         print(plain(f"{holder}: trusted already, with the key {key.keyid}"))
         return 0
     _check_name(options.name, key, known)

@@ -96,6 +96,7 @@ def _of_wrapper(given: Words) -> int:
 TABLE = {
     "certificate": Command("train twice, compare, certify", "model=cnn seed=7", _certificate),
     "verify": Command("check a certificate or a bundle", "certificate.json", _of_wrapper),
+    "trust": Command("trust a key from now on", "key.pub alice", _of_wrapper),
     "bundle": Command(
         "one zip with the certificate and its evidence, SBOMs, an RO-Crate", "model=cnn", _bundle
     ),
