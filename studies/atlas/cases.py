@@ -6,7 +6,7 @@ cases are available with oneDNN only, or run other kernels with it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -168,6 +168,15 @@ def read(atlas: Mapping[str, Any]) -> Atlas:
     _require_alike(frameworks)
     _require_known(frameworks, cases)
     return Atlas(atlas["machine"], atlas["emulator"], frameworks, cases)
+
+
+def newest_first(atlas: Atlas) -> Atlas:
+    """The same with its TensorFlows in the order of a page."""
+
+    def version(framework: Framework) -> tuple[int, ...]:
+        return tuple(map(int, framework.version.split(".")))
+
+    return replace(atlas, frameworks=tuple(sorted(atlas.frameworks, key=version, reverse=True)))
 
 
 def _case(op: Mapping[str, Any]) -> Case:

@@ -4,11 +4,12 @@ Both are made from the atlas's JSON and nothing else.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from atlas import readers, tables
-from atlas.cases import GRADIENT, NATIVE, PORTABLE, Case, read
+from atlas.cases import GRADIENT, NATIVE, PORTABLE, Case, newest_first, read
 from atlas.kernels import Kernel, found
 from samebits.formats import canonical
 from samebits.pages import templates
@@ -20,13 +21,17 @@ READERS = Path(__file__).with_name("same_bits.md.j2")
 
 def render(atlas: Mapping[str, Any]) -> str:
     """The page with the whole matrix. Whatever was measured is escaped."""
-    content = read(atlas)
+    content = newest_first(read(atlas))
     filters = {"distance": tables.distance, "reached": reached, "label": label}
     return templates.template(TEMPLATE, filters).render(
         atlas=content,
         portable=PORTABLE,
+        unaided=replace(PORTABLE, onednn=False),
         native=NATIVE,
         found={f.version: found(f) for f in content.frameworks},
+        safe=readers.safe_under(content, content.frameworks[0]),
+        threaded=readers.depends_on_threads(content, content.frameworks[0]),
+        totals=[tables.totals(content, framework) for framework in content.frameworks],
         changes=list(tables.changes(content)),
         counts=tables,
         matrix={f.version: list(tables.blocks(content, f)) for f in content.frameworks},
@@ -37,7 +42,7 @@ def render(atlas: Mapping[str, Any]) -> str:
 
 def readers_page(atlas: Mapping[str, Any]) -> str:
     """The page for readers, in Markdown."""
-    content = read(atlas)
+    content = newest_first(read(atlas))
     counts = sorted({settings.threads for settings in content.frameworks[0].settings})
     return readers.template(READERS).render(
         atlas=content, tables=readers.tables_of(content), portable=PORTABLE, threads=listed(counts)

@@ -28,10 +28,7 @@ def tables_of(atlas: Atlas) -> dict[str, Markdown | None]:
     changes = list(tables.changes(atlas))
     more = [change for change in changes if change.settings.threads > 1]
     return {
-        "frameworks": table(
-            ["TensorFlow", "cases", "SHA-256 of the wheel"],
-            ([f.version, f"{len(f.cases):,}", code(f.wheel)] for f in atlas.frameworks),
-        ),
+        "frameworks": _frameworks(atlas),
         "threads": _changes(atlas, more),
         "kernels_chosen": _changes(atlas, [change for change in changes if change not in more]),
         "cpus": _cpus(atlas),
@@ -40,6 +37,42 @@ def tables_of(atlas: Atlas) -> dict[str, Markdown | None]:
         "reasons": _reasons(known),
         "unexplained": _unexplained(known),
     }
+
+
+def safe_under(atlas: Atlas, framework: Framework) -> dict[str, dict[str, list[str]]]:
+    """By group and profile the ops that have the same bits on every CPU; under none last."""
+    moved = framework.differing(*framework.elsewhere(PORTABLE))
+    by_case: dict[Case, set[str]] = {case: set() for case in moved}
+    for kernel in found(framework).kernels:
+        for case in kernel.reaches:
+            by_case[case].add(kernel.name.partition(" ")[0])
+    needs = dict.fromkeys((case.name for case in framework.cases), 0)
+    for case, kernels in by_case.items():
+        covered = kernels and all(REASONS.get(k, UNKNOWN)[1].startswith(_WIDE) for k in kernels)
+        needs[case.name] = max(needs[case.name], 1 if covered else 2)
+    return {
+        group: {
+            profile: [name for name in names if needs[name] == place]
+            for place, profile in enumerate(("portable", "exact", "none"))
+        }
+        for group in atlas.groups
+        if (names := dict.fromkeys(c.name for c in framework.cases if c.group == group))
+    }
+
+
+def depends_on_threads(atlas: Atlas, framework: Framework) -> set[str]:
+    """The ops whose bits the number of threads alone changes."""
+    more = (c.settings for c in tables.changes(atlas) if c.settings.threads > 1)
+    return {case.name for settings in more for case in tables.changed(framework, settings)}
+
+
+def _frameworks(atlas: Atlas) -> Markdown:
+    header = ["cases", *(f"TensorFlow {f.version}" for f in atlas.frameworks)]
+    counts = [tables.totals(atlas, framework) for framework in atlas.frameworks]
+    rows = [[what, *(f"{found[what]:,}" for found in counts)] for what in counts[0]]
+    return table(
+        header, [*rows, ["SHA-256 of the wheel", *(code(f.wheel) for f in atlas.frameworks)]]
+    )
 
 
 def share(part: int, whole: int) -> str:
@@ -82,7 +115,7 @@ def _reached(every: list[tuple[Framework, Found]]) -> Iterator[list[str]]:
 
 
 def _guilty(every: list[tuple[Framework, Found]]) -> Markdown | None:
-    header = ["kernel", "TensorFlow", "elements that differ", "largest distance", "reached by"]
+    header = ["kernel", "TensorFlow", "elements that differ", "largest distance", "cases", "of"]
     rows = [_kernel(f, kernel) for f, known in every for kernel in known.kernels]
     return table(header, rows) if rows else None
 
@@ -90,7 +123,8 @@ def _guilty(every: list[tuple[Framework, Found]]) -> Markdown | None:
 def _kernel(framework: Framework, kernel: Kernel) -> list[object]:
     worst, names = kernel.worst, dict.fromkeys(case.name for case in kernel.reaches)
     apart = share(worst.elements, worst.of), tables.distance(worst.ulp)
-    return [code(kernel.name), framework.version, *apart, Markdown(", ".join(map(code, names)))]
+    reached = f"{len(kernel.reaches):,}", Markdown(", ".join(map(code, names)))
+    return [code(kernel.name), framework.version, *apart, *reached]
 
 
 def _reasons(every: list[tuple[Framework, Found]]) -> Markdown | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from atlas.cases import NATIVE, PORTABLE, Atlas, Case, Condition, Framework, Settings
+from atlas.kernels import found
 
 _GREAT = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
@@ -34,6 +35,22 @@ def changes(atlas: Atlas) -> Iterator[Change]:
 def changed(framework: Framework, settings: Settings) -> tuple[Case, ...]:
     """What these settings alone change on the native CPU."""
     return framework.differing(framework.at(NATIVE, settings))
+
+
+def totals(atlas: Atlas, framework: Framework) -> Mapping[str, int]:
+    """Every number of cases that the pages count or count something among."""
+    off, known = replace(PORTABLE, onednn=False), found(framework)
+    return {
+        "in the battery": len(atlas.cases),
+        "that this TensorFlow has": len(framework.cases),
+        "compared between CPUs, oneDNN on": len(framework.compared(*framework.elsewhere(PORTABLE))),
+        "compared between CPUs, oneDNN off": len(framework.compared(*framework.elsewhere(off))),
+        "compared between oneDNN on and off": len(framework.compared(framework.at(NATIVE, off))),
+        "with other bits anywhere": len(framework.differing(*framework.conditions)),
+        "with other bits on another CPU, portable settings": known.reached,
+        "of these, explained by one or more kernels": known.reached - len(known.unexplained),
+        "of these, not explained": len(known.unexplained),
+    }
 
 
 def by_group(cases: Sequence[Case]) -> Mapping[str, int]:

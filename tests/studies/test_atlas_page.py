@@ -57,7 +57,7 @@ def matrix(atlas: dict[str, Any]) -> dict[tuple[str, str], list[tuple[dict[str, 
     assert len(body) == 2 * len(atlas["ops"])
     return {
         (version, row[0][1]): row[1:]
-        for version, part in ((OLD, body[:half]), (NEW, body[half:]))
+        for version, part in ((NEW, body[:half]), (OLD, body[half:]))
         for row in part
     }
 
@@ -227,16 +227,62 @@ def test_both_documents_have_the_counts_of_the_json() -> None:
     atlas = atlas_factory.atlas()
     page, readers = plain(render(atlas)), readers_page(atlas)
     assert "4 of 8 cases depend on the CPU because of 2 kernels, 1 not explained" in page
-    assert "| 2.8.0 | 0 of 7 |\n| 2.21.0 | 4 of 8 |" in readers
-    assert "oneDNN off 0 of 7 1 of 8 contractions 1" in page
-    assert "| oneDNN off | 0 of 7 | 1 of 8: contractions 1 |" in readers
-    assert "| 4 threads | 0 of 7 | 1 of 8: contractions 1 |" in readers
-    assert "| no cap on instruction sets | 1 of 7: contractions 1 | 0 of 8 |" in readers
-    assert "AVX2, oneDNN on, 1 thread 0 0 0 2 1 3 Intel AVX2" in page
-    assert "AVX2, oneDNN off, 1 thread 1 1 1 0 0 0 not in use" in page
-    line = "| AVX2, oneDNN on, 1 thread | 0 of 7 | 0 of 7 | 0 of 7 | 2 of 8 | 1 of 8 | 3 of 8 |"
+    assert "| 2.21.0 | 4 of 8 |\n| 2.8.0 | 0 of 7 |" in readers
+    assert "oneDNN off 1 of 8 contractions 1 0 of 7" in page
+    assert "| oneDNN off | 1 of 8: contractions 1 | 0 of 7 |" in readers
+    assert "| 4 threads | 1 of 8: contractions 1 | 0 of 7 |" in readers
+    assert "| no cap on instruction sets | 0 of 8 | 1 of 7: contractions 1 |" in readers
+    assert "AVX2, oneDNN on, 1 thread 2 1 3 0 0 0 Intel AVX2" in page
+    assert "AVX2, oneDNN off, 1 thread 0 0 0 1 1 1 not in use" in page
+    line = "| AVX2, oneDNN on, 1 thread | 2 of 8 | 1 of 8 | 3 of 8 | 0 of 7 | 0 of 7 | 0 of 7 |"
     assert line in readers
-    assert "| `Rsqrt float32` | 2.21.0 | 51 of 2,566 | 1 ULP | `rsqrt`, `layer_norm` |" in readers
+    assert (
+        "| `Rsqrt float32` | 2.21.0 | 51 of 2,566 | 1 ULP | 2 | `rsqrt`, `layer_norm` |" in readers
+    )
+
+
+COUNTED = re.compile(r"(?<![\d,])([\d,]*\d) of ([\d,]*\d)(?![\d,])")
+
+
+def test_every_count_is_among_one_of_the_totals_and_they_add_up() -> None:
+    """Of the real atlas, in both documents."""
+    atlas = canonical.read_json(ROOT / "docs" / "atlas.json")
+    page, readers = plain(render(atlas)), readers_page(atlas)
+    content = cases.newest_first(cases.read(atlas))
+    totals = [tables.totals(content, f) for f in content.frameworks]
+    for what in totals[0]:
+        said = [f"{found[what]:,}" for found in totals]
+        assert f"{what} {' '.join(said)}" in page
+        assert f"| {what} | {' | '.join(said)} |" in readers
+    for one, found_in in zip(totals, content.frameworks, strict=True):
+        blocks, known = list(tables.blocks(content, found_in)), kernels.found(found_in)
+        assert sum(block.available for block in blocks) == one["that this TensorFlow has"]
+        assert sum(block.differing for block in blocks) == one["with other bits anywhere"]
+        explained = {case for kernel in known.kernels for case in kernel.reaches}
+        assert len(explained) == one["of these, explained by one or more kernels"]
+        assert len(known.unexplained) == one["of these, not explained"]
+    numbers = {number for one in totals for number in one.values()}
+    elements = {case.elements for case in content.cases}
+    for text in (page, readers):
+        counts = [[int(n.replace(",", "")) for n in found] for found in COUNTED.findall(text)]
+        assert len(counts) > 20
+        assert {of for _, of in counts} <= numbers | elements
+
+
+def test_the_page_opens_with_the_profile_that_each_op_needs() -> None:
+    everywhere = elsewhere(NEW, 1, 1)
+    ops = [
+        op("equal", "Add float32"),
+        op("rsqrt", "Rsqrt float32", different=everywhere),
+        op("lrn", "LRN float32", different=everywhere),
+        op("mixed", "Add float32", "Mul float32", different=everywhere),
+        op("equal", "Mul float32"),
+        op("sum", "Sum float32", different={place(NEW, threads=2): (1, 1)}),
+    ]
+    atlas = atlas_factory.atlas(*ops)
+    page = plain(render(atlas))
+    assert page.index("Your layer: safe under which profile?") < page.index("What was counted")
+    assert "elementwise equal , sum \u2020 rsqrt lrn , mixed" in page
 
 
 def test_one_change_at_a_time_is_counted() -> None:
