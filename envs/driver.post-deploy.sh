@@ -25,7 +25,7 @@ done < "$CONDA_PREFIX.pin.txt"
 lock="$CONDA_PREFIX/driver.lock.txt"
 cat > "$lock" <<'LOCK'
 # Locked for CPython 3.11 on Linux x86_64 by tools/lock.py; do not edit
-# from: driver.in sha256:19d57f9c28bb5ffc0ad55120e79449eb8210e820ea665331941ee199f1b278eb
+# from: driver.in sha256:d309f1280b9cdb34e372898269436662e65dfed095826405601438a932a998e9
 --only-binary :all:
 --no-binary antlr4-python3-runtime
 --no-binary connection-pool
@@ -63,6 +63,7 @@ psutil==7.2.2 --hash=sha256:076a2d2f923fd4821644f5ba89f059523da90dc9014e85f8e45a
 pulp==3.3.2 --hash=sha256:631b166f72086971a9597f7a0233ababa99bb8d50a01cd543f7758be5a9f86c0
 pydantic==2.14.3 --hash=sha256:3f7b347782ab7e4cf4c798496ae3a82787d9f21ec12676a9c564355eeef8daa8
 pydantic-core==2.50.4 --hash=sha256:0574866e05f6adeecc520d87e87dd06210c0a51706341f6ef8421572f5a64444
+pygments==2.21.0 --hash=sha256:2363c69b61c4a97c838da3b130dcd6468f4848992b21a82f2a63ec34377137d9
 python-dateutil==4.0.0 --hash=sha256:a5e246f79eb80475e691bf93862cead98decd8a498cf53ba0516fcdc0f50dc1c
 pyyaml==6.0.3 --hash=sha256:b8bb0864c5a28024fac8a632c443c87c5aa6f215c0b126c449ae1a150412f31d
 referencing==0.37.0 --hash=sha256:381329a9f99628c9069361716891d34ad94af76e461dcb0335825aecc7692231

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,16 @@ FAINT = """
 })()
 """
 
+# The rules of axe-core that a page breaks, what is closed opened: rule, advice, the elements.
+AXE = f"""
+(() => {{
+  document.querySelectorAll("details").forEach(element => element.open = true)
+  {files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")}
+  return axe.run(document, {{preload: false}}).then(found => found.violations.map(rule =>
+    [rule.id, rule.help, ...rule.nodes.map(node => node.html.slice(0, 200))]))
+}})()
+"""
+
 
 def executable() -> str | None:
     """The browser that is installed."""
@@ -86,7 +97,8 @@ def executable() -> str | None:
 
 
 _LOOK = """
-[window.innerWidth, document.documentElement.scrollWidth, document.body.innerText, %s]
+Promise.all(
+  [window.innerWidth, document.documentElement.scrollWidth, document.body.innerText, %s])
 """
 
 
@@ -121,7 +133,7 @@ class Browser:
     def visit(self, page: Path, view: View, ask: str = "null") -> Visit:
         """Open a page in a new tab.
 
-        What the expression ``ask`` is in the page comes back as JSON has it.
+        What the expression ``ask`` is in the page, or promises, comes back as JSON has it.
         """
         return next(iter(self.visits(page, [view], ask)))
 
@@ -152,7 +164,8 @@ class Browser:
         self._call("Emulation.setEmulatedMedia", session, media=view.media, features=[feature])
 
     def _evaluate(self, session: str, expression: str) -> Any:
-        answer = self._call("Runtime.evaluate", session, expression=expression, returnByValue=True)
+        how = {"returnByValue": True, "awaitPromise": True}
+        answer = self._call("Runtime.evaluate", session, expression=expression, **how)
         return answer["result"]["value"]
 
     def _requests(self) -> Iterator[str]:

@@ -63,6 +63,37 @@ def test_a_spread_is_over_seeds_of_experiments_that_are_otherwise_the_same(tmp_p
     assert re.search(r"0\.5000.*0\.6000.*0\.9000", page, re.DOTALL)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "style", "headline"),
+    [
+        (["Reproducible"], "good", "Reproducible"),
+        (["Reproducible"] * 3, "good", "All 3 reproducible"),
+        (["Reproducible", "Not reproducible", "Inconclusive"], "bad", "1 of 3 not reproducible"),
+        (["Inconclusive", "Reproducible"], "open", "1 of 2 inconclusive"),
+    ],
+)
+def test_the_headline_is_the_worst_verdict_and_how_many_have_it(
+    tmp_path: Path, kinds: list[str], style: str, headline: str
+) -> None:
+    page, _ = made(tmp_path, *(certified(kind, seed=i) for i, kind in enumerate(kinds)))
+    assert f'<header class="{style}">' in page
+    assert f"<h1>{headline}</h1>" in page
+
+
+def test_the_grid_has_a_row_for_each_setting_and_a_field_for_each_seed(tmp_path: Path) -> None:
+    contents = [certified(seed=seed, trace=trace) for trace in ("step", "off") for seed in (1, 2)]
+    write_index(tmp_path, *contents[:3], certified("Not reproducible", seed=2, trace="off"),
+                keys=("seed", "trace"))  # fmt: skip
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    rows = re.findall(r'<th scope="row">(trace=.*)</th>\n<td><ul class="seeds">(.*)</ul>', page)
+    fields = [(of, re.findall(r">(\d) .*?hidden\"> ([A-Z ]+)<", found)) for of, found in rows]
+    assert fields == [
+        ("trace=step", [("1", "REPRODUCIBLE"), ("2", "REPRODUCIBLE")]),
+        ("trace=off", [("1", "REPRODUCIBLE"), ("2", "NOT REPRODUCIBLE")]),
+    ]
+    assert '<ul class="seeds">' not in made(tmp_path / "other", *contents[::2])[0]
+
+
 def test_a_metric_that_is_not_a_number_is_counted_and_not_drawn(tmp_path: Path) -> None:
     nan = {"float64": "7ff8000000000000"}
     contents = [with_accuracy(0.5, seed=0), with_accuracy(0.7, seed=1), certified(seed=2)]

@@ -10,9 +10,9 @@ import pytest
 
 import bench_factory
 import certificates
-from browser import CUT_OFF, FAINT, HOSTILE, PAPER, Browser, View
+from browser import AXE, CUT_OFF, FAINT, HOSTILE, PAPER, Browser, View
 from samebits.pages import certificate
-from sweeps import certified, write_index
+from sweeps import certified, with_accuracy, write_index
 
 NARROW, TABLET, WIDE = 390, 768, 1200
 
@@ -81,6 +81,15 @@ def test_a_page_loads_nothing_fits_and_can_be_read_on_screen_and_on_paper(
     assert text or printed.answer[2] == []
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_breaks_no_rule_of_accessibility(
+    chromium: Browser, tmp_path: Path, page: str
+) -> None:
+    path = PAGES[page](tmp_path, "")
+    for visit in chromium.visits(path, (View(NARROW, "dark"), View(WIDE)), AXE):
+        assert visit.answer == []
+
+
 @pytest.mark.parametrize("replays", [0, 1])
 @pytest.mark.parametrize("width", [NARROW, TABLET])
 def test_an_unsigned_page_says_so_first(
@@ -103,13 +112,37 @@ def test_a_click_selects_a_whole_command(chromium: Browser, tmp_path: Path) -> N
 def test_every_row_of_an_index_leads_to_its_certificates_page(
     chromium: Browser, tmp_path: Path
 ) -> None:
-    links = '[...document.querySelectorAll("tbody a")].map(a => decodeURIComponent(a.href))'
+    links = '[...document.querySelectorAll("#rows a")].map(a => decodeURIComponent(a.href))'
     page = index(tmp_path)
     listed = json.loads(page.with_name("sweep.json").read_bytes())["combinations"]
     base = page.parent.as_uri()
     assert chromium.visit(page, View(WIDE), links).answer == [
         f"{base}/{c['name']}/certificate.html" for c in listed
     ]
+
+
+def test_an_index_is_filtered_without_script_and_sorted_with_one(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    contents = [with_accuracy(a, seed=i) for i, a in enumerate((0.5, 0.9, 0.7, 0.8))]
+    nan = {"float64": "7ff8000000000000"}
+    contents[3]["report"]["histories"]["control"]["metrics"]["accuracy"] = [nan]
+    contents[1]["report"]["verdict"] = "NOT REPRODUCIBLE"
+    page = write_index(tmp_path, *contents)
+    shown = """[...document.querySelectorAll("#rows > tr")].filter(row => row.checkVisibility())
+      .map(row => row.cells[0].innerText)"""
+    choose = """((label, text) => {
+      const select = [...document.querySelectorAll(".bar label")].find(
+        found => found.innerText.startsWith(label)).querySelector("select")
+      select.value = [...select.options].find(option => option.text.startsWith(text)).value
+      select.dispatchEvent(new Event("change"))
+    })"""
+    steps = ['"sort by", "accuracy"', '"verdict", "REPRO"', '"seed", "2"', '"seed", "all"']
+    asks = ", ".join(f"({choose}({step}), {shown})" for step in steps)
+    found = chromium.visit(page, View(WIDE), f"[{asks}]")
+    others = ["seed=2", "seed=0", "seed=3"]  # the last has no number
+    assert found.answer == [["seed=1", *others], others, ["seed=2"], others]
+    assert found.errors == []
 
 
 # --- what these tests would see ------------------------------------------------------------------
@@ -149,6 +182,12 @@ def test_pictures_that_are_cut_off_or_torn_are_seen(chromium: Browser, tmp_path:
     markup = f'{picture}<figure style="height: 2000px">torn</figure>'
     assert len(asked(chromium, tmp_path, markup, View(WIDE), CUT_OFF)) == 1
     assert asked(chromium, tmp_path, markup, PRINTED, TORN) == ["torn"]
+
+
+def test_a_picture_without_words_is_seen(chromium: Browser, tmp_path: Path) -> None:
+    markup = '<svg role="img" viewBox="0 0 9 9" width="9"></svg>'
+    ((rule, *_),) = asked(chromium, tmp_path, markup, View(WIDE), AXE)
+    assert rule == "svg-img-alt"
 
 
 def test_faint_text_is_seen(chromium: Browser, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import atlas_factory
 import test_claims
 from atlas.page import render
 from atlas_factory import VERSIONS, elsewhere, op
-from browser import FAINT, HOSTILE, PAPER, Browser, View
+from browser import AXE, FAINT, HOSTILE, PAPER, Browser, View
 from claims import judge, page
 from pipeline import ROOT
 from samebits.formats import canonical
@@ -87,6 +87,11 @@ def test_a_page_loads_nothing_and_fits(
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_what_is_said_can_be_read(chromium: Browser, path: Path, width: int, scheme: str) -> None:
     assert chromium.visit(path, View(width, scheme), f"({OPENED} {FAINT})").answer == []
+
+
+def test_a_page_breaks_no_rule_of_accessibility(chromium: Browser, path: Path) -> None:
+    for visit in chromium.visits(path, (View(PHONE, "dark"), View(DESKTOP)), AXE):
+        assert visit.answer == []
 
 
 def test_paper_is_not_colored(chromium: Browser, path: Path) -> None:

@@ -1,12 +1,13 @@
 """The index of a sweep: its certificates side by side, as a page and as a table."""
 
+import base64
 import csv
 import hashlib
 import io
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -28,6 +29,7 @@ _USUAL, _LOSS, _SEED = "accuracy", "loss", "seed"
 # How formulas begin, also in full width, and white space that is cut off before one is looked for.
 _FORMULA = (*"=+-@\uff1d\uff0b\uff0d\uff20", *" \t\r\n")
 _ABSENT = object()
+_MOST_VALUES = 12  # of a key by which the page is filtered: more are found by sorting
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,15 @@ class Spread:
     def median(self) -> float:
         """The median."""
         return median(self.numbers)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value by which the page's table is filtered."""
+
+    value: str
+    style: str  # the class of the rows that have it
+    names: Set[str]  # of these rows
 
 
 def read(sweep: Path) -> list[Row]:
@@ -199,6 +210,7 @@ def write(sweep: Path, page: Path, table: Path) -> list[Row]:
 # --- page -------------------------------------------------------------------------------------
 
 TEMPLATE = templates.FOLDER / "index.html.j2"
+SORT = TEMPLATE.with_name("sort.js").read_text(encoding="utf-8")
 
 
 def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
@@ -206,6 +218,7 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
     metrics = primary_metrics(rows)
     spreads = seed_spreads(rows, metrics[-1]) if metrics else {}
     numbers = [number for spread in spreads.values() for number in spread.numbers]
+    worst, number = [*_counts(rows)][-1]
     # The picture of a spread is 240 wide.
     axis = charts.Axis(min(numbers, default=0), max(numbers, default=0), 6, 234)
     return templates.template(TEMPLATE, _FILTERS).render(
@@ -213,6 +226,13 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
         rows=rows,
         labels=[list(_labels(row)) for row in rows],
         looks=wording.LOOKS,
+        worst=worst,
+        headline=_headline(wording.LOOKS[worst].headline, number, len(rows)),
+        ranks=list(wording.LOOKS),
+        grid=_grid(rows),
+        choices=list(_choices(rows)),
+        script=SORT,
+        script_digest=base64.b64encode(hashlib.sha256(SORT.encode()).digest()).decode(),
         metrics=metrics,
         title=title,
         counts=list(_counts(rows)),
@@ -221,6 +241,37 @@ def render(rows: Sequence[Row], name: str, file: str, table: bytes) -> str:
         file=file,
         digest=hashlib.sha256(table).hexdigest(),
     )
+
+
+def _headline(verdict: str, number: int, of: int) -> str:
+    """The worst verdict, and how many have it."""
+    if of == 1:
+        return verdict
+    return f"{f'All {of:,}' if number == of else f'{number:,} of {of:,}'} {verdict.lower()}"
+
+
+def _grid(rows: Sequence[Row]) -> dict[str, dict[int, Row]]:
+    """The rows by what is swept beside the seed, and by the seed; none where one seed was tried."""
+    grid: dict[str, dict[int, Row]] = {}
+    for row in rows:
+        if row.seed is None or _SEED not in row.swept:
+            return {}
+        others = {key: value for key, value in row.swept.items() if key != _SEED}
+        grid.setdefault(" ".join(_pairs(others)) or "seed", {})[row.seed] = row
+    return grid if len({row.seed for row in rows}) > 1 else {}
+
+
+def _choices(rows: Sequence[Row]) -> Iterator[tuple[str, list[Choice]]]:
+    """By what the table is filtered, each with the values to choose from."""
+    keys = dict.fromkeys(key for row in rows for key in row.swept)
+    for what in ("verdict", "signature", *keys):
+        found: dict[str, set[str]] = {}
+        for row in rows:
+            value = row.swept.get(what) if what in keys else getattr(row, what)
+            found.setdefault(cell(value) or "null", set()).add(row.name)
+        if 1 < len(found) <= _MOST_VALUES:
+            styles = (f"c{canonical.digest([what, value])[:12]}" for value in found)
+            yield what, [Choice(*one) for one in zip(found, styles, found.values(), strict=True)]
 
 
 def title(metric: str) -> str:

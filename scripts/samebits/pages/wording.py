@@ -29,12 +29,12 @@ class Look:
     color: str
 
 
-LOOKS = {  # the best first
+LOOKS = {  # the best first, the worst that was found last
     names.REPRODUCIBLE: Look("good", "✓", "Reproducible", "green"),
     names.WITHIN_TOLERANCE: Look("near", "≈", "Equal within tolerance", "cyan"),
-    names.NOT_REPRODUCIBLE: Look("bad", "≠", "Not reproducible", "red"),
     names.UNSUPPORTED: Look("unsupported", "–", "Unsupported", "magenta"),
     names.INCONCLUSIVE: Look("open", "?", "Inconclusive", "yellow"),
+    names.NOT_REPRODUCIBLE: Look("bad", "≠", "Not reproducible", "red"),
 }
 
 _COMMIT = 12  # digits
