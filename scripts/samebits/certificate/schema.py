@@ -41,7 +41,41 @@ def _items(validator: Any, items: Any, instance: Any, schema: Any) -> Iterator[A
         yield from Draft202012Validator.VALIDATORS["items"](validator, items, instance, schema)
 
 
-_Validator: Any = extend(Draft202012Validator, {"items": _items})  # type: ignore[no-untyped-call]
+def _type(validator: Any, types: Any, instance: Any, schema: Any) -> Iterator[Any]:
+    """The usual answer at once: jsonschema asks an object for each name of a type."""
+    if _TYPES.get(type(instance)) not in (types if isinstance(types, list) else (types,)):
+        yield from Draft202012Validator.VALIDATORS["type"](validator, types, instance, schema)
+
+
+_TYPES = {dict: "object", list: "array", str: "string", int: "integer", float: "number"}
+_KEYWORDS = {"items": _items, "type": _type}
+_Validator: Any = extend(Draft202012Validator, _KEYWORDS)  # type: ignore[no-untyped-call]
+_made: dict[int, Any] = {}  # by the address of a part of a schema, which is kept as well
+
+
+def _evolve(validator: Any, schema: Any, **_: Any) -> Any:
+    """The validator of a part of a schema, made once and not at each value.
+
+    Without references, which ``_inline`` has replaced, it needs no place to look them up from.
+    """
+    if id(schema) not in _made:
+        _made[id(schema)] = _Validator(schema, format_checker=validator.format_checker)
+    return _made[id(schema)]
+
+
+def _descend(
+    validator: Any, instance: Any, schema: Any, path: Any = None, schema_path: Any = None, **_: Any
+) -> Iterator[Any]:
+    """As jsonschema's, which makes a validator, a resource and a resolver at each value."""
+    for error in validator.evolve(schema=schema).iter_errors(instance):
+        if path is not None:
+            error.path.appendleft(path)
+        if schema_path is not None:
+            error.schema_path.appendleft(schema_path)
+        yield error
+
+
+_Validator.evolve, _Validator.descend = _evolve, _descend
 
 
 @cache
