@@ -47,7 +47,7 @@ wildcard_constraints:
     place=rf"({plan.pattern})(/replay)?",
     data="|".join(DATA_CONFIGS),
     run="|".join(sorted({run for runs in plan.runs.values() for run in runs})),
-    comparison="replica|each|cpu",
+    comparison="replica|repeat|each|cpu",
 
 
 # The driver's Python is looked up when a job starts: in the text of a command or in a parameter,
@@ -138,18 +138,33 @@ def run_folders(wildcards):
     return [f"results/{plan.of(wildcards).name}/train/{run.name}" for run in found]
 
 
+def known(wildcards):
+    """The comparisons that are known by now; says once why there are more than the first."""
+    found = plan.known(wildcards, checkpoints.compare)
+    if workflow.is_main_process:
+        made = plan.of(wildcards)
+        results = Path(place_of(f"results/{made.name}"))
+        start.explain(made, found, results, workflow.resource_settings)
+    return found
+
+
 def all_run_folders(wildcards):
     """All runs of an experiment."""
-    runs = protocol.runs(plan.known(wildcards, checkpoints.compare))
+    runs = protocol.runs(known(wildcards))
     return [f"results/{plan.of(wildcards).name}/train/{run.name}" for run in runs]
 
 
 def all_comparisons(wildcards):
     """All comparisons of an experiment, as files."""
-    found = plan.known(wildcards, checkpoints.compare)
-    return [
-        f"results/{plan.of(wildcards).name}/compare/{one.name}.json" for one in found
-    ]
+    name = plan.of(wildcards).name
+    return [f"results/{name}/compare/{one.name}.json" for one in known(wildcards)]
+
+
+def position(wildcards):
+    """Which training of its experiment a run is, of those that are known when it starts."""
+    if not workflow.is_main_process:
+        return ""
+    return start.position(wildcards.run, plan.known(wildcards, checkpoints.compare))
 
 
 def outdated(path, control=None):

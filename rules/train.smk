@@ -37,6 +37,8 @@ rule train:
         slurm_extra=lambda wildcards: nodes.apart(
             plan.runs[plan.of(wildcards).name].values(), plan.run(wildcards)
         ),
+        # For the message. A parameter that changes would make the run again.
+        position=position,
     params:
         python=python,
         launched=lambda wildcards: shlex.join(
@@ -59,7 +61,7 @@ rule train:
             f"{Path(output[0]).parents[1]}/checkpoints/{wildcards.run}"
         ),
     message:
-        f"train {{wildcards.run}}{OF}"
+        f"train {{wildcards.run}}{OF}{{resources.position}}"
     shell:
         command(
             "--config {input.config:q} --data {input.data:q} --lock {input.lock:q}"

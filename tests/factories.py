@@ -544,10 +544,12 @@ def explained(folder: Path) -> Workspace:
     subset = run("subset-control", _of_lean({}, [], **part_of), metrics=short)
     epyc = run("cpu-EPYC", _of_lean({}, ["cpu"], **part_of), metrics=short, **other)
     space.runs += [*each, subset, epyc]
-    space.more = [folder / "compare" / f"{name}.json" for name in ("each", "cpu")]
-    write_document(space.more[0], comparison.compare(space.runs[0], each))
+    names = ("repeat", "each", "cpu")
+    space.more = [folder / "compare" / f"{name}.json" for name in names]
+    write_document(space.more[0], comparison.compare(space.runs[0], each[:1]))
+    write_document(space.more[1], comparison.compare(space.runs[0], each[1:]))
     known = atlases.known("Rsqrt float32")
-    write_document(space.more[1], comparison.compare(subset, [epyc], known))
+    write_document(space.more[2], comparison.compare(subset, [epyc], known))
     return space
 
 

@@ -32,7 +32,8 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
 
     Outcomes: same, differs (its own bits), failed, not tried, no effect (nothing else observed),
     in part (of the number of CPUs), leaves (a file that it also looks for),
-    finds (that file, and differs), [Errno … or failed: … (with that message).
+    finds (that file, and the bits that it makes), races (finds it, but has its own bits),
+    unseen (same, but not all files are known), [Errno … or failed: … (with that message).
     """
     outcomes = {name.replace("__", "-"): outcome for name, outcome in outcomes.items()}
     folder.mkdir(exist_ok=True)
@@ -43,10 +44,8 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
     lock.write_text(factories.LOCK)
     made: dict[str, Path] = {}
     comparisons: list[Path] = []
-    found: Any = None
-    while len(comparisons) < len(
-        plan := protocol.plan(content, found) if found else [protocol.first(content)]
-    ):
+    found: dict[str, Any] = {}
+    while len(comparisons) < len(plan := protocol.plan(content, found)):
         wanted = plan[len(comparisons)]
         for run in (wanted.control, *wanted.runs):
             if run.name not in made:
@@ -56,7 +55,7 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
         path = folder / "compare" / f"{wanted.name}.json"
         factories.write_document(path, compared)
         comparisons.append(path)
-        found = found or compared
+        found[wanted.name] = compared
     space = factories.Workspace(
         folder,
         folder / "config.json",
@@ -82,7 +81,9 @@ def write(
         record["unpinned"], record["subset"] = list(run.unpin), run.subset
         values = (each.partition("=")[2] or "another" for each in run.vary)
         record["variations"]["applied"] = dict(zip(keys, values, strict=True))
-        if outcome == "finds":
+        if outcome == "unseen":
+            record["files"] = factories.NO_FILES | {"problem": "not all calls were seen"}
+        if outcome in ("finds", "races"):
             best: dict[str, Any] = {"path": "best.npy", "sha256": "a" * 64}
             record["files"] = factories.NO_FILES | {"read": [best]}
         if outcome == "leaves":
@@ -113,9 +114,10 @@ def write(
     if run.subset:
         given["metrics"] = {name: values[:1] for name, values in factories.HISTORY.items()}
         given["trace"] = factories.trace(seed=3)
-    if outcome in ("differs", "finds"):
+    if outcome in ("differs", "finds", "races"):
         given["weights"] = factories.weights()
-        given["weights"][0][1].view("<u4")[0, 0] ^= 1 + sum(map(ord, run.name))
+        own = 0 if outcome == "finds" else sum(map(ord, run.name))
+        given["weights"][0][1].view("<u4")[0, 0] ^= 1 + own
     return factories.write_run(path, experiment, dataset, config=content, change=change, **given)
 
 
@@ -291,33 +293,60 @@ def test_runs_that_differ_without_any_change_are_not_repeatable(tmp_path: Path) 
     assert issued["scope"]["depends_on"] == []
 
 
-def test_what_an_earlier_run_left_at_home_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("control", "depends_on"),
+    [("unseen", ["what an earlier run left in the home folder"]), ("same", [])],
+    ids=["not all files are known", "no run left any"],
+)
+def test_what_an_earlier_run_left_at_home_is_named_where_files_may_be_unknown(
+    tmp_path: Path, control: str, depends_on: list[str]
+) -> None:
+    """Where all are known, and none was left, a run that agrees under another home is luck."""
     every = dict.fromkeys(("repeat", "with__time_zone", "with__cpus"), "differs")
-    issued = certify(tmp_path, config(alone=["time_zone", "home", "cpus"]), **every)
+    wanted = config(alone=["time_zone", "home", "cpus"])
+    issued = certify(tmp_path, wanted, control=control, **every)
     assert issued["verdict"] == "NOT REPRODUCIBLE"
-    assert issued["scope"]["depends_on"] == ["what an earlier run left in the home folder"]
+    assert issued["scope"]["depends_on"] == depends_on
 
 
 @pytest.mark.parametrize(
     ("outcomes", "verdict", "depends_on"),
     [
         ({}, names.REPRODUCIBLE, []),
-        ({"repeat": "finds"}, names.NOT_REPRODUCIBLE, [LEFT]),
-        ({"replica": "finds", "repeat": "finds"}, names.NOT_REPRODUCIBLE, [LEFT]),
+        ({"repeat": "finds", "repeat__2": "finds"}, names.NOT_REPRODUCIBLE, [LEFT]),
+        (
+            {"replica": "finds", "repeat": "finds", "repeat__2": "finds"},
+            names.NOT_REPRODUCIBLE,
+            [LEFT],
+        ),
         # Also where there was no such file: not by that file alone.
-        ({"replica": "differs", "repeat": "finds"}, names.NOT_REPRODUCIBLE, []),
+        (
+            {"replica": "differs", "repeat": "finds", "repeat__2": "finds"},
+            names.NOT_REPRODUCIBLE,
+            [],
+        ),
         ({"repeat": "differs"}, names.NOT_REPRODUCIBLE, []),
+        # One file, twice found, and two results: something else makes them.
+        ({"repeat": "finds", "repeat__2": "races"}, names.NOT_REPRODUCIBLE, []),
     ],
-    ids=["no effect", "by the later run alone", "by both", "without it too", "never"],
+    ids=["no effect", "by later runs alone", "by all", "without it too", "never", "a race"],
 )
-def test_a_file_that_a_run_leaves_for_another_is_named_and_a_later_run_is_made(
+def test_a_file_that_a_run_leaves_for_another_is_named_and_later_runs_are_made(
     tmp_path: Path, outcomes: dict[str, str], verdict: str, depends_on: list[str]
 ) -> None:
     issued = certify(tmp_path, config(explain=[]), control="leaves", **outcomes)
-    assert [*issued["records"]["runs"]] == ["control", "replica", "repeat"]
+    repeats = ["repeat", "repeat-2"] if outcomes else ["repeat"]
+    assert sorted(issued["records"]["runs"]) == sorted(["control", "replica", *repeats])
     assert (issued["verdict"], issued["scope"]["depends_on"]) == (verdict, depends_on)
     assert issued["scope"]["left"] == ["best.npy"]
     assert any("or are missing: best.npy." in limit for limit in wording.limits(issued))
+
+
+def test_no_variation_is_tried_where_a_repeat_differs(tmp_path: Path) -> None:
+    every = {"replica": "differs", "repeat": "differs"}
+    issued = certify(tmp_path, config(), **every)
+    assert sorted(issued["records"]["runs"]) == ["control", "repeat", "replica"]
+    assert issued["scope"]["repeatable"] is False
 
 
 def test_a_file_that_no_run_sought_asks_for_no_further_run(tmp_path: Path) -> None:

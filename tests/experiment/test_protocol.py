@@ -8,22 +8,29 @@ import pytest
 from pipeline import ROOT, configure
 from samebits.experiment import pins, protocol, variations
 
-FOUND = {"identical": True, "status": {"control": "completed", "replica": "completed"}, "left": []}
+FOUND: dict[str, Any] = {"identical": True, "status": {"control": "completed"}, "left": []}
 
 
 def config(*wanted: str) -> dict[str, Any]:
     return configure({"overrides": " ".join(wanted)}, ROOT / "conf").config
 
 
-def names(config: dict[str, Any], **found: Any) -> dict[str, list[str]]:
+def found(repeat: dict[str, Any] | None = None, **first: Any) -> protocol.Found:
+    """The comparisons that decide; ``repeat``: what is unlike a repeat that is identical."""
+    return {protocol.FIRST: FOUND | first, protocol.REPEAT: FOUND | (repeat or {})}
+
+
+def names(
+    config: dict[str, Any], repeat: dict[str, Any] | None = None, **first: Any
+) -> dict[str, list[str]]:
     """Comparison -> its control and runs."""
-    planned = protocol.plan(config, FOUND | found)
+    planned = protocol.plan(config, found(repeat, **first))
     return {c.name: [c.control.name, *(run.name for run in c.runs)] for c in planned}
 
 
 def test_by_default_two_runs_are_made_and_the_second_differs_in_everything_cheap() -> None:
     assert names(config()) == {"replica": ["control", "replica"]}
-    control, replica = protocol.runs(protocol.plan(config(), FOUND))
+    control, replica = protocol.runs(protocol.plan(config(), found()))
     assert (control.vary, control.unpin, control.canary) == ((), (), False)
     assert "time_zone" in replica.vary and "contention" not in replica.vary
     assert replica.canary
@@ -37,7 +44,7 @@ def test_the_protocol_for_clusters_is_the_default_and_another_node() -> None:
 
 
 def test_twice_varies_nothing_where_the_hash_seed_is_pinned() -> None:
-    _, replica = protocol.runs(protocol.plan(config("protocol=twice"), FOUND))
+    _, replica = protocol.runs(protocol.plan(config("protocol=twice"), found()))
     assert replica.vary == ()
 
 
@@ -45,7 +52,7 @@ def test_twice_varies_nothing_where_the_hash_seed_is_pinned() -> None:
 def test_a_hash_seed_that_is_not_pinned_is_always_varied(option: str) -> None:
     """Python draws it anew for each process: leaving it equal would hide a dependence."""
     wanted = config("determinism=none", f"protocol={option}")
-    _, replica = protocol.runs(protocol.plan(wanted, FOUND))
+    _, replica = protocol.runs(protocol.plan(wanted, found()))
     assert replica.vary.count("hash_seed") == 1
 
 
@@ -56,12 +63,49 @@ def test_a_pinned_hash_seed_is_unpinned_and_never_varied() -> None:
 
 
 @pytest.mark.parametrize("option", ["twice", "varied"])
-def test_a_difference_is_explained_by_one_run_per_variation_and_one_without_any(
+def test_a_difference_is_explained_by_one_run_per_variation_once_a_repeat_is_identical(
     option: str,
 ) -> None:
-    planned = names(config(f"protocol={option}"), identical=False)
-    assert planned["each"][:2] == ["control", "repeat"]
+    wanted = config(f"protocol={option}")
+    differs = {protocol.FIRST: FOUND | {"identical": False}}
+    assert protocol.pending(wanted, differs) == "repeat"
+    assert [c.name for c in protocol.plan(wanted, differs)] == ["replica", "repeat"]
+    planned = names(wanted, identical=False)
+    assert planned["repeat"] == ["control", "repeat"]
     assert {"with-time_zone", "with-cpus", "with-clock"} < set(planned["each"])
+
+
+DIFFERS = {"identical": False}
+LEAVES = {"left": ["best.npy"]}
+
+
+@pytest.mark.parametrize(
+    ("option", "repeat", "first", "each"),
+    [
+        ("varied", DIFFERS, DIFFERS, None),  # the replica hid the home folder, and differs as well
+        ("twice", DIFFERS, DIFFERS, ["with-home"]),
+        ("varied", DIFFERS, DIFFERS | LEAVES, ["with-home", "repeat-2"]),
+        ("varied", DIFFERS | LEAVES, DIFFERS, ["with-home", "repeat-2"]),
+        ("varied", DIFFERS, LEAVES, ["repeat-2"]),
+        ("varied protocol.explain=[]", DIFFERS, DIFFERS | LEAVES, ["repeat-2"]),
+        ("exhaustive", DIFFERS, LEAVES, ["with-home", "repeat-2"]),
+        ("exhaustive", DIFFERS, DIFFERS, None),
+        ("varied", {}, LEAVES, None),
+    ],
+)
+def test_where_a_repeat_differs_only_what_an_earlier_run_left_is_looked_for(
+    option: str, repeat: dict[str, Any], first: dict[str, Any], each: list[str] | None
+) -> None:
+    planned = names(config(f"protocol={option}"), repeat, **first)
+    assert planned == {
+        "replica": ["control", "replica"],
+        "repeat": ["control", "repeat"],
+        **({"each": ["control", *each]} if each else {}),
+    }
+
+
+def test_a_difference_that_nobody_asks_to_explain_is_not_repeated() -> None:
+    assert list(names(config("protocol.explain=[]"), identical=False)) == ["replica"]
 
 
 @pytest.mark.parametrize("option", ["twice", "varied"])
@@ -69,18 +113,24 @@ def test_where_a_run_left_a_file_for_another_one_more_run_starts_when_both_have_
     option: str,
 ) -> None:
     planned = names(config(f"protocol={option}"), left=["best.npy"])
-    assert planned["each"] == ["control", "repeat"]
+    assert planned == {"replica": ["control", "replica"], "repeat": ["control", "repeat"]}
+
+
+def test_a_protocol_that_tries_all_does_not_wait_for_a_repeat_where_nothing_differs() -> None:
+    wanted = config("protocol=exhaustive")
+    assert protocol.pending(wanted, {protocol.FIRST: FOUND}) is None
+    assert protocol.pending(wanted, {protocol.FIRST: FOUND | LEAVES}) == "repeat"
 
 
 def test_what_tensorflow_refuses_is_not_tried_further() -> None:
     refused = {"control": "unsupported", "replica": "unsupported"}
-    found = names(config("protocol=exhaustive"), identical=False, status=refused)
-    assert list(found) == ["replica"]
+    planned = names(config("protocol=exhaustive"), identical=False, status=refused)
+    assert list(planned) == ["replica"]
 
 
 def test_exhaustive_tries_everything_alone_unpins_each_pin_and_emulates() -> None:
     planned = names(config("protocol=exhaustive"))
-    assert set(planned) == {"replica", "each", "cpu"}
+    assert set(planned) == {"replica", "repeat", "each", "cpu"}
     assert {"with-contention", "with-deployment", "without-isa"} < set(planned["each"])
     assert planned["cpu"] == ["subset-control", "cpu-Haswell", "cpu-Skylake-Client", "cpu-EPYC"]
 
@@ -92,7 +142,7 @@ def test_only_what_a_profile_pins_is_unpinned() -> None:
 
 def test_emulated_runs_and_their_control_see_the_same_part_of_the_data() -> None:
     wanted = config("protocol=exhaustive", "protocol.cpu.samples=64")
-    planned = next(c for c in protocol.plan(wanted, FOUND) if c.name == "cpu")
+    planned = next(c for c in protocol.plan(wanted, found()) if c.name == "cpu")
     assert planned.control.train_flags() == ["--samples", "64", "--epochs", "1"]
     assert planned.runs[0].launch_flags() == ["--vary", "cpu=Haswell"]
     assert {run.subset == planned.control.subset for run in planned.runs} == {True}
@@ -105,9 +155,10 @@ def test_no_cpu_is_emulated_where_the_training_needs_a_gpu() -> None:
 def test_the_most_runs_there_can_be_contain_all_others() -> None:
     wanted = config("protocol=exhaustive")
     most = {run.name for run in protocol.runs(protocol.plan(wanted, None))}
-    for identical in (True, False):
-        found = FOUND | {"identical": identical}
-        assert {run.name for run in protocol.runs(protocol.plan(wanted, found))} <= most
+    for first in ({}, LEAVES, DIFFERS):
+        for repeat in ({}, DIFFERS):
+            planned = protocol.plan(wanted, found(repeat, **first))
+            assert {run.name for run in protocol.runs(planned)} <= most
 
 
 def test_the_schema_knows_exactly_the_variations_that_are_defined() -> None:
@@ -121,6 +172,6 @@ def test_the_schema_knows_exactly_the_variations_that_are_defined() -> None:
     [("twice", 2, True), ("varied", 2, True), ("exhaustive", 20, False)],
 )
 def test_how_many_trainings_there_are_is_known_before(option: str, least: int, more: bool) -> None:
-    found, most = protocol.trainings(config(f"protocol={option}"))
-    assert found >= least
-    assert (most > found) == more
+    fewest, most = protocol.trainings(config(f"protocol={option}"))
+    assert fewest >= least
+    assert (most > fewest) == more

@@ -8,6 +8,7 @@ import pytest
 import certificates
 import factories
 from samebits import errors
+from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
 from samebits.pages import summary
 from samebits.text import program, say
@@ -114,8 +115,62 @@ def test_only_a_protocol_of_many_runs_says_what_it_costs() -> None:
     few = [PlannedComparison("replica", PlannedRun("control"), (PlannedRun("replica"),))]
     many = [*few, PlannedComparison("each", PlannedRun("control"), (*runs, emulated))]
     assert summary.cost(few, "on 2 cores") == ""
-    assert "4 full trainings on 2 cores instead of 2" in summary.cost(many, "on 2 cores")
+    assert summary.cost(many, "on 2 cores").startswith(
+        "4 full trainings on 2 cores instead of 2: 2 vary one condition (clock and home folder)\n"
+    )
     assert "1 emulated trainings of 640 samples" in summary.cost(many, "on 2 cores")
+
+
+def test_a_protocol_that_kills_a_run_says_what_it_makes() -> None:
+    config = factories.CONFIG | {
+        "protocol": factories.CONFIG["protocol"] | {"alone": ["interrupt"]}
+    }
+    assert summary.cost(protocol.plan(config, protocol.ALIKE), "on 2 cores") == (
+        "4 full trainings on 2 cores instead of 2: 1 as the control once more and 1 vary one "
+        "condition (kill and resume)"
+    )
+
+
+ALIKE = protocol.ALIKE[protocol.FIRST]
+DIFFERS = {protocol.FIRST: {**ALIKE, "identical": False}}
+LEAVES = {protocol.FIRST: {**ALIKE, "left": ["best.npy"]}}
+
+
+@pytest.mark.parametrize(
+    ("found", "missing", "said"),
+    [
+        (
+            DIFFERS,
+            ["repeat"],
+            "control and replica differ. 1 more training (repeat) shows whether they repeat, then "
+            "up to 2 vary one condition each, about 1 min 30 s; to skip this: protocol.explain=[]",
+        ),
+        (
+            DIFFERS | {"repeat": ALIKE},
+            ["with-home", "with-cpus"],
+            "repeat is identical to control. 2 more trainings, to find what is not, about "
+            "1 min 0 s; to skip this: protocol.explain=[]",
+        ),
+        (
+            LEAVES,
+            ["repeat"],
+            "runs write files that runs look for (best.npy). 1 more training (repeat) shows "
+            "whether they repeat, about 30.0 s",
+        ),
+        (
+            LEAVES | {"repeat": {**ALIKE, "identical": False}},
+            ["repeat-2"],
+            "repeat differs from control: not repeatable under identical conditions. 1 more "
+            "training, to find whether an earlier run left something, about 30.0 s",
+        ),
+    ],
+    ids=["differ", "repeatable", "leave files", "not repeatable"],
+)
+def test_the_search_for_a_cause_says_before_what_it_trains_how_long_and_how_to_skip_it(
+    found: protocol.Found, missing: list[str], said: str
+) -> None:
+    explain = factories.CONFIG["protocol"] | {"explain": ["home", "cpus"]}
+    assert summary.search(factories.CONFIG | {"protocol": explain}, found, missing, 30.0) == said
 
 
 def test_reasons_are_given_unless_reproducible() -> None:

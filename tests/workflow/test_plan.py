@@ -10,6 +10,7 @@ from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 from pipeline import ROOT
 from samebits.experiment import protocol
 from samebits.formats import canonical
+from samebits.workflow import start
 from samebits.workflow.plan import Plan, plan
 
 
@@ -18,23 +19,24 @@ def made(**config: Any) -> Plan:
 
 
 class Compare:
-    """The checkpoint: a file that is known to be made, or not."""
+    """The checkpoint: files of which some are known to be made."""
 
-    def __init__(self, path: Path, is_made: bool = True) -> None:
-        self.path, self.is_made = path, is_made
+    def __init__(self, folder: Path, *made: str) -> None:
+        self.folder, self.made = folder, made
 
-    def get(self, **wildcards: str) -> Any:
-        assert wildcards == {"experiment": "mine", "comparison": protocol.FIRST}
-        if not self.is_made:
-            raise IncompleteCheckpointException(None, str(self.path))
-        return SimpleNamespace(output=[str(self.path)])
+    def get(self, experiment: str, comparison: str) -> Any:
+        assert experiment == "mine"
+        path = str(self.folder / f"{comparison}.json")
+        if comparison not in self.made:
+            raise IncompleteCheckpointException(None, path)
+        return SimpleNamespace(output=[path])
 
 
-def comparison(path: Path, identical: bool) -> Compare:
-    canonical.write_json(
-        path, {"identical": identical, "left": [], "status": {"control": "completed"}}
-    )
-    return Compare(path)
+def compared(folder: Path, **identical: bool) -> Compare:
+    for name, same in identical.items():
+        found = {"identical": same, "left": [], "status": {"control": "completed"}}
+        canonical.write_json(folder / f"{name}.json", found)
+    return Compare(folder, *identical)
 
 
 JOB = SimpleNamespace(experiment="mine", comparison="each", run="replica")
@@ -63,22 +65,36 @@ def test_a_job_finds_its_experiment_and_its_run() -> None:
 
 
 def test_further_comparisons_are_planned_only_where_bits_differ(tmp_path: Path) -> None:
-    found, path = made(), tmp_path / "replica.json"
-    assert [c.name for c in found.planned(JOB, comparison(path, identical=True))] == ["replica"]
-    differs = comparison(path, identical=False)
-    assert [c.name for c in found.planned(JOB, differs)] == ["replica", "each"]
-    assert [run.name for run in found.compared(JOB, differs)][:2] == ["control", "repeat"]
-    path.write_text("{")
+    found = made()
+    assert [c.name for c in found.planned(JOB, compared(tmp_path, replica=True))] == ["replica"]
+    differs = compared(tmp_path, replica=False, repeat=True)
+    assert [c.name for c in found.planned(JOB, differs)] == ["replica", "repeat", "each"]
+    assert [run.name for run in found.compared(JOB, differs)][:2] == ["control", "with-time_zone"]
+    never = compared(tmp_path, replica=False, repeat=False)
+    assert [c.name for c in found.planned(JOB, never)] == ["replica", "repeat"]
+    (tmp_path / "replica.json").write_text("{")
     with pytest.raises(WorkflowError):
-        found.planned(JOB, Compare(path))
+        found.planned(JOB, Compare(tmp_path, "replica"))
 
 
-def test_until_the_first_comparison_is_made_it_alone_is_known(tmp_path: Path) -> None:
-    found, path = made(), tmp_path / "replica.json"
-    assert [c.name for c in found.known(JOB, Compare(path, is_made=False))] == ["replica"]
-    path.touch()  # what it says may be old
+def test_until_a_comparison_that_decides_is_made_those_after_it_are_unknown(tmp_path: Path) -> None:
+    found = made()
+    assert [c.name for c in found.known(JOB, Compare(tmp_path))] == ["replica"]
+    differs = compared(tmp_path, replica=False)
+    assert [c.name for c in found.known(JOB, differs)] == ["replica", "repeat"]
+    (tmp_path / "repeat.json").touch()  # what it says may be old
     with pytest.raises(IncompleteCheckpointException):
-        found.known(JOB, Compare(path, is_made=False))
-    first = SimpleNamespace(comparison="replica")
-    runs = [run.name for run in found.compared(first, Compare(path, is_made=False))]
-    assert runs == ["control", "replica"]
+        found.known(JOB, differs)
+    for name in (protocol.FIRST, protocol.REPEAT):
+        job = SimpleNamespace(experiment="mine", comparison=name)
+        runs = [run.name for run in found.compared(job, Compare(tmp_path))]
+        assert runs == ["control", name]
+
+
+def test_a_training_says_which_of_the_known_ones_it_is(tmp_path: Path) -> None:
+    found = made()
+    first = found.known(JOB, Compare(tmp_path))
+    assert start.position("replica", first) == " (training 2 of 2)"
+    known = found.known(JOB, compared(tmp_path, replica=False, repeat=True))
+    assert start.position("with-time_zone", known) == " (training 4 of 15)"
+    assert start.position("replay", known) == ""

@@ -27,9 +27,6 @@ from samebits.formats.names import (
 )
 from samebits.text import listed
 
-# Where an earlier run can leave something that a run under this variation does not find.
-_KEEPS_STATE = ("home",)
-
 
 @dataclass(frozen=True)
 class Compared:
@@ -68,16 +65,16 @@ def findings(evidence: Evidence) -> Findings:
     """Read off the comparisons. The evidence must have passed all checks."""
     compared = list(_compared(evidence))
     tried = [variation for each in compared for variation in _variations(each)]
-    left = tuple(dict.fromkeys(path for c in evidence.comparisons for path in c.content["left"]))
+    left = list(dict.fromkeys(path for c in evidence.comparisons for path in c.content["left"]))
     repeat = next((c.identical for c in compared if c.planned.name == protocol.REPEAT), None)
     repeatable = repeat if repeat is not None else (compared[0].identical or None)
     return Findings(
         variations=tuple(tried),
         pins=tuple(_pin(each, repeatable) for each in compared if each.planned.unpin),
         repeatable=repeatable,
-        depends_on=tuple(dict.fromkeys(_culprits(tried, repeatable, _by_left(compared, left)))),
+        depends_on=tuple(dict.fromkeys(_culprits(tried, compared, repeatable, left))),
         differing=tuple(c for c in compared if _differs(c)),
-        left=left,
+        left=tuple(left),
     )
 
 
@@ -191,11 +188,19 @@ def failed(record: RunRecord) -> str:
 
 
 def _by_left(compared: Sequence[Compared], left: Sequence[str]) -> Iterator[str]:
-    """Files in which exactly the runs that differ found something else than their control."""
+    """Files whose content decides the bits: exactly the runs that found what their control found
+    have its bits, and of the rest those that found the same have the same bits."""
     runs = [c for c in compared if c.identical is not None and not c.planned.unpin]
     for path in left:
         same = [_content(c.record, path) == _content(c.control, path) for c in runs]
-        if not all(same) and same == [c.identical for c in runs]:
+        bits: dict[Any, dict[str, str]] = {}
+        alike = all(
+            bits.setdefault((c.control["run"], _content(c.record, path)), c.record["digests"])
+            == c.record["digests"]
+            for c in runs
+            if not c.identical
+        )
+        if alike and not all(same) and same == [c.identical for c in runs]:
             yield path
 
 
@@ -206,22 +211,30 @@ def _content(record: RunRecord, path: str) -> str | None:
     return next((entry["sha256"] for entry in entries if entry["path"] == path), None)
 
 
+def _all_seen(compared: Sequence[Compared]) -> bool:
+    """Whether all files are known that the runs read or wrote."""
+    records = [record.get("files") for c in compared for record in (c.control, c.record)]
+    return all(files is None or files["problem"] is None for files in records)
+
+
 def _culprits(
-    tried: Sequence[Variation], repeatable: bool | None, left: Iterator[str]
+    tried: Sequence[Variation],
+    compared: Sequence[Compared],
+    repeatable: bool | None,
+    left: list[str],
 ) -> Iterator[str]:
     """Variations whose run alone has other bits. Of a training that differs without any, only
-    this can be said: whether it agrees where it cannot see what an earlier run left.
-
-    ``left``: the files by whose content runs differ.
+    this can be said: by which file that an earlier run left; or, where not all files are known,
+    whether it agrees where it cannot see what an earlier run left.
     """
-    by_left = [f"what an earlier run left in {path}" for path in left]
+    by_left = [f"what an earlier run left in {path}" for path in _by_left(compared, left)]
     yield from by_left
     if by_left:
         return
     alone = [v for v in tried if v["run"] != protocol.REPLICA]
     if repeatable is False:
-        for variation in alone:
-            if variation["outcome"] == SAME and variation["key"] in _KEEPS_STATE:
+        for variation in alone if not _all_seen(compared) else ():
+            if variation["outcome"] == SAME and variation["key"] in protocol.HIDES_LEFT:
                 yield f"what an earlier run left in the {variation['what']}"
         return
     differing = [v["key"] for v in alone if v["outcome"] not in (SAME, NOT_TRIED)]

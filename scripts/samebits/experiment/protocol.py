@@ -1,8 +1,8 @@
 """The runs that an experiment asks for, and which control each is compared with.
 
-A comparison has a control of its own: `replica` compares the first two runs, `each` one run per
-variation or unpinned pin, `cpu` the emulated ones, which train on the first samples only. Pure
-functions of a config.
+A comparison has a control of its own: `replica` compares the first two runs, `repeat` one that
+starts when both have ended, `each` one run per variation or unpinned pin, `cpu` the emulated ones,
+which train on the first samples only. Pure functions of a config and of what was found so far.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from typing import Any, Iterator, Mapping
 from samebits.experiment import pins
 
 CONTROL, REPLICA, REPEAT, SUBSET_CONTROL = "control", "replica", "repeat", "subset-control"
+SECOND_REPEAT = "repeat-2"
 FIRST = "replica"  # the comparison that decides whether the differences need an explanation
+# Where an earlier run can leave something that a run under this variation does not find.
+HIDES_LEFT = ("home",)
 HASH_SEED = "hash_seed"
 NODE = "node"
 
@@ -60,6 +63,12 @@ class PlannedComparison:
     name: str
     control: PlannedRun
     runs: tuple[PlannedRun, ...]
+    decides: bool = False  # which other comparisons are needed
+
+
+Found = Mapping[str, Mapping[str, Any]]  # comparisons that were made, by name
+# The first one where nothing differs and no run leaves a file.
+ALIKE: Found = {FIRST: {"status": {CONTROL: "completed"}, "identical": True, "left": []}}
 
 
 def first(config: Mapping[str, Any]) -> PlannedComparison:
@@ -68,39 +77,76 @@ def first(config: Mapping[str, Any]) -> PlannedComparison:
     if _hash_seed_is_free(config) and HASH_SEED not in wanted:
         wanted += (HASH_SEED,)  # Python itself draws it anew for every process
     replica = PlannedRun(REPLICA, vary=wanted, canary=True)
-    return PlannedComparison(FIRST, PlannedRun(CONTROL), (replica,))
+    return PlannedComparison(FIRST, PlannedRun(CONTROL), (replica,), decides=True)
 
 
-def plan(config: Mapping[str, Any], found: Mapping[str, Any] | None) -> list[PlannedComparison]:
-    """All comparisons, given the first one's result; None: not known, so all that may be needed.
+def plan(config: Mapping[str, Any], found: Found | None) -> list[PlannedComparison]:
+    """The comparisons that are known to be needed, given those that decide; None: all possible.
 
-    An experiment that TensorFlow refuses to train needs no more runs.
+    Where runs differ or leave files, `repeat` comes first: if it differs too, no variation is the
+    culprit, and only what an earlier run may have left is looked for. An experiment that TensorFlow
+    refuses to train needs no more runs.
     """
+    if found is None:
+        every = (*_alone(config, explain=True), PlannedRun(SECOND_REPEAT))
+        return [first(config), _repeat(decides=True), _each(*every), *_emulated(config)]
     comparisons = [first(config)]
-    if found is not None and found["status"].get(CONTROL) != "completed":
+    if FIRST not in found or found[FIRST]["status"].get(CONTROL) != "completed":
         return comparisons
-    explain, again = found is None or not found["identical"], found is None or found["left"]
-    comparisons += _each(config, explain, bool(again))
-    return comparisons + _emulated(config)
+    differ, left = not found[FIRST]["identical"], bool(found[FIRST]["left"])
+    alone = _alone(config, explain=differ)
+    if alone or left:
+        comparisons.append(_repeat(decides=differ or left))
+        if comparisons[-1].decides and REPEAT not in found:
+            return comparisons
+        if comparisons[-1].decides and not found[REPEAT]["identical"]:
+            alone = _left_behind(config, alone, left or bool(found[REPEAT]["left"]))
+            return [*comparisons, _each(*alone)] if alone else comparisons
+    return [*comparisons, *([_each(*alone)] if alone else []), *_emulated(config)]
+
+
+def pending(config: Mapping[str, Any], found: Found) -> str | None:
+    """The comparison whose result decides what comes next; None: all are known."""
+    decisive = (comparison.name for comparison in plan(config, found) if comparison.decides)
+    return next((name for name in decisive if name not in found), None)
 
 
 def trainings(config: Mapping[str, Any]) -> tuple[int, int]:
     """How many runs are made at least, and at most where bits differ or files are left."""
-    same = {"status": {CONTROL: "completed"}, "identical": True, "left": []}
-    least, most = (list(runs(plan(config, found))) for found in (same, None))
+    differ = {FIRST: {**ALIKE[FIRST], "identical": False}, REPEAT: ALIKE[FIRST]}
+    least, most = (list(runs(plan(config, found))) for found in (ALIKE, differ))
     return len(least), len(most)
 
 
-def _each(config: Mapping[str, Any], explain: bool, again: bool) -> list[PlannedComparison]:
-    """One run for each change, and one without any, which sees what the first two left."""
+def _repeat(decides: bool) -> PlannedComparison:
+    """A run as the control, which sees what the first two left."""
+    return PlannedComparison(REPEAT, PlannedRun(CONTROL), (PlannedRun(REPEAT),), decides)
+
+
+def _each(*wanted: PlannedRun) -> PlannedComparison:
+    return PlannedComparison("each", PlannedRun(CONTROL), wanted)
+
+
+def _alone(config: Mapping[str, Any], explain: bool) -> list[PlannedRun]:
+    """One run for each change."""
     protocol = config["protocol"]
     wanted = _free(config, [*protocol["alone"], *(protocol["explain"] if explain else ())])
-    runs = [PlannedRun(f"with-{name}", vary=(name,)) for name in dict.fromkeys(wanted)]
     pinned = pins.pinned(config["determinism"]) if protocol["unpin"] else []
-    runs += [PlannedRun(f"without-{pin}", unpin=(pin,)) for pin in pinned]
-    if not runs and not again:
-        return []
-    return [PlannedComparison("each", PlannedRun(CONTROL), (PlannedRun(REPEAT), *runs))]
+    varied = [PlannedRun(f"with-{name}", vary=(name,)) for name in dict.fromkeys(wanted)]
+    return varied + [PlannedRun(f"without-{pin}", unpin=(pin,)) for pin in pinned]
+
+
+def _left_behind(
+    config: Mapping[str, Any], alone: list[PlannedRun], left: bool
+) -> list[PlannedRun]:
+    """Runs that tell what an earlier run left from chance.
+
+    Those that hide it, unless the replica hid it already and no file is in question; and where one
+    is, a second repeat: with the same file it must have the same bits as the first.
+    """
+    hidden = [name for name in HIDES_LEFT if left or name not in config["protocol"]["replica"]]
+    hiding = [run for run in alone if run.variations and run.variations[0] in hidden]
+    return [*hiding, *([PlannedRun(SECOND_REPEAT)] if left else [])]
 
 
 def _emulated(config: Mapping[str, Any]) -> list[PlannedComparison]:

@@ -8,10 +8,21 @@ from typing import Any
 
 from samebits.certificate import signatories
 from samebits.certificate.signatories import Signatory
-from samebits.experiment.protocol import CONTROL, REPLICA, PlannedComparison, runs
+from samebits.experiment.protocol import (
+    ALIKE,
+    CONTROL,
+    FIRST,
+    REPEAT,
+    REPLICA,
+    Found,
+    PlannedComparison,
+    plan,
+    runs,
+)
+from samebits.experiment.variations import TITLES
 from samebits.formats import names
 from samebits.pages import wording
-from samebits.text import bold, few, plain, program
+from samebits.text import bold, few, listed, plain, program
 
 _REPLAY_COLORS = {
     signatories.REPRODUCED: "green",
@@ -146,15 +157,43 @@ def cost(comparisons: list[PlannedComparison], places: str) -> str:
     if len(full) <= _USUAL_RUNS:
         return ""
     emulated = [run for run in wanted if run.variations == ("cpu",)]
-    lines = [
-        f"{len(full)} full trainings {places} instead of {_USUAL_RUNS}: "
-        f"{sum(bool(run.unpin) for run in full)} unpin one setting, "
-        f"{sum(len(run.vary) == 1 for run in full)} vary one condition"
-    ]
+    varied = [TITLES[run.variations[0]] for run in full if len(run.vary) == 1]
+    kinds = {
+        "as the control once more": sum(run.name == REPEAT for run in full),
+        f"vary one condition ({few(varied)})": len(varied),
+        "unpin one setting": sum(bool(run.unpin) for run in full),
+    }
+    named = listed([f"{count} {kind}" for kind, count in kinds.items() if count])
+    lines = [f"{len(full)} full trainings {places} instead of {_USUAL_RUNS}: {named}"]
     if emulated:
         part = f"{emulated[0].samples} samples, {emulated[0].epochs} epochs"
         lines.append(f"{len(emulated)} emulated trainings of {part}, each about ten times slower")
     return "\n".join(lines)
+
+
+def search(config: Any, found: Found, missing: list[str], seconds: float) -> str:
+    """What the search for a cause trains next, about how long that takes, how to skip it.
+
+    ``found``: the comparisons that decided on it; ``missing``: the runs that it makes;
+    ``seconds``: for each.
+    """
+    first, repeated, more = found[FIRST], found.get(REPEAT), len(missing)
+    trainings = f"{more} more training{'s' if more > 1 else ''}"
+    if repeated is None:
+        later = len([*runs(plan(config, {**found, REPEAT: ALIKE[FIRST]}))]) - _USUAL_RUNS - more
+        why = "control and replica differ"
+        if first["identical"]:
+            why = f"runs write files that runs look for ({few(first['left'])})"
+        what = f"{trainings} ({REPEAT}) shows whether they repeat"
+        what += f", then up to {later} vary one condition each" if later else ""
+        more += later
+    elif repeated["identical"]:
+        why, what = f"{REPEAT} is identical to control", f"{trainings}, to find what is not"
+    else:
+        why = f"{REPEAT} differs from control: not repeatable under identical conditions"
+        what = f"{trainings}, to find whether an earlier run left something"
+    skip = "" if first["identical"] else "; to skip this: protocol.explain=[]"
+    return f"{why}. {what}, about {wording.duration(more * seconds)}{skip}"
 
 
 def _reasons(reasons: list[str]) -> Iterator[str]:

@@ -107,31 +107,40 @@ class Plan:
         """The run that a job makes."""
         return self.runs[self.of(wildcards).name][wildcards.run]
 
-    def planned(self, wildcards: Any, compare: Any) -> list[PlannedComparison]:
-        """All comparisons of an experiment; waits for the first one of the checkpoint."""
-        made = self.of(wildcards)
-        first = compare.get(experiment=made.name, comparison=protocol.FIRST).output[0]
-        with as_workflow_errors():
-            return protocol.plan(made.config, canonical.read_json(Path(first)))
+    def planned(
+        self, wildcards: Any, compare: Any, found: dict[str, Any] | None = None
+    ) -> list[PlannedComparison]:
+        """All comparisons of an experiment; waits for those of the checkpoint that decide.
+
+        ``found``: is filled with them.
+        """
+        made, found = self.of(wildcards), {} if found is None else found
+        while name := protocol.pending(made.config, found):
+            path = compare.get(experiment=made.name, comparison=name).output[0]
+            with as_workflow_errors():
+                found[name] = canonical.read_json(Path(path))
+        return protocol.plan(made.config, found)
 
     def known(self, wildcards: Any, compare: Any) -> list[PlannedComparison]:
-        """The comparisons that are known: the first, until it is made; then this is asked again.
+        """The comparisons that are known; asked again when one that decides is made.
 
         That Snakemake knows some inputs beforehand halves its time where nothing is made yet.
         """
+        found: dict[str, Any] = {}
         try:
-            return self.planned(wildcards, compare)
+            return self.planned(wildcards, compare, found)
         except IncompleteCheckpointException as error:
             if Path(str(error.targetfile)).is_file():
                 raise  # the file may be out of date
-            return [protocol.first(self.of(wildcards).config)]
+            return protocol.plan(self.of(wildcards).config, found)
 
     def compared(self, wildcards: Any, compare: Any) -> list[PlannedRun]:
         """The runs of the comparison that a job makes, its control first."""
-        name, first = wildcards.comparison, protocol.first(self.of(wildcards).config)
-        found = [first] if name == first.name else self.planned(wildcards, compare)
-        wanted = next(comparison for comparison in found if comparison.name == name)
-        return [wanted.control, *wanted.runs]
+        config, name = self.of(wildcards).config, wildcards.comparison
+        every = {one.name: one for one in protocol.plan(config, None)}
+        if name not in (protocol.FIRST, protocol.REPEAT):  # these have the same runs in every plan
+            every = {one.name: one for one in self.planned(wildcards, compare)}
+        return [every[name].control, *every[name].runs]
 
     # --- of all experiments ---
 

@@ -30,6 +30,7 @@ from samebits.config import sources, typed
 from samebits.config.experiment import Experiment
 from samebits.errors import SamebitsError, open_streams, require_none
 from samebits.experiment import protocol
+from samebits.experiment.protocol import PlannedComparison
 from samebits.formats import canonical, files
 from samebits.formats.names import FAILED
 from samebits.launch import lease
@@ -171,7 +172,35 @@ def announce(made: Plan, cores: int | None, jobs: int | None) -> None:
     # A protocol that only explains differences makes its further runs when there are some.
     if not made.sweep and (chosen["alone"] or chosen["unpin"]):
         places = f"on {cores} cores" if cores else f"in up to {jobs} jobs at a time"
-        say(summary.cost(protocol.plan(made.first.config, None), places))
+        say(summary.cost(protocol.plan(made.first.config, protocol.ALIKE), places))
+
+
+def explain(made: Experiment, known: list[PlannedComparison], results: Path, given: Any) -> None:
+    """Say once, before it starts, why more runs are made than two, and how long that takes.
+
+    ``results``: the experiment's folder; ``given``: Snakemake's settings of resources.
+    """
+    records = {
+        run.name: results / "train" / run.name / "record.json" for run in protocol.runs(known)
+    }
+    missing = [name for name, path in records.items() if not path.is_file()]
+    found = {
+        name: canonical.read_json(path)
+        for name in (protocol.FIRST, protocol.REPEAT)
+        if name not in missing and (path := results / "compare" / f"{name}.json").is_file()
+    }
+    first = found.get(protocol.FIRST)
+    if len(known) > 1 and first and missing and not (first["identical"] and not first["left"]):
+        threads = made.config["determinism"]["intra_op_threads"] or 1
+        at_once = max(1, given.cores // threads if given.cores else given.nodes or 1)
+        run = max(canonical.read_json(records[n])["timing"]["seconds"] for n in first["status"])
+        _say_once(f"{made.name}: {summary.search(made.config, found, missing, run / at_once)}")
+
+
+def position(run: str, known: list[PlannedComparison]) -> str:
+    """At the end of a message: which of the trainings a run is."""
+    names = [planned.name for planned in protocol.runs(known)]
+    return f" (training {names.index(run) + 1} of {len(names)})" if run in names else ""
 
 
 def keep_others(made: Plan) -> None:
