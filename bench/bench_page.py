@@ -8,7 +8,8 @@ from typing import Any
 from jinja2 import Template
 from paired import Line, digits, verdict
 
-from samebits.pages import templates, wording
+from samebits.pages import templates
+from samebits.text import duration
 
 TEMPLATE = Path(__file__).with_name("bench_page.html.j2")
 
@@ -53,7 +54,7 @@ def render(bench: Bench) -> str:
 
 @cache
 def _template() -> Template:
-    filters = {"digits": digits, "spent": wording.duration, "verdict": verdict}
+    filters = {"digits": digits, "spent": duration, "verdict": verdict}
     return templates.template(TEMPLATE, filters)
 
 

@@ -62,6 +62,15 @@ def few(names: Sequence[str], most: int = 4) -> str:
     return listed(names)
 
 
+def duration(seconds: float) -> str:
+    """Seconds as minutes or hours where there are any."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60} min"
+
+
 def when(divergence: Mapping[str, Any]) -> str:
     """The first step that differs, in words: an interval where the traces have no step between."""
     step, after = divergence["step"] or 0, divergence["after"]

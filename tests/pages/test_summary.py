@@ -31,6 +31,8 @@ def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> d
             "runs": 2,
             "same": [],
             "left": ["best.npy"],
+            "depends_on": [],
+            "repeatable": True,
             "differed": [
                 {"what": "Python threads", "values": {"control": "none", "replica": "a.work"}}
             ],

@@ -21,6 +21,7 @@ from samebits.formats import canonical, files, history
 from samebits.formats.names import CERTIFICATE_FILE, SWEEP_FORMAT, UNSIGNED
 from samebits.pages import charts, templates, wording
 from samebits.pages import runs as compared
+from samebits.text import duration
 
 VALIDATION = "val_"  # Keras puts this before the name of a metric on validation data
 _OPTION = "option"  # in a group of the config: which one was chosen
@@ -287,7 +288,7 @@ def shown(value: float | None) -> str:
     return f"{value:.4f}" if math.isfinite(value) else charts.number(value)
 
 
-_FILTERS = {"shown": shown, "duration": wording.duration, "where": wording.where}
+_FILTERS = {"shown": shown, "duration": duration, "where": wording.where}
 
 
 def counted(rows: Sequence[Row]) -> str:

@@ -21,8 +21,8 @@ from samebits.experiment.protocol import (
 )
 from samebits.experiment.variations import TITLES
 from samebits.formats import names
-from samebits.pages import wording
-from samebits.text import bold, few, listed, plain, program
+from samebits.pages import remedies, wording
+from samebits.text import bold, duration, few, listed, plain, program
 
 _REPLAY_COLORS = {
     signatories.REPRODUCED: "green",
@@ -42,6 +42,7 @@ def text(certificate: Any, path: Path, page: Path, seconds: float, color: bool =
     lines += [f"  {wording.statement(report)}", *_scope(report)]
     if report["verdict"] != names.REPRODUCIBLE:
         lines += _reasons(report["reasons"])
+    lines += [f"  remedy ({culprit}): {what}" for culprit, what in remedies.remedies(report)]
     lines += ["", *_histories(report), *_source(report)]
     places = _places(signatories.certified(certificate), path, page, seconds)
     return "\n".join([*_title(report["verdict"], report, color), *map(plain, [*lines, *places])])
@@ -77,7 +78,7 @@ def sweep(table: Path, page: Path, seconds: float, color: bool = False) -> str:
     counts = Counter(row["verdict"] for row in rows)
     said = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.most_common())
     lines += ["", _row("total", said), _row("index", str(page)), _row("table", str(table))]
-    return "\n".join([*lines, _row("took", wording.duration(seconds)), ""])
+    return "\n".join([*lines, _row("took", duration(seconds)), ""])
 
 
 def _title(outcome: str, report: dict[str, Any], color: bool) -> list[str]:
@@ -95,7 +96,7 @@ def _places(link: Signatory, path: Path, page: Path, seconds: float) -> Iterator
     yield _row("certificate", str(path))
     yield _row("page", str(page))
     yield _row("verify", wording.verify_command(str(path), program()))
-    yield _row("took", wording.duration(seconds))
+    yield _row("took", duration(seconds))
     yield ""
 
 
@@ -193,7 +194,7 @@ def search(config: Any, found: Found, missing: list[str], seconds: float) -> str
         why = f"{REPEAT} differs from control: not repeatable under identical conditions"
         what = f"{trainings}, to find whether an earlier run left something"
     skip = "" if first["identical"] else "; to skip this: protocol.explain=[]"
-    return f"{why}. {what}, about {wording.duration(more * seconds)}{skip}"
+    return f"{why}. {what}, about {duration(more * seconds)}{skip}"
 
 
 def _reasons(reasons: list[str]) -> Iterator[str]:

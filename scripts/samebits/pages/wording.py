@@ -248,15 +248,6 @@ def at_step(step: int | None) -> str:
     return f"step {step:,}" if step else "the start"
 
 
-def duration(seconds: float) -> str:
-    """Seconds as minutes or hours where there are any."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
-    return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60} min"
-
-
 def epochs(scope: Scope) -> str | None:
     """How many epochs were trained; None where that is not known, or they are of several fits."""
     found = scope["epochs"]

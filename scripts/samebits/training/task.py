@@ -23,7 +23,7 @@ import numpy as np
 from samebits.errors import SamebitsError
 from samebits.formats import history
 from samebits.observation import executed
-from samebits.text import plain, say
+from samebits.text import duration, plain, say
 
 Named = List[Tuple[str, np.ndarray]]
 
@@ -245,20 +245,23 @@ def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
 
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
             raise_if_interrupted()
-            now = time.monotonic()
-            if now - self.said >= _SAY_EVERY:
-                self.said = now
-                say(f"{run}: epoch {self.epoch + 1}/{epochs}, step {batch + 1}")
+            steps = self.params.get(
+                "steps"
+            )  # a call executes many, and may name one after the last
+            if time.monotonic() - self.said >= _SAY_EVERY and steps and batch + 1 < steps:
+                self._say(self.epoch, (batch + 1) / steps, f"step {batch + 1:,}/{steps:,}")
 
         def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-            self.said = time.monotonic()
+            values = (f"{plain(k)} {v:.4f}" for k, v in history.numbers(logs or {}).items())
+            self._say(epoch, 1, ", ".join(values))
             self.done += 1
-            more = count - self.done if count else epochs - epoch - 1
-            left = (self.said - self.started) / self.done * more
-            values = ", ".join(
-                f"{plain(k)} {v:.4f}" for k, v in history.numbers(logs or {}).items()
-            )
-            say(f"{run}: epoch {epoch + 1}/{epochs}, {values}, {left:.0f} s left")
+
+        def _say(self, epoch: int, part: float, what: str) -> None:
+            """``part``: how much of the epoch is trained."""
+            self.said = time.monotonic()
+            more = (count - self.done if count else epochs - epoch) - part
+            left = (self.said - self.started) / (self.done + part) * more
+            say(f"{run}: epoch {epoch + 1}/{epochs}, {what}, {duration(left)} left")
 
     return Progress()
 

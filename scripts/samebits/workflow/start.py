@@ -193,7 +193,7 @@ def explain(made: Experiment, known: list[PlannedComparison], results: Path, giv
     if len(known) > 1 and first and missing and not (first["identical"] and not first["left"]):
         threads = made.config["determinism"]["intra_op_threads"] or 1
         at_once = max(1, given.cores // threads if given.cores else given.nodes or 1)
-        run = max(canonical.read_json(records[n])["timing"]["seconds"] for n in first["status"])
+        run = canonical.read_json(records[protocol.CONTROL])["timing"]["seconds"]
         _say_once(f"{made.name}: {summary.search(made.config, found, missing, run / at_once)}")
 
 

@@ -1,0 +1,192 @@
+"""What to change, by what the bits were seen to depend on, and under which settings.
+
+One table, for the terminal, the page and docs/variations.md. It states nothing that is not derived
+from a report, so nothing of it is signed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from samebits.certificate.types import ComparedRun, Report
+from samebits.comparison import attribution
+from samebits.experiment import protocol
+from samebits.experiment.variations import TITLES
+from samebits.pages import wording
+from samebits.text import few
+
+NOT_REPEATABLE = "not repeatable"
+LEFT = "what an earlier run left"
+_ALWAYS = ""
+
+Pinned = Mapping[str, Any]  # the determinism of an experiment
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One row: a culprit, the settings under which this is the remedy, and the remedy."""
+
+    culprit: str
+    under: str
+    what: str
+
+
+_UNDER: dict[str, Callable[[Pinned], bool]] = {
+    "threads not pinned": lambda pinned: pinned["intra_op_threads"] is None,
+    "instruction set not pinned": lambda pinned: pinned["isa"] is None,
+    "seeds not pinned": lambda pinned: pinned["seeding"] is None,
+    "op determinism not pinned": lambda pinned: not pinned["op_determinism"],
+    "`exact`": lambda pinned: bool(pinned.get("replacements")),
+    _ALWAYS: lambda pinned: True,
+}
+# Of a culprit the first row counts whose settings are in force.
+_ROWS: dict[str, dict[str, str]] = {
+    TITLES["time_zone"]: {
+        _ALWAYS: "name the zone: `datetime.now(timezone.utc)`, `time.gmtime()`",
+    },
+    TITLES["locale"]: {
+        _ALWAYS: "set it in the program, `locale.setlocale(locale.LC_ALL, 'C')`, or sort and "
+        "format without it",
+    },
+    TITLES["home"]: {
+        _ALWAYS: "use what a file at home holds, and not where it lies; keep it beside the model",
+    },
+    TITLES["folder"]: {
+        _ALWAYS: "use paths relative to the source, and no absolute path as a value, a name or a "
+        "seed",
+    },
+    TITLES["umask"]: {
+        _ALWAYS: "set the modes of files where they are made, or the umask in the program: "
+        "`os.umask(0o022)`",
+    },
+    TITLES["variables"]: {
+        _ALWAYS: "look up the variables that are needed by name, and declare them: "
+        "`environment.NAME=VALUE`",
+    },
+    TITLES["host_name"]: {
+        _ALWAYS: "take the name from the experiment, as an argument of the model: "
+        "`+model.NAME=VALUE`",
+    },
+    TITLES["aslr"]: {
+        _ALWAYS: "order and hash objects by what they hold, and never by `id()` or their address",
+    },
+    TITLES["cpus"]: {
+        "threads not pinned": "`determinism=portable`, which pins the threads of TensorFlow",
+        _ALWAYS: "write the number as a constant into the program, where it asks for it by "
+        "`os.cpu_count()`, `os.sched_getaffinity()` or a pool of the default size",
+    },
+    TITLES["clock"]: {
+        _ALWAYS: "take the date from the experiment, as an argument of the model: "
+        "`+model.NAME=VALUE`",
+    },
+    TITLES["threads"]: {
+        _ALWAYS: "give each thread a generator of its own, seeded by the thread's number, or let "
+        "one thread draw",
+    },
+    TITLES["contention"]: {
+        _ALWAYS: "wait for results instead of a time limit, and take them in a fixed order",
+    },
+    TITLES["directory_order"]: {
+        _ALWAYS: "sort what `os.listdir`, `os.scandir`, `glob` and `iterdir` give: `sorted(…)`",
+    },
+    TITLES["hash_seed"]: {
+        _ALWAYS: "`determinism.hash_seed=0`, which every profile but `none` pins, or iterate over "
+        "`sorted(…)` and not over a set",
+    },
+    TITLES["cpu"]: {
+        "instruction set not pinned": "`determinism=portable`, which pins threads and instruction "
+        "set",
+        "`exact`": "replace the layer: no profile avoids that kernel (docs/same-bits.md)",
+        _ALWAYS: "`determinism=exact`, which computes reciprocal square roots and the like in "
+        "float64 (TensorFlow 2.21)",
+    },
+    TITLES["deployment"]: {
+        _ALWAYS: "keep to one of uv and conda, and say which: they bring other builds of Python",
+    },
+    TITLES["node"]: {
+        _ALWAYS: "`determinism=portable`, or ask the scheduler for nodes of one kind",
+    },
+    TITLES["interrupt"]: {
+        _ALWAYS: "keep all state in variables of the model or its optimizer, or use "
+        "`trainer.checkpoint=none`",
+    },
+    LEFT: {
+        _ALWAYS: "write it where no later run looks (`tempfile.gettempdir()` is a folder of the "
+        "run's own), or make it an input that no run writes",
+    },
+    NOT_REPEATABLE: {
+        "seeds not pinned": "`determinism=tf28`, which pins seeds and op determinism",
+        "op determinism not pinned": "`determinism=tf28`, which makes ops and input pipelines "
+        "deterministic",
+        _ALWAYS: "find what changes from run to run, where the runs part",
+    },
+}
+TABLE = tuple(
+    Remedy(culprit, under, what) for culprit, rows in _ROWS.items() for under, what in rows.items()
+)
+
+_RANDOM = "a generator without a seed (`np.random.default_rng()`, `random.SystemRandom`, `uuid`)"
+_BEFORE = f"{_RANDOM}, the time, the process id, an address (`id()`), memory that was never written"
+_BATCHES = (
+    "data that is shuffled or augmented by a generator without a seed, or by threads "
+    "(`num_parallel_calls` with `deterministic=False`, workers)"
+)
+_LATER = (
+    "random numbers that the model or a callback draws in Python or from a generator of its own, "
+    "threads, an op without a deterministic version"
+)
+_BESIDE = f"{_RANDOM} in what training does not use: a layer's own generator, `predict_step`"
+
+
+def remedies(report: Report) -> Iterator[tuple[str, str]]:
+    """Of each culprit that a report names: its title and what to change, as a sentence."""
+    scope = report["scope"]
+    culprits = dict.fromkeys(scope["depends_on"], _ALWAYS)
+    if scope["repeatable"] is False and not culprits:
+        culprits[NOT_REPEATABLE] = f". {_usual(report)}"
+    if TITLES["cpu"] in culprits:
+        culprits[TITLES["cpu"]] = _layers(report)
+    for culprit, place in culprits.items():
+        kind = LEFT if culprit.startswith(f"{LEFT} in ") else culprit
+        config = report["experiment"]["config"]
+        if config is not None and kind in _ROWS:
+            yield culprit, f"{find(kind, config['determinism'])}{place}"
+
+
+def find(culprit: str, pinned: Pinned) -> str:
+    """The remedy for a culprit under these settings, without marks for code."""
+    rows = (row for row in TABLE if row.culprit == culprit)
+    return next(row.what for row in rows if _UNDER[row.under](pinned)).replace("`", "")
+
+
+def markdown() -> str:
+    """The table, as docs/variations.md has it."""
+    lines = ["| depends on | pinned | remedy |", "| --- | --- | --- |"]
+    return "\n".join([*lines, *(f"| {row.culprit} | {row.under} | {row.what} |" for row in TABLE)])
+
+
+def _runs(report: Report) -> Iterator[ComparedRun]:
+    return (run for comparison in report["comparisons"] for run in comparison["runs"])
+
+
+def _layers(report: Report) -> str:
+    """The layers that ran CPU-dependent kernels, in parentheses."""
+    stated = (run.get("attribution", {}).get("layers") for run in _runs(report))
+    layers = (layer for found in stated for layer in found or ())
+    named = {f"{layer['layer']} ({attribution.kernels_text(layer)})": layer for layer in layers}
+    return f"; the bits depend on it in {few([*named])}" if named else ""
+
+
+def _usual(report: Report) -> str:
+    """Where a repeat, or the first run that differs, parts from the control; what is usual."""
+    differing = sorted(
+        (run for run in _runs(report) if not run["identical"]),
+        key=lambda run: run["run"] != protocol.REPEAT,
+    )
+    found = next((run["divergence"] for run in differing if run["divergence"]), None)
+    if found is None or found["step"] is None:
+        return f"The traced weights are equal; what else can differ: {_BESIDE}."
+    causes, batch = _BEFORE if found["step"] == 0 else _LATER, found["batch_step"]
+    if found["step"] and batch is not None and batch <= found["step"]:
+        causes = _BATCHES
+    return f"{wording.where(found)} Usual causes there: {causes}."

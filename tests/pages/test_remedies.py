@@ -1,0 +1,95 @@
+"""What a certificate advises: each culprit has a remedy, and it depends on what is pinned."""
+
+import copy
+from typing import Any
+
+import pytest
+
+import factories
+from pipeline import ROOT
+from samebits.experiment import variations
+from samebits.pages import remedies, summary
+from samebits.pages.remedies import LEFT, NOT_REPEATABLE
+
+PINNED = factories.CONFIG["determinism"]
+EXACT = PINNED | {"replacements": ["rsqrt"]}
+NONE = PINNED | dict.fromkeys(("isa", "intra_op_threads", "seeding"))
+
+
+def test_the_documentation_lists_them_from_the_same_table() -> None:
+    assert remedies.markdown() in (ROOT / "docs" / "variations.md").read_text()
+
+
+def test_everything_that_a_certificate_can_name_has_a_remedy_whatever_is_pinned() -> None:
+    for culprit in (*variations.TITLES.values(), LEFT, NOT_REPEATABLE):
+        for pinned in (PINNED, EXACT, NONE):
+            assert remedies.find(culprit, pinned)
+
+
+@pytest.mark.parametrize(
+    ("culprit", "pinned", "said"),
+    [
+        ("number of CPUs", NONE, "determinism=portable"),
+        ("number of CPUs", PINNED, "write the number as a constant"),
+        ("CPU", NONE, "determinism=portable"),
+        ("CPU", PINNED, "determinism=exact"),
+        ("CPU", EXACT, "replace the layer"),
+        (NOT_REPEATABLE, NONE, "determinism=tf28, which pins seeds"),
+        (NOT_REPEATABLE, PINNED | {"op_determinism": False}, "determinism=tf28, which makes ops"),
+        (NOT_REPEATABLE, PINNED, "where the runs part"),
+    ],
+)
+def test_a_remedy_depends_on_what_is_pinned(culprit: str, pinned: Any, said: str) -> None:
+    assert remedies.find(culprit, pinned).startswith(said) or said in remedies.find(culprit, pinned)
+
+
+def report(
+    depends_on: list[str], divergence: Any = None, repeatable: bool = True, **run: Any
+) -> Any:
+    differing = {"run": "repeat", "identical": False, "divergence": divergence, **run}
+    return {
+        "experiment": {"config": copy.deepcopy(factories.CONFIG)},
+        "scope": {"depends_on": depends_on, "repeatable": repeatable},
+        "comparisons": [{"runs": [differing]}],
+    }
+
+
+def test_of_a_cpu_the_layers_are_named() -> None:
+    layer = {"layer": "norm", "class": "Norm", "step": 1, "kernels": ["Rsqrt float32"]}
+    ((_, said),) = remedies.remedies(report(["CPU"], attribution={"layers": [layer]}))
+    assert said.endswith("; the bits depend on it in norm (Rsqrt float32)")
+    ((_, said),) = remedies.remedies(report(["CPU"], attribution={"layers": None}))
+    assert "depend on it" not in said
+
+
+def test_a_file_is_named_as_the_certificate_does() -> None:
+    title = "what an earlier run left in best.npy"
+    ((culprit, said),) = remedies.remedies(report([title], repeatable=False))
+    assert culprit == title
+    assert "where no later run looks" in said
+
+
+@pytest.mark.parametrize(
+    ("step", "batch_step", "said"),
+    [
+        (0, None, "before the first step, in dense/kernel. Usual causes there: a generator"),
+        (4, 3, "Usual causes there: data that is shuffled"),
+        (4, None, "Usual causes there: random numbers that the model or a callback draws"),
+        (None, None, "The traced weights are equal; what else can differ: a generator"),
+    ],
+)
+def test_of_what_is_not_repeatable_the_place_and_its_usual_causes_are_named(
+    step: int | None, batch_step: int | None, said: str
+) -> None:
+    parted = {"step": step, "after": 3, "epoch": 1, "tensors": ["dense/kernel"]}
+    parted |= {"batch_step": batch_step}
+    ((culprit, found),) = remedies.remedies(report([], parted, repeatable=False))
+    assert culprit == NOT_REPEATABLE
+    assert said in found
+
+
+def test_the_terminal_shows_them(tmp_path: Any) -> None:
+    content = factories.certify(factories.explained(tmp_path))
+    said = summary.text(content, tmp_path, tmp_path, 1.0)
+    assert "  remedy (CPU): determinism=exact" in said
+    assert "`" not in said
