@@ -210,7 +210,7 @@ def test_minutes_are_told_as_minutes() -> None:
 def test_it_says_who_signed_and_how_to_verify() -> None:
     signed = summary.text(certificate("REPRODUCIBLE", [], "ab" * 32), PATH, PAGE, 1.0)
     assert rows(signed)["signature"] == "signed by key abababababababab…"
-    assert rows(text())["signature"] == "UNSIGNED"
+    assert rows(text())["signature"].startswith("UNSIGNED: anyone could have made it")
     assert rows(text())["verify"] == f"{program()} verify {PATH}"
 
 
@@ -252,7 +252,14 @@ def test_a_replay_without_a_divergence_or_an_artifact_says_what_it_knows() -> No
     said = replay(2, artifacts=[lost], divergence=None, issuer={"keyid": None})
     assert "got      none" in said
     assert "divergence" not in rows(said)
-    assert rows(said)["signature"] == "UNSIGNED"
+    assert rows(said)["signature"].startswith("UNSIGNED: anyone could have made it")
+    assert said.split()[:3] == ["UNSIGNED", "NOT", "REPRODUCED"]
+
+
+def test_unsigned_is_said_before_the_verdict() -> None:
+    assert text().splitlines()[1] == "UNSIGNED  REPRODUCIBLE  default"
+    shown = summary.text(certificate("REPRODUCIBLE", []), PATH, PAGE, 1.0, color=True)
+    assert shown.splitlines()[1].startswith("\x1b[1;33mUNSIGNED\x1b[0m  \x1b[1;32mREPRODUCIBLE")
 
 
 @pytest.mark.parametrize(("number", "color"), [(1, "32"), (2, "31")])

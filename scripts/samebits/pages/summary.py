@@ -44,8 +44,9 @@ def text(certificate: Any, path: Path, page: Path, seconds: float, color: bool =
         lines += _reasons(report["reasons"])
     lines += [f"  remedy ({culprit}): {what}" for culprit, what in remedies.remedies(report)]
     lines += ["", *_histories(report), *_source(report)]
-    places = _places(signatories.certified(certificate), path, page, seconds)
-    return "\n".join([*_title(report["verdict"], report, color), *map(plain, [*lines, *places])])
+    issuer = signatories.certified(certificate)
+    places = _places(issuer, path, page, seconds)
+    return "\n".join([*_title(issuer, report, color), *map(plain, [*lines, *places])])
 
 
 def replay(certificate: Any, path: Path, page: Path, seconds: float, color: bool = False) -> str:
@@ -62,7 +63,7 @@ def replay(certificate: Any, path: Path, page: Path, seconds: float, color: bool
         lines += [_row("divergence", wording.where(found["divergence"]))]
     lines += ["", *_artifacts(found.get("artifacts", ())), *_epochs(found.get("epochs", ()))]
     places = _places(last, path, page, seconds)
-    return "\n".join([*_title(last.outcome, report, color), *map(plain, [*lines, *places])])
+    return "\n".join([*_title(last, report, color), *map(plain, [*lines, *places])])
 
 
 def sweep(table: Path, page: Path, seconds: float, color: bool = False) -> str:
@@ -81,8 +82,11 @@ def sweep(table: Path, page: Path, seconds: float, color: bool = False) -> str:
     return "\n".join([*lines, _row("took", duration(seconds)), ""])
 
 
-def _title(outcome: str, report: dict[str, Any], color: bool) -> list[str]:
-    return ["", f"{_shown(outcome, color)}  {plain(report['experiment']['name'])}", ""]
+def _title(link: Signatory, report: dict[str, Any], color: bool) -> list[str]:
+    """UNSIGNED before all else, where nobody vouches for the rest."""
+    unsigned = "" if link.keyid else bold(names.UNSIGNED, "yellow", color) + "  "
+    name = plain(report["experiment"]["name"])
+    return ["", f"{unsigned}{_shown(link.outcome, color)}  {name}", ""]
 
 
 def _shown(outcome: str, color: bool) -> str:
@@ -92,7 +96,8 @@ def _shown(outcome: str, color: bool) -> str:
 
 def _places(link: Signatory, path: Path, page: Path, seconds: float) -> Iterator[str]:
     """Who signed, where the files are, and how to verify them."""
-    yield _row("signature", f"signed {link.by}" if link.keyid else names.UNSIGNED)
+    nobody = f"{names.UNSIGNED}: anyone could have made it; signing=local signs it with your key"
+    yield _row("signature", f"signed {link.by}" if link.keyid else nobody)
     yield _row("certificate", str(path))
     yield _row("page", str(page))
     yield _row("verify", wording.verify_command(str(path), program()))
