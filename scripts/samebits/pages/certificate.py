@@ -10,7 +10,7 @@ from samebits.certificate.signatories import Signatory
 from samebits.certificate.types import Certificate, Distance, ReplayEntry, Report, Setting
 from samebits.comparison import attribution
 from samebits.formats import canonical, history, names, states
-from samebits.pages import charts, templates, wording
+from samebits.pages import charts, remedies, templates, wording
 from samebits.pages import runs as compared
 from samebits.pages.runs import Compared
 from samebits.text import few
@@ -87,6 +87,8 @@ def _standing(report: Report) -> Iterator[tuple[str, str]]:
     if verdict in (names.NOT_REPRODUCIBLE, names.WITHIN_TOLERANCE):
         yield "Depends on", ", ".join(scope["depends_on"]) or _UNKNOWN[scope["repeatable"]]
         yield "Repeatable", _REPEATABLE[scope["repeatable"]]
+        for culprit, what in remedies.remedies(report):
+            yield f"Remedy: {culprit}", what
     elif scope["conditions"]:
         yield "Only if pinned", ", ".join(scope["conditions"])
     same = names.survived(report)
