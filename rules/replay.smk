@@ -1,14 +1,17 @@
 """
-Train a certificate's experiment again here, and sign the outcome.
+Train a certificate's experiment again here, and sign the outcome; or compare the user's own with it.
 
     ./samebits replay PATH [epochs=K]
+    ./samebits certificate against=PATH [bits=same] [the user's own config]
 
 INPUTS      a certificate.json or the bundle that holds it; with epochs=K its checkpoints
 OUTPUTS     prepare_replay  results/{name}/replay-plan.json, with epochs=K the states in states/
             countersign     results/{name}/replay/certificate.json: one more signed statement
+            against         results/{name}/against.json: what differs; nothing is signed
 GUARANTEES  a certificate that does not verify is refused before anything is trained, and so is a
             replay that would write into the certificate's folder; epochs are
-            drawn once, and a restart keeps the draw; REPRODUCED only with the certified digests
+            drawn once, and a restart keeps the draw; REPRODUCED only with the certified digests;
+            `against` takes digests and traces from the certificate, and code and config from here
 """
 
 from samebits.replay.plan import require_elsewhere
@@ -78,6 +81,27 @@ rule countersign:
             " --output {output:q}",
             launcher="--signing",
         )
+
+
+rule against:
+    input:
+        **stage("diff", "certify"),
+        certificate=REPLAYED,
+        plan=f"{RESULTS}/replay-plan.json",
+        run=f"{RESULTS}/train/{plan.repeated}",
+    output:
+        f"{RESULTS}/against.json",
+    log:
+        f"{LOGS}/against.log",
+    localrule: True
+    conda:
+        "../envs/certify.yaml"
+    params:
+        python=python,
+    message:
+        "compare the run with the certificate"
+    shell:
+        command("{input.certificate:q} {input.run:q} --output {output:q}")
 
 
 rule replay:

@@ -16,11 +16,8 @@ GUARANTEES  REPRODUCED only when history, weights, optimizer and other state, pr
 """
 
 import os
-import shutil
-import tempfile
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,11 +29,8 @@ from samebits.comparison import runs
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical
 from samebits.signing import trusted
-from samebits.text import say
 from samebits.verification import levels, opened
 from samebits.verification.opened import OpenedCertificate
-
-_CONTROL = "train/control"
 
 
 def _record(folder: Path, drawn: Mapping[str, Any] | None) -> Any:
@@ -53,36 +47,13 @@ def _record(folder: Path, drawn: Mapping[str, Any] | None) -> Any:
     return record
 
 
-@contextmanager
-def _certified_run(given: OpenedCertificate, path: Path) -> Iterator[Path | None]:
-    """The folder of the certified control run: from the bundle, beside the certificate, or None."""
-    if given.bundled is None:
-        beside = path.parent / _CONTROL
-        yield beside if (beside / "record.json").is_file() else None
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        for name in given.bundled.names():
-            if name.startswith(f"{_CONTROL}/"):
-                target = Path(folder, name)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with given.bundled.open(name) as source, open(target, "wb") as file:
-                    shutil.copyfileobj(source, file)
-        yield Path(folder, _CONTROL)
-
-
 def _divergence(given: OpenedCertificate, options: Namespace, got: Mapping[str, str]) -> Any:
     """The first divergence from the certified run; None when it cannot be determined."""
     report: Any = given.content["report"]  # verified: its control completed
-    expected = report["records"]["runs"]["control"]["digests"]
-    if got == expected:
+    if got == report["records"]["runs"]["control"]["digests"]:
         return None
-    with _certified_run(given, options.certificate) as control:
-        if control is None:
-            return None
-        if canonical.read_json(control / "record.json")["digests"] != expected:
-            say("the files beside the certificate belong to another run: no divergence is named")
-            return None
-        return runs.compare(control, [options.run])["runs"][0]["divergence"]
+    with opened.control_run(given, options.certificate) as control:
+        return control and runs.compare(control, [options.run])["runs"][0]["divergence"]
 
 
 def main() -> int:

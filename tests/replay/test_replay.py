@@ -268,7 +268,7 @@ def test_a_certificate_that_does_not_hold_is_refused(certified: Certified, tmp_p
     canonical.write_json(forged, content)
     done = prepare(forged, tmp_path / "plan.json")
     assert done.returncode == 1
-    assert "cannot be replayed" in done.stderr
+    assert "does not hold" in done.stderr
     assert not (tmp_path / "plan.json").exists()
 
 

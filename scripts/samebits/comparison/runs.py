@@ -52,6 +52,7 @@ class Run:
 
 
 Opened = dict[str, dict[str, Tensors]]  # by the names of run and artifact; {} if not completed
+_Pair = tuple[Run, dict[str, Tensors]]  # a run and its opened artifacts
 
 
 # --- reading -------------------------------------------------------------------------------
@@ -173,7 +174,7 @@ def compare(
     _require_comparable(runs)
     opened = open_all(runs)
     first, files_of = runs[0], opened[runs[0].name]
-    compared = [_compare_run(first, run, opened, atlas) for run in runs[1:]]
+    compared = [_compare_run((first, files_of), (run, opened[run.name]), atlas) for run in runs[1:]]
     return {
         "format": FORMAT,
         "identical": all(run["identical"] for run in compared),
@@ -188,10 +189,19 @@ def compare(
     }
 
 
+def compare_pair(control: Path, other: Path) -> dict[str, Any]:
+    """Two runs of any experiments and names, as ``compare`` lists a run.
+
+    Raises SamebitsError for damaged files.
+    """
+    pair = [(run, open_all([run])[run.name]) for run in map(read_run, (control, other))]
+    return _compare_run(pair[0], pair[1], None)
+
+
 def _compare_run(
-    control: Run, replica: Run, opened: Opened, atlas: attribution.Atlas | None
+    of_control: _Pair, of_replica: _Pair, atlas: attribution.Atlas | None
 ) -> dict[str, Any]:
-    ours, theirs = opened[control.name], opened[replica.name]
+    (control, ours), (replica, theirs) = of_control, of_replica
     compared = [compare_artifact(name, ours.get(name), theirs.get(name)) for name in ARTIFACTS]
     identical = all(artifact["identical"] for artifact in compared)
     recorded = [states.from_record(run.record) for run in (control, replica)]

@@ -21,7 +21,7 @@ from samebits.experiment.protocol import (
 )
 from samebits.experiment.variations import TITLES
 from samebits.formats import names
-from samebits.pages import remedies, wording
+from samebits.pages import difference, remedies, wording
 from samebits.text import bold, duration, few, listed, plain, program
 
 _REPLAY_COLORS = {
@@ -64,6 +64,12 @@ def replay(certificate: Any, path: Path, page: Path, seconds: float, color: bool
     lines += ["", *_artifacts(found.get("artifacts", ())), *_epochs(found.get("epochs", ()))]
     places = _places(last, path, page, seconds)
     return "\n".join([*_title(last, report, color), *map(plain, [*lines, *places])])
+
+
+def against(found: Any, seconds: float, color: bool = False) -> str:
+    """Whether the present code gives the bits of a certificate, and what differs."""
+    took = _row("took", duration(seconds))
+    return "\n".join(["", difference.text(found, color), took, ""])
 
 
 def sweep(table: Path, page: Path, seconds: float, color: bool = False) -> str:

@@ -1,12 +1,16 @@
 """The experiment of a certificate, composed from this checkout, or why it cannot be.
 
+    certificate=PATH    a replay: the certificate's config, code and locks, else it is refused
+    against=PATH        the user's own config and the present code, compared with a certificate
+
 INPUTS      certificate.json or a bundle, from anybody; the checkout; the user's overrides
 OUTPUTS     the overrides that make the experiment here, and a ReplayPlan
 GUARANTEES  the experiment is the certificate's, to the last byte of its config; every file that
             can change the bits is the certificate's: the training's source, the user's modules, the
             locks of load and training; everything in which this checkout differs is listed at once;
             other source and locks may differ, with a note; of the config a certificate sets only
-            what samebits.replay.allowlist permits, and no code of its own
+            what samebits.replay.allowlist permits, and no code of its own; with against=PATH it
+            sets nothing, and each key that differs is a note
 
 Whether a certificate can be trusted is decided later, by prepare_replay, in an environment that can
 check signatures: nothing here needs more than Snakemake does.
@@ -26,7 +30,7 @@ from samebits.config.compose import Composer
 from samebits.config.experiment import CHECKPOINT, PARTS, LocalExperiment
 from samebits.config.keys import ABSENT, differences, shown
 from samebits.config.overrides import OPTION, Override
-from samebits.errors import SamebitsError
+from samebits.errors import SamebitsError, require_none
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, lockfile
 from samebits.formats.names import CERTIFICATE_FILE, CERTIFICATE_FORMAT, MOST_BYTES, MOST_VALUES
@@ -39,7 +43,8 @@ from samebits.verification import artifacts
 
 CERTIFICATE, ALLOW = "certificate", "allow"  # keys of Snakemake's config
 EPOCHS, CHECKPOINTS = "epochs", "checkpoints"  # of a replay of sampled epochs
-KEYS = (CERTIFICATE, ALLOW, EPOCHS, CHECKPOINTS)
+AGAINST, BITS, SAME_BITS = "against", "bits", "same"
+KEYS = (CERTIFICATE, ALLOW, EPOCHS, CHECKPOINTS, AGAINST, BITS)
 _MOST_LINES = 100  # of a refusal; a hostile certificate could ask for millions
 _LONGEST = 200  # characters of a module's name
 _MAIN, _SCRIPT = "__main__", "train.py"  # how a record names the script that trained
@@ -56,6 +61,8 @@ class ReplayRequest:
     """The user's request: a certificate, and the one function that it may name."""
 
     path: Path
+    against: bool = False  # the user's own experiment is compared with it
+    same: bool = False  # other bits are a failure
     allow: str | None = None
     epochs: int | None = None  # how many to sample; None: all are trained
     states: Path | None = None  # where the control's checkpoints are, if not with the certificate
@@ -71,12 +78,18 @@ class ReplayPlan(ReplayRequest):
     @property
     def name(self) -> str:
         """The folder under results/, unless the user names it."""
+        if self.against:
+            return f"against-{self.digest[:12]}"
         return f"replay-{self.digest[:12]}" + (f"-epochs-{self.epochs}" if self.epochs else "")
 
 
 def requested(config: Mapping[str, Any]) -> ReplayRequest | None:
     """The replay that Snakemake's ``config`` asks for; None: none."""
-    path, allow, epochs, elsewhere = (config.get(key) for key in KEYS)
+    path, allow, epochs, elsewhere, golden, bits = (config.get(key) for key in KEYS)
+    if golden is not None:
+        return _against(config)
+    if bits is not None:
+        raise SamebitsError(f"{BITS}: expected {AGAINST}=PATH with it, got none")
     if path is None:
         for key in (ALLOW, EPOCHS, CHECKPOINTS):
             if config.get(key) is not None:
@@ -93,6 +106,18 @@ def requested(config: Mapping[str, Any]) -> ReplayRequest | None:
     return ReplayRequest(path=Path(str(path)), allow=allow, epochs=epochs, states=states)
 
 
+def _against(config: Mapping[str, Any]) -> ReplayRequest:
+    require_none(
+        f"{key}: is for a replay; leave out {key} or {AGAINST}"
+        for key in (CERTIFICATE, ALLOW, EPOCHS, CHECKPOINTS)
+        if config.get(key) is not None
+    )
+    path, bits = Path(str(config[AGAINST])), config.get(BITS)
+    if bits not in (None, SAME_BITS):
+        raise SamebitsError(f"{BITS}: expected {BITS}={SAME_BITS}, got {shown(bits)}")
+    return ReplayRequest(path=path, against=True, same=bits == SAME_BITS)
+
+
 def plan(
     request: ReplayRequest, own: Overrides, conf: Path, composer: Composer
 ) -> tuple[Overrides, ReplayPlan]:
@@ -100,6 +125,8 @@ def plan(
 
     Raises SamebitsError with every difference that keeps this checkout from repeating it.
     """
+    if request.against:
+        return own, _compared(request, own, composer)
     # A profile's choice of checkpoints is for the user's own experiments.
     own = [override for override in own if override.key != CHECKPOINT]
     checkout = conf.resolve().parent
@@ -124,15 +151,31 @@ def plan(
     return wanted, ReplayPlan(**vars(request), digest=digest, notes=tuple(notes))
 
 
-def require_elsewhere(path: Path, results: Path) -> None:
-    """Raise SamebitsError if the results of a replay would lie where its certificate does.
+def _compared(request: ReplayRequest, own: Overrides, composer: Composer) -> ReplayPlan:
+    """The user's own experiment beside a certificate, with each key of the config that differs."""
+    try:
+        data = _bytes(request.path)
+        report = _report(data)
+        _require_none(replays.unfit(report))
+    except (SamebitsError, RecursionError) as error:
+        why = "JSON nested too deep" if isinstance(error, RecursionError) else error
+        raise SamebitsError(f"{request.path}: cannot be compared with\n{why}") from None
+    theirs = report["records"]["runs"][CONTROL]["config"]
+    found = differences(theirs, experiments.local(own, composer).identity)
+    notes = [f"{d.key}: the certificate has {shown(d.expected)}, you {shown(d.got)}" for d in found]
+    digest = hashlib.sha256(data).hexdigest()
+    return ReplayPlan(**vars(request), digest=digest, notes=tuple(_lines(notes)))
 
-    ``results``: the folder that the replay writes. Its files would replace the certified ones.
+
+def require_elsewhere(path: Path, results: Path) -> None:
+    """Raise SamebitsError if a run would be written where the certificate lies that it repeats.
+
+    ``results``: the folder that is written. Its files would replace the certified ones.
     """
     above = path.resolve().parents if results.exists() else ()
     if any(results.samefile(folder) for folder in above):
         raise SamebitsError(
-            f"name={results.name}: the replay would write into {results}, where the certificate "
+            f"name={results.name}: the run would be written into {results}, where the certificate "
             "lies that it repeats; leave name out, in config files too, or choose another"
         )
 

@@ -1,6 +1,8 @@
 """Opening a certificate: a file, perhaps with its evidence beside it, or a bundle."""
 
-from collections.abc import Iterator, Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +11,22 @@ from samebits.certificate import certificate, replays
 from samebits.certificate.certificate import MalformedError
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError, all_problems
-from samebits.formats import canonical
+from samebits.experiment.protocol import CONTROL
+from samebits.formats import canonical, files
 from samebits.formats.bundle import Artifacts
 from samebits.formats.names import CERTIFICATE_FILE, MOST_BYTES
 from samebits.signing import keys
 from samebits.signing import trusted as trust
 from samebits.text import say
 from samebits.verification import artifacts, levels
+from samebits.verification.artifacts import ArtifactCheck
+from samebits.verification.levels import Verification
+
+_RUN = f"train/{CONTROL}/"
+
+
+class DoesNotHoldError(SamebitsError):
+    """A well-formed certificate that does not hold, with every problem."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +57,56 @@ def opened(path: Path) -> Iterator[OpenedCertificate]:
         yield OpenedCertificate(content, files)
 
 
+def require_sound(
+    content: Certificate, environ: Mapping[str, str], checked: Sequence[ArtifactCheck] = ()
+) -> Verification:
+    """What was checked. Raises DoesNotHoldError unless the certificate holds, whoever signed it.
+
+    A failed replay by somebody trusted is no obstacle: it is a reason to compare again.
+    """
+    found = levels.verify(content, trust.read(keys.folder(environ) / trust.FILE), checked)
+    wrong = [p for check in found.checks if check.level != "replays" for p in check.problems]
+    if wrong:
+        raise DoesNotHoldError(f"the certificate does not hold\n{all_problems(wrong)}")
+    return found
+
+
 def require_replayable(content: Certificate, environ: Mapping[str, str]) -> Certificate:
     """The certificate, if it holds and can be replayed; prints who signed it.
 
     Raises SamebitsError with every problem.
     """
-    trusted = trust.read(keys.folder(environ) / trust.FILE)
-    found = levels.verify(content, trusted)
-    # A failed replay by somebody trusted is no obstacle: it is a reason to try.
-    wrong = [p for check in found.checks if check.level != "replays" for p in check.problems]
-    wrong += replays.unfit(content["report"])
-    if wrong:
+    found = require_sound(content, environ)
+    if wrong := list(replays.unfit(content["report"])):
         raise SamebitsError(f"the certificate cannot be replayed\n{all_problems(wrong)}")
     say(f"the certificate says {found.verdict}, {found.checks[0].summary}")
     return content
+
+
+@contextmanager
+def control_run(given: OpenedCertificate, path: Path) -> Iterator[Path | None]:
+    """The folder of the certified control run: from the bundle, or beside the certificate.
+
+    None where there is none, or one of another run. Its checkpoints are left out.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        run = path.parent / _RUN
+        if given.bundled is not None:
+            run = Path(folder)
+            _unpack(given.bundled, run)
+        record = run / "record.json"
+        is_certified = record.is_file() and canonical.digest(
+            given.content["report"]["records"]["runs"][CONTROL]
+        ) == files.digest(record)
+        if record.is_file() and not is_certified:
+            say(f"{record.parent}: the files beside the certificate belong to another run")
+        yield run if is_certified else None
+
+
+def _unpack(bundled: Artifacts, target: Path) -> None:
+    for name in (n for n in bundled.names() if n.startswith(_RUN) and n.count("/") == 2):
+        with bundled.open(name) as source, (target / Path(name).name).open("wb") as file:
+            shutil.copyfileobj(source, file)
 
 
 def require_digest(given: OpenedCertificate, digest: str) -> None:

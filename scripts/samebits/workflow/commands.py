@@ -97,6 +97,11 @@ TABLE = {
     "certificate": Command("train twice, compare, certify", "model=cnn seed=7", _certificate),
     "verify": Command("check a certificate or a bundle", "certificate.json", _of_wrapper),
     "trust": Command("trust a key from now on", "key.pub alice", _of_wrapper),
+    "diff": Command(
+        "what differs between two certificates, bundles, results or runs, and their bits",
+        "golden.zip results/default",
+        _of_wrapper,
+    ),
     "bundle": Command(
         "one zip with the certificate and its evidence, SBOMs, an RO-Crate", "model=cnn", _bundle
     ),

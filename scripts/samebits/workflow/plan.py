@@ -46,7 +46,7 @@ class Plan:
 
     experiments: dict[str, Experiment]
     sweep: Sweep | None = None
-    replay: ReplayPlan | None = None  # the certificate that the one experiment repeats
+    replay: ReplayPlan | None = None  # the certificate that the one experiment is compared with
 
     @property
     def first(self) -> Experiment:
@@ -66,6 +66,8 @@ class Plan:
     @property
     def outputs(self) -> list[str]:
         """The default targets."""
+        if self.is_against:
+            return [f"results/{self.name}/against.json"]
         index = [f"results/{self.name}/index.{kind}" for kind in ("html", "csv")]
         kinds = ("certificate.json", "certificate.html", "badge.svg")
         found = [f"results/{name}/{kind}" for name in self.experiments for kind in kinds]
@@ -77,9 +79,14 @@ class Plan:
         return self.replay is not None and self.replay.epochs is not None
 
     @property
+    def is_against(self) -> bool:
+        """Whether the one experiment is the user's own, and its bits are compared."""
+        return self.replay is not None and self.replay.against
+
+    @property
     def repeated(self) -> str:
-        """The name of the run that a replay makes."""
-        return "sampled" if self.is_sampled else "replay"
+        """The name of the run that a replay makes, or the one that is compared."""
+        return "present" if self.is_against else "sampled" if self.is_sampled else "replay"
 
     # --- of a job, which Snakemake knows by its wildcards ---
 
@@ -179,8 +186,8 @@ def plan(config: Mapping[str, Any], conf: Path) -> Plan:
     text = config.get(sweep.KEY)
     if request and text is not None:
         raise SamebitsError(
-            f"{sweep.KEY}: a certificate is replayed as one experiment; "
-            f"leave out {sweep.KEY} or {replays.CERTIFICATE}"
+            f"{sweep.KEY}: a certificate is compared with one experiment; leave out {sweep.KEY}, "
+            f"or {replays.CERTIFICATE} and {replays.AGAINST}"
         )
     apart = (*replays.KEYS, sweep.KEY)
     given = signing.read({key: config[key] for key in config if key not in apart}, GROUPS)

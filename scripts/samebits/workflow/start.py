@@ -207,7 +207,7 @@ def keep_others(made: Plan) -> None:
     """Rename certificates of other experiments in these folders: nothing overwrites them."""
     for name, one in made.experiments.items():
         path = Path("results", name, "certificate.json")
-        if path.is_file() and not _names(path, one.digest):
+        if not made.is_against and path.is_file() and not _names(path, one.digest):
             kept = path.with_name(f"certificate-{files.digest(path)[:12]}.json")
             path.rename(kept)
             say(f"note: {path} is of another experiment and is replaced; kept as {kept.name}")
@@ -234,6 +234,8 @@ def report(made: Plan) -> None:
         if is_new(path):
             _require_of(path, made.first.digest)
             print(text(canonical.read_json(path), path, page, took, color))
+    if is_new(results / "against.json"):
+        print(summary.against(canonical.read_json(results / "against.json"), took, color))
     if is_new(results / "index.csv"):
         for name, one in made.experiments.items():
             _require_of(Path("results", name, "certificate.json"), one.digest)
