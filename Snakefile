@@ -32,15 +32,22 @@ launch.py does that, and keeps the log. Another workflow uses all of this as
 import sys
 from pathlib import Path
 
-from snakemake.utils import min_version
-
-min_version("9.0")
+import snakemake
+from snakemake.exceptions import WorkflowError
 
 # Of this file, wherever it is included, and however many links lead to it.
 CHECKOUT = Path(workflow.current_basedir).resolve()
 sys.path.insert(0, str(CHECKOUT / "scripts"))
 
-from samebits.workflow import start
+try:
+    if int(snakemake.__version__.partition(".")[0]) < 9:
+        raise ImportError("it is older than 9.0")
+    from samebits.workflow import start
+except ImportError as error:  # Hydra may be missing, too
+    raise WorkflowError(
+        f"Snakemake {snakemake.__version__} of {sys.prefix} cannot run samebits: {error}; "
+        f"run {CHECKOUT}/samebits instead, which brings the Snakemake of envs/driver.lock.txt"
+    ) from None
 
 plan = start.start(workflow, config, CHECKOUT / "conf")
 

@@ -1,9 +1,13 @@
 """The lines that end a run in the terminal."""
 
+import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
+from docutils.core import publish_parts  # type: ignore[import-untyped]
 
 import certificates
 import factories
@@ -310,3 +314,16 @@ def test_no_line_steers_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def fail(text: str) -> int:
     raise errors.SamebitsError(text)
+
+
+def test_snakemakes_report_opens_on_the_closing_lines_as_they_are() -> None:
+    """Nothing in them is Jinja, reStructuredText or HTML."""
+    lines = ["{{ 7 * 7 }} {% raw %} {# a #}", ".. raw:: html", "   <b>x</b>", "`a`_ |b| *c*", "::"]
+    said = "\n".join(["", "NOT REPRODUCIBLE  mine_", "", *lines, ""])
+    jinja = jinja2.Environment()  # noqa: S701 (Snakemake's; reStructuredText escapes)
+    text = jinja.from_string(summary.report(said)).render()
+    made = publish_parts(text, writer="html", settings_overrides={"halt_level": 1})["html_body"]
+    assert '<h1 class="title">NOT REPRODUCIBLE</h1>' in made
+    (block,) = re.findall(r"<pre class=\"literal-block\">\n(.*?)</pre>", made, re.DOTALL)
+    assert unescape(block).split("\n")[2 : 2 + len(lines)] == lines
+    assert "no certificate yet" in summary.report("")

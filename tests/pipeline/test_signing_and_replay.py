@@ -174,7 +174,7 @@ def test_another_config_code_or_lock_is_refused_before_any_job(
     assert "Job " not in said
 
 
-def test_snakemakes_own_report_holds_the_page(
+def test_snakemakes_own_report_opens_on_the_verdict_and_holds_the_page(
     workspace: Workspace, signed: str, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.html"
@@ -183,3 +183,4 @@ def test_snakemakes_own_report_holds_the_page(
     held = json.loads(line)[f"results/{signed}/certificate.html"]
     page = workspace.folder / "results" / signed / "certificate.html"
     assert base64.b64decode(held["data_uri"].partition("base64,")[2]) == page.read_bytes()
+    assert "REPRODUCIBLE</h1>" in report.read_text()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 from factories import NO_FILES
 from pipeline import ROOT, SCRIPTS
@@ -66,8 +67,15 @@ def test_what_signs_runs_nothing_of_the_pages_and_what_renders_depends_on_their_
 ) -> None:
     listed = {name: set(sources.listed([SCRIPTS / f"{name}.py"])) for name in (stage, "render")}
     pages = {name for name in listed["render"] if "/pages/" in name}
-    assert {Path(name).suffix for name in pages} == {".py", ".j2", ".css"}
+    assert {Path(name).suffix for name in pages} == {".py", ".j2", ".css", ".js"}
     assert not pages & listed[stage]
+
+
+@pytest.mark.parametrize("methods", [["APPTAINER"], ["CONDA", "ENV_MODULES"]])
+def test_a_deployment_that_is_not_there_is_refused_with_those_that_are(methods: list[str]) -> None:
+    with refused(f"--sdm {methods[-1].lower().replace('_', '-')}: samebits has no", "--sdm conda"):
+        start._check_deployment({DeploymentMethod[name] for name in methods})
+    start._check_deployment({DeploymentMethod.CONDA})
 
 
 # --- results of another experiment ---------------------------------------------------------------

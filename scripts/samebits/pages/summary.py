@@ -88,6 +88,19 @@ def sweep(table: Path, page: Path, seconds: float, color: bool = False) -> str:
     return "\n".join([*lines, _row("took", duration(seconds)), ""])
 
 
+def report(said: str) -> str:
+    """The closing lines as Snakemake's --report opens on them: Jinja that makes reStructuredText.
+
+    They stand in a literal block, in which nothing is markup, and no brace of theirs is Jinja's.
+    """
+    lines = said.strip().splitlines() or ["no certificate yet"]
+    verdict = lines[0].partition("  ")[0]
+    title = [verdict, "=" * len(verdict), "", "::", ""]
+    end = ["", "The page with the evidence is under *Results*.", ""]
+    text = "\n".join([*title, *(f"  {line}" for line in lines), *end])
+    return text.replace("{", "{{ '{' }}")
+
+
 def _title(link: Signatory, report: dict[str, Any], color: bool) -> list[str]:
     """UNSIGNED before all else, where nobody vouches for the rest."""
     unsigned = "" if link.keyid else bold(names.UNSIGNED, "yellow", color) + "  "

@@ -25,6 +25,7 @@ from typing import Any
 
 import psutil
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 from samebits.config import sources, typed
 from samebits.config.experiment import Experiment
@@ -129,6 +130,7 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
     """Compose the requested experiments. Raises WorkflowError that lists every problem."""
     open_streams()
     with as_workflow_errors():
+        _check_deployment(workflow.deployment_settings.deployment_method)
         _check_places({"checkout": conf.parent, "working folder": Path.cwd()})
         if workflow.modifier.is_main_snakefile():  # a module is handed values
             asked = workflow.config_settings
@@ -148,7 +150,21 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
             gc.set_threshold(100_000, 50, 50)
             for line in made.announced(STAGES):  # a dry run shows them too
                 say(line)
+            workflow.report(str(_report_text(made)))
     return made
+
+
+def _check_deployment(methods: Iterable[DeploymentMethod]) -> None:
+    """Raise SamebitsError for a way of --sdm in which no environment is defined."""
+    require_none(
+        f"--sdm {method}: samebits has no {what}; leave --sdm out (uv builds the environments), or "
+        "use --sdm conda: both install the same locks"
+        for method, what in (
+            (DeploymentMethod.APPTAINER, "container image"),
+            (DeploymentMethod.ENV_MODULES, "environment modules"),
+        )
+        if method in methods
+    )
 
 
 def _check_places(places: Mapping[str, Path]) -> None:
@@ -219,6 +235,20 @@ def forget_failed(made: Plan) -> None:
         for record in Path("results", name, "train").glob("*/record.json"):
             if canonical.read_json(record)["status"] == FAILED:
                 shutil.rmtree(record.parent)
+
+
+def _report_text(made: Plan) -> Path:
+    """What Snakemake's --report opens on: a file that is written anew at each start."""
+    results = Path("results", made.name)
+    path, table = results / "certificate.json", results / "index.csv"
+    text = ""
+    if made.sweep and table.is_file():
+        text = f"sweep  {made.name}\n{summary.sweep(table, table.with_suffix('.html'), 0)}"
+    elif path.is_file():
+        text = summary.text(canonical.read_json(path), path, path.with_suffix(".html"), 0)
+    target = Path(".samebits/report", f"{canonical.digest(text)}.rst").absolute()
+    files.write_bytes(target, summary.report(text).encode())
+    return target
 
 
 def report(made: Plan) -> None:
