@@ -28,6 +28,9 @@ RESULTS, LOGS = f"results/{NAME}", f"logs/{NAME}"
 SWEEP, SWEEP_LOGS = f"results/{plan.name}", f"logs/{plan.name}"
 DATA = "data/{data}"
 OF = ": {wildcards.experiment}" if plan.sweep else ""  # at the end of a message
+LABEL = (
+    "--label {wildcards.experiment:q}" if plan.sweep else ""
+)  # before a run's own lines
 
 # Resolved configs as inputs: a file with other content has another path.
 CONFIGS = {

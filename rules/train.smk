@@ -67,6 +67,7 @@ rule train:
             "--config {input.config:q} --data {input.data:q} --lock {input.lock:q}"
             " --source-path {params.source_path:q} --run {wildcards.run:q} {params.changed}"
             " {params.sampled} --checkpoints {params.checkpoints:q} --output {output:q}",
-            launcher="--isolated --lease {params.lease:q} {params.limit} {params.launched}",
+            launcher=f"--isolated {LABEL} --lease {{params.lease:q}} {{params.limit}}"
+            " {params.launched}",
             installed="",
         )

@@ -2,7 +2,8 @@
 """Start a stage's script in a pinned environment, with a log, and stand by it until it ends.
 
     launch.py --python PATH --log FILE [--installed] [--isolated] [--signing] [--lease FILE]
-              [--limit-minutes N] [--vary NAME[=VALUE]]... [NAME=VALUE ...] -- SCRIPT [FLAG ...]
+              [--limit-minutes N] [--label TEXT] [--vary NAME[=VALUE]]... [NAME=VALUE ...]
+              -- SCRIPT [FLAG ...]
 
 INPUTS      variables to set before the interpreter starts, the script and its flags
             --python: the interpreter of the stage's own environment, a path or a name on PATH
@@ -12,6 +13,8 @@ INPUTS      variables to set before the interpreter starts, the script and its f
             --signing: leave the variables that name the signing key to the script
             --lease: a file that exists while the script runs; no second one runs meanwhile
             --limit-minutes: how long the script may run; without it there is no limit
+            --label: what lines of the script on the terminal begin with, up to its last slash
+            left out
             --vary: what to change about the process that must not matter (launch/variations.py)
 OUTPUTS     --log: everything that the script and the libraries below it print
 GUARANTEES  variables that affect results are taken from the command line and never from the
@@ -56,6 +59,7 @@ def _arguments() -> argparse.Namespace:
     flags.add_argument("--isolated", action="store_true")
     flags.add_argument("--signing", action="store_true")
     flags.add_argument("--limit-minutes", type=float)
+    flags.add_argument("--label", default="")
     flags.add_argument("--vary", action="append", default=[], metavar="NAME[=VALUE]")
     flags.add_argument("variables", nargs="*", metavar="NAME=VALUE")
     given = sys.argv[1:]
@@ -203,7 +207,7 @@ def main() -> int:
     script = _Script(limit)
     shell = environment(os.environ, options.variables, options.signing, options.isolated)
     terminal = os.dup(sys.stderr.fileno())
-    shell[VARIABLE] = str(terminal)
+    shell[VARIABLE] = f"{terminal} {options.label.rpartition('/')[2]}".strip()
     # -s: packages in the user's home are not part of the environment
     command = [str(options.python), "-s", *options.script]
     with ExitStack() as ends:

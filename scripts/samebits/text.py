@@ -1,7 +1,8 @@
 """Words for people: progress lines, names in a sentence, text that is safe on a terminal.
 
 ``scripts/launch.py`` passes the terminal as a file descriptor, since everything else that a stage
-prints goes to its log; without it stderr is used.
+prints goes to its log; without it stderr is used. After the descriptor comes what lines on the
+terminal begin with, in a sweep the combination.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ def say(line: str) -> None:
     """Print one line for the user, or a few, and into the log; none steers a terminal."""
     line = plain_lines(line)
     print(line, file=sys.stderr, flush=True)
-    descriptor = os.environ.get(VARIABLE, "")
+    descriptor, _, label = os.environ.get(VARIABLE, "").partition(" ")
     if descriptor.isdigit():
-        os.write(int(descriptor), (line + "\n").encode("utf-8", "replace"))
+        shown = f"{label} {line}" if label else line
+        os.write(int(descriptor), (shown + "\n").encode("utf-8", "replace"))
 
 
 def plain(text: str) -> str:

@@ -68,6 +68,15 @@ def test_a_local_folder_comes_first(tmp_path: Path, packed: bool) -> None:
     assert np.array_equal(arrays["y_train"], [0, 1])
 
 
+def test_a_download_says_which_of_how_many_files_it_is(
+    served: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    get(config(urls=[served[0]]))
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in said] == [f"download {n} of 2" for n in (1, 2)]
+    assert all(line.endswith(".gz, 0.0 MiB") for line in said)
+
+
 def test_a_download_decodes_to_the_same_arrays(served: tuple[str, Path]) -> None:
     arrays, source, _ = get(config(urls=[served[0]]))
     assert source.kind == "download"

@@ -158,6 +158,13 @@ def test_progress_reaches_the_terminal_and_the_log(launch: Launcher) -> None:
     assert said == launch.log == "epoch 1\n"
 
 
+def test_lines_of_a_sweep_begin_with_the_combination(launch: Launcher) -> None:
+    text = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r})\n"
+    text += "from samebits.text import say\nsay('control: epoch 1')\n"
+    assert launch.run(text, "--label", "sweep/seed=1") == "seed=1 control: epoch 1\n"
+    assert launch.log == "control: epoch 1\n"
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [("SIGABRT", "a library"), ("SIGSEGV", "a library"), ("SIGKILL", "memory runs out")],

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from samebits import text
 from samebits.errors import SamebitsError
 
 Files = dict[str, bytes]  # array name -> uncompressed IDX file
@@ -114,12 +115,18 @@ def _folder(kind: str, folder: Path, files: Mapping[str, str]) -> Source:
 
 
 def _download(url: str, files: Mapping[str, str]) -> Source:
-    def read(file: str) -> bytes:
+    def read(number: int, file: str) -> bytes:
         address = f"{url}{file}.gz"  # the schema allows https, http and file
         with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:  # noqa: S310
+            size = answer.headers.get("Content-Length") or ""
+            shown = f", {int(size) / 2**20:.1f} MiB" if size.isdigit() else ""
+            text.say(f"download {number} of {len(files)}: {file}.gz{shown}")
             return _plain(answer)
 
-    return Source("download", url, lambda: {name: read(file) for name, file in files.items()})
+    def fetch() -> Files:
+        return {name: read(n, file) for n, (name, file) in enumerate(files.items(), 1)}
+
+    return Source("download", url, fetch)
 
 
 def _package(package: str, names: list[str]) -> Source:

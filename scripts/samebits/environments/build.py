@@ -22,6 +22,7 @@ from samebits.environments import interpreters, uv
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import canonical, files, installed, lockfile
 from samebits.formats.lockfile import Lock
+from samebits.text import say
 
 DEFINITION = ".yaml"  # ends the name of a definition, which both deployments read
 RECORD = "environment.json"
@@ -116,14 +117,16 @@ def _discard(folder: Path) -> None:
 def _fill(
     folder: Path, lock: Lock, lock_path: Path, base: interpreters.Interpreter, run: _Uv
 ) -> dict[str, Any]:
-    print(f"{len(lock.packages)} packages for Python {base.version} ({base.path})", flush=True)
+    name = lock_path.name.partition(".lock.")[0]
+    say(f"{name}: {len(lock.packages)} packages for Python {base.version}")
+    print(f"Python: {base.path}", flush=True)
     # --relocatable: it is renamed afterwards, and the paths in its scripts must stay right
     flags = ["--relocatable", "--no-project", "--allow-existing", "--quiet"]
     run(["venv", *flags, "--python", str(base.path), str(folder)])
     interpreter = folder / "bin" / "python"
     if lock.from_sdist:
-        _install(run, interpreter, lock.keep(_BUILD_TOOLS.__contains__))
-    _install(run, interpreter, lock)
+        _install(run, interpreter, lock.keep(_BUILD_TOOLS.__contains__), name)
+    _install(run, interpreter, lock, name)
     _verify(interpreter, lock_path)
     _list(folder)
     if not lock.without_dependencies:  # a package without its dependencies never passes
@@ -138,12 +141,13 @@ def _fill(
     }
 
 
-def _install(run: _Uv, interpreter: Path, lock: Lock) -> None:
+def _install(run: _Uv, interpreter: Path, lock: Lock, name: str) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(lock.text())
         file.flush()
-        exact = ["--require-hashes", "--no-deps", "--no-build-isolation", "--quiet"]
-        run(["pip", "install", "--python", str(interpreter), *exact, "-r", file.name])
+        exact = ["--require-hashes", "--no-deps", "--no-build-isolation"]
+        hear = uv.Downloads(name).hear
+        run(["pip", "install", "--python", str(interpreter), *exact, "-r", file.name], hear=hear)
 
 
 def _verify(interpreter: Path, lock_path: Path) -> None:

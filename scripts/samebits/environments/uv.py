@@ -7,12 +7,17 @@ configuration file makes all the same is found when the environment is compared 
 """
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from samebits.errors import SamebitsError
+from samebits.text import duration, say
 
 _DROPPED_PREFIXES = ("PYTHON", "PIP_", "UV_", "CONDA_", "VIRTUAL_ENV")
 _KEPT = (
@@ -79,30 +84,79 @@ def beside_python() -> Path:
     return uv
 
 
+@dataclass
+class Downloads:
+    """Says of what uv prints which files it downloads: size, how many of how many, the time left.
+
+    uv names only files that are large enough to be waited for.
+    """
+
+    what: str  # they are for
+    began: float = field(default_factory=time.monotonic)
+    sizes: dict[str, float] = field(default_factory=dict)  # bytes
+    done: list[str] = field(default_factory=list)
+
+    def hear(self, line: str) -> None:
+        """Take one line of uv's."""
+        if found := _DOWNLOADING.fullmatch(line):
+            self.sizes[found[1]] = float(found[2]) * _UNITS[found[3]]
+            if self.sizes[found[1]] >= _LARGE:
+                say(f"{self.what}: downloading {found[1]}, {_mebibytes(self.sizes[found[1]])}")
+        elif (found := _DOWNLOADED.fullmatch(line)) and found[1] in self.sizes:
+            self.done.append(found[1])
+            so_far, whole = sum(map(self.sizes.__getitem__, self.done)), sum(self.sizes.values())
+            left = (time.monotonic() - self.began) / so_far * (whole - so_far)
+            say(
+                f"{self.what}: downloaded {len(self.done)} of {len(self.sizes)} large files, "
+                f"{so_far / 2**20:,.1f} of {_mebibytes(whole)}, {duration(left)} left"
+            )
+
+
+_DOWNLOADING = re.compile(r"Downloading (\S+) \(([\d.]+)([KMG]iB)\)")
+_DOWNLOADED = re.compile(r"Downloaded (\S+)")
+_UNITS = {"KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+_LARGE = 64 << 20  # bytes from which on the beginning is said as well
+
+
+def _mebibytes(size: float) -> str:
+    return f"{size / 2**20:,.1f} MiB"
+
+
 def run(
     uv: Path,
     arguments: Sequence[str],
     hint: str = "",
     keep_open: Sequence[int] = (),
     environ: Mapping[str, str] = os.environ,
+    hear: Callable[[str], None] = lambda line: None,
 ) -> str:
     """Run uv and return what it printed.
 
-    ``keep_open`` are file descriptors that uv inherits. Raises SamebitsError with the end of
-    uv's own message and ``hint`` as the next step.
+    ``keep_open`` are file descriptors that uv inherits; ``hear`` gets each line of its messages
+    when it comes. Raises SamebitsError with the end of these messages and ``hint`` as the next
+    step.
     """
-    done = subprocess.run(
-        [str(uv), *arguments],
-        env=hermetic(environ),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        errors="replace",  # and so as text
-        pass_fds=tuple(keep_open),
-    )
-    if done.returncode != 0:
-        tail = "\n".join(f"  | {line}" for line in done.stderr.strip().splitlines()[-_TAIL:])
+    messages: list[str] = []
+    with tempfile.TemporaryFile("w+", errors="replace") as printed:
+        with subprocess.Popen(
+            [str(uv), *arguments],
+            env=hermetic(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.PIPE,
+            errors="replace",  # and so as text
+            pass_fds=tuple(keep_open),
+        ) as process:
+            for line in process.stderr or ():
+                messages.append(line)
+                hear(line.strip())
+        printed.seek(0)
+        output = printed.read()
+    if process.returncode != 0:
+        last = "".join(messages).strip().splitlines()[-_TAIL:]
+        tail = "\n".join(f"  | {line}" for line in last)
         raise SamebitsError(
-            f"`uv {' '.join(arguments[:2])}` failed with exit code {done.returncode}:\n"
+            f"`uv {' '.join(arguments[:2])}` failed with exit code {process.returncode}:\n"
             f"{tail}\n{hint}"
         )
-    return done.stdout
+    return output
