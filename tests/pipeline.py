@@ -151,12 +151,21 @@ def outcomes(report: dict[str, Any], run: str) -> dict[str, str]:
     return {row["key"]: row["outcome"] for row in rows if row["run"] == run}
 
 
-def skip_without(python: str) -> None:
-    """Skip the test where no Python of this minor version exists."""
+def skip_without(python: str) -> Path:
+    """The Python of this minor version; where none exists, the test is skipped."""
+    found = _interpreter(python)
+    if isinstance(found, SamebitsError):
+        pytest.skip(f"no Python {python} here: {str(found).splitlines()[0]}")
+    return found
+
+
+@functools.cache
+def _interpreter(python: str) -> Path | SamebitsError:
+    """Looked for once: several are started and asked until one is found."""
     try:
-        interpreters.find(python, os.environ, uv.beside_python())
+        return interpreters.find(python, os.environ, uv.beside_python()).path
     except SamebitsError as error:
-        pytest.skip(f"no Python {python} here: {str(error).splitlines()[0]}")
+        return error
 
 
 def in_namespace(mounts: str) -> list[str]:

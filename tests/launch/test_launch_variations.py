@@ -1,5 +1,6 @@
 """launch.py --vary: each variation as the process that is started sees it, alone and together."""
 
+import functools
 import json
 import os
 import shutil
@@ -197,10 +198,12 @@ def everything(ordinary: tuple[Place, Any]) -> Any:
     return seen
 
 
+@functools.cache
 def works(*line: str) -> bool:
     return shutil.which(line[0]) is not None and not subprocess.run(line, check=False).returncode
 
 
+@functools.cache
 def can(name: str) -> bool:
     """Whether this machine can do a variation, asked of other tools than the launcher uses."""
     installed = command("locale", "-a", cwd=Path.cwd(), check=False).stdout

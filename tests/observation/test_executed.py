@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from pipeline import ROOT, SCRIPTS, skip_without
-from samebits.environments import interpreters, uv
 from samebits.experiment import variations
 from samebits.observation import executed
 
@@ -33,8 +32,7 @@ print(json.dumps([executed.modules(source), changes]))
 @pytest.fixture(params=["3.11", "3.7"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Any]:
     """Run a program that executes modules; (module -> entry without ours, what changed)."""
-    skip_without(request.param)
-    python = interpreters.find(request.param, os.environ, uv.beside_python()).path
+    python = skip_without(request.param)
     (tmp_path / "source").mkdir()
 
     def program(body: str) -> Any:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 
 from pipeline import SCRIPTS, skip_without
-from samebits.environments import interpreters, uv
 
 # The ways are tried in one process: an interpreter takes longer to start than all of them.
 _PROGRAM = f"""
@@ -37,8 +35,7 @@ def _sha256(text: str) -> str:
 @pytest.fixture(params=["3.11", "3.7"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
     """What a program opened in a folder with some files, on this Python."""
-    skip_without(request.param)
-    python = str(interpreters.find(request.param, os.environ, uv.beside_python()).path)
+    python = str(skip_without(request.param))
     for name in ("source/here", "there", "own/data", "python/inner"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"{name}\n")
