@@ -2,11 +2,10 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
@@ -19,6 +18,7 @@ import factories
 from browser import chromium as chromium
 from conda_standin import CondaStandin
 from pipeline import ROOT, Workspace
+from samebits.config import compose
 
 # Fixtures that have an environment built.
 _ENVIRONMENTS = {"workspace", "conda", "cage", "loopback"}
@@ -53,20 +53,22 @@ def _hydra_answers_once() -> Iterator[None]:
     """
     kept: dict[Any, Any] = {}
 
-    def compose(config: str, overrides: list[str], **options: Any) -> Any:
-        loader = GlobalHydra.instance().config_loader()
-        trees = [Path(source.path) for source in loader.get_sources() if source.scheme() == "file"]
-        files = [path for tree in trees for path in sorted(tree.rglob("*.yaml"))]
-        key = (
-            config, tuple(overrides), tuple(options.items()),
-            *((str(path.relative_to(path.parents[1])), path.read_bytes()) for path in files),
-        )  # fmt: skip
-        if key not in kept:
-            kept[key] = hydra.compose(config, overrides, **options)
-        return kept[key]
+    def once(find: Callable[..., Any]) -> Callable[..., Any]:
+        def known(*asked: str) -> Any:
+            sources = GlobalHydra.instance().config_loader().get_sources()
+            trees = [Path(source.path) for source in sources if source.scheme() == "file"]
+            files = [path for tree in trees for path in sorted(tree.rglob("*.yaml"))]
+            texts = ((str(path.relative_to(path.parents[1])), path.read_bytes()) for path in files)
+            key = (find, asked, *texts)
+            if key not in kept:
+                kept[key] = find(*asked)
+            return kept[key]
+
+        return known
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("samebits.config.compose.compose", compose)
+        patch.setattr(compose, "options", once(compose.options))
+        patch.setattr(compose, "_merged", once(compose._merged))
         yield
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import jsonschema
 from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -67,13 +68,18 @@ class Composer:
         first, updates = values[: max(special, default=0)], values[max(special, default=0) :]
         merged = tuple(o.hydra() for o in wanted if self.is_choice(o) or o in first)
         try:
-            parts, chosen = self.once(merged, lambda: _merged(merged))
+            parts, chosen = self.once(merged, lambda: _merged(*merged))
             node = _updated(parts, updates)
             plain: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=not missing_ok)
         except (HydraException, OmegaConfBaseException) as error:
             raise SamebitsError(f"config: {_first_lines(error)}") from None
         options = {group: {OPTION: chosen[group]} for group in self._groups if group in plain}
         return dict(plain) | {group: plain[group] | option for group, option in options.items()}
+
+    def options(self, group: str) -> list[str]:
+        """The names of a group's options, sorted."""
+        found: list[str] = self.once(group, lambda: options(group))
+        return found
 
     def is_choice(self, override: Override) -> bool:
         """Whether it chooses the option of a group."""
@@ -100,7 +106,12 @@ def _is_update(override: Override) -> bool:
     return override.prefix in ("", "++") and _KEY.fullmatch(override.key) is not None
 
 
-def _merged(overrides: Sequence[str]) -> tuple[dict[str, Any], Mapping[str, str]]:
+def options(group: str) -> list[str]:
+    """The names of a group's options, sorted."""
+    return GlobalHydra.instance().config_loader().get_group_options(group)
+
+
+def _merged(*overrides: str) -> tuple[dict[str, Any], Mapping[str, str]]:
     """The parts of the config as OmegaConf's nodes, not resolved, and the options chosen."""
     composed = compose("config", list(overrides), return_hydra_config=True)
     node = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])

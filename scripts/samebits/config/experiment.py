@@ -13,12 +13,10 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from samebits.config import keras_names, keys, overrides, sources
 from samebits.config import signing as signing_choice
@@ -181,10 +179,9 @@ def _beside_options(base: Mapping[str, Any], composer: Composer) -> set[str]:
 
 
 def _option_problems(wanted: Iterable[Override], composer: Composer) -> Iterator[str]:
-    loader = GlobalHydra.instance().config_loader()
     for override in wanted:
         if composer.is_choice(override):
-            valid = composer.once(override.key, partial(loader.get_group_options, override.key))
+            valid = composer.options(override.key)
             if override.value not in valid:
                 plain = override.hydra().replace("'", "")
                 yield f"{plain}: no such option; {keys.nearest(str(override.value), valid)}"

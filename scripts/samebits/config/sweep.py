@@ -22,7 +22,7 @@ from hydra.errors import HydraException
 
 from samebits.config import experiment as configure
 from samebits.config import overrides, signing
-from samebits.config.compose import Composer
+from samebits.config.compose import Composer, options
 from samebits.config.experiment import GROUPS, Experiment, leaves, value_text
 from samebits.config.overrides import Override
 from samebits.config.signing import UserOverrides
@@ -115,8 +115,7 @@ def _each(parsed: Parsed) -> Iterator[Any]:
 
 
 def _valid(parsed: Parsed) -> str:
-    options = GlobalHydra.instance().config_loader().get_group_options(parsed.key_or_group)
-    return ", ".join(options) or f"a list of values, as {_GRAMMAR} has it"
+    return ", ".join(options(parsed.key_or_group)) or f"a list of values, as {_GRAMMAR} has it"
 
 
 # --- the combinations ----------------------------------------------------------------------------
