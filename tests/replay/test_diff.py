@@ -158,6 +158,11 @@ def test_a_run_that_did_not_complete_has_other_bits(golden: Path, space: Workspa
     assert code == OTHER
     assert "B has no result: unsupported" in diff(golden, refused).stdout
     assert diff(refused, refused).returncode == MALFORMED
+    failed = factories.write_run_without_result(folder, *space.ids, "failed")
+    assert diff(golden, failed).returncode == OTHER
+    untried = factories.write_run_without_result(folder, *space.ids, "not tried")
+    done = diff(golden, untried)
+    assert done.returncode == MALFORMED and "was not tried" in done.stderr
 
 
 def test_as_a_stage_it_measures_and_does_not_judge(
@@ -202,6 +207,16 @@ def test_a_bundle_of_which_one_file_was_exchanged_does_not_hold(
     bundle.write(tmp_path / "exchanged.zip", files)
     done = diff(golden, tmp_path / "exchanged.zip")
     assert done.returncode == DOES_NOT_HOLD and "trace.safetensors" in done.stderr
+
+
+def test_a_trace_of_another_form_is_no_crash(golden: Path, space: Workspace) -> None:
+    trace = [
+        (name, np.stack([rows, rows], 1) if name.startswith("fingerprint") else rows)
+        for name, rows in factories.trace()
+    ]
+    done = diff(golden, run(space, trace=trace))
+    assert done.returncode == MALFORMED
+    assert "expected 'fingerprint/dense/kernel' with as many rows" in done.stderr
 
 
 def test_files_of_another_run_beside_a_certificate_name_no_step(

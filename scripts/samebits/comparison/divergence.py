@@ -84,7 +84,7 @@ class _Aligned:
 
 def require_rows(trace: Tensors, folder: Path, needed: Sequence[str]) -> None:
     """Raise SamebitsError when an entry is missing or has not a row per step."""
-    rows = {entry.name: entry.shape[:1] for entry in trace.entries}
+    rows = {e.name: e.shape[:1] if e.name.startswith(SAMPLE) else e.shape for e in trace.entries}
     missing = [name for name in needed if name not in rows]
     if missing:
         raise SamebitsError(

@@ -1,7 +1,7 @@
 """What diff.py found, in words."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from samebits.formats.names import COMPLETED, TITLES
@@ -19,7 +19,7 @@ def text(found: Any, color: bool) -> str:
     title = bold("SAME BITS", "green", color) if found["same"] else bold("OTHER BITS", "red", color)
     lines = ["", *(line for key in "ab" for line in _side(key, found[key]))]
     if not found["same"]:
-        lines += ["", *(_row("bits", line) for line in first(found))]
+        lines += ["", *_rows("bits", first(found))]
     lines += [""] if found["same"] else _artifacts(found["artifacts"])
     for name in _CAUSES:
         lines += _changes(name, found["causes"][name])
@@ -48,11 +48,10 @@ def _history(history: Any) -> Iterator[str]:
     if history["epoch"] is None:
         yield "The histories are equal in the epochs and metrics that both have."
     for metric in history["metrics"]:
-        apart = "NaN or infinity" if metric["ulp"] is None else f"{metric['ulp']:,} ULP"
-        yield (
-            f"Epoch {history['epoch']}: {metric['metric']} {' and '.join(metric['values'])}, "
-            f"{apart} apart ({metric['of']})."
-        )
+        ulp = metric["ulp"]
+        apart = "" if ulp is None else f", {ulp:,} ULP of {metric['of']} apart"
+        pair = " and ".join(metric["values"])
+        yield f"Epoch {history['epoch']}: {metric['metric']} {pair}{apart}."
     if history["epochs"][0] != history["epochs"][1]:
         yield "Epochs: {} and {}.".format(*history["epochs"])
     for side, names in zip("AB", history["only"], strict=True):
@@ -72,11 +71,9 @@ def _artifacts(artifacts: Any) -> Iterator[str]:
 
 
 def _changes(name: str, changes: Any) -> Iterator[str]:
-    if not changes:
-        yield _row(name, "same")
-    for number, change in enumerate(changes):
-        values = " -> ".join(_short(change[key]) for key in "ab")
-        yield _row("" if number else name, f"{change['what']}: {values}")
+    pairs = (" -> ".join(_short(change[key]) for key in "ab") for change in changes)
+    said = [f"{change['what']}: {pair}" for change, pair in zip(changes, pairs, strict=True)]
+    yield from _rows(name, said or ["same"])
 
 
 def _short(value: Any) -> str:
@@ -84,6 +81,11 @@ def _short(value: Any) -> str:
     if _DIGEST.fullmatch(said):
         return f"{said[:12]}…"
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+
+
+def _rows(what: str, lines: Iterable[str]) -> Iterator[str]:
+    for number, line in enumerate(lines):
+        yield _row("" if number else what, line)
 
 
 def _row(what: str, value: str) -> str:

@@ -18,8 +18,8 @@ from samebits.certificate.types import RunRecord
 from samebits.comparison import runs
 from samebits.comparison.difference import Array, ulp_distance
 from samebits.config import keys
-from samebits.errors import SamebitsError
-from samebits.formats.names import ARTIFACTS, COMPLETED
+from samebits.errors import SamebitsError, require_none
+from samebits.formats.names import ARTIFACTS, COMPLETED, NOT_TRIED
 from samebits.replay.sides import Side
 
 FORMAT = "samebits-diff-1"
@@ -31,6 +31,11 @@ _UNNAMED = ("curves", "histograms", "loss_curve")  # of a divergence: for charts
 
 def difference(a: Side, b: Side) -> dict[str, Any]:
     """Everything that differs, as JSON. Raises SamebitsError where neither has a result."""
+    require_none(
+        f"{given.path}: its run was not tried, so nothing is known of it"
+        for given in (a, b)
+        if given.record["status"] == NOT_TRIED
+    )
     if not a.record["digests"] and not b.record["digests"]:
         raise SamebitsError(f"{a.path}, {b.path}: neither run completed, so no bits are known")
     artifacts = list(_artifacts(a.record, b.record))
