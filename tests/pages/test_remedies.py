@@ -49,7 +49,12 @@ def report(
     differing = {"run": "repeat", "identical": False, "divergence": divergence, **run}
     return {
         "experiment": {"config": copy.deepcopy(factories.CONFIG)},
-        "scope": {"depends_on": depends_on, "repeatable": repeatable},
+        "scope": {
+            "depends_on": depends_on,
+            "repeatable": repeatable,
+            "same": [{"what": "Python threads", "value": "a.work"}],
+            "differed": [],
+        },
         "comparisons": [{"runs": [differing]}],
     }
 
@@ -74,6 +79,7 @@ def test_a_file_is_named_as_the_certificate_does() -> None:
     [
         (0, None, "before the first step, in dense/kernel. Usual causes there: a generator"),
         (4, 3, "Usual causes there: data that is shuffled"),
+        (4, 3, "shares a generator with others (a.work)."),
         (4, None, "Usual causes there: random numbers that the model or a callback draws"),
         (None, None, "The traced weights are equal; what else can differ: a generator"),
     ],

@@ -137,6 +137,8 @@ _LATER = (
 )
 _BESIDE = f"{_RANDOM} in what training does not use: a layer's own generator, `predict_step`"
 
+_RACE = "Python code that ran in threads and shares a generator with others"
+
 
 def remedies(report: Report) -> Iterator[tuple[str, str]]:
     """Of each culprit that a report names: its title and what to change, as a sentence."""
@@ -186,7 +188,8 @@ def _usual(report: Report) -> str:
     found = next((run["divergence"] for run in differing if run["divergence"]), None)
     if found is None or found["step"] is None:
         return f"The traced weights are equal; what else can differ: {_BESIDE}."
+    ran = f"; {_RACE} ({threads})" if (threads := wording.threads(report)) else ""
     causes, batch = _BEFORE if found["step"] == 0 else _LATER, found["batch_step"]
     if found["step"] and batch is not None and batch <= found["step"]:
         causes = _BATCHES
-    return f"{wording.where(found)} Usual causes there: {causes}."
+    return f"{wording.where(found)} Usual causes there: {causes}{ran}."
