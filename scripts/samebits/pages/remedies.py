@@ -18,6 +18,7 @@ from samebits.text import few
 NOT_REPEATABLE = "not repeatable"
 LEFT = "what an earlier run left"
 _ALWAYS = ""
+_TF28 = "`determinism=tf28` (`tf21` below TensorFlow 2.8)"
 
 Pinned = Mapping[str, Any]  # the determinism of an experiment
 
@@ -115,9 +116,8 @@ _ROWS: dict[str, dict[str, str]] = {
         "run's own), or make it an input that no run writes",
     },
     NOT_REPEATABLE: {
-        "seeds not pinned": "`determinism=tf28`, which pins seeds and op determinism",
-        "op determinism not pinned": "`determinism=tf28`, which makes ops and input pipelines "
-        "deterministic",
+        "seeds not pinned": f"{_TF28}, which pins seeds and op determinism",
+        "op determinism not pinned": f"{_TF28}, which makes ops and input pipelines deterministic",
         _ALWAYS: "find what changes from run to run, where the runs part",
     },
 }
@@ -142,23 +142,22 @@ _RACE = "Python code that ran in threads and shares a generator with others"
 
 def remedies(report: Report) -> Iterator[tuple[str, str]]:
     """Of each culprit that a report names: its title and what to change, as a sentence."""
-    scope = report["scope"]
-    culprits = dict.fromkeys(scope["depends_on"], _ALWAYS)
-    if scope["repeatable"] is False and not culprits:
-        culprits[NOT_REPEATABLE] = f". {_usual(report)}"
-    if TITLES["cpu"] in culprits:
-        culprits[TITLES["cpu"]] = _layers(report)
-    for culprit, place in culprits.items():
+    scope, config = report["scope"], report["experiment"].get("config")
+    culprits = scope["depends_on"] or [NOT_REPEATABLE] * (scope["repeatable"] is False)
+    for culprit in culprits:
         kind = LEFT if culprit.startswith(f"{LEFT} in ") else culprit
-        config = report["experiment"]["config"]
-        if config is not None and kind in _ROWS:
-            yield culprit, f"{find(kind, config['determinism'])}{place}"
+        if config and kind in _ROWS:
+            found = find(kind, config["determinism"])
+            place = _layers(report) if kind == TITLES["cpu"] else ""
+            if kind == NOT_REPEATABLE and found.under == _ALWAYS:
+                place = f". {_usual(report)}"
+            yield culprit, f"{found.what}{place}".replace("`", "")  # marks for code
 
 
-def find(culprit: str, pinned: Pinned) -> str:
-    """The remedy for a culprit under these settings, without marks for code."""
+def find(culprit: str, pinned: Pinned) -> Remedy:
+    """The remedy for a culprit under these settings."""
     rows = (row for row in TABLE if row.culprit == culprit)
-    return next(row.what for row in rows if _UNDER[row.under](pinned)).replace("`", "")
+    return next(row for row in rows if _UNDER[row.under](pinned))
 
 
 def markdown() -> str:
@@ -172,7 +171,7 @@ def _runs(report: Report) -> Iterator[ComparedRun]:
 
 
 def _layers(report: Report) -> str:
-    """The layers that ran CPU-dependent kernels, in parentheses."""
+    """The layers that ran CPU-dependent kernels, at the end of a sentence."""
     stated = (run.get("attribution", {}).get("layers") for run in _runs(report))
     layers = (layer for found in stated for layer in found or ())
     named = {f"{layer['layer']} ({attribution.kernels_text(layer)})": layer for layer in layers}
