@@ -2,10 +2,11 @@
 # bootstrap.sh NAME [--offline]: the environment of envs/NAME.lock.txt, before anything else exists;
 # prints its folder, and nothing else, to standard output. --offline: where it is not built, exit code 2.
 #
-# The folder lies in the checkout, or, where that is read-only, in the user's cache. pip installs uv,
-# locked by its hash, into FOLDER.tools; scripts/environment.py then builds FOLDER with it as it builds
-# every environment: exactly the lock, complete or absent. One that was built from this very lock is taken
-# as it is, and nothing is written. A second bootstrap of the same folder waits for the first.
+# The folder lies in the checkout, or, where that is read-only, in the user's cache. With any Python from
+# 3.9 on, pip installs uv, locked by its hash, into FOLDER.tools; scripts/environment.py then builds FOLDER
+# with it as it builds every environment: exactly the lock, complete or absent, with the Python of the lock,
+# which uv downloads where there is none. One that was built from this very lock is taken as it is, and
+# nothing is written. A second bootstrap of the same folder waits for the first.
 set -euo pipefail
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=${scripts%/*}
@@ -29,7 +30,6 @@ if [ "${2-}" = --offline ]; then
   echo "error: $folder is not built; where packages can be downloaded, run: '$scripts/bootstrap.sh' $1"
   exit 2
 fi
-python=${SAMEBITS_PYTHON_3_11:-python3.11}
 tools=$folder.tools
 
 # A user's settings may say where packages come from, not which, nor where they go.
@@ -37,9 +37,13 @@ unset "${!PYTHON@}" PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_REQUIREMEN
   PIP_DRY_RUN PIP_REPORT
 export PIP_USER=0 # as some set in pip's configuration file, which a variable overrides
 
-if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
-  echo "error: expected Python 3.11 as '$python', got: $("$python" --version 2>&1 || true)"
-  echo "install Python 3.11, or name it: SAMEBITS_PYTHON_3_11=/path/to/python3.11 ./samebits …"
+# Names lie: pyenv's shims exist for versions that they then refuse to start.
+for python in "${SAMEBITS_PYTHON_3_11:-python3.11}" python3 python python3.{14,13,12,10,9} ""; do
+  if "${python:-true}" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; then break; fi
+done
+if [ -z "$python" ]; then
+  echo "error: expected Python 3.9 or newer on PATH, got none; install one, on Debian and Ubuntu with:"
+  echo "apt-get install python3 python3-venv"
   exit 1
 fi
 
@@ -55,7 +59,7 @@ rm -rf "$tools"
 trap 'rm -rf "$tools"' EXIT
 if ! "$python" -m venv "$tools"; then
   echo "error: Python's venv module failed, see above; is the disk full? On Debian it is in a"
-  echo "package of its own: apt-get install python3.11-venv"
+  echo "package of its own: apt-get install python3-venv"
   exit 1
 fi
 # Its own uv, or, where it has none, the driver's.

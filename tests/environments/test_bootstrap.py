@@ -1,16 +1,21 @@
 """scripts/bootstrap.sh: the driver's environment, where there is only a Python with pip."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from samebits.formats import lockfile
+from samebits.environments import interpreters
+from samebits.formats import files, lockfile
 
 pytestmark = pytest.mark.environment
 
@@ -108,14 +113,110 @@ def test_a_wrong_digest_of_uv_is_refused_and_nothing_is_left(checkout: Path) -> 
     assert names == {"envs", "scripts", ".venv.tools.lock"}
 
 
-@pytest.mark.parametrize("python", ["/nonexistent/python3.11", "python3.12"])
-def test_a_wrong_python_is_named(checkout: Path, tmp_path: Path, python: str) -> None:
-    other = tmp_path / "python3.12"
-    other.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.12.1\nexit 1\n')
-    other.chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    done = bootstrap(checkout, SAMEBITS_PYTHON_3_11=python, PATH=path)
+def others() -> Iterator[Path]:
+    """Pythons of this machine that bootstrap starts with and that are not 3.11, oldest first."""
+    home = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    for minor in ("3.9", "3.10", "3.12", "3.13", "3.14"):
+        found = shutil.which(f"python{minor}") or "/nonexistent"
+        for path in [*home.glob(f"versions/{minor}.*/bin/python{minor}"), Path(found)]:
+            with suppress(interpreters.NotUsableError):
+                yield interpreters.probe(path, minor).path
+
+
+@pytest.fixture
+def without(tmp_path: Path) -> dict[str, str]:
+    """Variables of a machine that has a Python, and no 3.11."""
+    if (python := next(others(), None)) is None:
+        pytest.skip("no other Python here")
+    path = tmp_path / "path"
+    path.mkdir()
+    for name in [
+        "bash",
+        "sh",
+        "cut",
+        "dirname",
+        "flock",
+        "grep",
+        "head",
+        "mkdir",
+        "rm",
+        "sha256sum",
+    ]:
+        (path / name).symlink_to(str(shutil.which(name)))
+    (path / "python3").write_text(f'#!/bin/sh\nexec {python} "$@"\n')
+    (path / "python3").chmod(0o755)
+    return {
+        "PATH": str(path),
+        "HOME": str(tmp_path),
+        "PYENV_ROOT": str(tmp_path),
+        "SAMEBITS_PYTHON_3_11": "",
+        "UV_PYTHON_INSTALL_DIR": str(tmp_path / "pythons"),
+        "UV_PYTHON_DOWNLOADS_JSON_URL": str(tmp_path / "downloads.json"),
+    }
+
+
+def offer(archive: Path, listed: Path) -> None:
+    """List a Python 3.11 for uv: a program that starts the one of this machine."""
+    inside = archive.parent / "archive" / "python"
+    (inside / "lib/python3.11").mkdir(parents=True)
+    built = "_sysconfigdata__linux_x86_64-linux-gnu.py"
+    (inside / "lib/python3.11" / built).write_text(
+        "# system configuration generated and used by the sysconfig module\nbuild_time_vars = {}\n"
+    )
+    (inside / "bin").mkdir()
+    (inside / "bin/python3.11").write_text(f'#!/bin/sh\nexec {BASE} "$@"\n')
+    (inside / "bin/python3.11").chmod(0o755)
+    with tarfile.open(archive, "w:gz") as file:
+        file.add(inside, "python")
+    version = {"major": 3, "minor": 11, "patch": 9, "prerelease": "", "variant": None}
+    machine = {"arch": {"family": "x86_64", "variant": None}, "os": "linux", "libc": "gnu"}
+    where = {"url": archive.as_uri(), "sha256": files.digest(archive), "build": "20240814"}
+    name = "cpython-3.11.9-linux-x86_64-gnu"
+    listed.write_text(json.dumps({name: {"name": "cpython", **version, **machine, **where}}))
+
+
+def test_where_there_is_no_python_311_uv_brings_one_after_a_line_that_says_so(
+    checkout: Path, without: dict[str, str], tmp_path: Path
+) -> None:
+    offer(tmp_path / "python.tar.gz", tmp_path / "downloads.json")
+    done = bootstrap(checkout, **without)
+    assert done.returncode == 0, done.stderr
+    assert "no Python 3.11 found; uv downloads one (about 30 MB)\n" in done.stderr
+    assert_whole(checkout / ".venv")
+    assert interpreters.probe(checkout / ".venv/bin/python", "3.11")
+
+
+def test_where_none_can_be_downloaded_every_place_that_was_looked_at_is_named(
+    checkout: Path, without: dict[str, str], tmp_path: Path
+) -> None:
+    offer(tmp_path / "python.tar.gz", tmp_path / "downloads.json")
+    (tmp_path / "python.tar.gz").unlink()
+    done = bootstrap(checkout, **without)
     assert done.returncode == 1
-    assert f"expected Python 3.11 as '{python}'" in done.stderr
-    assert "SAMEBITS_PYTHON_3_11=" in done.stderr
+    assert "CPython 3.11 not found. Looked at:" in done.stderr
+    assert "PATH (python3.11): none" in done.stderr
+    assert "or name one with SAMEBITS_PYTHON_3_11=PATH\n" in done.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_without_any_python_the_next_step_is_said(checkout: Path, without: dict[str, str]) -> None:
+    Path(without["PATH"], "python3").unlink()
+    done = bootstrap(checkout, **without)
+    assert done.returncode == 1
+    assert "error: expected Python 3.9 or newer on PATH, got none" in done.stderr
     assert {path.name for path in checkout.iterdir()} == {"envs", "scripts"}
+
+
+def test_offline_builds_nothing(checkout: Path) -> None:
+    done = subprocess.run([*command(checkout), "--offline"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, f"{checkout}/.venv\n")
+    assert f"run: '{checkout}/scripts/bootstrap.sh' driver" in done.stderr
+    assert {path.name for path in checkout.iterdir()} == {"envs", "scripts"}
+
+
+@pytest.mark.parametrize("python", list(others()), ids=lambda path: path.name)
+def test_what_builds_an_environment_runs_on_every_python_that_starts_it(python: Path) -> None:
+    done = subprocess.run(
+        [str(python), ROOT / "scripts/environment.py", "--help"], capture_output=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -19,8 +19,10 @@ from pathlib import Path
 
 from samebits.environments import uv as uv_tool
 from samebits.errors import SamebitsError
+from samebits.text import say
 
 _ASK = "import platform as p; print(p.python_version(), p.python_implementation())"
+_OURS = "3.11"  # the driver's, which runs before conda could bring one
 _PATIENCE = 30  # seconds that a candidate may take to answer; a cold network disk is slow
 
 
@@ -87,6 +89,7 @@ def _from_uv(minor: str, uv: Path, environ: Mapping[str, str]) -> Interpreter:
     try:
         path = uv_tool.run(uv, [*find, "--system", f"cpython@{minor}"], environ=environ)
     except SamebitsError:  # uv itself stops at the first that cannot be run
+        say(f"no Python {minor} found; uv downloads one (about 30 MB)")
         try:
             uv_tool.run(uv, ["python", "install", "--no-bin", minor], environ=environ)
             path = uv_tool.run(uv, [*find, "--managed-python", minor], environ=environ)
@@ -120,6 +123,6 @@ def find(minor: str, environ: Mapping[str, str], uv: Path) -> Interpreter:
     raise SamebitsError(
         f"CPython {minor} not found. Looked at:\n"
         f"  {variable(minor)}: not set\n" + "\n".join(refused) + "\n"
-        f"Install Python {minor} (pyenv install {minor}), or name one with {variable(minor)}=PATH, "
-        "or let conda bring it: add --sdm conda"
+        f"Install Python {minor} (pyenv install {minor}), or name one with {variable(minor)}=PATH"
+        + (", or let conda bring it: add --sdm conda" if minor != _OURS else "")
     )
