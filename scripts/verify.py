@@ -42,7 +42,8 @@ from samebits import errors
 from samebits.arguments import parser
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError, explain_os_error
-from samebits.formats.names import UNSIGNED
+from samebits.formats.names import UNSIGNED, UNSUPPORTED
+from samebits.pages import remedies as advice
 from samebits.signing import keys
 from samebits.signing import trusted as trust
 from samebits.text import bold, plain, plain_lines, program
@@ -128,6 +129,10 @@ def _lines(content: Certificate, made: Verification, color: bool) -> Iterator[st
         where = f" on {plain(signatory.machine)}" if signatory.machine else ""
         yield f"  {what:<10} {signatory.issued} {who}{where}: {plain(signatory.result)}"
         yield from (f"    outside its scope: {plain(why)}" for why in signatory.outside_scope)
+    if made.code != DOES_NOT_HOLD and made.verdict == UNSUPPORTED:
+        yield from (f"  refused    {plain(reason)}" for reason in content["report"]["reasons"])
+        remedies = advice.remedies(content["report"])
+        yield from (f"  remedy     {plain(culprit)}: {plain(what)}" for culprit, what in remedies)
 
 
 def _advice(made: Verification, options: Namespace) -> Iterator[str]:

@@ -1,15 +1,18 @@
 """What a certificate advises: each culprit has a remedy, and it depends on what is pinned."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import certificates
 import factories
 from pipeline import ROOT
 from samebits.experiment import variations
+from samebits.formats import names
 from samebits.pages import remedies, summary
-from samebits.pages.remedies import LEFT, NOT_REPEATABLE
+from samebits.pages.remedies import LEFT, NOT_REPEATABLE, REFUSED
 
 PINNED = factories.CONFIG["determinism"]
 EXACT = PINNED | {"replacements": ["rsqrt"]}
@@ -21,7 +24,8 @@ def test_the_documentation_lists_them_from_the_same_table() -> None:
 
 
 def test_everything_that_a_certificate_can_name_has_a_remedy_whatever_is_pinned() -> None:
-    for culprit in (*variations.TITLES.values(), LEFT, NOT_REPEATABLE):
+    refused = (names.NO_SEED, names.NO_VERSION, REFUSED)
+    for culprit in (*variations.TITLES.values(), LEFT, NOT_REPEATABLE, *refused):
         for pinned in (PINNED, EXACT, NONE):
             assert remedies.find(culprit, pinned).what
 
@@ -48,6 +52,7 @@ def report(
 ) -> Any:
     differing = {"run": "repeat", "identical": False, "divergence": divergence, **run}
     return {
+        "verdict": names.NOT_REPRODUCIBLE,
         "experiment": {"config": copy.deepcopy(factories.CONFIG)},
         "scope": {
             "depends_on": depends_on,
@@ -107,3 +112,24 @@ def test_the_terminal_shows_them(tmp_path: Any) -> None:
     assert "  remedy (CPU): determinism=exact" in said
     assert "`" not in said
     assert [*remedies.remedies(content["report"] | {"experiment": {"config": None}})] == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "environment", "said"),
+    [
+        (names.NO_VERSION, {}, "with determinism.op_determinism=false"),
+        (names.NO_VERSION, {"TF_DETERMINISTIC_OPS": "1"}, "with determinism=seeds"),
+        (names.NO_SEED, {}, "give the op a seed"),
+        ("samebits refused float16", {}, "determinism=eigen"),
+    ],
+)
+def test_what_is_unsupported_says_what_to_do_next(
+    reason: str, environment: dict[str, str], said: str
+) -> None:
+    made: Any = certificates.certificate(certificates.unsupported())
+    made["report"]["records"]["runs"]["control"]["unsupported"]["reason"] = reason
+    made["report"]["experiment"]["config"]["determinism"]["environment"] = environment
+    shown = summary.text(made, Path("certificate.json"), Path("certificate.html"), 1.0)
+    assert "  remedy (FakeQuant): " in shown
+    assert said in shown
+    assert "replay" not in shown

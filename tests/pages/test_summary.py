@@ -22,7 +22,8 @@ PATH, PAGE = Path("results/default/certificate.json"), Path("results/default/cer
 
 def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> dict[str, Any]:
     """As much of a certificate as the summary reads."""
-    runs = {"control": {"digests": {"history": "c" * 64}}, "replica": {"digests": {}}}
+    control = {"digests": {"history": "c" * 64}, "unsupported": None}
+    runs = {"control": control, "replica": {"digests": {}}}
     report = {
         "verdict": verdict,
         "reasons": reasons,

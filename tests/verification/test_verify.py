@@ -133,6 +133,20 @@ def test_what_is_unsigned_is_3_and_says_so_first(stranger: Stranger) -> None:
     assert "NAME" not in done.out
 
 
+def test_what_is_unsupported_says_what_was_refused_and_what_to_do(
+    stranger: Stranger, tmp_path: Path
+) -> None:
+    space = factories.workspace(tmp_path / "space")
+    for position in (0, 1):
+        space.refuse(position)
+    path = stranger.give(factories.certify(space.compare(), ISSUER))
+    done = stranger.run(path, "--key", stranger.key)
+    assert (done.code, done.out.splitlines()[0]) == (0, "VERIFIED  UNSUPPORTED  default")
+    assert "  refused    control: TensorFlow refused an op without a deterministic" in done.out
+    assert "  remedy     FakeQuantWithMinMaxVarsGradient: replace the op" in done.out
+    assert "replay" not in done.out
+
+
 def test_the_chain_is_told(stranger: Stranger) -> None:
     keys = (
         "--key",

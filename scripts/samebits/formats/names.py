@@ -13,6 +13,9 @@ MOST_BYTES, MOST_VALUES = 12 << 20, 200_000  # of a certificate
 SIGNED, UNSIGNED = "SIGNED", "UNSIGNED"
 
 COMPLETED, REFUSED, FAILED, NOT_TRIED = "completed", "unsupported", "failed", "not tried"
+# Why TensorFlow refuses an op: reasons of a run that is unsupported.
+NO_SEED = "TensorFlow refused a random op without a seed"
+NO_VERSION = "TensorFlow refused an op without a deterministic version"
 ARTIFACTS = ("history", "weights", "optimizer", "state", "predictions", "trace")
 TITLES = {
     "history": "history",

@@ -12,11 +12,13 @@ from samebits.certificate.types import ComparedRun, Report
 from samebits.comparison import attribution
 from samebits.experiment import protocol
 from samebits.experiment.variations import TITLES
+from samebits.formats import names
 from samebits.pages import wording
 from samebits.text import few
 
 NOT_REPEATABLE = "not repeatable"
 LEFT = "what an earlier run left"
+REFUSED = "an op that was refused"
 _ALWAYS = ""
 _TF28 = "`determinism=tf28` (`tf21` below TensorFlow 2.8)"
 
@@ -38,8 +40,11 @@ _UNDER: dict[str, Callable[[Pinned], bool]] = {
     "seeds not pinned": lambda pinned: pinned["seeding"] is None,
     "op determinism not pinned": lambda pinned: not pinned["op_determinism"],
     "`exact`": lambda pinned: bool(pinned.get("replacements")),
+    "`TF_DETERMINISTIC_OPS`": lambda pinned: "TF_DETERMINISTIC_OPS" in pinned["environment"],
     _ALWAYS: lambda pinned: True,
 }
+_INSTEAD = "replace the op, or have it trained all the same, with"
+_SHOWN = "the runs then show whether its bits are equal"
 # Of a culprit the first row counts whose settings are in force.
 _ROWS: dict[str, dict[str, str]] = {
     TITLES["time_zone"]: {
@@ -120,6 +125,18 @@ _ROWS: dict[str, dict[str, str]] = {
         "op determinism not pinned": f"{_TF28}, which makes ops and input pipelines deterministic",
         _ALWAYS: "find what changes from run to run, where the runs part",
     },
+    names.NO_VERSION: {
+        "`TF_DETERMINISTIC_OPS`": f"{_INSTEAD} `determinism=seeds`: {_SHOWN}",
+        _ALWAYS: f"{_INSTEAD} `determinism.op_determinism=false`: {_SHOWN}",
+    },
+    names.NO_SEED: {
+        _ALWAYS: "give the op a `seed`, or draw from a stateless op or from "
+        "`tf.random.Generator.from_seed(…)`",
+    },
+    REFUSED: {
+        _ALWAYS: "what the refusal names: mostly `determinism=eigen`, which computes without "
+        "oneDNN",
+    },
 }
 TABLE = tuple(
     Remedy(culprit, under, what) for culprit, rows in _ROWS.items() for under, what in rows.items()
@@ -152,6 +169,17 @@ def remedies(report: Report) -> Iterator[tuple[str, str]]:
             if kind == NOT_REPEATABLE and found.under == _ALWAYS:
                 place = f". {_usual(report)}"
             yield culprit, f"{found.what}{place}".replace("`", "")  # marks for code
+    if config and report["verdict"] == names.UNSUPPORTED:
+        yield from _of_refusal(report, config["determinism"])
+
+
+def _of_refusal(report: Report, pinned: Pinned) -> Iterator[tuple[str, str]]:
+    """The op that was refused, and what to do about it."""
+    control = report["records"]["runs"].get(protocol.CONTROL)
+    refusal = control["unsupported"] if control else None
+    if refusal:
+        kind = refusal["reason"] if refusal["reason"] in _ROWS else REFUSED
+        yield refusal["op"] or kind, find(kind, pinned).what.replace("`", "")
 
 
 def find(culprit: str, pinned: Pinned) -> Remedy:

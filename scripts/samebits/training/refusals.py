@@ -14,6 +14,8 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
+from samebits.formats import names
+
 _NO_SEED = re.compile(r"(seed|from_non_deterministic_state).*when determinism is enabled", re.S)
 _NO_VERSION = re.compile(r"determinis", re.I)
 _RANDOM_OPS = re.compile(r"tensorflow/python/ops/\w*random\w*\.py$|nn_ops\.py$")
@@ -39,12 +41,12 @@ def of_exception(tf: Any, error: BaseException) -> Unsupported | None:
     refusals = (tf.errors.UnimplementedError, tf.errors.FailedPreconditionError)
     if isinstance(error, (RuntimeError, ValueError)) and _NO_SEED.search(text):
         reason, op = (
-            "TensorFlow refused a random op without a seed",
+            names.NO_SEED,
             _op_in_traceback(error.__traceback__),
         )
     elif isinstance(error, refusals) and _NO_VERSION.search(text):
         reason, op = (
-            "TensorFlow refused an op without a deterministic version",
+            names.NO_VERSION,
             _op_in_message(error),
         )
     else:
