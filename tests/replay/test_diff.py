@@ -113,7 +113,7 @@ def test_certificates_alone_name_the_first_epoch_and_how_far_each_metric_is_apar
     code, made = found(*alone)
     assert code == OTHER and made["divergence"] is None
     history = made["history"]
-    apart = {m["metric"]: (m["ulp"], m["of"]) for m in history["metrics"]}
+    apart = {m["metric"]: (m["ulp"], m["dtype"]) for m in history["metrics"]}
     assert (history["epoch"], apart) == (2, {"accuracy": (1, "float64"), "loss": (3, "float32")})
     assert "No step is named" in diff(*alone).stdout
     differing = [one["artifact"] for one in made["artifacts"] if not one["same"]]

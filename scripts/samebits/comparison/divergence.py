@@ -198,13 +198,15 @@ def losses_apart(control: Tensors, replica: Tensors) -> Array:
     )
     count = min(left.size, right.size)
     left, right = left[:count], right[:count]
+    return _distances(*as_computed(left, right))
+
+
+def as_computed(left: Array, right: Array) -> tuple[Array, Array]:
+    """Values of float64 as float32, as Keras computes them, where all of them are such numbers."""
     with np.errstate(over="ignore"):
-        single = [each.astype("<f4") for each in (left, right)]  # as Keras computes them
-    if all(
-        np.array_equal(a, b, equal_nan=True) for a, b in zip(single, (left, right), strict=True)
-    ):
-        return _distances(*single)
-    return _distances(left, right)
+        single = left.astype("<f4"), right.astype("<f4")
+    exact = zip(single, (left, right), strict=True)
+    return single if all(np.array_equal(a, b, equal_nan=True) for a, b in exact) else (left, right)
 
 
 def first_epoch(losses: Array) -> int | None:

@@ -49,8 +49,8 @@ def _history(history: Any) -> Iterator[str]:
         yield "The histories are equal in the epochs and metrics that both have."
     for metric in history["metrics"]:
         ulp = metric["ulp"]
-        apart = "" if ulp is None else f", {ulp:,} ULP of {metric['of']} apart"
-        pair = " and ".join(metric["values"])
+        apart = "" if ulp is None else f", {ulp:,} ULP of {metric['dtype']} apart"
+        pair = " and ".join(metric[key]["value"] for key in "ab")
         yield f"Epoch {history['epoch']}: {metric['metric']} {pair}{apart}."
     if history["epochs"][0] != history["epochs"][1]:
         yield "Epochs: {} and {}.".format(*history["epochs"])

@@ -8,6 +8,7 @@ GUARANTEES  bits are compared by digest, in every artifact that both runs record
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ from samebits.certificate import checks
 from samebits.certificate.report import facts
 from samebits.certificate.types import RunRecord
 from samebits.comparison import runs
-from samebits.comparison.difference import Array, ulp_distance
+from samebits.comparison.difference import measure
+from samebits.comparison.divergence import as_computed
 from samebits.config import keys
 from samebits.errors import SamebitsError, require_none
+from samebits.formats import history
 from samebits.formats.names import ARTIFACTS, COMPLETED, NOT_TRIED
 from samebits.replay.sides import Side
 
@@ -100,47 +103,35 @@ def _first_epoch(a: Any, b: Any) -> dict[str, Any] | None:
     """The first epoch, from 1, in which histories differ, with every metric that differs there."""
     if a is None or b is None:
         return None
-    left, right = (runs.of_history(history, "") for history in (a, b))
-    theirs = right.by_name
-    common = [entry.name for entry in left.entries if entry.name in theirs]
-    lengths = [max((entry.elements for entry in side.entries), default=0) for side in (left, right)]
-    found = {name: at for name in common if (at := _first(left.open(name), right.open(name)))}
-    epoch = min(found.values(), default=None)
-    only = [sorted({e.name for e in side.entries} - set(common)) for side in (left, right)]
-    if epoch is None and lengths[0] == lengths[1] and not any(only):
-        return None
+    ours, theirs = (history.from_json(content) for content in (a, b))
+    common = sorted({*ours} & {*theirs})
+    apart = [
+        (epoch, found)
+        for name in common
+        for epoch, pair in enumerate(zip(ours[name], theirs[name], strict=False), start=1)
+        if (found := _apart(name, *pair))
+    ]
+    first = min((epoch for epoch, _ in apart), default=None)
     return {
-        "epoch": epoch,
-        "epochs": lengths,
-        "only": only,
-        "metrics": [
-            _metric(name, left.open(name)[epoch - 1], right.open(name)[epoch - 1])
-            for name in sorted(found)
-            if epoch is not None and found[name] == epoch
-        ],
+        "epoch": first,
+        "metrics": [found for epoch, found in apart if epoch == first],
+        "epochs": [max(map(len, values.values()), default=0) for values in (ours, theirs)],
+        "only": [sorted(set(values) - set(common)) for values in (ours, theirs)],
     }
 
 
-def _first(left: Array, right: Array) -> int | None:
-    """The first epoch that both have with other bits."""
-    count = min(left.size, right.size)
-    where = np.flatnonzero(left[:count].view("<u8") != right[:count].view("<u8"))
-    return int(where[0]) + 1 if where.size else None
-
-
-def _metric(name: str, left: Any, right: Any) -> dict[str, Any]:
-    """Two values, their bits, and their distance in ULP of float32, where both are such numbers."""
-    both = np.array([left, right], "<f8")
-    with np.errstate(over="ignore"):
-        single = both.astype("<f4")
-    kind, values = ("float32", single) if np.array_equal(single, both) else ("float64", both)
-    finite = bool(np.isfinite(both).all())
+def _apart(name: str, *pair: float) -> dict[str, Any] | None:
+    """Two values of a metric, their bits and distance, as float32 where they are; None: equal."""
+    both = as_computed(*(np.array([value], "<f8") for value in pair))
+    found = measure(*both)
+    if found is None:
+        return None
     return {
         "metric": name,
-        "values": [repr(float(value)) for value in both],
-        "bits": [value.astype(">f8").tobytes().hex() for value in both],
-        "ulp": int(ulp_distance(values[:1], values[1:])[0]) if finite else None,
-        "of": kind,
+        "dtype": both[0].dtype.name,
+        "a": asdict(found.control),
+        "b": asdict(found.replica),
+        "ulp": found.largest_ulp,
     }
 
 
