@@ -28,9 +28,10 @@ def _lists(value: Json, keys: Keys = ()) -> Iterator[tuple[Keys, Json]]:
 def _filled(value: Json, count: int) -> Json:
     """As many of its first item, or under as many names, as ``count`` values allow."""
     first = value[0] if isinstance(value, list) else next(iter(value.values()))
-    number = max(2, count // canonical.most_values(canonical.dumps(first)))
     if isinstance(value, list):
-        return [first] * number
+        each = canonical.most_values(canonical.dumps([first] * 1000)) / 1000  # of numbers, a part
+        return [first] * max(2, int(count / each))
+    number = max(2, count // canonical.most_values(canonical.dumps(first)))
     return {**value, **{f"more{i}": first for i in range(number)}}
 
 
@@ -57,7 +58,7 @@ def extremes() -> Iterator[tuple[str, bytes]]:
     yield "nesting", b"[" * (MOST_BYTES - 1)
     yield "deep pairs", b'{"a":' * (MOST_VALUES // 2)
     yield "a number", b"[" + b"1" * (MOST_BYTES - 2) + b"]"
-    yield "numbers", b"[" + b"7," * (MOST_VALUES - 9) + b"7]"
+    yield "numbers", b"[" + b"7," * (5 * MOST_VALUES - 99) + b"7]"
     yield "too long", b"[" + b"7" * MOST_BYTES + b"]"
     yield "backslashes", b'["' + b"\\\\" * (MOST_BYTES // 2 - 2) + b'"]'
     yield "escapes", b'["' + b"\\u0041" * (MOST_BYTES // 6 - 2) + b'"]'

@@ -196,6 +196,17 @@ def test_nothing_quoted_steers_the_terminal() -> None:
     assert "\033" not in text("INCONCLUSIVE", ("\033[2Jgone",))
 
 
+def test_more_than_a_certificate_holds_is_said_before_hours_of_training() -> None:
+    config = factories.CONFIG
+    alone = [*config["protocol"]["replica"], "hash_seed"]
+    exhaustive = config | {"protocol": config["protocol"] | {"alone": alone, "unpin": True}}
+    twice, many = (protocol.plan(c, protocol.ALIKE) for c in (config, exhaustive))
+    assert summary.size(20_000, twice) == ""
+    assert summary.size(1_000, many) == ""
+    assert summary.size(3_000, many).startswith("! 3,000 epochs in ")
+    assert "protocol=varied" in summary.size(50_000, twice)
+
+
 @pytest.mark.parametrize(
     "verdict", ["REPRODUCIBLE", "NOT REPRODUCIBLE", "UNSUPPORTED", "INCONCLUSIVE"]
 )

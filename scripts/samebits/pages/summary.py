@@ -32,6 +32,7 @@ _REPLAY_COLORS = {
 _MOST_REASONS = 8  # the rest is in the certificate
 _MOST_COMBINATIONS = 20  # the rest is in the index
 _MOST_NOT_VARIED = 5  # the rest is in the certificate
+_VALUES_PER_EPOCH = 4  # of each run: what its steps received, and a loss
 _USUAL_RUNS = 2  # of every protocol: no need to announce their cost
 
 
@@ -194,6 +195,19 @@ def cost(comparisons: list[PlannedComparison], places: str) -> str:
         part = f"{emulated[0].samples} samples, {emulated[0].epochs} epochs"
         lines.append(f"{len(emulated)} emulated trainings of {part}, each about ten times slower")
     return "\n".join(lines)
+
+
+def size(epochs: int, comparisons: list[PlannedComparison]) -> str:
+    """A warning, before hours of training, of a certificate that is too large; else empty."""
+    full = sum(run.samples is None for run in runs(comparisons))
+    least = _VALUES_PER_EPOCH * epochs * full
+    if least <= names.MOST_VALUES:
+        return ""
+    return (
+        f"! {epochs:,} epochs in {full} trainings are {least:,} values or more, and a certificate "
+        f"holds {names.MOST_VALUES:,} at most, so none will be issued: train fewer epochs, or with "
+        "fewer runs (protocol=varied)"
+    )
 
 
 def search(config: Any, found: Found, missing: list[str], seconds: float) -> str:

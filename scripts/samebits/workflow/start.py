@@ -184,11 +184,20 @@ def announce(made: Plan, cores: int | None, jobs: int | None) -> None:
     with as_workflow_errors():
         leases = Path(".samebits/leases/results", made.name)
         lease.become_owner(_OWNERS / made.name, leases, os.environ)
+    planned = {
+        name: protocol.plan(one.config, protocol.ALIKE) for name, one in made.experiments.items()
+    }
+    sizes = {
+        summary.size(one.config["trainer"]["epochs"], planned[name])
+        for name, one in made.experiments.items()
+    }
+    for warning in sorted(sizes - {""}):
+        say(warning)
     chosen = made.first.config["protocol"]
     # A protocol that only explains differences makes its further runs when there are some.
     if not made.sweep and (chosen["alone"] or chosen["unpin"]):
         places = f"on {cores} cores" if cores else f"in up to {jobs} jobs at a time"
-        say(summary.cost(protocol.plan(made.first.config, protocol.ALIKE), places))
+        say(summary.cost(planned[made.first.name], places))
 
 
 def explain(made: Experiment, known: list[PlannedComparison], results: Path, given: Any) -> None:
