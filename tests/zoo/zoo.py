@@ -215,10 +215,13 @@ def observe(workspace: Workspace, specimen: Specimen) -> Sighting:
         f"overrides={overrides}",
         variables={"HOME": str(home), "FACTOR": "7"},
     )
-    seen = judge(specimen, issued)
+    seen, wrong = judge(specimen, issued), []
     if specimen.verdict == REFUSED and not [*remedies.remedies(issued)]:
-        seen = replace(seen, wrong=(*seen.wrong, "expected a remedy, got none"))
-    return seen
+        wrong.append("expected a remedy, got none")
+    tried = [run for run in issued["records"]["runs"] if run.startswith(("with-", "without-"))]
+    if specimen.repeatable is False and set(tried) - {"with-home"}:
+        wrong.append(f"expected no variation tried where a repeat differs, got {tried}")
+    return replace(seen, wrong=(*seen.wrong, *wrong))
 
 
 def _model(specimen: Specimen) -> str:
