@@ -3,6 +3,8 @@
 import hashlib
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from snakemake.exceptions import WorkflowError
@@ -12,6 +14,7 @@ from factories import NO_FILES
 from pipeline import ROOT, SCRIPTS
 from refusals import refused
 from samebits.config import sources
+from samebits.experiment import protocol
 from samebits.formats import canonical, files
 from samebits.workflow import start
 from samebits.workflow.plan import Plan, plan
@@ -171,3 +174,54 @@ def test_braces_in_a_place_that_snakemake_reads_are_refused_by_name_and_elsewher
     start._check_places({"checkout": checkout, "working folder": tmp_path})
     with refused(f"{odd}: Snakemake takes braces in the path of the working folder for wildcards"):
         start._check_places({"checkout": checkout, "working folder": odd})
+
+
+# --- the search for a cause --------------------------------------------------------------------
+
+
+def write_run(folder: Path, name: str) -> None:
+    canonical.write_json(folder / "train" / name / "record.json", {"timing": {"seconds": 30.0}})
+
+
+def write_comparison(folder: Path, name: str, identical: bool) -> None:
+    content = {**protocol.ALIKE[protocol.FIRST], "identical": identical}
+    canonical.write_json(folder / "compare" / f"{name}.json", content)
+
+
+def test_why_more_runs_are_made_is_said_once_before_each_part_of_them(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = plan({"experiment": "smoke", "name": "searched"}, ROOT / "conf").first
+    given, found = SimpleNamespace(cores=2, nodes=None), dict[str, Any]()
+
+    def said() -> str:
+        start.explain(made, protocol.plan(made.config, found), folder, given)
+        return capsys.readouterr().err
+
+    assert said() == ""
+    for name in ("control", "replica"):
+        write_run(folder, name)
+    write_comparison(folder, "replica", identical=False)
+    found["replica"] = {**protocol.ALIKE[protocol.FIRST], "identical": False}
+    assert said().startswith("searched: control and replica differ. 1 more training (repeat)")
+    assert said() == ""
+    write_run(folder, "repeat")
+    assert said() == ""
+    write_comparison(folder, "repeat", identical=True)
+    found["repeat"] = protocol.ALIKE[protocol.FIRST]
+    assert said().startswith("searched: repeat is identical to control. 12 more trainings")
+    for run in protocol.runs(protocol.plan(made.config, found)):
+        write_run(folder, run.name)
+    assert said() == ""
+
+
+def test_a_protocol_that_asks_for_more_runs_gives_no_further_reason(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"experiment": "smoke", "name": "all", "protocol": "exhaustive"}
+    made = plan(asked, ROOT / "conf").first
+    write_run(folder, "control")
+    write_comparison(folder, "replica", identical=True)
+    known = protocol.plan(made.config, protocol.ALIKE)
+    start.explain(made, known, folder, SimpleNamespace(cores=2, nodes=None))
+    assert capsys.readouterr().err == ""
