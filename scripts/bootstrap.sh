@@ -21,7 +21,8 @@ digest=$(sha256sum <"$lock" | cut -d' ' -f1)
 is_ready() { [ -x "$1/bin/python" ] && grep -qsF "\"lock\":\"$digest\"" "$1/environment.json"; }
 
 if ! is_ready "$folder" && ! [ -w "$checkout" ]; then
-  folder=${XDG_CACHE_HOME:-$HOME/.cache}/samebits/$1-${digest:0:12}
+  case ${XDG_CACHE_HOME-} in /*) cache=$XDG_CACHE_HOME ;; *) cache=$HOME/.cache ;; esac
+  folder=$cache/samebits/$1-${digest:0:12}
 fi
 echo "$folder"
 if is_ready "$folder"; then exit 0; fi

@@ -4,7 +4,7 @@
 INPUTS      CERTIFICATE  certificate.json, or the bundle that holds it and its evidence
             --key        a public key (PEM) to trust, instead of those in the trust file; repeatable
             --artifacts  the folder that the certificate is about, such as results/default
-            --data       the folder of the data set's arrays, such as data/mnist-…/arrays
+            --data       the folder of the data set's arrays, such as data/mnist-KEY/arrays
             --trust      the trust file; default: trusted_keys in your config folder
             --json       print the result as JSON
             --offline    where the environment that checks is not built, do not build it

@@ -59,9 +59,11 @@ def _built() -> Path:
     command = ["bash", str(_CHECKOUT / "scripts" / "bootstrap.sh"), "certify"]
     command += [OFFLINE] if OFFLINE in sys.argv else []
     # The Python that runs this may be none of those that are found on PATH.
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+    places = [os.environ.get("PATH", os.defpath)]
+    places += [str(Path(sys.executable).parent)] if sys.executable else []
     try:
-        done = subprocess.run(command, env=dict(os.environ, PATH=path), stdout=subprocess.PIPE)
+        environ = dict(os.environ, PATH=os.pathsep.join(places))
+        done = subprocess.run(command, env=environ, stdout=subprocess.PIPE)
     except KeyboardInterrupt:
         print("interrupted; start the same command again to go on", file=sys.stderr)
         sys.exit(_INTERRUPTED)

@@ -15,7 +15,9 @@ from pipeline import ROOT, SCRIPTS, environment
 from samebits.environments import interpreters
 from samebits.formats import files
 
-PROGRAMS = [SCRIPTS / f"{name}.py" for name in ("verify", "trust")]  # that a stranger starts
+PROGRAMS = [
+    SCRIPTS / f"{name}.py" for name in ("verify", "trust", "diff")
+]  # that a stranger starts
 READ_BY_ALL = [*PROGRAMS, SCRIPTS / "samebits/__init__.py", SCRIPTS / "samebits/own_environment.py"]
 
 
@@ -99,7 +101,7 @@ def test_nothing_is_imported_before_the_environment_is_entered(path: Path) -> No
 
 @pytest.mark.parametrize("python", pythons().values(), ids=pythons())
 def test_help_needs_no_environment(checkout: Path, python: str) -> None:
-    done = start(checkout, "--help", python=python)
+    done = start(checkout, "--help", python=python, LC_ALL="C")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Check a certificate")
     assert "Exit codes: 0 verified" in done.stdout
@@ -122,6 +124,19 @@ def test_an_environment_of_the_working_folder_is_not(checkout: Path, left: str) 
     built(checkout.parent / "home" / left)
     done = start(checkout, "--offline", "x.json")
     assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(("cache", "place"), [("", "home"), ("x", "home"), ("/", "cache")])
+def test_where_the_checkout_is_read_only_it_is_one_of_the_users_own(
+    checkout: Path, cache: str, place: str
+) -> None:
+    """Never one of the working folder, which a relative cache folder would be in."""
+    bootstrap = checkout / "scripts/bootstrap.sh"  # to root everything is writable
+    bootstrap.write_text(bootstrap.read_text().replace('[ -w "$checkout" ]', "false"))
+    base = checkout.parent / "cache" if cache == "/" else cache
+    done = start(checkout, "--offline", "x.json", XDG_CACHE_HOME=str(base))
+    expected = checkout.parent / ("cache" if place == "cache" else "home/.cache")
+    assert f"error: {expected}/samebits/certify-" in done.stderr
 
 
 @pytest.mark.parametrize("python", pythons().values(), ids=pythons())
