@@ -205,6 +205,8 @@ def explain(made: Experiment, known: list[PlannedComparison], results: Path, giv
 
     ``results``: the experiment's folder; ``given``: Snakemake's settings of resources.
     """
+    if len(known) < 2:
+        return
     records = {
         run.name: results / "train" / run.name / "record.json" for run in protocol.runs(known)
     }
@@ -215,7 +217,7 @@ def explain(made: Experiment, known: list[PlannedComparison], results: Path, giv
         if name not in missing and (path := results / "compare" / f"{name}.json").is_file()
     }
     first = found.get(protocol.FIRST)
-    if len(known) > 1 and first and missing and not (first["identical"] and not first["left"]):
+    if first and missing and (first["left"] or not first["identical"]):
         threads = made.config["determinism"]["intra_op_threads"] or 1
         at_once = max(1, given.cores // threads if given.cores else given.nodes or 1)
         run = canonical.read_json(records[protocol.CONTROL])["timing"]["seconds"]
