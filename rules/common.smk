@@ -13,6 +13,7 @@ import os
 import shlex
 from pathlib import Path
 
+from snakemake.exceptions import IncompleteCheckpointException
 from snakemake.settings.types import DeploymentMethod
 
 from samebits.experiment import protocol
@@ -167,7 +168,13 @@ def position(wildcards):
     """Which training of its experiment a run is, of those that are known when it starts."""
     if not workflow.is_main_process:
         return ""
-    return start.position(wildcards.run, plan.known(wildcards, checkpoints.compare))
+    try:
+        known = plan.known(wildcards, checkpoints.compare)
+    except (
+        IncompleteCheckpointException
+    ):  # it may be out of date: the first two are certain
+        known = [protocol.first(plan.of(wildcards).config)]
+    return start.position(wildcards.run, known)
 
 
 def outdated(path, control=None):

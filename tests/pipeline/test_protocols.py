@@ -68,6 +68,16 @@ def test_a_protocol_says_what_it_costs_before_it_starts(workspace: Workspace) ->
     assert said.index("full trainings") < said.index("load the data")
 
 
+def test_a_training_says_which_one_it_is_also_where_a_comparison_may_be_out_of_date(
+    workspace: Workspace,
+) -> None:
+    (workspace.folder / "results/halfway/compare").mkdir(parents=True)
+    (workspace.folder / "results/halfway/compare/replica.json").write_text("of another experiment")
+    said = workspace.snakemake("--config", "name=halfway", SMOKE, "--dry-run")
+    for number, run in enumerate(("control", "replica"), 1):
+        assert f"train {run} (training {number} of 2)" in said
+
+
 # --- other CPUs --------------------------------------------------------------------------------
 
 _EMULATED = (
