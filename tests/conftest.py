@@ -1,5 +1,6 @@
 """Tests import `samebits` as the stage scripts do: scripts/ is on the path, and bench/ after it."""
 
+import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -81,6 +82,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _ENVIRONMENTS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("environment")
     items.sort(key=lambda item: item.get_closest_marker("environment") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and modules are not looked through again and again for garbage."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
