@@ -101,15 +101,24 @@ def test_a_second_call_has_nothing_to_do_and_a_change_runs_what_depends_on_it(
     workspace: Workspace, smoke: str
 ) -> None:
     first = ["--config", "name=smoke", SMOKE]
-    config = workspace.folder / "results/smoke/config.json"
-    before = config.read_bytes()
+    before = made(workspace)
     assert "Nothing to be done" in workspace.snakemake(*first)
-    changed = jobs(workspace.snakemake(*DRY, *first, "seed=2"))
+    said = workspace.snakemake(*DRY, *first, "seed=2")
+    changed = jobs(said)
     assert changed == {"train": 2, "compare": 1, "certify": 1, "render": 1, "all": 1}
+    assert "would train  2 runs (control and replica), 4 epochs in all\n" in said
+    assert re.search(r"would take   about \d+.* for each run\n  would load   nothing\n", said)
     other_data = jobs(workspace.snakemake(*DRY, *first, "overrides=data.samples=320"))
     assert other_data == {"load": 1, **changed}
-    assert config.read_bytes() == before
+    assert made(workspace) == before
     assert "Nothing to be done" in workspace.snakemake(*first)
+
+
+def made(workspace: Workspace) -> dict[str, tuple[int, bytes]]:
+    """Every file that was made, with its date; below .samebits nothing depends on a dry run."""
+    folders = (workspace.folder / name for name in ("results", "data", "logs"))
+    found = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
 
 
 def test_a_touched_result_of_another_experiment_is_refused_and_then_made_again(

@@ -210,6 +210,12 @@ def size(epochs: int, comparisons: list[PlannedComparison]) -> str:
     )
 
 
+def dry_run(name: str, would: Iterable[tuple[str, str]]) -> str:
+    """What would be done: verbs, and what each is about."""
+    rows = [_row(verb and f"would {verb}", what) for verb, what in would]
+    return "\n".join(["", f"DRY RUN  {plain(name)}: nothing was made", "", *rows, ""])
+
+
 def search(config: Any, found: Found, missing: list[str], seconds: float) -> str:
     """What the search for a cause trains next, about how long that takes, how to skip it.
 

@@ -13,6 +13,7 @@ GUARANTEES  the first two are named by their content and never change, so that a
             certificate are the main workflow's
 """
 
+import atexit
 import gc
 import os
 import shutil
@@ -40,7 +41,7 @@ from samebits.pages import summary
 from samebits.replay import inputs
 from samebits.replay.inputs import Difference
 from samebits.text import say
-from samebits.workflow import locks
+from samebits.workflow import dry_run, locks
 from samebits.workflow.plan import Plan, as_workflow_errors, plan
 
 DRIVER = "SAMEBITS_DRIVER"  # the Python that starts the launcher, for the shell of every job
@@ -144,7 +145,10 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
             lease.require_living_owner(os.environ)
         elif workflow.modifier.is_main_snakefile():
             locks.guard()
-            lease.clear_dead_owners(_OWNERS / made.name, f"results/{made.name}")
+            if workflow.output_settings.dryrun:
+                atexit.register(dry_run.show, workflow, made)
+            else:
+                lease.clear_dead_owners(_OWNERS / made.name, f"results/{made.name}")
             # A job lives as long as its DAG. To look for garbage among all of them as often as
             # Python does costs a tenth of the time that a large sweep needs to start.
             gc.set_threshold(100_000, 50, 50)
