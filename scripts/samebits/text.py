@@ -51,6 +51,11 @@ def program() -> str:
     return shlex.quote(min(relative, str(own), key=len))
 
 
+def quoted(word: str) -> str:
+    """A word for the shell; in double quotes, where single ones would have to be escaped."""
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
+
+
 def listed(names: Iterable[object]) -> str:
     """Names in a sentence: "a, b and c"; empty when there are none."""
     *first, last = [str(name) for name in names] or [""]

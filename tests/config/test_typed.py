@@ -73,6 +73,7 @@ TYPED: list[tuple[str, str, Any, str]] = [
     ("determinism", "null", REFUSED, "determinism=null: no such option"),
     ("determinism", "true", REFUSED, "determinism=true: no such option"),
     ("source_path", "/mine/größe", "/mine/größe", ""),
+    ("source_path", "/mine/it's a b/größe", "/mine/it's a b/größe", ""),
     ("source_path", "'/mine/a b'", "/mine/a b", ""),
     ("source_path", '"/mine/it\'s"', "/mine/it's", ""),
     ("source_path", '"/mine/it\'s a b/größe"', "/mine/it's a b/größe", ""),

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from snakemake import cli
 
-from samebits.config import typed
+from samebits.config import overrides, typed
+from samebits.config.experiment import GROUPS
+from samebits.text import quoted
 from samebits.workflow import commands, words
 
 HYDRA = [
@@ -32,6 +34,23 @@ def given(*arguments: str) -> dict[str, Any]:
 def test_a_word_reaches_hydra_as_it_was_typed(word: str) -> None:
     assert given(word) == {"overrides": [word]}
     assert given("--cores", "2", word, "-n") == {"overrides": [word]}
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("trainer.epochs=5 model=cnn", "model=cnn trainer.epochs=5"),
+        ("trainer='{epochs: 5}'", "trainer.epochs=5"),
+        ("name=\"'1.10'\"", "\"name='1.10'\""),
+        (
+            "model='{_target_: a.b, n: \"2\"}'",
+            "model=custom ++model._target_=a.b \"++model.n='2'\"",
+        ),
+    ],
+)
+def test_an_experiment_names_the_words_that_make_it(line: str, command: str) -> None:
+    found = overrides.from_config(given(*shlex.split(line)), GROUPS)
+    assert " ".join(quoted(overrides.plainly(one.hydra())) for one in found) == command
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ GUARANTEES  an unknown key, group or option, a wrong type or an impossible pair 
 
 import json
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,11 +20,12 @@ from hydra import initialize_config_dir
 from samebits.config import keras_names, keys, overrides, sources
 from samebits.config import signing as signing_choice
 from samebits.config.compose import Composer
-from samebits.config.overrides import OPTION, Override
+from samebits.config.overrides import OPTION, Override, plainly
 from samebits.config.signing import Signing, UserOverrides
 from samebits.errors import require_none
 from samebits.experiment import pins, variables
 from samebits.formats import canonical
+from samebits.text import quoted
 
 FORMAT = "samebits-config-1"
 PARTS = ("data", "model", "trainer", "framework", "determinism", "protocol")  # of the identity
@@ -61,7 +61,7 @@ class Experiment:
 
     def command(self) -> str:
         """The command line that repeats this experiment."""
-        return shlex.join(["./samebits", "certificate", *self.overrides])
+        return " ".join(["./samebits certificate", *(quoted(plainly(o)) for o in self.overrides)])
 
     def variables(self, unpinned: Sequence[str] = ()) -> list[str]:
         """NAME=VALUE of each variable that must be set before the interpreter starts.
@@ -275,7 +275,7 @@ def _describe(error: Any) -> str:
         )
     if path[:1] == [overrides.ENVIRONMENT] and path[1:]:
         where, value = ".".join(map(str, path)), keys.shown(error.instance)
-        return f"{where}: expected text, got {value}; quote it: overrides=\"{where}='TEXT'\""
+        return f"{where}: expected text, got {value}; quote it: {where}=\"'TEXT'\""
     if path[:1] == [signing_choice.GROUP]:
         return signing_choice.schema_problem(path)
     where = ".".join(map(str, path)) or "config"

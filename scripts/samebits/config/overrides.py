@@ -7,7 +7,8 @@ that ``--config``, a config file and Hydra's own notation agree.
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,7 +45,11 @@ class Override:
         return self.prefix + self.key + ("" if self.prefix == "~" else "=" + literal(self.value))
 
 
-_PLAIN = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[A-Za-z_]\w*(\.\w+)*)=(?P<value>[\w./@+~-]+)")
+# What no one can have meant as a list, a mapping, a quoted text or an interpolation.
+_PLAIN = re.compile(
+    r"(?P<prefix>\+{0,2})(?P<key>[A-Za-z_]\w*(\.\w+)*)"
+    r"=(?P<value>[^\s'\"$\[{}()\]][^\[{}()\]]*)"
+)
 
 # Hydra's grammar halves backslashes that stand before a quote, the closing one too.
 _BEFORE_QUOTE = re.compile(r"(\\+)(?='|\Z)")
@@ -122,18 +127,29 @@ def parse(text: str) -> Override:
 
     A path with letters that Hydra's grammar accepts in quotes only needs none here either.
     """
-    if (plain := _PLAIN.fullmatch(text)) and not text.isascii():
-        return Override(plain["key"], plain["value"], plain["prefix"])
     try:
         parsed = _PARSER.parse_override(text)
     except HydraException as error:
+        if plain := _PLAIN.fullmatch(text):
+            return Override(plain["key"], plain["value"], plain["prefix"])
         raise SamebitsError(
             f"override {text!r}: expected KEY=VALUE, got: {str(error) or type(error).__name__}; "
             'a VALUE with blanks, quotes, commas or brackets needs quotes: KEY="VALUE"'
         ) from None
     if parsed.is_sweep_override():
-        raise SamebitsError(f"override {text!r}: expected one value, got several")
+        raise SamebitsError(
+            f"override {text!r}: expected one value, got several; ./samebits sweep takes them"
+        )
     return from_parsed(parsed, parsed.value())
+
+
+def plainly(text: str) -> str:
+    """The same override without quotes that it does not need."""
+    bare = re.sub(r"='([^'\\]*)'\Z", r"=\1", text)
+    with suppress(SamebitsError):
+        if parse(bare) == parse(text):
+            return bare
+    return text
 
 
 def lists_several(text: str) -> bool:
@@ -166,12 +182,14 @@ def texts(value: Any, key: str) -> Iterator[str]:
         yield from [item] if isinstance(value, (list, tuple)) else split(item)
 
 
-def _from_text(value: Any) -> Iterator[Override]:
+def _from_text(value: Any, groups: Collection[str]) -> Iterator[Override]:
     """The ``overrides`` key, in Hydra's notation."""
     problems = []
     for text in texts(value, "overrides"):
         try:
-            yield parse(text)
+            found = parse(text)
+            whole = found.key in groups and not found.prefix and isinstance(found.value, Mapping)
+            yield from _from_group(found.key, found.value) if whole else [found]
         except SamebitsError as error:
             problems.append(str(error))
     require_none(problems)
@@ -186,7 +204,7 @@ def _from_group(group: str, mapping: Mapping[str, Any]) -> Iterator[Override]:
     prefix = "++" if option == CUSTOM else ""
     for key, value in mapping.items():
         if key != OPTION:
-            yield Override(f"{group}.{key}", typed(value), prefix)
+            yield Override(f"{group}.{key}", value, prefix)
 
 
 def from_config(config: Mapping[str, Any], groups: Iterable[str]) -> list[Override]:
@@ -199,7 +217,7 @@ def from_config(config: Mapping[str, Any], groups: Iterable[str]) -> list[Overri
         value = typed(value) if key not in _TEXT else value
         try:
             if key == "overrides":
-                found += list(_from_text(value)) if value is not None else []
+                found += list(_from_text(value, known)) if value is not None else []
             elif key in known and isinstance(value, Mapping):
                 found += list(_from_group(key, value))
             else:
