@@ -40,6 +40,7 @@ from typing import Any
 
 from samebits import errors
 from samebits.arguments import parser
+from samebits.certificate import replays
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.formats.names import UNSIGNED, UNSUPPORTED
@@ -135,10 +136,15 @@ def _lines(content: Certificate, made: Verification, color: bool) -> Iterator[st
         yield from (f"  remedy     {plain(culprit)}: {plain(what)}" for culprit, what in remedies)
 
 
-def _advice(made: Verification, options: Namespace) -> Iterator[str]:
+def _advice(content: Certificate, made: Verification, options: Namespace) -> Iterator[str]:
     if not any(check.level == "artifacts" for check in made.checks):
         yield "  Files were not checked: pass their folder with --artifacts, or verify the bundle."
-    if made.code != NOT_TRUSTED or made.signatories[0].keyid is None:
+    if made.code != NOT_TRUSTED:
+        return
+    if made.signatories[0].keyid is None:
+        if not [*replays.unfit(content["report"])]:
+            yield "  Nobody vouches for it. To be sure, repeat the training:"
+            yield f"    {program()} {plain(shlex.join(['replay', str(options.certificate)]))}"
         return
     if options.key:
         yield "  The signer's key is not in the files that you named with --key."
@@ -164,7 +170,7 @@ def main() -> int:
     if options.json:
         print(json.dumps(_as_json(made), indent=2))
     else:
-        lines = [*_lines(content, made, sys.stdout.isatty()), *_advice(made, options)]
+        lines = [*_lines(content, made, sys.stdout.isatty()), *_advice(content, made, options)]
         print("\n".join(lines))
     return made.code
 

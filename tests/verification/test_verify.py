@@ -130,6 +130,7 @@ def test_what_is_unsigned_is_3_and_says_so_first(stranger: Stranger) -> None:
     done = stranger.run(factories.samples() / "unsigned.json")
     assert (done.code, done.out.splitlines()[0]) == (3, "UNSIGNED  REPRODUCIBLE  default")
     assert "  signature  UNSIGNED: anyone could have made it\n" in done.out
+    assert done.out.endswith(f"samebits replay {factories.samples() / 'unsigned.json'}\n")
     assert "NAME" not in done.out
 
 
@@ -139,7 +140,9 @@ def test_what_is_unsupported_says_what_was_refused_and_what_to_do(
     space = factories.workspace(tmp_path / "space")
     for position in (0, 1):
         space.refuse(position)
-    path = stranger.give(factories.certify(space.compare(), ISSUER))
+    path = stranger.give(factories.certify(space.compare(), None))
+    assert "replay" not in stranger.run(path).out, "it would be refused"
+    path = stranger.give(factories.certify(space, ISSUER))
     done = stranger.run(path, "--key", stranger.key)
     assert (done.code, done.out.splitlines()[0]) == (0, "VERIFIED  UNSUPPORTED  default")
     assert "  refused    control: TensorFlow refused an op without a deterministic" in done.out
