@@ -65,6 +65,11 @@ def test_a_hostile_shell_and_a_cluster_give_the_bits_of_a_local_run(head: Head) 
     assert "REPRODUCIBLE" in said and head.verdict("cluster") == "REPRODUCIBLE"
     head.workspace.certify("local", "experiment=smoke", "checkpoint=epoch")
     assert digests(head, "cluster") == digests(head, "local")
+    for warning in ("never awaited", "Warning"):
+        assert warning not in said
+    log = head.workspace.folder / "logs/cluster/train/control.log"
+    assert f"tail -F {log}" in said and log.is_file()
+    assert len(list((head.workspace.folder / "logs/slurm").rglob("*.log"))) == 2
     # trainings alone were jobs
     assert head.cluster.ended()[before:] == ["COMPLETED", "COMPLETED"]
 

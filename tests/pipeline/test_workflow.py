@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,15 @@ def test_the_smoke_experiment_is_certified_on_every_framework(
     for run in ("control", "replica"):
         record = workspace.json(f"results/{name}/train/{run}/record.json")
         assert record["framework"]["tensorflow"].startswith(framework.removeprefix("tf"))
+
+
+def test_a_dry_run_for_a_cluster_warns_of_nothing(tmp_path: Path) -> None:
+    """Snakemake asks for the size of files that are not there, where a resource has no value."""
+    line = ["--profile", ROOT / "profiles/slurm", "--directory", tmp_path, "--dry-run"]
+    start = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+    said = command(*start, *line, "--config", SMOKE, cwd=ROOT).stdout
+    assert "train control" in said
+    assert "never awaited" not in said and "Warning" not in said
 
 
 @pytest.fixture(scope="module")

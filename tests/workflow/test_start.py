@@ -81,6 +81,16 @@ def test_a_deployment_that_is_not_there_is_refused_with_those_that_are(methods: 
     start._check_deployment({DeploymentMethod.CONDA})
 
 
+@pytest.mark.parametrize(("cores", "told"), [(2, False), (None, True)])
+def test_on_a_cluster_one_command_follows_a_training(
+    folder: Path, capfd: pytest.CaptureFixture[str], cores: int | None, told: bool
+) -> None:
+    made = plan({"experiment": "smoke", "sweep": "seed=1,2", "name": "its"}, ROOT / "conf")
+    start.announce(made, cores, 100)
+    line = f"tail -F {folder}/logs/its/seed=1/train/control.log"
+    assert (line in capfd.readouterr().err) == told
+
+
 # --- results of another experiment ---------------------------------------------------------------
 
 

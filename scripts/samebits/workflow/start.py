@@ -2,6 +2,7 @@
 
 INPUTS      Snakemake's workflow and config
 OUTPUTS     .samebits/configs/DIGEST.json, .samebits/code/DIGEST.json, when the Snakefile is read;
+            .samebits/report/NAME.rst, on which --report opens, likewise;
             .samebits/outdated/RESULT, when Snakemake asks which jobs to run
 GUARANTEES  the first two are named by their content and never change, so that a dry run, or a
             start with other values, touches no result; a result of another experiment is made
@@ -16,6 +17,7 @@ GUARANTEES  the first two are named by their content and never change, so that a
 import atexit
 import gc
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -202,6 +204,10 @@ def announce(made: Plan, cores: int | None, jobs: int | None) -> None:
     if not made.sweep and (chosen["alone"] or chosen["unpin"]):
         places = f"on {cores} cores" if cores else f"in up to {jobs} jobs at a time"
         say(summary.cost(planned[made.first.name], places))
+    if not cores:  # on this machine the terminal shows it
+        run = made.repeated if made.replay else protocol.CONTROL
+        log = Path("logs", made.first.name, "train", f"{run}.log").absolute()
+        say(f"to follow a training, once it runs: tail -F {shlex.quote(str(log))}")
 
 
 def explain(made: Experiment, known: list[PlannedComparison], results: Path, given: Any) -> None:
@@ -261,7 +267,7 @@ def _report_text(made: Plan) -> Path:
         text = f"sweep  {made.name}\n{summary.sweep(table, table.with_suffix('.html'), 0)}"
     elif path.is_file():
         text = summary.text(canonical.read_json(path), path, path.with_suffix(".html"), 0)
-    target = Path(".samebits/report", f"{canonical.digest(text)}.rst").absolute()
+    target = Path(".samebits/report", f"{made.name}.rst").absolute()
     files.write_bytes(target, summary.report(text).encode())
     return target
 
