@@ -84,4 +84,4 @@ onerror:
 
 
 onsuccess:
-    start.report(plan)
+    start.succeed(plan)

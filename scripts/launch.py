@@ -19,14 +19,14 @@ INPUTS      variables to set before the interpreter starts, the script and its f
 OUTPUTS     --log: everything that the script and the libraries below it print
 GUARANTEES  variables that affect results are taken from the command line and never from the
             user's shell; a script that does not sign, a user's model above all, does not receive
-            the variables that name the signing key; progress goes to the terminal, and the end of
-            the log too when the script fails; the exit code is the script's; a signal to this
-            process reaches the script; SAMEBITS_VARIATIONS describes to the script what was varied
-            and what could not be varied and why; nothing that a variation made outlives the script,
-            or, where this process was killed, the next start;
-            a script that the kill variation ended is started once more with the same command;
-            one that exceeds its time limit is stopped with all that it started; the last line
-           about one that a signal ended names the signal and its usual reason
+            the variables that name the signing key; progress goes to the terminal; the exit code
+            is the script's; a signal to this process reaches the script; SAMEBITS_VARIATIONS
+            describes to the script what was varied and what could not be varied and why; nothing
+            that a variation made outlives the script, or, where this process was killed, the next
+            start; a script that the kill variation ended is started once more with the same
+            command; one that exceeds its time limit is stopped with all that it started; the log
+            of a script that failed ends with why, and the terminal shows that: the script's own
+            explanation, the time limit, or the signal that ended it and its usual reason
 """
 
 import argparse
@@ -35,18 +35,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from samebits.arguments import parser
-from samebits.errors import FAILED, SamebitsError, run
+from samebits.errors import FAILED, SamebitsError, explain_os_error, run
 from samebits.experiment import variables
 from samebits.experiment.variations import parse
 from samebits.formats import lockfile
-from samebits.launch import lease, temporary, variations
-from samebits.launch.timeout import TimeLimit, tail
+from samebits.launch import lease, logs, temporary, variations
+from samebits.launch.timeout import TimeLimit
 from samebits.text import VARIABLE
 
 _LATER = 5.0  # minutes that a scheduler has before a job is ended here
@@ -179,17 +179,17 @@ def _limit(options: argparse.Namespace) -> float | None:
     return minutes + _LATER if minutes is not None and lease.job(os.environ) else minutes
 
 
-def _end_by_signal(code: int, log: Path) -> Iterator[str]:
-    """Why a script that said nothing itself has ended; nothing for one that was asked to end."""
+def _reason(code: int, limit: TimeLimit) -> str:
+    """Why a script that did not say so itself has ended; empty for one that was asked to end."""
     number = -code if code < 0 else code - 128  # as a shell or an emulator between says it
-    if number in _CRASHES:
-        yield f"error: {log}: the script was ended by {_CRASHES[number]}\n"
+    ended = f"was ended by {_CRASHES[number]}" if number in _CRASHES else ""
+    return limit.exceeded or ended
 
 
 _CRASHES: dict[int, str] = {
     signal.SIGKILL: "SIGKILL: most often the kernel sends it when memory runs out (dmesg says so)",
     **{
-        crash: f"{crash.name}: a library that it uses crashed; what that said last is shown above"
+        crash: f"{crash.name}: a library that it uses crashed; its last output is in the log"
         for crash in (
             *(signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE),
             *(signal.SIGSYS, signal.SIGTRAP, signal.SIGXCPU, signal.SIGXFSZ),
@@ -199,8 +199,19 @@ _CRASHES: dict[int, str] = {
 
 
 def main() -> int:
-    """Run the script; returns its exit code, or 128 + the signal that ended it."""
+    """Run the script; an error of this process itself is in the log too."""
     options = _arguments()
+    options.log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _run(options)
+    except (SamebitsError, OSError) as error:
+        said = explain_os_error(error) if isinstance(error, OSError) else str(error)
+        logs.append(options.log, f"{logs.ERROR}{said}")
+        raise
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run the script; returns its exit code, or 128 + the signal that ended it."""
     if options.installed:
         lockfile.check_files(variations.prefix(options.python))
     limit = TimeLimit(_limit(options), options.log)
@@ -217,17 +228,18 @@ def main() -> int:
         temporary.remove_abandoned()
         if options.isolated:
             shell |= temporary.own_folders(os.environ, ends)
-        options.log.parent.mkdir(parents=True, exist_ok=True)
-        log = ends.enter_context(options.log.open("wb"))
+        options.log.write_bytes(b"")
+        log = ends.enter_context(options.log.open("ab"))  # one that is refused appends why
         start = variations.Start(options.python, command, shell, ends)
         variations.apply(start, options.vary)
         code = script.run(start, log, terminal)
-    if code or limit.exceeded:
-        shown = "".join("    " + line for line in tail(options.log))
-        sys.stderr.write(f"{shown}    (the end of {options.log})\n")
-        sys.stderr.writelines([] if limit.exceeded else _end_by_signal(code, options.log))
+    if reason := _reason(code, limit):
+        logs.append(options.log, logs.ENDED + reason)
+    asked = {-code, code - 128}.intersection(script.numbers)
+    if limit.exceeded or (code and not asked):
+        cause = logs.explained(options.log)[0] or f"exit code {code}"
+        sys.stderr.write(f"error: {options.log}: {cause}\n")
     if limit.exceeded:
-        sys.stderr.write(f"error: {options.log}: {limit.exceeded}\n")
         return FAILED
     return code if code >= 0 else 128 - code
 

@@ -54,7 +54,7 @@ from samebits.formats import canonical, dataset, files, lockfile
 from samebits.formats.arrays import SUFFIX
 from samebits.formats.names import COMPLETED
 from samebits.observation import checkout, environment, lookups, machine, opened, threads
-from samebits.text import say
+from samebits.text import brief, say
 from samebits.training import (
     canary,
     checkpoints,
@@ -173,7 +173,7 @@ def _train(
         raise
     except Exception as error:
         traceback.print_exc()
-        message = f"training failed with {type(error).__name__}; see its message above"
+        message = f"training failed with {type(error).__name__}: {brief(error)}"
         outcome.end(training.tf, error, SamebitsError(message), guard.refusal(outcome.model))
     outcome.seconds = round(time.monotonic() - started, 3)
     return outcome

@@ -6,6 +6,7 @@ INPUTS      CERTIFICATE  certificate.json, or the bundle that holds it and its e
             --artifacts  the folder that the certificate is about, such as results/default
             --data       the folder of the data set's arrays, such as data/mnist-KEY/arrays
             --trust      the trust file; default: trusted_keys in your config folder
+            --expect     verdicts with commas between, such as reproducible; another one ends with 4
             --json       print the result as JSON
             --offline    where the environment that checks is not built, do not build it
 OUTPUTS     the result of each check, as text or as JSON
@@ -15,8 +16,9 @@ GUARANTEES  executes nothing from the certificate; the check opens no network co
             template engine; computes every digest again
 
 Exit codes: 0 verified, 1 does not hold, 2 malformed, wrong usage or no environment to check in,
-3 valid but not signed by a trusted key. 0 means that the certificate holds, whatever its verdict: a
-valid NOT REPRODUCIBLE is verified.
+3 valid but not signed by a trusted key, 4 verified, but another verdict than --expect says. Without
+--expect 0 means that the certificate holds, whatever its verdict: a valid NOT REPRODUCIBLE is
+verified.
 """
 
 if __name__ == "__main__":
@@ -42,7 +44,8 @@ from samebits import errors
 from samebits.arguments import parser
 from samebits.certificate import replays
 from samebits.certificate.types import Certificate
-from samebits.errors import SamebitsError, explain_os_error
+from samebits.errors import OTHER, SamebitsError, explain_os_error
+from samebits.formats import names
 from samebits.formats.names import UNSIGNED, UNSUPPORTED
 from samebits.pages import remedies as advice
 from samebits.signing import keys
@@ -64,6 +67,7 @@ def _arguments() -> Namespace:
     made = parser(__doc__, optional=("artifacts", "data", "trust"))
     made.add_argument("certificate", type=Path, metavar="CERTIFICATE")
     made.add_argument("--key", type=Path, action="append", help="trust only this key")
+    made.add_argument("--expect", metavar="VERDICT", default="")
     for flag in ("--json", "--offline"):  # the latter: see own_environment
         made.add_argument(flag, action="store_true")
     return made.parse_args()
@@ -160,6 +164,7 @@ def main() -> int:
     """Verify, print the result."""
     options = _arguments()
     try:
+        expected = names.expected_verdicts(options.expect)
         content, made = _verify(options)
     except SamebitsError as error:
         print(f"malformed: {plain_lines(str(error))}", file=sys.stderr)
@@ -172,6 +177,9 @@ def main() -> int:
     else:
         lines = [*_lines(content, made, sys.stdout.isatty()), *_advice(content, made, options)]
         print("\n".join(lines))
+    if made.code == levels.VERIFIED and expected and made.verdict not in expected:
+        print(f"expected {' or '.join(expected)}, got {made.verdict}", file=sys.stderr)
+        return OTHER
     return made.code
 
 

@@ -3,8 +3,15 @@
 import os
 import pty
 import select
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+CTRL_C = b"\x03"
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -15,14 +22,23 @@ class AtTerminal:
     shown: bytes
 
 
-def run(command: list[str], environ: Mapping[str, str], typed: str = "") -> AtTerminal:
-    """Run a command; ``typed`` is typed when it asks for a key."""
+def run(
+    command: list[str],
+    environ: Mapping[str, str],
+    typed: str = "",
+    when: Callable[[], bool] = _never,
+) -> AtTerminal:
+    """Run a command; ``typed`` is typed when it asks for a key, and Ctrl-C ``when`` it is time."""
     process, terminal = pty.fork()
     if process == 0:
         os.execve(command[0], command, environ)  # noqa: S606
     shown = b""
     try:
-        while block := _read(terminal):
+        while block := _read(terminal, when):
+            if block is CTRL_C:
+                os.write(terminal, CTRL_C)
+                when = _never
+                continue
             shown += block
             if shown.endswith(b"key: "):
                 os.write(terminal, typed.encode())
@@ -32,9 +48,13 @@ def run(command: list[str], environ: Mapping[str, str], typed: str = "") -> AtTe
     return AtTerminal(code, shown)
 
 
-def _read(terminal: int) -> bytes:
-    ready, _, _ = select.select([terminal], [], [], 60)
-    assert ready, "expected a prompt or an end"
+def _read(terminal: int, interrupted: Callable[[], bool]) -> bytes:
+    """What it shows next; CTRL_C when it is time to type that."""
+    end = time.monotonic() + 60
+    while not select.select([terminal], [], [], 0.1)[0]:
+        assert time.monotonic() < end, "expected a prompt or an end"
+        if interrupted():
+            return CTRL_C
     try:
         return os.read(terminal, 4096)
     except OSError:  # Linux: the other side is closed

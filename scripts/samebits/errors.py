@@ -1,8 +1,8 @@
-"""The one base class of expected failures, and the one place that catches it.
+"""The one base class of expected failures, the one place that catches it, and all exit codes.
 
-Exit codes of every script: 0 done, 1 an expected failure with an explanation,
-2 wrong usage (argparse), 130 interrupted, 143 asked to end (train.py, which then goes on from a
-checkpoint when it is started again).
+docs/usage.md says which program ends with which code; 0 is success everywhere. A program that a
+signal ended early has 128 and the number of the signal, as shells report it: 130 for Ctrl-C, 143
+for SIGTERM (train.py, too, which goes on from a checkpoint when it is started again).
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ import os
 import sys
 from typing import Callable, Iterable
 
-FAILED = 1
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+FAILED = 1  # an expected failure, explained; verify: the certificate does not hold
+USAGE = 2  # wrong usage, as argparse has it; verify: malformed
+NOT_TRUSTED = 3  # valid, but signed by nobody whom the user trusts
+OTHER = 4  # another verdict than expected, or other bits
+SIGNALED = 128  # and the signal's number
+INTERRUPTED = SIGNALED + 2
 
 _NEXT_STEP = {
     errno.ENOSPC: "free some space and start the same command again",

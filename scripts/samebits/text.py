@@ -8,6 +8,7 @@ terminal begin with, in a sweep the combination.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +37,12 @@ def plain(text: str) -> str:
 def plain_lines(text: str) -> str:
     """The same of several lines."""
     return "\n".join(map(plain, text.split("\n")))
+
+
+def brief(text: object, most: int = 200) -> str:
+    """The beginning of a text of several lines as one, without its colors."""
+    said = " ".join(re.sub(r"\x1b\[[\d;]*m", "", str(text)).split())
+    return said if len(said) <= most else f"{said[:most]}…"
 
 
 def bold(text: str, color: str, wanted: bool) -> str:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from pipeline import LAUNCH, SCRIPTS, command
-from samebits.launch import timeout
+from samebits.launch import logs, timeout
 
 LONGEST = 30  # seconds to wait for anything
 
@@ -145,11 +145,12 @@ def test_a_killed_launchers_folders_are_removed_by_the_next_one(launch: Launcher
     assert list(place.iterdir()) == []
 
 
-def test_a_failure_shows_the_end_of_the_log_its_path_and_the_exit_code(launch: Launcher) -> None:
-    text = "for i in range(99): print('line', i, flush=True)\nraise SystemExit(7)\n"
-    said = launch.run(text, code=7)
-    assert "line 98" in said and "line 1\n" not in said
-    assert str(launch.folder / "log.txt") in said
+def test_a_failure_shows_the_scripts_own_explanation_the_log_and_the_exit_code(
+    launch: Launcher,
+) -> None:
+    text = "print('line 1')\nprint('error: no x; give it')\nraise SystemExit(7)"
+    assert launch.run(text, code=7) == f"error: {launch.folder / 'log.txt'}: no x; give it\n"
+    assert "exit code 7" in launch.run("raise SystemExit(7)", code=7)
 
 
 def test_progress_reaches_the_terminal_and_the_log(launch: Launcher) -> None:
@@ -169,14 +170,15 @@ def test_lines_of_a_sweep_begin_with_the_combination(launch: Launcher) -> None:
     ("name", "said"),
     [("SIGABRT", "a library"), ("SIGSEGV", "a library"), ("SIGKILL", "memory runs out")],
 )
-def test_a_script_that_a_signal_ended_is_explained_by_the_last_line(
+def test_a_script_that_a_signal_ended_is_explained_on_the_terminal_and_in_the_log(
     launch: Launcher, name: str, said: str
 ) -> None:
     number = getattr(signal, name)
     text = f"import os\nprint('what it said', flush=True)\nos.kill(os.getpid(), {int(number)})"
-    shown = launch.run(text, code=128 + number).splitlines()
-    assert any("what it said" in line for line in shown)
-    assert f"log.txt: the script was ended by {name}: " in shown[-1] and said in shown[-1]
+    (shown,) = launch.run(text, code=128 + number).splitlines()
+    assert f"log.txt: the script was ended by {name}: " in shown and said in shown
+    before, last = launch.log.splitlines()
+    assert before == "what it said" and last.startswith(f"error: the script was ended by {name}")
 
 
 @pytest.mark.parametrize("text", ["raise SystemExit(143)", "raise SystemExit(1)"])
@@ -219,15 +221,18 @@ def test_an_interpreter_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None
 # --- leases -------------------------------------------------------------------------------------
 
 
-def test_a_second_script_for_one_output_is_refused_with_what_to_end(launch: Launcher) -> None:
+def test_a_second_script_for_one_output_is_refused_with_what_to_end_also_in_the_log(
+    launch: Launcher,
+) -> None:
     held = launch.folder / "leases" / "control"
     with launch.waiting("--lease", held) as first:
-        said = launch.run("", "--lease", held, code=1, log="2.txt")
+        said = launch.run("", "--lease", held, code=1)
+        own, *added = launch.log.splitlines(keepends=True)
+        assert own.strip().isdigit() and added == [said]
         first.terminate()
     assert f"control: process {first.pid} on " in said
     assert f"kill {first.pid}, or wait until it has ended" in said
     assert not held.exists()
-    assert not (launch.folder / "2.txt").exists()
 
 
 def test_a_lease_outlives_a_launcher_that_was_killed_as_long_as_its_script(
@@ -286,12 +291,12 @@ def test_a_script_that_hangs_is_stopped_with_its_last_output_and_a_next_step(
 ) -> None:
     said = launch.run(POLITE, LIMIT, "0.02", code=1)
     for part in (
-        f"error: {launch.folder / 'log.txt'}: time limit of 0.02 min exceeded; stopped",
+        f"error: {launch.folder / 'log.txt'}: the script exceeded its time limit of 0.02 min. ",
         "min ago: ready.",
         "--set-resources train:runtime=MINUTES",
     ):
         assert part in said
-    assert launch.log == "ready\nsaved\n"
+    assert launch.log.startswith("ready\nsaved\nerror: the script exceeded its time limit")
 
 
 def test_in_a_job_its_scheduler_comes_first(launch: Launcher) -> None:
@@ -308,7 +313,7 @@ def test_what_heeds_no_request_is_killed_with_all_that_it_started(tmp_path: Path
     with log.open("wb") as file:
         process = subprocess.Popen([sys.executable, "-c", DEAF], stdout=file)
     try:
-        until(lambda: timeout.last_line(log) == "epoch 2 begins")
+        until(lambda: logs.last_line(log) == "epoch 2 begins")
         pids = [int(word) for word in log.read_text().split()[:2]]
         assert all(map(lives, pids))
         timeout.stop(process.pid, grace=0.2)

@@ -59,7 +59,7 @@ def test_a_second_holder_is_refused_with_the_job_and_how_to_end_it(path: Path) -
 
 def test_what_a_dead_one_on_this_machine_left_is_taken_over_at_once(path: Path) -> None:
     left_by(path)
-    assert lease.look(path) == lease.LeaseState(None, was_left=True)
+    assert lease.look(path) is None and not path.exists()
     left_by(path)
     lease.take(path, {}).release()
 
@@ -162,7 +162,7 @@ def test_of_many_that_want_it_at_once_one_gets_it(path: Path) -> None:
         held.release()
 
 
-# --- owners: what a killed snakemake left: running jobs, queued ones, locks
+# --- owners: what a killed snakemake left: running jobs, queued ones
 
 
 @pytest.fixture
@@ -170,16 +170,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(atexit, "register", lambda _: None)
     return tmp_path
-
-
-def lock(number: int, *outputs: str) -> Path:
-    """Snakemake's locks of one snakemake."""
-    locks = Path(".snakemake", "locks")
-    locks.mkdir(parents=True, exist_ok=True)
-    (locks / f"{number}.input.lock").write_text("Snakefile\n")
-    path = locks / f"{number}.output.lock"
-    path.write_text("".join(f"{output}\n" for output in outputs))
-    return path
 
 
 def killed() -> Path:
@@ -191,32 +181,6 @@ def killed() -> Path:
 
 
 @pytest.mark.usefixtures("folder")
-def test_the_locks_of_a_killed_snakemake_are_removed_and_no_others() -> None:
-    killed()
-    ours, others = lock(0, "results/mine/train/control"), lock(1, "results/mine-too/x", "results/m")
-    lease.clear_dead_owners(OWNERS, "results/mine")
-    assert not ours.exists() and not ours.with_name("0.input.lock").exists()
-    assert others.exists() and others.with_name("1.input.lock").exists()
-    assert list(OWNERS.iterdir()) == []
-
-
-@pytest.mark.usefixtures("folder")
-def test_locks_stay_where_no_snakemake_was_killed() -> None:
-    ours = lock(0, "results/mine/train/control")
-    lease.clear_dead_owners(OWNERS, "results/mine")
-    assert ours.exists()
-
-
-@pytest.mark.usefixtures("folder")
-def test_locks_stay_while_another_snakemake_of_the_experiment_lives() -> None:
-    killed()
-    ours, environ = lock(0, "results/mine/train/control"), dict[str, str]()
-    lease.become_owner(OWNERS, LEASES, environ)
-    lease.clear_dead_owners(OWNERS, "results/mine")
-    assert ours.exists()
-
-
-@pytest.mark.usefixtures("folder")
 def test_a_job_of_a_living_snakemake_begins_and_one_of_a_dead_one_does_not() -> None:
     environ = dict[str, str]()
     lease.require_living_owner(environ)
@@ -224,7 +188,7 @@ def test_a_job_of_a_living_snakemake_begins_and_one_of_a_dead_one_does_not() -> 
     lease.require_living_owner(environ)
     orphan = {lease.OWNER: str(killed())}
     lease.require_living_owner(orphan)  # nobody took its place
-    lease.clear_dead_owners(OWNERS, "results/mine")
+    lease.become_owner(OWNERS, LEASES, {})
     with pytest.raises(SamebitsError, match="not needed any more"):
         lease.require_living_owner(orphan)
 
@@ -232,10 +196,9 @@ def test_a_job_of_a_living_snakemake_begins_and_one_of_a_dead_one_does_not() -> 
 @pytest.mark.usefixtures("folder")
 def test_a_snakemake_does_not_begin_beside_a_running_job_of_a_killed_one() -> None:
     orphan = {lease.OWNER: str(killed()), "SLURM_JOB_ID": "12"}
-    with lease.take(LEASES / "control", orphan):
-        lease.clear_dead_owners(OWNERS, "results/mine")
-        with pytest.raises(SamebitsError, match=r"control: job 12 .* scancel 12, or wait"):
-            lease.become_owner(OWNERS, LEASES, {})
+    refused = pytest.raises(SamebitsError, match=r"control: job 12 .* scancel 12, or wait")
+    with lease.take(LEASES / "control", orphan), refused:
+        lease.become_owner(OWNERS, LEASES, {})
     lease.become_owner(OWNERS, LEASES, {})
 
 

@@ -96,6 +96,26 @@ def test_what_is_no_certificate_is_said_to_be_none(stranger: Stranger) -> None:
     assert done.err.startswith("malformed: ")
 
 
+@pytest.mark.parametrize(
+    ("expected", "trusted", "code"),
+    [
+        ("reproducible", True, 0),
+        ("unsupported,reproducible", True, 0),
+        ("not-reproducible", True, 4),
+        ("not-reproducible", False, 3),  # whose verdict is nobody's is not compared
+        ("reproduced", True, 2),
+    ],
+)
+def test_another_verdict_than_the_expected_one_is_4_where_it_is_verified(
+    stranger: Stranger, issued: Json, expected: str, trusted: bool, code: int
+) -> None:
+    key = ("--key", stranger.key) if trusted else ()
+    done = stranger.run(stranger.give(issued), *key, "--expect", expected)
+    assert done.code == code
+    assert ("expected NOT REPRODUCIBLE, got REPRODUCIBLE" in done.err) == (code == 4)
+    assert ("no such verdict 'reproduced'; valid: reproducible," in done.err) == (code == 2)
+
+
 @pytest.mark.parametrize("flags", [(), ("--trust", "mine alone")])
 def test_a_valid_certificate_by_an_unknown_key_is_3_and_says_what_to_run(
     stranger: Stranger, flags: tuple[str, ...]

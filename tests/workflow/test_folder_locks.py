@@ -1,13 +1,17 @@
 """Snakemakes that start and end together in one folder."""
 
 import multiprocessing
+import os
+import signal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from snakemake.exceptions import LockException
+from snakemake.exceptions import WorkflowError
 from snakemake.persistence.file import FilePersistence
 
+from samebits.launch import lease
 from samebits.workflow import locks
 
 TIMES = 200
@@ -22,9 +26,17 @@ def persistence(folder: Path, name: str) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def guarded(monkeypatch: pytest.MonkeyPatch) -> None:
+def guarded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(FilePersistence, "lock", FilePersistence.lock)
-    locks.guard()
+    monkeypatch.chdir(tmp_path)
+
+    @cache
+    def owner(process: int) -> Path:
+        environ = dict[str, str]()
+        lease.become_owner(Path("owners/mine"), Path("leases"), environ)
+        return Path(environ[lease.OWNER]).absolute()
+
+    locks.guard(lambda: owner(os.getpid()))
 
 
 def many(folder: Path, name: str, failed: Any) -> None:
@@ -55,6 +67,34 @@ def test_the_end_of_one_leaves_the_locks_of_another(tmp_path: Path) -> None:
         with second.lock():
             pass
         assert persistence(tmp_path, "a").locked
-        with pytest.raises(LockException), persistence(tmp_path, "a").lock():
+        refusal = rf"results/mine: process {os.getpid()} on .* is still writing it; kill"
+        with pytest.raises(WorkflowError, match=refusal), persistence(tmp_path, "a").lock():
             pass
     assert not persistence(tmp_path, "a").locked
+
+
+def killed(folder: Path) -> None:
+    with persistence(folder, "a").lock():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_locks_of_a_killed_one_are_removed_whatever_it_made(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("fork").Process(target=killed, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert persistence(tmp_path, "a").locked
+    with persistence(tmp_path, "a").lock():
+        assert len(list((tmp_path / "locks").iterdir())) == 2
+    assert not list((tmp_path / "locks").iterdir())
+
+
+def test_locks_of_a_workflow_that_names_no_owner_stay(tmp_path: Path) -> None:
+    (tmp_path / "locks").mkdir()
+    theirs = tmp_path / "locks" / "0.output.lock"
+    theirs.write_text("a.out\n")
+    with (
+        pytest.raises(WorkflowError, match="another workflow holds locks"),
+        persistence(tmp_path, "a").lock(),
+    ):
+        pass
+    assert theirs.exists()

@@ -174,7 +174,7 @@ def test_the_last_lines_are_never_about_another_experiment(mine: Plan) -> None:
     future = 4e9  # new, as --touch makes it look
     os.utime("results/mine/certificate.json", (future, future))
     with pytest.raises(WorkflowError, match="of another experiment"):
-        start.report(of_seed_2())
+        start.succeed(of_seed_2())
 
 
 def test_braces_in_a_place_that_snakemake_reads_are_refused_by_name_and_elsewhere_they_are_not(

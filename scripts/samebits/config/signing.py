@@ -57,12 +57,17 @@ class UserOverrides:
         return {**composed, "key": self.keys[-1]} if self.keys else composed
 
 
+def gives_key(text: str) -> bool:
+    """Whether a command names the location of a key."""
+    return _GIVES_KEY.search(text) is not None
+
+
 def read(config: Mapping[str, Any], groups: Iterable[str]) -> UserOverrides:
     """Snakemake's ``config`` as overrides. Raises SamebitsError that shows no key's location."""
     try:
         wanted = overrides.from_config(config, groups)
     except SamebitsError:
-        if _GIVES_KEY.search(repr(config)):
+        if gives_key(repr(config)):
             raise SamebitsError(_UNREADABLE) from None
         raise
     ours = [override for override in wanted if _is_ours(override)]

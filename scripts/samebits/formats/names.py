@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
+from samebits.errors import require_none
+
 CERTIFICATE_FORMAT = "samebits-certificate-1"
 TRAIN_FORMAT = "samebits-train-1"
 SAMPLED_FORMAT = "samebits-sampled-1"  # nothing takes it for the record of a whole training
@@ -31,6 +33,8 @@ WITHIN_TOLERANCE = "EQUAL WITHIN TOLERANCE"
 NOT_REPRODUCIBLE = "NOT REPRODUCIBLE"
 UNSUPPORTED = "UNSUPPORTED"
 INCONCLUSIVE = "INCONCLUSIVE"
+_VERDICTS = (REPRODUCIBLE, WITHIN_TOLERANCE, NOT_REPRODUCIBLE, UNSUPPORTED, INCONCLUSIVE)
+VERDICT_WORDS = {verdict.lower().replace(" ", "-"): verdict for verdict in _VERDICTS}
 
 RECEIVED = "the data set"  # what steps received
 SAME, DIFFERENT = "same bits", "different bits"
@@ -41,3 +45,14 @@ def survived(report: Mapping[str, Any]) -> list[str]:
     """Titles of what was varied while the bits stayed the same, each once."""
     variations = report["scope"]["variations"]
     return list(dict.fromkeys(v["what"] for v in variations if v["outcome"] == SAME))
+
+
+def expected_verdicts(text: str) -> list[str]:
+    """Verdicts from their words, with commas between. Raises SamebitsError for other words."""
+    words = [word.strip() for word in text.strip("[]").split(",")] if text else []
+    require_none(
+        f"expect: no such verdict {word!r}; valid: {', '.join(VERDICT_WORDS)}"
+        for word in words
+        if word not in VERDICT_WORDS
+    )
+    return [VERDICT_WORDS[word] for word in words]

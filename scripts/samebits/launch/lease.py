@@ -7,9 +7,8 @@ few seconds, and a holder that did not within a minute is taken for dead. If it 
 finds out at its next renewal.
 
 The owner of a job is the snakemake that submitted it, and holds a lease of its own. An owner that
-is killed can leave running jobs, jobs that wait in a cluster's queue, and Snakemake's locks on the
-folder. The next owner refuses to start while such a job runs, a waiting one refuses to start when
-its turn comes, and the locks are removed.
+is killed can leave running jobs and jobs that wait in a cluster's queue. The next owner refuses to
+start while such a job runs, and a waiting one refuses to start when its turn comes.
 """
 
 import atexit
@@ -24,7 +23,7 @@ import uuid
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from samebits.errors import SamebitsError
 from samebits.text import say
@@ -34,7 +33,6 @@ BEAT = 10.0  # seconds between two renewals
 PATIENCE = 60.0  # seconds without one after which a holder on another machine is gone
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_LOCKS = Path(".snakemake", "locks")
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 # The schedulers' names for a job, and how one is ended.
 _JOBS = {"SLURM_JOB_ID": "scancel", "PBS_JOBID": "qdel", "LSB_JOBID": "bkill", "JOB_ID": "qdel"}
@@ -82,13 +80,6 @@ class Lease(AbstractContextManager["Lease"]):
     __exit__ = release
 
 
-class LeaseState(NamedTuple):
-    """Who holds a lease, and whether a dead holder had left it."""
-
-    holder: dict[str, Any] | None  # None: free; empty: not yet written
-    was_left: bool = False
-
-
 def take(path: Path, environ: Mapping[str, str]) -> Lease:
     """Become the holder. Raises SamebitsError that names the current one."""
     path = path.absolute()  # the holder may change its folder
@@ -97,9 +88,9 @@ def take(path: Path, environ: Mapping[str, str]) -> Lease:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
-            holder = look(path).holder
+            holder = look(path)
             if holder is not None:
-                raise _still_writing(path.name, holder) from None
+                raise still_writing(path.name, holder) from None
             continue
         file = os.fdopen(descriptor, "rb+")
         _lock(file, wait=True)  # one that looks may have been first, and take it for left
@@ -131,17 +122,19 @@ def _self(environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def look(path: Path) -> LeaseState:
-    """Who holds a lease. One that a dead holder left is removed."""
+def look(path: Path) -> dict[str, Any] | None:
+    """Who holds a lease, as it says itself, if it has by now; None where nobody does.
+
+    One that a dead holder left is removed.
+    """
     with suppress(FileNotFoundError), path.open("rb+") as file:
         free, holder = _lock(file), _read(file)
         here = free and holder.get("kernel") == _kernel()
         if free is False or (not here and _beats(path, holder)):
-            return LeaseState(holder)
+            return holder
         if _is_still(file, path):
             path.unlink()
-            return LeaseState(None, was_left=True)
-    return LeaseState(None)
+    return None
 
 
 def _lock(file: IO[bytes], wait: bool = False) -> bool | None:
@@ -197,7 +190,7 @@ def _kernel() -> str:
     return _BOOT.read_text().strip()
 
 
-def _still_writing(name: str, holder: Mapping[str, Any]) -> SamebitsError:
+def still_writing(name: str, holder: Mapping[str, Any]) -> SamebitsError:
     """The error that names the current holder and how to stop it."""
     if not holder:
         return SamebitsError(f"{name}: another process just started writing it; try again")
@@ -213,35 +206,21 @@ def _still_writing(name: str, holder: Mapping[str, Any]) -> SamebitsError:
 
 
 def become_owner(owners: Path, leases: Path, environ: MutableMapping[str, str]) -> None:
-    """Own the jobs that are submitted from now on.
+    """Own the jobs that are submitted from now on, and forget the owners that were killed.
 
     Raises SamebitsError when a job of a killed owner still runs: both would write the same files.
     """
+    for path in sorted(owners.glob("*")):
+        look(path)
     for path in sorted(filter(Path.is_file, leases.glob("**/*"))):
-        holder = look(path).holder
+        holder = look(path)
         if holder is not None and not _lives(holder.get("owner")):
-            raise _still_writing(path.name, holder)
+            raise still_writing(path.name, holder)
     path = owners / str(uuid.uuid4())
     own = take(path, environ)
     own.keep(lambda: None)
     atexit.register(own.release)
     environ[OWNER] = str(path)
-
-
-def clear_dead_owners(owners: Path, results: str) -> None:
-    """Forget the owners that were killed while they made ``results``, and remove their locks."""
-    found = [look(path) for path in sorted(owners.glob("*"))]
-    if any(state.was_left for state in found) and all(state.holder is None for state in found):
-        _unlock(results + "/")
-
-
-def _unlock(results: str) -> None:
-    """Remove Snakemake's locks on what lies below a folder; a living process may hold the rest."""
-    for output in sorted(_LOCKS.glob("*.output.lock")):
-        with suppress(FileNotFoundError):
-            if any(line.startswith(results) for line in output.read_text().splitlines()):
-                output.with_name(output.name.replace("output", "input")).unlink()
-                output.unlink()
 
 
 def require_living_owner(environ: Mapping[str, str]) -> None:

@@ -7,14 +7,14 @@ killed when it does not.
 import signal
 import subprocess
 import time
-from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from samebits.launch.logs import last_line
+
 GRACE = 30.0  # seconds between the request to end and the kill
-_TAIL = 20  # lines of a log that are shown
 
 
 class TimeLimit:
@@ -39,24 +39,11 @@ class TimeLimit:
     def _explain(self) -> str:
         silent = max(0.0, time.time() - self._log.stat().st_mtime) / 60
         return (
-            f"time limit of {self._minutes:.3g} min exceeded; stopped. Last output, {silent:.3g} "
+            f"exceeded its time limit of {self._minutes:.3g} min. Its last output, {silent:.3g} "
             f"min ago: {last_line(self._log)}. If it is slow rather than hanging, give "
             "it longer (--set-resources train:runtime=MINUTES); the same command "
             "resumes from the last checkpoint, or starts over without checkpoints"
         )
-
-
-def tail(log: Path) -> list[str]:
-    """The last lines of a log; none where the script itself removed it."""
-    if not log.is_file():
-        return []
-    with log.open(encoding="utf-8", errors="replace") as file:
-        return list(deque(file, _TAIL))
-
-
-def last_line(log: Path) -> str:
-    """The last line of a log that is not blank."""
-    return next((line.strip() for line in reversed(tail(log)) if line.strip()), "none")
 
 
 def stop(pid: int, grace: float = GRACE) -> None:

@@ -2,7 +2,8 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,30 @@ _MOST_REASONS = 8  # the rest is in the certificate
 _MOST_COMBINATIONS = 20  # the rest is in the index
 _MOST_NOT_VARIED = 5  # the rest is in the certificate
 _VALUES_PER_EPOCH = 4  # of each run: what its steps received, and a loss
+_MOST_FAILURES = 4  # beside the first
+# Files of a command: those that each certificate has, and others by what they are.
+_WITH_CERTIFICATE = {"certificate.json", "certificate.html", "badge.svg"}
+_FILES = {
+    "certificate.zip": "bundle",
+    "ro-crate-metadata.json": "RO-Crate",
+    "claims.html": "page",
+    "atlas.html": "page",
+}
 _USUAL_RUNS = 2  # of every protocol: no need to announce their cost
 
 
-def text(certificate: Any, path: Path, page: Path, seconds: float, color: bool = False) -> str:
-    """Verdict, reasons, digests of the histories, signature, paths and duration."""
+def text(
+    certificate: Any,
+    path: Path,
+    page: Path,
+    seconds: float | None,
+    color: bool = False,
+    made: Iterable[Path] = (),
+) -> str:
+    """Verdict, reasons, digests of the histories, signature, paths and duration.
+
+    ``seconds``: None where nothing was to be done. ``made``: files beside certificate and page.
+    """
     report = certificate["report"]
     lines = [f"  ! {plain(caution)}" for caution in report["scope"]["cautions"]]
     lines += [f"  {wording.statement(report)}", *_scope(report)]
@@ -46,11 +66,18 @@ def text(certificate: Any, path: Path, page: Path, seconds: float, color: bool =
     lines += [f"  remedy ({culprit}): {what}" for culprit, what in remedies.remedies(report)]
     lines += ["", *_histories(report), *_source(report)]
     issuer = signatories.certified(certificate)
-    places = _places(issuer, path, page, seconds)
+    places = _places(issuer, path, page, seconds, made)
     return "\n".join([*_title(issuer, report, color), *map(plain, [*lines, *places])])
 
 
-def replay(certificate: Any, path: Path, page: Path, seconds: float, color: bool = False) -> str:
+def replay(
+    certificate: Any,
+    path: Path,
+    page: Path,
+    seconds: float | None,
+    color: bool = False,
+    made: Iterable[Path] = (),
+) -> str:
     """The outcome of the last replay: of whose certificate, what differs, and where."""
     report, issuer = certificate["report"], signatories.certified(certificate)
     found, last = certificate["replays"][-1]["report"], [*signatories.reproduced(certificate)][-1]
@@ -63,17 +90,16 @@ def replay(certificate: Any, path: Path, page: Path, seconds: float, color: bool
     if found.get("divergence"):
         lines += [_row("divergence", wording.where(found["divergence"]))]
     lines += ["", *_artifacts(found.get("artifacts", ())), *_epochs(found.get("epochs", ()))]
-    places = _places(last, path, page, seconds)
+    places = _places(last, path, page, seconds, made)
     return "\n".join([*_title(last, report, color), *map(plain, [*lines, *places])])
 
 
-def against(found: Any, seconds: float, color: bool = False) -> str:
+def against(found: Any, seconds: float | None, color: bool = False) -> str:
     """Whether the present code gives the bits of a certificate, and what differs."""
-    took = _row("took", duration(seconds))
-    return "\n".join(["", difference.text(found, color), took, ""])
+    return "\n".join(["", difference.text(found, color), _took(seconds), ""])
 
 
-def sweep(table: Path, page: Path, seconds: float, color: bool = False) -> str:
+def sweep(table: Path, page: Path, seconds: float | None, color: bool = False) -> str:
     """The verdict of each combination, or of the first of many, and a count of verdicts."""
     with open(table, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -86,7 +112,79 @@ def sweep(table: Path, page: Path, seconds: float, color: bool = False) -> str:
     counts = Counter(row["verdict"] for row in rows)
     said = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.most_common())
     lines += ["", _row("total", said), _row("index", str(page)), _row("table", str(table))]
-    return "\n".join([*lines, _row("took", duration(seconds)), ""])
+    return "\n".join([*lines, _took(seconds), ""])
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that failed, why, the lines of its log that say more, and the log."""
+
+    job: str  # empty: no job
+    cause: str
+    said: Sequence[str] = ()
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """What ended a start early, the jobs that it ended, and their logs."""
+
+    by: str
+    jobs: Sequence[str]
+    logs: Sequence[str]
+    starts_over: bool  # a training does, since it keeps no checkpoints
+
+
+def failed(name: str, failures: Sequence[Failure], again: str, color: bool = False) -> str:
+    """The cause of the first failure, which of the others have it too, and what to do next."""
+    first, *others = failures
+    lines = [*_rows("job", first.job), *_rows("cause", first.cause)]
+    for other in others[:_MOST_FAILURES]:
+        same, (why, *_) = other.cause == first.cause, other.cause.splitlines()
+        reason = ", for the same reason" if same else f": {why}"
+        lines += _rows("failed too", other.job + reason)
+    if len(others) > _MOST_FAILURES:
+        lines += _rows("failed too", f"{len(others) - _MOST_FAILURES:,} more")
+    lines += [f"    {plain(line)}" for line in first.said]
+    lines += [*_rows("log", first.log), *_next(again)]
+    title = f"{bold('FAILED', 'red', color)}  {plain(name)}".rstrip()
+    return "\n".join(["", title, "", *lines, ""])
+
+
+def interrupted(name: str, found: Interruption, again: str, color: bool = False) -> str:
+    """What was interrupted, and what is lost of it."""
+    over = "; a training begins anew (checkpoint=epoch keeps each epoch)" * found.starts_over
+    during = f" during: {few(found.jobs)}" if found.jobs else ""
+    lines = [*_rows("cause", found.by + during), *_rows("log", few(found.logs))]
+    lines += _rows("kept", f"all that was complete{over}")
+    lines += _next(again)
+    return "\n".join(["", f"{bold('INTERRUPTED', 'yellow', color)}  {plain(name)}", "", *lines, ""])
+
+
+def _next(again: str) -> Iterator[str]:
+    yield from _rows("next", again and f"{again}    # goes on where it stopped")
+
+
+def unexpected(verdicts: Mapping[str, str], expected: Iterable[str]) -> str:
+    """Which verdicts are not the expected ones."""
+    found = [f"{verdict} ({name})" for name, verdict in verdicts.items()]
+    return plain(f"expected {' or '.join(expected)}, got {few(found)}")
+
+
+def files(made: Iterable[Path], seconds: float | None) -> str:
+    """The files that a command made, which are not about one certificate."""
+    return "\n".join(["", *_made(made), _took(seconds), ""])
+
+
+def _made(paths: Iterable[Path]) -> Iterator[str]:
+    for path in paths:
+        if path.name not in _WITH_CERTIFICATE:
+            yield _row(_FILES.get(path.name, "made"), str(path))
+
+
+def _took(seconds: float | None) -> str:
+    known = "nothing: all of it was made before" if seconds is None else duration(seconds)
+    return _row("took", known)
 
 
 def report(said: str) -> str:
@@ -114,14 +212,17 @@ def _shown(outcome: str, color: bool) -> str:
     return bold(outcome, look.color if look else _REPLAY_COLORS[outcome], color)
 
 
-def _places(link: Signatory, path: Path, page: Path, seconds: float) -> Iterator[str]:
+def _places(
+    link: Signatory, path: Path, page: Path, seconds: float | None, made: Iterable[Path]
+) -> Iterator[str]:
     """Who signed, where the files are, and how to verify them."""
     nobody = f"{names.UNSIGNED}: anyone could have made it; signing=local signs it with your key"
     yield _row("signature", f"signed {link.by}" if link.keyid else nobody)
     yield _row("certificate", str(path))
     yield _row("page", str(page))
+    yield from _made(made)
     yield _row("verify", wording.verify_command(str(path), program()))
-    yield _row("took", duration(seconds))
+    yield _took(seconds)
     yield ""
 
 
@@ -149,6 +250,12 @@ def _compared(name: str, expected: str, got: str | None) -> Iterator[str]:
     else:
         yield _row(name, f"expected {expected}")
         yield _row("", f"got      {got or 'none'}")
+
+
+def _rows(what: str, value: str) -> Iterator[str]:
+    """A row for each line, the first one with its title; none where there is nothing to say."""
+    for number, line in enumerate(value.splitlines()):
+        yield _row("" if number else what, line)
 
 
 def _row(what: str, value: str) -> str:

@@ -17,6 +17,7 @@ from google.protobuf import message as protobuf
 from securesystemslib import dsse
 from securesystemslib.exceptions import VerificationError
 
+from samebits import errors
 from samebits.certificate import certificate, checks, replays, signatories, statements
 from samebits.certificate import report as reports
 from samebits.certificate.certificate import MalformedError
@@ -33,7 +34,8 @@ from samebits.signing.trusted import Trusted
 from samebits.verification.artifacts import ArtifactCheck
 
 Common = tuple[Evidence, statements.Subjects]
-VERIFIED, DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED = 0, 1, 2, 3
+VERIFIED, DOES_NOT_HOLD, MALFORMED = 0, errors.FAILED, errors.USAGE
+NOT_TRUSTED = errors.NOT_TRUSTED
 _MOST_PATHS = 20  # of what differs; the rest is counted
 _LONGEST = 80  # characters of a value that differs
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from samebits.config import overrides
 from samebits.config.keys import nearest
-from samebits.errors import SamebitsError
+from samebits.errors import USAGE, SamebitsError
+from samebits.formats import names
 from samebits.replay import plan as replays
 from samebits.text import program
 from samebits.workflow import words
 from samebits.workflow.words import Words
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-USAGE = 2  # exit code
 _PLACES = {"--cores", "-c", "--jobs", "-j", "--profile"}  # options that say where and how many
 
 
@@ -38,9 +38,10 @@ class Command:
 
 
 def snakemake(given: Words, *targets: str) -> int:
-    """Run Snakemake in this process, which ends with its exit status."""
-    from snakemake import cli  # takes a second
+    """Run Snakemake in this process; the exit code."""
+    from samebits.workflow import outcome  # takes a second
 
+    expected = _expected(given.expect)
     if given.plain:
         raise UsageError("\n".join(map(_unknown, given.plain)))
     line = [*targets, "--snakefile", str(CHECKOUT / "Snakefile")]
@@ -48,11 +49,14 @@ def snakemake(given: Words, *targets: str) -> int:
         line += ["--workflow-profile", str(CHECKOUT / "profiles" / "default")]
     if not _PLACES.intersection(given.options):
         line += ["--cores", "all"]
+    return outcome.run([*line, *given.snakemake()], expected)
+
+
+def _expected(words: str) -> list[str]:
     try:
-        cli.main([*line, *given.snakemake()])
-    except SystemExit as end:
-        return int(end.code or 0)
-    raise AssertionError("Snakemake's main ends the process")
+        return names.expected_verdicts(words)
+    except SamebitsError as error:
+        raise UsageError(str(error)) from None
 
 
 def _certificate(given: Words) -> int:

@@ -44,6 +44,7 @@ from samebits.replay import inputs
 from samebits.replay.inputs import Difference
 from samebits.text import say
 from samebits.workflow import dry_run, locks
+from samebits.workflow.outcome import Outcome
 from samebits.workflow.plan import Plan, as_workflow_errors, plan
 
 DRIVER = "SAMEBITS_DRIVER"  # the Python that starts the launcher, for the shell of every job
@@ -132,6 +133,10 @@ def _names(result: Path, digest: str) -> bool:
 def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
     """Compose the requested experiments. Raises WorkflowError that lists every problem."""
     open_streams()
+    is_main = workflow.is_main_process and workflow.modifier.is_main_snakefile()
+    ending = Outcome(workflow)
+    if is_main:
+        ending.listen()
     with as_workflow_errors():
         _check_deployment(workflow.deployment_settings.deployment_method)
         _check_places({"checkout": conf.parent, "working folder": Path.cwd()})
@@ -145,18 +150,17 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
         made.first.signing.tell_jobs()
         if not workflow.is_main_process:
             lease.require_living_owner(os.environ)
-        elif workflow.modifier.is_main_snakefile():
-            locks.guard()
+        elif is_main:
+            locks.guard(lambda: _become_owner(made.name))
             if workflow.output_settings.dryrun:
                 atexit.register(dry_run.show, workflow, made)
-            else:
-                lease.clear_dead_owners(_OWNERS / made.name, f"results/{made.name}")
             # A job lives as long as its DAG. To look for garbage among all of them as often as
             # Python does costs a tenth of the time that a large sweep needs to start.
             gc.set_threshold(100_000, 50, 50)
             for line in made.announced(STAGES):  # a dry run shows them too
                 say(line)
             workflow.report(str(_report_text(made)))
+    ending.plan = made
     return made
 
 
@@ -182,14 +186,18 @@ def _check_places(places: Mapping[str, Path]) -> None:
     )
 
 
+def _become_owner(name: str) -> Path:
+    """Own all jobs from now on; the lease that says so."""
+    leases = Path(".samebits/leases/results", name)
+    lease.become_owner(_OWNERS / name, leases, os.environ)
+    return Path(os.environ[lease.OWNER]).absolute()
+
+
 def announce(made: Plan, cores: int | None, jobs: int | None) -> None:
-    """Become the owner of all jobs from now on, and show what an unusual protocol costs.
+    """Show what an unusual protocol costs.
 
     ``cores``: of this machine, or None where a cluster runs up to ``jobs`` at a time.
     """
-    with as_workflow_errors():
-        leases = Path(".samebits/leases/results", made.name)
-        lease.become_owner(_OWNERS / made.name, leases, os.environ)
     planned = {
         name: protocol.plan(one.config, protocol.ALIKE) for name, one in made.experiments.items()
     }
@@ -272,31 +280,15 @@ def _report_text(made: Plan) -> Path:
     return target
 
 
-def report(made: Plan) -> None:
-    """Print how this start ended. Raises WorkflowError for results of another experiment."""
-    began, color = psutil.Process().create_time(), sys.stdout.isatty()
-    took, results = time.time() - began, Path("results", made.name)
-
-    def is_new(path: Path) -> bool:
-        return path.is_file() and path.stat().st_mtime >= began
-
-    for folder, text in ((results, summary.text), (results / "replay", summary.replay)):
-        path, page = folder / "certificate.json", folder / "certificate.html"
-        if is_new(path):
-            _require_of(path, made.first.digest)
-            print(text(canonical.read_json(path), path, page, took, color))
-    if is_new(results / "against.json"):
-        print(summary.against(canonical.read_json(results / "against.json"), took, color))
-    if is_new(results / "index.csv"):
-        for name, one in made.experiments.items():
-            _require_of(Path("results", name, "certificate.json"), one.digest)
-        print(summary.sweep(results / "index.csv", results / "index.html", took, color))
-
-
-def _require_of(path: Path, digest: str) -> None:
+def succeed(made: Plan) -> None:
     """Raise WorkflowError where Snakemake was told that another experiment's result is current."""
-    if canonical.read_json(path)["report"]["experiment"]["digest"] != digest:
-        raise WorkflowError(
-            f"{path}: this certificate is of another experiment than the one asked for; "
-            "run the same command without --touch"
-        )
+    began = psutil.Process().create_time()
+    for name, one in made.experiments.items():
+        for path in Path("results", name).glob("**/certificate.json"):
+            if path.stat().st_mtime >= began and not _names(path, one.digest):
+                raise WorkflowError(
+                    f"{path}: this certificate is of another experiment than the one asked for; "
+                    "run the same command without --touch"
+                )
+    if Outcome.current:
+        Outcome.current.has_succeeded = True

@@ -27,6 +27,7 @@ class Words:
     config: list[str] = field(default_factory=list)  # KEY=VALUE of Snakemake's --config
     options: list[str] = field(default_factory=list)  # Snakemake's
     plain: list[str] = field(default_factory=list)
+    expect: str = ""  # the verdicts that end with exit code 0; no part of the experiment
 
     def snakemake(self) -> list[str]:
         """Snakemake's command line for them."""
@@ -39,6 +40,8 @@ class Words:
         key, _, value = word.partition("=")
         if not _OVERRIDE.fullmatch(word):
             self.plain.append(word)
+        elif key == "expect":
+            self.expect = value
         elif key == "overrides":
             self.overrides += overrides.split(value)
         else:

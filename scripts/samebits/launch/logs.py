@@ -1,0 +1,59 @@
+"""Why a script failed, as the end of its log says, without what its libraries always say."""
+
+import re
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+from samebits.text import plain
+
+MOST_LINES = 20  # of a log that are shown
+ERROR = "error: "  # begins the explanation of a failure, to the end of the log
+ENDED = f"{ERROR}the script "  # the launcher's, about one that did not explain itself
+
+_MOST_READ = 2000  # lines
+_TRACEBACK = "Traceback (most recent call last)"
+_COLOR = re.compile(r"\x1b\[[\d;]*m")
+# TensorFlow's information and warnings, by absl or by its own logging, and their second lines.
+_NOISE = re.compile(
+    r"WARNING: All log messages before absl::InitializeLog"
+    r"|[IW]\d{4} \d\d:\d\d:\d\d"
+    r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.:\d]*: [IW] "
+    r"|To enable the following instructions: "
+)
+
+
+def lines(log: Path, most: int = _MOST_READ) -> list[str]:
+    """The last lines of a log, as a terminal can show them; none where the script removed it."""
+    if not log.is_file():
+        return []
+    with log.open(encoding="utf-8", errors="replace") as file:
+        ends = deque(file, most)
+    return [plain(_COLOR.sub("", line.rstrip("\n"))) for line in ends if not _NOISE.match(line)]
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that is not blank."""
+    return next((line.strip() for line in reversed(lines(log)) if line.strip()), "none")
+
+
+def explained(log: Path) -> tuple[str, list[str]]:
+    """Why its script failed, and the lines before that which say more, if any do.
+
+    An error that the script itself explains needs no more, unless it follows a traceback.
+    """
+    said = [line for line in lines(log) if line.strip()]
+    at = max((n for n, line in enumerate(said) if line.startswith(ERROR)), default=len(said) - 1)
+    before, cause = said[: max(at, 0)], "\n".join(said[max(at, 0) :])
+    traceback = max((n for n, line in enumerate(said) if line.startswith(_TRACEBACK)), default=-1)
+    if traceback >= 0:
+        before = before[traceback:]
+    elif cause.startswith(ERROR) and not cause.startswith(ENDED):
+        before = []
+    return cause.removeprefix(ERROR), before[-MOST_LINES:]
+
+
+def append(log: Path, line: str) -> None:
+    """Add a line to a log, which may be another process's, unless its disk is full."""
+    with suppress(OSError), log.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")

@@ -1,0 +1,192 @@
+"""The last lines of a start of Snakemake, and its exit code, on small workflows."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import terminal
+import verify
+from pipeline import ROOT, SCRIPTS, command
+from refusals import refused
+from samebits import errors
+from samebits.errors import INTERRUPTED, OTHER
+from samebits.formats import canonical, names
+from samebits.pages.wording import LOOKS
+
+SNAKEFILE = f"""
+import sys
+from types import SimpleNamespace
+
+sys.path.insert(0, {str(SCRIPTS)!r})
+from samebits.workflow.outcome import Outcome
+
+ending = Outcome(workflow)
+ending.listen()
+first = SimpleNamespace(config={{"trainer": {{"checkpoint": "none"}}}})
+ending.plan = SimpleNamespace(name="mine", replay=None, first=first)
+"""
+
+
+def rule(name: str, shell: str) -> str:
+    return f"""
+rule {name}:
+    output: "{name}.out"
+    log: "{name}.log"
+    message: "make {name}"
+    shell: {shell!r}
+"""
+
+
+PROGRAM = f"""
+import sys
+sys.path.insert(0, {str(SCRIPTS)!r})
+from samebits.workflow import outcome
+expected = [verdict for verdict in sys.argv[1].split(",") if verdict]
+sys.exit(outcome.run(sys.argv[2:], expected))
+"""
+QUIET = ("--quiet", "host", "progress", "reason", "--cores", "1")
+
+
+def run(
+    folder: Path, rules: str, *words: str, code: int, expected: str = "", cwd: Path | None = None
+) -> str:
+    (folder / "Snakefile").write_text(SNAKEFILE + rules)
+    line = [sys.executable, "-c", PROGRAM, expected, *QUIET, *words]
+    done = command(*line, cwd=cwd or folder, check=False)
+    assert done.returncode == code, done.stdout
+    return done.stdout.partition("Job ")[2] if "Job " in done.stdout else done.stdout
+
+
+# What a job does, and the cause that is shown.
+FAILURES = {
+    "explained": ("echo 'error: expected x, got y' > {log}; exit 1", "expected x, got y"),
+    "several": (r"printf 'error: a: wrong\nb: wrong\n' > {log}; exit 1", "a: wrong"),
+    "bare": ("echo 'what it said last' > {log}; exit 1", "what it said last"),
+    "hostile": (r"printf 'error: \033]0;title\007x\n' > {log}; exit 1", " ]0;title x"),
+    "mute": ("exit 1", "its command failed before it wrote a log"),
+}
+
+
+def test_each_failure_has_its_cause_and_nothing_of_snakemakes_own_frames(tmp_path: Path) -> None:
+    rules = "rule all:\n    input: " + ", ".join(f"'{name}.out'" for name in FAILURES)
+    rules += "".join(rule(name, shell) for name, (shell, _) in FAILURES.items())
+    said = run(tmp_path, rules, "--keep-going", code=1)
+    block = said.partition("\nFAILED  mine\n")[2]
+    for name, (_, cause) in FAILURES.items():
+        assert f"make {name}" in block and cause in block, name
+    for frame in ("WorkflowError", "RuleException", "line ", "set -euo", "Error in rule"):
+        assert frame not in said
+    assert "\033" not in said and "\a" not in said
+
+
+ALL = """
+rule all:
+    input: "results/mine/certificate.json", "results/mine/certificate.zip"
+
+rule bundle:
+    output: "results/mine/certificate.zip"
+    shell: "echo > {output}"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, issued: Any) -> Path:
+    """A folder in which a certificate was issued."""
+    canonical.write_json(tmp_path / "results/mine/certificate.json", issued)
+    return tmp_path
+
+
+def rows(said: str) -> list[list[str]]:
+    return [line.split(maxsplit=1) for line in said.splitlines() if line.startswith("  ")]
+
+
+def test_the_last_lines_are_the_result_also_when_nothing_was_to_be_done(folder: Path) -> None:
+    first = run(folder, ALL, code=0)
+    (folder / "elsewhere").mkdir()
+    away = ("--snakefile", "../Snakefile", "--directory", "..")
+    again = run(folder, ALL, *away, code=0, cwd=folder / "elsewhere")
+    for said, where in ((first, ""), (again, "../")):
+        assert ["certificate", f"{where}results/mine/certificate.json"] in rows(said)
+        assert ["bundle", f"{where}results/mine/certificate.zip"] in rows(said)
+    assert "nothing: all of it was made before" in again.splitlines()[-2]
+    assert "took" in first.splitlines()[-2] and "nothing" not in first
+
+
+def test_a_target_without_a_certificate_ends_with_its_files(tmp_path: Path) -> None:
+    claims = 'rule claims:\n    output: "claims.html"\n    shell: "echo > {output}"\n'
+    assert ["page", "claims.html"] in rows(run(tmp_path, claims, "claims", code=0))
+
+
+@pytest.mark.parametrize(
+    ("expected", "code"),
+    [("UNSUPPORTED,REPRODUCIBLE", 0), ("NOT REPRODUCIBLE", OTHER)],
+)
+def test_another_verdict_than_the_expected_ones_is_told_by_line_and_code(
+    folder: Path, expected: str, code: int
+) -> None:
+    said = run(folder, ALL, code=code, expected=expected)
+    assert ("expected NOT REPRODUCIBLE, got REPRODUCIBLE (mine)" in said) == bool(code)
+
+
+def test_a_dry_run_and_a_question_have_no_last_lines(folder: Path) -> None:
+    for words in (["--dry-run"], ["--list-rules"], ["--dag"]):
+        assert "certificate  " not in run(folder, ALL, *words, code=0)
+
+
+def test_an_error_of_snakemake_itself_is_the_cause(tmp_path: Path) -> None:
+    said = run(tmp_path, "rule all:\n    input: 'a.out'\n", code=1)
+    assert "cause        Missing input files for rule all" in said.partition("FAILED  mine")[2]
+    empty = rule("empty", "echo 'nothing happens' > {log}")
+    said = run(tmp_path, empty, code=1)
+    assert "some output files are missing" in said.partition("FAILED  mine")[2]
+
+
+def test_ctrl_c_ends_with_what_was_interrupted_and_the_command_to_go_on(tmp_path: Path) -> None:
+    sleeping = rule("sleep", "echo begun > {log}; sleep 60").replace("rule sleep", "rule train")
+    sleeping = sleeping.replace("    log", '    input: "done.out"\n    log')
+    done = rule("done", "echo > {output}; echo > {log}")
+    (tmp_path / "Snakefile").write_text(SNAKEFILE + sleeping + done)
+    line = [sys.executable, "-c", PROGRAM, "", *QUIET, "--directory", str(tmp_path)]
+    line += ["--snakefile", str(tmp_path / "Snakefile")]
+    log = tmp_path / "sleep.log"
+    ended = terminal.run(line, os.environ, when=log.is_file)
+    assert ended.code == INTERRUPTED, ended.shown
+    block = ended.shown.decode().partition("INTERRUPTED")[2]
+    for part in ("mine", "Ctrl-C during: make sleep", "sleep.log", "checkpoint=epoch keeps"):
+        assert part in block
+    for part in ("make done", "Traceback", "Error"):
+        assert part not in block
+
+
+# --- exit codes, as documented ------------------------------------------------------------------
+
+
+def table() -> list[list[str]]:
+    """The rows of the table of exit codes."""
+    text = (ROOT / "docs/usage.md").read_text(encoding="utf-8").partition("## Exit codes")[2]
+    lines = text.partition("`make` ends")[0].splitlines()
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line][2:]
+
+
+def test_the_documented_exit_codes_are_those_of_the_code() -> None:
+    sigterm = errors.SIGNALED + signal.SIGTERM
+    codes = [0, errors.FAILED, errors.USAGE, errors.NOT_TRUSTED, OTHER, INTERRUPTED, sigterm]
+    found = {int(code): (samebits, verify) for code, samebits, verify, _ in table()}
+    assert list(found) == codes
+    for code, (headline, _) in verify._RESULTS.items():
+        assert headline in found[code][1]
+    assert "expect=" in found[OTHER][0] and "--expect" in found[OTHER][1]
+
+
+def test_each_verdict_has_a_word_that_is_documented_and_other_words_are_refused() -> None:
+    text = (ROOT / "docs/usage.md").read_text(encoding="utf-8")
+    assert set(names.VERDICT_WORDS.values()) == set(LOOKS)
+    for word, verdict in names.VERDICT_WORDS.items():
+        assert f"`{word}`" in text and names.expected_verdicts(word) == [verdict]
+    assert names.expected_verdicts("[unsupported, reproducible]") == ["UNSUPPORTED", "REPRODUCIBLE"]
+    with refused("expect: no such verdict 'reproduced'; valid: reproducible, equal-within-tol"):
+        names.expected_verdicts("reproduced")
