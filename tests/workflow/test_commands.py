@@ -1,11 +1,14 @@
 """./samebits: words, and what Snakemake is given for them."""
 
 import shlex
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
 from snakemake import cli
 
+from pipeline import ROOT, SCRIPTS
 from samebits.config import overrides, typed
 from samebits.config.experiment import GROUPS
 from samebits.text import quoted
@@ -145,3 +148,42 @@ def test_a_wrong_word_is_refused_with_the_nearest(
     assert commands.run(line) == 2
     assert said in capsys.readouterr().err
     assert lines == []
+
+
+COMPLETED = [
+    (["cert"], ["certificate"]),
+    ([""], [*commands.TABLE, "--help", "--version"]),
+    (["certificate", "mo"], ["model="]),
+    (["certificate", "--cores", "2", "model", "="], ["cnn", "custom", "mlp"]),
+    (["certificate", "model", "=", "c"], ["cnn", "custom"]),
+    (["certificate", "trainer.epochs", "="], []),
+    (["certificate", "--dr"], ["--dry-run"]),
+]
+
+
+@pytest.mark.parametrize(("typed", "offered"), COMPLETED)
+def test_bash_completes_commands_groups_and_their_options(
+    typed: list[str], offered: list[str]
+) -> None:
+    program = f"""
+        source {SCRIPTS}/completion.bash; compopt() {{ :; }}
+        COMP_WORDS=({shlex.join([str(ROOT / "samebits"), *typed])}) COMP_CWORD={len(typed)}
+        _samebits; printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    shell = [str(shutil.which("bash")), "-c", program]
+    done = subprocess.run(shell, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == offered, done.stderr
+
+
+def test_help_names_the_commands_and_each_its_example_and_the_options(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert commands.run(["--help"]) == commands.run([]) == 0
+    said = capsys.readouterr().out
+    assert all(f"  {name} " in said for name in commands.TABLE)
+    assert commands.run(["sweep", "-h"]) == 0
+    said = capsys.readouterr().out
+    assert "samebits sweep model=mlp,cnn 'seed=range(0,10)'\n" in said
+    assert "  protocol     exhaustive, nodes, twice, varied\n" in said
+    assert commands.run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("samebits, commit ")

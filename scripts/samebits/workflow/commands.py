@@ -9,12 +9,14 @@ GUARANTEES  KEY=VALUE reaches Hydra, and what begins with ``-`` reaches Snakemak
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from samebits.config import overrides
 from samebits.config.keys import nearest
 from samebits.errors import USAGE, SamebitsError
 from samebits.formats import names
+from samebits.observation.checkout import git
 from samebits.replay import plan as replays
 from samebits.text import program
 from samebits.workflow import words
@@ -154,15 +156,29 @@ def _overview() -> str:
 
 def _help(name: str) -> str:
     command = TABLE[name]
+    groups = [path for path in sorted((CHECKOUT / "conf").iterdir()) if path.is_dir()]
+    options = [(path.name, sorted(file.stem for file in path.glob("*.yaml"))) for path in groups]
     return "\n".join(
-        [f"usage: {program()} {name} {command.example}".rstrip(), "", f"  {command.about}", ""]
+        [
+            *("", f"  {command.about}", "", f"  {program()} {name} {command.example}".rstrip(), ""),
+            "KEY=VALUE, as in Hydra: one option of a group, or a single value",
+            *(f"  {group:<12} {', '.join(found)}" for group, found in options),
+            "  values       trainer.epochs=5 model.units=64 seed=7 checkpoint=epoch name=mine …",
+            "what begins with -, as in Snakemake",
+            "  --cores N, --dry-run, --keep-going, --configfile FILE, --profile FOLDER …",
+            f"all of them: {CHECKOUT / 'docs/usage.md'}",
+            "",
+        ]
     )
 
 
 def _version() -> str:
-    from importlib.metadata import version
-
-    return f"samebits, on Snakemake {version('snakemake')} and Python {sys.version.split()[0]}"
+    try:
+        commit = git(CHECKOUT, "describe", "--always", "--dirty").strip()
+    except SamebitsError:  # no repository
+        commit = "unknown"
+    python = sys.version.split()[0]
+    return f"samebits, commit {commit}; Snakemake {version('snakemake')}; Python {python}"
 
 
 def _unknown(word: str) -> str:
