@@ -65,7 +65,7 @@ def test_a_hostile_shell_and_a_cluster_give_the_bits_of_a_local_run(head: Head) 
     assert "REPRODUCIBLE" in said and head.verdict("cluster") == "REPRODUCIBLE"
     head.workspace.certify("local", "experiment=smoke", "checkpoint=epoch")
     assert digests(head, "cluster") == digests(head, "local")
-    for warning in ("never awaited", "Warning"):
+    for warning in ("SLURM account", "never awaited", "Warning"):
         assert warning not in said
     log = head.workspace.folder / "logs/cluster/train/control.log"
     assert f"tail -F {log}" in said and log.is_file()
@@ -80,6 +80,19 @@ def test_runs_on_different_nodes_are_a_variation_that_counts(head: Head) -> None
     (node,) = [v for v in scope["variations"] if v["key"] == "node"]
     assert node["outcome"] == "same bits"
     assert node["control"] != node["value"]
+
+
+def test_a_failure_is_told_by_the_trainings_log_alone(head: Head) -> None:
+    (head.workspace.folder / "broken.py").write_text(
+        "def net():\n    raise ValueError('planted in the model')\n"
+    )
+    own = f"overrides=model._target_=broken.net source_path={head.workspace.folder}"
+    said = head.run("broken", "model=custom", own, check=False)
+    assert "FAILED  broken" in said
+    assert "planted in the model" in said
+    assert "Error in rule" not in said
+    assert "logs/broken/train/" in said
+    assert said.count("launch.py") == 0  # nor the log of the job's own Snakemake
 
 
 def test_a_cancelled_job_is_a_failure_and_a_restart_finishes(head: Head) -> None:

@@ -1,12 +1,15 @@
 """The last lines of a start of Snakemake, and its exit code, on small workflows."""
 
+import logging
 import os
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from snakemake.settings.types import OutputSettings, Quietness
 
 import terminal
 import verify
@@ -16,6 +19,7 @@ from samebits import errors
 from samebits.errors import INTERRUPTED, OTHER
 from samebits.formats import canonical, names
 from samebits.pages.wording import LOOKS
+from samebits.workflow import outcome
 
 SNAKEFILE = f"""
 import sys
@@ -143,6 +147,39 @@ def test_an_error_of_snakemake_itself_is_the_cause(tmp_path: Path) -> None:
     empty = rule("empty", "echo 'nothing happens' > {log}")
     said = run(tmp_path, empty, code=1)
     assert "some output files are missing" in said.partition("FAILED  mine")[2]
+
+
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [
+        ("FAILED", "expected x, got y"),
+        ("TIMEOUT", "Slurm ended job 7: TIMEOUT"),
+        ("CANCELLED", "Slurm ended job 7: CANCELLED"),
+    ],
+)
+def test_a_job_of_slurm_has_the_trainings_cause_unless_slurm_ended_it(
+    tmp_path: Path, status: str, cause: str
+) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("error: expected x, got y\n")
+    said = f"SLURM-job '7' failed, SLURM status is: '{status}'. Detailed failure reason unavailable"
+    job = {"log": [str(log)], "rule_msg": "train control", "rule_name": "train"}
+    assert outcome._failure(job, said).cause == cause
+
+
+def test_a_clean_run_on_a_cluster_without_accounts_shows_no_warning_of_it() -> None:
+    handler = outcome.Outcome(
+        SimpleNamespace(output_settings=OutputSettings(quiet={Quietness.HOST}))
+    )
+    outcome.Outcome.current = None
+    for text, shown in (
+        ("No SLURM account given, trying to guess.", False),
+        ("Unable to guess SLURM account. Trying to proceed without.", False),
+        ("No account was given, not able to get a SLURM account via sacct: x", False),
+        ("Job 5 has been submitted with SLURM jobid 1", True),
+    ):
+        record = logging.LogRecord("", logging.WARNING, "", 0, text, None, None)
+        assert handler._is_shown(record) == shown
 
 
 def test_ctrl_c_ends_with_what_was_interrupted_and_the_command_to_go_on(tmp_path: Path) -> None:

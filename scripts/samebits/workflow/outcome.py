@@ -40,7 +40,12 @@ from samebits.workflow.plan import Plan
 _CHATTER = (
     *("Assuming unrestricted", "Building DAG", "Using shell", "Conda environments: ignored"),
     *("Select jobs", "Execute ", "Complete log", "Elapsed time", "Shutting down", "Terminating"),
+    # Slurm's plugin, where a cluster needs no account, or has no accounting database.
+    *("No SLURM account given", "No account was given", "Guessed SLURM account"),
+    "Unable to guess SLURM account",
 )
+# Of a job that did not fail by itself.
+_ENDED_BY_SLURM = re.compile(r"SLURM-job '(\w+)' failed.*SLURM status is: '(?!FAILED')(\w+)'", re.S)
 _IN_VAIN = re.compile(r"At least one job did not|Exiting because a job execution failed")
 _FRAME = re.compile(r'  File ".*", line \d+, in |\w+(Error|Exception)( in \w+ .*)?:$')
 
@@ -207,6 +212,8 @@ def _failure(job: dict[str, Any], error: str) -> Failure:
     """Why a job failed, from its log; where it wrote none, from what Snakemake says."""
     log = next(filter(_is_new, job["log"]), "")
     cause, said = logs.explained(Path(log)) if log else ("", [])
+    if ended := _ENDED_BY_SLURM.match(error):
+        cause = f"Slurm ended job {ended[1]}: {ended[2]}"
     nothing = "its command failed before it wrote a log; --verbose shows all that Snakemake knows"
     return Failure(_title(job), cause or error or nothing, said, log)
 

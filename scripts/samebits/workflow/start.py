@@ -272,9 +272,9 @@ def _report_text(made: Plan) -> Path:
     path, table = results / "certificate.json", results / "index.csv"
     text = ""
     if made.sweep and table.is_file():
-        text = f"sweep  {made.name}\n{summary.sweep(table, table.with_suffix('.html'), 0)}"
+        text = f"sweep  {made.name}\n{summary.sweep(table, table.with_suffix('.html'), None)}"
     elif path.is_file():
-        text = summary.text(canonical.read_json(path), path, path.with_suffix(".html"), 0)
+        text = summary.text(canonical.read_json(path), path, path.with_suffix(".html"), None)
     target = Path(".samebits/report", f"{made.name}.rst").absolute()
     files.write_bytes(target, summary.report(text).encode())
     return target
