@@ -237,7 +237,7 @@ def _run(options: argparse.Namespace) -> int:
         logs.append(options.log, logs.ENDED + reason)
     asked = {-code, code - 128}.intersection(script.numbers)
     if limit.exceeded or (code and not asked):
-        cause = logs.explained(options.log)[0] or f"exit code {code}"
+        cause = logs.explained(options.log)[0] or f"exit code {code}, {logs.last_line(options.log)}"
         sys.stderr.write(f"error: {options.log}: {cause}\n")
     if limit.exceeded:
         return FAILED

@@ -35,10 +35,10 @@ KILLED = "error: the script was ended by SIGKILL: most often for want of memory\
             "training failed with ValueError: no",
             RAISED,
         ),
-        (BEGUN + TRACEBACK, "ValueError: no", RAISED[:-1]),
+        (BEGUN + TRACEBACK, "", RAISED),
         (BEGUN + "epoch 1\n" + KILLED, KILLED[7:-1], [BEGUN[:-1], "epoch 1"]),
         ("error: of a first try\n" + KILLED, KILLED[7:-1], ["error: of a first try"]),
-        ("what it said\n\n", "what it said", []),
+        ("what it said\n\n", "", ["what it said"]),
         ("", "", []),
     ],
 )

@@ -38,17 +38,17 @@ def last_line(log: Path) -> str:
 
 
 def explained(log: Path) -> tuple[str, list[str]]:
-    """Why its script failed, and the lines before that which say more, if any do.
+    """The explanation of a failure, empty where there is none, and the lines that say more.
 
     An error that the script itself explains needs no more, unless it follows a traceback.
     """
     said = [line for line in lines(log) if line.strip()]
-    at = max((n for n, line in enumerate(said) if line.startswith(ERROR)), default=len(said) - 1)
-    before, cause = said[: max(at, 0)], "\n".join(said[max(at, 0) :])
+    at = max((n for n, line in enumerate(said) if line.startswith(ERROR)), default=len(said))
+    before, cause = said[:at], "\n".join(said[at:])
     traceback = max((n for n, line in enumerate(said) if line.startswith(_TRACEBACK)), default=-1)
     if traceback >= 0:
         before = before[traceback:]
-    elif cause.startswith(ERROR) and not cause.startswith(ENDED):
+    elif cause and not cause.startswith(ENDED):
         before = []
     return cause.removeprefix(ERROR), before[-MOST_LINES:]
 

@@ -209,13 +209,14 @@ def run(line: Sequence[str], expected: Collection[str] = ()) -> int:
 
 
 def _failure(job: dict[str, Any], error: str) -> Failure:
-    """Why a job failed, from its log; where it wrote none, from what Snakemake says."""
+    """Why a job failed: its own explanation, what Snakemake knows, or the end of its log."""
     log = next(filter(_is_new, job["log"]), "")
     cause, said = logs.explained(Path(log)) if log else ("", [])
     if ended := _ENDED_BY_SLURM.match(error):
         cause = f"Slurm ended job {ended[1]}: {ended[2]}"
     nothing = "its command failed before it wrote a log; --verbose shows all that Snakemake knows"
-    return Failure(_title(job), cause or error or nothing, said, log)
+    cause = cause or text.brief(error) or next(reversed(said), nothing)
+    return Failure(_title(job), cause, said, log)
 
 
 def _is_new(log: str) -> bool:
