@@ -33,16 +33,13 @@ from pathlib import Path
 
 from samebits import errors
 from samebits.arguments import parser
-from samebits.errors import SamebitsError, explain_os_error
+from samebits.errors import FAILED, OTHER, USAGE, SamebitsError, explain_os_error
 from samebits.formats import canonical
 from samebits.pages import difference as pages
 from samebits.replay.difference import difference
 from samebits.replay.sides import side
 from samebits.text import plain_lines
-from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED
 from samebits.verification.opened import DoesNotHoldError
-
-OTHER_BITS = 4
 
 
 def _arguments() -> Namespace:
@@ -64,7 +61,7 @@ def _compare(options: Namespace) -> int:
         print(json.dumps(found, indent=2))
     else:
         print(pages.text(found, sys.stdout.isatty()))
-    return 0 if found["same"] or options.output else OTHER_BITS
+    return 0 if found["same"] or options.output else OTHER
 
 
 def main() -> int:
@@ -73,11 +70,11 @@ def main() -> int:
     try:
         return _compare(options)
     except DoesNotHoldError as error:
-        code, why = DOES_NOT_HOLD, str(error)
+        code, why = FAILED, str(error)
     except SamebitsError as error:
-        code, why = MALFORMED, str(error)
+        code, why = USAGE, str(error)
     except OSError as error:
-        code, why = MALFORMED, explain_os_error(error)
+        code, why = USAGE, explain_os_error(error)
     print(f"error: {plain_lines(why)}", file=sys.stderr)
     return code
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from snakemake.settings.types import OutputSettings, Quietness
 
+import factories
 import terminal
 import verify
+from in_process import stage
 from pipeline import ROOT, SCRIPTS, command
 from refusals import refused
 from samebits import errors
@@ -134,6 +136,21 @@ def test_another_verdict_than_the_expected_ones_is_told_by_line_and_code(
 ) -> None:
     said = run(folder, ALL, code=code, expected=expected)
     assert ("expected NOT REPRODUCIBLE, got REPRODUCIBLE (mine)" in said) == bool(code)
+
+
+def test_other_bits_than_a_certificates_are_told_by_line_and_code_whenever_asked(
+    tmp_path: Path,
+) -> None:
+    space = factories.workspace(tmp_path / "space")
+    ids, weights = space.ids, factories.differing()
+    other = factories.write_run(space.folder / "train" / "present", *ids, weights=weights)
+    found = tmp_path / "results/mine/against.json"
+    stage("diff", space.runs[0], other, "--output", found)
+    for same, code in ((True, OTHER), (False, 0)):
+        rules = f"ending.plan.replay = SimpleNamespace(same={same})\n"
+        rules += 'rule against:\n    output: "results/mine/against.json"\n    shell: ""\n'
+        said = run(tmp_path, rules, code=code)
+        assert "OTHER BITS" in said and "nothing: all of it was made before" in said
 
 
 def test_a_dry_run_and_a_question_have_no_last_lines(folder: Path) -> None:
