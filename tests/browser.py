@@ -4,8 +4,10 @@ Messages are JSON, each ended by a zero byte; Chromium reads them from descripto
 descriptor 4.
 """
 
+import base64
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -139,23 +141,38 @@ class Browser:
 
     def visits(self, page: Path, views: Sequence[View], ask: str = "null") -> list[Visit]:
         """Open a page once, and look at it in each view."""
+        with self._tab(page, views[0]) as session:
+            return [self._look(session, view, ask) for view in views]
+
+    def printed(self, page: Path, paper: tuple[float, float], ask: str = "null") -> int:
+        """On how many sheets of paper (inches) a page is printed, once ``ask`` was asked."""
+        size = dict(zip(("paperWidth", "paperHeight"), paper, strict=True))
+        with self._tab(page, View(1280)) as session:
+            self._evaluate(session, f"{ask}; null")
+            self._call("Emulation.setEmulatedMedia", session, media="")
+            made = self._call("Page.printToPDF", session, printBackground=True, **size)["data"]
+        return len(re.findall(rb"/Type\s*/Page\b", base64.b64decode(made)))
+
+    @contextmanager
+    def _tab(self, page: Path, view: View) -> Iterator[str]:
+        """A new tab with a page."""
         tab = self._call("Target.createTarget", url="about:blank")["targetId"]
         session = self._call("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):
             self._call(f"{domain}.enable", session)
-        self._emulate(session, views[0])
+        self._emulate(session, view)
         self._events.clear()
         self._call("Page.navigate", session, url=page.resolve().as_uri())
         self._wait_for("Page.loadEventFired")
-        found = []
-        for view in views:
-            self._emulate(session, view)
-            width, scroll_width, text, answer = self._evaluate(session, _LOOK % ask)
-            assert width == view.width
-            requests, errors = list(self._requests()), list(self._errors())
-            found.append(Visit(requests, errors, width, scroll_width, text, answer))
+        yield session
         self._call("Target.closeTarget", targetId=tab)
-        return found
+
+    def _look(self, session: str, view: View, ask: str) -> Visit:
+        self._emulate(session, view)
+        width, scroll_width, text, answer = self._evaluate(session, _LOOK % ask)
+        assert width == view.width
+        requests, errors = list(self._requests()), list(self._errors())
+        return Visit(requests, errors, width, scroll_width, text, answer)
 
     def _emulate(self, session: str, view: View) -> None:
         metrics = {"width": view.width, "height": 900, "deviceScaleFactor": 1, "mobile": False}

@@ -64,13 +64,7 @@ def test_any_divergence_can_be_drawn(ulp: list[int | None]) -> None:
     curve = {"steps": [0, 50, 100][: len(ulp)], "ulp": ulp}
     curves = [curve | {"name": f"tensor {i}"} for i in range(12)]
     picture = growth(divergence(loss_curve=curve, curves=curves))
-    points = [
-        tuple(map(float, point.split(",")))
-        for line in picture.lines
-        for segment in line.segments
-        for point in segment.split()
-    ]
-    points += [point for line in picture.lines for point in line.dots]
+    points = [point for line in picture.lines for point in line.dots]
     assert all(LEFT <= x <= RIGHT and TOP <= y <= BASE for x, y in points)
     labels = [line.label for line in picture.lines if line.label]
     heights = sorted(y for _, y in labels)
@@ -82,14 +76,22 @@ def test_any_divergence_can_be_drawn(ulp: list[int | None]) -> None:
 def test_equal_bits_are_on_the_baseline_and_one_ulp_is_above() -> None:
     curve = {"name": "t", "steps": [0, 1, 2], "ulp": [0, 1, 2]}
     _, line = growth(divergence(curves=[curve])).lines
-    heights = [float(point.split(",")[1]) for point in line.segments[0].split()]
+    heights = [y for _, y in line.dots]
     assert heights[0] == BASE > heights[1] > heights[2]
 
 
-def test_what_is_not_finite_is_a_gap_and_what_stands_alone_a_dot() -> None:
+def test_what_was_sampled_is_points_but_where_it_is_not_finite() -> None:
     curve = {"name": "t", "steps": [0, 1, 2, 3, 4], "ulp": [1, 2, None, 3, None]}
     _, line = growth(divergence(curves=[curve])).lines
-    assert (len(line.segments), len(line.dots), line.last) == (1, 1, None)
+    assert (len(line.dots), line.last) == (3, None)
+    assert charts.marks(line).count("M") == 3
+
+
+def test_neighboring_tensors_have_points_of_other_shapes_or_sizes() -> None:
+    curves = [{"name": f"t{i}", "steps": [0], "ulp": [0]} for i in range(3)]
+    paths = [charts.marks(line, charts.KEY) for line in growth(divergence(curves=curves)).lines]
+    assert "v" in paths[1]
+    assert "h0" in paths[2]  # the style sheet gives each position its caps and width
 
 
 def test_lines_are_told_apart_without_color() -> None:
@@ -102,12 +104,14 @@ def test_without_a_tensor_there_is_the_loss_and_no_mark() -> None:
     picture = growth(divergence(curves=[], step=None))
     (loss,) = picture.lines
     assert picture.mark is None
-    assert loss.segments
+    assert loss.dots
 
 
-def test_the_mark_is_at_the_first_step() -> None:
-    middle = growth(divergence(step=2250)).mark
-    assert middle == pytest.approx((LEFT + RIGHT) / 2)
+def test_the_mark_is_at_the_first_step_and_begins_where_the_runs_were_equal() -> None:
+    picture = growth(divergence(step=2250, after=1125))
+    assert picture.mark == pytest.approx((LEFT + RIGHT) / 2)
+    assert picture.since == pytest.approx((3 * LEFT + RIGHT) / 4)
+    assert growth(divergence(after=None)).since == LEFT
 
 
 @pytest.mark.parametrize(

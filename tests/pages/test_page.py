@@ -17,24 +17,29 @@ from samebits.pages import certificate
 from samebits.pages import runs as compared
 
 HOSTILE = "<script>alert(1)</script>"
-SECTIONS = [
-    "compared",
-    "divergence",
-    "differences",
-    "varied",
-    "pins",
-    "sensitivity",
-    "curves",
-    "why",
-]
+ANNEXES = ["compared", "varied", "pinned", "environment", "evidence"]
+SECTIONS = {
+    "divergence": "<h3>Where the runs part</h3>",
+    "differences": "<h3>Differences</h3>",
+    "varied": '<table class="varied">',
+    "pins": "<h3>Which pins are needed?</h3>",
+    "sensitivity": "<h3>Can the comparison detect a difference?</h3>",
+    "curves": "<h3>Training curves</h3>",
+    "why": "<h3>Why this verdict</h3>",
+}
 SHOWN = {
-    "Reproducible": {"compared", "varied", "sensitivity", "curves"},
-    "Reproducible, exhaustive": set(SECTIONS) - {"differences", "why"},
+    "Reproducible": {"varied", "sensitivity", "curves"},
+    "Reproducible, exhaustive": set(SECTIONS) - {"why"},
     "Equal within tolerance": set(SECTIONS) - {"pins"},
     "Not reproducible": set(SECTIONS),
-    "Unsupported": set(),
-    "Inconclusive": {"compared", "sensitivity", "curves"},
+    "Unsupported": {"why"},
+    "Inconclusive": {"sensitivity", "curves", "why"},
 }
+
+
+def first_page(markup: str) -> str:
+    """The certificate itself, without its annexes."""
+    return markup.partition('<article id="certificate">')[2].partition("</article>")[0]
 
 
 def text_of(markup: str) -> str:
@@ -57,8 +62,15 @@ class TestEveryKind:
     def test_it_is_a_certificate_and_its_sections_are_there(self, kind: str) -> None:
         content = KINDS[kind]()
         assert not list(schema.violations(content, schema.REPORT))
-        found = re.findall(r'<h2 id="(\w+)"', rendered(content))
-        assert {section for section in SECTIONS if section in found} == SHOWN[kind]
+        markup = rendered(content)
+        assert {name for name, said in SECTIONS.items() if said in markup} == SHOWN[kind]
+
+    def test_its_annexes_are_closed_and_the_index_leads_to_each(self, kind: str) -> None:
+        markup = rendered(KINDS[kind](), replays=3)
+        assert re.findall(r'</summary>\s*<div id="(\w+)">', markup) == ANNEXES
+        assert re.findall(r'href="#(\w+)"', markup) == ["certificate", *ANNEXES]
+        assert "<details open" not in markup
+        assert "<details" not in first_page(markup)
 
     def test_the_order_of_keys_does_not_matter(self, kind: str) -> None:
         made = certificates.certificate(KINDS[kind](), replays=certificates.replays(3))
@@ -72,27 +84,26 @@ class TestEveryKind:
         assert "<script" not in text
         assert text.count(html.escape(HOSTILE)[:20]) == text.count("alert(") > 8
 
-    @pytest.mark.parametrize("replays", [0, 1, 3])
-    def test_the_signature_is_stated_before_anything_else(self, kind: str, replays: int) -> None:
-        for signed, state in ((True, "Signed by key SHA256"), (False, "UNSIGNED issued")):
-            text = text_of(rendered(KINDS[kind](), signed, replays))
-            before, found, after = text.partition(state)
-            assert found
-            assert before.split("samebits · ")[1] in (
-                "certificate of reproducibility ",
-                "UNSIGNED certificate of reproducibility ",
-            )
-            assert kind.partition(",")[0] in after
+    @pytest.mark.parametrize("replays", [0, 3])
+    def test_the_signature_is_below_the_verdict(self, kind: str, replays: int) -> None:
+        verdict = kind.partition(",")[0]
+        for signed, state in ((True, "Signed by key SHA256"), (False, "UNSIGNED, issued")):
+            page = text_of(f"<body>{first_page(rendered(KINDS[kind](), signed, replays))}")
+            headline = verdict if signed else f"{verdict} UNSIGNED"
+            above = page.partition(state)[0]
+            assert f"certificate of reproducibility {headline} " in above
+            assert len(above) < 250
 
     def test_an_unsigned_one_says_so_in_every_place(self, kind: str) -> None:
-        markup = rendered(KINDS[kind](), signed=False)
+        markup, verdict = rendered(KINDS[kind](), signed=False), kind.partition(",")[0]
         title = re.findall(r"<title>(.*?)</title>", markup)[0]
-        assert title.startswith("UNSIGNED · " + kind.partition(",")[0])
+        assert title.startswith("UNSIGNED · " + verdict)
         assert '@top-right { content: "UNSIGNED"' in markup  # of each page on paper
         assert 'id="keys"' not in markup
         assert "Signed by" not in markup
         said = text_of(markup)
-        places = ("UNSIGNED certificate", "Certified, UNSIGNED", "it is UNSIGNED", "UNSIGNED. ")
+        assert said.count(f"{verdict} UNSIGNED") == 2  # in the index, and the headline
+        places = ("UNSIGNED certificate", "UNSIGNED, issued", "it is UNSIGNED", "UNSIGNED. ")
         assert all(place in said for place in places)
 
     def test_a_signed_one_is_nowhere_called_unsigned(self, kind: str) -> None:
@@ -112,17 +123,16 @@ class TestEveryKind:
             assert set(names.split()) <= set(ids)
 
 
-# --- the first screen ------------------------------------------------------------------------
+# --- the first page --------------------------------------------------------------------------
 
 
 def standing(content: Report) -> dict[str, str]:
     """The lines under the verdict."""
-    first_screen = rendered(content).partition('<ol class="chain"')[0]
-    lines = re.findall(r"<div><dt>(.*?)</dt><dd>(.*?)</dd></div>", first_screen)
+    lines = re.findall(r"<div><dt>(.*?)</dt><dd>(.*?)</dd></div>", first_page(rendered(content)))
     return {html.unescape(what): html.unescape(value) for what, value in lines}
 
 
-def test_the_first_screen_says_what_the_bits_depend_on() -> None:
+def test_the_first_page_says_what_the_bits_depend_on() -> None:
     content = certificates.dependent()
     lines = standing(content)
     assert lines["Depends on"] == "number of CPUs, CPU"
@@ -156,7 +166,7 @@ def nothing_varied() -> Report:
         (certificates.within_tolerance, "Tolerance", "at most 1e-06 and 4 ULP"),
     ],
 )  # fmt: skip
-def test_the_first_screen_says_what_the_result_rests_on(
+def test_the_first_page_says_what_the_result_rests_on(
     make: Callable[[], Report], line: str, said: str
 ) -> None:
     assert said in standing(make())[line]
@@ -167,7 +177,7 @@ UNKNOWN: Any = {
 }
 
 
-def test_the_first_screen_says_which_source_ran() -> None:
+def test_the_first_page_says_which_source_ran() -> None:
     content = certificates.reproducible()
     said = "cccccccccccc; changed: README.md; not committed inputs of the experiment: mine.yaml"
     assert f"Source {said}" in text_of(rendered(content))
@@ -187,15 +197,62 @@ def links(made: certificates.Certificate) -> list[str]:
     return [text_of(f"<body>{link}") for link in chain.split("<li")[1:]]
 
 
+def cautioned(change: Callable[[Report], Any]) -> Report:
+    content = certificates.reproducible()
+    change(content)
+    return content
+
+
+def opened(**files: Any) -> Callable[[Report], Any]:
+    return lambda report: report["records"]["runs"]["control"]["files"].update(files)
+
+
+def fact(what: str, value: str) -> Callable[[Report], Any]:
+    return lambda report: report["scope"]["same"].append({"what": what, "value": value})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda r: r["scope"].update(cautions=["Not a number since step 4."]), "since step 4"),
+        (lambda r: r["scope"].update(resumed={"replica": [2]}), "replica after epoch 2"),
+        (lambda r: r["scope"].update(undeclared=["MINE"]), "the variable MINE (declare it"),
+        (lambda r: r["scope"].update(left=["~/cache"]), "these files hold something else"),
+        (lambda r: r["scope"].update(received="other data"), "What they received: other data"),
+        (lambda r: r["source"].update(changed=["a.py"]), "changed: a.py"),
+        (lambda r: r["source"].update(inputs=["b.yaml"]), "not committed inputs of the"),
+        (opened(problem="no audit hooks"), "not all that the program opened are known: no audit"),
+        (opened(read=[{"path": "/etc/x", "sha256": "e" * 64}]), "outside of the source /etc/x"),
+        (fact("Python threads", "load (a.py)"), "threads beside the main one: load (a.py)"),
+        (fact("GPU", "none"), "That the bits are the same elsewhere"),
+        (lambda r: r["scope"].update(not_varied=["the moon"]), "which no run varied: the moon"),
+        (lambda r: r["scope"].update(epochs={"trained": 2, "at_most": 9}), "2 of at most 9"),
+    ],
+)
+def test_everything_that_limits_a_result_is_on_the_first_page(
+    change: Callable[[Report], Any], said: str
+) -> None:
+    assert said in text_of(f"<body>{first_page(rendered(cautioned(change)))}")
+
+
+def test_the_reasons_against_a_verdict_are_on_the_first_page_and_many_are_counted() -> None:
+    content = certificates.inconclusive()
+    content["reasons"] = [f"reason {number}." for number in range(20)]
+    markup = rendered(content)
+    assert first_page(markup).count("<li>reason ") == 8
+    assert "12 more reasons are listed under Compared" in markup
+    assert markup.count("reason 19.") == 1
+
+
 def key(name: str) -> str:
     return certificates.key(name)[0][:16] + "…"
 
 
 def test_the_chain_says_who_certified_and_who_reproduced_it_in_order() -> None:
     made = certificates.certificate(certificates.reproducible(), True, certificates.replays(3))
-    certified, *reproduced = links(made)
-    on = "2026-11-23 12:00 UTC on AMD EPYC 9R45, Linux 6.1.0 Debian GNU/Linux 12 (bookworm)"
-    assert certified.endswith(f"Certified by key {key('issuer')} {on}")
+    reproduced = links(made)
+    text = text_of(certificate.render(made))
+    assert f"Signed by key SHA256 {key('issuer')} on 2026-11-23 12:00 UTC" in text
     assert f"✓ REPRODUCED by key {key('issuer')} (the issuer’s own)" in reproduced[0]
     assert f"✓ REPRODUCED by key {key('laboratory')} 2026-11-25 09:30 UTC" in reproduced[1]
     assert f"outside the scope: {certificates.OUTSIDE[0]}" in reproduced[1]
@@ -213,14 +270,13 @@ def test_a_certificate_that_nobody_repeated_says_so() -> None:
 def test_a_replay_that_nobody_signed_is_called_unsigned() -> None:
     replays = [certificates.replay(1, issuer={"keyid": None})]
     made = certificates.certificate(certificates.reproducible(), True, replays)
-    assert "✓ REPRODUCED, UNSIGNED" in links(made)[1]
+    assert "✓ REPRODUCED, UNSIGNED" in links(made)[0]
     assert "signed UNSIGNED" in text_of(certificate.render(made))
 
 
 def test_a_signed_replay_does_not_sign_the_certificate() -> None:
     text = text_of(rendered(certificates.reproducible(), signed=False, replays=2))
-    assert "UNSIGNED issued" in text
-    assert "Certified, UNSIGNED" in text
+    assert "UNSIGNED, issued" in text
     assert "the issuer’s own" not in text
     keys = text.partition("Keys Anyone can put a key on a page.")[2]
     assert "signed replay 1" in keys
@@ -231,16 +287,16 @@ def test_of_many_replays_the_latest_are_in_the_chain_and_the_others_counted() ->
     made = certificates.certificate(
         certificates.reproducible(), True, [certificates.replay(i) for i in (2, 0, *range(5))]
     )
-    _, earlier, *latest = links(made)
-    assert "2 earlier replays: 1 NOT REPRODUCED, 1 REPRODUCED." in earlier
-    assert len(latest) == 5
+    earlier, *latest = links(made)
+    assert "4 earlier replays: 1 NOT REPRODUCED, 3 REPRODUCED." in earlier
+    assert len(latest) == 3
     assert "Replay 7: ✓ REPRODUCED" in text_of(certificate.render(made))
 
 
 def test_keys_are_given_in_full_with_what_they_signed() -> None:
     text = text_of(rendered(certificates.reproducible(), replays=2))
     keyid, public = certificates.key("issuer")
-    assert f"signed certificate, replay 1 fingerprint (SHA-256) {keyid}" in text
+    assert f"signed certificate, replay 1 id of the key (SHA-256) {keyid}" in text
     assert f"Ed25519 public key {public}" in text
     assert "openssl pkey -pubin -in key.pub -outform DER | sha256sum" in text
 
@@ -249,12 +305,12 @@ def test_keys_are_given_in_full_with_what_they_signed() -> None:
 def test_commands_can_be_copied_and_the_page_claims_no_check(signed: bool) -> None:
     markup = rendered(certificates.reproducible(), signed)
     commands = [html.unescape(c) for c in re.findall(r'<code class="command">(.*?)</code>', markup)]
-    assert commands[:2] == [
+    assert commands[:3] == [
         "./samebits verify certificate.json",
+        "python3 scripts/verify.py certificate.json",
         "./samebits replay certificate.json",
     ]
-    by_hand = "python scripts/verify.py certificate.json"
-    assert (by_hand + " --key PUB" if signed else by_hand) in commands
+    assert ("python3 scripts/verify.py certificate.json --key PUB" in commands) == signed
     assert ("This page does not verify the signature;" in markup) == signed
 
 
@@ -322,23 +378,65 @@ def test_pins_say_what_they_were_unpinned_to() -> None:
     assert "hash seed without-hash_seed 0 0 ◇ not needed" in text
 
 
-def test_of_many_runs_that_differ_only_a_few_are_shown_in_full() -> None:
+def test_runs_with_equal_bits_are_one_row_and_one_chart() -> None:
     content = certificates.exhaustive()
     for comparison in content["comparisons"]:
         for run in comparison["runs"]:
             run |= {"identical": False, "divergence": divergence()}
     runs = compared.compared(content)
-    assert [run.run for run in compared.shown(runs)] == ["repeat", "with-time_zone", "replica"]
+    tried = [run for run in runs if run.tried]
+    groups = compared.groups(runs)
+    assert sum(map(len, groups)) == len(tried) < len(runs)
+    assert groups[0][0].run == "repeat"  # with the fewest variations
+    assert [group[0].control for group in compared.drawn(runs)] == ["control", "subset-control"]
     drawn, listed = compared.divergences(runs)
-    assert len(drawn) == compared.MOST_SHOWN
-    not_tried = 2
-    assert len(drawn) + len(listed) == len(runs) - not_tried
+    assert (len(drawn), len(listed)) == (compared.MOST_DRAWN, 1)
+    assert rendered(content).count("How the difference between") == compared.MOST_DRAWN
 
 
-def test_runs_that_are_not_shown_are_counted() -> None:
-    runs = compared.compared(certificates.dependent())
-    said = compared.counted(runs)
-    assert "17 identical, 1 failed, 2 not tried, 4 different when unpinned" in said
+def test_each_digest_is_there_once_with_the_runs_that_have_it() -> None:
+    found = {
+        a["title"]: a for a in compared.artifacts(compared.compared(certificates.exhaustive()))
+    }
+    ((_, runs, expected),) = found["History"]["digests"]
+    assert (runs, expected) == ("control, replica and 25 more", True)
+    of_weights = found["Final weights"]  # 4 of them with a pin less
+    assert of_weights["state"] == "identical"
+    assert [expected for *_, expected in of_weights["digests"]] == [True, True]
+    found = {a["title"]: a for a in compared.artifacts(compared.compared(certificates.dependent()))}
+    assert found["Final weights"]["state"] == "missing"  # of the run that failed
+    assert [expected for *_, expected in found["Final weights"]["digests"]] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (certificates.reproducible, "2 of 2 runs equal"),
+        (certificates.dependent,
+         "19 of 29 runs equal; 3 different; 1 failed; 2 not tried; 4 different when unpinned"),
+        (certificates.within_tolerance, "no run equals its control; 1 different"),
+    ],
+)  # fmt: skip
+def test_runs_are_counted(make: Callable[[], Report], said: str) -> None:
+    assert compared.counted(compared.compared(make())) == said
+
+
+@pytest.mark.parametrize(
+    ("dtype", "ulp", "said"),
+    [
+        ("F32", 3, "3 ULP"),
+        ("F64", 161 << 29, "161 ULP of float32"),  # Keras computed it as float32
+        ("F64", (161 << 29) + 1, "86,436,216,833 ULP of float64"),
+        ("F64", None, ""),
+    ],
+)
+def test_a_difference_is_in_steps_of_what_was_computed(
+    dtype: str, ulp: int | None, said: str
+) -> None:
+    content = certificates.within_tolerance()
+    (run,) = compared.compared(content)
+    run.result["artifacts"][1]["differences"][0] |= {"dtype": dtype, "largest_ulp": ulp}
+    assert compared.differences([run])[0][0]["ulp"] == said
 
 
 def test_of_many_differences_the_first_are_shown_and_the_rest_counted() -> None:
@@ -440,6 +538,25 @@ def test_where_runs_diverge_in_a_sentence(changes: Any, said: str) -> None:
     assert said in text_of(rendered(content))
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "at step 17"),
+        ({"after": 12}, "between steps 12 and 17"),
+        ({"after": None}, "at step 17 or before"),
+        ({"step": 0, "epoch": None, "after": None}, "before the first step"),
+    ],
+)
+def test_the_chart_marks_the_step_that_the_sentence_names(changes: Any, said: str) -> None:
+    content = certificates.within_tolerance()
+    content["comparisons"][0]["runs"][0]["divergence"] = divergence(**changes)
+    markup = rendered(content)
+    (mark,) = re.findall(r'<text class="mark"[^>]*>(.*?)</text>', markup)
+    assert mark == said
+    (line,) = re.findall(r"<p><strong>(The runs .*?)</strong>", markup)
+    assert all(word in line.replace(" (epoch 1)", "") for word in mark.split())
+
+
 def test_several_names_are_said_as_a_person_would() -> None:
     assert certificate.said(["rsqrt", "erfc"]) == "rsqrt, erfc"
     assert certificate.said([]) == "none"
@@ -452,7 +569,7 @@ def test_several_names_are_said_as_a_person_would() -> None:
 def test_the_page_loads_nothing_and_runs_nothing() -> None:
     text = rendered(certificates.dependent(), replays=3)
     assert "default-src 'none'; style-src 'unsafe-inline'" in text
-    assert not re.search(r"<(script|link|iframe|object|img)|\bsrc=|\bhref=|url\(|@import", text)
+    assert not re.search(r'<(script|link|iframe|object|img)|\bsrc=|href="[^#]|url\(|@import', text)
 
 
 def test_names_that_a_certificate_uses_as_keys_are_escaped() -> None:
@@ -463,7 +580,7 @@ def test_names_that_a_certificate_uses_as_keys_are_escaped() -> None:
         history["metrics"] |= {HOSTILE: values, f"val_{HOSTILE}": values}
     text = rendered(content)
     assert "<script" not in text
-    assert text.count(html.escape(HOSTILE)) == text.count("alert(") > 4
+    assert text.count(html.escape(HOSTILE)) == text.count("alert(") > 3
 
 
 def test_the_page_names_the_certificate_that_it_was_made_from() -> None:

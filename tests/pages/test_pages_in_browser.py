@@ -15,6 +15,9 @@ from samebits.pages import certificate
 from sweeps import certified, with_accuracy, write_index
 
 NARROW, TABLET, WIDE = 390, 768, 1200
+A4, LETTER = (8.27, 11.69), (8.5, 11.0)  # inches
+
+OPENED = 'document.querySelectorAll("details").forEach(element => element.open = true)'
 
 # Pictures that a page break may go through.
 TORN = f"""
@@ -59,6 +62,7 @@ def of_kind(kind: str) -> Callable[[Path, str], Path]:
 PAGES = {kind: of_kind(kind) for kind in certificates.KINDS} | {"index": index, "bench": bench}
 
 
+FIRST_SCREEN = 900  # px: the height of a window
 SCREENS = View(NARROW), View(NARROW, "dark"), View(TABLET, "dark"), View(WIDE), View(WIDE, "dark")
 PRINTED = View(round(PAPER[0]), media="print")
 
@@ -68,7 +72,7 @@ PRINTED = View(round(PAPER[0]), media="print")
 def test_a_page_loads_nothing_fits_and_can_be_read_on_screen_and_on_paper(
     chromium: Browser, tmp_path: Path, page: str, text: str
 ) -> None:
-    path, ask = PAGES[page](tmp_path, text), f"[{CUT_OFF}, {FAINT}, {TORN}]"
+    path, ask = PAGES[page](tmp_path, text), f"({OPENED}, [{CUT_OFF}, {FAINT}, {TORN}])"
     *screens, printed = chromium.visits(path, (*SCREENS, PRINTED), ask)
     for visit in (*screens, printed):
         assert (visit.requests, visit.errors) == ([path.as_uri()], [])
@@ -96,11 +100,42 @@ def test_an_unsigned_page_says_so_first(
     chromium: Browser, tmp_path: Path, width: int, replays: int
 ) -> None:
     path = issue(tmp_path, "Reproducible", signed=False, replays=replays)
-    top = 'document.querySelector(".unsigned").getBoundingClientRect().bottom'
-    verdict = 'document.querySelector("h1").getBoundingClientRect().top'
-    first, title = chromium.visit(path, View(width), f"[{top} < {verdict}, document.title]").answer
-    assert first
+    tops = """[...document.querySelectorAll("h1 .unsigned, .index .warn, .signature")]
+      .map(element => element.getBoundingClientRect().top)"""
+    visit = chromium.visit(path, View(width), f"[...{tops}, document.title]")
+    in_index, in_headline, signature, title = visit.answer
+    assert in_index < in_headline < signature < FIRST_SCREEN
     assert title.startswith("UNSIGNED")
+
+
+@pytest.mark.parametrize("paper", [A4, LETTER], ids=["A4", "Letter"])
+@pytest.mark.parametrize("kind", certificates.KINDS)
+def test_a_certificate_is_one_printed_page_and_annexes_that_are_open_follow(
+    chromium: Browser, tmp_path: Path, kind: str, paper: tuple[float, float]
+) -> None:
+    path = issue(tmp_path, kind, replays=2)
+    assert chromium.printed(path, paper) == 1
+    assert chromium.printed(path, paper, OPENED) > 5
+
+
+def test_the_index_stays_in_view_and_opens_what_it_leads_to(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    follow = """(async () => {
+      const found = []
+      for (const link of document.querySelectorAll(".index a:not(:first-child)")) {
+        link.click()
+        await new Promise(done => setTimeout(done, 100))
+        const annex = document.querySelector(link.hash).closest("details")
+        const [top, bar] = [annex.querySelector("h2"), document.querySelector(".index")]
+          .map(element => element.getBoundingClientRect())
+        found.push(annex.open && bar.top == 0 && top.bottom > 0 && top.top < innerHeight)
+      }
+      return found
+    })()"""
+    for view in (View(NARROW), View(WIDE)):
+        path = issue(tmp_path, "Not reproducible")
+        assert chromium.visit(path, view, follow).answer == [True] * 5
 
 
 def test_a_click_selects_a_whole_command(chromium: Browser, tmp_path: Path) -> None:

@@ -164,12 +164,16 @@ def _first(compared: Sequence[ComparedRun]) -> Iterator[str]:
 
 def _differences(compared: Sequence[Compared]) -> Iterator[str]:
     """Why each run without a result has none; then what differs, once for all runs alike."""
-    alike = dict[tuple[str, str], list[str]]()
+    alike = dict[tuple[str, ...], list[tuple[str, dict[str, list[str]]]]]()
     for each in compared:
         yield from _without_result(each)
-        if parts := list(_parts(each)):
-            alike.setdefault((each.control["run"], listed(parts)), []).append(each.planned.name)
-    for (control, what), runs in alike.items():
+        if parts := _parts(each):
+            of_run = each.planned.name, parts
+            alike.setdefault((each.control["run"], *parts), []).append(of_run)
+    for (control, *titles), found in alike.items():
+        runs = [run for run, _ in found]
+        named = {of: list(dict.fromkeys(n for _, p in found for n in p[of])) for of in titles}
+        what = listed(f"{title} ({few(which, MOST_NAMED)})" for title, which in named.items())
         yield f"{few(runs)} {'differ' if runs[1:] else 'differs'} from {control} in {what}."
 
 
@@ -185,20 +189,23 @@ def _without_result(compared: Compared) -> Iterator[str]:
         yield _unsupported(run, record)
 
 
-def _parts(compared: Compared) -> Iterator[str]:
-    """What differs of a completed run: each artifact, and of which metrics or tensors."""
+def _parts(compared: Compared) -> dict[str, list[str]]:
+    """What differs of a completed run: titles of artifacts, with metrics or tensors."""
     if compared.record["status"] != names.COMPLETED:
-        return
-    found, drawn = compared.result.get("checkpoints"), compared.result["generators"]
-    differing = [artifact for artifact in compared.result["artifacts"] if not artifact["identical"]]
-    for artifact in differing:
-        if artifact["artifact"] != "trace" or len(differing) == 1:  # else it was told above
-            named = list(dict.fromkeys(d["name"] for d in artifact["differences"]))
-            yield f"{names.TITLES[artifact['artifact']]} ({few(named, MOST_NAMED)})"
-    if found is not None and not found["identical"] and not differing:
-        yield f"checkpoints (after epoch {found['epoch']})"
+        return {}
+    checkpoints, drawn = compared.result.get("checkpoints"), compared.result["generators"]
+    differing = {
+        names.TITLES[artifact["artifact"]]: [d["name"] for d in artifact["differences"]]
+        for artifact in compared.result["artifacts"]
+        if not artifact["identical"]
+    }
+    if len(differing) > 1:
+        differing.pop(names.TITLES["trace"], None)  # it was told above
+    if checkpoints is not None and not checkpoints["identical"] and not differing:
+        differing["checkpoints"] = [f"after epoch {checkpoints['epoch']}"]
     if drawn is not None and not drawn["identical"]:
-        yield f"final states of random number generators ({listed(drawn['differing'])})"
+        differing["final states of random number generators"] = drawn["differing"]
+    return differing
 
 
 def _agreement(evidence: Evidence) -> Iterator[str]:

@@ -9,6 +9,7 @@ from samebits.certificate import interruptions, signatories
 from samebits.certificate.signatories import Signatory
 from samebits.certificate.types import Certificate, Distance, ReplayEntry, Report, Setting
 from samebits.comparison import attribution
+from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, history, names, states
 from samebits.pages import charts, remedies, templates, wording
 from samebits.pages import runs as compared
@@ -18,7 +19,9 @@ from samebits.text import few
 TEMPLATE = templates.FOLDER / "certificate.html.j2"
 
 _MOST_CURVES = 4  # runs
-_MOST_LINKS = 5  # replays on the first screen: the latest; all are further down
+_MOST_METRICS = 8  # rows on the first page
+_MOST_REASONS = 8  # on the first page; all are in an annex
+_MOST_LINKS = 3  # replays on the first page: the latest; all are in an annex
 _MOST_DRAWN = 3  # replays of which the divergence is drawn
 # The most interesting first.
 _OUTCOMES = (names.FAILED, names.REFUSED, names.DIFFERENT, names.SAME, names.NOT_TRIED)
@@ -39,16 +42,21 @@ def _of_report(report: Report) -> dict[str, Any]:
     histories = _histories(report, runs)
     differences, more = compared.differences(runs)
     drawn, listed = compared.divergences(runs)
+    metrics = list(_metrics(histories))
     return {
         "report": report,
         "style": look.style,
+        "sign": look.sign,
         "headline": look.headline,
         "wording": wording,
-        "histories": histories,
-        "standing": list(_standing(report)),
+        "standing": list(_standing(report, runs)),
+        "first_reasons": report["reasons"][:_MOST_REASONS],
+        "more_reasons": len(report["reasons"][_MOST_REASONS:]),
         "summary": list(_summary(report)),
+        "metrics": metrics[:_MOST_METRICS],
+        "more_metrics": metrics[_MOST_METRICS:],
         "artifacts": list(compared.artifacts(runs)),
-        "counted": compared.counted(runs),
+        "gists": _gists(report, runs),
         "varied": list(_varied(report, runs)),
         "pins": list(_pins(report)),
         "divergences": drawn,
@@ -57,6 +65,7 @@ def _of_report(report: Report) -> dict[str, Any]:
         "more_differences": more,
         "self_checks": compared.self_checks(report),
         "canaries": compared.canaries(report),
+        "drawn": list(histories),
         "curves": charts.curves(histories),
         "frame": charts,
         "checkpoints": states.commitment(report),
@@ -74,10 +83,10 @@ def _order(report: Report, runs: Sequence[Compared]) -> list[str]:
     return [name for name in order if name in known] + [n for n in known if n not in order]
 
 
-# --- the first screen ------------------------------------------------------------------------
+# --- the first page -------------------------------------------------------------------------
 
 
-def _standing(report: Report) -> Iterator[tuple[str, str]]:
+def _standing(report: Report, runs: Sequence[Compared]) -> Iterator[tuple[str, str]]:
     """The conditions of the verdict in a few words each, the most important first."""
     verdict, scope = report["verdict"], report["scope"]
     if scope["resumed"]:
@@ -87,10 +96,15 @@ def _standing(report: Report) -> Iterator[tuple[str, str]]:
     if verdict in (names.NOT_REPRODUCIBLE, names.WITHIN_TOLERANCE):
         yield "Depends on", ", ".join(scope["depends_on"]) or _UNKNOWN[scope["repeatable"]]
         yield "Repeatable", _REPEATABLE[scope["repeatable"]]
-        for culprit, what in remedies.remedies(report):
-            yield f"Remedy: {culprit}", what
+        yield "Outcomes", compared.counted(runs)
+        differing = compared.unexpected(runs)
+        for run in [run for run in differing if run.result["divergence"]][:1] or differing[:1]:
+            where = compared.divergence([run], draw=False)["where"]
+            yield "First difference", f"{run.run}: {where}"
     elif scope["conditions"]:
         yield "Only if pinned", ", ".join(scope["conditions"])
+    for culprit, what in remedies.remedies(report):
+        yield f"Remedy: {culprit}", what
     same = names.survived(report)
     if same:
         yield "Varied without effect", ", ".join(same)
@@ -101,6 +115,11 @@ def _standing(report: Report) -> Iterator[tuple[str, str]]:
         yield "Not tried", ", ".join(what for what in dict.fromkeys(missed) if what not in same)
     if scope["undeclared"]:
         yield "Looked up, set in no run", ", ".join(map(wording.variable, scope["undeclared"]))
+    opened = wording.opened(report)
+    if opened["problem"]:
+        yield "Files", f"not all that the program opened are known: {opened['problem']}"
+    if outside := [file["path"] for file in opened["read"] if wording.is_outside(file["path"])]:
+        yield "Files outside of the source", few(outside)
 
 
 # Text for "depends on" when no variation on its own changes the bits.
@@ -139,8 +158,23 @@ def _summary(report: Report) -> Iterator[tuple[str, str]]:
         yield "Data", load["dataset"]
     if (epochs := wording.epochs(report["scope"])) is not None:
         yield "Epochs", epochs
+    control = report["records"]["runs"].get(CONTROL)
+    if data := control and control.get("data"):
+        yield "Samples to train on", f"{data['samples']:,}"
     yield "Runs", _counted(report["records"]["runs"], config)
     yield from wording.repositories(report["source"])
+
+
+def _gists(report: Report, runs: Sequence[Compared]) -> dict[str, str]:
+    """What is in each annex, in a few words."""
+    scope, outcomes = report["scope"], Counter(v["outcome"] for v in report["scope"]["variations"])
+    files = len(report["evidence"]) + len(report["dependencies"])
+    return {
+        "compared": compared.counted(runs),
+        "varied": "; ".join(f"{n} {outcome}" for outcome, n in outcomes.items()) or "nothing",
+        "pinned": f"{len(scope['pinned'])} settings",
+        "evidence": f"{files} files; how to verify, how to repeat, and the configuration",
+    }
 
 
 def _counted(records: Mapping[str, Any], config: Any) -> str:
@@ -190,21 +224,32 @@ def _probed(report: Report, run: str) -> dict[str, Setting]:
     return {found["name"]: found for found in record.get("settings", [])} if record else {}
 
 
-# --- curves ------------------------------------------------------------------------------------
+# --- metrics -----------------------------------------------------------------------------------
 
 
 def _histories(report: Report, runs: Sequence[Compared]) -> dict[str, history.History]:
-    """The histories of control and replica, and of differing runs that are shown in full."""
-    chosen = sorted(report["histories"])
-    if runs:
-        control = runs[0].control
-        shown = [run.run for run in compared.shown(runs) if run.control == control]
-        chosen = list(dict.fromkeys([control, runs[0].run, *shown]))
-    return {
-        name: history.from_json(report["histories"][name])
-        for name in chosen[:_MOST_CURVES]
-        if name in report["histories"]
-    }
+    """The histories of control and replica and of the groups that are drawn, each once, by the
+    names of all runs that have it.
+    """
+    known = report["histories"]
+    control = runs[0].control if runs else CONTROL
+    groups = [group for group in compared.drawn(runs) if group[0].control == control]
+    equal = [run.run for run in runs if run.control == control and run.bits == names.SAME]
+    wanted = [control, *equal, *(run.run for run in runs[:1]), *(g[0].run for g in groups)]
+    alike: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for name in wanted or sorted(known) if name in known):
+        alike.setdefault(canonical.digest(known[name]), []).append(name)
+    shown = list(alike.values())[:_MOST_CURVES]
+    return {few(runs, 2): history.from_json(known[runs[0]]) for runs in shown}
+
+
+def _metrics(histories: Mapping[str, history.History]) -> Iterator[dict[str, Any]]:
+    """The last value of each metric, on training and on validation data."""
+    for chart in charts.metrics(histories):
+        for runs, values in histories.items():
+            both = (values.get(prefix + chart) for prefix in ("", charts.VALIDATION))
+            last = [charts.number(found[-1]) if found else "–" for found in both]
+            yield {"name": chart, "runs": runs, "train": last[0], "validation": last[1]}
 
 
 # --- settings, environment, time ------------------------------------------------------------
@@ -301,7 +346,6 @@ _FILTERS = {
     "seen": seen,
     "observed": observed,
     "few": few,
-    "number": charts.number,
     "pretty": lambda value: json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False),
     "at_step": wording.at_step,
     "kernels_text": attribution.kernels_text,
@@ -324,7 +368,8 @@ def trust(certificate: Certificate) -> dict[str, Any]:
         "short": signatories.short,
         "title": compared.title,
         "verify": wording.verify_command(names.CERTIFICATE_FILE),
-        "verify_raw": f"python scripts/verify.py {names.CERTIFICATE_FILE}",
+        "verify_raw": f"python3 scripts/verify.py {names.CERTIFICATE_FILE}",
+        "trust_it": f"./samebits trust {names.CERTIFICATE_FILE} NAME",
         "repeat": wording.replay_command(names.CERTIFICATE_FILE),
     }
 
@@ -335,6 +380,6 @@ def _replays(replays: Sequence[ReplayEntry], links: Sequence[Signatory]) -> Iter
         report, described = replay["report"], None
         if divergence := report.get("divergence"):
             described = compared.describe(divergence, drawn < _MOST_DRAWN)
-            described["run"] = {"run": f"replay {number}", "control": "the certified run"}
+            described |= {"runs": f"replay {number}", "control": "the certified run"}
             drawn += 1
         yield {"number": number, "link": link, "report": report, "divergence": described}

@@ -20,13 +20,14 @@ BADGE = templates.FOLDER / "badge.svg.j2"
 WIDTH, HEIGHT = 400.0, 262.0
 LEFT, RIGHT, TOP, BASE = 50.0, 370.0, 34.0, 228.0
 LOSS = "loss"
-_VALIDATION = "val_"  # Keras puts this before the name of a metric on validation data
+VALIDATION = "val_"  # Keras puts this before the name of a metric on validation data
 _MOST_DOTS = 30  # with more epochs the dots would hide the lines
 _MOST_TENSORS = 12
 _MOST_TICKS = 6
 _LOWEST_TOP = 4  # as a power of two: a difference of 1 ULP has to look small
 _EQUAL = -2.0  # as a power of two: where equal bits lie, on the baseline
 _LABEL_SPACE = 10.5  # between two labels at line ends
+KEY = (8.0, 7.0), (20.0, 7.0), (32.0, 7.0)  # points in the list beside a chart
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Point = tuple[float, float]
@@ -61,7 +62,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """One line. A value that is not finite is a gap between two segments."""
+    """One line, or its points alone. A value that is not finite is a gap between two segments."""
 
     name: str  # of a run or a tensor
     kind: str  # train or validation; the letter of a tensor, or loss
@@ -87,7 +88,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines or columns between two axes. ``mark``: where the first difference is."""
+    """Lines, points or columns between two axes.
+
+    ``mark``: where the first difference is; it lies after ``since``, where the runs are equal.
+    """
 
     title: str
     across: Sequence[Tick]
@@ -95,6 +99,7 @@ class Chart:
     lines: Sequence[Line] = ()
     columns: Sequence[Column] = ()
     mark: float | None = None
+    since: float | None = None
 
 
 def number(value: float) -> str:
@@ -107,17 +112,22 @@ def number(value: float) -> str:
 # --- curves of metrics ---------------------------------------------------------------------------
 
 
+def metrics(histories: Mapping[str, History]) -> list[str]:
+    """The names of all metrics, the loss first; on validation data they have the same."""
+    found = {name.removeprefix(VALIDATION) for history in histories.values() for name in history}
+    return sorted(found, key=lambda name: (name != LOSS, name))
+
+
 def curves(histories: Mapping[str, History]) -> list[Chart]:
-    """One chart per metric by epoch, the loss first, on training and validation data."""
-    metrics = {name.removeprefix(_VALIDATION) for history in histories.values() for name in history}
-    return [_metric(name, histories) for name in sorted(metrics, key=lambda m: (m != LOSS, m))]
+    """One chart per metric by epoch, on training and validation data."""
+    return [_metric(name, histories) for name in metrics(histories)]
 
 
 def _metric(metric: str, histories: Mapping[str, History]) -> Chart:
     found = [
         (run, kind, position, list(enumerate(history[prefix + metric], 1)))
         for position, (run, history) in enumerate(histories.items())
-        for kind, prefix in (("train", ""), ("validation", _VALIDATION))
+        for kind, prefix in (("train", ""), ("validation", VALIDATION))
         if prefix + metric in history
     ]
     finite = [value for *_, values in found for _, value in values if math.isfinite(value)]
@@ -175,7 +185,8 @@ def _segments(points: Iterable[Point | None]) -> Iterator[list[Point]]:
 
 
 def growth(divergence: Divergence) -> Chart:
-    """The largest ULP distance of each tensor by step: the loss first, then in forward order.
+    """The largest ULP distance of each tensor at the steps that were sampled: points, since
+    nothing is known between them. The loss is the first, then tensors in forward order.
 
     Heights are powers of two. Equal bits, 0 ULP, lie on the baseline, two powers below 1 ULP.
     """
@@ -185,7 +196,7 @@ def growth(divergence: Divergence) -> Chart:
     top = max(_LOWEST_TOP, (highest - 1).bit_length())
     across, up = Axis(0, last, LEFT, RIGHT), Axis(_EQUAL, top, BASE, TOP)
     lines = [
-        _line(curve.get("name", LOSS), kind, i, _powers(curve), (across, up))
+        _line(curve.get("name", LOSS), kind, i, _powers(curve), (across, up), len(curve["steps"]))
         for i, (kind, curve) in enumerate(zip([LOSS, *string.ascii_uppercase], found, strict=False))
     ]
     labeled = zip(lines, _apart(lines), found, strict=True)
@@ -193,7 +204,17 @@ def growth(divergence: Divergence) -> Chart:
     below = [Tick(across.at(step), f"{step:,}") for step in steps]
     beside = [Tick(BASE, "equal"), *(Tick(up.at(p), _power(2, p)) for p in _named(top))]
     drawn = [replace(line, label=at, last=[None, *c["ulp"]][-1]) for line, at, c in labeled]
-    return Chart("growth", below, beside, drawn, mark=None if first is None else across.at(first))
+    mark = None if first is None else across.at(first)
+    since = None if first is None else across.at(divergence["after"] or 0)
+    return Chart("growth", below, beside, drawn, mark=mark, since=since)
+
+
+def marks(line: Line, dots: Sequence[Point] | None = None) -> str:
+    """The points of a line, or some in its style, as an SVG path: upright strokes or, with the
+    caps of the style sheet, round or square points.
+    """
+    up, stroke = (2.6, "v5.2") if line.position % 4 == 1 else (0.0, "h0")
+    return "".join(f"M{x:g},{y - up:g}{stroke}" for x, y in (dots or line.dots))
 
 
 def _powers(curve: Curve) -> list[tuple[int, float]]:

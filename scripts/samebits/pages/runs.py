@@ -1,21 +1,27 @@
-"""Runs compared with their control, as rows of the page, the most important first.
+"""Runs compared with their control, as rows and charts of the page, the most important first.
 
-Control and replica are always shown; of the other runs those that differ, a few of them in full.
+Runs with equal bits are one row and one chart, however many they are.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from samebits.certificate.types import ComparedRun, Divergence, Report
 from samebits.comparison import attribution
+from samebits.formats import names
 from samebits.formats.names import COMPLETED, DIFFERENT, NOT_TRIED, SAME, TITLES
 from samebits.pages import charts, wording
+from samebits.text import few, when
 
-MOST_SHOWN = 3  # differing runs of which everything is shown; the rest are listed
-MOST_DIFFERENCES = 40  # of one run
+MOST_DRAWN = 2  # groups of runs that differ of which everything is shown; the rest are listed
+MOST_DIFFERENCES = 20  # of one group
+MOST_DIGESTS = 4  # of one artifact
 MOST_LAYERS = 12  # layers in the table of one run
 _FEW_LAYERS = 3  # of a run that is listed
+_EQUAL = "identical"
 _MEANINGS = {
     "history": "loss and metrics of every epoch",
     "weights": "every number the model learned",
@@ -66,7 +72,7 @@ class Compared:
         if self.status[1] != COMPLETED:
             return self.status[1]
         if not self.differs:
-            return "identical"
+            return _EQUAL if self.tried else "without a control"
         return "different when unpinned" if self.unpinned else "different"
 
     @property
@@ -103,65 +109,79 @@ def unexpected(runs: Sequence[Compared]) -> list[Compared]:
     return sorted(found, key=lambda run: len(run.changed))
 
 
-def shown(runs: Sequence[Compared]) -> list[Compared]:
-    """The few unexpected runs that are shown in full, among them the first run if it differs."""
-    found = [run for run in unexpected(runs) if run.result["divergence"]]
-    first = [run for run in runs[:1] if run in found]
-    return [run for run in found if run not in first][: MOST_SHOWN - len(first)] + first
+def groups(runs: Sequence[Compared]) -> list[list[Compared]]:
+    """The runs that differ, those with the same bits together; the unexpected ones first."""
+    found: dict[tuple[str, ...], list[Compared]] = {}
+    for run in (*unexpected(runs), *(run for run in runs if run.differs and run.unpinned)):
+        of_run = run.result.get("checkpoints"), run.result["generators"]
+        digests = [digest for a in run.result["artifacts"] for digest in a["digests"]]
+        key = (run.control, run.outcome, *of_run, *digests)
+        found.setdefault(tuple(map(str, key)), []).append(run)
+    return list(found.values())
+
+
+def drawn(runs: Sequence[Compared]) -> list[list[Compared]]:
+    """The few groups of which everything is shown: of those that diverge alike the first."""
+    alike: dict[tuple[str, str], list[Compared]] = {}
+    for group in groups(runs):
+        if found := group[0].result["divergence"]:
+            alike.setdefault((group[0].control, wording.where(found)), group)
+    return list(alike.values())[:MOST_DRAWN]
+
+
+def names_of(group: Sequence[Compared]) -> str:
+    """The runs of a group."""
+    return few([run.run for run in group])
+
+
+def counted(runs: Sequence[Compared]) -> str:
+    """How all runs came out: "17 of 20 runs equal; 1 different; 2 not tried"."""
+    controls = {run.control for run in runs if run.status[0] == COMPLETED}
+    outcomes = Counter(run.outcome for run in runs)
+    equal, total = outcomes.pop(_EQUAL, 0), len({*controls, *(run.run for run in runs)})
+    said = (
+        f"{equal + len(controls)} of {total} runs equal" if equal else "no run equals its control"
+    )
+    return "; ".join([said, *(f"{count} {outcome}" for outcome, count in outcomes.items())])
 
 
 # --- artifact by artifact --------------------------------------------------------------------
 
 
 def artifacts(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
-    """Each artifact of the first two runs and of the few that differ; none without a control."""
-    others = [run for run in shown(runs) if run is not runs[0]]
-    for artifact in runs[0].result["artifacts"] if runs and runs[0].tried else ():
-        name = artifact["artifact"]
-        pair = zip((runs[0].control, runs[0].run), artifact["digests"], strict=True)
+    """Each artifact with its digests, each once with the runs that have it; none where the first
+    run shows nothing.
+    """
+    tried = [run for run in (*runs[:1], *chain(*groups(runs)), *runs) if run.tried]
+    for name in names.ARTIFACTS if runs[:1] and runs[0].tried else ():
+        digests, wrong = dict[str | None, dict[str, bool]](), False
+        for run in tried:
+            for found in (a for a in run.result["artifacts"] if a["artifact"] == name):
+                of_control, of_run = found["digests"]
+                digests.setdefault(of_control, {}).setdefault(run.control, True)
+                expected = found["identical"] or run.unpinned is not None
+                digests.setdefault(of_run, {})[run.run] = expected
+                wrong |= not expected
+        rows = [(of, few(list(same), 2), all(same.values())) for of, same in digests.items()]
         yield {
             "title": title(name),
             "meaning": _MEANINGS[name],
-            "identical": artifact["identical"],
-            "absent": None in artifact["digests"],
-            "runs": list(pair),
-            "others": list(_others(name, runs[0].control, others)),
+            "state": "identical" if not wrong else "missing" if None in digests else "different",
+            "digests": rows[:MOST_DIGESTS],
+            "more": len(rows[MOST_DIGESTS:]),
         }
 
 
-def _others(name: str, control: str, others: Sequence[Compared]) -> Iterator[dict[str, Any]]:
-    """The digests of one artifact in further runs, each after the digest of its control."""
-    known = {control}
-    for other in others:
-        for found in (a for a in other.result["artifacts"] if a["artifact"] == name):
-            of_control, digest = found["digests"]
-            if other.control not in known:
-                yield {"run": other.control, "digest": of_control, "control": None}
-            known.add(other.control)
-            same = {"control": other.control, "identical": found["identical"]}
-            yield {"run": other.run, "digest": digest} | same
-
-
-def counted(runs: Sequence[Compared]) -> str:
-    """How many runs are not shown artifact by artifact, by outcome; empty when there are none."""
-    rest = [run for run in runs[1:] if run not in shown(runs)]
-    if not rest:
-        return ""
-    outcomes = [run.outcome for run in rest]
-    said = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes))
-    runs_were = "run was" if len(rest) == 1 else "runs were"
-    return f"{len(rest)} more {runs_were} compared with a control in the same way: {said}."
-
-
 def differences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], int]:
-    """The first differences of the runs that are shown in full, and the number of the rest.
+    """The first differences of the groups that are shown in full, and the number of the rest.
 
     Differences between fingerprints have no size and are left out.
     """
     first, more = list[dict[str, Any]](), 0
-    for run in shown(runs):
+    for group in drawn(runs):
+        run, of = group[0], {"of": names_of(group), "from": group[0].control}
         found = [
-            difference | {"of": run.run, "from": run.control, "where": title(artifact["artifact"])}
+            difference | of | {"where": title(artifact["artifact"]), "ulp": _ulp(difference)}
             for artifact in run.result["artifacts"]
             for difference in artifact["differences"]
             if artifact["artifact"] != "trace" or difference["kind"] != "values"
@@ -171,23 +191,45 @@ def differences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], int]:
     return first, more
 
 
+def _ulp(difference: Mapping[str, Any]) -> str:
+    """The largest distance in steps of the type that was computed: of float32 where float64 holds
+    what Keras computed as float32, whose steps are 2**29 of float64's.
+    """
+    distance = difference["largest_ulp"]
+    if distance is None:
+        return ""
+    if difference["dtype"] != "F64":
+        return f"{distance:,} ULP"
+    steps, rest = divmod(distance, 1 << 29)
+    return f"{distance:,} ULP of float64" if rest else f"{steps:,} ULP of float32"
+
+
 # --- first divergence ------------------------------------------------------------------------
 
 
-def divergences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Where each differing run diverges from its control: a few with charts, and the rest."""
-    unpinned = [run for run in runs if run.differs and run.unpinned]
-    drawn = [run for run in (*shown(runs), *unpinned) if run.result["divergence"]][:MOST_SHOWN]
-    listed = [run for run in (*unexpected(runs), *unpinned) if run not in drawn]
-    return [_divergence(run, draw=True) for run in drawn], [_divergence(run) for run in listed]
+def divergences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """Where each group diverges from its control: a few with charts; of the rest all runs that do
+    so alike, with a sentence.
+    """
+    shown, alike = drawn(runs), dict[str, list[str]]()
+    for group in groups(runs):
+        if group not in shown:
+            found = divergence(group, draw=False)
+            said = [found["where"], found["loss"], found.get("attribution", {}).get("said", "")]
+            titles = [f"{run.run} ({run.title})" for run in group]
+            alike.setdefault(" ".join(filter(None, said)), []).extend(titles)
+    listed = [(few(titles), said) for said, titles in alike.items()]
+    return [divergence(group, draw=True) for group in shown], listed
 
 
-def _divergence(run: Compared, draw: bool = False) -> dict[str, Any]:
-    found = run.result["divergence"]
+def divergence(group: Sequence[Compared], draw: bool) -> dict[str, Any]:
+    """Where a group diverges from its control, and who that is."""
+    run, found = group[0], group[0].result["divergence"]
+    titles = few(list(dict.fromkeys(run.title for run in group)))
+    said = {"runs": names_of(group), "control": run.control, "title": titles}
     if found is None:
-        where = _ENDS.get(run.status[1], "Where they first differ is unknown.")
-        return {"run": run, "where": where, "loss": ""}
-    return {"run": run} | describe(found, draw) | _attribution(run, found["step"])
+        return said | {"where": _ENDS.get(run.status[1], _UNKNOWN), "loss": ""}
+    return said | describe(found, draw) | _attribution(run, found["step"])
 
 
 def _attribution(run: Compared, first: int | None) -> dict[str, Any]:
@@ -207,20 +249,22 @@ def _attribution(run: Compared, first: int | None) -> dict[str, Any]:
 def describe(divergence: Divergence, draw: bool) -> dict[str, Any]:
     """Where two runs diverge, in words and in charts of the growth and the final size."""
     found: dict[str, Any] = {
-        "divergence": divergence,
         "where": wording.where(divergence),
         "loss": " ".join(wording.details(divergence)),
     }
     if draw:
+        at = when({**divergence, "epoch": None})
+        found["mark"] = at if divergence["step"] else "before the first step"
         found["growth"] = charts.growth(divergence)
         found["histogram"] = charts.histogram(divergence["histograms"])
     return found
 
 
 _ENDS = {
-    "failed": "This run failed and its control did not.",
-    "unsupported": "This run was refused and its control was not.",
+    "failed": "Failed, where the control completed.",
+    "unsupported": "Refused, where the control completed.",
 }
+_UNKNOWN = "Where they first differ is unknown."
 
 
 # --- whether the comparison can detect a difference --------------------------------------------
