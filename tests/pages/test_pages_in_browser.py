@@ -129,7 +129,7 @@ def test_the_index_stays_in_view_and_opens_what_it_leads_to(
         const annex = document.querySelector(link.hash).closest("details")
         const [top, bar] = [annex.querySelector("h2"), document.querySelector(".index")]
           .map(element => element.getBoundingClientRect())
-        found.push(annex.open && bar.top == 0 && top.bottom > 0 && top.top < innerHeight)
+        found.push(annex.open && bar.top == 0 && top.top >= bar.bottom && top.top < innerHeight)
       }
       return found
     })()"""

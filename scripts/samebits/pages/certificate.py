@@ -171,7 +171,7 @@ def _gists(report: Report, runs: Sequence[Compared]) -> dict[str, str]:
     files = len(report["evidence"]) + len(report["dependencies"])
     return {
         "compared": compared.counted(runs),
-        "varied": "; ".join(f"{n} {outcome}" for outcome, n in outcomes.items()) or "nothing",
+        "varied": "; ".join(f"{outcome}: {n}" for outcome, n in outcomes.items()) or "nothing",
         "pinned": f"{len(scope['pinned'])} settings",
         "evidence": f"{files} files; how to verify, how to repeat, and the configuration",
     }

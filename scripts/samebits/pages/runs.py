@@ -129,20 +129,15 @@ def drawn(runs: Sequence[Compared]) -> list[list[Compared]]:
     return list(alike.values())[:MOST_DRAWN]
 
 
-def names_of(group: Sequence[Compared]) -> str:
-    """The runs of a group."""
-    return few([run.run for run in group])
-
-
 def counted(runs: Sequence[Compared]) -> str:
     """How all runs came out: "17 of 20 runs equal; 1 different; 2 not tried"."""
     controls = {run.control for run in runs if run.status[0] == COMPLETED}
     outcomes = Counter(run.outcome for run in runs)
     equal, total = outcomes.pop(_EQUAL, 0), len({*controls, *(run.run for run in runs)})
-    said = (
-        f"{equal + len(controls)} of {total} runs equal" if equal else "no run equals its control"
-    )
-    return "; ".join([said, *(f"{count} {outcome}" for outcome, count in outcomes.items())])
+    rest = [f"{count} {outcome}" for outcome, count in outcomes.items()]
+    if not equal:
+        return "; ".join(["no run equals its control", *rest])
+    return "; ".join([f"{equal + len(controls)} of {total} runs equal", *rest])
 
 
 # --- artifact by artifact --------------------------------------------------------------------
@@ -179,10 +174,10 @@ def differences(runs: Sequence[Compared]) -> tuple[list[dict[str, Any]], int]:
     """
     first, more = list[dict[str, Any]](), 0
     for group in drawn(runs):
-        run, of = group[0], {"of": names_of(group), "from": group[0].control}
+        of = {"of": few([run.run for run in group]), "from": group[0].control}
         found = [
             difference | of | {"where": title(artifact["artifact"]), "ulp": _ulp(difference)}
-            for artifact in run.result["artifacts"]
+            for artifact in group[0].result["artifacts"]
             for difference in artifact["differences"]
             if artifact["artifact"] != "trace" or difference["kind"] != "values"
         ]
@@ -226,7 +221,7 @@ def divergence(group: Sequence[Compared], draw: bool) -> dict[str, Any]:
     """Where a group diverges from its control, and who that is."""
     run, found = group[0], group[0].result["divergence"]
     titles = few(list(dict.fromkeys(run.title for run in group)))
-    said = {"runs": names_of(group), "control": run.control, "title": titles}
+    said = {"runs": few([each.run for each in group]), "control": run.control, "title": titles}
     if found is None:
         return said | {"where": _ENDS.get(run.status[1], _UNKNOWN), "loss": ""}
     return said | describe(found, draw) | _attribution(run, found["step"])
