@@ -22,6 +22,7 @@ from samebits.errors import INTERRUPTED, OTHER
 from samebits.formats import canonical, names
 from samebits.pages.wording import LOOKS
 from samebits.workflow import outcome
+from samebits.workflow.plan import plan
 
 SNAKEFILE = f"""
 import sys
@@ -214,6 +215,11 @@ def test_ctrl_c_ends_with_what_was_interrupted_and_the_command_to_go_on(tmp_path
         assert part in block
     for part in ("make done", "Traceback", "Error"):
         assert part not in block
+
+
+def test_snakemakes_own_command_refuses_what_only_samebits_can_tell_by_its_exit_code() -> None:
+    with refused("expect: Snakemake's own command ends with 0", "./samebits certificate expect="):
+        plan({"experiment": "smoke", "expect": "reproducible"}, ROOT / "conf")
 
 
 # --- exit codes, as documented ------------------------------------------------------------------

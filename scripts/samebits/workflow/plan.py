@@ -182,6 +182,11 @@ class Plan:
 
 def plan(config: Mapping[str, Any], conf: Path) -> Plan:
     """Resolve Snakemake's ``config``. Raises SamebitsError that lists every problem."""
+    if "expect" in config:
+        raise SamebitsError(
+            "expect: Snakemake's own command ends with 0 whatever the verdict; "
+            "use ./samebits certificate expect=…"
+        )
     request = replays.requested(config)
     text = config.get(sweep.KEY)
     if request and text is not None:
