@@ -89,4 +89,4 @@ def _rows(what: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _row(what: str, value: str) -> str:
-    return f"  {what:<9} {value}"
+    return f"  {what:<12} {value}"

@@ -94,9 +94,12 @@ def replay(
     return "\n".join([*_title(last, report, color), *map(plain, [*lines, *places])])
 
 
-def against(found: Any, seconds: float | None, color: bool = False) -> str:
+def against(found: Any, path: Path, seconds: float | None, color: bool = False) -> str:
     """Whether the present code gives the bits of a certificate, and what differs."""
-    return "\n".join(["", difference.text(found, color), _took(seconds), ""])
+    lines = ["", difference.text(found, color), _row("result", str(path))]
+    if not found["same"]:
+        lines += [_row("next", f"undo it, or make a new golden bundle: {program()} bundle")]
+    return "\n".join([*lines, _took(seconds), ""])
 
 
 def sweep(table: Path, page: Path, seconds: float | None, color: bool = False) -> str:

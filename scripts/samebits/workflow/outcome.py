@@ -173,7 +173,7 @@ class Outcome(logging.Handler):
         certificate = results / "certificate.json"
         if against in made:
             found = canonical.read_json(against)
-            print(summary.against(found, took, color), flush=True)
+            print(summary.against(found, against, took, color), flush=True)
             return OTHER if plan.replay and plan.replay.same and not found["same"] else 0
         if index in made:
             print(summary.sweep(index, index.with_suffix(".html"), took, color))
