@@ -6,7 +6,6 @@ true ones do.
 """
 
 import base64
-import copy
 import hashlib
 import tempfile
 from collections.abc import Sequence
@@ -78,7 +77,7 @@ def divergence(**changes: Any) -> Any:
 
 def reproducible() -> Report:
     """What certify.py issues for two equal runs, the replica varied in everything that is cheap."""
-    return copy.deepcopy(_issued())
+    return factories.copied(_issued())
 
 
 @cache
@@ -267,7 +266,7 @@ def key(name: str) -> tuple[str, str]:
 def certificate(report: Report, signed: bool = True, replays: Sequence[Report] = ()) -> Certificate:
     """The certificate of a report, with what those who repeated it reported."""
     keyid = key("issuer")[0] if signed else None
-    report = copy.deepcopy(report) | {"issuer": {"keyid": keyid}}
+    report = factories.copied(report) | {"issuer": {"keyid": keyid}}
     known = dict(key(name) for name in ("issuer", *_NAMES))
     used = [keyid, *(replay["issuer"]["keyid"] for replay in replays)]
     return {
@@ -299,7 +298,7 @@ def _envelope(keyid: str | None) -> Any:
 def replay(number: int = 0, **changes: Any) -> Report:
     """What somebody reported who repeated it: 0 is inside the scope, 1 outside, 2 differs."""
     cpu, system = _MACHINES[number % len(_MACHINES)]
-    record = copy.deepcopy(_issued()["records"]["runs"]["control"])
+    record = factories.copied(_issued()["records"]["runs"]["control"])
     record["machine"] |= {"cpu": cpu, "os": system}
     artifacts = [
         {"artifact": name, "expected": digit * 64, "got": digit * 64, "identical": True}
@@ -363,11 +362,11 @@ def _quoting(text: str, key: str, value: Any) -> Any:
 
 
 def _same(comparison: Any, name: str) -> Any:
-    return copy.deepcopy(comparison["runs"][0]) | {"run": name}
+    return factories.copied(comparison["runs"][0]) | {"run": name}
 
 
 def _record(made: Report, name: str) -> Any:
-    return copy.deepcopy(made["records"]["runs"]["control"]) | {"run": name}
+    return factories.copied(made["records"]["runs"]["control"]) | {"run": name}
 
 
 def _add(made: Report, comparison: Any, name: str, not_tried: bool = False) -> None:

@@ -1,17 +1,17 @@
 """Sweeps of made-up certificates, and their index."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import certificates
+import factories
 from samebits.formats import canonical, names
 from samebits.pages import index
 
 
 def certified(kind: str = "Reproducible", *, signed: bool = True, **config: Any) -> Any:
     """A certificate of some kind, of an experiment with these values."""
-    report = copy.deepcopy(certificates.KINDS[kind]())
+    report = factories.copied(certificates.KINDS[kind]())
     report["experiment"]["config"] |= config
     report["experiment"]["digest"] = canonical.digest(report["experiment"]["config"])
     return certificates.certificate(report, signed)
