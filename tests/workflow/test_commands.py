@@ -96,7 +96,13 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         found.append(line)
         raise SystemExit(0)
 
+    def start(line: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        assert line[1:3] == ["-m", "snakemake"]
+        found.append(line[3:])
+        return subprocess.CompletedProcess(line, 0)
+
     monkeypatch.setattr(cli, "main", main)
+    monkeypatch.setattr("subprocess.run", start)
     return found
 
 

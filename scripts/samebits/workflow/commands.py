@@ -6,6 +6,7 @@ GUARANTEES  KEY=VALUE reaches Hydra, and what begins with ``-`` reaches Snakemak
             a word that is neither is refused with the nearest that exists, before anything is made
 """
 
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,11 @@ def snakemake(given: Words, *targets: str) -> int:
     from samebits.workflow import outcome  # takes a second
 
     expected = _expected(given.expect)
+    return outcome.run(_line(given, *targets), expected)
+
+
+def _line(given: Words, *targets: str) -> list[str]:
+    """Snakemake's command line. Raises UsageError for words that are none of a command's."""
     if given.plain:
         raise UsageError("\n".join(map(_unknown, given.plain)))
     line = [*targets, "--snakefile", str(CHECKOUT / "Snakefile")]
@@ -51,7 +57,7 @@ def snakemake(given: Words, *targets: str) -> int:
         line += ["--workflow-profile", str(CHECKOUT / "profiles" / "default")]
     if not _PLACES.intersection(given.options):
         line += ["--cores", "all"]
-    return outcome.run([*line, *given.snakemake()], expected)
+    return [*line, *given.snakemake()]
 
 
 def _expected(words: str) -> list[str]:
@@ -70,7 +76,9 @@ def _bundle(given: Words) -> int:
 
 
 def _repair(given: Words) -> int:
-    return snakemake(given, "repair") or snakemake(given)
+    # A process of its own, which lets go of the results that the next start makes again.
+    line = [sys.executable, "-m", "snakemake", *_line(given, "repair")]
+    return subprocess.run(line, check=False).returncode or snakemake(given)
 
 
 def _report(given: Words) -> int:
