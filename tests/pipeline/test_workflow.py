@@ -131,6 +131,22 @@ def made(workspace: Workspace) -> dict[str, tuple[int, bytes]]:
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
 
 
+def test_samebits_continues_what_snakemake_made_through_a_link_and_from_any_folder(
+    workspace: Workspace, smoke: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a link").symlink_to(ROOT)
+    samebits = (sys.executable, tmp_path / "a link/scripts/start.py")
+    words = ("name=smoke", SMOKE, "--cores", "2")
+    before = made(workspace)
+    for name in ("certificate", "repair"):
+        done = command(*samebits, name, *words, cwd=workspace.folder)
+        assert "REPRODUCIBLE  smoke" in done.stdout
+        assert "train control" not in done.stdout
+    assert "look for damaged files" in done.stdout
+    log = str(workspace.folder / "logs/smoke/repair.log")
+    assert {path: file for path, file in made(workspace).items() if path != log} == before
+
+
 def test_a_touched_result_of_another_experiment_is_refused_and_then_made_again(
     workspace: Workspace, smoke: str
 ) -> None:
