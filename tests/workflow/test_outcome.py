@@ -20,6 +20,7 @@ from refusals import refused
 from samebits import errors
 from samebits.errors import INTERRUPTED, OTHER
 from samebits.formats import canonical, names
+from samebits.pages.summary import Failure
 from samebits.pages.wording import LOOKS
 from samebits.workflow import outcome
 from samebits.workflow.plan import plan
@@ -157,6 +158,13 @@ def test_other_bits_than_a_certificates_are_told_by_line_and_code_whenever_asked
 def test_a_dry_run_and_a_question_have_no_last_lines(folder: Path) -> None:
     for words in (["--dry-run"], ["--list-rules"], ["--dag"]):
         assert "certificate  " not in run(folder, ALL, *words, code=0)
+
+
+def test_an_error_that_nobody_expected_keeps_its_traceback() -> None:
+    said = ["Traceback (most recent call last):", '  File "a.py", line 1, in b', "KeyError: 'x'"]
+    ending = outcome.Outcome(None)
+    ending.emit(logging.makeLogRecord({"levelno": logging.ERROR, "msg": "\n".join(said)}))
+    assert ending._failure() == Failure("", said[-1], said[:-1])
 
 
 def test_an_error_of_snakemake_itself_is_the_cause(tmp_path: Path) -> None:

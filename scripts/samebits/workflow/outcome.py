@@ -130,7 +130,11 @@ class Outcome(logging.Handler):
     def _failure(self) -> Failure:
         """An error of Snakemake itself: the first says why, the others that it was in vain."""
         wanted = [error for error in self._errors if not _IN_VAIN.match(error)]
-        return Failure("", (wanted or self._errors)[0])
+        first = (wanted or self._errors)[0]
+        if not first.startswith("Traceback"):
+            return Failure("", first)
+        *said, cause = first.splitlines()  # an error that nobody expected
+        return Failure("", cause, said[-logs.MOST_LINES :])
 
     def _place(self, path: str) -> str:
         return str(self._folder / path) if path else ""
@@ -229,7 +233,9 @@ def _title(job: dict[str, Any]) -> str:
 
 
 def _without_frames(text: str) -> str:
-    """An error as Snakemake formats it, without places in our files and in Snakemake's."""
+    """An expected error as Snakemake formats it, without places in our files and Snakemake's."""
+    if text.startswith("Traceback"):
+        return text
     return "\n".join(line for line in text.splitlines() if line and not _FRAME.match(line))
 
 
