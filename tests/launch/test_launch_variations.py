@@ -577,14 +577,14 @@ def test_without_root_user_namespaces_do_the_same() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = in_folder(Path(folder))
         shutil.copytree(Path(psutil.__file__).parent, place.folder / "packages" / "psutil")
-        command("chmod", "-R", "a+rwX", folder, cwd=place.folder)
+        script = place.script("observe.py", OBSERVE)
+        command("chmod", "-R", "a+rwX", folder, cwd=place.folder)  # whatever the umask
         shell = {"PYTHONPATH": str(place.folder / "packages"), "TMPDIR": str(place.temporary)}
         shell["HOME"] = folder
         launch = [*user, "env", *(f"{k}={v}" for k, v in shell.items()), python]
         launch.append(str(SCRIPTS / "launch.py"))
         if os.geteuid() or not works(*map(str, [*launch, "--help"])):
             pytest.skip("needs root, setpriv and a Python that another user may start")
-        script = place.script("observe.py", OBSERVE)
         given = ["--", script, "seen.json", "--source-path", "models"]
         given.append(str(place.folder.parent / "outside"))
         saw = []
