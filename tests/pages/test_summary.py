@@ -338,4 +338,6 @@ def test_snakemakes_report_opens_on_the_closing_lines_as_they_are() -> None:
     assert '<h1 class="title">NOT REPRODUCIBLE</h1>' in made
     (block,) = re.findall(r"<pre class=\"literal-block\">\n(.*?)</pre>", made, re.DOTALL)
     assert unescape(block).split("\n")[2 : 2 + len(lines)] == lines
+    wide = f"REPRODUCIBLE  x\n  varied without effect: {', '.join(['number of CPUs'] * 20)}"
+    assert max(map(len, summary.report(wide).splitlines())) < 80
     assert "no certificate yet" in summary.report("")

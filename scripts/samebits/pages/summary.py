@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from samebits.certificate import signatories
@@ -194,12 +195,18 @@ def report(said: str) -> str:
     """The closing lines as Snakemake's --report opens on them: Jinja that makes reStructuredText.
 
     They stand in a literal block, in which nothing is markup, and no brace of theirs is Jinja's.
+    They are wrapped: the page would show the beginnings alone.
     """
     lines = said.strip().splitlines() or ["no certificate yet"]
     verdict = lines[0].partition("  ")[0]
     title = [verdict, "=" * len(verdict), "", "::", ""]
     end = ["", "The page with the evidence is under *Results*.", ""]
-    text = "\n".join([*title, *(f"  {line}" for line in lines), *end])
+    shown = (
+        wrap(line, 76, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        for line in lines
+    )
+    block = [f"  {part}" for parts in shown for part in parts or [""]]
+    text = "\n".join([*title, *block, *end])
     return text.replace("{", "{{ '{' }}")
 
 
