@@ -235,6 +235,12 @@ def test_everything_that_limits_a_result_is_on_the_first_page(
     assert said in text_of(f"<body>{first_page(rendered(cautioned(change)))}")
 
 
+def test_where_no_run_completed_nothing_is_said_of_what_the_steps_received() -> None:
+    content = certificates.unsupported()
+    content["scope"]["received"] = None
+    assert "received" not in rendered(content)
+
+
 def test_the_reasons_against_a_verdict_are_on_the_first_page_and_many_are_counted() -> None:
     content = certificates.inconclusive()
     content["reasons"] = [f"reason {number}." for number in range(20)]

@@ -179,7 +179,7 @@ def limits(report: Report) -> Iterator[str]:
         yield _LEFT.format(few(scope["left"]), _SEEN if verdict == names.REPRODUCIBLE else "")
     if any(variation["key"] == "cpu" for variation in scope["variations"]):
         yield _EMULATION
-    if scope["received"] != names.RECEIVED:
+    if scope["received"] not in (names.RECEIVED, None):  # None: no run completed
         yield f"That the steps trained on the data set. What they received: {scope['received']}."
     yield "That the model is good, or the data correct: equal bits say nothing about quality."
     if report["issuer"]["keyid"] is None:
