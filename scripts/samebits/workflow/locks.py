@@ -32,9 +32,10 @@ def guard(become_owner: Callable[[], Path]) -> None:
     def lock(self: Any) -> Iterator[None]:
         with as_workflow_errors(), _alone(self):
             owner = become_owner()
-            _remove_stale(self)
-            if self.locked:
-                raise _held(self)
+            if self.locked:  # only then: to see whether an owner elsewhere lives takes a while
+                _remove_stale(self)
+                if self.locked:
+                    raise _held(self)
             self._write_locks("input", [f"{_OWNER}{owner}", *map(str, self.all_inputfiles())])
             self._write_locks("output", [f"{_OWNER}{owner}", *map(str, self.all_outputfiles())])
         try:
