@@ -42,7 +42,7 @@ from typing import Any
 
 from samebits import errors
 from samebits.arguments import parser
-from samebits.certificate import replays
+from samebits.certificate import signatories
 from samebits.certificate.types import Certificate
 from samebits.errors import OTHER, SamebitsError, explain_os_error
 from samebits.formats import names
@@ -146,7 +146,7 @@ def _advice(content: Certificate, made: Verification, options: Namespace) -> Ite
     if made.code != NOT_TRUSTED:
         return
     if made.signatories[0].keyid is None:
-        if not [*replays.unfit(content["report"])]:
+        if not [*signatories.unfit(content["report"])]:
             yield "  Nobody vouches for it. To be sure, repeat the training:"
             yield f"    {program()} {plain(shlex.join(['replay', str(options.certificate)]))}"
         return

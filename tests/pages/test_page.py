@@ -606,3 +606,11 @@ def test_the_page_says_how_to_repeat_it_from_the_commit_on() -> None:
 def test_the_page_shows_where_runs_differ() -> None:
     text = rendered(certificates.within_tolerance())
     assert re.search(r"dense/kernel.*first at \[0, 3\].*3 ULP", text, re.DOTALL)
+
+
+def test_a_replay_that_would_be_refused_is_not_offered() -> None:
+    for signed in (True, False):
+        page = rendered(certificates.unsupported(), signed)
+        assert "samebits replay" not in page
+        assert "No replays: its control run has no results to compare with." in page
+        assert "samebits replay" in rendered(certificates.reproducible(), signed)

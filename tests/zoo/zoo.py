@@ -116,6 +116,10 @@ def _planted() -> Iterator[Specimen]:
             overrides=("protocol.cpu={models: [Haswell], samples: 96, epochs: 1}",),
         )  # fmt: skip
     yield Specimen("timestamp", "planted.timestamp", UNSUPPORTED)
+    yield Specimen(
+        "timestamp_allowed", "planted.timestamp", CERTIFIED,
+        overrides=("determinism.op_determinism=false",),
+    )  # fmt: skip
     yield Specimen("wrong_kernel", "planted.wrong_kernel", UNSUPPORTED)
     yield Specimen(
         "wrong_kernel_avoided", "planted.wrong_kernel", CERTIFIED, overrides=("determinism=eigen",)
@@ -216,7 +220,7 @@ def observe(workspace: Workspace, specimen: Specimen) -> Sighting:
         variables={"HOME": str(home), "FACTOR": "7"},
     )
     seen, wrong = judge(specimen, issued), []
-    if specimen.verdict == REFUSED and not [*remedies.remedies(issued)]:
+    if specimen.verdict in (REFUSED, UNSUPPORTED) and not [*remedies.remedies(issued)]:
         wrong.append("expected a remedy, got none")
     tried = [run for run in issued["records"]["runs"] if run.startswith(("with-", "without-"))]
     if specimen.repeatable is False and set(tried) - {"with-home"}:

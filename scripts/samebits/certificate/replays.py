@@ -178,13 +178,6 @@ def count_problem(report: Mapping[str, Any], count: int) -> str | None:
 # --- whether the run says anything about the certificate ---------------------------------------
 
 
-def unfit(report: Mapping[str, Any]) -> Iterator[str]:
-    """Why a certificate cannot be replayed, in words."""
-    control = report["records"]["runs"].get(CONTROL)
-    if control is None or control["status"] != COMPLETED:
-        yield "its control run did not complete, so there is nothing to compare with"
-
-
 def certified(report: Report) -> Evidence:
     """What all runs of a certificate have in common, and no more of it: a replay is checked by it.
 

@@ -4,15 +4,16 @@ Read from the certificate, for the page, the terminal and verify alike. Whether 
 is for verify to check, and whose key it is for the reader to know.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from samebits.certificate.types import Certificate, Replay
 from samebits.errors import SamebitsError
+from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical
-from samebits.formats.names import CERTIFICATE_FORMAT, UNSIGNED
+from samebits.formats.names import CERTIFICATE_FORMAT, COMPLETED, UNSIGNED
 from samebits.text import few
 
 REPRODUCED, NOT_REPRODUCED = "REPRODUCED", "NOT REPRODUCED"
@@ -108,6 +109,13 @@ def listed(certificate: Certificate) -> Iterator[Signatory]:
     """The issuer, then each who repeated it."""
     yield certified(certificate)
     yield from reproduced(certificate)
+
+
+def unfit(report: Mapping[str, Any]) -> Iterator[str]:
+    """Why a certificate cannot be replayed, in words."""
+    control = report["records"]["runs"].get(CONTROL)
+    if control is None or control["status"] != COMPLETED:
+        yield "its control run did not complete, so there is nothing to compare with"
 
 
 def extent(replay: Replay) -> str:

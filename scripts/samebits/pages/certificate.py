@@ -370,7 +370,10 @@ def trust(certificate: Certificate) -> dict[str, Any]:
         "verify": wording.verify_command(names.CERTIFICATE_FILE),
         "verify_raw": f"python3 scripts/verify.py {names.CERTIFICATE_FILE}",
         "trust_it": f"./samebits trust {names.CERTIFICATE_FILE} NAME",
-        "repeat": wording.replay_command(names.CERTIFICATE_FILE),
+        # Empty where a replay would be refused: there is nothing to compare with.
+        "repeat": ""
+        if [*signatories.unfit(certificate["report"])]
+        else wording.replay_command(names.CERTIFICATE_FILE),
     }
 
 

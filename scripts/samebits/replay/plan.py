@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from samebits.certificate import replays, schema
+from samebits.certificate import replays, schema, signatories
 from samebits.config import experiment as experiments
 from samebits.config import sources
 from samebits.config.compose import Composer
@@ -156,7 +156,7 @@ def _compared(request: ReplayRequest, own: Overrides, composer: Composer) -> Rep
     try:
         data = _bytes(request.path)
         report = _report(data)
-        _require_none(replays.unfit(report))
+        _require_none(signatories.unfit(report))
     except (SamebitsError, RecursionError) as error:
         why = "JSON nested too deep" if isinstance(error, RecursionError) else error
         raise SamebitsError(f"{request.path}: cannot be compared with\n{why}") from None
@@ -252,7 +252,9 @@ def _epoch_problems(request: ReplayRequest, report: Report) -> Iterator[str]:
 def _options(report: Report, own: Sequence[Override], conf: Path) -> Overrides:
     """The certificate's option of each group for which the user chose none."""
     config = report["experiment"]["config"]
-    _require_none([*replays.unfit(report), *(["it carries no config"] if config is None else [])])
+    _require_none(
+        [*signatories.unfit(report), *(["it carries no config"] if config is None else [])]
+    )
     chosen, problems = list[Override](), list[str]()
     users = {override.key for override in own if not isinstance(override.value, Mapping)}
     for group in [group for group in PARTS if group in config and group not in users]:

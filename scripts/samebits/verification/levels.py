@@ -227,7 +227,7 @@ def _replay(
         yield "its epochs were drawn for another replay already, so the draw was not random"
     stated, expected = certificate.payload(envelope), statements.replayed(subjects, replay)
     yield from _mismatch("the statement of the replay", "its report", stated, expected)
-    wrong = [*replays.unfit(original)] or [
+    wrong = [*signatories.unfit(original)] or [
         *replays.problems(certified, original, of, replay["record"])
     ]
     yield from wrong

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from samebits.certificate import certificate, replays
+from samebits.certificate import certificate, signatories
 from samebits.certificate.certificate import MalformedError
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError, all_problems
@@ -77,7 +77,7 @@ def require_replayable(content: Certificate, environ: Mapping[str, str]) -> Cert
     Raises SamebitsError with every problem.
     """
     found = require_sound(content, environ)
-    if wrong := list(replays.unfit(content["report"])):
+    if wrong := list(signatories.unfit(content["report"])):
         raise SamebitsError(f"the certificate cannot be replayed\n{all_problems(wrong)}")
     say(f"the certificate says {found.verdict}, {found.checks[0].summary}")
     return content
