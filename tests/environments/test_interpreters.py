@@ -86,6 +86,22 @@ def test_the_newest_of_pyenv_comes_after_path(
     assert interpreters.find("3.7", environ, NO_UV).version == "3.7.1"
 
 
+def test_a_home_folder_that_only_another_user_may_read_has_none(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    """As after su, which may keep HOME."""
+    fake(tmp_path / "home/.pyenv/versions/3.7.4/bin/python3.7", "3.7.4")
+    user = os.geteuid()
+    tmp_path.chmod(0)
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        assert list(interpreters._places("3.7", environ).values())[1:] == [[], []]
+    finally:
+        os.seteuid(user)
+        tmp_path.chmod(0o700)
+
+
 @pytest.mark.parametrize("wanted", ["--system", "--managed-python"], ids=["found", "downloaded"])
 def test_uv_is_asked_last_for_one_that_it_finds_or_downloads(
     tmp_path: Path, environ: dict[str, str], wanted: str

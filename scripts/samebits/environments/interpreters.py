@@ -10,6 +10,7 @@ for versions that they then refuse to start):
 5. uv: one that it finds by any name, or one that it may download (none older than 3.8)
 """
 
+import glob
 import shutil
 import subprocess
 import sys
@@ -75,7 +76,9 @@ def _places(minor: str, environ: Mapping[str, str]) -> dict[str, list[Path]]:
     found = shutil.which(f"python{minor}", path=environ.get("PATH", ""))
     home = Path(environ.get("HOME") or "/nonexistent")
     versions = Path(environ.get("PYENV_ROOT") or home / ".pyenv", "versions")
-    in_pyenv = sorted(versions.glob(f"{minor}.*/bin/python{minor}"), key=_natural, reverse=True)
+    # Of a home folder that only another user may read, glob finds nothing; Path.glob raises.
+    named = glob.glob(f"{glob.escape(str(versions))}/{minor}.*/bin/python{minor}")  # noqa: PTH207
+    in_pyenv = sorted(map(Path, named), key=_natural, reverse=True)
     return {
         "the running Python": [Path(sys.executable)],
         f"PATH (python{minor})": [Path(found)] if found else [],
