@@ -237,7 +237,7 @@ def _histories(report: Report, runs: Sequence[Compared]) -> dict[str, history.Hi
     equal = [run.run for run in runs if run.control == control and run.bits == names.SAME]
     wanted = [control, *equal, *(run.run for run in runs[:1]), *(g[0].run for g in groups)]
     alike: dict[str, list[str]] = {}
-    for name in dict.fromkeys(name for name in wanted or sorted(known) if name in known):
+    for name in dict.fromkeys(name for name in wanted if name in known):
         alike.setdefault(canonical.digest(known[name]), []).append(name)
     shown = list(alike.values())[:_MOST_CURVES]
     return {few(runs, 2): history.from_json(known[runs[0]]) for runs in shown}
