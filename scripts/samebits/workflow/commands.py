@@ -67,14 +67,6 @@ def _expected(words: str) -> list[str]:
         raise UsageError(str(error)) from None
 
 
-def _certificate(given: Words) -> int:
-    return snakemake(given)
-
-
-def _bundle(given: Words) -> int:
-    return snakemake(given, "bundle", "crate")
-
-
 def _repair(given: Words) -> int:
     # A process of its own, which lets go of the results that the next start makes again.
     line = [sys.executable, "-m", "snakemake", *_line(given, "repair")]
@@ -108,7 +100,7 @@ def _of_wrapper(given: Words) -> int:
 
 
 TABLE = {
-    "certificate": Command("train twice, compare, certify", "model=cnn seed=7", _certificate),
+    "certificate": Command("train twice, compare, certify", "model=cnn seed=7", snakemake),
     "verify": Command("check a certificate or a bundle", "certificate.json", _of_wrapper),
     "trust": Command("trust a key from now on", "key.pub alice", _of_wrapper),
     "diff": Command(
@@ -117,7 +109,9 @@ TABLE = {
         _of_wrapper,
     ),
     "bundle": Command(
-        "one zip with the certificate and its evidence, SBOMs, an RO-Crate", "model=cnn", _bundle
+        "one zip with the certificate and its evidence, SBOMs, an RO-Crate",
+        "model=cnn",
+        lambda given: snakemake(given, "bundle", "crate"),
     ),
     "replay": Command(
         "train a certificate's experiment again and sign the outcome",
