@@ -196,6 +196,7 @@ def test_what_does_not_hold_or_is_no_certificate_is_refused(
     done = diff(golden, space.folder)
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr and "Traceback" not in done.stderr
+    assert str(space.folder) in done.stderr  # of two, which
 
 
 def test_a_bundle_of_which_one_file_was_exchanged_does_not_hold(

@@ -8,7 +8,7 @@ GUARANTEES  nothing is executed; a certificate that does not hold is refused, an
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,16 +49,27 @@ def side(path: Path, environ: Mapping[str, str]) -> Iterator[Side]:
                 f"{path.parent}: expected results, with {CERTIFICATE_FILE}, or a run, with "
                 f"{_RECORD}; got a folder without either"
             )
-    with opened.opened(path) as given:
-        bundled, report = given.bundled, given.content["report"]
-        checked = [artifacts.check(report, bundled, whole=True)] if bundled is not None else []
-        found = opened.require_sound(given.content, environ, checked)
-        record = report["records"]["runs"].get(CONTROL)
-        if record is None:
-            raise SamebitsError(f"{path}: its control run left no record, so no bits are known")
-        with opened.control_run(given, path) as run:
-            history = report["histories"].get(CONTROL)
-            yield Side(path, found.verdict, found.checks[0].summary, record, history, run)
+    with ExitStack() as stack:
+        try:
+            found = _of_certificate(path, environ, stack)
+        except SamebitsError as error:
+            where = f"{path}: "
+            raise type(error)(where + str(error).removeprefix(where)) from None
+        yield found
+
+
+def _of_certificate(path: Path, environ: Mapping[str, str], stack: ExitStack) -> Side:
+    """``stack``: closes the certificate's files."""
+    given = stack.enter_context(opened.opened(path))
+    bundled, report = given.bundled, given.content["report"]
+    checked = [artifacts.check(report, bundled, whole=True)] if bundled is not None else []
+    found = opened.require_sound(given.content, environ, checked)
+    record = report["records"]["runs"].get(CONTROL)
+    if record is None:
+        raise SamebitsError("its control run left no record, so no bits are known")
+    run = stack.enter_context(opened.control_run(given, path))
+    history = report["histories"].get(CONTROL)
+    return Side(path, found.verdict, found.checks[0].summary, record, history, run)
 
 
 def _of_run(path: Path) -> Side:
