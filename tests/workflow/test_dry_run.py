@@ -1,5 +1,6 @@
 """The last lines of a dry run, for jobs as Snakemake names them."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,7 @@ def said(config: dict[str, str], *jobs: Any) -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []
         patch.setattr("builtins.print", lambda text, flush: lines.extend(text.splitlines()))
-        dry_run.show(SimpleNamespace(dag=dag), plan(config, ROOT / "conf"))
+        dry_run.show(SimpleNamespace(dag=dag), plan(config, ROOT / "conf"), Path("nowhere"))
     return [line.strip() for line in lines if line]
 
 

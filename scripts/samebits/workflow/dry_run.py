@@ -20,7 +20,7 @@ from samebits.text import duration, few
 from samebits.workflow.plan import Plan
 
 
-def show(workflow: Any, plan: Plan) -> None:
+def show(workflow: Any, plan: Plan, results: Path) -> None:
     """Print them; nothing where Snakemake would run nothing, which it says itself."""
     jobs, known = defaultdict[str, list[Any]](list), Counter[str]()
     for job in workflow.dag.jobs if workflow.dag else ():
@@ -29,11 +29,11 @@ def show(workflow: Any, plan: Plan) -> None:
         if workflow.dag.needrun(job):
             jobs[job.rule.name].append(job.wildcards)
     if jobs:
-        print(summary.dry_run(plan.name, list(_rows(plan, jobs, known))), flush=True)
+        print(summary.dry_run(plan.name, list(_rows(plan, jobs, known, results))), flush=True)
 
 
 def _rows(
-    plan: Plan, jobs: Mapping[str, list[Any]], known: Mapping[str, int]
+    plan: Plan, jobs: Mapping[str, list[Any]], known: Mapping[str, int], results: Path
 ) -> Iterator[tuple[str, str]]:
     """What would be done, and how much of it. ``known``: the runs of each experiment so far."""
     trained = [(plan.of(wildcards), plan.run(wildcards)) for wildcards in jobs["train"]]
@@ -41,7 +41,7 @@ def _rows(
     if trained and not plan.replay:
         yield from _further({made.name: made for made, _ in trained}.values(), known)
     if trained:
-        took = [*_seconds(plan)]
+        took = [*_seconds(plan, results)]
         about = duration(mean(took or [0]))
         yield "take", f"about {about} for each run" if took else "unknown before the first run"
     yield "load", few(sorted(wildcards.data for wildcards in jobs["load"])) or "nothing"
@@ -72,8 +72,8 @@ def _further(
         yield "", f"up to {more:,} more where bits differ or runs leave files"
 
 
-def _seconds(plan: Plan) -> Iterator[float]:
+def _seconds(plan: Plan, results: Path) -> Iterator[float]:
     """What earlier runs in these folders took, whatever was trained."""
     for name in plan.experiments:
-        for record in Path("results", name, "train").glob("*/record.json"):
+        for record in (results / name / "train").glob("*/record.json"):
             yield canonical.read_json(record)["timing"]["seconds"]

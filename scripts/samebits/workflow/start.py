@@ -153,7 +153,8 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
         elif is_main:
             locks.guard(lambda: _become_owner(made.name))
             if workflow.output_settings.dryrun:
-                atexit.register(dry_run.show, workflow, made)
+                # When the process ends, the working folder is the user's again.
+                atexit.register(dry_run.show, workflow, made, Path("results").absolute())
             # A job lives as long as its DAG. To look for garbage among all of them as often as
             # Python does costs a tenth of the time that a large sweep needs to start.
             gc.set_threshold(100_000, 50, 50)
