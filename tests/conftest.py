@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
 
 from hydra.core.global_hydra import GlobalHydra
+from hypothesis import settings
 
 import conda_standin
 import factories
@@ -23,6 +24,10 @@ from samebits.config import compose
 
 # Fixtures that have an environment built.
 _ENVIRONMENTS = {"workspace", "conda", "cage", "loopback"}
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("samebits", deadline=None)
+settings.load_profile("samebits")
 
 # A shell that starts the tests in the background has them, and what they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

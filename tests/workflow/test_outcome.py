@@ -12,10 +12,11 @@ import pytest
 from snakemake.settings.types import OutputSettings, Quietness
 
 import factories
+import starts
 import terminal
 import verify
 from in_process import stage
-from pipeline import ROOT, SCRIPTS, command
+from pipeline import ROOT, SCRIPTS
 from refusals import refused
 from samebits import errors
 from samebits.errors import INTERRUPTED, OTHER
@@ -63,10 +64,11 @@ def run(
     folder: Path, rules: str, *words: str, code: int, expected: str = "", cwd: Path | None = None
 ) -> str:
     (folder / "Snakefile").write_text(SNAKEFILE + rules)
-    line = [sys.executable, "-c", PROGRAM, expected, *QUIET, *words]
-    done = command(*line, cwd=cwd or folder, check=False)
-    assert done.returncode == code, done.stdout
-    return done.stdout.partition("Job ")[2] if "Job " in done.stdout else done.stdout
+    shown, wanted = folder / "shown.txt", [verdict for verdict in expected.split(",") if verdict]
+    ended = starts.run(cwd or folder, [*QUIET, *words], wanted, shown)
+    said = shown.read_text(encoding="utf-8")
+    assert ended == code, said
+    return said.partition("Job ")[2] if "Job " in said else said
 
 
 # What a job does, and the cause that is shown.
@@ -171,7 +173,7 @@ def test_an_error_of_snakemake_itself_is_the_cause(tmp_path: Path) -> None:
     said = run(tmp_path, "rule all:\n    input: 'a.out'\n", code=1)
     assert "cause        Missing input files for rule all" in said.partition("FAILED  mine")[2]
     empty = rule("empty", "echo 'nothing happens' > {log}")
-    said = run(tmp_path, empty, code=1)
+    said = run(tmp_path, empty, "--latency-wait", "0", code=1)
     assert "some output files are missing" in said.partition("FAILED  mine")[2]
 
 
