@@ -33,6 +33,7 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
     Outcomes: same, differs (its own bits), failed, not tried, no effect (nothing else observed),
     in part (of the number of CPUs), leaves (a file that it also looks for),
     finds (that file, and the bits that it makes), races (finds it, but has its own bits),
+    inherits (finds it, and has the bits of the run that left it),
     unseen (same, but not all files are known), [Errno … or failed: … (with that message).
     """
     outcomes = {name.replace("__", "-"): outcome for name, outcome in outcomes.items()}
@@ -83,7 +84,7 @@ def write(
         record["variations"]["applied"] = dict(zip(keys, values, strict=True))
         if outcome == "unseen":
             record["files"] = factories.NO_FILES | {"problem": "not all calls were seen"}
-        if outcome in ("finds", "races"):
+        if outcome in ("finds", "races", "inherits"):
             best: dict[str, Any] = {"path": "best.npy", "sha256": "a" * 64}
             record["files"] = factories.NO_FILES | {"read": [best]}
         if outcome == "leaves":
@@ -340,6 +341,30 @@ def test_a_file_that_a_run_leaves_for_another_is_named_and_later_runs_are_made(
     assert (issued["verdict"], issued["scope"]["depends_on"]) == (verdict, depends_on)
     assert issued["scope"]["left"] == ["best.npy"]
     assert any("or are missing: best.npy." in limit for limit in wording.limits(issued))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict"),
+    [
+        ({"replica": "inherits", "repeat": "inherits"}, names.INCONCLUSIVE),
+        ({"replica": "inherits"}, names.INCONCLUSIVE),
+        ({"replica": "leaves", "repeat": "inherits"}, names.REPRODUCIBLE),
+        ({"replica": "inherits", "repeat": "leaves"}, names.REPRODUCIBLE),
+    ],
+)
+def test_runs_that_read_what_the_control_made_show_nothing_unless_one_made_it_too(
+    tmp_path: Path, outcomes: dict[str, str], verdict: str
+) -> None:
+    issued = certify(tmp_path, config(explain=[]), control="leaves", **outcomes)
+    assert issued["verdict"] == verdict
+    told = [reason for reason in issued["reasons"] if "each read best.npy as an earlier" in reason]
+    assert len(told) == (verdict == names.INCONCLUSIVE)
+
+
+def test_a_file_that_the_control_read_too_is_an_input_whoever_made_it(tmp_path: Path) -> None:
+    outcomes = {"control": "inherits", "replica": "leaves", "repeat": "inherits"}
+    issued = certify(tmp_path, config(explain=[]), **outcomes)
+    assert (issued["verdict"], issued["scope"]["left"]) == (names.REPRODUCIBLE, ["best.npy"])
 
 
 def test_no_variation_is_tried_where_a_repeat_differs(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ class Findings:
     depends_on: tuple[str, ...]  # titles of what the bits were seen to depend on
     differing: tuple[Compared, ...]  # runs that should be identical to their controls and are not
     left: tuple[str, ...]  # files that a run wrote outside of its output, and that a run read
+    unshared: tuple[str, ...]  # of these, those that no other run found as the control found them
 
 
 def findings(evidence: Evidence) -> Findings:
@@ -75,6 +76,7 @@ def findings(evidence: Evidence) -> Findings:
         depends_on=tuple(dict.fromkeys(_culprits(tried, compared, repeatable, left))),
         differing=tuple(c for c in compared if _differs(c)),
         left=tuple(left),
+        unshared=tuple(_unshared(compared, left)),
     )
 
 
@@ -202,6 +204,25 @@ def _by_left(compared: Sequence[Compared], left: Sequence[str]) -> Iterator[str]
         )
         if alike and not all(same) and same == [c.identical for c in runs]:
             yield path
+
+
+def _unshared(compared: Sequence[Compared], left: Sequence[str]) -> Iterator[str]:
+    """Files by which the control may have handed its bits to all runs that have them.
+
+    Whoever makes a file at random and reads one that is there, gets the same bits ever after.
+    """
+    control = compared[0].control
+    alike = [c.record for c in compared if c.identical and c.control == control]
+    for path in left:
+        found = [_content(record, path) for record in alike if _touches(record, path)]
+        if any(found) and _content(control, path) not in found:
+            yield path
+
+
+def _touches(record: RunRecord, path: str) -> bool:
+    files = record["files"]
+    entries = (*files["read"], *files["written"])
+    return path in files["absent"] or any(entry["path"] == path for entry in entries)
 
 
 def _content(record: RunRecord, path: str) -> str | None:

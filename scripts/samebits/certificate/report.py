@@ -92,7 +92,7 @@ def _scope(graded: Grade, by_run: Mapping[str, RunRecord]) -> Any:
     settings = records[0]["settings"] if records else []  # all runs have the same
     whole = [record for record in records if not record["unpinned"] and not record["subset"]]
     same, differed = _compared(by_run)
-    found = graded.findings or Findings((), (), None, (), (), ())
+    found = graded.findings or Findings((), (), None, (), (), (), ())
     return {
         "runs": len(whole),
         "epochs": _epochs(by_run.get(CONTROL)),

@@ -45,10 +45,11 @@ def grade(evidence: Evidence) -> Grade:
         return Grade(names.INCONCLUSIVE, (why,))
     if refused:
         return Grade(names.UNSUPPORTED, tuple(_unsupported(name, first[name]) for name in refused))
-    if found := own_failure(first[protocol.REPLICA]):
-        return Grade(names.INCONCLUSIVE, (_OWN_FAILURE.format(found),))
-    judged = _judge(evidence, findings(evidence))
-    nothing = tuple(cautions.nothing_left(evidence))
+    if failure := own_failure(first[protocol.REPLICA]):
+        return Grade(names.INCONCLUSIVE, (_OWN_FAILURE.format(failure),))
+    found = findings(evidence)
+    judged = _judge(evidence, found)
+    nothing = (*cautions.nothing_left(evidence), *map(_UNSHARED.format, found.unshared))
     if nothing and judged.verdict in (names.REPRODUCIBLE, names.WITHIN_TOLERANCE):
         return Grade(names.INCONCLUSIVE, nothing)
     return judged
@@ -57,6 +58,12 @@ def grade(evidence: Evidence) -> Grade:
 _OWN_FAILURE = (
     "replica failed with an error that its variations themselves may have caused, because they are "
     "made by mounts: {}. Leave some of them out: protocol.replica='[…]'"
+)
+
+_UNSHARED = (
+    "no other run began as control did: each read {0} as an earlier run had left it. Start again "
+    "with --forcerun train: all runs then find the file, and its SHA-256 is recorded. Or have the "
+    "program make it below TMPDIR, which each run has for itself"
 )
 
 

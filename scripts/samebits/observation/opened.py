@@ -81,6 +81,7 @@ class Files:
         self._absent: set[str] = set()
         self._written: set[str] = set()
         self._sought: set[str] = set()  # looked for, or opened to be read
+        self._opened: set[str] = set()  # to be read, before the run itself wrote there
         self.problem: str | None = None
 
     def see(self, action: str, path: str, flags: int) -> None:
@@ -97,6 +98,8 @@ class Files:
         if (action == _OPEN and reads) or (action == _LOOK and path not in self._written):
             self._sought.add(path)
         if path not in self._written:
+            if action == _OPEN and reads:
+                self._opened.add(path)
             self._note(action, path, flags)
 
     def _note(self, action: str, path: str, flags: int) -> None:
@@ -117,10 +120,12 @@ class Files:
     def report(self) -> dict[str, Any]:
         """What was seen, by absolute path, as JSON.
 
-        What was opened for writing and has the same content at the end was not written.
+        What was opened for writing and has the same content at the end was not written, unless no
+        one read it: of what was written, the digest is of the content that the run had read.
         """
         now = {path: _digest(path) for path in self._read}
-        same = {path for path in now if now[path] == self._read[path]}
+        unread = self._written - self._opened
+        same = {path for path in now if now[path] == self._read[path]} - unread
         written = {path for path in self._written - same if os.path.lexists(path)}
         absent = self._absent - self._written
         return {
@@ -129,7 +134,10 @@ class Files:
                 path: listing(names, path, self._written) for path, names in self._listed.items()
             },
             "absent": [path for path in absent if os.path.dirname(path) not in absent],  # noqa: PTH120
-            "written": {path: (self._read.get(path), self._is_sought(path)) for path in written},
+            "written": {
+                path: (None if path in unread else self._read.get(path), self._is_sought(path))
+                for path in written
+            },
             "changed": sorted(path for path in set(now) - same if not self._own(path)),
             "problem": self.problem,
         }
