@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from pipeline import ROOT, Workspace, command
 
@@ -45,10 +47,12 @@ def test_every_command_of_the_readme_works_in_a_fresh_clone(tmp_path: Path) -> N
     # What a reader has by then, under the names that the README gives it.
     given = {
         "certificate.json": clone / "results/default/certificate.json",
-        "key.pub": clone / "key-of-alice.pub",
+        "key.pub": tmp_path / "key.pub",
         "certificate.zip": clone / "results/checkpoint=epoch/certificate.zip",
         "golden.zip": clone / "results/default/certificate.zip",
     }
+    key = Ed25519PrivateKey.generate().public_key()
+    given["key.pub"].write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     for line in commands():
         words = shlex.split(line) + ["--dry-run"] * (line in _DRY)
         for name in given.keys() & set(words):
