@@ -44,8 +44,8 @@ atlas: .venv/ready ## find the ops whose bits depend on the CPU: docs/atlas.html
 zoo: .venv-dev/ready ## experiments with a planted dependence, which must be found, and clean ones, which must pass
 	@.venv-dev/bin/python tests/zoo/zoo.py
 
-test-unit: .venv-dev/ready ## tests that need no built environment
-	@$(PYTEST) --ignore tests/studies -m "not slow and not environment"
+test-unit: .venv-dev/ready ## tests that need no built environment, browser or other process
+	@$(PYTEST) --ignore tests/studies -m "not slow and not environment and not process"
 
 test: .venv-dev/ready ## all tests but the slow ones and those of the studies
 	@$(PYTEST) --ignore tests/studies -m "not slow"

@@ -79,14 +79,18 @@ def _hydra_answers_once() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a built environment.
+    """Mark what needs a built environment, or starts a browser.
 
     Such tests come first, because they take long: the others fill what is left at the end.
     """
     for item in items:
-        if _ENVIRONMENTS.intersection(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & _ENVIRONMENTS:
             item.add_marker("environment")
-    items.sort(key=lambda item: item.get_closest_marker("environment") is None)
+        elif "chromium" in fixtures:
+            item.add_marker("process")
+    long = ("environment", "process")
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, long)))
 
 
 def pytest_collection_finish() -> None:

@@ -16,6 +16,8 @@ import pytest
 from pipeline import LAUNCH, SCRIPTS, command
 from samebits.launch import logs, timeout
 
+pytestmark = pytest.mark.process
+
 LONGEST = 30  # seconds to wait for anything
 
 

@@ -22,6 +22,8 @@ from pipeline import LAUNCH, SCRIPTS, command
 from samebits.certificate.findings import ways
 from samebits.experiment.variations import TITLES
 
+pytestmark = pytest.mark.process
+
 SHARED = Path("/dev/shm")  # noqa: S108 - what libfaketime uses
 NOT_CHEAP = ("cpu", "deployment", "node", "interrupt", "threads")  # the process varies threads
 CHEAP = [name for name in TITLES if name not in NOT_CHEAP]

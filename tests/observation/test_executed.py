@@ -15,6 +15,8 @@ from pipeline import ROOT, SCRIPTS, skip_without
 from samebits.experiment import variations
 from samebits.observation import executed
 
+pytestmark = pytest.mark.process
+
 _PROGRAM = f"""
 import importlib, importlib.util, json, runpy, sys
 sys.path.insert(0, {str(SCRIPTS)!r})

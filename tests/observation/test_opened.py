@@ -11,6 +11,8 @@ import pytest
 
 from pipeline import SCRIPTS, skip_without
 
+pytestmark = pytest.mark.process
+
 # The ways are tried in one process: an interpreter takes longer to start than all of them.
 _PROGRAM = f"""
 import ctypes, importlib, io, json, mmap, os, pkgutil, runpy, sqlite3, subprocess, sys, threading

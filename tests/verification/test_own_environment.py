@@ -15,6 +15,8 @@ from pipeline import ROOT, SCRIPTS, environment
 from samebits.environments import interpreters
 from samebits.formats import files
 
+pytestmark = pytest.mark.process
+
 PROGRAMS = [
     SCRIPTS / f"{name}.py" for name in ("verify", "trust", "diff")
 ]  # that a stranger starts

@@ -13,6 +13,8 @@ import yaml
 from pipeline import ROOT, SCRIPTS
 from samebits.formats import lockfile
 
+pytestmark = pytest.mark.process
+
 IMPORTS = re.compile(r"^from samebits.*", re.MULTILINE)
 
 

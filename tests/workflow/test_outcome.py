@@ -26,6 +26,8 @@ from samebits.pages.wording import LOOKS
 from samebits.workflow import outcome
 from samebits.workflow.plan import plan
 
+pytestmark = pytest.mark.process
+
 SNAKEFILE = f"""
 import sys
 from types import SimpleNamespace
