@@ -5,6 +5,7 @@ evidence has to be the same at both. An empty list, or one that lacks an entry o
 of the certificate rests, is a problem, too. What stands at one place alone is its writer's word.
 """
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -340,7 +341,7 @@ def _self_checked(
     for check in comparison["self_check"]:
         shape = shapes.get(check["artifact"], {}).get(check["name"], [])
         index = check["index"]
-        if len(index) != len(shape) or not all(map(int.__lt__, index, shape)):
+        if len(index) != len(shape) or any(map(operator.ge, index, shape)):
             what = TITLES[check["artifact"]]
             yield f"{comparison['control']}: no element {index} of {check['name']} in its {what}"
 
