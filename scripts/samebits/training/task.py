@@ -245,9 +245,8 @@ def progress(tf: Any, run: str, epochs: int, count: int | None = None) -> Any:
 
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
             raise_if_interrupted()
-            steps = self.params.get(
-                "steps"
-            )  # a call executes many, and may name one after the last
+            # A call may execute many steps, and name one after the last.
+            steps = self.params.get("steps")
             if time.monotonic() - self.said >= _SAY_EVERY and steps and batch + 1 < steps:
                 self._say(self.epoch, (batch + 1) / steps, f"step {batch + 1:,}/{steps:,}")
 
