@@ -188,12 +188,6 @@ def find(culprit: str, pinned: Pinned) -> Remedy:
     return next(row for row in rows if _UNDER[row.under](pinned))
 
 
-def markdown() -> str:
-    """The table, as docs/variations.md has it."""
-    lines = ["| depends on | pinned | remedy |", "| --- | --- | --- |"]
-    return "\n".join([*lines, *(f"| {row.culprit} | {row.under} | {row.what} |" for row in TABLE)])
-
-
 def _runs(report: Report) -> Iterator[ComparedRun]:
     return (run for comparison in report["comparisons"] for run in comparison["runs"])
 
