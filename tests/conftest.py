@@ -21,6 +21,7 @@ from browser import chromium as chromium
 from conda_standin import CondaStandin
 from pipeline import ROOT, Workspace
 from samebits.config import compose
+from sites import site as site
 
 # Fixtures that have an environment built.
 _ENVIRONMENTS = {"workspace", "conda", "cage", "loopback"}

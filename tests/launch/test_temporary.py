@@ -122,5 +122,7 @@ def test_a_run_has_an_empty_folder_and_a_keras_home_without_settings(tmp_path: P
             assert (keras / "datasets").samefile(home / "datasets") and list(empty.iterdir()) == []
             (empty / "left").touch()
         assert not keras.exists() and not empty.exists()
-    with ExitStack() as ends:
-        assert list(Path(temporary.own_folders({}, ends)["KERAS_HOME"]).iterdir()) == []
+    for shell, linked in (({}, True), ({"KERAS_HOME": str(home)}, False)):
+        with ExitStack() as ends:
+            found = temporary.own_folders(shell, ends, linked)
+            assert list(Path(found["KERAS_HOME"]).iterdir()) == []

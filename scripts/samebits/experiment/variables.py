@@ -36,6 +36,7 @@ _OF_SYSTEM = (
     *_ALLOWED,
 )  # fmt: skip
 KERAS_HOME, TEMPORARY = "KERAS_HOME", "TMPDIR"  # folders that each run has of its own
+FETCH = "SAMEBITS_FETCH"  # a descriptor of the launcher's desk, which answers a program's downloads
 _HASH_SEED = "PYTHONHASHSEED"
 _RESERVED = ("SAMEBITS_", "LD_")  # beginnings of names that no experiment may declare
 

@@ -47,17 +47,18 @@ def _release(held: int, made: Path) -> None:
     os.close(held)
 
 
-def own_folders(shell: Mapping[str, str], ends: ExitStack) -> dict[str, str]:
+def own_folders(shell: Mapping[str, str], ends: ExitStack, linked: bool = True) -> dict[str, str]:
     """The variables of a run's own folders: an empty one, and a Keras home without settings.
 
-    What else lies in the user's Keras home (data sets, weights) was downloaded and is linked.
+    ``linked``: what else lies in the user's Keras home (data sets, weights) was downloaded and is
+    linked. A program gets an empty one: it may write there, and unpack.
     """
     both = folder(ends)
     keras, empty = both / "keras", both / "tmp"
     for made in (keras, empty):
         made.mkdir()
     home = Path(shell.get(KERAS_HOME) or Path(shell.get("HOME") or os.devnull, ".keras"))
-    for entry in home.iterdir() if home.is_dir() else ():
+    for entry in home.iterdir() if linked and home.is_dir() else ():
         if entry.name != _SETTINGS:
             (keras / entry.name).symlink_to(entry.absolute())
     return {KERAS_HOME: str(keras), TEMPORARY: str(empty)}
