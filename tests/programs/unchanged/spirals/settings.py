@@ -1,0 +1,3 @@
+POINTS = 512
+BATCH = 32
+HIDDEN = (24, 24)
