@@ -67,10 +67,14 @@ class Lock:
     from_sdist: tuple[str, ...] = ()  # released without a wheel: built at installation
     without_dependencies: tuple[str, ...] = ()  # their own dependencies are left out
 
-    def text(self) -> str:
+    @property
+    def is_extended(self) -> bool:
+        """Whether it was resolved upon another lock, whose requirements it may leave unmet."""
+        return any(source.endswith(SUFFIX) for source in self.sources)
+
+    def text(self, by: str = "tools/lock.py; do not edit") -> str:
         """The lock file."""
-        title = f"# Locked for CPython {self.python} on Linux x86_64 by tools/lock.py; do not edit"
-        lines = [title]
+        lines = [f"# Locked for CPython {self.python} on Linux x86_64 by {by}"]
         lines += ["# from: {} sha256:{}".format(*source) for source in sorted(self.sources.items())]
         lines += [f"# without dependencies: {name}" for name in self.without_dependencies]
         lines += [_WHEELS_ONLY]

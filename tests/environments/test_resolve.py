@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-import lock
+from samebits.environments import resolve
 
 
 def wheel(name: str) -> dict[str, Any]:
@@ -12,8 +12,8 @@ def wheel(name: str) -> dict[str, Any]:
 
 
 def best(names: list[str], python: str, *known: str) -> str | None:
-    tags = lock._tags(python)
-    found = lock._best([wheel(name) for name in names], tags, set(known))
+    tags = resolve._tags(python)
+    found = resolve._best([wheel(name) for name in names], tags, set(known))
     return str(found["hashes"]["sha256"]) if found else None
 
 
