@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from samebits.config import typed
 from samebits.config.experiment import Experiment
 from samebits.environments import build, interpreters, uv
 from samebits.errors import SamebitsError
@@ -29,7 +30,7 @@ _LONGEST = 600  # seconds for one command; a hung one must fail and not hang the
 
 def configure(config: Mapping[str, Any], conf: Path) -> Experiment:
     """The one experiment of Snakemake's ``config``, resolved against the Hydra tree ``conf``."""
-    return plan(config, conf).first
+    return plan(typed.values(config), conf).first
 
 
 def command(

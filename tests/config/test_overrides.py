@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from refusals import refused
 from samebits.config.experiment import GROUPS
-from samebits.config.overrides import Override, from_config, literal, parse, split
+from samebits.config.overrides import Override, from_config, literal, parse, split, typed
 from samebits.errors import SamebitsError
 
 
@@ -27,19 +27,21 @@ def test_a_scalar_and_a_group_become_one_override_each() -> None:
         ("null", None),
         ("adam", "adam"),
         ("[1, 2]", [1, 2]),
+        ("~", None),
+        ("[~]", "[~]"),
+        ("['~', '']", ["~", ""]),
         ("/a b/c's.npz", "/a b/c's.npz"),
         ("1,2", "1,2"),
         ("", ""),
     ],
 )
 def test_text_is_typed_as_hydra_types_it(text: str, value: object) -> None:
-    (override,) = from_config({"trainer": {"optimizer": text}}, GROUPS)
-    assert override.value == value
-    assert type(override.value) is type(value)
+    found = typed(text)
+    assert (found, type(found)) == (value, type(value))
 
 
 def test_a_target_chooses_the_custom_model_and_allows_any_argument() -> None:
-    found = from_config({"model": {"_target_": "a.b", "k": "3"}}, GROUPS)
+    found = from_config({"model": {"_target_": "a.b", "k": 3}}, GROUPS)
     assert [o.hydra() for o in found] == ["model='custom'", "++model._target_='a.b'", "++model.k=3"]
 
 

@@ -8,13 +8,19 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline import configure
 from samebits.config import typed
 from samebits.config.experiment import Experiment
 from samebits.errors import SamebitsError
+from samebits.workflow import words
+from samebits.workflow.plan import plan
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 REFUSED = None
+
+
+def configure(config: dict[str, Any], conf: Path) -> Experiment:
+    """The experiment of a config whose values are typed already."""
+    return plan(config, conf).first
 
 
 def by_config(folder: Path, key: str, text: str) -> dict[str, Any]:
@@ -39,8 +45,13 @@ def by_overrides_in_a_file(folder: Path, key: str, text: str) -> dict[str, Any]:
     return typed.config({}, [file], [])
 
 
+def by_a_word(folder: Path, key: str, text: str) -> dict[str, Any]:
+    line = words.told_apart([f"{key}={text}"]).snakemake()
+    return typed.config({}, [], line[1:])
+
+
 ROADS: list[Callable[[Path, str, str], dict[str, Any]]]
-ROADS = [by_config, by_file, by_overrides, by_overrides_in_a_file]
+ROADS = [by_config, by_file, by_overrides, by_overrides_in_a_file, by_a_word]
 
 # A key, what a person types, and the value, or REFUSED and a part of the message.
 TYPED: list[tuple[str, str, Any, str]] = [
@@ -50,6 +61,11 @@ TYPED: list[tuple[str, str, Any, str]] = [
     ("seed", "0x10", REFUSED, "seed: '0x10' is not of type 'integer'"),
     ("seed", "1:30", REFUSED, "seed: '1:30' is not of type 'integer'"),
     ("seed", "1e3", REFUSED, "seed: 1000.0 is not of type 'integer'; write 1000"),
+    ("seed", "'5'", REFUSED, "seed: '5' is not of type 'integer'; write 5"),
+    ("seed", '"5"', REFUSED, "seed: '5' is not of type 'integer'; write 5"),
+    ("seed", "''", REFUSED, "seed: '' is not of type 'integer'"),
+    ("seed", "", REFUSED, "seed: None is not of type 'integer'"),
+    ("seed", "~", REFUSED, "seed: None is not of type 'integer'"),
     ("seed", "null", REFUSED, "seed: None is not of type 'integer'"),
     ("seed", "true", REFUSED, "seed: True is not of type 'integer'"),
     ("seed", "nan", REFUSED, "got nan"),
@@ -61,6 +77,7 @@ TYPED: list[tuple[str, str, Any, str]] = [
     ("trainer.batch_size", "32.0", REFUSED, "is not of type 'integer'; write 32"),
     ("trainer.shuffle", "True", True, ""),
     ("trainer.shuffle", "yes", REFUSED, "'yes' is not of type 'boolean'; write true"),
+    ("trainer.shuffle", "'true'", REFUSED, "'true' is not of type 'boolean'; write true"),
     ("trainer.validation_split", ".1", 0.1, ""),
     ("trainer.validation_split", "1e-1", 0.1, ""),
     ("trainer.validation_split", "20%", REFUSED, "'20%' is not of type 'number'"),
@@ -69,6 +86,9 @@ TYPED: list[tuple[str, str, Any, str]] = [
     ("name", "1.10", REFUSED, "name: 1.1 is not text"),
     ("name", "'1.10'", "1.10", ""),
     ("name", "2026-01-02", "2026-01-02", ""),
+    ("name", "~", "default", ""),
+    ("name", "", "default", ""),
+    ("name", "''", REFUSED, "name: '' does not match"),
     ("determinism", "[portable]", REFUSED, "no such option; did you mean portable?"),
     ("determinism", "null", REFUSED, "determinism=null: no such option"),
     ("determinism", "true", REFUSED, "determinism=true: no such option"),
@@ -152,9 +172,65 @@ def test_a_mapping_behind_config_may_be_hydras_or_yaml(text: str) -> None:
     assert typed.config({}, [], [f"trainer={text}"]) == {"trainer": {"epochs": 5}}
 
 
-def test_a_file_that_is_no_yaml_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("seed: [1\n")
-    with pytest.raises(SamebitsError, match=r"a\.yaml: cannot be read as YAML"):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"seed: [1\n", "cannot be read as YAML"),
+        (b"\tseed: 1\n", "cannot be read as YAML"),
+        (b"? [1, 2]\n: 3\n", "cannot be read as YAML"),
+        (b"seed: 1\n---\nseed: 2\n", "cannot be read as YAML"),
+        ("name: größe\n".encode("latin-1"), "cannot be read as YAML in UTF-8"),
+        ("seed: 1\n".encode("utf-16"), "cannot be read as YAML in UTF-8"),
+        (b"- seed\n", "expected keys with values"),
+        (b"seed\n", "expected keys with values"),
+        (b"x: " + b"[" * 9999, "nested too deeply"),
+    ],
+)
+def test_a_file_that_is_no_config_is_refused_by_name(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    (tmp_path / "a.yaml").write_bytes(content)
+    with pytest.raises(SamebitsError, match=rf"a\.yaml: {said}"):
+        typed.config({}, [tmp_path / "a.yaml"], None)
+
+
+MODEL = "model: {_target_: examples.iris_like.network, features: 4, hidden: "
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1: 2", "1: no such key"),
+        ("null: 2", "null: no such key|None: no such key"),
+        (MODEL + "1" * 5000 + "}", "Exceeds the limit"),
+        (MODEL + '"\\ud800"}', "expected null, a boolean"),
+        (MODEL + ".nan}", "got nan"),
+        (MODEL + "-.INF}", "got -inf"),
+        ('signing: {key: "a\\0b"}', "signing.key: expected the path"),
+        ('source_path: "a\\0b"', "expected null, a boolean"),
+        ("trainer: {batch_size: 9223372036854775808}", "greater than the maximum"),
+        ("trainer: {epochs: 123456789012345678901234567890}", "greater than the maximum"),
+    ],
+)
+def test_what_no_program_can_use_is_refused_with_a_reason(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(SamebitsError, match=said):
+        configure(typed.config({}, [tmp_path / "a.yaml"], None), CONF)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seed: 1\nname: x\nseed: 2\n",
+        "trainer:\n  epochs: 1\n  epochs: 1\n",
+        "trainer: {epochs: 1}\nseed: 1\ntrainer: {shuffle: false}\n",
+    ],
+)
+def test_a_key_that_is_given_twice_in_a_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(SamebitsError, match="is given twice, first in line"):
         typed.config({}, [tmp_path / "a.yaml"], None)
 
 

@@ -149,7 +149,7 @@ _COMPOSED: dict[tuple[str, ...], LocalExperiment] = {}
         {},
         {"overrides": "trainer.epochs=5"},
         {"seed": 7, "trace": "off", "model": "cnn", "data": "fashion_mnist"},
-        {"model": "{option: cnn, units: 64, dropout: 0.5}", "protocol": "twice"},
+        {"model": {"option": "cnn", "units": 64, "dropout": 0.5}, "protocol": "twice"},
         {"experiment": "smoke"},
         {"experiment": "article", "determinism": "tf21", "framework": "tf2.1"},
         {"data": {"option": "synthetic", "shape": [8, 8], "classes": 3, "samples": 64}},
@@ -207,7 +207,7 @@ def test_a_bundle_gives_the_same_replay_as_its_certificate(
 
 
 def test_how_the_replay_is_signed_is_the_users_choice(tmp_path: Path, default: Content) -> None:
-    experiment = replayed(tmp_path, default, signing="{key: /mine}")
+    experiment = replayed(tmp_path, default, signing={"key": "/mine"})
     assert experiment.signing.key == "/mine"
     assert experiment.digest == default["report"]["experiment"]["digest"]
 

@@ -165,7 +165,7 @@ def test_a_damaged_own_key_is_refused_and_not_replaced(tmp_path: Path) -> None:
     keys.own(tmp_path, {})
     damaged = (tmp_path / "key.pem").read_bytes()[:-40]
     (tmp_path / "key.pem").write_bytes(damaged)
-    with pytest.raises(SamebitsError, match="not a PEM private key"):
+    with pytest.raises(SamebitsError, match="a PRIVATE KEY that cannot be read"):
         keys.own(tmp_path, {})
     assert (tmp_path / "key.pem").read_bytes() == damaged
 
@@ -280,6 +280,29 @@ def test_what_is_passed_over_by_nobody_is_named_by_its_line(
             keys.from_pem(tmp_path / "key.pub")
     twice = (private_pem(key) * 2).decode()
     assert "got another one in line 4" in str(refusal({"SAMEBITS_SIGNING_KEY": twice}))
+
+
+def of_ssh(key: Any) -> str:
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH
+    return str(key.private_bytes(pem, form, serialization.NoEncryption()).decode())
+
+
+def test_a_key_of_openssh_signs(key: ed25519.Ed25519PrivateKey) -> None:
+    signer = keys.load({"SAMEBITS_SIGNING_KEY": of_ssh(key)})
+    assert signer is not None
+    assert signer.public.raw == key.public_key().public_bytes_raw()
+
+
+def test_what_is_no_key_to_sign_with_is_called_what_it_is(key: ed25519.Ed25519PrivateKey) -> None:
+    pem = private_pem(key).decode()
+    given = {
+        "not a private key, but a PUBLIC KEY": public_pem(key).decode(),
+        "a PRIVATE KEY that cannot be read: damaged, or cut off": pem[:60] + "\n-----END",
+        "an OpenSSH key that is damaged, or that has a passphrase": of_ssh(key)[:-150],
+        "expected an Ed25519 key, got RSAPrivateKey": of_ssh(OTHERS["RSA"]()),
+    }
+    for said, text in given.items():
+        assert said in str(refusal({"SAMEBITS_SIGNING_KEY": text}))
 
 
 # --- where keys are looked for -----------------------------------------------------------------

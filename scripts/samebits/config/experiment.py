@@ -296,7 +296,8 @@ def _as_meant(error: Any) -> str:
     return ""
 
 
-_BOOLEANS = dict.fromkeys(("yes", "on", "1"), "true") | dict.fromkeys(("no", "off", "0"), "false")
+_BOOLEANS = dict.fromkeys(("true", "yes", "on", "1"), "true")
+_BOOLEANS |= dict.fromkeys(("false", "no", "off", "0"), "false")
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -1,9 +1,4 @@
-"""Snakemake's ``config`` as a list of Hydra overrides, the same for every form of input.
-
-Snakemake types ``--config`` values by its own rules and passes nested ones as strings; config files
-and profiles are typed by YAML. Here every string is typed again by Hydra's override grammar, so
-that ``--config``, a config file and Hydra's own notation agree.
-"""
+"""Snakemake's ``config`` as a list of Hydra overrides, the same for every form of input."""
 
 import math
 import re
@@ -21,15 +16,12 @@ from samebits.errors import SamebitsError, require_none
 
 OPTION = "option"  # inside a group's mapping: which option of the group
 NAME, ENVIRONMENT = "name", "environment"
-_TEXT = (
-    NAME,
-    ENVIRONMENT,
-    "overrides",
-)  # keys whose values are text even if they look like numbers
 CUSTOM = "custom"  # the model group's option for a user's own _target_
 
 _PARSER = OverridesParser.create()
 _OPEN, _CLOSE, _QUOTES = "([{", ")]}", "'\""
+# YAML's words for what Hydra's grammar has other words for, or none.
+_YAML = {"~": None, ".nan": math.nan, ".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf}
 
 
 @dataclass(frozen=True)
@@ -51,6 +43,9 @@ _PLAIN = re.compile(
     r"=(?P<value>[^\s'\"$\[{}()\]][^\[{}()\]]*)"
 )
 
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # no path has a NUL, UTF-8 no half of a character
+_SHOWN = 40  # characters of an override in a message, where it is long
+
 # Hydra's grammar halves backslashes that stand before a quote, the closing one too.
 _BEFORE_QUOTE = re.compile(r"(\\+)(?='|\Z)")
 
@@ -66,7 +61,7 @@ def literal(value: Any) -> str:
             return str(value)
         case float() if math.isfinite(value):
             return repr(value)
-        case str():
+        case str() if not _NO_TEXT.search(value):
             return "'" + _BEFORE_QUOTE.sub(r"\1\1", value).replace("'", "\\'") + "'"
         case list():
             return "[" + ",".join(map(literal, value)) + "]"
@@ -115,11 +110,21 @@ def typed(value: Any) -> Any:
         return [typed(v) for v in value]
     if not isinstance(value, str) or value == "":
         return value
+    if value.lower() in _YAML:
+        return _YAML[value.lower()]
     try:
-        parsed = _PARSER.parse_override("key=" + value)
+        parsed = _parsed("key=" + value)
     except HydraException:
         return value  # text that Hydra's grammar accepts in quotes only
     return value if parsed.is_sweep_override() else _plain(parsed.value())
+
+
+def _parsed(text: str) -> Parsed:
+    """Hydra's parsed override. Raises HydraException, and SamebitsError for too long a number."""
+    try:
+        return _PARSER.parse_override(text)
+    except ValueError as error:  # what Python does not take for an int, as of 5,000 digits
+        raise SamebitsError(f"{text[:_SHOWN]}…: {error}") from None
 
 
 def parse(text: str) -> Override:
@@ -127,10 +132,13 @@ def parse(text: str) -> Override:
 
     A path with letters that Hydra's grammar accepts in quotes only needs none here either.
     """
+    plain = _PLAIN.fullmatch(text)
+    if plain and plain["value"].lower() in _YAML:
+        return Override(plain["key"], _YAML[plain["value"].lower()], plain["prefix"])
     try:
-        parsed = _PARSER.parse_override(text)
+        parsed = _parsed(text)
     except HydraException as error:
-        if plain := _PLAIN.fullmatch(text):
+        if plain:
             return Override(plain["key"], plain["value"], plain["prefix"])
         raise SamebitsError(
             f"override {text!r}: expected KEY=VALUE, got: {str(error) or type(error).__name__}; "
@@ -168,7 +176,8 @@ def from_parsed(parsed: Parsed, value: Any) -> Override:
     if parsed.is_delete():
         return Override(key, None, "~")
     prefix = "++" if parsed.is_force_add() else "+" if parsed.is_add() else ""
-    return Override(key, _plain(value), prefix)
+    nothing = value == "" and str(parsed.input_line).endswith("=")  # and no quotes
+    return Override(key, None if nothing else _plain(value), prefix)
 
 
 def texts(value: Any, key: str) -> Iterator[str]:
@@ -214,7 +223,6 @@ def from_config(config: Mapping[str, Any], groups: Iterable[str]) -> list[Overri
     """
     known, found, problems = set(groups), list[Override](), list[str]()
     for key, value in config.items():
-        value = typed(value) if key not in _TEXT else value
         try:
             if key == "overrides":
                 found += list(_from_text(value, known)) if value is not None else []

@@ -101,7 +101,11 @@ def _problems(override: Override) -> Iterator[str]:
         yield _KEYS
     elif isinstance(override.value, str) and "${" in override.value:
         yield _NO_INTERPOLATION
-    elif override.prefix == "~" or not (override.value is None or isinstance(override.value, str)):
+    elif (
+        override.prefix == "~"
+        or not (override.value is None or isinstance(override.value, str))
+        or "\0" in (override.value or "")
+    ):
         yield _EXPECTED
 
 

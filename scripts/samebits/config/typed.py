@@ -2,7 +2,7 @@
 
 Snakemake types ``--config`` by rules of its own and strips quotes; YAML 1.1 reads 012 as octal, off
 as a boolean, 1:30 as 90 and 1e3 as text. So files and the command line are read once more, and a
-value is what Hydra's grammar makes of it, by every road.
+value is what Hydra's grammar makes of it, by every road; what has quotes is text.
 """
 
 import json
@@ -18,6 +18,8 @@ from samebits.config.sweep import KEY as SWEEP
 from samebits.errors import SamebitsError
 
 _WHOLE = ("overrides", SWEEP)  # a text of several overrides, each with its own quotes
+# Keys whose values are text even if they look like numbers, where nobody knows who put quotes.
+_TEXTS = (overrides.NAME, overrides.ENVIRONMENT, *_WHOLE)
 _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -29,6 +31,20 @@ class _Loader(yaml.SafeLoader):
         first: [(tag, pattern) for tag, pattern in pairs if tag == _MERGE]
         for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """As ever, but a key that is given twice is an error: the first value would be lost."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key in [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]:
+            line = key.start_mark.line + 1
+            if key.tag != _MERGE and lines.setdefault(key.value, line) != line:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value} is given twice, first in line {lines[key.value]}; "
+                    "leave one out",
+                    problem_mark=key.start_mark,
+                )
+        return node
 
 
 def _scalar(loader: _Loader, node: yaml.ScalarNode) -> Any:
@@ -42,7 +58,12 @@ _Loader.add_constructor(_TEXT, _scalar)
 
 def _plain(text: str) -> Any:
     """A value without quotes around it; nothing, or YAML's ~, is null."""
-    return None if text in ("", "~") else overrides.typed(text)
+    return overrides.typed(text) if text else None
+
+
+def values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A config that an importing workflow hands on: no one knows how its texts were typed."""
+    return {key: v if key in _TEXTS else overrides.typed(v) for key, v in given.items()}
 
 
 def config(
@@ -58,14 +79,19 @@ def config(
     for entry in entries or ():
         key, _, text = entry.partition("=")
         update_config(typed, {key: _entry(key, text)})
-    return {**given, **typed}
+    return {**values(given), **typed}
 
 
-def _file(path: Path) -> Any:
+def _file(path: Path) -> dict[str, Any]:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}  # noqa: S506 (a safe one)
-    except yaml.YAMLError as error:
-        raise SamebitsError(f"{path}: cannot be read as YAML: {error}") from None
+        read = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a safe one)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SamebitsError(f"{path}: cannot be read as YAML in UTF-8: {error}") from None
+    except RecursionError:
+        raise SamebitsError(f"{path}: nested too deeply to be a config") from None
+    if not isinstance(read or {}, Mapping):
+        raise SamebitsError(f"{path}: expected keys with values, such as seed: 7; got {read!r:.40}")
+    return {str(key): value for key, value in (read or {}).items()}
 
 
 def _entry(key: str, text: str) -> Any:

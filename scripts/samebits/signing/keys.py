@@ -28,6 +28,7 @@ from samebits.formats import files
 _OWN, _PUBLIC = "key.pem", "key.pub"
 BEGIN, _END = "-----BEGIN ", "-----END "
 _PRIVATE = b"PRIVATE KEY-----"
+_CREATE = "create a key with openssl genpkey -algorithm ed25519"
 
 
 @dataclass(frozen=True)
@@ -202,24 +203,32 @@ def _read(given: bytes, environ: Mapping[str, str]) -> Signer:
         raise SamebitsError(
             f"signing.key: expected one key, got another one in line {more[0][0]}; leave one in it"
         )
+    passphrase = _passphrase(environ) if b"ENCRYPTED" in pem else None
     try:
-        key = serialization.load_pem_private_key(pem, _passphrase(pem, environ))
+        of_ssh = b"OPENSSH" in pem
+        read = serialization.load_ssh_private_key if of_ssh else serialization.load_pem_private_key
+        key = read(pem, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise SamebitsError(
-            "signing.key: not a PEM private key, or the passphrase is wrong; create a key with "
-            "openssl genpkey -algorithm ed25519, and put its passphrase into "
-            f"{SIGNING_PASSPHRASE}"
-        ) from None
+        raise SamebitsError(f"signing.key: {_unusable(pem)}; {_CREATE}") from None
     if not isinstance(key, Ed25519PrivateKey):
-        advice = "create one with openssl genpkey -algorithm ed25519"
-        raise _another_type("signing.key", key, advice)
+        raise _another_type("signing.key", key, _CREATE)
     return _signer(key)
 
 
-def _passphrase(pem: bytes, environ: Mapping[str, str]) -> bytes | None:
-    """From the environment or the terminal; None for a key that is not encrypted."""
-    if b"ENCRYPTED" not in pem:
-        return None
+def _unusable(pem: bytes) -> str:
+    """Why a PEM block is no key to sign with."""
+    label = pem.splitlines()[0].decode("ascii", "replace").strip("- ").removeprefix("BEGIN ")
+    if _PRIVATE not in pem:
+        return f"not a private key, but a {label}"
+    if label.startswith("OPENSSH"):
+        return "an OpenSSH key that is damaged, or that has a passphrase, which cannot be read here"
+    if b"ENCRYPTED" in pem:
+        return f"the passphrase is wrong ({SIGNING_PASSPHRASE}), or the key is damaged"
+    return f"a {label} that cannot be read: damaged, or cut off"
+
+
+def _passphrase(environ: Mapping[str, str]) -> bytes:
+    """From the environment or the terminal."""
     try:
         given = environ.get(SIGNING_PASSPHRASE)
         if given is None:

@@ -38,6 +38,8 @@ def as_workflow_errors() -> Iterator[None]:
     except (SamebitsError, OSError) as error:
         said = explain_os_error(error) if isinstance(error, OSError) else str(error)
         raise WorkflowError(plain_lines(said)) from None
+    except RecursionError:  # Hydra's, OmegaConf's, of a value that contains itself
+        raise WorkflowError("config: a value is nested too deeply, or contains itself") from None
 
 
 @dataclass(frozen=True)

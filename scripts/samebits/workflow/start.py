@@ -140,9 +140,11 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
     with as_workflow_errors():
         _check_deployment(workflow.deployment_settings.deployment_method)
         _check_places({"checkout": conf.parent, "working folder": Path.cwd()})
-        if workflow.modifier.is_main_snakefile():  # a module is handed values
-            asked = workflow.config_settings
+        asked = workflow.config_settings
+        if workflow.modifier.is_main_snakefile():
             config = typed.config(config, asked.configfiles, asked.config_args)
+        else:  # a module is handed values
+            config = typed.values(config)
         made = plan(config, conf)
         os.environ[DRIVER] = sys.executable
         own = (str(Path(path).absolute()) for path in workflow.config_settings.configfiles)
