@@ -3,10 +3,12 @@
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from snakemake import cli
+from snakemake.settings.types import Quietness
 
 from pipeline import ROOT, SCRIPTS
 from samebits.config import overrides, typed
@@ -77,7 +79,6 @@ def test_a_key_of_the_pipeline_is_an_entry_of_config(word: str) -> None:
         ("seed=7 --report", ["--report"]),
         ("--config seed=7", []),
         ("--config overrides='seed=7'", []),
-        ("--unknown seed=7", ["--unknown"]),
     ],
 )
 def test_what_begins_with_a_dash_is_snakemakes_with_its_values(
@@ -123,6 +124,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             [[]],
             {"sweep": "model=mlp,cnn seed=range(0,3)", "overrides": ["trainer.epochs=1", "name=s"]},
         ),
+        (["sweep", "seed=1,2", "seed=3"], [[]], {"sweep": "seed=1,2 seed=3"}),
     ],
 )
 def test_each_command_asks_snakemake_for_its_targets(
@@ -146,14 +148,45 @@ def test_each_command_asks_snakemake_for_its_targets(
         (["replay"], "replay: expected one certificate.json or .zip, got 0"),
         (["replay", "a.zip", "b.zip"], "got 2"),
         (["sweep", "seed=1"], "sweep: expected a KEY=VALUE,VALUE such as model=mlp,cnn, got none"),
+        (
+            ["certificate", "--coers", "2", "seed=7"],
+            "--coers: Snakemake has no such option; did you mean --cores?",
+        ),
+        (["report", "--dry"], "--dry: Snakemake has no such option; did you mean --dryrun?"),
+        (["certificate", "--jbos=3"], "--jbos: Snakemake has no such option; did you mean --jobs?"),
+        (["certificate", "-Q"], "-Q: Snakemake has no such option\n"),
+        (["certificate", "--cores", "many"], "(--cores, -c): must be integer or 'all'."),
+        (["certificate", "--quiet", "all", "much"], "argument --quiet/-q: invalid choice: 'much'"),
+        (["certificate", "--profile"], "argument --profile: expected one argument"),
     ],
 )
-def test_a_wrong_word_is_refused_with_the_nearest(
+def test_a_wrong_word_is_refused_with_the_nearest_in_two_lines(
     capsys: pytest.CaptureFixture[str], lines: list[list[str]], line: list[str], said: str
 ) -> None:
     assert commands.run(line) == 2
-    assert said in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert said in shown and shown.count("\n") <= 2
     assert lines == []
+
+
+def test_what_snakemake_does_unless_told_otherwise_is_what_its_own_command_finds_as_a_profile(
+    lines: list[list[str]],
+) -> None:
+    def settings(words: list[str], profile: Path | None) -> dict[str, Any]:
+        found = vars(
+            cli.get_argument_parser(profiles=[profile] if profile else None).parse_args(words)
+        )
+        found["max_jobs_per_timespan"] = vars(found["max_jobs_per_timespan"])
+        return {name: value for name, value in found.items() if name != "workflow_profile"}
+
+    own = ROOT / "profiles/default"
+    commands.run(["certificate"])
+    rest = ["--snakefile", str(ROOT / "Snakefile"), "--cores", "all"]
+    assert settings(lines[0], None) == settings(rest, own) != settings(rest, None)
+    commands.run(["certificate", "--quiet", "all", "--resources", "gpu=2"])
+    assert settings(lines[1], None)["quiet"] == {Quietness.ALL}
+    commands.run(["certificate", "--workflow-profile", str(own)])
+    assert lines[2].count("--workflow-profile") == 1 and "--rerun-incomplete" not in lines[2]
 
 
 COMPLETED = [

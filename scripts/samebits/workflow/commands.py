@@ -8,10 +8,12 @@ GUARANTEES  KEY=VALUE reaches Hydra, and what begins with ``-`` reaches Snakemak
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+import yaml
 
 from samebits.config import overrides
 from samebits.config.keys import nearest
@@ -21,14 +23,11 @@ from samebits.observation.checkout import git
 from samebits.replay import plan as replays
 from samebits.text import program
 from samebits.workflow import words
-from samebits.workflow.words import Words
+from samebits.workflow.words import UsageError, Words
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+_PROFILE = CHECKOUT / "profiles/default/config.v9+.yaml"
 _PLACES = {"--cores", "-c", "--jobs", "-j", "--profile"}  # options that say where and how many
-
-
-class UsageError(SamebitsError):
-    """Words that are no command."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,17 @@ def _line(given: Words, *targets: str) -> list[str]:
         raise UsageError("\n".join(map(_unknown, given.plain)))
     line = [*targets, "--snakefile", str(CHECKOUT / "Snakefile")]
     if "--workflow-profile" not in given.options:
-        line += ["--workflow-profile", str(CHECKOUT / "profiles" / "default")]
+        line += ["--workflow-profile", "none", *_defaults()]
     if not _PLACES.intersection(given.options):
         line += ["--cores", "all"]
     return [*line, *given.snakemake()]
+
+
+def _defaults() -> Iterator[str]:
+    """The settings of profiles/default as options: for a profile Snakemake prints a line first."""
+    for name, value in yaml.safe_load(_PROFILE.read_text(encoding="utf-8")).items():
+        values = value if isinstance(value, list) else [value]
+        yield from (f"--{name}", *(str(one) for one in values if one is not True))
 
 
 def _expected(words: str) -> list[str]:
@@ -87,9 +93,11 @@ def _replay(given: Words) -> int:
 
 
 def _sweep(given: Words) -> int:
-    several = [word for word in given.overrides if overrides.lists_several(word)]
-    if not several:
+    listing = [word for word in given.overrides if overrides.lists_several(word)]
+    if not listing:
         raise UsageError("sweep: expected a KEY=VALUE,VALUE such as model=mlp,cnn, got none")
+    keys = {word.partition("=")[0] for word in listing}
+    several = [word for word in given.overrides if word.partition("=")[0] in keys]
     given.overrides = [word for word in given.overrides if word not in several]
     given.config.append(f"sweep={' '.join(several)}")
     return snakemake(given)

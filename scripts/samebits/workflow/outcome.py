@@ -40,6 +40,7 @@ from samebits.workflow.plan import Plan
 _CHATTER = (
     *("Assuming unrestricted", "Building DAG", "Using shell", "Conda environments: ignored"),
     *("Select jobs", "Execute ", "Complete log", "Elapsed time", "Shutting down", "Terminating"),
+    *("DAG of jobs will be updated", "Updating checkpoint dependencies"),
     # Slurm's plugin, where a cluster needs no account, or has no accounting database.
     *("No SLURM account given", "No account was given", "Guessed SLURM account"),
     "Unable to guess SLURM account",

@@ -7,16 +7,25 @@ values that Snakemake's own parser gives it. All other words are plain: a path, 
 
 import json
 import re
-from argparse import Action
-from collections.abc import Mapping, Sequence
+import sys
+from argparse import Action, ArgumentParser
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from samebits.config import overrides, sweep
+from samebits.config.keys import nearest
+from samebits.errors import SamebitsError
 from samebits.replay import plan as replays
 
 _OVERRIDE = re.compile(r"~[\w.]+|[+~]{0,2}[A-Za-z_][\w.@/-]*=.*", re.DOTALL)
 _KEYS = {*replays.KEYS, sweep.KEY}  # not Hydra's: they say what is made of an experiment
 _CONFIG = ("--config", "-C")
+_UNKNOWN = "unrecognized arguments: "  # begins what argparse says of a word that is no option
+
+
+class UsageError(SamebitsError):
+    """Words that are no command."""
 
 
 @dataclass
@@ -51,7 +60,8 @@ class Words:
 def told_apart(words: Sequence[str]) -> Words:
     """The words of a command by whose they are."""
     found, rest = Words(), list(words)
-    known = _options() if any(word.startswith("-") for word in words) else {}
+    parser = _parser() if any(word.startswith("-") for word in words) else None
+    known = parser._option_string_actions if parser else {}
     while rest:
         word = rest.pop(0)
         if word in _CONFIG:
@@ -62,14 +72,37 @@ def told_apart(words: Sequence[str]) -> Words:
         count = _values(known[word], rest) if word in known else 0
         found.options += [word, *rest[:count]]
         del rest[:count]
+    if parser:
+        _require_known(parser, found.options)
     return found
 
 
-def _options() -> Mapping[str, Action]:
+def _parser() -> ArgumentParser:
     from snakemake import cli  # takes a second
 
-    options: Mapping[str, Action] = cli.get_argument_parser()._option_string_actions
-    return options
+    parser: ArgumentParser = cli.get_argument_parser()
+    parser.allow_abbrev = False  # with what follows, only whole names tell whose a word is
+    return parser
+
+
+def _require_known(parser: ArgumentParser, given: Sequence[str]) -> None:
+    """Raise UsageError for what Snakemake would refuse below a list of all its options."""
+    from snakemake.exceptions import CliException
+
+    def refuse(message: str) -> NoReturn:
+        problem = message
+        if problem.startswith(_UNKNOWN):
+            option = problem.removeprefix(_UNKNOWN).partition(" ")[0].partition("=")[0]
+            near = nearest(option, parser._option_string_actions).partition("valid: ")[0]
+            problem = f"{option}: Snakemake has no such option" + (f"; {near}" if near else "")
+        own = f"{sys.executable} -m snakemake --help"
+        raise UsageError(f"{problem.strip()}\nall of Snakemake's options: {own}")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    try:
+        parser.parse_args(given)
+    except CliException as error:
+        refuse(str(error))
 
 
 def _values(option: Action, following: Sequence[str]) -> int:
