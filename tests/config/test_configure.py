@@ -242,6 +242,18 @@ def test_modules_that_a_users_model_imports_are_inputs_of_the_training(tmp_path:
     assert files == {"mine/net.py", "mine/parts.py", "shared.py"}
 
 
+OWN = {"model": {"_target_": "examples.iris_like.network", "features": 4, "hidden": 16}}
+
+
+def test_an_argument_that_a_config_file_gives_the_users_function_is_changed_like_any_value() -> (
+    None
+):
+    assert of(OWN | {"overrides": "model.hidden=8"}).config["model"]["hidden"] == 8
+    wrong = OWN | {"overrides": "model.hiden=8"}
+    with refused("did you mean model.hidden?", "++model.hiden=8 hands your function one more"):
+        of(wrong)
+
+
 # --- who signs ---------------------------------------------------------------------------------
 
 KEY_FILE = "/home/me/keys/very-secret.pem"

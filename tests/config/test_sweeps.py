@@ -235,6 +235,19 @@ def test_hydra_is_asked_once_per_choice_of_options(monkeypatch: pytest.MonkeyPat
     assert 2 <= len(asked) <= 4  # with the experiment, and the options alone
 
 
+def test_the_values_of_a_sweep_come_after_those_of_a_config_file() -> None:
+    own = {
+        "model": {"_target_": "examples.iris_like.network", "features": 4, "hidden": 16},
+        "seed": 9,
+    }
+    plan = of("model.hidden=8,32 seed=1,2", **own)
+    assert plan.name.endswith("_sweep_model.hidden=8-32_seed=1-2") and "seed=9" not in plan.name
+    made = [
+        (one.config["model"]["hidden"], one.config["seed"]) for one in plan.experiments.values()
+    ]
+    assert made == [(8, 1), (8, 2), (32, 1), (32, 2)]
+
+
 # --- what is refused -----------------------------------------------------------------------------
 
 

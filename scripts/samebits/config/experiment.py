@@ -197,6 +197,7 @@ def leaves(override: Override) -> list[str]:
 def _key_problems(
     wanted: Sequence[Override], base: Mapping[str, Any], known: frozenset[str]
 ) -> Iterator[str]:
+    known |= {override.key for override in wanted if override.prefix.startswith("+")}
     for override in wanted:
         for key in leaves(override):
             if key not in known and override.prefix in ("", "~"):
@@ -225,7 +226,11 @@ def _hint(
     if above and not isinstance(there := _at(base, nearest), Mapping):
         value = [value] if isinstance(there, list) else value
         return f"set the whole of {nearest}: {Override(nearest, value).hydra()}"
-    return keys.nearest(key, _siblings(key, known))
+    own = ""
+    if key.startswith("model.") and base["model"][OPTION] == overrides.CUSTOM:
+        added = overrides.plainly(Override(key, value, "++").hydra())
+        own = f"; {added} hands your function one more argument"
+    return keys.nearest(key, _siblings(key, known)) + own
 
 
 def _at(node: Any, key: str) -> Any:

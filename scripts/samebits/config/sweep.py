@@ -54,7 +54,8 @@ def sweep(text: Any, given: UserOverrides, composer: Composer) -> Sweep:
 
     Raises SamebitsError that lists every problem of every combination.
     """
-    swept = expand(list(overrides.texts(text, KEY)), [o.key for o in given.experiment])
+    groups = [o.key for o in given.experiment if o.key in GROUPS]
+    swept = expand(list(overrides.texts(text, KEY)), groups)
     keys = {key: None for values in swept.values() for one in values for key in leaves(one)}
     name, combinations = _name(given.experiment, swept), list(product(*swept.values()))
     made = _experiments(name, combinations, given, composer)
@@ -65,7 +66,9 @@ def sweep(text: Any, given: UserOverrides, composer: Composer) -> Sweep:
 
 
 def expand(texts: Iterable[str], elsewhere: Iterable[str]) -> dict[str, list[Override]]:
-    """The values of every swept key. ``elsewhere``: keys that the user sets outside the sweep."""
+    """The values of every swept key. ``elsewhere``: groups that the user chose outside the sweep,
+    where values of that option's keys may follow.
+    """
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     found, problems = dict[str, list[Override]](), list[str]()
     for text in texts:
@@ -161,6 +164,7 @@ def _name(given: list[Override], swept: Mapping[str, list[Override]]) -> str:
     if named and named[-1] is not None:
         return str(named[-1])
     values = {key: [o.value for o in several] for key, several in swept.items()}
+    given = [override for override in given if override.key not in swept]
     return "_".join(filter(None, [_typable(_values_by_key(given)), KEY, _typable(values)]))
 
 
