@@ -10,7 +10,8 @@ OUTPUTS     one more line in the trust file: NAME ed25519 BASE64
 GUARANTEES  a key from a certificate is trusted only with the id that you have from its owner: who
             forges a certificate signs it with a key of their own; an id that is asked for is not
             shown, so that it is not copied from the screen; a private key is refused, and so is a
-            name that has another key; the trust file is replaced as a whole
+            name that has another key; the trust file is replaced as a whole, by one process at a
+            time
 
 Exit codes: 0 the key is trusted, 1 refused, 2 wrong usage or no environment to run in.
 """
@@ -27,6 +28,7 @@ import os
 import re
 import sys
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 from samebits import errors
@@ -117,13 +119,11 @@ def main() -> int:
     """Choose the key, add it, say so."""
     options = _arguments()
     path = options.trust or keys.folder(os.environ) / trust.FILE
-    key, known = _chosen(options), trust.read(path)
-    holder = trust.name_of(key.keyid, known)
+    key = _chosen(options)
+    holder = trust.add(path, options.name, key, partial(_check_name, options.name, key))
     if holder:
         print(plain(f"{holder}: trusted already, with the key {key.keyid}"))
         return 0
-    _check_name(options.name, key, known)
-    trust.add(path, options.name, key)
     print(plain(f"{options.name}: trusted from now on, with the key {key.keyid}"))
     print(plain(f"  in {path}; to end that, remove its line"))
     return 0

@@ -205,7 +205,7 @@ def test_processes_that_start_at_the_same_time_end_with_one_key(tmp_path: Path) 
         process.stdout.readline()  # all have imported what they need
     (keyid,) = {process.communicate()[0].strip() for process in started}
     left = sorted(path.name for path in (tmp_path / "samebits").iterdir())
-    assert left == ["key.pem", "key.pub", "trusted_keys"]
+    assert left == [".trusted_keys.lock", "key.pem", "key.pub", "trusted_keys"]
     (own,) = trusted.read(tmp_path / "samebits" / "trusted_keys")
     assert own.key.keyid == keyid
 

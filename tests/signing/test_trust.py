@@ -2,6 +2,9 @@
 
 import base64
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -100,6 +103,30 @@ def test_a_key_that_is_trusted_is_not_added_again_under_any_name(tmp_path: Path)
     before = path.read_bytes()
     trust.add(path, "someone", ALICE)
     assert path.read_bytes() == before
+
+
+def test_keys_that_are_added_at_once_are_all_trusted_and_a_name_has_one_key(
+    tmp_path: Path,
+) -> None:
+    path, met = tmp_path / trust.FILE, threading.Barrier(2)
+
+    def free(known: list[Trusted]) -> None:
+        with suppress(threading.BrokenBarrierError):
+            met.wait(0.2)  # here both would be, if nothing kept them apart
+        if any(entry.name == "alice" for entry in known):
+            raise SamebitsError("alice has another key")
+
+    def added(name: str, key: keys.PublicKey) -> bool:
+        with suppress(SamebitsError):
+            return trust.add(path, name, key, free) is None
+        return False
+
+    with ThreadPoolExecutor(2) as at_once:
+        assert sorted(at_once.map(added, ["alice", "alice"], [ALICE, BOB])) == [False, True]
+        met.reset()
+        others = [factories.signer(name).public for name in ("carol", "dave")]
+        assert list(at_once.map(trust.add, [path] * 2, ["carol", "dave"], others)) == [None] * 2
+    assert {entry.name for entry in trust.read(path)} == {"alice", "carol", "dave"}
 
 
 def test_a_malformed_file_is_not_written_to(tmp_path: Path) -> None:

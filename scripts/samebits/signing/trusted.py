@@ -4,7 +4,8 @@ One key per line: a name, the word ``ed25519`` and base64 of the 32 bytes of its
 white space between them. Empty lines and comments, which begin with #, are ignored.
 """
 
-from collections.abc import Iterable, Mapping
+import fcntl
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,15 +68,27 @@ def read(path: Path) -> list[Trusted]:
     return trusted
 
 
-def add(path: Path, name: str, key: PublicKey) -> None:
-    """Trust one more key, unless it is trusted already."""
-    known = read(path)
-    if all(trusted.key != key for trusted in known):
+def add(
+    path: Path, name: str, key: PublicKey, check: Callable[[list[Trusted]], None] | None = None
+) -> str | None:
+    """Trust one more key; if it is trusted already, the name that it has.
+
+    ``check``: raises SamebitsError where the trusted keys forbid the name. No other process changes
+    the file meanwhile.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = read(path)
+        if holder := name_of(key.keyid, known):
+            return holder
+        if check:
+            check(known)
         before = path.read_bytes() if path.exists() else b""
         if before and not before.endswith(b"\n"):
             before += b"\n"
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.write_bytes(path, before + Trusted(name, key).line().encode("utf-8"))
+    return None
 
 
 def name_of(keyid: str, trusted: Iterable[Trusted]) -> str | None:
