@@ -14,15 +14,10 @@ GUARANTEES  a certificate that does not verify is refused before anything is tra
             `against` takes digests and traces from the certificate, and code and config from here
 """
 
-from samebits.replay.plan import require_elsewhere
-from samebits.workflow.plan import as_workflow_errors
-
 # Braces in a path are wildcards to Snakemake, unless they are doubled.
 REPLAYED = "certificate=PATH"
 if plan.replay:
     REPLAYED = os.path.abspath(plan.replay.path).replace("{", "{{").replace("}", "}}")
-    with as_workflow_errors():
-        require_elsewhere(plan.replay.path, Path(place_of(f"results/{plan.name}")))
 
 
 rule prepare_replay:

@@ -229,6 +229,20 @@ def test_ctrl_c_ends_with_what_was_interrupted_and_the_command_to_go_on(tmp_path
         assert part not in block
 
 
+def test_a_name_that_the_golden_certificate_has_is_wrong_usage_and_nothing_is_made(
+    tmp_path: Path, issued: Any
+) -> None:
+    golden = tmp_path / "results/mine/certificate.json"
+    issued["report"]["records"]["runs"]["control"]["config"] = plan({}, ROOT / "conf").first.config
+    canonical.write_json(golden, issued)
+    shown = tmp_path / "shown.txt"
+    words = [*QUIET, "--snakefile", str(ROOT / "Snakefile"), "--config", f"against={golden}"]
+    assert starts.run(tmp_path, [*words, "name=mine"], [], shown) == errors.USAGE
+    said = shown.read_text(encoding="utf-8")
+    assert "where the certificate lies that it repeats" in said and "next  " not in said
+    assert [path for path in (tmp_path / "results").rglob("*") if path.is_file()] == [golden]
+
+
 def test_snakemakes_own_command_refuses_what_only_samebits_can_tell_by_its_exit_code() -> None:
     with refused("expect: Snakemake's own command ends with 0", "./samebits certificate expect="):
         plan({"experiment": "smoke", "expect": "reproducible"}, ROOT / "conf")

@@ -42,6 +42,7 @@ from samebits.observation.checkout import CONFIG_FILES
 from samebits.pages import summary
 from samebits.replay import inputs
 from samebits.replay.inputs import Difference
+from samebits.replay.plan import require_elsewhere
 from samebits.text import say
 from samebits.workflow import dry_run, locks
 from samebits.workflow.outcome import Outcome
@@ -146,6 +147,9 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
         else:  # a module is handed values
             config = typed.values(config)
         made = plan(config, conf)
+        if made.replay:
+            place = workflow.modifier.path_modifier.replace_prefix(f"results/{made.name}")
+            require_elsewhere(made.replay.path, Path(place))
         os.environ[DRIVER] = sys.executable
         own = (str(Path(path).absolute()) for path in workflow.config_settings.configfiles)
         os.environ[CONFIG_FILES] = os.pathsep.join(own)
