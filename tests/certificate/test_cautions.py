@@ -129,7 +129,7 @@ def test_cautions_come_first_on_the_console_and_on_the_page(tmp_path: Path) -> N
         factories.edit(run / "record.json", nan((f"<b>\x1b[1m{KERNEL}", 0, 1)))
         factories.edit(run / "record.json", data((48, 1)))
     made = factories.certify(space.compare(), None)
-    lines = summary.text(made, Path("c.json"), Path("c.html"), 1.0).splitlines()
+    lines = summary.text(made, summary.Ended(Path("c.json"), 1.0)).splitlines()
     cautions = [line for line in lines if line.startswith("  ! ")]
     assert len(cautions) == 2
     assert lines.index(cautions[1]) < lines.index(f"  {wording.statement(made['report'])}")

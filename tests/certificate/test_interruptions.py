@@ -101,7 +101,7 @@ def test_resumed_runs_show_what_uninterrupted_ones_would_only_if_checkpoints_hol
     of = {"control": control, "replica": replica}
     assert report["scope"]["resumed"] == {run: after for run, after in of.items() if after}
     issued = certificates.certificate(report)
-    page, lines = certificate.render(issued), summary.text(issued, Path("c"), Path("p"), 1.0)
+    page, lines = certificate.render(issued), summary.text(issued, summary.Ended(Path("c"), 1.0))
     for run, after in report["scope"]["resumed"].items():
         assert f"{run} after epoch {after[0]}" in page
         assert f"{run} after epoch {after[0]}" in lines

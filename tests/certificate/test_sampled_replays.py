@@ -128,7 +128,7 @@ def test_a_passed_one_says_how_many_which_and_by_what_draw(passed: Json) -> None
 
 def test_no_rendering_calls_a_part_reproduced(passed: Json, failed: Json, issued: Json) -> None:
     shown = page.render(passed)
-    terminal = summary.replay(passed, Path("c.json"), Path("c.html"), 1.0)
+    terminal = summary.replay(passed, summary.Ended(Path("c.json"), 1.0))
     said = [c.summary for c in verified(passed).checks] + [
         link.result for link in verified(passed).signatories
     ]
@@ -152,7 +152,7 @@ def test_one_other_bit_is_not_reproduced_and_the_epoch_is_named(failed: Json) ->
     assert "a laboratory did not reproduce it" in problems(found)
     assert f"; not the same: {number}" in problems(found)
     assert f"not the same: {number}" in page.render(failed)
-    terminal = summary.replay(failed, Path("c.json"), Path("c.html"), 1.0)
+    terminal = summary.replay(failed, summary.Ended(Path("c.json"), 1.0))
     assert f"not the same: {number}" in terminal
     assert re.search(
         rf"epoch {number} +expected [0-9a-f]{{64}} \(optimizer\)\n +got +{OTHER} \(optimizer\)",
@@ -166,7 +166,7 @@ def test_equal_weights_with_another_loss_are_not_reproduced(issued: Json) -> Non
     made = factories.replayed(issued, LABORATORY, run)
     assert made["replays"][0]["report"]["outcome"] == "NOT REPRODUCED"
     assert "values differ" in page.render(made)
-    assert "values differ" in summary.replay(made, Path("c.json"), Path("c.html"), 1.0)
+    assert "values differ" in summary.replay(made, summary.Ended(Path("c.json"), 1.0))
 
 
 @pytest.mark.parametrize("metrics", [{}, {"loss": []}, {"more": [1.0]}])

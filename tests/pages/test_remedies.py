@@ -110,7 +110,7 @@ def test_where_a_setting_is_the_remedy_no_usual_cause_is_named() -> None:
 
 def test_the_terminal_shows_them(tmp_path: Any) -> None:
     content = factories.certify(factories.explained(tmp_path))
-    said = summary.text(content, tmp_path, tmp_path, 1.0)
+    said = summary.text(content, summary.Ended(tmp_path, 1.0))
     assert "  remedy (CPU): determinism=exact" in said
     assert "`" not in said
     assert [*remedies.remedies(content["report"] | {"experiment": {"config": None}})] == []
@@ -131,7 +131,7 @@ def test_what_is_unsupported_says_what_to_do_next(
     made: Any = certificates.certificate(certificates.unsupported())
     made["report"]["records"]["runs"]["control"]["unsupported"]["reason"] = reason
     made["report"]["experiment"]["config"]["determinism"]["environment"] = environment
-    shown = summary.text(made, Path("certificate.json"), Path("certificate.html"), 1.0)
+    shown = summary.text(made, summary.Ended(Path("certificate.json"), 1.0))
     assert "  remedy (FakeQuant): " in shown
     assert said in shown
     assert "replay" not in shown

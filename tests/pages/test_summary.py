@@ -59,7 +59,7 @@ def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> d
 
 
 def text(verdict: str = "REPRODUCIBLE", reasons: tuple[str, ...] = (), **options: Any) -> str:
-    return summary.text(certificate(verdict, list(reasons)), PATH, PAGE, 41.25, **options)
+    return summary.text(certificate(verdict, list(reasons)), summary.Ended(PATH, 41.25, **options))
 
 
 def rows(said: str) -> dict[str, str]:
@@ -83,14 +83,14 @@ def test_it_says_what_was_not_committed_and_read_from_elsewhere() -> None:
     read = [{"path": name, "sha256": "0" * 64} for name in ("/data/words", "near.npy", "~/far")]
     files = factories.NO_FILES | {"read": read, "problem": "refused"}
     report["records"]["runs"]["control"]["files"] = files
-    found = rows(summary.text(content, PATH, PAGE, 1.0))
+    found = rows(summary.text(content, summary.Ended(PATH, 1.0)))
     said = "changed: a.py; not committed inputs of the experiment: mine.yaml"
     assert found["source"] == f"{factories.COMMIT[:12]}; {said}"
-    assert "model's source unknown commit (no)" in summary.text(content, PATH, PAGE, 1.0)
+    assert "model's source unknown commit (no)" in summary.text(content, summary.Ended(PATH, 1.0))
     assert "  files        read outside of the source: /data/words and ~/far\n" in summary.text(
-        content, PATH, PAGE, 1.0
+        content, summary.Ended(PATH, 1.0)
     )
-    assert "not all files are known: refused" in summary.text(content, PATH, PAGE, 1.0)
+    assert "not all files are known: refused" in summary.text(content, summary.Ended(PATH, 1.0))
 
 
 def test_it_says_what_ran_in_threads() -> None:
@@ -216,7 +216,7 @@ def test_color_only_when_asked_for(verdict: str) -> None:
 
 
 def test_minutes_are_told_as_minutes() -> None:
-    said = summary.text(certificate("REPRODUCIBLE", []), PATH, PAGE, 125.0)
+    said = summary.text(certificate("REPRODUCIBLE", []), summary.Ended(PATH, 125.0))
     assert "2 min 5 s" in said
 
 
@@ -224,14 +224,16 @@ def test_minutes_are_told_as_minutes() -> None:
 
 
 def test_it_says_who_signed_and_how_to_verify() -> None:
-    signed = summary.text(certificate("REPRODUCIBLE", [], "ab" * 32), PATH, PAGE, 1.0)
+    signed = summary.text(certificate("REPRODUCIBLE", [], "ab" * 32), summary.Ended(PATH, 1.0))
     assert rows(signed)["signature"] == "signed by key abababababababab…"
     assert rows(text())["signature"].startswith("UNSIGNED: anyone could have made it")
     assert rows(text())["verify"] == f"{program()} verify {PATH}"
 
 
 def test_the_command_quotes_a_path_with_a_space() -> None:
-    said = summary.text(certificate("REPRODUCIBLE", []), Path("my results/c.json"), PAGE, 1.0)
+    said = summary.text(
+        certificate("REPRODUCIBLE", []), summary.Ended(Path("my results/c.json"), 1.0)
+    )
     assert rows(said)["verify"] == f"{program()} verify 'my results/c.json'"
 
 
@@ -239,7 +241,7 @@ def replay(number: int, signed: bool = True, color: bool = False, **changes: Any
     """What is said of the last replay."""
     replays = [*certificates.replays(number), certificates.replay(number, **changes)]
     whole = certificates.certificate(certificates.reproducible(), signed, replays)
-    return summary.replay(whole, PATH, PAGE, 41.25, color)
+    return summary.replay(whole, summary.Ended(PATH, 41.25, color))
 
 
 def test_a_replay_says_its_outcome_and_of_whose_certificate() -> None:
@@ -274,7 +276,7 @@ def test_a_replay_without_a_divergence_or_an_artifact_says_what_it_knows() -> No
 
 def test_unsigned_is_said_before_the_verdict() -> None:
     assert text().splitlines()[1] == "UNSIGNED  REPRODUCIBLE  default"
-    shown = summary.text(certificate("REPRODUCIBLE", []), PATH, PAGE, 1.0, color=True)
+    shown = summary.text(certificate("REPRODUCIBLE", []), summary.Ended(PATH, 1.0, color=True))
     assert shown.splitlines()[1].startswith("\x1b[1;33mUNSIGNED\x1b[0m  \x1b[1;32mREPRODUCIBLE")
 
 
@@ -287,7 +289,7 @@ def test_a_replay_is_colored_by_its_outcome(number: int, color: str) -> None:
 def test_nothing_that_a_replay_quotes_steers_the_terminal() -> None:
     hostile = "\033[2Jgone"
     made = certificates.certificate(certificates.reproducible(), replays=certificates.replays(3))
-    said = summary.replay(certificates.quoting(hostile, made), PATH, PAGE, 1.0)
+    said = summary.replay(certificates.quoting(hostile, made), summary.Ended(PATH, 1.0))
     assert "\033" not in said
     assert said.count("gone") > 4
 
@@ -296,14 +298,14 @@ def test_a_sweep_is_a_line_per_combination_and_counts_of_many(tmp_path: Path) ->
     table = tmp_path / "index.csv"
     rows = [f"seed={i},{'NOT ' * (i == 3)}REPRODUCIBLE,{'UN' * (i == 4)}SIGNED" for i in range(25)]
     table.write_text("\r\n".join(["combination,verdict,signature", *rows, ""]))
-    said = summary.sweep(table, Path("index.html"), 7.0)
+    said = summary.sweep(summary.Ended(table, 7.0))
     assert "NOT REPRODUCIBLE  seed=3\n" in said
     assert "REPRODUCIBLE  seed=4  UNSIGNED\n" in said
     assert "seed=19" in said
     assert "seed=20" not in said
     assert "and 5 more, in the index" in said
     assert "24 REPRODUCIBLE, 1 NOT REPRODUCIBLE" in said
-    assert "\033" in summary.sweep(table, Path("index.html"), 7.0, color=True)
+    assert "\033" in summary.sweep(summary.Ended(table, 7.0, color=True))
 
 
 EVIL = "\x1b[2J\x1b]0;owned\x07\u202e\u2028\r\x9b1m"
@@ -314,7 +316,7 @@ def test_no_line_steers_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture
     made = certificates.certificate(certificates.dependent(), replays=[certificates.replay(2)])
     made = certificates.quoting(EVIL, made)
     for tell in (summary.text, summary.replay):
-        shown = tell(made, tmp_path / f"a{EVIL}", tmp_path, 1.0)
+        shown = tell(made, summary.Ended(tmp_path / f"a{EVIL}", 1.0))
         assert all(c.isprintable() or c == "\n" for c in shown)
     say(f"control: epoch 1/2, {EVIL} 0.5000\nand more")
     with pytest.raises(SystemExit):

@@ -47,18 +47,18 @@ _FILES = {
 _USUAL_RUNS = 2  # of every protocol: no need to announce their cost
 
 
-def text(
-    certificate: Any,
-    path: Path,
-    page: Path,
-    seconds: float | None,
-    color: bool = False,
-    made: Iterable[Path] = (),
-) -> str:
-    """Verdict, reasons, digests of the histories, signature, paths and duration.
+@dataclass(frozen=True)
+class Ended:
+    """A command that did what it was asked to, and how its result is shown."""
 
-    ``seconds``: None where nothing was to be done. ``made``: files beside certificate and page.
-    """
+    path: Path  # of the result: its page, where it has one, has the same name and ends in .html
+    seconds: float | None = None  # None where nothing was to be done
+    color: bool = False
+    made: Sequence[Path] = ()  # files beside certificate and page
+
+
+def text(certificate: Any, ended: Ended) -> str:
+    """Verdict, reasons, digests of the histories, signature, paths and duration."""
     report = certificate["report"]
     lines = [f"  ! {plain(caution)}" for caution in report["scope"]["cautions"]]
     lines += [f"  {wording.statement(report)}", *_scope(report)]
@@ -67,18 +67,10 @@ def text(
     lines += [f"  remedy ({culprit}): {what}" for culprit, what in remedies.remedies(report)]
     lines += ["", *_histories(report), *_source(report)]
     issuer = signatories.certified(certificate)
-    places = _places(issuer, path, page, seconds, made)
-    return "\n".join([*_title(issuer, report, color), *map(plain, [*lines, *places])])
+    return _joined(issuer, report, ended, lines)
 
 
-def replay(
-    certificate: Any,
-    path: Path,
-    page: Path,
-    seconds: float | None,
-    color: bool = False,
-    made: Iterable[Path] = (),
-) -> str:
+def replay(certificate: Any, ended: Ended) -> str:
     """The outcome of the last replay: of whose certificate, what differs, and where."""
     report, issuer = certificate["report"], signatories.certified(certificate)
     found, last = certificate["replays"][-1]["report"], [*signatories.reproduced(certificate)][-1]
@@ -91,32 +83,37 @@ def replay(
     if found.get("divergence"):
         lines += [_row("divergence", wording.where(found["divergence"]))]
     lines += ["", *_artifacts(found.get("artifacts", ())), *_epochs(found.get("epochs", ()))]
-    places = _places(last, path, page, seconds, made)
-    return "\n".join([*_title(last, report, color), *map(plain, [*lines, *places])])
+    return _joined(last, report, ended, lines)
 
 
-def against(found: Any, path: Path, seconds: float | None, color: bool = False) -> str:
+def _joined(link: Signatory, report: Any, ended: Ended, lines: Iterable[str]) -> str:
+    shown = map(plain, [*lines, *_places(link, ended)])
+    return "\n".join([*_title(link, report, ended.color), *shown])
+
+
+def against(found: Any, ended: Ended) -> str:
     """Whether the present code gives the bits of a certificate, and what differs."""
-    lines = ["", difference.text(found, color), _row("result", str(path))]
+    lines = ["", difference.text(found, ended.color), _row("result", str(ended.path))]
     if not found["same"]:
         lines += [_row("next", f"undo it, or make a new golden bundle: {program()} bundle")]
-    return "\n".join([*lines, _took(seconds), ""])
+    return "\n".join([*lines, _took(ended), ""])
 
 
-def sweep(table: Path, page: Path, seconds: float | None, color: bool = False) -> str:
+def sweep(ended: Ended) -> str:
     """The verdict of each combination, or of the first of many, and a count of verdicts."""
-    with open(table, encoding="utf-8", newline="") as file:
+    with open(ended.path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     lines = [""]
     for row in rows[:_MOST_COMBINATIONS]:
         unsigned = f"  {names.UNSIGNED}" if row["signature"] == names.UNSIGNED else ""
-        lines += [f"{_shown(row['verdict'], color)}  {plain(row['combination'])}{unsigned}"]
+        lines += [f"{_shown(row['verdict'], ended.color)}  {plain(row['combination'])}{unsigned}"]
     if len(rows) > _MOST_COMBINATIONS:
         lines += [f"and {len(rows) - _MOST_COMBINATIONS:,} more, in the index"]
     counts = Counter(row["verdict"] for row in rows)
     said = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.most_common())
-    lines += ["", _row("total", said), _row("index", str(page)), _row("table", str(table))]
-    return "\n".join([*lines, _took(seconds), ""])
+    page = ended.path.with_suffix(".html")
+    lines += ["", _row("total", said), _row("index", str(page)), _row("table", str(ended.path))]
+    return "\n".join([*lines, _took(ended), ""])
 
 
 @dataclass(frozen=True)
@@ -175,9 +172,9 @@ def unexpected(verdicts: Mapping[str, str], expected: Iterable[str]) -> str:
     return plain(f"expected {' or '.join(expected)}, got {few(found)}")
 
 
-def files(made: Iterable[Path], seconds: float | None) -> str:
+def files(ended: Ended) -> str:
     """The files that a command made, which are not about one certificate."""
-    return "\n".join(["", *_made(made), _took(seconds), ""])
+    return "\n".join(["", *_made(ended.made), _took(ended), ""])
 
 
 def _made(paths: Iterable[Path]) -> Iterator[str]:
@@ -186,9 +183,9 @@ def _made(paths: Iterable[Path]) -> Iterator[str]:
             yield _row(_FILES.get(path.name, "made"), str(path))
 
 
-def _took(seconds: float | None) -> str:
-    known = "nothing: all of it was made before" if seconds is None else duration(seconds)
-    return _row("took", known)
+def _took(ended: Ended) -> str:
+    nothing = "nothing: all of it was made before"
+    return _row("took", nothing if ended.seconds is None else duration(ended.seconds))
 
 
 def report(said: str) -> str:
@@ -222,17 +219,15 @@ def _shown(outcome: str, color: bool) -> str:
     return bold(outcome, look.color if look else _REPLAY_COLORS[outcome], color)
 
 
-def _places(
-    link: Signatory, path: Path, page: Path, seconds: float | None, made: Iterable[Path]
-) -> Iterator[str]:
+def _places(link: Signatory, ended: Ended) -> Iterator[str]:
     """Who signed, where the files are, and how to verify them."""
     nobody = f"{names.UNSIGNED}: anyone could have made it; signing=local signs it with your key"
     yield _row("signature", f"signed {link.by}" if link.keyid else nobody)
-    yield _row("certificate", str(path))
-    yield _row("page", str(page))
-    yield from _made(made)
-    yield _row("verify", wording.verify_command(str(path), program()))
-    yield _took(seconds)
+    yield _row("certificate", str(ended.path))
+    yield _row("page", str(ended.path.with_suffix(".html")))
+    yield from _made(ended.made)
+    yield _row("verify", wording.verify_command(str(ended.path), program()))
+    yield _took(ended)
     yield ""
 
 

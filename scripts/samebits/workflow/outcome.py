@@ -33,7 +33,7 @@ from samebits.errors import FAILED, INTERRUPTED, OTHER, SIGNALED, USAGE
 from samebits.formats import canonical
 from samebits.launch import logs
 from samebits.pages import summary
-from samebits.pages.summary import Failure
+from samebits.pages.summary import Ended, Failure
 from samebits.workflow.plan import Plan
 
 # What Snakemake says of itself, and what it says of every failure.
@@ -178,19 +178,19 @@ class Outcome(logging.Handler):
         certificate = results / "certificate.json"
         if against in made:
             found = canonical.read_json(against)
-            print(summary.against(found, against, took, color), flush=True)
+            print(summary.against(found, Ended(against, took, color)), flush=True)
             return OTHER if plan.replay and plan.replay.same and not found["same"] else 0
         if index in made:
-            print(summary.sweep(index, index.with_suffix(".html"), took, color))
+            print(summary.sweep(Ended(index, took, color)))
             with index.open(encoding="utf-8", newline="") as file:
                 verdicts = {row["combination"]: row["verdict"] for row in csv.DictReader(file)}
         elif certificate.is_file() and any(path.parent == results for path in made):
             content = canonical.read_json(certificate)
             tell = summary.replay if plan.replay else summary.text
-            print(tell(content, certificate, certificate.with_suffix(".html"), took, color, made))
+            print(tell(content, Ended(certificate, took, color, made)))
             verdicts = {plan.name: [*signatories.listed(content)][-1 if plan.replay else 0].outcome}
         elif made:
-            print(summary.files(made, took))
+            print(summary.files(Ended(results, took, made=made)))
         sys.stdout.flush()
         other = {name: verdict for name, verdict in verdicts.items() if verdict not in expected}
         if expected and other:

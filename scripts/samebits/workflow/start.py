@@ -40,6 +40,7 @@ from samebits.formats.names import FAILED
 from samebits.launch import lease
 from samebits.observation.checkout import CONFIG_FILES
 from samebits.pages import summary
+from samebits.pages.summary import Ended
 from samebits.replay import inputs
 from samebits.replay.inputs import Difference
 from samebits.replay.plan import require_elsewhere
@@ -279,9 +280,9 @@ def _report_text(made: Plan) -> Path:
     path, table = results / "certificate.json", results / "index.csv"
     text = ""
     if made.sweep and table.is_file():
-        text = f"sweep  {made.name}\n{summary.sweep(table, table.with_suffix('.html'), None)}"
+        text = f"sweep  {made.name}\n{summary.sweep(Ended(table))}"
     elif path.is_file():
-        text = summary.text(canonical.read_json(path), path, path.with_suffix(".html"), None)
+        text = summary.text(canonical.read_json(path), Ended(path))
     target = Path(".samebits/report", f"{made.name}.rst").absolute()
     files.write_bytes(target, summary.report(text).encode())
     return target
