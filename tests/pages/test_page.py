@@ -55,6 +55,15 @@ def rendered(report: Report, signed: bool = True, replays: int = 0) -> str:
     )
 
 
+def test_a_model_of_the_users_own_is_named_and_a_long_name_ends_lines_between_its_parts() -> None:
+    report = certificates.reproducible()
+    report["experiment"]["name"] = "mine/model.units=4_seed=<1>"
+    report["experiment"]["config"]["model"] = {"option": "custom", "_target_": "mine.network"}
+    markup = first_page(rendered(report))
+    assert "<dt>Model</dt><dd>mine.network</dd>" in markup
+    assert "<dd>mine/<wbr>model.units=4_<wbr>seed=&lt;1&gt;</dd>" in markup
+
+
 @pytest.mark.parametrize("kind", KINDS)
 class TestEveryKind:
     """What holds for the page of every certificate."""

@@ -34,7 +34,8 @@ def git(folder: Path, *command: str) -> str:
         raise SamebitsError(f"git: {error.strerror}") from None
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise SamebitsError(said[0] if said else f"git ends with {done.returncode}")
+        why = said[0] if said else f"git ends with {done.returncode}"
+        raise SamebitsError(re.sub(r"^fatal: | \(or any .*", "", why))
     return str(done.stdout.decode("utf-8", "replace"))
 
 

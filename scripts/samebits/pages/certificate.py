@@ -1,9 +1,12 @@
 """The certificate as one HTML page, made from the certificate's JSON alone."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from markupsafe import Markup
 
 from samebits.certificate import interruptions, signatories
 from samebits.certificate.signatories import Signatory
@@ -18,6 +21,7 @@ from samebits.text import few
 
 TEMPLATE = templates.FOLDER / "certificate.html.j2"
 
+_CUSTOM = "custom"  # the option for a model of the user's own
 _MOST_CURVES = 4  # runs
 _MOST_METRICS = 8  # rows on the first page
 _MOST_REASONS = 8  # on the first page; all are in an annex
@@ -150,7 +154,8 @@ def _summary(report: Report) -> Iterator[tuple[str, str]]:
     config, load = report["experiment"]["config"], report["records"]["load"]
     yield "Experiment", report["experiment"]["name"]
     if config is not None:
-        yield "Model", str(config["model"].get("option", config["model"].get("_target_")))
+        option = config["model"].get("option")
+        yield "Model", str(option if option != _CUSTOM else config["model"].get("_target_"))
         yield "Framework", f"TensorFlow {config['framework'].get('tensorflow')}"
         yield "Determinism", str(config["determinism"].get("option"))
         yield "Seed", said(config["seed"])
@@ -346,6 +351,8 @@ _FILTERS = {
     "seen": seen,
     "observed": observed,
     "few": few,
+    # Long names, which a sweep makes of keys and values, end a line between two of these.
+    "breakable": lambda name: Markup("<wbr>").join(re.split(r"(?<=[/_])", name)),
     "pretty": lambda value: json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False),
     "at_step": wording.at_step,
     "kernels_text": attribution.kernels_text,
