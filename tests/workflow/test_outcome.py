@@ -38,7 +38,7 @@ from samebits.workflow.outcome import Outcome
 ending = Outcome(workflow)
 ending.listen()
 first = SimpleNamespace(config={{"trainer": {{"checkpoint": "none"}}}})
-ending.plan = SimpleNamespace(name="mine", replay=None, first=first)
+ending.plan = SimpleNamespace(name="mine", replay=None, sweep=None, first=first)
 """
 
 
@@ -93,6 +93,25 @@ def test_each_failure_has_its_cause_and_nothing_of_snakemakes_own_frames(tmp_pat
     for frame in ("WorkflowError", "RuleException", "line ", "set -euo", "Error in rule"):
         assert frame not in said
     assert "\033" not in said and "\a" not in said
+
+
+SWEEP = """
+made = {f"mine/seed={n}": SimpleNamespace(digest=n * 64) for n in "123"}
+ending.plan.sweep, ending.plan.experiments = "seed=1,2,3", made
+rule all:
+    input: "fails.out", "results/mine/seed=2/certificate.json"
+rule certify:
+    output: "results/mine/seed=2/certificate.json"
+    shell: "echo '{wildcards}{rule}' > {output}"
+"""
+
+
+def test_what_of_a_sweep_is_certified_although_some_of_it_failed_is_counted(tmp_path: Path) -> None:
+    for seed, digest in (("1", "1" * 64), ("3", "0" * 64)):  # the latter: of another experiment
+        canonical.write_json(tmp_path / f"results/mine/seed={seed}/certificate.json", digest)
+    rules = SWEEP.replace("{wildcards}{rule}", "2" * 64) + rule("fails", "exit 1")
+    said = run(tmp_path, rules, "--keep-going", code=1)
+    assert ["certified", "2 of 3 combinations, in results/mine; the index needs all"] in rows(said)
 
 
 ALL = """

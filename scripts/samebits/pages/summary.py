@@ -136,8 +136,13 @@ class Interruption:
     starts_over: bool  # a training does, since it keeps no checkpoints
 
 
-def failed(name: str, failures: Sequence[Failure], again: str, color: bool = False) -> str:
-    """The cause of the first failure, which of the others have it too, and what to do next."""
+def failed(
+    name: str, failures: Sequence[Failure], certified: str, again: str, color: bool = False
+) -> str:
+    """The cause of the first failure, which of the others have it too, and what to do next.
+
+    ``certified``: how much of a sweep is.
+    """
     first, *others = failures
     lines = [*_rows("job", first.job), *_rows("cause", first.cause)]
     for other in others[:_MOST_FAILURES]:
@@ -147,7 +152,7 @@ def failed(name: str, failures: Sequence[Failure], again: str, color: bool = Fal
     if len(others) > _MOST_FAILURES:
         lines += _rows("failed too", f"{len(others) - _MOST_FAILURES:,} more")
     lines += [f"    {plain(line)}" for line in first.said]
-    lines += [*_rows("log", first.log), *_next(again)]
+    lines += [*_rows("log", first.log), *_rows("certified", certified), *_next(again)]
     title = f"{bold('FAILED', 'red', color)}  {plain(name)}".rstrip()
     return "\n".join(["", title, "", *lines, ""])
 

@@ -120,7 +120,8 @@ class Outcome(logging.Handler):
         if (self._failed or self._errors) and not self.has_succeeded:
             found = self._unfinished(self._failed) or [self._failure()]
             failures = [replace(failure, log=self._place(failure.log)) for failure in found]
-            _show(summary.failed(name, failures, self._again(), color))
+            done = self._certified(self.plan) if self.plan and self.plan.sweep else ""
+            _show(summary.failed(name, failures, done, self._again(), color))
             return FAILED if self.plan else USAGE
         if code or self.plan is None or self._workflow.dryrun:
             return code
@@ -136,6 +137,15 @@ class Outcome(logging.Handler):
             return Failure("", first)
         *said, cause = first.splitlines()  # an error that nobody expected
         return Failure("", cause, said[-logs.MOST_LINES :])
+
+    def _certified(self, plan: Plan) -> str:
+        """What of a sweep is complete, although some of it failed."""
+        results, count = self._folder / "results", 0
+        for name, made in plan.experiments.items():
+            path = results / name / "certificate.json"
+            count += path.is_file() and made.digest.encode() in path.read_bytes()
+        of = f"{count:,} of {len(plan.experiments):,} combinations, in {results / plan.name}"
+        return f"{of}; the index needs all"
 
     def _place(self, path: str) -> str:
         return str(self._folder / path) if path else ""
