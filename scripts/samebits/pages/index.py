@@ -21,11 +21,11 @@ from samebits.formats import canonical, files, history
 from samebits.formats.names import CERTIFICATE_FILE, SWEEP_FORMAT, UNSIGNED
 from samebits.pages import charts, templates, wording
 from samebits.pages import runs as compared
+from samebits.pages.charts import LOSS, VALIDATION
 from samebits.text import duration
 
-VALIDATION = "val_"  # Keras puts this before the name of a metric on validation data
 _OPTION = "option"  # in a group of the config: which one was chosen
-_USUAL, _LOSS, _SEED = "accuracy", "loss", "seed"
+_USUAL, _SEED = "accuracy", "seed"
 
 # How formulas begin, also in full width, and white space that is cut off before one is looked for.
 _FORMULA = (*"=+-@\uff1d\uff0b\uff0d\uff20", *" \t\r\n")
@@ -171,13 +171,13 @@ def all_metrics(rows: Iterable[Row]) -> list[str]:
 
 
 def _place(metric: str, name: str) -> tuple[bool, bool, str, bool]:
-    return metric == _LOSS, metric != _USUAL, metric, name != metric
+    return metric == LOSS, metric != _USUAL, metric, name != metric
 
 
 def primary_metrics(rows: Iterable[Row]) -> list[str]:
     """The most informative metric on training and on validation data; the last is compared."""
     names = all_metrics(rows)
-    first = next((name for name in names if not name.endswith(_LOSS)), _LOSS)
+    first = next((name for name in names if not name.endswith(LOSS)), LOSS)
     return [name for name in (first, f"{VALIDATION}{first}") if name in names]
 
 

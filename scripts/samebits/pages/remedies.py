@@ -45,81 +45,48 @@ _UNDER: dict[str, Callable[[Pinned], bool]] = {
 }
 _INSTEAD = "replace the op, or have it trained all the same, with"
 _SHOWN = "the runs then show whether its bits are equal"
-# Of a culprit the first row counts whose settings are in force.
-_ROWS: dict[str, dict[str, str]] = {
-    TITLES["time_zone"]: {
-        _ALWAYS: "name the zone: `datetime.now(timezone.utc)`, `time.gmtime()`",
-    },
-    TITLES["locale"]: {
-        _ALWAYS: "set it in the program, `locale.setlocale(locale.LC_ALL, 'C')`, or sort and "
-        "format without it",
-    },
-    TITLES["home"]: {
-        _ALWAYS: "use what a file at home holds, and not where it lies; keep it beside the model",
-    },
-    TITLES["folder"]: {
-        _ALWAYS: "use paths relative to the source, and no absolute path as a value, a name or a "
-        "seed",
-    },
-    TITLES["umask"]: {
-        _ALWAYS: "set the modes of files where they are made, or the umask in the program: "
-        "`os.umask(0o022)`",
-    },
-    TITLES["variables"]: {
-        _ALWAYS: "look up the variables that are needed by name, and declare them: "
-        "`environment.NAME=VALUE`",
-    },
-    TITLES["host_name"]: {
-        _ALWAYS: "take the name from the experiment, as an argument of the model: "
-        "`+model.NAME=VALUE`",
-    },
-    TITLES["aslr"]: {
-        _ALWAYS: "order and hash objects by what they hold, and never by `id()` or their address",
-    },
-    TITLES["cpus"]: {
+# Of a culprit that has several, the first row counts whose settings are in force.
+_OF_VARIATIONS: dict[str, str | dict[str, str]] = {
+    "time_zone": "name the zone: `datetime.now(timezone.utc)`, `time.gmtime()`",
+    "locale": "set it in the program, `locale.setlocale(locale.LC_ALL, 'C')`, or sort and "
+    "format without it",
+    "home": "use what a file at home holds, and not where it lies; keep it beside the model",
+    "folder": "use paths relative to the source, and no absolute path as a value, a name or a seed",
+    "umask": "set the modes of files where they are made, or the umask in the program: "
+    "`os.umask(0o022)`",
+    "variables": "look up the variables that are needed by name, and declare them: "
+    "`environment.NAME=VALUE`",
+    "host_name": "take the name from the experiment, as an argument of the model: "
+    "`+model.NAME=VALUE`",
+    "aslr": "order and hash objects by what they hold, and never by `id()` or their address",
+    "cpus": {
         "threads not pinned": "`determinism=portable`, which pins the threads of TensorFlow",
         _ALWAYS: "write the number as a constant into the program, where it asks for it by "
         "`os.cpu_count()`, `os.sched_getaffinity()` or a pool of the default size",
     },
-    TITLES["clock"]: {
-        _ALWAYS: "take the date from the experiment, as an argument of the model: "
-        "`+model.NAME=VALUE`",
-    },
-    TITLES["threads"]: {
-        _ALWAYS: "give each thread a generator of its own, seeded by the thread's number, or let "
-        "one thread draw",
-    },
-    TITLES["contention"]: {
-        _ALWAYS: "wait for results instead of a time limit, and take them in a fixed order",
-    },
-    TITLES["directory_order"]: {
-        _ALWAYS: "sort what `os.listdir`, `os.scandir`, `glob` and `iterdir` give: `sorted(…)`",
-    },
-    TITLES["hash_seed"]: {
-        _ALWAYS: "`determinism.hash_seed=0`, which every profile but `none` pins, or iterate over "
-        "`sorted(…)` and not over a set",
-    },
-    TITLES["cpu"]: {
+    "clock": "take the date from the experiment, as an argument of the model: `+model.NAME=VALUE`",
+    "threads": "give each thread a generator of its own, seeded by the thread's number, or let "
+    "one thread draw",
+    "contention": "wait for results instead of a time limit, and take them in a fixed order",
+    "directory_order": "sort what `os.listdir`, `os.scandir`, `glob` and `iterdir` give: "
+    "`sorted(…)`",
+    "hash_seed": "`determinism.hash_seed=0`, which every profile but `none` pins, or iterate over "
+    "`sorted(…)` and not over a set",
+    "cpu": {
         "instruction set not pinned": "`determinism=portable`, which pins threads and instruction "
         "set",
         "`exact`": "replace the layer: no profile avoids that kernel (docs/same-bits.md)",
         _ALWAYS: "`determinism=exact`, which computes reciprocal square roots and the like in "
         "float64 (TensorFlow 2.21)",
     },
-    TITLES["deployment"]: {
-        _ALWAYS: "keep to one of uv and conda, and say which: they bring other builds of Python",
-    },
-    TITLES["node"]: {
-        _ALWAYS: "`determinism=portable`, or ask the scheduler for nodes of one kind",
-    },
-    TITLES["interrupt"]: {
-        _ALWAYS: "keep all state in variables of the model or its optimizer, or use "
-        "`trainer.checkpoint=none`",
-    },
-    LEFT: {
-        _ALWAYS: "write it where no later run looks (`tempfile.gettempdir()` is a folder of the "
-        "run's own), or make it an input that no run writes",
-    },
+    "deployment": "keep to one of uv and conda, and say which: they bring other builds of Python",
+    "node": "`determinism=portable`, or ask the scheduler for nodes of one kind",
+    "interrupt": "keep all state in variables of the model or its optimizer, or use "
+    "`trainer.checkpoint=none`",
+}
+_ROWS = {TITLES[key]: rows for key, rows in _OF_VARIATIONS.items()} | {
+    LEFT: "write it where no later run looks (`tempfile.gettempdir()` is a folder of the "
+    "run's own), or make it an input that no run writes",
     NOT_REPEATABLE: {
         "seeds not pinned": f"{_TF28}, which pins seeds and op determinism",
         "op determinism not pinned": f"{_TF28}, which makes ops and input pipelines deterministic",
@@ -129,17 +96,14 @@ _ROWS: dict[str, dict[str, str]] = {
         "`TF_DETERMINISTIC_OPS`": f"{_INSTEAD} `determinism=seeds`: {_SHOWN}",
         _ALWAYS: f"{_INSTEAD} `determinism.op_determinism=false`: {_SHOWN}",
     },
-    names.NO_SEED: {
-        _ALWAYS: "give the op a `seed`, or draw from a stateless op or from "
-        "`tf.random.Generator.from_seed(…)`",
-    },
-    REFUSED: {
-        _ALWAYS: "what the refusal names: mostly `determinism=eigen`, which computes without "
-        "oneDNN",
-    },
+    names.NO_SEED: "give the op a `seed`, or draw from a stateless op or from "
+    "`tf.random.Generator.from_seed(…)`",
+    REFUSED: "what the refusal names: mostly `determinism=eigen`, which computes without oneDNN",
 }
 TABLE = tuple(
-    Remedy(culprit, under, what) for culprit, rows in _ROWS.items() for under, what in rows.items()
+    Remedy(culprit, under, what)
+    for culprit, rows in _ROWS.items()
+    for under, what in (rows if isinstance(rows, dict) else {_ALWAYS: rows}).items()
 )
 
 _RANDOM = "a generator without a seed (`np.random.default_rng()`, `random.SystemRandom`, `uuid`)"
