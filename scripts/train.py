@@ -99,16 +99,6 @@ def _arguments() -> Namespace:
     return options
 
 
-def _check_unpinned(profile: Mapping[str, Any], unpinned: list[str]) -> None:
-    pinned = pins.pinned(profile)
-    free = sorted(set(unpinned) - set(pinned))
-    if free:
-        raise SamebitsError(
-            f"--unpin {', '.join(free)}: not pinned by this determinism profile; "
-            f"unpin one of: {', '.join(pinned) or 'none'}"
-        )
-
-
 def _prepare(
     config: Any, unpinned: list[str], applied: Mapping[str, str], name: str, ends: ExitStack
 ) -> tuple[Any, list[Setting], float]:
@@ -116,7 +106,7 @@ def _prepare(
 
     ``ends``: called when the run has ended, so that replaced ops are what they were.
     """
-    _check_unpinned(config["determinism"], unpinned)
+    settings.require_unpinnable(config["determinism"], unpinned)
     profile, framework = pins.unpin(config["determinism"], unpinned), config["framework"]
     varied = variations.variables(applied)
     found = settings.require_pinned(settings.of_process(profile, config["environment"], varied))
@@ -127,7 +117,7 @@ def _prepare(
     seconds = round(time.monotonic() - started, 3)
     settings.apply_to_tensorflow(tf, profile)
     found += settings.require_pinned(settings.of_tensorflow(tf, framework, profile))
-    found += settings.require_pinned(settings.of_keras(tf))
+    found += settings.require_pinned(settings.of_keras(tf.keras))
     machine.require_visible_gpu(tf, framework["gpus"])
     ends.enter_context(exact_ops.replaced(tf, profile.get("replacements", ())))
     found += settings.require_pinned(settings.of_exact(tf, profile))
@@ -299,28 +289,18 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     return f"{outcome.said(content)}, {outcome.seconds:.1f} s"
 
 
-def _not_tried(content: dict[str, Any], options: Namespace, clock: record.Clock) -> str:
-    """Write the record of a run that this machine cannot vary; returns why, for the user."""
-    content["timing"] = clock.timing(0.0, 0.0)
-    content["repositories"] = checkout.tell_inputs(content, options.source_path)
-    with files.atomic_folder(options.output) as folder:
-        canonical.write_json(folder / "record.json", canonical.with_digest(content))
-    (reason,) = content["variations"]["not_tried"].values()
-    return f"not tried: {reason}"
-
-
 def main() -> int:
     """Check, probe, train, record."""
     task.install_handler()
     options, clock = _arguments(), record.Clock()
-    content = record.beginning(options)
+    content = record.beginning(options, dataset.check(options.data))
     if epochs.is_wanted(content["config"]["trainer"]) and options.checkpoints is None:
         raise SamebitsError("--checkpoints: trainer.checkpoint=epoch expects a folder, got none")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     files.remove_partial(options.output)
     # A replica is needed even where nothing can be varied: that is what `twice` makes.
     if record.could_not_vary(content) and not options.canary:
-        said = _not_tried(content, options, clock)
+        said = record.not_tried(content, options, clock)
     else:
         try:
             with ExitStack() as ends:

@@ -347,6 +347,7 @@ def _record(name: str, experiment: str, dataset: str, config: Any) -> dict[str, 
         "canary": None,
         "checkpoints": None,
         "model": None,
+        "program": None,
         "threads": [],
         "generators": dict.fromkeys(("Python", "NumPy", "TensorFlow"), "e" * 64),
         "data": {

@@ -17,7 +17,7 @@ import sys; sys.path.insert(0, sys.argv[1])
 import tensorflow as tf
 from samebits.errors import run
 from samebits.training import settings
-run(lambda: print(settings.as_json(settings.require_pinned(settings.of_keras(tf)))) or 0)
+run(lambda: print(settings.as_json(settings.require_pinned(settings.of_keras(tf.keras)))) or 0)
 """
 CHOSEN = {"epsilon": 1e-3, "floatx": "float16", "image_data_format": "channels_first"}
 

@@ -239,7 +239,8 @@ def _canaries(evidence: Evidence) -> Iterator[str]:
         if canary["digest"] in others:
             yield f"{where} is a file of a run: it shows no other training"
         own = _fingerprinted(record["tensors"].get("trace", ()))
-        if len(_fingerprinted(canary["tensors"])) != len(own):
+        seen, program = len(_fingerprinted(canary["tensors"])), record["program"] is not None
+        if seen > len(own) or (seen < len(own) and not program):  # it ends before others are made
             yield f"{where} is not of as many weights as the trace"
 
 

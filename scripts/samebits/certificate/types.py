@@ -50,6 +50,27 @@ NanTensor = TypedDict("NanTensor", {
     "name": str, "count": int, "after": int | None, "since": int | None,
 })
 Nan = TypedDict("Nan", {"tensors": list[NanTensor], "numbers": int})
+ProgramCall = TypedDict("ProgramCall", {
+    "n": int, "what": str, "model": int, "times": int, "epochs": int | None, "steps": int,
+    "metrics": dict[str, Any], "sha256": str,
+})
+ProgramModel = TypedDict("ProgramModel", {"name": str, "class": str, "weights": int})
+ProgramOptimizer = TypedDict("ProgramOptimizer", {
+    "name": str, "class": str, "steps": int, "variables": int,
+})
+ProgramPin = TypedDict("ProgramPin", {"name": str, "expected": Any, "effective": Any})
+ProgramInput = TypedDict("ProgramInput", {"path": str, "sha256": str})
+ProgramOutput = TypedDict("ProgramOutput", {
+    "path": str, "sha256": str, "compared": bool, "as": str,
+})
+Fetched = TypedDict("Fetched", {"url": str, "name": str, "sha256": str, "pinned": bool})
+Program = TypedDict("Program", {
+    "words": list[str], "kind": str, "exit": int, "calls": list[ProgramCall],
+    "models": list[ProgramModel], "optimizers": list[ProgramOptimizer], "untraced": list[str],
+    "lost": int, "pins": list[ProgramPin], "inputs": list[ProgramInput],
+    "outputs": list[ProgramOutput], "fetched": list[Fetched], "isolation": dict[str, str],
+    "connections": list[str] | None,
+})
 Process = TypedDict("Process", {"id": str})
 Package = TypedDict("Package", {"name": str, "version": str})
 LookedUp = TypedDict("LookedUp", {"name": str, "set": bool})
@@ -75,7 +96,7 @@ RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then 
     "format": str, "embedded_digest": str, "run": str, "status": str, "failure": Failure | None,
     "variations": Varied, "unpinned": list[str], "subset": Subset | None,
     "observed": dict[str, Any], "threads": list[str] | None, "generators": dict[str, str] | None,
-    "model": dict[str, Any] | None,
+    "model": dict[str, Any] | None, "program": Program | None,
     "trace": dict[str, Any] | None, "canary": Canary | None, "data": Data | None,
     "nan": Nan | None, "predictions": dict[str, str | None] | None,
     "checkpoints": Checkpoints | None, "experiment": str, "dataset": str, "lock": str,

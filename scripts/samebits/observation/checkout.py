@@ -42,7 +42,8 @@ def git(folder: Path, *command: str) -> str:
 def repositories(source_path: Path, target: str) -> dict[str, Any]:
     """Commit and changed files of the checkout, and of the repository of the user's model.
 
-    ``model`` is None for a model of ours, and for one in the checkout's repository.
+    ``model`` is None for a model of ours, and for one in the checkout's repository. ``target``:
+    empty for a program.
     """
     ours, theirs = _repository(executed.CHECKOUT), None
     if not executed.is_own(target):
@@ -89,5 +90,6 @@ def _inputs(content: Mapping[str, Any], source_path: Path) -> Iterator[Path]:
     for entry in modules + content.get("files", {"read": []})["read"]:
         yield source_path / os.path.expanduser(entry["path"])  # noqa: PTH111 (no error)
     yield from map(Path, filter(None, os.environ.get(CONFIG_FILES, "").split(os.pathsep)))
-    if content["config"]["data"].get("path"):
-        yield Path(content["config"]["data"]["path"])
+    data = content["config"].get("data", {})  # a program has none
+    if data.get("path"):
+        yield Path(data["path"])

@@ -91,7 +91,7 @@ def _verify(name: str, path: str, code: CodeType) -> None:
     data = Path(path).read_bytes()
     if compile(data, path, "exec", dont_inherit=True) != code:
         raise ImportError(f"{path}: was changed while it was loaded; start the same command again")
-    _note(name, path, data)
+    note(name, path, data)
 
 
 _original: Any = SourceFileLoader.get_code
@@ -103,7 +103,7 @@ def _get_code(loader: SourceFileLoader, name: str) -> Any:
     if not is_input(str(as_named(path))) or _GENERATED in name:
         return _original(loader, name)
     data = loader.get_data(path)
-    _note(name, path, data)
+    note(name, path, data)
     return loader.source_to_code(data, path)
 
 
@@ -126,7 +126,8 @@ def _fill_cache(finder: Any) -> None:
         _original_fill(finder)
 
 
-def _note(name: str, path: str, data: bytes) -> None:
+def note(name: str, path: str, data: bytes) -> None:
+    """Note that the bytes of a file are executed under a name."""
     path = str(as_named(path))
     sha256 = hashlib.sha256(data).hexdigest()
     if _executed.setdefault((name, path), sha256) != sha256:

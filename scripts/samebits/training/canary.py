@@ -34,7 +34,7 @@ def train(training: task.Task, seeding: str | None, seed: int, path: Path) -> di
 
     Returns the record's part. A failure is recorded and not raised: the run itself is complete.
     """
-    change = _Change()
+    change = Change()
     try:
         trace = _trained(training, seeding, seed, path.parent, change)
         stored = trace.save(path, samples=False)
@@ -47,14 +47,17 @@ def train(training: task.Task, seeding: str | None, seed: int, path: Path) -> di
 
 
 def _trained(
-    training: task.Task, seeding: str | None, seed: int, folder: Path, change: _Change
+    training: task.Task, seeding: str | None, seed: int, folder: Path, change: Change
 ) -> Trace:
     training.tf.keras.backend.clear_session()
     settings.seed_everything(training.tf, seeding, seed)
     model = training.compiled_model()
     change.follow(training.tf, model)
     trace = Trace(training, model, STEP, folder)
-    begin = task.callback(training.tf, on_train_begin=lambda logs=None: change.make(model))
+    trainable = task.trainable_variables
+    begin = task.callback(
+        training.tf, on_train_begin=lambda logs=None: change.make(trainable(model))
+    )
     stop = task.callback(training.tf, on_train_batch_end=_stop)
     with suppress(_EnoughError):
         training.fit(model, [begin, trace.callback(), stop])
@@ -67,11 +70,13 @@ def _stop(batch: int, logs: Any = None) -> None:
     raise _EnoughError
 
 
-class _Change:
-    """The change of one tensor, made once: as soon as the model has its tensors."""
+class Change:
+    """The change of one tensor, made once: as soon as a training has its tensors."""
 
     def __init__(self) -> None:
+        """Not made yet."""
         self.tensor: str | None = None
+        self.variable: Any = None
         self._how, self._elements = FLIPPED, 0
 
     def follow(self, tf: Any, model: Any) -> None:
@@ -87,27 +92,28 @@ class _Change:
         def changed(data: Any) -> Any:
             logs = train_step(data)
             with tf.init_scope():
-                make(model)
+                make(task.trainable_variables(model))
             return logs
 
         model.train_step = changed
 
-    def make(self, model: Any) -> None:
-        """Change the first tensor that has an element other than zero."""
+    def make(self, trainable: list[Any]) -> None:
+        """Change the first of these variables that has an element other than zero."""
         if self.tensor is not None:
             return
-        variables = task.named(task.trainable_variables(model))
+        variables = task.named(trainable)
         if any(variable.numpy().shape != tuple(variable.shape) for _, variable in variables):
             return  # made, but without a value: Keras makes the graph once more
         for name, variable in variables:
             array, elements = _flipped(variable.numpy())
             if elements:
-                self.tensor, self._elements = name, elements
+                self.tensor, self.variable, self._elements = name, variable, elements
                 variable.assign(array)
                 return
         for name, variable in variables[:1]:
             array = variable.numpy() + 2**-7
-            self.tensor, self._elements, self._how = name, array.size, RAISED
+            self.tensor, self.variable, self._how = name, variable, RAISED
+            self._elements = array.size
             variable.assign(array.astype(variable.numpy().dtype))
 
     def describe(self) -> dict[str, Any]:

@@ -17,7 +17,11 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 from __future__ import annotations
 
 import functools
+import importlib
+import importlib.util
 import inspect
+import threading
+from collections import Counter
 from contextlib import suppress
 from typing import Any, Callable, Iterator
 
@@ -27,23 +31,33 @@ from samebits.training import batches, fingerprint, task
 
 _ROWS = 1024  # of a table, at least
 _PER_STEP = 4  # rows that each step may write into a table before the oldest can be lost
-_followed: list[GraphTrace] = []  # the one whose model is trained
+_FACTOR = np.int32(0x01000193)  # of a chain: odd, so that no bit is lost
+OWN = "samebits"  # the name of our variables
+_followed: list[Updates] = []  # the one that optimizers tell
 
 
 class Table:
-    """A few rows of int32 that the graph writes; the oldest are overwritten."""
+    """A few rows of int32 that the graph writes; the oldest are overwritten.
 
-    def __init__(self, tf: Any, rows: int, columns: int) -> None:
-        """Made once, outside of any graph that is being made."""
-        with tf.init_scope(), tf.device("CPU:0"):
-            self._rows = tf.Variable(np.zeros((rows, columns), np.int32), trainable=False)
-            self._written = tf.Variable(np.int32(0), trainable=False)
-        self._tf, self._size = tf, rows
+    Of the last columns it may keep a running chain, a number made of all rows so far. Where rows
+    were lost, the next one has the chain in their place: it differs where any of those differed.
+    """
+
+    def __init__(self, tf: Any, rows: int, columns: int, chained: int = 0) -> None:
+        """Made once, outside of any graph that is being made. ``chained``: how many columns."""
+        self._rows = _variable(tf, np.zeros((rows, columns + chained), np.int32))
+        self._chain = _variable(tf, np.zeros(chained, np.int32))
+        self._written = _variable(tf, np.int32(0))
+        self._tf, self._size, self._columns, self._chained = tf, rows, columns, chained
         self.lost = 0  # rows
 
     def write(self, values: list[Any]) -> None:
         """Write a row: an int32 of one element per column."""
         row = self._tf.stack([self._tf.reshape(value, []) for value in values])
+        if self._chained:
+            chain = self._chain * _FACTOR + row[-self._chained :]
+            self._chain.assign(chain)
+            row = self._tf.concat([row, chain], 0)
         where = self._tf.reshape(self._written % self._size, [1])
         self._rows.scatter_update(self._tf.IndexedSlices(row[None, :], where))
         self._written.assign_add(1)
@@ -53,32 +67,149 @@ class Table:
         written = int(self._written.numpy())
         rows: np.ndarray = self._rows.numpy() if written else np.zeros(self._rows.shape, np.int32)
         self._written.assign(0)
-        self.lost += max(0, written - self._size)
-        first = written % self._size if written > self._size else 0
-        return np.roll(rows, -first, axis=0)[: min(written, self._size)]
+        lost = max(0, written - self._size)
+        self.lost += lost
+        first = written % self._size if lost else 0
+        rows = np.roll(rows, -first, axis=0)[: min(written, self._size)]
+        if lost and self._chained:
+            rows[0, self._columns - self._chained : self._columns] = rows[0, self._columns :]
+        return rows[:, : self._columns]
 
 
-class GraphTrace:
+def _variable(tf: Any, value: Any) -> Any:
+    """A variable of ours in a CPU's memory, whatever strategy or creator the program has."""
+    from tensorflow.python.ops import resource_variable_ops
+
+    with tf.init_scope(), tf.device("CPU:0"):
+        made = resource_variable_ops.ResourceVariable(value, trainable=False, name=OWN)
+    return made
+
+
+def unrecorded() -> Any:
+    """No gradient tape of a program's notes what is read within this context."""
+    name = "tensorflow.python.eager."
+    found = importlib.util.find_spec(f"{name}record") or importlib.util.find_spec(f"{name}tape")
+    return importlib.import_module(getattr(found, "name")).stop_recording()  # noqa: B009
+
+
+def _is_other_replica(tf: Any) -> bool:
+    """Whether this is a replica of a strategy's, and not its first."""
+    from tensorflow.python.framework import tensor_util
+
+    number = getattr(tf.distribute.get_replica_context(), "replica_id_in_sync_group", 0)
+    return bool(number if isinstance(number, int) else tensor_util.constant_value(number))
+
+
+class Updates:
+    """The tables of what optimizers update. ``follow`` has all optimizers call one of these."""
+
+    def __init__(self, tf: Any, size: int) -> None:
+        """``size``: rows of a table."""
+        self._tf, self._size = tf, size
+        self._tables: dict[tuple[int, ...], Table] = {}
+        self._variables: dict[int, Any] = {}
+        self._outside: dict[int, Any] = {}  # updated by one where no row can be written
+        self.first: dict[int, int] = {}  # fingerprints before the first step, where they are known
+        self._depth: Counter[int] = Counter()  # of calls of optimizers, by thread
+        self._counter: Any = None
+
+    def _in_xla(self) -> bool:
+        """Whether XLA compiles what is being traced."""
+        from tensorflow.python.ops import control_flow_util
+
+        if self._tf.executing_eagerly():
+            return False
+        graph = self._tf.compat.v1.get_default_graph()
+        return bool(control_flow_util.GraphOrParentsInXlaContext(graph))
+
+    def enter(self, variables: list[Any]) -> None:
+        """An optimizer is going to apply gradients."""
+        thread = threading.get_ident()
+        self._depth[thread] += 1
+        if self._depth[thread] == 1:
+            with self._tf.init_scope():
+                self.note(variables)
+
+    def leave(self) -> None:
+        """It returned, or raised an exception."""
+        self._depth[threading.get_ident()] -= 1
+
+    def done(self, optimizer: Any, variables: list[Any]) -> None:
+        """It has applied them, perhaps for another optimizer, or in another replica."""
+        if variables and not self._depth[threading.get_ident()] and not _is_other_replica(self._tf):
+            self.applied(optimizer, variables)
+
+    def applied(self, optimizer: Any, variables: list[Any]) -> None:
+        """An optimizer that no other one calls has updated these."""
+        raise NotImplementedError
+
+    def note(self, variables: list[Any]) -> None:
+        """Fingerprints before the first update, of variables that have their values."""
+        for variable in variables:
+            if id(variable) in self.first:
+                continue
+            with suppress(self._tf.errors.FailedPreconditionError):  # it has none yet
+                array = np.asarray(variable.numpy())
+                if array.shape == tuple(variable.shape):
+                    self.first[id(variable)] = fingerprint.of_array(array)
+
+    def _write(self, variables: list[Any]) -> None:
+        tf, table = self._tf, self._table(variables)
+        with unrecorded():
+            tensors = [tf.convert_to_tensor(variable) for variable in variables]
+            nans = [fingerprint.has_nan(tf, tensor) for tensor in tensors]
+            prints = [fingerprint.of_tensor(tf, tensor) for tensor in tensors]
+            table.write([self._step, *nans, *prints])
+
+    def _table(self, variables: list[Any]) -> Table:
+        key, count = tuple(map(id, variables)), len(variables)
+        if key not in self._tables:
+            self._tables[key] = Table(self._tf, self._size, 1 + 2 * count, count)
+            self._variables.update(zip(key, variables))
+        return self._tables[key]
+
+    @property
+    def _step(self) -> Any:
+        """A variable with the number of the last step; before it is made, TensorFlow has no op."""
+        if self._counter is None:
+            self._counter = _variable(self._tf, np.int32(0))
+        return self._counter
+
+    @property
+    def step(self) -> int:
+        """The number of the last step, from 1."""
+        return 0 if self._counter is None else int(self._counter.numpy())
+
+    @step.setter
+    def step(self, number: int) -> None:
+        self._step.assign(number)
+
+    @property
+    def lost(self) -> int:
+        """How many rows were lost so far."""
+        return sum(table.lost for table in self._tables.values())
+
+    def empty(self) -> Iterator[tuple[list[Any], np.ndarray]]:
+        """Variables with their rows since the last call: steps, whether NaN, fingerprints."""
+        for key, table in self._tables.items():
+            rows = table.empty()
+            if len(rows):
+                yield [self._variables[one] for one in key], rows
+
+
+class GraphTrace(Updates):
     """The tables of one model. Made after ``compile`` and before ``fit``, emptied by callbacks."""
 
     def __init__(self, tf: Any, model: Any) -> None:
         """From now on each step writes rows; what it computes stays as it is."""
-        self._tf, self._model = tf, model
-        self._size = max(_ROWS, _PER_STEP * task.steps_per_execution(model))
-        self._tables: dict[tuple[int, ...], Table] = {}
-        self._variables: dict[int, Any] = {}
+        super().__init__(tf, max(_ROWS, _PER_STEP * task.steps_per_execution(model)))
+        self._model = model
         self._updated: set[int] = set()  # by an optimizer, in a graph that can write a row
-        self._outside: dict[int, Any] = {}  # by one where no row can be written
-        self.first: dict[int, int] = {}  # fingerprints before the first step, where they are known
-        self._depth = 0  # of calls of optimizers
         self._in_step = False
         self.batches = batches.Batches(tf, Table(tf, self._size, batches.COLUMNS))
-        with tf.device("CPU:0"):
-            self._step = tf.Variable(np.int32(0), trainable=False)
         self._xla = bool(getattr(model, "jit_compile", False))
         self._follow_step()
-        _followed[:] = [self]
-        _follow_optimizers(tf)
+        follow(tf.keras, self)
 
     # ---- the step --------------------------------------------------------------------------
 
@@ -114,7 +245,8 @@ class GraphTrace:
             self._model.jit_compile = made
 
     def _begin_step(self, data: Any) -> None:
-        self._in_step, self._depth = True, 0
+        self._in_step = True
+        self._depth.clear()
         if not self._in_xla():
             self._step.assign_add(1)
             self.batches.write(self._step, data)
@@ -123,38 +255,15 @@ class GraphTrace:
         """Read what no optimizer updates, or one does where no row can be written."""
         self._in_step = False
         if not self._in_xla():
-            self._write(list(self._outside.values()))
             known = self._updated.union(self._outside)
             own = task.trainable_variables(self._model)
-            self._write([v for v in own if id(v) not in known])
+            for found in list(self._outside.values()), [v for v in own if id(v) not in known]:
+                if found:
+                    self._write(found)
             self.batches.note_use(own)
 
-    def _in_xla(self) -> bool:
-        """Whether XLA compiles what is being traced."""
-        from tensorflow.python.ops import control_flow_util
-
-        if self._tf.executing_eagerly():
-            return False
-        graph = self._tf.compat.v1.get_default_graph()
-        return bool(control_flow_util.GraphOrParentsInXlaContext(graph))
-
-    # ---- what an optimizer updates -----------------------------------------------------------
-
-    def enter(self, variables: list[Any]) -> None:
-        """An optimizer is going to apply gradients."""
-        self._depth += 1
-        if self._depth == 1:
-            with self._tf.init_scope():
-                self.note(variables)
-
-    def leave(self) -> None:
-        """It returned, or raised an exception."""
-        self._depth -= 1
-
-    def applied(self, variables: list[Any]) -> None:
-        """It has applied them."""
-        if self._depth:
-            return
+    def applied(self, optimizer: Any, variables: list[Any]) -> None:
+        """Write a row, or have the end of the step do it."""
         if self._in_xla() or not hasattr(self._model, "train_step"):
             self._outside.update((id(v), v) for v in variables)
             return
@@ -163,36 +272,7 @@ class GraphTrace:
             self._step.assign_add(1)
         self._write(variables)
 
-    def note(self, variables: list[Any]) -> None:
-        """Fingerprints before the first update, of variables that have their values."""
-        for variable in variables:
-            with suppress(self._tf.errors.FailedPreconditionError):  # it has none yet
-                array = np.asarray(variable.numpy())
-                if id(variable) not in self.first and array.shape == tuple(variable.shape):
-                    self.first[id(variable)] = fingerprint.of_array(array)
-
-    def _write(self, variables: list[Any]) -> None:
-        tf, key = self._tf, tuple(map(id, variables))
-        if not variables:
-            return
-        if key not in self._tables:
-            self._tables[key] = Table(tf, self._size, 1 + 2 * len(variables))
-            self._variables.update(zip(key, variables))
-        tensors = [tf.convert_to_tensor(variable) for variable in variables]
-        prints = [fingerprint.of_tensor(tf, tensor) for tensor in tensors]
-        nans = [fingerprint.has_nan(tf, tensor) for tensor in tensors]
-        self._tables[key].write([self._step, *prints, *nans])
-
     # ---- what callbacks ask --------------------------------------------------------------------
-
-    @property
-    def step(self) -> int:
-        """The number of the last step, from 1."""
-        return int(self._step.numpy())
-
-    @step.setter
-    def step(self, number: int) -> None:
-        self._step.assign(number)
 
     @property
     def writes(self) -> bool:
@@ -202,13 +282,6 @@ class GraphTrace:
     def is_full(self, steps: int) -> bool:
         """Whether another execution might lose rows, given the steps since it was emptied."""
         return _PER_STEP * (steps + task.steps_per_execution(self._model)) > self._size
-
-    def empty(self) -> Iterator[tuple[list[Any], np.ndarray]]:
-        """Variables with their rows since the last call: steps, fingerprints, whether NaN."""
-        for key, table in self._tables.items():
-            rows = table.empty()
-            if len(rows):
-                yield [self._variables[one] for one in key], rows
 
 
 # ---- where Keras 3, Keras 2 and TensorFlow 2.1 differ ------------------------------------------
@@ -234,17 +307,33 @@ def _follow_old_step(model: Any, begin: Any, end: Any) -> None:
     training_eager.train_on_batch = followed
 
 
-def _follow_optimizers(tf: Any) -> None:
-    """Follow every class of optimizers that there is now; each once in a process."""
-    found = tf.keras.optimizers.Optimizer
-    name = "apply" if hasattr(found, "apply") else "apply_gradients"
-    roots = [cls for cls in found.__mro__ if name in vars(cls)]
-    newer = getattr(getattr(tf.keras.optimizers, "experimental", None), "Optimizer", None)
-    roots += [newer] if newer is not None else []
-    for cls in {sub for root in roots for sub in _subclasses(root)}:
-        method = vars(cls).get(name)
-        if method is not None and not hasattr(method, "of_samebits"):
-            setattr(cls, name, _followed_method(tf, method))
+def follow(keras: Any, updates: Updates) -> None:
+    """Have every class of optimizers that a Keras has now tell its updates.
+
+    Each class is changed once in a process; ``updates`` is told from now on, and no other.
+    """
+    _followed[:] = [updates]
+    for cls in optimizers(keras):
+        follow_class(cls)
+
+
+def optimizers(keras: Any) -> list[Any]:
+    """The classes from which all optimizers of a Keras derive, and those that do so far."""
+    kinds = [getattr(keras.optimizers, name, None) for name in ("legacy", "experimental")]
+    roots = [getattr(kind, "Optimizer", None) for kind in (keras.optimizers, *kinds)]
+    mro = [cls for root in roots if root is not None for cls in root.__mro__]
+    own = [cls for cls in mro if hasattr(cls, "apply_gradients") or hasattr(cls, "apply")]
+    return list(dict.fromkeys(sub for root in own for sub in _subclasses(root)))
+
+
+def follow_class(cls: Any) -> None:
+    """The same for one class of optimizers."""
+    name = "apply" if hasattr(cls, "apply") else "apply_gradients"
+    method = vars(cls).get(name)
+    if method is not None and not hasattr(method, "of_samebits"):
+        import tensorflow as tf
+
+        setattr(cls, name, _followed_method(tf, method))
 
 
 def _subclasses(cls: Any) -> Iterator[Any]:
@@ -269,9 +358,9 @@ def _followed_method(tf: Any, method: Callable[..., Any]) -> Any:
         if variables is not None:
             _followed[0].leave()
 
-    def done(variables: Any) -> None:
+    def done(optimizer: Any, variables: Any) -> None:
         if variables is not None:
-            _followed[0].applied(variables)
+            _followed[0].done(optimizer, variables)
 
     begin, end, done = unconverted(begin), unconverted(end), unconverted(done)
 
@@ -282,7 +371,7 @@ def _followed_method(tf: Any, method: Callable[..., Any]) -> Any:
             result = method(*args, **options)
         finally:
             end(variables)
-        done(variables)
+        done(optimizer, variables)
         return result
 
     applied.of_samebits = True  # type: ignore[attr-defined]

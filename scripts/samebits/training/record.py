@@ -14,18 +14,18 @@ import time
 import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterable, Mapping
 
 import numpy as np
 
 from samebits.errors import SamebitsError, all_problems, is_of_disk
 from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import arrays, canonical, dataset, files, history, lockfile, names
+from samebits.formats import arrays, canonical, files, history, lockfile, names
 from samebits.formats.arrays import SUFFIX
 from samebits.observation import checkout, environment, executed, machine
 from samebits.training import checkpoints, kernels, refusals, state, task
-from samebits.training.trace import Trace
+from samebits.training.trace import Prints, Trace
 
 
 class Clock:
@@ -47,8 +47,8 @@ class Clock:
         }
 
 
-def beginning(options: argparse.Namespace) -> dict[str, Any]:
-    """The record before TensorFlow is imported. Raises SamebitsError if an input was changed.
+def beginning(options: argparse.Namespace, data: str) -> dict[str, Any]:
+    """The record before TensorFlow is imported. ``data``: the digest of the data.
 
     Its status is that of a run that should vary one thing and cannot; the reason is in
     ``variations``. A run that trains replaces it.
@@ -64,16 +64,16 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         machine=machine.record(),
         experiment=canonical.digest(config),
         config=config,
-        dataset=dataset.check(options.data),
+        dataset=data,
         variations=variations.of_environment(os.environ),
         unpinned=options.unpin,
         subset=subset if options.samples else None,
-        repositories=checkout.repositories(options.source_path, config["model"]["_target_"]),
+        repositories=checkout.repositories(options.source_path, _target(config)),
         observed=environment.observe(options.source_path),
         digests={},
         tensors={},
         **dict.fromkeys(("unsupported", "failure", "model", "trace", "checkpoints", "canary")),
-        **dict.fromkeys(("threads", "generators", "predictions", "data", "nan")),
+        **dict.fromkeys(("threads", "generators", "predictions", "data", "nan", "program")),
     )
     if options.sampled_epochs is not None:
         plan = canonical.read_json(options.sampled_epochs).get("sampled")
@@ -82,6 +82,10 @@ def beginning(options: argparse.Namespace) -> dict[str, Any]:
         drawn = [epoch["epoch"] for epoch in plan["epochs"]]
         content.update(format=names.SAMPLED_FORMAT, sampled=dict(plan, drawn=drawn))
     return content
+
+
+def _target(config: Mapping[str, Any]) -> str:
+    return str(config["model"]["_target_"]) if "model" in config else ""
 
 
 def require_unchanged(content: Mapping[str, Any], options: argparse.Namespace) -> None:
@@ -101,6 +105,16 @@ def could_not_vary(record: Mapping[str, Any]) -> bool:
     """Whether the run should vary one thing, and this machine cannot."""
     changed = record["variations"]
     return not changed["applied"] and len(changed["not_tried"]) == 1
+
+
+def not_tried(content: dict[str, Any], options: argparse.Namespace, clock: Clock) -> str:
+    """Write the record of a run that this machine cannot vary; returns why, for the user."""
+    content["timing"] = clock.timing(0.0, 0.0)
+    content["repositories"] = checkout.tell_inputs(content, options.source_path)
+    with files.atomic_folder(options.output) as folder:
+        canonical.write_json(folder / "record.json", canonical.with_digest(content))
+    (reason,) = content["variations"]["not_tried"].values()
+    return f"not tried: {reason}"
 
 
 def process(tf: Any, options: argparse.Namespace) -> dict[str, Any]:
@@ -172,7 +186,8 @@ class Outcome:
 
     def describe(self) -> dict[str, Any]:
         """The parts of the record that say how it ended, and what was trained."""
-        model = task.describe(self.model) if self.status == names.COMPLETED else None
+        done = self.status == names.COMPLETED and self.model is not None  # a program has many
+        model = task.describe(self.model) if done else None
         if model and self.sampled is None:  # whose kernels are not watched
             model["executed"] = self.executed
         return {
@@ -190,28 +205,12 @@ class Outcome:
             return {}
         if self.store is not None:
             self.store.publish(folder / "checkpoints")
-        stored = {
-            part: arrays.write(folder / f"{part}{SUFFIX}", named)
-            for part, named in state.arrays(self.model).items()
-        }
+        stored = write_state(folder, state.arrays(self.model))
         stored["trace"] = self.trace.save(folder / f"trace{SUFFIX}")
-        nan = {"tensors": list(self._nan(self.trace)), "numbers": _numbers(self.model)}
-        digests = {name: found.sha256 for name, found in stored.items()}
+        weights = task.values(task.named(self.model.weights))
+        found = nan(weights, (array for _, array in task.trainable(self.model)), self.trace)
         written = canonical.write_json(folder / "history.json", history.to_json(self.history))
-        return {
-            "digests": {"history": written, **digests},
-            "tensors": {name: found.as_json() for name, found in stored.items()},
-            "data": self.trace.data(),
-            "nan": nan,
-        }
-
-    def _nan(self, trace: Trace) -> Iterator[dict[str, Any]]:
-        """The final weights that hold a NaN, and since when, where the trace saw it."""
-        for name, array in task.values(task.named(self.model.weights)):
-            count = int(np.isnan(array).sum()) if array.dtype.kind not in "biuSUO" else 0
-            if count:
-                after, since = trace.nan_since(name) or (None, None)
-                yield {"name": name, "count": count, "after": after, "since": since}
+        return dict(digests_of(written, stored), data=self.trace.data(), nan=found)
 
     def said(self, content: Mapping[str, Any]) -> str:
         """For the user, in a few words."""
@@ -222,6 +221,28 @@ class Outcome:
         return str(content["digests"].get("weights", self.status))[:16]
 
 
-def _numbers(model: Any) -> int:
-    """How many elements of the trainable weights are not NaN."""
-    return sum(int((array == array).sum()) for _, array in task.trainable(model))
+def write_state(folder: Path, parts: Mapping[str, task.Named]) -> dict[str, arrays.Stored]:
+    """Write each part of the state as a file of arrays."""
+    return {part: arrays.write(folder / f"{part}{SUFFIX}", named) for part, named in parts.items()}
+
+
+def digests_of(history: str, stored: Mapping[str, arrays.Stored]) -> dict[str, Any]:
+    """The results of a completed training by digest, and their tensors."""
+    return {
+        "digests": {"history": history, **{name: one.sha256 for name, one in stored.items()}},
+        "tensors": {name: one.as_json() for name, one in stored.items()},
+    }
+
+
+def nan(weights: task.Named, trained: Iterable[np.ndarray], trace: Prints) -> dict[str, Any]:
+    """The final weights that hold a NaN, and since when, where the trace saw it.
+
+    ``numbers``: how many elements of the trainable ones are not NaN.
+    """
+    tensors = []
+    for name, array in weights:
+        count = int(np.isnan(array).sum()) if array.dtype.kind not in "biuSUO" else 0
+        if count:
+            after, since = trace.nan_since(name) or (None, None)
+            tensors.append({"name": name, "count": count, "after": after, "since": since})
+    return {"tensors": tensors, "numbers": sum(int((one == one).sum()) for one in trained)}

@@ -131,19 +131,24 @@ def of_tensorflow(
     onednn, isa = _onednn()
     return [
         Setting("TensorFlow", framework["tensorflow"], tf.__version__, "tensorflow.__version__"),
-        _op_determinism(tf, profile["op_determinism"]),
-        *(_threads(tf, kind, profile[f"{kind}_op_threads"]) for kind in _THREADS),
+        *of_threads(tf, profile),
         Setting("oneDNN", profile["onednn"], onednn, "whether a convolution went through it"),
         of_isa(profile["isa"], isa),
     ]
 
 
-def of_keras(tf: Any) -> list[Setting]:
-    """What Keras took from a keras.json, probed before the model's code can change it."""
-    backend = tf.keras.backend
+def of_threads(tf: Any, profile: Mapping[str, Any]) -> list[Setting]:
+    """Threads and op determinism: a program can change both before its first op."""
+    threads = (_threads(tf, kind, profile[f"{kind}_op_threads"]) for kind in _THREADS)
+    return [_op_determinism(tf, profile["op_determinism"]), *threads]
+
+
+def of_keras(keras: Any) -> list[Setting]:
+    """What Keras took from a keras.json, probed before the user's code can change it."""
+    backend = keras.backend
     named = getattr(backend, "backend", lambda: "tensorflow")  # Keras 2 has no other
     found = (named(), backend.epsilon(), backend.floatx(), backend.image_data_format())
-    how = "tf.keras.backend, before the model's code"
+    how = "tf.keras.backend, before the user's code"
     return [Setting(name, value, got, how) for (name, value), got in zip(pins.KERAS.items(), found)]
 
 
@@ -176,6 +181,17 @@ def of_exact(tf: Any, profile: Mapping[str, Any]) -> list[Setting]:
         rewriting = exact_ops.rewriting(tf)
         found.append(Setting("graph rewriting", profile["rewriting"], rewriting, how))
     return found
+
+
+def require_unpinnable(profile: Mapping[str, Any], unpinned: Iterable[str]) -> None:
+    """Raise SamebitsError that lists what is to be unpinned and is not pinned."""
+    pinned = pins.pinned(profile)
+    free = sorted(set(unpinned) - set(pinned))
+    if free:
+        raise SamebitsError(
+            f"--unpin {', '.join(free)}: not pinned by this determinism profile; "
+            f"unpin one of: {', '.join(pinned) or 'none'}"
+        )
 
 
 def require_unchanged(tf: Any, profile: Mapping[str, Any]) -> None:
@@ -247,32 +263,44 @@ def seed_everything(
 
     The generators whose pins are unpinned are seeded by the system afterwards.
     """
-    from tensorflow.python.eager import context
-
     if seeding == "keras":
         tf.keras.utils.set_random_seed(seed)
-    elif seeding == "separate":
+    shared = seed_shared(seeding, seed, unpinned)
+    return [*shared, seed_tensorflow(tf, seeding, seed, unpinned)]
+
+
+def seed_shared(seeding: str | None, seed: int, unpinned: Iterable[str] = ()) -> list[Setting]:
+    """The same of Python's and NumPy's generators alone."""
+    if seeding is not None:
         np.random.seed(seed)
         random.seed(seed)
-        tf.random.set_seed(seed)
-    for pin in unpinned:
-        _seed_by_system(tf, pin)
-    effective = (_python_seed(seed), _numpy_seed(seed), context.global_seed())
-    sources = ("state of random", "state of numpy.random", "TensorFlow's global seed")
+    if "python_seed" in unpinned:  # Keras 3 takes its seeds from there, not from the one it keeps
+        random.seed()
+    if "numpy_seed" in unpinned:
+        np.random.seed()
+    known = seeding is not None
+    effective = {"python_seed": _python_seed(seed), "numpy_seed": _numpy_seed(seed)}
+    how = {"python_seed": "state of random", "numpy_seed": "state of numpy.random"}
     return [
-        Setting(pins.TITLES[pin], None if pin in unpinned or seeding is None else seed, found, how)
-        for pin, found, how in zip(pins.SEEDS, effective, sources)
+        Setting(pins.TITLES[pin], seed if known and pin not in unpinned else None, found, how[pin])
+        for pin, found in effective.items()
     ]
 
 
-def _seed_by_system(tf: Any, pin: str) -> None:
-    """Keras 3 takes its seeds from Python's generator, not from the one seed it also keeps."""
-    if pin == "python_seed":
-        random.seed()
-    elif pin == "numpy_seed":
-        np.random.seed()
-    elif pin == "tensorflow_seed":
+def seed_tensorflow(
+    tf: Any, seeding: str | None, seed: int, unpinned: Iterable[str] = ()
+) -> Setting:
+    """The same of TensorFlow's global seed; executes no operation."""
+    from tensorflow.python.eager import context
+
+    pin = "tensorflow_seed"
+    if pin in unpinned:
         tf.random.set_seed(random.SystemRandom().randrange(2**31))
+    elif seeding is not None:
+        tf.random.set_seed(seed)
+    expected = None if pin in unpinned or seeding is None else seed
+    how = "TensorFlow's global seed"
+    return Setting(pins.TITLES[pin], expected, context.global_seed(), how)
 
 
 def _python_seed(seed: int) -> int | None:

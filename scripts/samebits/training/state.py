@@ -15,7 +15,7 @@ import os
 import sys
 from collections import deque
 from pathlib import Path
-from typing import Any, Iterable, Iterator, List, Tuple
+from typing import Any, Iterable, Iterator, List, Mapping, Tuple
 
 import numpy as np
 
@@ -33,23 +33,58 @@ def parts(model: Any) -> dict[str, Variables]:
     ``weights``: of the model; ``optimizer``: all variables of every optimizer that it reaches, its
     own first; ``state``: the rest.
     """
-    taken = _Taken(model.weights)
-    reached = list(_reached(model))
-    optimizers = [model.optimizer, *(found for _, found in reached if _is_optimizer(found))]
+    return parts_of({"": model})
+
+
+def parts_of(
+    models: Mapping[str, Any], optimizers: Iterable[Any] = (), variables: Iterable[Any] = ()
+) -> dict[str, Variables]:
+    """The same of several models, by what the names of their weights begin with.
+
+    ``optimizers``, ``variables``: more of them, reached or not. Each variable is in one part, once.
+    """
+    taken = Taken()
+    weights: Variables = []
+    reached: Variables = []
+    found_optimizers: list[Any] = []
+    for prefix, model in models.items():
+        named = task.named(weights_of(model))
+        weights += [(_prefixed(prefix, n), found) for n, found in named if taken.take(found)]
+        inside = list(_reached(model))
+        reached += inside
+        found_optimizers += [getattr(model, "optimizer", None)]
+        found_optimizers += [found for _, found in inside if _is_optimizer(found)]
+    all_optimizers = [one for one in (*found_optimizers, *optimizers) if one is not None]
     of_optimizers: Variables = []
     numbers: Variables = []
-    for optimizer in {id(one): one for one in optimizers if one is not None}.values():
+    for optimizer in {id(one): one for one in all_optimizers}.values():
         inner = [(path, found) for path, found in _reached(optimizer) if _is_variable(found)]
-        own = [("", variable) for variable in _variables_of(optimizer)]
+        own = [("", variable) for variable in variables_of(optimizer)]
         of_optimizers += [(path, found) for path, found in [*own, *inner] if taken.take(found)]
         numbers += _numbers(optimizer)
-    others = [(path, found) for path, found in reached if _is_variable(found) and taken.take(found)]
-    tables = [(path, Table(path, found)) for path, found in reached if _is_table(found)]
+    rest = [*reached, *(("", variable) for variable in variables)]
+    others = [(path, found) for path, found in rest if _is_variable(found) and taken.take(found)]
+    held = {id(found): (path, found) for path, found in reversed(reached) if _is_table(found)}
+    tables = [(path, Table(path, found)) for path, found in reversed(list(held.values()))]
     return {
-        "weights": task.named(model.weights),
+        "weights": list(zip(task.unique(name for name, _ in weights), (v for _, v in weights))),
         "optimizer": _named(of_optimizers),
         "state": _named([*others, *tables, *numbers]),
     }
+
+
+def _prefixed(prefix: str, name: str) -> str:
+    """A name after a model's number and name; Keras 3 has the latter in some names already."""
+    own = prefix.partition(" ")[2]
+    return prefix + name[len(own) if own and name.startswith(own) else 0 :]
+
+
+def weights_of(model: Any) -> list[Any]:
+    """The weights that a model has by now."""
+    try:
+        return list(model.weights)
+    except ValueError:  # so says Keras 2 that there are none yet
+        return []
 
 
 def arrays(model: Any) -> dict[str, task.Named]:
@@ -182,25 +217,32 @@ def _is_anonymous(variable: Any) -> bool:
     return not hasattr(variable, "name") or variable.name.lower().startswith("variable")
 
 
-def _variables_of(optimizer: Any) -> Any:
+def variables_of(optimizer: Any) -> Any:
     """Keras 2 has ``weights``, and ``variables`` is a method; Keras 3 has the latter."""
     return optimizer.weights if hasattr(optimizer, "weights") else optimizer.variables
 
 
-class _Taken:
-    """Which variables are in a part already: Keras 3 has one of TensorFlow's in each of its own."""
+class Taken:
+    """Which variables are in a part already: Keras has one of TensorFlow's in some of its own."""
 
-    def __init__(self, variables: Iterable[Any]) -> None:
-        self._seen: set[int] = set()
-        for variable in variables:
-            self.take(variable)
+    def __init__(self) -> None:
+        """None is."""
+        self._seen: dict[int, Any] = {}
 
     def take(self, variable: Any) -> bool:
         """Whether it was not taken before."""
-        inner = id(getattr(variable, "_value", variable))
-        fresh = self._seen.isdisjoint((id(variable), inner))
-        self._seen |= {id(variable), inner}
+        held = {id(one): one for one in holders(variable)}
+        fresh = self._seen.keys().isdisjoint(held)
+        self._seen.update(held)
         return fresh
+
+
+def holders(variable: Any) -> Iterator[Any]:
+    """A variable with those in it: TensorFlow's, and one for each replica."""
+    yield variable
+    inner = (vars(variable).get(name) for name in ("_value", "_variable"))
+    for one in [*filter(_is_variable, inner), *vars(variable).get("_values", ())]:
+        yield from holders(one)
 
 
 # ---- state that lies in no variable of numbers ---------------------------------------------------

@@ -20,7 +20,7 @@ import numpy as np
 
 from samebits.formats import arrays, files
 from samebits.training import batches, fingerprint, task
-from samebits.training.graph_trace import GraphTrace
+from samebits.training.graph_trace import GraphTrace, Updates
 
 STEP, EPOCH, OFF = "step", "epoch", "off"
 IN_GRAPH, IN_CALLBACK = "graph", "batch callback"
@@ -74,31 +74,109 @@ class Rows:
         return found
 
 
-class Trace:
-    """Follows every ``fit`` of a model, or one per epoch; ``save`` writes what was seen."""
+class Prints:
+    """A row per step of what each tensor was after its last update, one column per tensor."""
 
-    def __init__(self, training: task.Task, model: Any, every: str, folder: Path) -> None:
-        """Prepare a compiled model of this task; the rows go below ``folder`` meanwhile."""
-        self._tf, self._model, self._every, self._training = training.tf, model, every, training
-        self._total = training.steps_per_epoch() * int(training.trainer["epochs"])
-        self._step = 0  # the last one
-        self._begun = 0  # the last one before this epoch
-        self._emptied = 0  # the last one when the tables were emptied
-        self._executed = False  # whether a call into the graph has ended
+    def __init__(self, graph: Updates | None, folder: Path) -> None:
+        """``graph``: whose rows are read; those of the trace go below ``folder`` meanwhile."""
+        self._graph = graph
         self._names: list[str] = []  # of the columns of rows, after the step
         self._column: dict[int, int] = {}  # by the identity of a variable
         self._first: list[int] = []  # of each column: before the first step; 0: not known
         self._last: list[int] = []
         self._nan: dict[int, tuple[int, int]] = {}  # of a column: last step without NaN, first with
         self._clean: dict[int, int] = {}  # of a column: the last step without NaN
-        self._rows, self._batches = Rows(folder), Rows(folder)
+        self._rows = Rows(folder)
+        self._written = -1  # the step of the last row
+
+    def _columns(self, variables: Sequence[Any]) -> list[int]:
+        """The columns of variables, new ones for new variables."""
+        raise NotImplementedError
+
+    def _add_column(self, name: str, variable: int) -> int:
+        first = self._graph.first.get(variable, 0) if self._graph is not None else 0
+        self._names.append(name)
+        self._first.append(first)
+        self._last.append(first)
+        return len(self._names) - 1
+
+    def _empty_updates(self, graph: Updates) -> None:
+        """Move the rows of the graph to the file."""
+        events: dict[int, _Events] = {}
+        for variables, rows in graph.empty():
+            count = len(variables)
+            for position, column in enumerate(self._columns(variables)):
+                seen = rows[:, 0], rows[:, 1 + count + position], rows[:, 1 + position]
+                events.setdefault(column, []).append(seen)
+        if events:
+            self._merge(events)
+
+    def _append(self, rows: np.ndarray) -> None:
+        self._rows.append(rows)
+        self._written = int(rows[-1, 0])
+
+    def _merge(self, events: Mapping[int, _Events]) -> None:
+        """One row per step, with what each tensor was after its last update."""
+        steps = np.unique(np.concatenate([seen[0] for found in events.values() for seen in found]))
+        if not self._rows.count and self._known_first():
+            self._append(np.array([[0, *self._first]], np.int32))
+        rows = np.empty((len(steps), 1 + len(self._names)), np.int32)
+        rows[:, 0], rows[:, 1:] = steps, self._last
+        for column, found in events.items():
+            at, prints, nans = (np.concatenate(parts) for parts in zip(*found))
+            order = np.argsort(at, kind="stable")
+            last = np.searchsorted(at[order], steps, "right") - 1
+            rows[last >= 0, 1 + column] = prints[order][last[last >= 0]]
+            self._note_nan(column, at[order], nans[order])
+        self._last = rows[-1, 1:].tolist()
+        self._append(rows)
+
+    def _known_first(self) -> bool:
+        """Whether the values of all tensors before the first step are known."""
+        return self._graph is not None and set(self._column) <= set(self._graph.first)
+
+    def _note_nan(self, column: int, steps: np.ndarray, nan: np.ndarray) -> None:
+        """Keep the step from which on a tensor holds a NaN, and the last one seen before it."""
+        clean = np.flatnonzero(nan == 0)
+        if clean.size:
+            self._clean[column] = int(steps[clean[-1]])
+            self._nan.pop(column, None)
+        if nan[-1] and column not in self._nan:
+            first = int(steps[clean[-1] + 1 if clean.size else 0])
+            self._nan[column] = (self._clean.get(column, 0), first)
+
+    def _prints(self, rows: int) -> task.Named:
+        """The rows from this one on, as arrays."""
+        columns = self._rows.columns(rows, [0, *self._first])
+        step = columns[0] if len(columns) else np.zeros(0)
+        prints = [(_PRINT + name, column) for name, column in zip(self._names, columns[1:])]
+        return [("step", step.astype(np.int64)), *prints]
+
+    def nan_since(self, name: str) -> tuple[int, int] | None:
+        """The last step at which a tensor was seen without NaN, and the first with one."""
+        return self._nan.get(self._names.index(name)) if name in self._names else None
+
+
+class Trace(Prints):
+    """Follows every ``fit`` of a model, or one per epoch; ``save`` writes what was seen."""
+
+    _graph: GraphTrace | None
+
+    def __init__(self, training: task.Task, model: Any, every: str, folder: Path) -> None:
+        """Prepare a compiled model of this task; the rows go below ``folder`` meanwhile."""
+        super().__init__(GraphTrace(training.tf, model) if every == STEP else None, folder)
+        self._tf, self._model, self._every, self._training = training.tf, model, every, training
+        self._total = training.steps_per_epoch() * int(training.trainer["epochs"])
+        self._step = 0  # the last one
+        self._begun = 0  # the last one before this epoch
+        self._emptied = 0  # the last one when the tables were emptied
+        self._executed = False  # whether a call into the graph has ended
+        self._batches = Rows(folder)
         self._received = np.zeros(2, np.int64)  # in this epoch: samples, their fingerprint
         self._epochs: list[tuple[int, int, int]] = []  # the last step, then as received
         self._snapshots: list[_Snapshot] = []
         self._saved = [0, 0, 0, 0]  # rows, batches, epochs, snapshots that checkpoints have
         self._source, self._callback = IN_CALLBACK, None
-        self._written = -1  # the step of the last row
-        self._graph = GraphTrace(training.tf, model) if every == STEP else None
 
     # ---- what Keras calls -----------------------------------------------------------------
 
@@ -164,12 +242,7 @@ class Trace:
         """Of a variable that is new here, but may have a column in the rows of a checkpoint."""
         taken = {self._names[column] for column in self._column.values()}
         name = list(task.unique([*taken, name]))[-1] if name in taken else name
-        if name not in self._names:
-            self._names.append(name)
-            first = self._graph.first.get(variable, 0) if self._graph is not None else 0
-            self._first.append(first)
-            self._last.append(first)
-        return self._names.index(name)
+        return self._names.index(name) if name in self._names else self._add_column(name, variable)
 
     def _write_row(self) -> None:
         """A row of this moment, unless the step has one."""
@@ -184,56 +257,15 @@ class Trace:
             self._first = list(self._last)
         self._append(np.array([[self._step, *self._last]], np.int32))
 
-    def _append(self, rows: np.ndarray) -> None:
-        self._rows.append(rows)
-        self._written = int(rows[-1, 0])
-
     def _empty_graph(self) -> None:
         """Move the rows of the graph to the files."""
         if self._graph is None:
             return
-        events: dict[int, _Events] = {}
-        for variables, rows in self._graph.empty():
-            count = len(variables)
-            for position, column in enumerate(self._columns(variables)):
-                seen = rows[:, 0], rows[:, 1 + position], rows[:, 1 + count + position]
-                events.setdefault(column, []).append(seen)
-        if events:
-            self._merge(events)
+        self._empty_updates(self._graph)
         received = self._graph.batches.table.empty()
         self._batches.append(received[:, :2])
         self._received += received[:, [2, 1]].sum(axis=0, dtype=np.int64)
         self._emptied = self._step
-
-    def _merge(self, events: Mapping[int, _Events]) -> None:
-        """One row per step, with what each tensor was after its last update."""
-        steps = np.unique(np.concatenate([seen[0] for found in events.values() for seen in found]))
-        if not self._rows.count and self._known_first():
-            self._append(np.array([[0, *self._first]], np.int32))
-        rows = np.empty((len(steps), 1 + len(self._names)), np.int32)
-        rows[:, 0], rows[:, 1:] = steps, self._last
-        for column, found in events.items():
-            at, prints, nans = (np.concatenate(parts) for parts in zip(*found))
-            order = np.argsort(at, kind="stable")
-            last = np.searchsorted(at[order], steps, "right") - 1
-            rows[last >= 0, 1 + column] = prints[order][last[last >= 0]]
-            self._note_nan(column, at[order], nans[order])
-        self._last = rows[-1, 1:].tolist()
-        self._append(rows)
-
-    def _known_first(self) -> bool:
-        """Whether the values of all tensors before the first step are known."""
-        return self._graph is not None and set(self._column) <= set(self._graph.first)
-
-    def _note_nan(self, column: int, steps: np.ndarray, nan: np.ndarray) -> None:
-        """Keep the step from which on a tensor holds a NaN, and the last one seen before it."""
-        clean = np.flatnonzero(nan == 0)
-        if clean.size:
-            self._clean[column] = int(steps[clean[-1]])
-            self._nan.pop(column, None)
-        if nan[-1] and column not in self._nan:
-            first = int(steps[clean[-1] + 1 if clean.size else 0])
-            self._nan[column] = (self._clean.get(column, 0), first)
 
     # ---- snapshots ------------------------------------------------------------------------
 
@@ -326,12 +358,8 @@ class Trace:
 
     def _stored(self, rows: int, received: int) -> task.Named:
         """The rows from these on, as arrays."""
-        columns = self._rows.columns(rows, [0, *self._first])
-        batch = self._batches.columns(received)
-        step, batch_step = (found[0] if len(found) else np.zeros(0) for found in (columns, batch))
-        entries: task.Named = [("step", step.astype(np.int64))]
-        for name, column in zip(self._names, columns[1:]):
-            entries.append((_PRINT + name, column))
+        entries, batch = self._prints(rows), self._batches.columns(received)
+        batch_step = batch[0] if len(batch) else np.zeros(0)
         entries.append(("batch step", batch_step.astype(np.int64)))
         entries.append(("batch", batch[1] if len(batch) else np.zeros(0, np.int32)))
         return entries
@@ -368,10 +396,6 @@ class Trace:
         epochs = [{"samples": n, "fingerprint": batches.wrapped(f)} for _, n, f in self._epochs]
         used = None if received.used is None else sorted(received.used)
         return dict(found, fingerprint=whole, epochs=epochs, used=used)
-
-    def nan_since(self, name: str) -> tuple[int, int] | None:
-        """The last step at which a tensor was seen without NaN, and the first with one."""
-        return self._nan.get(self._names.index(name)) if name in self._names else None
 
 
 def _stacked(snapshots: Sequence[_Snapshot]) -> task.Named:

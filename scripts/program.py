@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""Run a user's program once, unchanged, and record what it trains.
+
+INPUTS      --config       the resolved config; its digest names the experiment
+            --data         the folder whose inputs.json lists the program's declared inputs
+            --lock         the lock of the environment that this runs in
+            --source-path  the project's folder, of which the workspace is a copy
+            --workspace    where the program runs
+            --run          this run's name: control, replica, …
+            --unpin        a pin to set to another value; may be repeated
+            --samples, --epochs  end the program after so many batches of 32 and epochs of them
+            --canary       run it once more to its first step, with flipped bits
+OUTPUTS     --output       a folder: record.json, history.json, and weights, optimizer, state,
+                           predictions, trace and canary.safetensors
+GUARANTEES  the program is run as Python does: __main__, arguments, working folder, exit functions;
+            what is seen of it changes no bit that it computes; seeds of Python and NumPy are set
+            before its first line, the pins of TensorFlow when it imports that; the record names,
+            by digest, each module that was executed and each file that was read; settings that the
+            program itself changes are in the record; its failure is a result, except in the
+            control; the folder is complete or absent
+
+Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from samebits.observation import executed
+
+if __name__ == "__main__":
+    executed.install(sys._getframe().f_code)
+
+import json
+import time
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from contextlib import ExitStack
+from typing import Any, Sequence
+
+from samebits.errors import SamebitsError, run
+from samebits.experiment import pins, variables, variations
+from samebits.formats import canonical, files, lockfile
+from samebits.formats.arrays import SUFFIX
+from samebits.formats.names import COMPLETED
+from samebits.observation import checkout, environment, lookups, opened, threads
+from samebits.program import again
+from samebits.program.collect import Collected
+from samebits.program.pinned import Pins
+from samebits.program.run import Observed
+from samebits.program.source import Program
+from samebits.text import brief, say
+from samebits.training import record, settings, task
+
+_GIVEN = ("config", "data", "lock", "source-path", "output", "run")  # to the canary as well
+_ISOLATION = "SAMEBITS_ISOLATION"  # what the launcher did, as JSON
+
+if __name__ == "__main__":  # a user's module may be named like one of our scripts
+    executed.hide(Path(__file__).resolve().parent)
+
+
+def _arguments() -> Namespace:
+    flags = ArgumentParser(description="Run a user's program once and record what it trains.")
+    for name in ("config", "data", "lock", "source-path", "workspace", "output"):
+        flags.add_argument(f"--{name}", type=_absolute, required=True)
+    flags.add_argument("--run", required=True, help="control, replica, …")
+    flags.add_argument("--unpin", action="append", default=[], choices=list(pins.TITLES))
+    flags.add_argument("--samples", type=int, help="end after this many samples an epoch")
+    flags.add_argument("--epochs", type=int, help="with --samples: after so many epochs")
+    flags.add_argument("--canary", action="store_true", help="run with flipped bits, too")
+    flags.add_argument(again.FLAG, type=_absolute, help=SUPPRESS)
+    flags.set_defaults(sampled_epochs=None)
+    options = flags.parse_args()
+    if (options.samples is None) != (options.epochs is None):
+        flags.error("expected --samples and --epochs together")
+    return options
+
+
+def _absolute(path: str) -> Path:
+    return executed.as_named(path)
+
+
+def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends: ExitStack) -> str:
+    """Run the program and write the folder; returns how it ended, for the user."""
+    config, workspace = content["config"], options.workspace
+    own = [Path(__file__).parent, options.config, options.data, options.lock, options.output.parent]
+    made = [os.environ.get(name, "") for name in (variables.KERAS_HOME, variables.TEMPORARY)]
+    own += [Path(folder) for folder in made if "/samebits-" in folder]  # the launcher's
+    watch = opened.Watch(own)
+    program = Program.of(config["program"]["words"])
+    copy = again.Copy(workspace, options.output.parent) if options.canary else None
+    pinned = Pins(content, options.unpin, ends)
+    seen = Observed(content, options.output.parent, pinned)
+    watch.begin()
+    lookups.install()
+    started = time.monotonic()
+    code, error = seen.run(program)
+    outcome = record.Outcome(options.run, seconds=round(time.monotonic() - started, 3))
+    os.chdir(str(workspace))
+    import tensorflow as tf
+
+    seen.ends.close()
+    if code:
+        _fail(outcome, program, code, error, tf, pinned)
+    content.update(threads=seen.ran.found, generators=threads.generators(tf))
+    content["observed"][variations.THREADS] = seen.ran.observed
+    changed = pinned.at_end(tf)
+    lockfile.check_files(Path(sys.prefix))
+    with files.atomic_folder(options.output) as folder:
+        content.update(outcome.describe(), settings=settings.as_json(pinned.found))
+        content.update(record.process(tf, options), variables=lookups.found())
+        busy = environment.busy()
+        content["observed"]["contention"] = min(content["observed"]["contention"], busy)
+        content["program"] = _described(program, options, config, code, changed)
+        if outcome.status == COMPLETED:
+            collected = Collected(seen.made, seen.steps, seen.calls.made)
+            content.update(collected.write(folder, seen.trace, []))
+            content["program"].update(collected.describe(), lost=seen.trace.lost)
+        content["source"] = executed.modules(workspace)
+        content["files"] = dict(watch.report(workspace), written=[])  # of the run's own copy
+        if copy is not None and outcome.status == COMPLETED:
+            given = {name: getattr(options, name.replace("-", "_")) for name in _GIVEN}
+            more = [str(Path(__file__)), *(f"--unpin={pin}" for pin in options.unpin)]
+            path = folder / f"canary{SUFFIX}"
+            content["canary"] = copy.train(dict(given, workspace=copy.folder), more, path)
+        content["repositories"] = checkout.tell_inputs(content, options.source_path)
+        record.require_unchanged(content, options)
+        content["timing"] = clock.timing(0.0, outcome.seconds)
+        canonical.write_json(folder / "record.json", canonical.with_digest(content))
+    steps = (content["trace"] or {"steps": 0})["steps"]
+    return f"{outcome.said(content)}, {steps:,} steps, {outcome.seconds:.1f} s"
+
+
+def _flipped(options: Namespace) -> None:
+    """The canary's process. Returns only if the program took no step."""
+    config = canonical.read_json(options.config)
+    content = {"config": config, "run": options.run}
+    content["variations"] = variations.of_environment(os.environ)
+    with ExitStack() as ends:
+        stop = again.Stop(options.flipped)
+        pinned = Pins(content, options.unpin, ends)
+        folder = options.flipped.parent
+        stop.observed = Observed(content, folder, pinned, stop.begin, stop.ended)
+        stop.observed.run(Program.of(config["program"]["words"]))
+
+
+def _described(
+    program: Program, options: Namespace, config: Any, code: int, changed: Sequence[Any]
+) -> dict[str, Any]:
+    """The part of the record that a program has whether or not it completed."""
+    inputs = [
+        {"path": entry["path"], "sha256": entry["sha256"]}
+        for entry in canonical.read_json(options.data / "inputs.json")
+        if entry["path"] is not None
+    ]
+    empty: dict[str, Any] = {name: [] for name in ("calls", "models", "optimizers", "untraced")}
+    return dict(
+        empty,
+        words=config["program"]["words"],
+        kind=program.kind,
+        lost=0,
+        pins=list(changed),
+        exit=code,
+        inputs=inputs,
+        outputs=[],
+        fetched=[],
+        isolation=json.loads(os.environ.get(_ISOLATION, "{}")),
+        connections=None,
+    )
+
+
+def _fail(
+    outcome: record.Outcome,
+    program: Program,
+    code: int,
+    error: BaseException | None,
+    tf: Any,
+    pinned: Pins,
+) -> None:
+    """The program failed: a result, or raises SamebitsError in the control."""
+    if error is None:
+        message = SamebitsError(f"{program.name}: ended with exit code {code}")
+        outcome.end(tf, SystemExit(code), message)
+        return
+    message = SamebitsError(f"{program.name}: failed with {type(error).__name__}: {brief(error)}")
+    outcome.end(tf, error, message, pinned.guard.refusal(None) if pinned.guard else None)
+
+
+def main() -> int:
+    """Check, run, record."""
+    task.install_handler()
+    options, clock = _arguments(), record.Clock()
+    os.chdir(str(options.workspace))
+    if options.flipped is not None:
+        _flipped(options)
+        return 0
+    content = record.beginning(options, files.digest(options.data / "inputs.json"))
+    content["observed"] = environment.observe(options.workspace)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    files.remove_partial(options.output)
+    # A replica is needed even where nothing can be varied: that is what `twice` makes.
+    if record.could_not_vary(content) and not options.canary:
+        said = record.not_tried(content, options, clock)
+    else:
+        with ExitStack() as ends:
+            said = _run(content, options, clock, ends)
+    say(f"{options.run}: {said}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
