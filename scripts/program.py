@@ -47,7 +47,7 @@ from samebits.formats import canonical, files, lockfile
 from samebits.formats.arrays import SUFFIX
 from samebits.formats.names import COMPLETED
 from samebits.observation import checkout, environment, lookups, opened, threads
-from samebits.program import again
+from samebits.program import again, served
 from samebits.program.collect import Collected
 from samebits.program.pinned import Pins
 from samebits.program.run import Observed
@@ -94,6 +94,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     copy = again.Copy(workspace, options.output.parent) if options.canary else None
     pinned = Pins(content, options.unpin, ends)
     seen = Observed(content, options.output.parent, pinned)
+    served.begin()
     watch.begin()
     lookups.install()
     started = time.monotonic()
@@ -120,7 +121,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
             content.update(collected.write(folder, seen.trace, []))
             content["program"].update(collected.describe(), lost=seen.trace.lost)
         content["source"] = executed.modules(workspace)
-        content["files"] = dict(watch.report(workspace), written=[])  # of the run's own copy
+        content["files"] = watch.report(workspace)
         if copy is not None and outcome.status == COMPLETED:
             given = {name: getattr(options, name.replace("-", "_")) for name in _GIVEN}
             more = [str(Path(__file__)), *(f"--unpin={pin}" for pin in options.unpin)]
@@ -143,6 +144,7 @@ def _flipped(options: Namespace) -> None:
         stop = again.Stop(options.flipped)
         pinned = Pins(content, options.unpin, ends)
         folder = options.flipped.parent
+        served.begin()
         stop.observed = Observed(content, folder, pinned, stop.begin, stop.ended)
         stop.observed.run(Program.of(config["program"]["words"]))
 
@@ -166,9 +168,9 @@ def _described(
         exit=code,
         inputs=inputs,
         outputs=[],
-        fetched=[],
+        fetched=served.fetched(),
         isolation=json.loads(os.environ.get(_ISOLATION, "{}")),
-        connections=None,
+        connections=served.connections(),
     )
 
 

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
+from samebits.experiment.variables import FETCH
 from samebits.formats import canonical
 from samebits.observation import environment
 from samebits.program.collect import Collected
@@ -26,7 +27,6 @@ from samebits.text import VARIABLE
 from samebits.training import canary, task
 
 FLAG = "--flipped"
-_FETCH = "SAMEBITS_FETCH"  # the descriptor on which the launcher answers
 
 
 class Copy:
@@ -59,7 +59,7 @@ class Copy:
         """
         command = [sys.executable, *start, FLAG, str(path)]
         command += [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-        descriptor = os.environ.get(_FETCH, "")
+        descriptor = os.environ.get(FETCH, "")
         ours = {key: value for key, value in environment.at_start().items() if key != VARIABLE}
         passed = [int(descriptor)] if descriptor.isdigit() else []
         done = subprocess.run(command, env=ours, pass_fds=passed, check=False)

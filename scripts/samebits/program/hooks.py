@@ -17,6 +17,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from samebits.program import served
 from samebits.training import fingerprint, graph_trace
 
 LIBRARIES = ("keras", "tf_keras")
@@ -34,6 +35,8 @@ class Imports:
         self._told: set[str] = set()
         for name in ("tensorflow", *LIBRARIES):
             wrapt.register_post_import_hook(self._imported_one, name)
+        for name in served.MODULES:
+            wrapt.register_post_import_hook(served.install, name)
 
     def _imported_one(self, module: Any) -> None:
         """TensorFlow imports a Keras, or a Keras TensorFlow: the outer one is complete last."""
