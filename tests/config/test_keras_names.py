@@ -20,6 +20,10 @@ KNOWN = [
     "trainer.loss=mse trainer.metrics=[mae,AUC]",
     "trainer.metrics=[{class_name: MeanIoU, config: {num_classes: 2}}]",
     "trainer.metrics=[]",
+    "trainer.loss={class_name: Huber, config: {delta: 2.0}}",
+    "trainer.optimizer={class_name: LossScaleOptimizer, config: {inner_optimizer: adam}}",
+    "trainer.optimizer={class_name: LossScaleOptimizer, config: {inner_optimizer: "
+    "{class_name: SGD, config: {learning_rate: 0.1}}}}",
     "trainer.loss='mine>Loss'",  # which the user's code registers
 ]
 UNKNOWN = [
@@ -37,11 +41,40 @@ UNKNOWN = [
         "trainer.optimizer.config.learning_rate.class_name: ",
         "did you mean ExponentialDecay?",
     ),
+    (
+        "trainer.optimizer={class_name: LossScaleOptimizer, config: {inner_optimizer: adm}}",
+        "trainer.optimizer.config.inner_optimizer: ",
+        "did you mean adam?",
+    ),
 ]
 
 
 def of(overrides: str) -> Any:
     return configure({"overrides": overrides}, ROOT / "conf")
+
+
+@pytest.mark.parametrize("rate", ["fast", "ExponentialDecay", "{decay_steps: 9}", "null", "[1]"])
+def test_a_learning_rate_is_a_number_or_says_which_schedule_it_is(rate: str) -> None:
+    with pytest.raises(SamebitsError, match=r"config\.learning_rate: expected a number, or a sch"):
+        of(f"trainer.optimizer={{class_name: adam, config: {{learning_rate: {rate}}}}}")
+
+
+@pytest.mark.parametrize("elsewhere", ["", " ++trainer.validation_split=0.2"])
+@pytest.mark.parametrize("road", ["overrides", "a mapping"])
+def test_nothing_is_left_of_the_loss_that_another_one_replaces(road: str, elsewhere: str) -> None:
+    text = "trainer.loss={class_name: Huber, config: {delta: 2.0}}"
+    given: dict[str, Any] = {"overrides": text + elsewhere}
+    if road == "a mapping":
+        loss = {"class_name": "Huber", "config": {"delta": 2.0}}
+        given = {"trainer": {"loss": loss}, "overrides": elsewhere}
+    found = configure(given, ROOT / "conf").config["trainer"]["loss"]
+    assert found == {"class_name": "Huber", "config": {"delta": 2.0}}
+
+
+@pytest.mark.parametrize("value", ["[adam]", "3", "{config: {a: 1}}", "{class_name: a, cfg: 1}"])
+def test_what_names_no_object_of_keras_is_refused_with_its_form(value: str) -> None:
+    with pytest.raises(SamebitsError, match=r"expected a name, or \{class_name: NAME, config: "):
+        of(f"trainer.optimizer={value}")
 
 
 @pytest.mark.parametrize("overrides", KNOWN)

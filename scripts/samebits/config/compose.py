@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from samebits.config.keys import KERAS_OBJECTS
 from samebits.config.overrides import OPTION, Override
 from samebits.errors import SamebitsError
 
@@ -65,7 +66,8 @@ class Composer:
         values = [override for override in wanted if not self.is_choice(override)]
         # Hydra applies all choices first, then the values in their order.
         special = [place for place, value in enumerate(values, 1) if not _is_update(value)]
-        first, updates = values[: max(special, default=0)], values[max(special, default=0) :]
+        first = [v for v in values[: max(special, default=0)] if not _replaces(v)]
+        updates = [value for value in values if value not in first]
         merged = tuple(o.hydra() for o in wanted if self.is_choice(o) or o in first)
         try:
             parts, chosen = self.once(merged, lambda: _merged(*merged))
@@ -106,6 +108,12 @@ def _is_update(override: Override) -> bool:
     return override.prefix in ("", "++") and _KEY.fullmatch(override.key) is not None
 
 
+def _replaces(override: Override) -> bool:
+    """Whether it names another object of Keras: nothing is left of the one that stood there."""
+    named = isinstance(override.value, Mapping) and "class_name" in override.value
+    return _is_update(override) and override.key in KERAS_OBJECTS and named
+
+
 def options(group: str) -> list[str]:
     """The names of a group's options, sorted."""
     return GlobalHydra.instance().config_loader().get_group_options(group)
@@ -129,7 +137,8 @@ def _updated(parts: Mapping[str, Any], values: Sequence[Override]) -> DictConfig
     for override in values:
         force = override.prefix == "++"
         try:
-            OmegaConf.update(node, override.key, override.value, merge=True, force_add=force)
+            merge = not _replaces(override)
+            OmegaConf.update(node, override.key, override.value, merge=merge, force_add=force)
         except (ConfigAttributeError, ConfigKeyError) as error:
             why = f"{error.full_key}: no such key; ++{override.hydra()} adds it"
             raise SamebitsError(why) from None

@@ -281,6 +281,9 @@ def _describe(error: Any) -> str:
     if path[:1] == [overrides.ENVIRONMENT] and path[1:]:
         where, value = ".".join(map(str, path)), keys.shown(error.instance)
         return f"{where}: expected text, got {value}; quote it: {where}=\"'TEXT'\""
+    if error.validator == "anyOf" and path[:1] == ["trainer"]:
+        form = "expected a name, or {class_name: NAME, config: {…}}"
+        return f"{'.'.join(map(str, path))}: {form}; got {keys.shown(error.instance)}"
     if path[:1] == [signing_choice.GROUP]:
         return signing_choice.schema_problem(path)
     where = ".".join(map(str, path)) or "config"

@@ -14,6 +14,7 @@ from samebits.config import keys
 
 _FILE = Path(__file__).with_name("keras_names.json")
 _KINDS = {"optimizer": "optimizers", "loss": "losses", "metrics": "metrics"}
+_RATE = "learning_rate"
 
 
 @cache
@@ -30,18 +31,34 @@ def problems(resolved: Mapping[str, Any]) -> Iterator[str]:
     for key, kind in _KINDS.items() if names else ():
         specs = resolved["trainer"][key]
         for spec in specs if isinstance(specs, list) else [specs]:
+            yield from _schedule_problems(f"trainer.{key}", spec)
             for where, name, of in _named(f"trainer.{key}", kind, spec):
                 if ">" not in name and not {name, name.lower()} & set(names[of]):
                     hint = keys.nearest(name, names[of])
                     yield f"{where}: the Keras of TensorFlow {tensorflow} has no {name}; {hint}"
 
 
+# Keys of a config that name an object of Keras, too, and the kind that it is of.
+_INNER = {_RATE: "schedules", "inner_optimizer": "optimizers"}
+
+
 def _named(where: str, kind: str, spec: Any) -> Iterator[tuple[str, str, str]]:
-    """The names in a specification: its own, and those of schedules in its config."""
+    """The names in a specification: its own, and those of objects in its config."""
     if isinstance(spec, str):
         yield where, spec, kind
-    elif isinstance(spec, Mapping):
+    elif isinstance(spec, Mapping) and isinstance(spec.get("class_name"), str):
         yield f"{where}.class_name", spec["class_name"], kind
-        for key, value in (spec.get("config") or {}).items():
-            if isinstance(value, Mapping) and "class_name" in value:
-                yield f"{where}.config.{key}.class_name", value["class_name"], "schedules"
+        config = spec.get("config") or {}
+        for key in _INNER.keys() & config.keys():
+            yield from _named(f"{where}.config.{key}", _INNER[key], config[key])
+
+
+def _schedule_problems(where: str, spec: Any) -> Iterator[str]:
+    """A learning rate that Keras takes for no number, and that says of no schedule what it is."""
+    config = (spec.get("config") or {}) if isinstance(spec, Mapping) else {}
+    rate = config.get(_RATE, 0)
+    if not isinstance(rate, int | float) and "class_name" not in (rate or ()):
+        yield (
+            f"{where}.config.{_RATE}: expected a number, or a schedule as "
+            f"{{class_name: NAME, config: {{…}}}}; got {keys.shown(rate)}"
+        )
