@@ -9,7 +9,8 @@ models, in the order in which they were made. Runs on Python 3.7 and TensorFlow 
 from __future__ import annotations
 
 import argparse
-import importlib
+import inspect
+import json
 import random
 import runpy
 import shutil
@@ -19,12 +20,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-
-_FILE_UTILS = (
-    "keras.src.utils.file_utils",
-    "keras.utils.data_utils",
-    "tensorflow_core.python.keras.utils.data_utils",
-)
 
 
 def main() -> None:
@@ -64,16 +59,9 @@ def serve(folder: Path) -> None:
     def urlretrieve(url: str, filename: str, *_: Any, **__: Any) -> None:
         shutil.copy(folder / url.rpartition("/")[2], filename)
 
-    module = next(filter(None, map(found, _FILE_UTILS)))
-    module.urlretrieve = urlretrieve
-    module.validate_file = lambda *_, **__: True
-
-
-def found(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
+    # Not by the module's name: TensorFlow 2.1 has it under two.
+    used = inspect.unwrap(tf.keras.utils.get_file).__globals__
+    used.update(urlretrieve=urlretrieve, validate_file=lambda *_, **__: True)
 
 
 def kept() -> list[Any]:
@@ -82,7 +70,7 @@ def kept() -> list[Any]:
     make = tf.keras.Model.__new__
 
     def new(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        model = make(cls, *args, **kwargs)
+        model = make(cls) if make is object.__new__ else make(cls, *args, **kwargs)
         if not any(model is other for other in models):
             models.append(model)
         return model
@@ -104,11 +92,22 @@ def start(words: list[str]) -> None:
     try:
         if words[0] == "-m":
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        elif words[0].endswith(".ipynb"):
+            exec(cells(words[0]), {"__name__": "__main__"})  # noqa: S102
         else:
             runpy.run_path(words[0], run_name="__main__")
     except SystemExit as end:
         if end.code:
             raise
+
+
+def cells(path: str) -> str:
+    """The code of a notebook, without its magics."""
+    found = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+    code = (
+        line for cell in found if cell["cell_type"] == "code" for line in [*cell["source"], "\n"]
+    )
+    return "".join(line for line in code if not line.startswith("%"))
 
 
 if __name__ == "__main__":

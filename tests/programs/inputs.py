@@ -7,7 +7,9 @@ import argparse
 import csv
 import io
 import json
+import pickle
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,7 +76,19 @@ def _sequences(path: Path, rng: Generator) -> None:
             words = rng.zipf(1.3, rng.integers(20, 80)) * 2 + (label if row % 5 else 1 - label)
             lists[row] = [1, *(int(word) % 990 + 3 for word in words)]
         arrays |= {f"x_{part}": lists, f"y_{part}": labels}
-    np.savez(path, **arrays)
+    with zipfile.ZipFile(path, "w") as file:
+        for name, array in arrays.items():
+            file.writestr(zipfile.ZipInfo(f"{name}.npy"), _npy(array))
+
+
+def _npy(array: np.ndarray) -> bytes:
+    """As NumPy 1 wrote it: version 2 pickles objects by names that version 1 does not know."""
+    file = io.BytesIO()
+    if array.dtype != object:
+        np.save(file, array)
+        return file.getvalue()
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    return file.getvalue() + pickle.dumps(array, 2).replace(b"numpy._core", b"numpy.core")
 
 
 def _photos(folder: Path, rng: Generator) -> None:

@@ -15,9 +15,9 @@ _NEWEST, _KERAS_2, _ALL = ("tf2.21",), ("tf2.21", "tf2.8"), ("tf2.21", "tf2.8", 
 class Program:
     """One program, and what its record has to say.
 
-    ``calls``: the outermost calls of models, in order. ``optimizers``: the classes of those that
-    took a step, as Keras 3 names them. ``steps``: of all of them; None where it depends on how the
-    training goes. ``untraced``: what no optimizer of Keras updated.
+    ``calls``: the outermost calls of models, in order, those on batches of one kind once.
+    ``optimizers``: the classes of those that took a step. ``steps``: of all of them; None where it
+    depends on how the training goes. ``untraced``: what no optimizer of Keras updated.
     """
 
     words: str
@@ -59,6 +59,11 @@ class Planted:
     culprits: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """The name of the variant's file."""
+        return f"planted_{self.program.source.name}"
 
     def text(self) -> str:
         """The source of the variant. Raises ValueError when the line is not there once."""
@@ -115,7 +120,7 @@ PROGRAMS = (
         outputs=("denoised.npz",), frameworks=_ALL,
     ),
     Program("distillation.py", _BOTH * 3, _ADAM * 3, 64, models=4, downloads=_MNIST),
-    Program("bilstm_imdb.py", _FIT, _ADAM, 12, inputs=_IMDB, frameworks=_ALL),
+    Program("bilstm_imdb.py", _FIT, _ADAM, 12, inputs=_IMDB, frameworks=_KERAS_2),
     Program("regression_metrics.py", _ANSWERS, _SGD, 50, inputs=_HOUSING, frameworks=_ALL),
     Program("tape_loop.py", (), _SGD, 44, outputs=("losses.csv",), frameworks=_ALL),
     Program("overfit_underfit.py", _FIT * 3, _ADAM * 3, models=3, frameworks=_ALL),
@@ -143,11 +148,11 @@ PROGRAMS = (
         outputs=("metrics.json",), frameworks=_ALL,
     ),
     Program(
-        "-m spirals.train --epochs 2", ("train_on_batch",) * 32 + ("test_on_batch",)
-        + ("predict_on_batch",), _ADAM, 32, frameworks=_ALL,
+        "-m spirals.train --epochs 2", ("train_on_batch", "test_on_batch", "predict_on_batch"),
+        _ADAM, 32, frameworks=_ALL,
     ),
     Program("sine_waves.ipynb", (*_FIT, *_BOTH, "predict"), _ADAM * 2, 80,
-        outputs=("predicted.npy",), frameworks=_ALL,
+        outputs=("predicted.npy",), frameworks=_KERAS_2,
     ),
     Program(
         "seeds_itself.py", _FIT * 2, _ADAM * 2, 60, models=2, inputs=_DIGITS,
@@ -161,13 +166,13 @@ PROGRAMS = (
         "writes_files.py", (*_BOTH, "predict"), _SGD, 48, inputs=_DIGITS, frameworks=_ALL,
         outputs=tuple(f"out/{name}" for name in (*_OUT, "probabilities.npy", "result.json")),
     ),
-    Program("exits.py", _BOTH, ("Adagrad",), 36, frameworks=_ALL),
+    Program("exits.py", _BOTH, ("Adagrad",), 36, frameworks=_KERAS_2),
     Program(
         "fuel_get_file.py", (*_BOTH, *_BOTH, "predict"), _ADAM * 2, 60, models=2,
         downloads=("cars.csv",), frameworks=_KERAS_2,
     ),
     Program("sgd_by_hand.py", steps=0, models=0, untraced=("Variable", "Variable"),
-        frameworks=_KERAS_2,
+        frameworks=_ALL,
     ),
     Program(
         "compat_v1.py", steps=0, models=0, inputs=_HOUSING, outputs=("network.npz",),

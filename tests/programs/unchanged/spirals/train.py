@@ -2,6 +2,7 @@
 import argparse
 import logging
 
+import numpy as np
 import tensorflow as tf
 
 import spirals
@@ -26,7 +27,7 @@ def main(epochs):
             loss, accuracy = model.train_on_batch(x[batch], y[batch])
         log.info("epoch %d: loss %.4f, accuracy %.4f", epoch, loss, accuracy)
     log.info("test: %s", model.test_on_batch(x_test, y_test))
-    log.info("first points: %s", model.predict_on_batch(x_test[:4]).ravel())
+    log.info("first points: %s", np.ravel(model.predict_on_batch(x_test[:4])))
 
 
 if __name__ == "__main__":
