@@ -28,7 +28,6 @@ PLACES: dict[str, tuple[str, ...]] = {
     "ProgramModel": ("report#program.models",),
     "ProgramOptimizer": ("report#program.optimizers",),
     "ProgramPin": ("report#program.pins",),
-    "ProgramInput": ("report#program.inputs",),
     "ProgramOutput": ("report#program.outputs",),
     "Fetched": ("report#program.fetched",),
     "Process": ("report#runRecord.process",),

@@ -50,6 +50,7 @@ NanTensor = TypedDict("NanTensor", {
     "name": str, "count": int, "after": int | None, "since": int | None,
 })
 Nan = TypedDict("Nan", {"tensors": list[NanTensor], "numbers": int})
+FileRead = TypedDict("FileRead", {"path": str, "sha256": str})
 ProgramCall = TypedDict("ProgramCall", {
     "n": int, "what": str, "model": int, "times": int, "epochs": int | None, "steps": int,
     "metrics": dict[str, Any], "sha256": str,
@@ -59,7 +60,6 @@ ProgramOptimizer = TypedDict("ProgramOptimizer", {
     "name": str, "class": str, "steps": int, "variables": int,
 })
 ProgramPin = TypedDict("ProgramPin", {"name": str, "expected": Any, "effective": Any})
-ProgramInput = TypedDict("ProgramInput", {"path": str, "sha256": str})
 ProgramOutput = TypedDict("ProgramOutput", {
     "path": str, "sha256": str, "compared": bool, "as": str,
 })
@@ -67,7 +67,7 @@ Fetched = TypedDict("Fetched", {"url": str, "name": str, "sha256": str, "pinned"
 Program = TypedDict("Program", {
     "words": list[str], "kind": str, "exit": int, "calls": list[ProgramCall],
     "models": list[ProgramModel], "optimizers": list[ProgramOptimizer], "untraced": list[str],
-    "lost": int, "pins": list[ProgramPin], "inputs": list[ProgramInput],
+    "lost": int, "pins": list[ProgramPin], "inputs": list[FileRead],
     "outputs": list[ProgramOutput], "fetched": list[Fetched], "isolation": dict[str, str],
     "connections": list[str] | None,
 })
@@ -80,7 +80,6 @@ Repository = TypedDict("Repository", {
     "commit": str | None, "changed": list[str] | None, "inputs": list[str], "problem": str | None,
 })
 Repositories = TypedDict("Repositories", {"checkout": Repository, "model": Repository | None})
-FileRead = TypedDict("FileRead", {"path": str, "sha256": str})
 FileWritten = TypedDict("FileWritten", {"path": str, "sha256": str | None, "sought": bool})
 Files = TypedDict("Files", {
     "read": list[FileRead], "listed": list[FileRead], "absent": list[str],
