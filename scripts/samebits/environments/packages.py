@@ -47,7 +47,7 @@ def lock(wanted: str | list[str], project: Path, framework: Path, uv: Path) -> t
         file.flush()
         given = project / wanted if isinstance(wanted, str) else Path(file.name)
         found = _resolved(uv, given, base, old)
-    files.write_bytes(path, replace(found, sources=sources).text("samebits; commit it").encode())
+    files.write_bytes(path, replace(found, sources=sources).text("by samebits; commit it").encode())
     return path, True
 
 
