@@ -47,7 +47,7 @@ from samebits.formats import canonical, files, lockfile
 from samebits.formats.arrays import SUFFIX
 from samebits.formats.names import COMPLETED
 from samebits.observation import checkout, environment, lookups, opened, threads
-from samebits.program import again, served
+from samebits.program import again, declared, served
 from samebits.program.collect import Collected
 from samebits.program.pinned import Pins
 from samebits.program.run import Observed
@@ -109,7 +109,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     content.update(threads=seen.ran.found, generators=threads.generators(tf))
     content["observed"][variations.THREADS] = seen.ran.observed
     changed = pinned.at_end(tf)
-    lockfile.check_files(Path(sys.prefix))
+    lockfile.check(options.lock)
     with files.atomic_folder(options.output) as folder:
         content.update(outcome.describe(), settings=settings.as_json(pinned.found))
         content.update(record.process(tf, options), variables=lookups.found())
@@ -122,6 +122,11 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
             content["program"].update(collected.describe(), lost=seen.trace.lost)
         content["source"] = executed.modules(workspace)
         content["files"] = watch.report(workspace)
+        names = [entry["path"] for entry in content["program"]["inputs"]]
+        found = declared.undeclared(content["files"]["read"], names, workspace)
+        content["program"]["undeclared"] = found
+        if config["program"]["strict"]:
+            declared.require_declared(content["program"])
         if copy is not None and outcome.status == COMPLETED:
             given = {name: getattr(options, name.replace("-", "_")) for name in _GIVEN}
             more = [str(Path(__file__)), *(f"--unpin={pin}" for pin in options.unpin)]

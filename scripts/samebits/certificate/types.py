@@ -69,7 +69,7 @@ Program = TypedDict("Program", {
     "models": list[ProgramModel], "optimizers": list[ProgramOptimizer], "untraced": list[str],
     "lost": int, "pins": list[ProgramPin], "inputs": list[FileRead],
     "outputs": list[ProgramOutput], "fetched": list[Fetched], "isolation": dict[str, str],
-    "connections": list[str] | None,
+    "connections": list[str] | None, "undeclared": list[str],
 })
 Process = TypedDict("Process", {"id": str})
 Package = TypedDict("Package", {"name": str, "version": str})
