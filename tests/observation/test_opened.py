@@ -120,6 +120,15 @@ def test_a_listed_folder_is_recorded_without_what_the_run_makes_there(
     assert found["written"] == [{"path": "made", "sha256": None, "sought": True}]
 
 
+def test_bytecode_that_python_is_about_to_write_is_nothing_that_the_run_wrote(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "source/__pycache__").mkdir()
+    compiled = "source/__pycache__/made.cpython.pyc"
+    found = run(f"open('{compiled}.140', 'w').close()\nos.replace('{compiled}.140', '{compiled}')")
+    assert (found["written"], found["problem"]) == ([], None)
+
+
 def test_the_runs_own_files_are_none_of_its_inputs(run: Callable[..., Any]) -> None:
     found = run(
         "open('own/data'); os.path.exists('own/no')\n"

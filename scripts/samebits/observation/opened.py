@@ -89,8 +89,9 @@ class Files:
         if (action, path, flags) in self._known:
             return
         self._known.add((action, path, flags))
-        if _CACHE in path:  # of a module, whose source is what counts
-            path = importlib.util.source_from_cache(path) if action == _OPEN else ""
+        if _CACHE in path:  # of a module, whose source is what counts; x.pyc.N is being written
+            read = action == _OPEN and path.endswith(".pyc")
+            path = importlib.util.source_from_cache(path) if read else ""
         own = path in self._excluded or path.startswith(self._excluded)
         if not executed.is_input(path) or own:
             return
