@@ -38,9 +38,9 @@ CONFIGS = {
     name: start.stored("configs", made.config)
     for name, made in plan.experiments.items()
 }
+LOADED = {made.data_key: made for made in plan.experiments.values()}
 DATA_CONFIGS = {
-    key: start.stored("configs", made.part("data"))
-    for key, made in {made.data_key: made for made in plan.experiments.values()}.items()
+    key: start.stored("configs", made.data_config) for key, made in LOADED.items()
 }
 SWEEP_CONFIG = start.stored("configs", plan.listed) if plan.sweep else []
 
@@ -128,6 +128,27 @@ def train_environment(wildcards):
 def without_braces(paths):
     """The files that can be inputs: Snakemake takes braces for wildcards. params has all by digest."""
     return [path for path in map(os.path.abspath, paths) if not set("{}") & set(path)]
+
+
+def workspace(made, load):
+    """Flags for launch.py of a program's own folder. ``load``: the environment of that stage."""
+    if made.program is None:
+        return []
+    python = Path(load).with_name("bin") / "python"
+    place = ["--workspace", made.source_path, "--load-python", str(python)]
+    return place + [word for name in made.program.local for word in ("--input", name)]
+
+
+def inputs_of(data):
+    """The files that a program declares, of which data/{data}/ tells the digests."""
+    program = LOADED[data].program
+    return program.input_files() if program else []
+
+
+def project_of(data):
+    """Flags for load.py of a program's inputs."""
+    made = LOADED[data]
+    return flags("--source-path", [made.source_path]) if made.program else ""
 
 
 def time_limit(wildcards, resources):

@@ -1,7 +1,7 @@
 """
-Load the data of an experiment.
+Load the data of an experiment, or look at the inputs that a program declares.
 
-INPUTS      the resolved config of the data; whichever source of the data answers
+INPUTS      the resolved config of the data; whichever source of the data answers; declared files
 OUTPUTS     data/{data}/arrays/ and record.json; experiments with the same data share them
 GUARANTEES  the arrays have the pinned digest, whatever the source
 """
@@ -12,6 +12,7 @@ rule load:
         **stage("load"),
         config=lambda wildcards: DATA_CONFIGS[wildcards.data],
         lock=ENVS / "load.lock.txt",
+        files=lambda wildcards: without_braces(inputs_of(wildcards.data)),
     output:
         arrays=directory(f"{DATA}/arrays"),
         record=f"{DATA}/record.json",
@@ -22,11 +23,14 @@ rule load:
         "../envs/load.yaml"
     params:
         python=python,
+        project=lambda wildcards: project_of(wildcards.data),
+        # Files with braces, and files of older dates.
+        content=lambda wildcards: start.dates(inputs_of(wildcards.data)),
     message:
         "load the data ({wildcards.data})"
     shell:
         command(
             "--config {input.config:q} --lock {input.lock:q} --arrays {output.arrays:q}"
-            " --record {output.record:q}",
+            " --record {output.record:q} {params.project}",
             installed="",
         )

@@ -29,13 +29,18 @@ rule bundle:
         python=python,
         runs=lambda wildcards, input: flags("--run", input.runs),
         comparisons=lambda wildcards, input: flags("--comparison", input.comparisons),
+        source=plan.each(
+            lambda made: flags(
+                "--source-path", [made.source_path] * made.bundles_source
+            )
+        ),
     message:
         "put the certificate and its evidence in one file"
     shell:
         command(
             "--certificate {input.certificate:q} --config {input.config:q}"
             " --lock {input.lock:q} --load-record {input.load:q} {params.runs}"
-            " {params.comparisons} --output {output:q}",
+            " {params.comparisons} {params.source} --output {output:q}",
         )
 
 

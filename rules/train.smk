@@ -1,8 +1,9 @@
 """
-Train the model once, in a process of its own, pinned and varied before its interpreter starts.
+Train the model, or run a program, once, in a process of its own, pinned and varied before its
+interpreter starts.
 
-INPUTS      the resolved config, data/{data}/arrays/, the model's modules; for a replay its plan
-            and, of sampled epochs, the states that they begin from
+INPUTS      the resolved config, data/{data}/arrays/, the modules of model or program; for a replay
+            its plan and, of sampled epochs, the states that they begin from
 OUTPUTS     results/{experiment}/train/{run}/
 GUARANTEES  every stored run completed, or was refused by TensorFlow with the reason; two
             processes never write one run; a killed one resumes from its last checkpoint
@@ -13,9 +14,11 @@ rule train:
     input:
         environment=train_environment,
         launch=LAUNCH,
-        script=SCRIPTS / "train.py",
-        code=code_of("train", "launch"),
-        model=plan.each(lambda made: without_braces(made.model_files)),
+        script=plan.each(lambda made: SCRIPTS / f"{made.trainer}.py"),
+        code=plan.each(lambda made: code_of(made.trainer, "launch")),
+        source=plan.each(lambda made: without_braces(made.source_files)),
+        # Which loads a data set that a program downloads.
+        load=plan.each(lambda made: environment("load", made.program is not None)),
         config=plan.each(lambda made: CONFIGS[made.name]),
         data=plan.each(lambda made: f"data/{made.data_key}/arrays"),
         lock=plan.each(lock_of),
@@ -41,8 +44,9 @@ rule train:
         position=position,
     params:
         python=python,
-        launched=lambda wildcards: shlex.join(
+        launched=lambda wildcards, input: shlex.join(
             plan.run(wildcards).launch_flags()
+            + workspace(plan.of(wildcards), input.load)
             + plan.of(wildcards).variables(plan.run(wildcards).unpin)
         ),
         changed=lambda wildcards: shlex.join(plan.run(wildcards).train_flags()),
@@ -58,7 +62,14 @@ rule train:
         content=plan.each(lambda made: start.content(made, lock_of(made))),
         # Not an output: Snakemake removes those of a job that failed.
         checkpoints=lambda wildcards, output: (
-            f"{Path(output[0]).parents[1]}/checkpoints/{wildcards.run}"
+            ""
+            if plan.of(wildcards).program
+            else shlex.join(
+                [
+                    "--checkpoints",
+                    f"{Path(output[0]).parents[1]}/checkpoints/{wildcards.run}",
+                ]
+            )
         ),
     message:
         f"train {{wildcards.run}}{OF}{{resources.position}}"
@@ -66,7 +77,7 @@ rule train:
         command(
             "--config {input.config:q} --data {input.data:q} --lock {input.lock:q}"
             " --source-path {params.source_path:q} --run {wildcards.run:q} {params.changed}"
-            " {params.sampled} --checkpoints {params.checkpoints:q} --output {output:q}",
+            " {params.sampled} {params.checkpoints} --output {output:q}",
             launcher=f"--isolated {LABEL} --lease {{params.lease:q}} {{params.limit}}"
             " {params.launched}",
             installed="",

@@ -7,9 +7,11 @@ INPUTS      --certificate  certificate.json, as certify.py wrote it
             --load-record  record.json, as load.py wrote it
             --run          a folder that train.py wrote; once per run
             --comparison   a file that compare.py wrote; once per comparison
+            --source-path  the project of a program, whose own files come with it (optional)
 OUTPUTS     --output       certificate.zip: certificate.json, every file that its report lists, by
                            the name that it has there, and the control's state after each epoch
-                           where it has checkpoints
+                           where it has checkpoints; with --source-path below source/ the files
+                           of the program that the control executed
 GUARANTEES  the same files give the same bytes, everywhere; every file has the digest that the
             certificate names; it holds nothing else, not even the data set; written
             atomically
@@ -30,11 +32,14 @@ def _given(options: argparse.Namespace) -> dict[str, Path]:
     found = {"config.json": options.config, "load/record.json": options.load_record}
     found |= {f"envs/{options.lock.name}": options.lock}
     found |= {f"compare/{path.name}": path for path in options.comparison}
+    found |= {bundle.SOURCE: options.source_path} if options.source_path else {}
     return found | {f"train/{path.name}": path for path in options.run}
 
 
 def _path(given: Mapping[str, Path], name: str) -> Path | None:
     """Where a file lies; None when no flag names it or its run."""
+    if name.startswith(f"{bundle.SOURCE}/"):
+        return given[bundle.SOURCE] / name[len(bundle.SOURCE) + 1 :]
     run = "/".join(name.split("/")[:2])
     return given[run] / name[len(run) + 1 :] if run in given else None
 
@@ -69,6 +74,8 @@ def _named(path: Path) -> dict[str, str]:
 def _files(issued: Path, given: Mapping[str, Path]) -> dict[str, Path]:
     """All files of the bundle by name."""
     named = _named(issued)
+    if bundle.SOURCE in given:
+        named |= bundle.sources(canonical.read_json(issued)["report"])
     bundle.refuse(f"these files do not match {issued}; certify again:", _problems(given, named))
     found = {name: _path(given, name) for name in named}
     return {name: path for name, path in found.items() if path} | {CERTIFICATE_FILE: issued}
@@ -77,7 +84,8 @@ def _files(issued: Path, given: Mapping[str, Path]) -> dict[str, Path]:
 def main() -> int:
     """Find the listed files, check them and write the bundle."""
     required = ("certificate", "config", "lock", "load-record", "output")
-    options = parser(__doc__, *required, several=("run", "comparison")).parse_args()
+    several = ("run", "comparison")
+    options = parser(__doc__, *required, several=several, optional=("source-path",)).parse_args()
     bundle.write(options.output, _files(options.certificate, _given(options)))
     return 0
 

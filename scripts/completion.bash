@@ -11,9 +11,9 @@ _samebits() {
   if [ "$group" ]; then
     words=$(cd "$conf/$group" 2>/dev/null && printf '%s\n' *.yaml | sed 's/\.yaml$//')
   elif [ "$COMP_CWORD" = 1 ]; then
-    words="certificate verify trust diff bundle replay repair sweep report --help --version"
+    words="run certificate verify trust diff bundle replay repair sweep report --help --version"
   else
-    words=$(cd "$conf" && printf '%s=\n' */ | sed 's,/,,')" seed= name= checkpoint= trace="
+    words=$(cd "$conf" && printf '%s=\n' */ | sed 's,/,,')" seed= name= checkpoint= trace= script= inputs= outputs= packages="
     words+=" --cores --dry-run --keep-going --configfile --profile --help"
     compopt -o nospace
   fi

@@ -2,7 +2,8 @@
 """Start a stage's script in a pinned environment, with a log, and stand by it until it ends.
 
     launch.py --python PATH --log FILE [--installed] [--isolated] [--signing] [--lease FILE]
-              [--limit-minutes N] [--label TEXT] [--vary NAME[=VALUE]]... [NAME=VALUE ...]
+              [--limit-minutes N] [--label TEXT] [--workspace FOLDER [--input PATH]...
+              [--load-python PATH]] [--vary NAME[=VALUE]]... [NAME=VALUE ...]
               -- SCRIPT [FLAG ...]
 
 INPUTS      variables to set before the interpreter starts, the script and its flags
@@ -15,6 +16,9 @@ INPUTS      variables to set before the interpreter starts, the script and its f
             --limit-minutes: how long the script may run; without it there is no limit
             --label: what lines of the script on the terminal begin with, up to its last slash
             left out
+            --workspace: a project: the script gets a copy of it, with the declared inputs, and no
+            network but what this process fetches for it (launch/workspace.py, launch/fetch.py)
+            --load-python: the interpreter that loads the product's own data sets for it
             --vary: what to change about the process that must not matter (launch/variations.py)
 OUTPUTS     --log: everything that the script and the libraries below it print
 GUARANTEES  variables that affect results are taken from the command line and never from the
@@ -38,16 +42,20 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from samebits.arguments import parser
 from samebits.errors import FAILED, SamebitsError, explain_os_error, run
 from samebits.experiment import variables
 from samebits.experiment.variations import parse
 from samebits.formats import lockfile
-from samebits.launch import lease, logs, temporary, variations
+from samebits.launch import lease, logs, temporary, variations, workspace
+from samebits.launch.kill import value_after
 from samebits.launch.timeout import TimeLimit
 from samebits.text import VARIABLE
+
+if TYPE_CHECKING:
+    from samebits.launch.fetch import Desk
 
 _LATER = 5.0  # minutes that a scheduler has before a job is ended here
 
@@ -60,6 +68,9 @@ def _arguments() -> argparse.Namespace:
     flags.add_argument("--signing", action="store_true")
     flags.add_argument("--limit-minutes", type=float)
     flags.add_argument("--label", default="")
+    flags.add_argument("--workspace", type=Path)
+    flags.add_argument("--load-python", type=Path)
+    flags.add_argument("--input", action="append", default=[], metavar="PATH")
     flags.add_argument("--vary", action="append", default=[], metavar="NAME[=VALUE]")
     flags.add_argument("variables", nargs="*", metavar="NAME=VALUE")
     given = sys.argv[1:]
@@ -104,6 +115,7 @@ class _Script:
         self.process: subprocess.Popen[bytes] | None = None
         self.limit = limit
         self.held: lease.Lease | None = None
+        self.desk: Desk | None = None  # of a program of the user's
         self.early = 0  # a signal that came before the process was started
         wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         self.numbers = [n for n in wanted if signal.getsignal(n) is not signal.SIG_IGN]
@@ -144,6 +156,7 @@ class _Script:
                     terminal,
                     *temporary.HELD,
                     *([self.held.descriptor] if self.held else []),
+                    *(self.desk.descriptors if self.desk else []),
                 ],
                 preexec_fn=lambda: self._in_child(start),
             )
@@ -155,6 +168,8 @@ class _Script:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self.numbers)
         if self.held:
             self.held.keep(self._end)  # after the fork: a thread of its own
+        if self.desk:
+            self.desk.begin()  # likewise
         if start.kill is not None and not start.kill.done:
             start.kill.watch(self.process)
         return self.limit.wait(self.process)
@@ -171,6 +186,16 @@ class _Script:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self.numbers)
         for action in start.in_child:
             action()
+
+
+def _desk(start: variations.Start, options: argparse.Namespace) -> "Desk":
+    """Who answers the downloads of a program."""
+    from samebits.launch import fetch  # takes a while, which other stages need not wait
+
+    data = Path(value_after("--data", start.command) or ".")
+    desk = fetch.Desk(start.ends, data, options.workspace, options.load_python)
+    start.environ.update(desk.environ)
+    return desk
 
 
 def _limit(options: argparse.Namespace) -> float | None:
@@ -227,10 +252,13 @@ def _run(options: argparse.Namespace) -> int:
             script.held = ends.enter_context(lease.take(options.lease, os.environ))
         temporary.remove_abandoned()
         if options.isolated:
-            shell |= temporary.own_folders(os.environ, ends)
+            shell |= temporary.own_folders(os.environ, ends, linked=not options.workspace)
         options.log.write_bytes(b"")
         log = ends.enter_context(options.log.open("ab"))  # one that is refused appends why
         start = variations.Start(options.python, command, shell, ends)
+        if options.workspace:
+            workspace.prepare(start, options.workspace, options.input)
+            script.desk = _desk(start, options)
         variations.apply(start, options.vary)
         code = script.run(start, log, terminal)
     if reason := _reason(code, limit):

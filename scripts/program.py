@@ -48,6 +48,7 @@ from samebits.formats.arrays import SUFFIX
 from samebits.formats.names import COMPLETED
 from samebits.observation import checkout, environment, lookups, opened, threads
 from samebits.program import again, declared, served
+from samebits.program.advice import advice
 from samebits.program.collect import Collected
 from samebits.program.pinned import Pins
 from samebits.program.run import Observed
@@ -105,7 +106,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
 
     seen.ends.close()
     if code:
-        _fail(outcome, program, code, error, tf, pinned)
+        _fail(outcome, program, code, error, tf, pinned, options)
     content.update(threads=seen.ran.found, generators=threads.generators(tf))
     content["observed"][variations.THREADS] = seen.ran.observed
     changed = pinned.at_end(tf)
@@ -186,13 +187,15 @@ def _fail(
     error: BaseException | None,
     tf: Any,
     pinned: Pins,
+    options: Namespace,
 ) -> None:
     """The program failed: a result, or raises SamebitsError in the control."""
     if error is None:
         message = SamebitsError(f"{program.name}: ended with exit code {code}")
         outcome.end(tf, SystemExit(code), message)
         return
-    message = SamebitsError(f"{program.name}: failed with {type(error).__name__}: {brief(error)}")
+    said = f"{program.name}: failed with {type(error).__name__}: {brief(error)}"
+    message = SamebitsError(said + advice(error, options.source_path, options.workspace))
     outcome.end(tf, error, message, pinned.guard.refusal(None) if pinned.guard else None)
 
 

@@ -15,6 +15,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Tensor": ("report#tensors",),
     "State": ("report#state",),
     "LoadRecord": ("report#loadRecord",),
+    "Input": ("report#loadRecord.inputs",),
     "Setting": ("report#runRecord.settings",),
     "Failure": ("report#runRecord.failure",),
     "Refusal": ("report#runRecord.unsupported",),

@@ -209,7 +209,7 @@ def test_a_users_model_is_found_on_the_source_path(tmp_path: Path) -> None:
     config = {"model": {"_target_": "mine.net", "width": 5}, "source_path": str(tmp_path)}
     experiment = of(config)
     assert experiment.config["model"] == {"_target_": "mine.net", "option": "custom", "width": 5}
-    assert experiment.model_files == (str(tmp_path / "mine.py"),)
+    assert experiment.source_files == (str(tmp_path / "mine.py"),)
     assert experiment.digest == of(config | {"source_path": str(tmp_path) + "/."}).digest
 
 
@@ -238,7 +238,7 @@ def test_modules_that_a_users_model_imports_are_inputs_of_the_training(tmp_path:
     (tmp_path / "shared.py").write_text("width = 3\n")
     (tmp_path / "other.py").write_text("")
     config = {"model": {"_target_": "mine.net.net"}, "source_path": str(tmp_path)}
-    files = {str(Path(file).relative_to(tmp_path)) for file in of(config).model_files}
+    files = {str(Path(file).relative_to(tmp_path)) for file in of(config).source_files}
     assert files == {"mine/net.py", "mine/parts.py", "shared.py"}
 
 

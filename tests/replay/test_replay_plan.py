@@ -263,7 +263,7 @@ def test_a_function_runs_only_when_the_user_names_it(
     for named in ({"allow": "mine.net"}, {"model": {"_target_": "mine.net"}}):
         experiment = replayed(tmp_path, content, **where, **named)
         assert experiment.digest == of(config).digest
-        assert experiment.model_files == (str(path),)
+        assert experiment.source_files == (str(path),)
 
 
 @pytest.mark.parametrize("allow", ["mine.ne", "mine.net2", "mine", "Mine.net", "", "*", "mine.*"])

@@ -90,7 +90,7 @@ def _is_data(data: Any, epoch: Any) -> bool:
 def all_received(evidence: Evidence) -> str | None:
     """What the steps of all completed runs received; None where none completed."""
     found = [r["data"] for r in evidence.records.values() if r["status"] == COMPLETED]
-    said = list(dict.fromkeys(received(data) for data in found))
+    said = list(dict.fromkeys(received(data) for data in found if data is not None))
     return "; ".join(said) or None
 
 

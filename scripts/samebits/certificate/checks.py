@@ -228,8 +228,11 @@ def in_words(value: Any) -> str:
 
 def _data_digest(evidence: Evidence) -> Iterator[str]:
     load = evidence.load.content
-    if load is not None and canonical.digest(dataset.index(load["arrays"])) != load["digest"]:
-        yield f"{evidence.load.name}: its digest does not match the arrays it lists"
+    if load is None:
+        return
+    listed = load["inputs"] if "inputs" in load else dataset.index(load["arrays"])
+    if canonical.digest(listed) != load["digest"]:
+        yield f"{evidence.load.name}: its digest does not match what it lists"
 
 
 def _artifact_digests(evidence: Evidence) -> Iterator[str]:
@@ -256,7 +259,7 @@ def _tensor_lists(evidence: Evidence) -> Iterator[str]:
 def _checkpoints(evidence: Evidence) -> Iterator[str]:
     """One per epoch where the config asks for them; the last is what the training ended with."""
     for name, record in evidence.records.items():
-        trainer, found = record["config"]["trainer"], record.get("checkpoints")
+        trainer, found = record["config"].get("trainer", {}), record.get("checkpoints")
         wanted = record["status"] == COMPLETED and trainer.get("checkpoint") == states.EPOCH
         if (found is not None) != wanted:
             yield f"{name}: {'no checkpoints' if wanted else 'unwanted checkpoints'}"
@@ -285,7 +288,7 @@ def _trained_again(name: str, record: RunRecord, found: Checkpoints, epochs: int
 def _predictions(evidence: Evidence) -> Iterator[str]:
     """Each answer that did not fail is in the file, and nothing else is."""
     for name, record in evidence.records.items():
-        if record["status"] == COMPLETED:
+        if record["status"] == COMPLETED and record["program"] is None:
             answers = {
                 tensor["name"].partition("/")[0] for tensor in record["tensors"]["predictions"]
             }
@@ -297,11 +300,14 @@ def _predictions(evidence: Evidence) -> Iterator[str]:
 def _empty(evidence: Evidence) -> Iterator[str]:
     """Two empty results are equal and show nothing."""
     for name, record in evidence.records.items():
-        if record["status"] == COMPLETED and not record["tensors"]["weights"]:
+        parts = ("weights",) if record["program"] is None else ("weights", "state")
+        if record["status"] == COMPLETED and not any(record["tensors"][part] for part in parts):
             yield f"{name} lists no weights"
     for run in evidence.runs:
         history = run.results.get("history")
         if history is None or history.content is None:
+            continue
+        if run.record.content["program"] is not None:
             continue
         metrics, trained = history.content["metrics"], trained_epochs(run.record.content)
         if not metrics:
@@ -319,8 +325,10 @@ def trained_epochs(record: RunRecord) -> int:
     return len((record["trace"] or {"epoch_ends": ()})["epoch_ends"])
 
 
-def most_epochs(record: RunRecord) -> int:
-    """How many epochs a run was to train, unless its model ended the training."""
+def most_epochs(record: RunRecord) -> int | None:
+    """How many epochs a run was to train, unless its model ended it; None: its program knows."""
+    if record["program"] is not None:
+        return None
     return int((record["subset"] or record["config"]["trainer"])["epochs"])
 
 
@@ -330,7 +338,8 @@ def _epochs(evidence: Evidence) -> Iterator[str]:
         history, record = run.results.get("history"), run.record.content
         if history is not None and history.content is not None:
             trained, most = trained_epochs(record), most_epochs(record)
-            if trained > most and not any(" (fit " in name for name in history.content["metrics"]):
+            several = any(" (fit " in name for name in history.content["metrics"])
+            if most is not None and trained > most and not several:
                 yield f"{run.name}: {trained} epochs were trained, of at most {most}"
 
 

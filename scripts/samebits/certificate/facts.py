@@ -32,7 +32,7 @@ _LISTED = tuple(artifact for artifact in ARTIFACTS if artifact != "history")
 def _data(evidence: Evidence) -> Iterator[str]:
     """The data are those of the config, in the environment of the locks that are named."""
     load, where = evidence.load.content, evidence.load.name
-    if load is None:
+    if load is None or "inputs" in load:
         return
     named = {entry["name"]: entry["shape"] for entry in load["arrays"]}
     yield from twice(where, "array", [entry["name"] for entry in load["arrays"]])
@@ -42,7 +42,7 @@ def _data(evidence: Evidence) -> Iterator[str]:
         yield f"{where}: expected as many rows of x_train as of y_train, at least one"
     locked = evidence.dependencies.get(_LOAD_LOCK)
     yield from unequal(where, (_LOAD_LOCK, load["environment"]["lock"], locked))
-    if evidence.config.content is None:
+    if evidence.config.content is None or "data" not in evidence.config.content:
         return
     data = evidence.config.content["data"]
     facts = [("config", load["config"], data), ("data set", load["dataset"], data["option"])]
@@ -167,6 +167,7 @@ def _traces(evidence: Evidence) -> Iterator[str]:
         for name in sorted({t for entry in executed for t in entry["tensors"]} - weights):
             yield f"{run.name}: {name} is of a layer that was executed, and is no weight of the run"
         # More may be traced: what an optimizer updates need not be a weight of the model.
+        weights |= {tensor["name"] for tensor in tensors["state"]} if record["program"] else set()
         if weights.isdisjoint(_fingerprinted(tensors["trace"])):
             yield f"{where} has no fingerprint of a weight of the run"
         yield from _received(run.name, record)
@@ -175,14 +176,12 @@ def _traces(evidence: Evidence) -> Iterator[str]:
 def _received(name: str, record: types.RunRecord) -> Iterator[str]:
     """What a run says of its data and its NaNs fits what it lists."""
     data, nan, tensors = record["data"], record["nan"], record["tensors"]
-    if data is None or nan is None:
-        return
     steps = {tensor["name"]: tensor["shape"] for tensor in tensors["trace"]}.get(BATCH_STEP)
-    if data["problem"] is None:
+    if data is not None and data["problem"] is None:
         made = [(record["trace"] or {}).get("steps")]
         yield from unequal(name, ("steps that received a batch", steps, made))
     shapes = {tensor["name"]: tensor for tensor in tensors["weights"]}
-    for tensor in nan["tensors"]:
+    for tensor in nan["tensors"] if nan else ():
         found = shapes.get(tensor["name"])
         if found is None or tensor["count"] > arrays.from_json([found])[0].elements:
             yield f"{name}: no weight {tensor['name']} that could hold {tensor['count']} NaNs"
@@ -286,7 +285,8 @@ def _canary_of(
     named = {tensor for at in found["steps"] for tensor in at["tensors"]}
     for tensor in sorted(named - {*traced}):
         yield f"{found['run']}: the canary differs in {tensor}, which is not in the trace"
-    own = dict(zip(_fingerprinted(trained["tensors"]), traced, strict=False))  # by position
+    pairs = divergence.paired(traced, list(_fingerprinted(trained["tensors"])))
+    own = {theirs: ours for ours, theirs in pairs}
     expected = own.get(trained["tensor"] or "")
     yield from unequal(found["run"], ("tensor changed in the canary", found["tensor"], expected))
 

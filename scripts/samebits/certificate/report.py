@@ -123,7 +123,7 @@ def _epochs(control: RunRecord | None) -> Epochs | None:
     if control is None or control["status"] != COMPLETED:
         return None
     trained, most = checks.trained_epochs(control), checks.most_epochs(control)
-    if not 1 <= trained <= most:  # a loop of the model's own, or several fits
+    if most is None or not 1 <= trained <= most:  # a loop of the model's own, or several fits
         return None
     return {"trained": trained, "at_most": most}
 

@@ -11,8 +11,9 @@ from typing import Any, NotRequired, TypedDict
 
 # --- what the stages write -------------------------------------------------------------------
 
-Config = TypedDict("Config", {
-    "format": str, "data": dict[str, Any], "model": dict[str, Any], "trainer": dict[str, Any],
+Config = TypedDict("Config", {  # a program takes the place of data, model and trainer
+    "format": str, "data": NotRequired[dict[str, Any]], "model": NotRequired[dict[str, Any]],
+    "trainer": NotRequired[dict[str, Any]], "program": NotRequired[dict[str, Any]],
     "framework": dict[str, Any], "determinism": dict[str, Any], "protocol": dict[str, Any],
     "environment": dict[str, str], "seed": int,
 })
@@ -20,10 +21,11 @@ History = TypedDict("History", {"format": str, "metrics": dict[str, list[Any]]})
 ArrayEntry = TypedDict("ArrayEntry", {"name": str, "dtype": str, "shape": list[int], "sha256": str})
 Tensor = TypedDict("Tensor", {"name": str, "dtype": str, "shape": list[int]})
 State = TypedDict("State", {"optimizer": str, "state": str, "weights": str})
+Input = TypedDict("Input", {"path": str | None, "sha256": str, "bytes": int, "url": str | None})
 LoadRecord = TypedDict("LoadRecord", {
     "format": str, "embedded_digest": str, "dataset": str, "source": dict[str, str],
     "refused": list[dict[str, str]], "arrays": list[ArrayEntry], "digest": str,
-    "config": dict[str, Any], "environment": dict[str, Any],
+    "config": dict[str, Any], "environment": dict[str, Any], "inputs": NotRequired[list[Input]],
 })
 
 Setting = TypedDict("Setting", {"name": str, "expected": Any, "effective": Any, "how": str})

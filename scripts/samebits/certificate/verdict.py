@@ -9,7 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samebits.certificate import cautions, checks, comparison_checks, facts, interruptions
+from samebits.certificate import (
+    cautions,
+    checks,
+    comparison_checks,
+    facts,
+    interruptions,
+    program_checks,
+)
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.findings import Compared, Findings, failed, findings, own_failure
 from samebits.certificate.types import ComparedRun, Distance, RunRecord
@@ -34,7 +41,9 @@ class Grade:
 
 def grade(evidence: Evidence) -> Grade:
     """Judge the evidence."""
-    checked = (*checks.CHECKS, *facts.CHECKS, *comparison_checks.CHECKS)
+    if idle := program_checks.untrained(evidence):
+        return Grade(names.INCONCLUSIVE, (idle,))
+    checked = (*checks.CHECKS, *facts.CHECKS, *comparison_checks.CHECKS, *program_checks.CHECKS)
     problems = checks.problems(evidence, checked)
     if problems:  # NaN may be why, as of a canary that does not differ
         return Grade(names.INCONCLUSIVE, (*cautions.nothing_left(evidence), *problems))

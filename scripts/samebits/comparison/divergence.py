@@ -146,11 +146,10 @@ def divergence(control: Traced, replica: Traced) -> dict[str, Any]:
 def canary(control: Tensors, other: Tensors, changed: str | None) -> dict[str, Any]:
     """Where a canary's trace differs from the control's, as JSON: at its first step, and its last.
 
-    Tensors are paired by position: Keras counts the layers that a process has built, so the
-    second model of a process has other names. ``changed``: the tensor that differs by design, as
+    ``changed``: the tensor that differs by design, as
     the canary calls it.
     """
-    pairs = list(zip(tensor_names(control), tensor_names(other), strict=False))
+    pairs = paired(tensor_names(control), tensor_names(other))
     rows = _Aligned(control, other, STEP)
     trained = np.flatnonzero(rows.steps > 0)
     compared = {ours: rows.rows(FINGERPRINT + ours, FINGERPRINT + theirs) for ours, theirs in pairs}
@@ -166,6 +165,18 @@ def canary(control: Tensors, other: Tensors, changed: str | None) -> dict[str, A
         "differs": bool(ends) and all(end["tensors"] for end in ends),
         "steps": ends,
     }
+
+
+def paired(control: Sequence[str], other: Sequence[str]) -> list[tuple[str, str]]:
+    """The tensors of a trace and a canary's that are the same one.
+
+    By name where the canary has no other names, since a program's may end before all tensors are
+    updated; else by position: Keras counts the layers that a process has built, so that the second
+    model of a process has other names.
+    """
+    if set(other) <= set(control):
+        return [(name, name) for name in control if name in set(other)]
+    return list(zip(control, other, strict=False))
 
 
 def _epoch(run: Traced, step: int | None) -> int | None:

@@ -18,9 +18,11 @@ from typing import Any
 from hydra import initialize_config_dir
 
 from samebits.config import keras_names, keys, overrides, sources
+from samebits.config import program as programs
 from samebits.config import signing as signing_choice
 from samebits.config.compose import Composer
 from samebits.config.overrides import OPTION, Override, plainly
+from samebits.config.program import Program
 from samebits.config.signing import Signing, UserOverrides
 from samebits.errors import require_none
 from samebits.experiment import pins, variables
@@ -32,7 +34,7 @@ PARTS = ("data", "model", "trainer", "framework", "determinism", "protocol")  # 
 GROUPS = (*PARTS, signing_choice.GROUP, "experiment")
 CHECKPOINT = "checkpoint"  # the value of trainer.checkpoint unless something else sets that
 # Locations, the signer, and a value that another one is made from: none of them is trained.
-_NOT_IDENTITY = ("name", "source_path", CHECKPOINT, signing_choice.GROUP)
+_NOT_IDENTITY = ("name", "source_path", CHECKPOINT, signing_choice.GROUP, "bundle", *programs.KEYS)
 _NAME_LENGTH = 100  # file systems allow 255 bytes for a name
 
 
@@ -44,11 +46,14 @@ class Experiment:
     config: dict[str, Any]  # identity: its canonical JSON has the digest below
     digest: str
     data_key: str  # the folder under data/; equal data configs share it
-    source_path: str  # the folder of the model's module
-    model_files: tuple[str, ...]  # the model's modules: inputs of every training
+    source_path: str  # the folder of the model's module; of a program its project
+    source_files: tuple[str, ...]  # the modules of model or program: inputs of every training
     overrides: tuple[str, ...]  # in Hydra's notation
     overridden: tuple[str, ...]  # the keys of the config that the overrides set, sorted; no groups
     signing: Signing  # for the environment of the signing job and nothing else
+    program: Program | None = None  # in place of data, model and trainer
+    bundles_source: bool = False  # whether a bundle holds the program's own files
+    notes: tuple[str, ...] = ()  # for the user, before anything runs
 
     def part(self, *keys: str) -> dict[str, Any]:
         """The part of the config that one stage depends on."""
@@ -61,7 +66,29 @@ class Experiment:
 
     def command(self) -> str:
         """The command line that repeats this experiment."""
-        return " ".join(["./samebits certificate", *(quoted(plainly(o)) for o in self.overrides)])
+        if self.program is None:
+            words = [plainly(override) for override in self.overrides]
+            return " ".join(["./samebits certificate", *map(quoted, words)])
+        script = f"{programs.SCRIPT}="
+        words = [plainly(o) for o in self.overrides if not o.startswith(script)]
+        return " ".join(["./samebits run", *map(quoted, [*words, *self.program.part["words"]])])
+
+    @property
+    def epochs(self) -> int | None:
+        """How many it trains at most; None: only its program knows."""
+        return None if self.program else int(self.config["trainer"]["epochs"])
+
+    @property
+    def trainer(self) -> str:
+        """The name of the script that trains it."""
+        return "train" if self.program is None else "program"
+
+    @property
+    def data_config(self) -> dict[str, Any]:
+        """The part of the config that says what is loaded: a data set, or a program's inputs."""
+        if self.program is None:
+            return self.part("data")
+        return {"format": FORMAT, programs.INPUTS: self.program.part[programs.INPUTS]}
 
     def variables(self, unpinned: Sequence[str] = ()) -> list[str]:
         """NAME=VALUE of each variable that must be set before the interpreter starts.
@@ -96,34 +123,75 @@ def experiment(
 
     ``name``: its folder, unless the overrides name one; the default is made from the overrides.
     """
+    wanted, notes = _of_program(wanted)
     composed, overridden = _compose([*wanted, *given.choice], composer)
     signing = given.signing(composed[signing_choice.GROUP])
     resolved = composed | {signing_choice.GROUP: signing}
-    _check(resolved, composer)
-    identity = _identity(resolved)
-    data, model = identity["data"], (resolved["model"]["_target_"], resolved["source_path"])
+    _check(resolved, wanted, composer)
+    program = programs.read(resolved)
+    identity = _identity(resolved, program)
     return Experiment(
         name=resolved["name"] or name or default_name(wanted),
         config=identity,
         digest=canonical.digest(identity),
-        data_key=f"{data[OPTION]}-{canonical.digest(data)[:12]}",
-        source_path=resolved["source_path"],
-        model_files=composer.once(model, lambda: sources.model_files(*model)),
+        data_key=_data_key(identity, program),
+        source_path=program.project if program else resolved["source_path"],
+        source_files=_source_files(resolved, program, composer),
         overrides=tuple(override.hydra() for override in wanted),
         overridden=overridden,
         signing=Signing(signing[OPTION], signing["key"]),
+        program=program,
+        bundles_source=resolved["bundle"]["source"],
+        notes=notes,
     )
 
 
-def _identity(resolved: Mapping[str, Any]) -> dict[str, Any]:
+def _of_program(wanted: list[Override]) -> tuple[list[Override], tuple[str, ...]]:
+    """The overrides without those of a profile that no program can have, and a line about each."""
+    if not any(override.key == programs.SCRIPT and override.value for override in wanted):
+        return wanted, ()
+    kept = [override for override in wanted if override.own or override.key != CHECKPOINT]
+    notes = (
+        f"{override.hydra()} of the profile is left out: a program is trained in one piece"
+        for override in wanted
+        if override not in kept
+    )
+    return kept, tuple(notes)
+
+
+def _data_key(identity: Mapping[str, Any], program: Program | None) -> str:
+    """The folder of a data set, or of a project's inputs, which are named below the project."""
+    if program is not None:
+        place = [program.part[programs.INPUTS], program.project]
+        return f"{programs.INPUTS}-{canonical.digest(place)[:12]}"
+    return f"{identity['data'][OPTION]}-{canonical.digest(identity['data'])[:12]}"
+
+
+def _source_files(
+    resolved: Mapping[str, Any], program: Program | None, composer: Composer
+) -> tuple[str, ...]:
+    if program is not None:
+        words = "program", canonical.dumps(program.part["words"]), program.project
+        files: tuple[str, ...] = composer.once(words, program.files)
+        return files
+    model = resolved["model"]["_target_"], resolved["source_path"]
+    files = composer.once(model, lambda: sources.model_files(*model))
+    return files
+
+
+def _identity(resolved: Mapping[str, Any], program: Program | None) -> dict[str, Any]:
     """The part of a resolved config that decides the results."""
-    return {key: resolved[key] for key in resolved if key not in _NOT_IDENTITY} | {"format": FORMAT}
+    left_out = (*_NOT_IDENTITY, *(programs.REPLACED if program else ()))
+    found = {key: resolved[key] for key in resolved if key not in left_out} | {"format": FORMAT}
+    return found | ({"program": program.part} if program else {})
 
 
 def local(wanted: list[Override], composer: Composer) -> LocalExperiment:
     """The experiment that this checkout makes from overrides; values may still be missing."""
     resolved, _ = _compose(wanted, composer, missing_ok=True)
-    return LocalExperiment(_identity(resolved), resolved["source_path"])
+    program = programs.read(resolved)
+    source_path = program.project if program else resolved["source_path"]
+    return LocalExperiment(_identity(resolved, program), source_path)
 
 
 def default_name(wanted: Iterable[Override]) -> str:
@@ -174,7 +242,7 @@ def _beside_options(base: Mapping[str, Any], composer: Composer) -> set[str]:
     """The keys in which a config is not what its groups' options alone make."""
     options = [Override(group, base[group][OPTION]) for group in PARTS if group in base]
     plain = composer.resolve(options, missing_ok=True)
-    found = keys.differences(_identity(plain), _identity(base))
+    found = keys.differences(_identity(plain, None), _identity(base, None))
     return {difference.key for difference in found}
 
 
@@ -254,8 +322,10 @@ def _siblings(key: str, known: frozenset[str]) -> set[str]:
     return beside or {name for name in known if "." not in name}
 
 
-def _check(resolved: dict[str, Any], composer: Composer) -> None:
+def _check(resolved: dict[str, Any], wanted: Sequence[Override], composer: Composer) -> None:
     """The schema first; then pairs of values that are each valid."""
+    given = [key for override in wanted for key in leaves(override)]
+    require_none(programs.misplaced(resolved, given))
     violations = composer.violations(resolved)
     require_none(_describe(cause) for error in violations for cause in _causes(error, resolved))
     require_none(_pair_problems(resolved, composer))
@@ -314,7 +384,6 @@ def _version(text: str) -> tuple[int, ...]:
 
 def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[str]:
     """Values that are valid alone but not together, with a way out."""
-    yield from keras_names.problems(resolved)
     framework, profile = resolved["framework"], resolved["determinism"]
     if (version := _version(framework["tensorflow"])) < _version(profile["minimum_tensorflow"]):
         strictest = "portable" if version >= (2, 8) else "tf21"
@@ -325,6 +394,13 @@ def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[
         )
     if profile["op_determinism"] and profile["seeding"] is None:
         yield "determinism.op_determinism: needs determinism.seeding, or random ops fail"
+    yield from variables.undeclarable(resolved["environment"])
+    yield from signing_choice.pair_problem(resolved[signing_choice.GROUP])
+    program = programs.read(resolved)
+    if program is not None:
+        yield from programs.problems(program)
+        return
+    yield from keras_names.problems(resolved)
     model, data = resolved["model"], resolved["data"]
     for key, source in (("input_shape", "shape"), ("classes", "classes")):
         if model[OPTION] != overrides.CUSTOM and model.get(key, 0) is None:
@@ -332,8 +408,6 @@ def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[
                 f"data.{source}: model={model[OPTION]} needs it, got null with data={data[OPTION]};"
                 f" set data.{source} or use a model of your own"
             )
-    yield from variables.undeclarable(resolved["environment"])
     path = resolved["source_path"]
     of_model = "model", canonical.dumps(model), path
     yield from composer.once(of_model, lambda: list(sources.model_problems(model, path)))
-    yield from signing_choice.pair_problem(resolved[signing_choice.GROUP])

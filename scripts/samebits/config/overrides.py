@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,7 +15,8 @@ from hydra.errors import HydraException
 from samebits.errors import SamebitsError, require_none
 
 OPTION = "option"  # inside a group's mapping: which option of the group
-NAME, ENVIRONMENT = "name", "environment"
+NAME, ENVIRONMENT, SCRIPT = "name", "environment", "script"
+OF_PROFILE = "of the profile"  # the keys of a file that lies in a profile of Snakemake's
 CUSTOM = "custom"  # the model group's option for a user's own _target_
 
 _PARSER = OverridesParser.create()
@@ -31,6 +32,7 @@ class Override:
     key: str
     value: Any
     prefix: str = ""  # Hydra's "+" (add), "++" (add or change) or "~" (delete)
+    own: bool = field(default=True, compare=False)  # False: a profile's, the user did not ask
 
     def hydra(self) -> str:
         """The override in Hydra's grammar, quoted so that it reads back to the same value."""
@@ -222,6 +224,9 @@ def from_config(config: Mapping[str, Any], groups: Iterable[str]) -> list[Overri
     Raises SamebitsError that lists every entry that cannot be read.
     """
     known, found, problems = set(groups), list[Override](), list[str]()
+    config = dict(config)
+    if of_profile := config.pop(OF_PROFILE, None):
+        found = [replace(one, own=False) for one in from_config(of_profile, known)]
     for key, value in config.items():
         try:
             if key == "overrides":

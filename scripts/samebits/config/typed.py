@@ -14,12 +14,14 @@ import yaml
 from snakemake.utils import update_config
 
 from samebits.config import overrides
+from samebits.config.overrides import OF_PROFILE
 from samebits.config.sweep import KEY as SWEEP
 from samebits.errors import SamebitsError
 
+_PROFILE = "config*.yaml"  # Snakemake's name for the file that makes a folder a profile
 _WHOLE = ("overrides", SWEEP)  # a text of several overrides, each with its own quotes
 # Keys whose values are text even if they look like numbers, where nobody knows who put quotes.
-_TEXTS = (overrides.NAME, overrides.ENVIRONMENT, *_WHOLE)
+_TEXTS = (overrides.NAME, overrides.ENVIRONMENT, overrides.SCRIPT, *_WHOLE)
 _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -75,11 +77,16 @@ def config(
     """
     typed: dict[str, Any] = {}
     for path in config_files:
-        update_config(typed, _file(path))
+        content = _file(path)
+        if any(path.parent.glob(_PROFILE)) and isinstance(content, dict):
+            content = {OF_PROFILE: content}
+        update_config(typed, content)
     for entry in entries or ():
         key, _, text = entry.partition("=")
         update_config(typed, {key: _entry(key, text)})
-    return {**values(given), **typed}
+    of_profile = typed.get(OF_PROFILE, {})
+    kept = {key: given[key] for key in given if key not in of_profile}
+    return {**values(kept), **typed}
 
 
 def _file(path: Path) -> dict[str, Any]:
@@ -98,6 +105,8 @@ def _entry(key: str, text: str) -> Any:
     """One value of ``--config``; what Hydra's grammar leaves as it is may be YAML's mapping."""
     if key == _WHOLE[0] and text.startswith("["):  # no override begins so: ./samebits lists them
         return json.loads(text)
+    if key == overrides.SCRIPT:  # as a shell has it
+        return text or None
     plain = text if key in _WHOLE else _plain(text)
     if key in _WHOLE or plain != text:
         return plain

@@ -35,6 +35,7 @@ _OF_SYSTEM = (
     "SAMEBITS_CONFIG_FILES",  # which of the changed files in the repository the experiment names
     *_ALLOWED,
 )  # fmt: skip
+ISOLATION = "SAMEBITS_ISOLATION"  # tells a program's run what it was kept from, and what not
 KERAS_HOME, TEMPORARY = "KERAS_HOME", "TMPDIR"  # folders that each run has of its own
 FETCH = "SAMEBITS_FETCH"  # a descriptor of the launcher's desk, which answers a program's downloads
 _HASH_SEED = "PYTHONHASHSEED"

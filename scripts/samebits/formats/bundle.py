@@ -21,6 +21,8 @@ from typing import Any, BinaryIO
 from samebits.errors import SamebitsError, all_problems
 from samebits.formats import files
 
+SOURCE = "source"  # the folder of a program's own files
+_OWN, _CONTROL = "samebits", "control"
 MAGIC = b"PK\x03\x04"  # of a header before data, with which every bundle begins
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first moment that zip can write
@@ -73,6 +75,16 @@ def _unfit(name: str) -> Iterator[str]:
         yield "has a part that ends with a dot or a space, as '.' and '..' do"
     if len(name) > _LONGEST_NAME or max(map(len, parts)) > _LONGEST_PART:
         yield f"is longer than {_LONGEST_NAME} characters, or a part than {_LONGEST_PART}"
+
+
+def sources(report: Mapping[str, Any]) -> dict[str, str]:
+    """A program's own files that a bundle may hold: SHA-256 by name. Names that do not fit in a
+    bundle are left out."""
+    control = report["records"]["runs"].get(_CONTROL) or {}
+    listed = control.get("source", ()) if control.get("program") else ()
+    own = [m for m in listed if m["module"] != "__main__" and m["module"].split(".")[0] != _OWN]
+    named = {f"{SOURCE}/{module['path']}": module["sha256"] for module in own}
+    return {name: sha256 for name, sha256 in named.items() if not [*_unfit(name)]}
 
 
 def quoted(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,8 @@ ENDED = f"{ERROR}the script "  # the launcher's, about one that did not explain 
 
 _MOST_READ = 2000  # lines
 _TRACEBACK = "Traceback (most recent call last)"
+_FRAME = re.compile(r'  File "(.*?)", line \d+')
+_HOOKS = str(Path(__file__).resolve().parents[1] / "program")
 _COLOR = re.compile(r"\x1b\[[\d;]*m")
 # TensorFlow's information and warnings, by absl or by its own logging, and their second lines.
 _NOISE = re.compile(
@@ -47,10 +50,22 @@ def explained(log: Path) -> tuple[str, list[str]]:
     before, cause = said[:at], "\n".join(said[at:])
     traceback = max((n for n, line in enumerate(said) if line.startswith(_TRACEBACK)), default=-1)
     if traceback >= 0:
-        before = before[traceback:]
+        before = list(_without_hooks(before[traceback:]))
     elif cause and not cause.startswith(ENDED):
         before = []
     return cause.removeprefix(ERROR), before[-MOST_LINES:]
+
+
+def _without_hooks(traceback: Iterable[str]) -> Iterator[str]:
+    """A traceback without the frames through which a user's program is followed."""
+    is_hook = False
+    for line in traceback:
+        if frame := _FRAME.match(line):
+            is_hook = frame[1].startswith(_HOOKS)
+        elif not line.startswith("    "):
+            is_hook = False
+        if not is_hook:
+            yield line
 
 
 def append(log: Path, line: str) -> None:

@@ -7,9 +7,11 @@ made directly, otherwise below a user namespace in which the user is root until 
 
 import ctypes
 import errno
+import fcntl
 import os
 import signal
 import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +20,11 @@ _C = ctypes.CDLL(None, use_errno=True)
 
 # CLONE_NEW* of <sched.h>
 _NEW_TIME, _NEW_MOUNTS, _NEW_NAMES, _NEW_USER = 0x80, 0x00020000, 0x04000000, 0x10000000
+_NEW_NETWORK = 0x40000000
 _BIND, _RECURSIVE, _PRIVATE = 0x1000, 0x4000, 0x40000  # MS_* of <sys/mount.h>
+_READ_ONLY, _REMOUNT, _RELATIVE_TIMES = 0x1, 0x20, 0x200000
+_KEPT = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME  # as MS_*
+_SET_FLAGS, _UP = 0x8914, 0x1  # SIOCSIFFLAGS of <linux/sockios.h>, IFF_UP of <net/if.h>
 _NO_RANDOMIZE = 0x0040000  # ADDR_NO_RANDOMIZE of <sys/personality.h>
 _ASK = 0xFFFFFFFF  # personality(2): return the present one, change nothing
 _SIGNAL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
@@ -65,6 +71,8 @@ class View:
     root: int = 0  # a process below whose own root lies the root that is seen
     unchanged: list[Path] = field(default_factory=list)  # folders as that process sees them
     shown: list[tuple[Path, Path]] = field(default_factory=list)  # what is shown where, in order
+    read_only: set[Path] = field(default_factory=set)  # of these places
+    offline: bool = False  # no network but its own
     folder: Path = field(default_factory=Path.cwd)  # the working folder
 
     def enter(self) -> None:
@@ -73,6 +81,7 @@ class View:
         if self.root:
             _join_root(self.root)
         wanted = mounts * _NEW_MOUNTS | bool(self.host_name) * _NEW_NAMES
+        wanted |= self.offline * _NEW_NETWORK
         _unshare(wanted | bool(self.monotonic) * _NEW_TIME, user)
         if mounts:
             _mount(Path("none"), Path("/"), _RECURSIVE | _PRIVATE)
@@ -80,6 +89,10 @@ class View:
             _mount(path.relative_to("/"), path, _BIND | _RECURSIVE)
         for source, target in self.shown:
             _show(source, target)
+            if target in self.read_only:
+                _make_read_only(target)
+        if self.offline:
+            _begin_network()
         if self.host_name:
             socket.sethostname(self.host_name)
         if self.monotonic:
@@ -115,6 +128,19 @@ def _show(source: Path, target: Path) -> None:
     _mount(places[0], places[1], _BIND | _RECURSIVE)
     for handle in handles:
         os.close(handle)
+
+
+def _make_read_only(place: Path) -> None:
+    """Of a mount; what the system forbids of it stays forbidden, or the kernel refuses."""
+    flags = os.statvfs(place).f_flag
+    kept = flags & _KEPT | bool(flags & os.ST_RELATIME) * _RELATIVE_TIMES
+    _mount(Path("none"), place, _BIND | _REMOUNT | _READ_ONLY | kept)
+
+
+def _begin_network() -> None:
+    """Of a new network the loopback, by which a process reaches itself and its children."""
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sH14x", b"lo", _UP))
 
 
 def _shift(seconds: int) -> None:

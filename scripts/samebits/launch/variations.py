@@ -40,6 +40,7 @@ _CPUINFO, _STATISTICS = Path("/proc/cpuinfo"), Path("/proc/stat")
 _CPUS = Path("/sys/devices/system/cpu")
 _PROCESSOR, _CPU = r"^(processor\s*: )\d+(\n.*?\n\n)", r"^(cpu)\d+( [^\n]*\n)"
 _SOURCES = "--source-path"  # the flag of a script for the folder of the user's own code
+WORKSPACE = "--workspace"  # likewise, for the folder in which a program of the user's runs
 _CONFIG, _CHECKPOINTS = "--config", "--checkpoints"  # flags of train.py
 _TEMPORARY = Path("/tmp")  # noqa: S108 - a folder of its own is made in it
 _HOST_NAME = "samebits-varied"
@@ -138,8 +139,9 @@ def _folder(start: Start, _: str) -> str:
     refused = _show(start, Path("/"), new)
     if refused:
         raise NotTriedError(f"mounts of its own are not permitted here ({refused})")
-    sources = Path(value_after(_SOURCES, start.command) or ".").resolve()
-    start.moved = {old: new / old.relative_to("/") for old in (Path.cwd(), sources)}
+    named = (value_after(flag, start.command) or "." for flag in (_SOURCES, WORKSPACE))
+    folders = (Path.cwd(), *(Path(name).resolve() for name in named))
+    start.moved = {old: new / old.relative_to("/") for old in folders}
     start.view.folder = start.moved[Path.cwd()]
     start.environ.update({"PWD": str(start.view.folder), ROOT: str(new)})
     # Beside it: between two mounts no file can be renamed.
@@ -323,7 +325,9 @@ def _interrupt(start: Start, _: str) -> str:
     config = Path(value_after(_CONFIG, start.command) or os.devnull)
     folder = value_after(_CHECKPOINTS, start.command)
     content = json.loads(config.read_text(encoding="utf-8") or "{}")
-    if not folder or content.get("trainer", {}).get("checkpoint") != "epoch":
+    if "program" in content:
+        raise NotTriedError("a program is trained in one piece")
+    if not folder or content["trainer"]["checkpoint"] != "epoch":
         raise NotTriedError("without trainer.checkpoint=epoch there is nothing to resume from")
     last = last_epoch(content, start.command)
     if last == 1:

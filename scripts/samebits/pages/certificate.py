@@ -15,6 +15,7 @@ from samebits.comparison import attribution
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, history, names, states
 from samebits.pages import charts, remedies, templates, wording
+from samebits.pages import program as programs
 from samebits.pages import runs as compared
 from samebits.pages.runs import Compared
 from samebits.text import few
@@ -49,6 +50,7 @@ def _of_report(report: Report) -> dict[str, Any]:
     metrics = list(_metrics(histories))
     return {
         "report": report,
+        "program": programs.described(report),
         "style": look.style,
         "sign": look.sign,
         "headline": look.headline,
@@ -109,6 +111,7 @@ def _standing(report: Report, runs: Sequence[Compared]) -> Iterator[tuple[str, s
         yield "Only if pinned", ", ".join(scope["conditions"])
     for culprit, what in remedies.remedies(report):
         yield f"Remedy: {culprit}", what
+    yield from programs.standing(report)
     same = names.survived(report)
     if same:
         yield "Varied without effect", ", ".join(same)
@@ -153,13 +156,18 @@ def _summary(report: Report) -> Iterator[tuple[str, str]]:
     """The facts in the table below the verdict."""
     config, load = report["experiment"]["config"], report["records"]["load"]
     yield "Experiment", report["experiment"]["name"]
+    if (program := programs.of(report)) is not None:
+        yield "Program", programs.command(program)
     if config is not None:
-        option = config["model"].get("option")
-        yield "Model", str(option if option != _CUSTOM else config["model"].get("_target_"))
+        if "model" in config:
+            option = config["model"].get("option")
+            yield "Model", str(option if option != _CUSTOM else config["model"].get("_target_"))
         yield "Framework", f"TensorFlow {config['framework'].get('tensorflow')}"
         yield "Determinism", str(config["determinism"].get("option"))
         yield "Seed", said(config["seed"])
-    if load is not None:
+    if load is not None and "inputs" in load:
+        yield "Declared inputs", f"{len(load['inputs'])} files" if load["inputs"] else "none"
+    elif load is not None:
         yield "Data", load["dataset"]
     if (epochs := wording.epochs(report["scope"])) is not None:
         yield "Epochs", epochs

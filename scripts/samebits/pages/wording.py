@@ -1,7 +1,7 @@
 """Sentences about a report, each derived from its facts."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -116,6 +116,9 @@ def shows(report: Report) -> Iterator[str]:
     unchanged = names.survived(report)
     if verdict == names.NOT_REPRODUCIBLE and _only_failed(report):
         yield "Pinned as listed below, the same code on the same data trained once and failed once."
+    elif verdict == names.REPRODUCIBLE and (_control(report).get("program") is not None):
+        yield _PROGRAM_SHOWS
+        yield from _SHOWS[verdict][1:]
     else:
         yield from _SHOWS.get(verdict, ())
     if report["scope"]["received"] == names.RECEIVED and verdict in _SHOWS:
@@ -129,6 +132,12 @@ def shows(report: Report) -> Iterator[str]:
         yield f"Each of these has to stay pinned, or the bits change: {listed(needed)}."
 
 
+_PROGRAM_SHOWS = (
+    "Every history of every fit, every value that evaluate, predict and steps on batches returned, "
+    "every fingerprint of what optimizers updated, every final weight of every model, every value "
+    "of every optimizer, every other variable and every compared file is equal bit for bit, not "
+    "just close."
+)
 _SHOWS = {
     names.REPRODUCIBLE: (
         "Every loss and metric of every epoch, every fingerprint of the weights during training, "
@@ -207,10 +216,14 @@ def threads(report: Report | dict[str, Any]) -> str:
 
 def _unanswered(report: Report) -> Iterator[str]:
     """What the trained model was asked in vain."""
-    control = report["records"]["runs"].get(CONTROL) or {"predictions": None}
-    for asked, why in (control["predictions"] or {}).items():
+    for asked, why in (_control(report).get("predictions") or {}).items():
         if why is not None:
             yield f"That the trained models agree in {asked}(), which failed: {why}"
+
+
+def _control(report: Report) -> Mapping[str, Any]:
+    """The control's record; empty where there is none."""
+    return report["records"]["runs"].get(CONTROL) or {}
 
 
 _EMULATION = (

@@ -8,9 +8,11 @@ quoted, and never as Hydra's notation.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import shlex
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
+from samebits.config import program as programs
 from samebits.config.keys import ABSENT, Difference, shown
 from samebits.config.overrides import OPTION, Override
 
@@ -33,6 +35,9 @@ _ARGUMENT = re.compile(r"model\.[A-Za-z][A-Za-z0-9_]*")  # of the model's functi
 # No dot, slash, colon or space: neither a module nor a path nor an address.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _CLASS = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+# Of a program: a path below the project, or a module; a flag, a number or a word.
+_PATH = re.compile(r"[A-Za-z0-9_*?][A-Za-z0-9_.*?/-]{0,255}")
+_ARGUMENT_WORD = re.compile(r"-{0,2}[A-Za-z0-9][A-Za-z0-9_.,=+-]{0,63}")
 _LONGEST = 64  # values in a list
 _SHOWN = 80  # characters of a value in a message
 
@@ -50,6 +55,29 @@ def taken(found: Differences, overridden: Iterable[str], allowed: str | None) ->
             yield Override(key, allowed)
         elif key in wanted and may_set(key, value):
             yield from _overrides(difference)
+
+
+def program(found: Mapping[str, Any], users: Container[str]) -> Iterator[Override]:
+    """A certificate's program where the user names none, found below the user's own project.
+
+    Its words and the names of its files, if none leads elsewhere. Which file that is, is decided by
+    its digest. ``users``: the keys that the user sets.
+    """
+    words, paths = found["words"], [path for path in found["inputs"] if isinstance(path, str)]
+    first = words[:2] if words[0] == programs.MODULE else words[:1]
+    plain = all(map(_is_below, [first[-1], *paths])) and len(paths) == len(found["inputs"])
+    if not plain or not all(map(_ARGUMENT_WORD.fullmatch, words[len(first) :])):
+        return
+    yield Override(programs.SCRIPT, shlex.join(words))
+    given = {programs.INPUTS: [*paths, *([programs.STRICT] if found["strict"] else [])]}
+    if all(map(_is_below, found["outputs"] or ())):
+        given[programs.OUTPUTS] = found["outputs"]
+    yield from (Override(key, value) for key, value in given.items() if key not in users)
+
+
+def _is_below(path: str) -> bool:
+    """Whether a name or a pattern can only be one below the project."""
+    return bool(_PATH.fullmatch(path)) and ".." not in path.split("/")
 
 
 def _overrides(difference: Difference) -> Iterator[Override]:
@@ -123,6 +151,8 @@ def lines(found: Differences, overridden: Iterable[str], allowed: str | None) ->
         key, why = difference.key, ""
         if key == TARGET:
             why = _why_not_code(allowed)
+        elif key.startswith("program"):
+            why = f"; name it: {programs.SCRIPT}='…', with inputs, outputs and packages as there"
         elif _interpolates(difference.expected):
             why = "; a certificate's text is never resolved"
         elif key in wanted and not may_set(key, difference.expected):

@@ -13,6 +13,7 @@ from typing import Any
 
 from samebits.formats import files
 from samebits.observation import executed, opened
+from samebits.observation.project import Project
 
 _LONGEST = 4096  # of a path
 
@@ -44,6 +45,7 @@ def digest(path: Path | None) -> str | None:
 
 def differences(record: Mapping[str, Any], source_path: Path) -> Iterator[Difference]:
     """Everything of the user's that a run executed, read, listed, or looked for in vain."""
+    project = _project(record, source_path)
     found = record.get("files") or {"read": [], "listed": [], "absent": [], "written": []}
     modules = [m for m in record.get("source", ()) if not executed.is_own(m["module"])]
     for entry in (*modules, *found["read"]):
@@ -54,21 +56,38 @@ def differences(record: Mapping[str, Any], source_path: Path) -> Iterator[Differ
     written = {place(entry["path"], source_path) for entry in found["written"]}
     for entry in found["listed"]:
         path = place(entry["path"], source_path)
-        if path and _listing(path, set(map(str, written))) != entry["sha256"]:
+        if path and _listing(entry["path"], path, project, written) != entry["sha256"]:
             yield _difference({**entry, "sha256": None}, path, "has other entries")
     for name in found["absent"]:
         path = place(name, source_path)
-        if path and os.path.lexists(path):
+        if path and (project.sees(name) if project and is_own(name) else os.path.lexists(path)):
             yield _difference({"path": name, "sha256": None}, path, "now exists")
 
 
-def _listing(path: Path, written: set[str]) -> str | None:
+def _project(record: Mapping[str, Any], source_path: Path) -> Project | None:
+    """Of a program, whose runs see of their source what ``Project`` lists; None: of a model."""
+    program = (record.get("config") or {}).get("program")
+    if program is None:
+        return None
+    return Project(source_path.resolve(), tuple(filter(is_own, program["inputs"])))
+
+
+def is_own(name: object) -> bool:
+    """Whether it is a name below the user's source."""
+    return isinstance(name, str) and not name.startswith(("/", "~"))
+
+
+def _listing(
+    name: str, path: Path, project: Project | None, written: set[Path | None]
+) -> str | None:
     try:
-        return opened.listing(os.listdir(path), str(path), written)  # noqa: PTH208 (names)
+        seen = project if is_own(name) else None
+        entries = seen.listing(name) if seen else os.listdir(path)  # noqa: PTH208
+        return opened.listing(entries, str(path), set(map(str, written)))
     except OSError:
         return None
 
 
 def _difference(entry: Mapping[str, Any], path: Path | None, what: str) -> Difference:
-    own = not entry["path"].startswith(("/", "~"))
+    own = is_own(entry["path"])
     return Difference(path or Path(entry["path"]), what, entry["sha256"], own)

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 
 from samebits.certificate import replays, schema, signatories
 from samebits.config import experiment as experiments
+from samebits.config import program as programs
 from samebits.config import sources
 from samebits.config.compose import Composer
 from samebits.config.experiment import CHECKPOINT, PARTS, LocalExperiment
@@ -47,7 +48,7 @@ AGAINST, BITS, SAME_BITS = "against", "bits", "same"
 KEYS = (CERTIFICATE, ALLOW, EPOCHS, CHECKPOINTS, AGAINST, BITS)
 _MOST_LINES = 100  # of a refusal; a hostile certificate could ask for millions
 _LONGEST = 200  # characters of a module's name
-_MAIN, _SCRIPT = "__main__", "train.py"  # how a record names the script that trained
+_MAIN = "__main__"  # how a record names the script that trained
 _OF_ENVIRONMENT = re.compile(r"envs/[a-z0-9][A-Za-z0-9._-]*\.txt")
 _LOAD = f"envs/load{lockfile.SUFFIX}"
 _CODE = ("Snakefile", "rules", "scripts")
@@ -266,8 +267,13 @@ def _options(report: Report, own: Sequence[Override], conf: Path) -> Overrides:
             problems.append(
                 f"{group}: this checkout has no option {shown(option)}; available: {options}"
             )
+    named = "program" not in config or programs.SCRIPT in users
+    found = [] if named else list(allowlist.program(config["program"], users))
+    if not named and not found:
+        words = shown(config["program"]["words"])
+        problems.append(f"it is of a program, {words}; name yours: {programs.SCRIPT}='…'")
     _require_none(problems)
-    return chosen
+    return [*chosen, *found]
 
 
 def _composed(
@@ -300,7 +306,7 @@ def _code_problems(report: Report, local: LocalExperiment) -> Iterator[str]:
     digests = {path: files.digest(path) for path in here.values() if path}
     for (module, sha256), path in here.items():
         if path is None:
-            yield f"{module[:_LONGEST]}: the certificate's run imported it, this checkout has none"
+            yield f"{module[:_LONGEST]}: the certificate's run executed it, and it is not here"
         elif digests[path] != sha256:
             yield _differ(_shown_path(path), {sha256}, digests[path])
     for module in _needed(local) - {module for module, _ in here}:
@@ -309,7 +315,8 @@ def _code_problems(report: Report, local: LocalExperiment) -> Iterator[str]:
 
 def _files(report: Report) -> dict[str, Any]:
     """The files that the control opened, which are no modules."""
-    return {"files": report["records"]["runs"][CONTROL]["files"]}
+    control = report["records"]["runs"][CONTROL]
+    return {"files": control["files"], "config": control["config"]}
 
 
 def _changed(found: inputs.Difference) -> str:
@@ -334,10 +341,11 @@ def _shown_path(path: Path) -> str:
 
 def _needed(local: LocalExperiment) -> set[str]:
     """The modules that every record lists: the training's and the model's."""
-    scripts, script = sources.SCRIPTS, sources.SCRIPTS / _SCRIPT
+    name = "program.py" if "program" in local.identity else "train.py"
+    scripts, script = sources.SCRIPTS, sources.SCRIPTS / name
     imported = sources.closure(script, scripts) - {script}
     names = (".".join(path.relative_to(scripts).with_suffix("").parts) for path in imported)
-    target = str(local.identity["model"].get("_target_", ""))
+    target = str(local.identity.get("model", {}).get("_target_", ""))
     modules = (name.removesuffix(".__init__") for name in names)
     return {_MAIN, target.rpartition(".")[0], *modules} - {""}
 

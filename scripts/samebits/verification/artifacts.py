@@ -130,12 +130,13 @@ def check(report: Mapping[str, Any], files: Artifacts, whole: bool) -> ArtifactC
     """Check all files that the report names. ``whole``: all must be there, and no other file."""
     documents = {d["name"]: d["sha256"] for d in report["evidence"] if d["sha256"] is not None}
     arrays = {name: documents.pop(name) for name in list(documents) if name.endswith(SUFFIX)}
-    kept = states.kept(report)
+    kept, source = states.kept(report), bundle.sources(report)
     present = {name.split("/")[1] for name in files.names() if name.startswith("train/")}
     runs = {name: name.split("/")[1] for name in arrays}
     wanted = {n for n, run in runs.items() if whole or run == CONTROL or run in present}
     there = {name for name in documents if whole or name in files}
-    named = documents | arrays | kept
+    named = documents | arrays | kept | source  # the last may be left out
+    there |= {name for name in source if whole and name in files}
     problems = _wrong({name: named[name] for name in sorted({*there, *wanted, *kept})}, files)
     for name in files.names():  # in a folder, only among the checkpoints
         looked_for = whole or name.startswith(states.FOLDER)

@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from samebits.config import overrides
+from samebits.config import program as programs
 from samebits.config.keys import nearest
 from samebits.errors import USAGE, SamebitsError
 from samebits.formats import names
@@ -37,6 +38,7 @@ class Command:
     about: str  # in the list of commands
     example: str  # words to begin with
     run: Callable[[Words], int]
+    takes_program: bool = False  # after which all words are the program's
 
 
 def snakemake(given: Words, *targets: str) -> int:
@@ -79,6 +81,12 @@ def _repair(given: Words) -> int:
     return subprocess.run(line, check=False).returncode or snakemake(given)
 
 
+def _program(given: Words) -> int:
+    if not any(word.startswith(f"{programs.SCRIPT}=") for word in given.overrides):
+        raise UsageError("run: expected a program such as train.py, got none")
+    return snakemake(given)
+
+
 def _report(given: Words) -> int:
     given.options += ["--report", "report.html"]
     return snakemake(given)
@@ -108,6 +116,9 @@ def _of_wrapper(given: Words) -> int:
 
 
 TABLE = {
+    "run": Command(
+        "certify a program of your own, as it is", "train.py --epochs 3", _program, True
+    ),
     "certificate": Command("train twice, compare, certify", "model=cnn seed=7", snakemake),
     "verify": Command("check a certificate or a bundle", "certificate.json", _of_wrapper),
     "trust": Command("trust a key from now on", "key.pub alice", _of_wrapper),
@@ -148,10 +159,11 @@ def run(arguments: Sequence[str]) -> int:
             return 0
         if name not in TABLE:
             raise UsageError(f"{name}: no such command; {nearest(name, TABLE)}")
-        if {"--help", "-h"}.intersection(rest):
+        takes_program = TABLE[name].takes_program
+        if {"--help", "-h"}.intersection(rest[:1] if takes_program else rest):
             print(_help(name))
             return 0
-        return TABLE[name].run(words.told_apart(rest))
+        return TABLE[name].run(words.told_apart(rest, takes_program))
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE

@@ -51,11 +51,12 @@ def _rows(
 
 def _trainings(trained: Sequence[tuple[Experiment, PlannedRun]], plan: Plan) -> str:
     sampled = plan.replay.epochs if plan.replay else None
-    epochs = [sampled or run.epochs or made.config["trainer"]["epochs"] for made, run in trained]
+    epochs = sum(sampled or run.epochs or made.epochs or 0 for made, run in trained)
     runs, found = len(trained), {made.name for made, _ in trained}
     names = few([run.name for _, run in trained])
     of = f"in {len(found):,} of {len(plan.experiments):,} combinations" if plan.sweep else names
-    return f"{runs:,} run{'s' * (runs > 1)} ({of}), {sum(epochs):,} epochs in all"
+    in_all = f", {epochs:,} epochs in all" if epochs else ""
+    return f"{runs:,} run{'s' * (runs > 1)} ({of}){in_all}"
 
 
 def _further(

@@ -157,7 +157,8 @@ class Outcome(logging.Handler):
 
     def _interruption(self) -> summary.Interruption:
         jobs = [job for job in self._unfinished(self._began) if job["log"]]
-        saves = self.plan and self.plan.first.config["trainer"]["checkpoint"] == "epoch"
+        trainer = self.plan.first.config.get("trainer", {}) if self.plan else {}
+        saves = trainer.get("checkpoint") == "epoch"
         return summary.Interruption(
             "Ctrl-C" if self._signal == signal.SIGINT else signal.Signals(self._signal).name,
             [_title(job) for job in jobs],

@@ -168,8 +168,11 @@ class Plan:
 
         ``stages``: environments beside those that train.
         """
+        of_replay = self.replay.notes if self.replay else ()
+        own = dict.fromkeys(note for made in self.experiments.values() for note in made.notes)
+        notes = [f"note: {note}" for note in (*own, *of_replay)]
         if not self.sweep:
-            return [f"note: {note}" for note in self.replay.notes] if self.replay else []
+            return notes
         made, asked = self.experiments.values(), self.sweep.asked
         least, most = map(sum, zip(*(protocol.trainings(one.config) for one in made), strict=True))
         numbers = {
@@ -179,7 +182,8 @@ class Plan:
             "data sets": f"{len({one.data_key for one in made}):,}",
             "environments": len({*stages, *(one.environment for one in made)}),
         }
-        return [f"{sweep.KEY} {self.name}: {', '.join(f'{k}: {v}' for k, v in numbers.items())}"]
+        said = ", ".join(f"{k}: {v}" for k, v in numbers.items())
+        return [*notes, f"{sweep.KEY} {self.name}: {said}"]
 
 
 def plan(config: Mapping[str, Any], conf: Path) -> Plan:

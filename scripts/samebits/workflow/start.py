@@ -75,7 +75,13 @@ def code(scripts: Iterable[Path]) -> str:
 
 def content(made: Experiment, lock: Path) -> str:
     """Another text when the experiment, the model's code or the lock is another one."""
-    return canonical.digest([made.digest, *map(_digest, [*map(Path, made.model_files), lock])])
+    return canonical.digest([made.digest, *map(_digest, [*map(Path, made.source_files), lock])])
+
+
+def dates(paths: Iterable[str]) -> str:
+    """Another text when one of these files has another size or date."""
+    found = ((path, os.stat(path)) for path in paths)  # noqa: PTH116
+    return canonical.digest([[path, stat.st_size, stat.st_mtime_ns] for path, stat in found])
 
 
 def outdated(result: Path, made: Experiment, is_main: bool, control: Path | None = None) -> str:
@@ -209,10 +215,7 @@ def announce(made: Plan, cores: int | None, jobs: int | None) -> None:
     planned = {
         name: protocol.plan(one.config, protocol.ALIKE) for name, one in made.experiments.items()
     }
-    sizes = {
-        summary.size(one.config["trainer"]["epochs"], planned[name])
-        for name, one in made.experiments.items()
-    }
+    sizes = {summary.size(one.epochs or 0, planned[name]) for name, one in made.experiments.items()}
     for warning in sorted(sizes - {""}):
         say(warning)
     chosen = made.first.config["protocol"]

@@ -2,11 +2,13 @@
 
 A word with ``=`` is an override as in Hydra, or one of the keys that ask for something else than an
 experiment (``sweep``, ``certificate``, …). A word that begins with ``-`` is Snakemake's, with the
-values that Snakemake's own parser gives it. All other words are plain: a path, or a mistake.
+values that Snakemake's own parser gives it. All other words are plain: a path, or a mistake. From
+the name of a program on, where a command takes one, all words are the program's.
 """
 
 import json
 import re
+import shlex
 import sys
 from argparse import Action, ArgumentParser
 from collections.abc import Sequence
@@ -14,7 +16,9 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from samebits.config import overrides, sweep
+from samebits.config import program as programs
 from samebits.config.keys import nearest
+from samebits.config.overrides import Override
 from samebits.errors import SamebitsError
 from samebits.replay import plan as replays
 
@@ -53,12 +57,15 @@ class Words:
             self.expect = value
         elif key == "overrides":
             self.overrides += overrides.split(value)
+        elif key == programs.SCRIPT and value[:1] not in ("'", '"'):
+            # As a shell has it. What begins with a quote is Hydra's, as in a sweep.
+            self.overrides.append(Override(key, value).hydra())
         else:
             (self.config if key in _KEYS else self.overrides).append(word)
 
 
-def told_apart(words: Sequence[str]) -> Words:
-    """The words of a command by whose they are."""
+def told_apart(words: Sequence[str], takes_program: bool = False) -> Words:
+    """The words of a command by whose they are. ``takes_program``: so the first plain one is."""
     found, rest = Words(), list(words)
     parser = _parser() if any(word.startswith("-") for word in words) else None
     known = parser._option_string_actions if parser else {}
@@ -66,6 +73,9 @@ def told_apart(words: Sequence[str]) -> Words:
         word = rest.pop(0)
         if word in _CONFIG:
             continue  # its values are words as all others
+        if takes_program and (word == programs.MODULE or not _is_ours(word)):
+            found.add(f"{programs.SCRIPT}={shlex.join([word, *rest])}")
+            break
         if not word.startswith("-"):
             found.add(word)
             continue
@@ -75,6 +85,11 @@ def told_apart(words: Sequence[str]) -> Words:
     if parser:
         _require_known(parser, found.options)
     return found
+
+
+def _is_ours(word: str) -> bool:
+    """Whether it is an option, or an override."""
+    return word.startswith("-") or _OVERRIDE.fullmatch(word) is not None
 
 
 def _parser() -> ArgumentParser:
