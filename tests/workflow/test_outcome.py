@@ -216,7 +216,7 @@ def test_a_job_of_slurm_has_the_trainings_cause_unless_slurm_ended_it(
     assert outcome._failure(job, said).cause == cause
 
 
-def test_a_clean_run_on_a_cluster_without_accounts_shows_no_warning_of_it() -> None:
+def test_what_snakemake_says_of_itself_is_shown_only_where_a_user_needs_it() -> None:
     handler = outcome.Outcome(
         SimpleNamespace(output_settings=OutputSettings(quiet={Quietness.HOST}))
     )
@@ -226,6 +226,11 @@ def test_a_clean_run_on_a_cluster_without_accounts_shows_no_warning_of_it() -> N
         ("Unable to guess SLURM account. Trying to proceed without.", False),
         ("No account was given, not able to get a SLURM account via sacct: x", False),
         ("Job 5 has been submitted with SLURM jobid 1", True),
+        ("Updating checkpoint dependencies.", False),
+        ("Reasons:\n    (check individual jobs above for details)", False),
+        ("Some jobs were triggered by provenance information, see 'reason' section", False),
+        ("This was a dry-run (flag -n). The order of jobs does not reflect", False),
+        ("Nothing to be done (all requested files are present and up to date).", True),
     ):
         record = logging.LogRecord("", logging.WARNING, "", 0, text, None, None)
         assert handler._is_shown(record) == shown
@@ -260,6 +265,27 @@ def test_a_name_that_the_golden_certificate_has_is_wrong_usage_and_nothing_is_ma
     said = shown.read_text(encoding="utf-8")
     assert "where the certificate lies that it repeats" in said and "next  " not in said
     assert [path for path in (tmp_path / "results").rglob("*") if path.is_file()] == [golden]
+
+
+def test_what_cannot_be_written_is_a_failure_with_a_next_command_and_no_wrong_usage(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".samebits").mkdir()
+    (tmp_path / ".samebits/report").touch()  # where a folder has to be
+    shown = tmp_path / "shown.txt"
+    words = [*QUIET, "--snakefile", str(ROOT / "Snakefile")]
+    assert starts.run(tmp_path, words, [], shown) == errors.FAILED
+    said = shown.read_text(encoding="utf-8")
+    assert (
+        "FAILED  default" in said and "File exists" in said and "goes on where it stopped" in said
+    )
+
+
+def test_that_snakemake_cannot_write_its_own_log_is_not_told_by_tracebacks(tmp_path: Path) -> None:
+    full = "import logging\nfrom snakemake.logging import logger\n"
+    full += "logger.addHandler(logging.StreamHandler(open('/dev/full', 'w')))\n"
+    said = run(tmp_path, full + rule("fails", "echo 'error: why' > {log}; exit 1"), code=1)
+    assert "why" in said.partition("FAILED  mine")[2] and "Traceback" not in said
 
 
 def test_snakemakes_own_command_refuses_what_only_samebits_can_tell_by_its_exit_code() -> None:

@@ -41,6 +41,9 @@ _CHATTER = (
     *("Assuming unrestricted", "Building DAG", "Using shell", "Conda environments: ignored"),
     *("Select jobs", "Execute ", "Complete log", "Elapsed time", "Shutting down", "Terminating"),
     *("DAG of jobs will be updated", "Updating checkpoint dependencies"),
+    # After a dry run's list of jobs, of which the last lines say what it comes to.
+    *("Reasons:", "Some jobs were triggered by provenance", "Rules with provenance triggered"),
+    *("This was a dry-run", "The run involves checkpoint jobs"),
     # Slurm's plugin, where a cluster needs no account, or has no accounting database.
     *("No SLURM account given", "No account was given", "Guessed SLURM account"),
     "Unable to guess SLURM account",
@@ -75,6 +78,7 @@ class Outcome(logging.Handler):
             if handler.name == "DefaultStreamHandler":
                 handler.addFilter(self._is_shown)
         logger.addHandler(self)
+        logging.raiseExceptions = False  # Snakemake's log on a full disk: the cause is shown below
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)
         atexit.register(self.finish)

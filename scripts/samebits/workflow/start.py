@@ -157,6 +157,7 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
         if made.replay:
             place = workflow.modifier.path_modifier.replace_prefix(f"results/{made.name}")
             require_elsewhere(made.replay.path, Path(place))
+        ending.plan = made  # what fails from here on is no wrong usage
         os.environ[DRIVER] = sys.executable
         own = (str(Path(path).absolute()) for path in workflow.config_settings.configfiles)
         os.environ[CONFIG_FILES] = os.pathsep.join(own)
@@ -174,7 +175,6 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
             for line in made.announced(STAGES):  # a dry run shows them too
                 say(line)
             workflow.report(str(_report_text(made)))
-    ending.plan = made
     return made
 
 
