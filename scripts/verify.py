@@ -29,7 +29,6 @@ if __name__ == "__main__":
 
     own_environment.enter(__doc__)
 
-import io
 import json
 import os
 import shlex
@@ -183,13 +182,5 @@ def main() -> int:
     return made.code
 
 
-def _show_anything() -> None:
-    """Escape characters that the terminal's encoding lacks, so that no name fails the check."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 if __name__ == "__main__":
-    _show_anything()
     errors.run(main)

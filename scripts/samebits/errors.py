@@ -8,6 +8,7 @@ for SIGTERM (train.py, too, which goes on from a checkpoint when it is started a
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import Callable, Iterable
@@ -64,7 +65,8 @@ def explain_os_error(error: OSError) -> str:
 def open_streams() -> None:
     """Give this process the standard streams that its starter closed, or files are taken for them.
 
-    Python has None for such a stream, which is no file to write to.
+    Python has None for such a stream, which is no file to write to. Of what standard output
+    cannot encode the escape is shown, as standard error does.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -73,6 +75,8 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that is not UTF-8 has no "…"
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _shown(text: str) -> str:

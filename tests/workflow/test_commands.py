@@ -1,8 +1,10 @@
 """./samebits: words, and what Snakemake is given for them."""
 
+import os
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +214,23 @@ def test_bash_completes_commands_groups_and_their_options(
     shell = [str(shutil.which("bash")), "-c", program]
     done = subprocess.run(shell, capture_output=True, text=True, check=True)
     assert done.stdout.split() == offered, done.stderr
+
+
+def test_the_last_lines_of_a_report_name_its_file(
+    capsys: pytest.CaptureFixture[str], lines: list[list[str]]
+) -> None:
+    assert commands.run(["report"]) == 0
+    assert lines[0][-2:] == ["--report", "report.html"]
+    assert "  report       report.html\n  took " in capsys.readouterr().out
+
+
+@pytest.mark.process
+def test_a_terminal_of_another_encoding_shows_what_it_can() -> None:
+    line = [sys.executable, str(SCRIPTS / "start.py"), "--help"]
+    variables = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(line, env=variables, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"[KEY=VALUE \\u2026] [Snakemake's options]" in done.stdout
 
 
 def test_help_names_the_commands_and_each_its_example_and_the_options(

@@ -41,6 +41,7 @@ _WITH_CERTIFICATE = {"certificate.json", "certificate.html", "badge.svg"}
 _FILES = {
     "certificate.zip": "bundle",
     "ro-crate-metadata.json": "RO-Crate",
+    "report.html": "report",
     "claims.html": "page",
     "atlas.html": "page",
 }

@@ -8,6 +8,7 @@ GUARANTEES  KEY=VALUE reaches Hydra, and what begins with ``-`` reaches Snakemak
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -88,8 +89,14 @@ def _program(given: Words) -> int:
 
 
 def _report(given: Words) -> int:
-    given.options += ["--report", "report.html"]
-    return snakemake(given)
+    from samebits.pages import summary
+
+    began, made = time.monotonic(), Path("report.html")
+    given.options += ["--report", str(made)]
+    code = snakemake(given)
+    if not code:
+        print(summary.files(summary.Ended(made, time.monotonic() - began, made=[made])))
+    return code
 
 
 def _replay(given: Words) -> int:
