@@ -28,7 +28,8 @@ GUARANTEES  variables that affect results are taken from the command line and ne
             describes to the script what was varied and what could not be varied and why; nothing
             that a variation made outlives the script, or, where this process was killed, the next
             start; a script that the kill variation ended is started once more with the same
-            command; one that exceeds its time limit is stopped with all that it started; the log
+            command; nothing that a script started outlives it; one that exceeds its time limit is
+            stopped; the log
             of a script that failed ends with why, and the terminal shows that: the script's own
             explanation, the time limit, or the signal that ended it and its usual reason
 """
@@ -44,14 +45,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import psutil
+
 from samebits.arguments import parser
 from samebits.errors import FAILED, SamebitsError, explain_os_error, run
 from samebits.experiment import variables
 from samebits.experiment.variations import parse
 from samebits.formats import lockfile
-from samebits.launch import lease, logs, temporary, variations, workspace
+from samebits.launch import lease, logs, namespaces, temporary, variations, workspace
 from samebits.launch.kill import value_after
-from samebits.launch.timeout import TimeLimit
+from samebits.launch.timeout import TimeLimit, stop_others
 from samebits.text import VARIABLE
 
 if TYPE_CHECKING:
@@ -146,6 +149,8 @@ class _Script:
         signal.pthread_sigmask(signal.SIG_BLOCK, self.numbers)
         if self.early:
             return -self.early
+        others = [child.pid for child in psutil.Process().children()]
+        namespaces.adopt()
         try:
             self.process = subprocess.Popen(
                 start.command,
@@ -172,7 +177,9 @@ class _Script:
             self.desk.begin()  # likewise
         if start.kill is not None and not start.kill.done:
             start.kill.watch(self.process)
-        return self.limit.wait(self.process)
+        code = self.limit.wait(self.process)
+        stop_others(others)
+        return code
 
     def _end(self) -> None:
         """The lease is lost: this machine was away for longer than another job waits."""

@@ -325,6 +325,19 @@ def test_what_heeds_no_request_is_killed_with_all_that_it_started(tmp_path: Path
         process.wait()
 
 
+def test_a_process_that_a_script_leaves_ends_with_it(launch: Launcher) -> None:
+    """It could hand on what it holds to the next run."""
+    daemon = "import os, time; os.setsid(); print(os.getpid(), flush=True); time.sleep(600)"
+    launch.run(
+        "import subprocess, sys\n"
+        f"line = [sys.executable, '-c', {daemon!r}]\n"
+        "left = subprocess.Popen(line, stdout=subprocess.PIPE)\n"
+        "print(int(left.stdout.readline()), flush=True)\n"
+        "import os; os._exit(0)\n"
+    )
+    assert not psutil.pid_exists(int(launch.log))
+
+
 def test_the_parent_and_its_other_children_go_on() -> None:
     sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
     with subprocess.Popen(sleep) as first, subprocess.Popen(sleep) as second:

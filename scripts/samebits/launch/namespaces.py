@@ -27,7 +27,7 @@ _KEPT = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRA
 _SET_FLAGS, _UP = 0x8914, 0x1  # SIOCSIFFLAGS of <linux/sockios.h>, IFF_UP of <net/if.h>
 _NO_RANDOMIZE = 0x0040000  # ADDR_NO_RANDOMIZE of <sys/personality.h>
 _ASK = 0xFFFFFFFF  # personality(2): return the present one, change nothing
-_SIGNAL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+_SIGNAL_WITH_PARENT, _ADOPT = 1, 36  # PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER of <sys/prctl.h>
 
 Ids = tuple[int, int]
 
@@ -160,6 +160,11 @@ def _restore_user(user: Ids) -> None:
 def end_with_parent() -> None:
     """The kernel ends this process when the one that started it ends, whatever ended that."""
     _checked(_C.prctl(_SIGNAL_WITH_PARENT, int(signal.SIGTERM), 0, 0, 0))
+
+
+def adopt() -> None:
+    """What a child of this process has started is this process's own child when that has ended."""
+    _checked(_C.prctl(_ADOPT, 1, 0, 0, 0))
 
 
 def _unshare(kinds: int, user: Ids) -> None:

@@ -7,6 +7,7 @@ killed when it does not.
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,6 +45,13 @@ class TimeLimit:
             "it longer (--set-resources train:runtime=MINUTES); the same command "
             "resumes from the last checkpoint, or starts over without checkpoints"
         )
+
+
+def stop_others(kept: Iterable[int]) -> None:
+    """End all children of this process but some."""
+    for child in psutil.Process().children():
+        if child.pid not in kept:
+            stop(child.pid)
 
 
 def stop(pid: int, grace: float = GRACE) -> None:
