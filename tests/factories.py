@@ -85,7 +85,14 @@ CONFIG: dict[str, Any] = {
 }
 
 # What a control's process sees around it, as observation/environment.py observes it.
-NO_FILES: dict[str, Any] = {"read": [], "listed": [], "absent": [], "written": [], "problem": None}
+NO_FILES: dict[str, Any] = {
+    "read": [],
+    "listed": [],
+    "names": [],
+    "absent": [],
+    "written": [],
+    "problem": None,
+}
 FILES = NO_FILES | {"read": [{"path": "words", "sha256": "e" * 64}], "absent": ["settings.py"]}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY: dict[str, Any] = {"commit": COMMIT, "changed": [], "inputs": [], "problem": None}

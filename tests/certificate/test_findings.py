@@ -33,7 +33,7 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
     Outcomes: same, differs (its own bits), failed, not tried, no effect (nothing else observed),
     in part (of the number of CPUs), leaves (a file that it also looks for),
     finds (that file, and the bits that it makes), races (finds it, but has its own bits),
-    inherits (finds it, and has the bits of the run that left it),
+    inherits (finds it, and has the bits of the run that left it), and other ``FILES``,
     unseen (same, but not all files are known), [Errno … or failed: … (with that message).
     """
     outcomes = {name.replace("__", "-"): outcome for name, outcome in outcomes.items()}
@@ -71,6 +71,24 @@ def certify(folder: Path, content: dict[str, Any], **outcomes: str) -> Any:
     return issued
 
 
+PATHS = "best.npy", "~/best.npy"
+BEST: dict[str, Any] = {"path": "best.npy", "sha256": "a" * 64}
+MADE = {"written": [BEST | {"sha256": None, "sought": True}]}
+FILES: dict[str, Any] = {
+    "unseen": {"problem": "not all calls were seen"},
+    **{outcome: {"read": [BEST]} for outcome in ("finds", "races", "inherits")},
+    "leaves": MADE,
+    "looks and leaves": {"names": [{"path": ".", "sha256": "b" * 64}], **MADE},
+    "lists": {"names": [{"path": ".", "sha256": "c" * 64}]},
+    "lists and leaves": {"names": [{"path": ".", "sha256": "c" * 64}], **MADE},
+    "follows": {"names": [{"path": "best.npy", "sha256": "c" * 64}]},
+    "consumes": {"written": [BEST | {"sought": True}]},
+    "at home": {"written": [BEST | {"path": "~/best.npy", "sha256": None, "sought": True}]},
+    "from home": {"read": [BEST | {"path": "~/best.npy"}]},
+    "both": {"written": [BEST | {"path": p, "sha256": None, "sought": True} for p in PATHS]},
+}
+
+
 def write(
     folder: Path, run: PlannedRun, experiment: str, dataset: str, content: Any, outcome: str
 ) -> Path:
@@ -82,14 +100,8 @@ def write(
         record["unpinned"], record["subset"] = list(run.unpin), run.subset
         values = (each.partition("=")[2] or "another" for each in run.vary)
         record["variations"]["applied"] = dict(zip(keys, values, strict=True))
-        if outcome == "unseen":
-            record["files"] = factories.NO_FILES | {"problem": "not all calls were seen"}
-        if outcome in ("finds", "races", "inherits"):
-            best: dict[str, Any] = {"path": "best.npy", "sha256": "a" * 64}
-            record["files"] = factories.NO_FILES | {"read": [best]}
-        if outcome == "leaves":
-            best = {"path": "best.npy", "sha256": None, "sought": True}
-            record["files"] = factories.NO_FILES | {"written": [best]}
+        if outcome in FILES:
+            record["files"] = factories.NO_FILES | FILES[outcome]
         if outcome != "no effect":
             record["observed"] |= dict.fromkeys(keys, "another")
         if outcome == "in part":
@@ -347,9 +359,18 @@ def test_a_file_that_a_run_leaves_for_another_is_named_and_later_runs_are_made(
     ("outcomes", "verdict"),
     [
         ({"replica": "inherits", "repeat": "inherits"}, names.INCONCLUSIVE),
-        ({"replica": "inherits"}, names.INCONCLUSIVE),
-        ({"replica": "leaves", "repeat": "inherits"}, names.REPRODUCIBLE),
+        # A run that never looks has nothing from there.
+        ({"replica": "inherits", "repeat": "same"}, names.REPRODUCIBLE),
         ({"replica": "inherits", "repeat": "leaves"}, names.REPRODUCIBLE),
+        # Both may have made it before either read it.
+        ({"replica": "leaves", "repeat": "inherits"}, names.INCONCLUSIVE),
+        ({"replica": "leaves", "repeat": "leaves"}, names.REPRODUCIBLE),
+        ({"replica": "same", "repeat": "inherits"}, names.REPRODUCIBLE),
+        ({"replica": "consumes", "repeat": "consumes"}, names.INCONCLUSIVE),
+        # By the name of a file alone, or a name that it made once more; by where a link leads.
+        ({"replica": "lists", "repeat": "lists"}, names.INCONCLUSIVE),
+        ({"replica": "lists and leaves", "repeat": "lists and leaves"}, names.INCONCLUSIVE),
+        ({"replica": "follows", "repeat": "follows"}, names.INCONCLUSIVE),
     ],
 )
 def test_runs_that_read_what_the_control_made_show_nothing_unless_one_made_it_too(
@@ -357,14 +378,61 @@ def test_runs_that_read_what_the_control_made_show_nothing_unless_one_made_it_to
 ) -> None:
     issued = certify(tmp_path, config(explain=[]), control="leaves", **outcomes)
     assert issued["verdict"] == verdict
-    told = [reason for reason in issued["reasons"] if "each read best.npy as an earlier" in reason]
+    told = [reason for reason in issued["reasons"] if "found best.npy as an earlier" in reason]
     assert len(told) == (verdict == names.INCONCLUSIVE)
 
 
-def test_a_file_that_the_control_read_too_is_an_input_whoever_made_it(tmp_path: Path) -> None:
-    outcomes = {"control": "inherits", "replica": "leaves", "repeat": "inherits"}
+@pytest.mark.parametrize(
+    ("outcomes", "verdict"),
+    [
+        ({"replica": "looks and leaves", "repeat": "looks and leaves"}, names.REPRODUCIBLE),
+        ({"replica": "looks and leaves", "repeat": "lists"}, names.INCONCLUSIVE),
+        ({"replica": "lists", "repeat": "looks and leaves"}, names.REPRODUCIBLE),
+        # The replica came first: the control found the name, too.
+        ({"replica": "lists and leaves", "repeat": "looks and leaves"}, names.INCONCLUSIVE),
+    ],
+)
+def test_names_are_compared_as_the_control_found_them(
+    tmp_path: Path, outcomes: dict[str, str], verdict: str
+) -> None:
+    issued = certify(tmp_path, config(explain=[]), control="looks and leaves", **outcomes)
+    assert issued["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("replica", "verdict"), [(["home"], names.REPRODUCIBLE), (["umask"], names.INCONCLUSIVE)]
+)
+def test_a_replica_with_a_home_of_its_own_shares_no_file_at_home(
+    tmp_path: Path, replica: list[str], verdict: str
+) -> None:
+    outcomes = {"control": "at home", "replica": "at home", "repeat": "from home"}
+    issued = certify(tmp_path, config(explain=[], replica=replica), **outcomes)
+    assert issued["verdict"] == verdict
+
+
+def test_one_run_alone_has_to_share_nothing(tmp_path: Path) -> None:
+    """Of two files that hold the same, each run finds another one."""
+    outcomes = {"control": "both", "replica": "inherits", "repeat": "from home"}
+    issued = certify(tmp_path, config(explain=[], replica=["home"]), **outcomes)
+    assert issued["verdict"] == names.INCONCLUSIVE
+
+
+def test_where_not_all_files_are_known_that_is_said_first(tmp_path: Path) -> None:
+    issued = certify(tmp_path, config(explain=[]), control="unseen")
+    assert issued["verdict"] == names.REPRODUCIBLE
+    (caution,) = issued["scope"]["cautions"]
+    assert caution.startswith("control: Not all files that the training read are known: not all")
+
+
+@pytest.mark.parametrize(
+    ("replica", "verdict"), [("inherits", names.REPRODUCIBLE), ("leaves", names.INCONCLUSIVE)]
+)
+def test_what_all_runs_find_is_an_input_unless_the_replica_came_first_and_made_it(
+    tmp_path: Path, replica: str, verdict: str
+) -> None:
+    outcomes = {"control": "inherits", "replica": replica, "repeat": "inherits"}
     issued = certify(tmp_path, config(explain=[]), **outcomes)
-    assert (issued["verdict"], issued["scope"]["left"]) == (names.REPRODUCIBLE, ["best.npy"])
+    assert issued["verdict"] == verdict
 
 
 def test_no_variation_is_tried_where_a_repeat_differs(tmp_path: Path) -> None:

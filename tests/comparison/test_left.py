@@ -19,7 +19,7 @@ def record(**files: Any) -> dict[str, Any]:
     [
         {"read": [{"path": "models/best.npy", "sha256": "a" * 64}]},
         {"absent": ["models/best.npy"]},
-        {"listed": [{"path": "models", "sha256": "a" * 64}]},
+        {"names": [{"path": "models", "sha256": "a" * 64}]},
         {"written": [MADE | {"sought": True}]},
         {"written": [MADE], "problem": "the kernel tells no calls"},
     ],

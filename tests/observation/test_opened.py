@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from pipeline import SCRIPTS, skip_without
+from samebits.certificate.handed_on import taken
+from samebits.comparison.left import left
 
 pytestmark = pytest.mark.process
 
@@ -198,3 +200,89 @@ def test_where_the_kernel_refuses_a_watcher_that_is_told(run: Callable[..., Any]
     assert found["problem"].startswith("the kernel lets no process watch another's calls (Invalid")
     if "nothing is seen" not in found["problem"]:  # Python 3.7
         assert found["read"] == [{"path": "here", "sha256": _sha256("source/here\n")}]
+
+
+# Each draws a number once, in a way that no seed pins, and hands it on to the next run.
+HANDED_ON = {
+    "a file": "Path('n').exists() or Path('n').write_text(drawn); n = Path('n').read_text()",
+    "by a child": "subprocess.run(f'test -e n || echo {drawn} > n; cat n', shell=True)",
+    "in C": "libc.fopen(b'n', b'r') or libc.fopen(b'n', b'w')",
+    "a name": "any(p.name[0] == 'n' for p in Path().iterdir()) or Path('n' + drawn).touch()",
+    "a name, glob": "import glob; glob.glob('n-*') or Path(f'n-{drawn}').touch()",
+    "a name that is made again": "n = os.listdir('n')[0] if os.path.exists('n') else drawn\n"
+    "os.makedirs(f'n/{n}', exist_ok=True)",
+    "a name in a folder that may be there": "os.makedirs('n', exist_ok=True)\n"
+    "n = (os.listdir('n') + [drawn])[0]; open(f'n/{n}', 'w').close()",
+    "made exclusively": "try: open('n', 'x').write(drawn)\nexcept OSError: n = open('n').read()",
+    "a line that is appended": "open('n', 'a').write(drawn); n = open('n').read()[:4]",
+    "a length": "os.path.exists('n') or open('n', 'w').write('x' * 4711)\nn = os.stat('n').st_size",
+    "cut": "os.path.exists('n') or open('n', 'w').write(drawn + 'x')\n"
+    "os.truncate('n', 4); n = open('n').read()",
+    "a pipe's name": "any(n[0] == 'n' for n in os.listdir()) or os.mkfifo('n' + drawn)",
+    "a name at home": "home = os.environ['HOME']\n"
+    "any(n[0] == 'n' for n in os.listdir(home)) or Path(home, 'n' + drawn).touch()",
+    "a link": "os.path.islink('n') or os.symlink(drawn, 'n'); n = os.readlink('n')",
+    "a date": "os.path.exists('n') or open('n', 'w').close(); n = os.stat('n').st_mtime",
+    "a date that is set": "n = int(os.stat('there').st_mtime)\nn < 9 or os.utime('there', (7, 7))",
+    "an attribute": "try: n = os.getxattr('there', 'user.n')\n"
+    "except OSError: os.setxattr('there', 'user.n', drawn.encode())",
+    "shared memory": "Path(shared).exists() or Path(shared).write_text(drawn)",
+    "consumed": "n = Path('n').read_text() if Path('n').exists() else drawn\n"
+    "os.path.exists('n') and os.remove('n'); Path('n').write_text(n)",
+    "removed": "n = Path('n').read_text() if Path('n').exists() else Path('n').write_text(drawn)\n"
+    "os.path.exists('was') and os.remove('n'); open('was', 'w').close()",
+}
+
+
+def _record(files: Any) -> Any:
+    return {"files": files, "run": "control", "variations": {"applied": {}}}
+
+
+_NUMBERED = [*enumerate(HANDED_ON.values())]
+_ELSEWHERE = {"a name at home": "~/n4711", "shared memory": "/dev/shm/"}  # noqa: S108
+
+
+def test_what_one_run_hands_on_is_not_what_the_next_one_found(
+    run: Callable[..., Any],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each way has a folder of its own; in one process, as above."""
+    shared = Path(f"/dev/shm/{tmp_path.parent.name}-{tmp_path.name}")  # noqa: S108
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    for folder in map(str, range(len(HANDED_ON))):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "there").write_text("there")
+    body = "".join(f"os.chdir('{n}')\n{code}\nos.chdir('..')\n" for n, code in _NUMBERED)
+    names = f"drawn, shared, libc = '4711', {str(shared)!r}, ctypes.CDLL(None)"
+    try:
+        first, second = (_record(run(body, names)) for _ in range(2))
+    finally:
+        shared.unlink(missing_ok=True)
+    assert [record["files"]["problem"] for record in (first, second)] == [None, None]
+    found = [p for p in left([first, second]) if taken(second, p) != taken(first, p)]
+    places = {way: _ELSEWHERE.get(way, f"../{n}/") for n, way in enumerate(HANDED_ON)}
+    assert [way for way, at in places.items() if not any(p.startswith(at) for p in found)] == []
+
+
+def test_a_file_that_each_run_makes_anew_hands_nothing_on(run: Callable[..., Any]) -> None:
+    save = "os.path.exists('model') or 1; open('model', 'w').close(); open('model')"
+    first, second = (_record(run(save)) for _ in range(2))
+    assert left([first, second]) == ["../model"]
+    assert taken(first, "../model") == taken(second, "../model") == (None, None, None)
+
+
+def test_a_link_is_no_input_whose_target_a_replay_needs(run: Callable[..., Any]) -> None:
+    found = run("os.path.realpath('source/link')", "os.symlink('here', 'source/link')")
+    assert [entry["path"] for entry in found["names"]] == ["link"]
+    assert found["listed"] == []
+
+
+@pytest.mark.parametrize(("key", "is_known"), [(0x4711, False), (0, True)])
+def test_memory_that_is_shared_by_a_key_is_told(
+    run: Callable[..., Any], key: int, is_known: bool
+) -> None:
+    """That of no key is the process's own. To ask for what is not there makes nothing."""
+    found = run(f"ctypes.CDLL(None).shmget({key}, 8, 0)")
+    assert (found["problem"] is None) == is_known

@@ -81,7 +81,7 @@ def test_it_says_what_was_not_committed_and_read_from_elsewhere() -> None:
         "model": factories.REPOSITORY | {"commit": None, "problem": "no"}
     }
     read = [{"path": name, "sha256": "0" * 64} for name in ("/data/words", "near.npy", "~/far")]
-    files = factories.NO_FILES | {"read": read, "problem": "refused"}
+    files = factories.NO_FILES | {"read": read}
     report["records"]["runs"]["control"]["files"] = files
     found = rows(summary.text(content, summary.Ended(PATH, 1.0)))
     said = "changed: a.py; not committed inputs of the experiment: mine.yaml"
@@ -90,7 +90,6 @@ def test_it_says_what_was_not_committed_and_read_from_elsewhere() -> None:
     assert "  files        read outside of the source: /data/words and ~/far\n" in summary.text(
         content, summary.Ended(PATH, 1.0)
     )
-    assert "not all files are known: refused" in summary.text(content, summary.Ended(PATH, 1.0))
 
 
 def test_it_says_what_ran_in_threads() -> None:

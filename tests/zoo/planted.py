@@ -213,6 +213,14 @@ def made_once():
     return _model(np.load(path))
 
 
+def named_once():
+    """The same, in the name of a file that holds nothing."""
+    kept = [path.name for path in pathlib.Path().glob("once-*")]
+    kept = kept or [f"once-{np.random.default_rng().integers(1 << 30)}"]
+    pathlib.Path(kept[0]).touch()
+    return _model(kept[0].rpartition("-")[2])
+
+
 class Saving(tf.keras.Sequential):
     """Saves its weights when its training has ended."""
 

@@ -99,10 +99,11 @@ def _planted() -> Iterator[Specimen]:
     yield Specimen("cache_file", "planted.cache_file", culprits=(left,), repeatable=False)
     yield Specimen("resumed", "planted.resumed", repeatable=False)
     # A run that takes both cores begins when the other has ended.
-    yield Specimen(
-        "made_once", "planted.made_once", INCONCLUSIVE,
-        overrides=("protocol=varied", "determinism.intra_op_threads=2"),
-    )  # fmt: skip
+    for name in ("made_once", "named_once"):
+        yield Specimen(
+            name, f"planted.{name}", INCONCLUSIVE,
+            overrides=("protocol=varied", "determinism.intra_op_threads=2"),
+        )  # fmt: skip
     yield Specimen(
         "set_order_unpinned", "planted.set_order", culprits=("hash seed",), repeatable=True,
         overrides=(_ALONE, "determinism.hash_seed=null"),

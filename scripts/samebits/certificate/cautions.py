@@ -1,4 +1,4 @@
-"""What a reader has to know before anything else: NaN, and steps that received other data.
+"""What a reader has to know before anything else: NaN, other data than the data set, unseen files.
 
 Each is a sentence that follows from the records and histories of the runs, the first run's first.
 """
@@ -41,6 +41,12 @@ def _of_run(record: RunRecord, metrics: Mapping[str, list[float]]) -> Iterator[s
     if since:
         yield f"Not a number: {listed(since)}."
     yield from _other_data(record["data"])
+    unseen = record["files"]["problem"]
+    if unseen is not None and record["subset"] is None:  # emulated runs cannot be watched
+        yield (
+            f"Not all files that the training read are known: {unseen}. A random number that one "
+            "run left in a file for all others would give them equal bits."
+        )
 
 
 def _nan(nan: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from samebits.certificate.comparison_checks import plan
 from samebits.certificate.evidence import Evidence
+from samebits.certificate.handed_on import handed_on
 from samebits.certificate.interruptions import between
 from samebits.certificate.types import ComparedRun, Pin, RunRecord, Variation
 from samebits.experiment import pins, protocol, variations
@@ -59,7 +60,7 @@ class Findings:
     depends_on: tuple[str, ...]  # titles of what the bits were seen to depend on
     differing: tuple[Compared, ...]  # runs that should be identical to their controls and are not
     left: tuple[str, ...]  # files that a run wrote outside of its output, and that a run read
-    unshared: tuple[str, ...]  # of these, those that no other run found as the control found them
+    handed_on: tuple[str, ...]  # of these, those by which all may have their bits from one run
 
 
 def findings(evidence: Evidence) -> Findings:
@@ -67,6 +68,8 @@ def findings(evidence: Evidence) -> Findings:
     compared = list(_compared(evidence))
     tried = [variation for each in compared for variation in _variations(each)]
     left = list(dict.fromkeys(path for c in evidence.comparisons for path in c.content["left"]))
+    control = compared[0].control
+    alike = [c.record for c in compared if c.identical and c.control == control]
     repeat = next((c.identical for c in compared if c.planned.name == protocol.REPEAT), None)
     repeatable = repeat if repeat is not None else (compared[0].identical or None)
     return Findings(
@@ -76,7 +79,7 @@ def findings(evidence: Evidence) -> Findings:
         depends_on=tuple(dict.fromkeys(_culprits(tried, compared, repeatable, left))),
         differing=tuple(c for c in compared if _differs(c)),
         left=tuple(left),
-        unshared=tuple(_unshared(compared, left)),
+        handed_on=tuple(handed_on([control, *alike], left)),
     )
 
 
@@ -204,25 +207,6 @@ def _by_left(compared: Sequence[Compared], left: Sequence[str]) -> Iterator[str]
         )
         if alike and not all(same) and same == [c.identical for c in runs]:
             yield path
-
-
-def _unshared(compared: Sequence[Compared], left: Sequence[str]) -> Iterator[str]:
-    """Files by which the control may have handed its bits to all runs that have them.
-
-    Whoever makes a file at random and reads one that is there, gets the same bits ever after.
-    """
-    control = compared[0].control
-    alike = [c.record for c in compared if c.identical and c.control == control]
-    for path in left:
-        found = [_content(record, path) for record in alike if _touches(record, path)]
-        if any(found) and _content(control, path) not in found:
-            yield path
-
-
-def _touches(record: RunRecord, path: str) -> bool:
-    files = record["files"]
-    entries = (*files["read"], *files["written"])
-    return path in files["absent"] or any(entry["path"] == path for entry in entries)
 
 
 def _content(record: RunRecord, path: str) -> str | None:

@@ -84,8 +84,8 @@ Repository = TypedDict("Repository", {
 Repositories = TypedDict("Repositories", {"checkout": Repository, "model": Repository | None})
 FileWritten = TypedDict("FileWritten", {"path": str, "sha256": str | None, "sought": bool})
 Files = TypedDict("Files", {
-    "read": list[FileRead], "listed": list[FileRead], "absent": list[str],
-    "written": list[FileWritten], "problem": str | None,
+    "read": list[FileRead], "listed": list[FileRead], "names": list[FileRead],
+    "absent": list[str], "written": list[FileWritten], "problem": str | None,
 })
 SampledEpoch = TypedDict("SampledEpoch", {
     "epoch": int, "from": State | None, "to": State, "history": History,

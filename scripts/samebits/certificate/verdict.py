@@ -58,7 +58,8 @@ def grade(evidence: Evidence) -> Grade:
         return Grade(names.INCONCLUSIVE, (_OWN_FAILURE.format(failure),))
     found = findings(evidence)
     judged = _judge(evidence, found)
-    nothing = (*cautions.nothing_left(evidence), *map(_UNSHARED.format, found.unshared))
+    handed_on = [_HANDED_ON.format(few(found.handed_on))] if found.handed_on else []
+    nothing = (*cautions.nothing_left(evidence), *handed_on)
     if nothing and judged.verdict in (names.REPRODUCIBLE, names.WITHIN_TOLERANCE):
         return Grade(names.INCONCLUSIVE, nothing)
     return judged
@@ -69,10 +70,11 @@ _OWN_FAILURE = (
     "made by mounts: {}. Leave some of them out: protocol.replica='[…]'"
 )
 
-_UNSHARED = (
-    "no other run began as control did: each read {0} as an earlier run had left it. Start again "
-    "with --forcerun train: all runs then find the file, and its SHA-256 is recorded. Or have the "
-    "program make it below TMPDIR, which each run has for itself"
+_HANDED_ON = (
+    "no two runs are known to have made their bits by themselves: they found {0} as an earlier run "
+    "had left it, or made it at once. Start again with --forcerun train: all runs then find it, "
+    "and its SHA-256 is recorded. Or have the program make it below TMPDIR, which each run has for "
+    "itself"
 )
 
 

@@ -15,7 +15,7 @@ def left(records: Iterable[Mapping[str, Any]]) -> list[str]:
     found = [_lasting(record) for record in records if record.get("files")]  # not tried: none
     sought = {entry["path"] for files in found for entry in files["read"]}
     sought |= {path for files in found for path in files["absent"]}
-    listed = {entry["path"] for files in found for entry in files["listed"]}
+    listed = {entry["path"] for files in found for entry in files["names"]}
     for files in found:
         unseen = files["problem"] is not None
         sought |= {entry["path"] for entry in files["written"] if entry["sought"] or unseen}

@@ -164,7 +164,8 @@ def named(path: str, source_path: Path, module: str = "") -> str:
     root, parents = as_named(source_path), {Path(path), *Path(path).parents}
     if parents & {root, Path.cwd()}:
         return os.path.relpath(path, str(root))
-    return path.replace(_HOME, "~/", 1) if path.startswith(_HOME) else _first(path)
+    below_home = f"{path}/".startswith(_HOME)
+    return f"{path}/".replace(_HOME, "~/", 1).rstrip("/") if below_home else _first(path)
 
 
 def changes() -> Iterator[str]:

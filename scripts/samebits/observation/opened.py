@@ -1,7 +1,8 @@
 """The files that a training opens or looks for, by SHA-256: what a later run can find changed.
 
 INPUTS      every system call that names a path, of this process, its threads and its children
-OUTPUTS     the record's part ``files``: read and listed, each with its digest; absent; written
+OUTPUTS     the record's part ``files``: read and listed, each with its digest; names, as found in
+            folders and links; absent; written
 GUARANTEES  a file is digested before the program sees it, and again at the end; a file that the run
             itself writes is none of its inputs; files of the system, of the environment and of the
             pipeline itself are left out; the program sees the same as without
@@ -37,6 +38,8 @@ from samebits.formats import files
 from samebits.observation import executed
 
 _OPEN, _EXECUTE, _LOOK, _WRITE = "open", "execute", "look", "write"
+_MAKE = "make"  # and fail where there is something
+_LINK, _MARK = "link", "mark"  # ask where a link leads; change a date or an attribute
 # x86_64: number of a call -> what it does, the argument that is a folder's descriptor, the path's.
 _CALLS: dict[int, tuple[str, int | None, int]] = {
     **{2: (_OPEN, None, 0), 257: (_OPEN, 0, 1), 437: (_OPEN, 0, 1)},  # open, openat, openat2
@@ -44,16 +47,31 @@ _CALLS: dict[int, tuple[str, int | None, int]] = {
     **{4: (_LOOK, None, 0), 6: (_LOOK, None, 0), 262: (_LOOK, 0, 1)},  # stat, lstat, newfstatat
     **{332: (_LOOK, 0, 1), 21: (_LOOK, None, 0), 269: (_LOOK, 0, 1)},  # statx, access, faccessat
     **{439: (_LOOK, 0, 1)},  # faccessat2
-    **{85: (_WRITE, None, 0), 76: (_WRITE, None, 0)},  # creat, truncate
+    **{85: (_WRITE, None, 0), 76: (_OPEN, None, 0)},  # creat, truncate
     **{82: (_WRITE, None, 1), 264: (_WRITE, 2, 3), 316: (_WRITE, 2, 3)},  # rename, …at, …at2
-    **{83: (_WRITE, None, 0), 258: (_WRITE, 0, 1)},  # mkdir, mkdirat
-    **{86: (_WRITE, None, 1), 265: (_WRITE, 2, 3)},  # link, linkat
-    **{88: (_WRITE, None, 1), 266: (_WRITE, 1, 2)},  # symlink, symlinkat
+    **{83: (_MAKE, None, 0), 258: (_MAKE, 0, 1)},  # mkdir, mkdirat
+    **{86: (_MAKE, None, 1), 265: (_MAKE, 2, 3)},  # link, linkat
+    **{88: (_MAKE, None, 1), 266: (_MAKE, 1, 2)},  # symlink, symlinkat
     **{87: (_WRITE, None, 0), 263: (_WRITE, 0, 1), 84: (_WRITE, None, 0)},  # unlink, …at, rmdir
+    **{133: (_MAKE, None, 0), 259: (_MAKE, 0, 1)},  # mknod, mknodat
+    **{89: (_LINK, None, 0), 267: (_LINK, 0, 1)},  # readlink, readlinkat
+    **{191: (_LOOK, None, 0), 192: (_LOOK, None, 0)},  # getxattr, lgetxattr
+    **{188: (_MARK, None, 0), 189: (_MARK, None, 0)},  # setxattr, lsetxattr
+    **{132: (_MARK, None, 0), 235: (_MARK, None, 0)},  # utime, utimes
+    **{261: (_MARK, 0, 1), 280: (_MARK, 0, 1)},  # futimesat, utimensat
 }
+# shmget, semget, msgget, mq_open: by a key or name, under which an earlier run may have left some.
+_SHARED = (29, 64, 68, 240)
 # The other path of these calls: what is renamed is gone.
 _RENAMED = {82: (_WRITE, None, 0), 264: (_WRITE, 0, 1), 316: (_WRITE, 0, 1)}
-_OPENAT2, _FLAGS_OF = 437, {2: 1, 257: 2}
+# Python's audit events -> the same; of looking for a file there is none.
+_EVENTS = {
+    **dict.fromkeys(("open", "os.listdir", "os.scandir"), (_OPEN, 0)),
+    **dict.fromkeys(("os.remove", "os.rmdir"), (_WRITE, 0)),
+    **{"os.rename": (_WRITE, 1), "os.mkdir": (_MAKE, 0)},
+    **dict.fromkeys(("os.link", "os.symlink"), (_MAKE, 1)),
+}
+_OPENAT2, _TRUNCATE, _FLAGS_OF = 437, 76, {2: 1, 257: 2}
 _CALL = struct.Struct("QIIiIQ6Q")  # of <linux/seccomp.h>: seccomp_notif
 _SECCOMP, _NO_NEW_PRIVILEGES, _PTRACER = 317, 38, 0x59616D61
 _FLAGS = 1 << 0 | 1 << 3 | 1 << 4  # of all threads, with a listener, and errors told apart
@@ -78,10 +96,13 @@ class Files:
         self._known: set[tuple[str, str, int]] = set()
         self._read: dict[str, str] = {}
         self._listed: dict[str, list[str]] = {}
+        self._names: dict[str, str] = {}  # by the folder or link, as found first
         self._absent: set[str] = set()
         self._written: set[str] = set()
         self._sought: set[str] = set()  # looked for, or opened to be read
-        self._opened: set[str] = set()  # to be read, before the run itself wrote there
+        self._opened: set[str] = set()  # to be read, with content of before the run
+        self._replaced: set[str] = set()  # all content is the run's own
+        self._marked: set[str] = set()  # with other dates or attributes, set by the run
         self.problem: str | None = None
 
     def see(self, action: str, path: str, flags: int) -> None:
@@ -95,19 +116,33 @@ class Files:
         own = path in self._excluded or path.startswith(self._excluded)
         if not executed.is_input(path) or own:
             return
+        exists = os.path.lexists(path)
+        if exists and (action == _MAKE or flags & os.O_EXCL):  # the call fails
+            action, flags = _LOOK, 0
         reads = flags & os.O_ACCMODE != os.O_WRONLY and not flags & os.O_TRUNC
-        if (action == _OPEN and reads) or (action == _LOOK and path not in self._written):
+        looks = action in (_LOOK, _LINK) and path not in self._written
+        if (action == _OPEN and reads) or looks:
             self._sought.add(path)
+        if action == _MARK:
+            self._marked.add(path)
+        if action == _OPEN and reads and path not in self._replaced:
+            self._opened.add(path)
         if path not in self._written:
-            if action == _OPEN and reads:
-                self._opened.add(path)
             self._note(action, path, flags)
+        made = flags & os.O_CREAT and not exists
+        if action in (_WRITE, _MAKE) or made or flags & os.O_TRUNC:
+            self._replaced.add(path)
 
     def _note(self, action: str, path: str, flags: int) -> None:
         try:
+            if action == _LINK:
+                if os.path.islink(path):  # noqa: PTH114
+                    target = os.readlink(path)
+                    self._names.setdefault(path, listing([target], path, ()))
+                return
             mode = os.stat(path).st_mode  # noqa: PTH116 (of any path, as the program has it)
-            if stat.S_ISDIR(mode) and action == _OPEN and not path.startswith(self._unlisted):
-                self._listed.setdefault(path, sorted(os.listdir(path)))  # noqa: PTH208
+            if stat.S_ISDIR(mode) and action == _OPEN:
+                self._list(path)
             elif stat.S_ISREG(mode) and not flags & os.O_TRUNC and path not in self._read:
                 self._read[path] = files.digest(Path(path))
         except (FileNotFoundError, NotADirectoryError):
@@ -115,30 +150,37 @@ class Files:
                 self._absent.add(path)
         except PermissionError:
             pass  # the program's, too: it does not see the content either
-        if action == _WRITE or flags & _WRITABLE:
+        if action in (_WRITE, _MAKE, _MARK) or flags & _WRITABLE:
             self._written.add(path)
+
+    def _list(self, folder: str) -> None:
+        names = sorted(os.listdir(folder))  # noqa: PTH208
+        self._names.setdefault(folder, listing(names, folder, self._written))
+        if not folder.startswith(self._unlisted):
+            self._listed.setdefault(folder, names)
 
     def report(self) -> dict[str, Any]:
         """What was seen, by absolute path, as JSON.
 
         What was opened for writing and has the same content at the end was not written, unless no
-        one read it: of what was written, the digest is of the content that the run had read.
+        one read it: of what was written, the digest is of the content that the run had read. What
+        it has removed is told if it had read it.
         """
-        now = {path: _digest(path) for path in self._read}
-        unread = self._written - self._opened
-        same = {path for path in now if now[path] == self._read[path]} - unread
-        written = {path for path in self._written - same if os.path.lexists(path)}
+        now, had = {path: _digest(path) for path in self._read}, self._opened - self._marked
+        before = {path: self._read[path] for path in had if path in self._read}
+        kept = before.keys() | self._read.keys() - self._written
+        same = {path for path in kept if now[path] == self._read[path]}
+        there = {path for path in self._written if os.path.lexists(path)}
+        written = (there | self._written & before.keys()) - same
         absent = self._absent - self._written
         return {
             "read": {path: self._read[path] for path in same},
             "listed": {
                 path: listing(names, path, self._written) for path, names in self._listed.items()
             },
+            "names": self._names,
             "absent": [path for path in absent if os.path.dirname(path) not in absent],  # noqa: PTH120
-            "written": {
-                path: (None if path in unread else self._read.get(path), self._is_sought(path))
-                for path in written
-            },
+            "written": {path: (before.get(path), self._is_sought(path)) for path in written},
             "changed": sorted(path for path in set(now) - same if not self._own(path)),
             "problem": self.problem,
         }
@@ -149,8 +191,9 @@ class Files:
 
     def _is_sought(self, path: str) -> bool:
         """Whether what an earlier run wrote there can matter; that a folder exists does not."""
-        listed = os.path.dirname(path) in self._listed  # noqa: PTH120
-        return (path in self._sought or listed) and not os.path.isdir(path)  # noqa: PTH112
+        listed = os.path.dirname(path) in self._names  # noqa: PTH120
+        folder = os.path.isdir(path) and not os.path.islink(path)  # noqa: PTH112, PTH114
+        return (path in self._sought or listed) and not folder
 
 
 def _digest(path: str) -> str | None:
@@ -210,10 +253,11 @@ class Watch:
             sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event in ("open", "os.listdir", "os.scandir") and not isinstance(arguments[0], int):
-            path = os.fsdecode(arguments[0] or ".")
+        action, argument = _EVENTS.get(event, ("", 0))
+        if action and not isinstance(arguments[argument], int):
+            path = os.fsdecode(arguments[argument] or ".")
             flags = arguments[2] if event == "open" else 0
-            self._files.see(_OPEN, str(executed.as_named(path)), flags)
+            self._files.see(action, str(executed.as_named(path)), flags)
 
     def report(self, source_path: Path) -> dict[str, Any]:
         """The part ``files`` of the record. Raises SamebitsError that names what was changed."""
@@ -223,7 +267,7 @@ class Watch:
             lines = [f"{path}: was changed while this run used it" for path in changed]
             raise SamebitsError(f"{all_problems(lines)}\nstart the same command again")
         modules = executed.files()
-        for kind in ("read", "listed", "written"):
+        for kind in ("read", "listed", "names", "written"):
             pairs = found[kind].items()
             names = {executed.named(p, source_path): s for p, s in pairs if p not in modules}
             found[kind] = [self._entry(path, names[path]) for path in sorted(names)]
@@ -246,7 +290,7 @@ class Watch:
 def _filter() -> bytes:
     """The program that the kernel runs at each call."""
     load, equal, bits, leave = 0x20, 0x15, 0x45, 0x06
-    calls = sorted(_CALLS)
+    calls = sorted([*_CALLS, *_SHARED])
     lines = [(load, 0, 0, 4), (equal, 1, 0, _X86_64), (leave, 0, 0, _ALLOW), (load, 0, 0, 0)]
     lines += [(equal, 0, 3, 262), (load, 0, 0, 40), (bits, 0, len(calls) + 2, _AT_EMPTY_PATH)]
     lines += [(leave, 0, 0, _ALLOW)]
@@ -291,6 +335,8 @@ def _answer(listener: int, seen: Files) -> None:
     with suppress(OSError):  # its process was ended, or a signal came first
         fcntl.ioctl(listener, _RECEIVE, call)
         identity, pid, _, number, _, _, *arguments = _CALL.unpack(call)
+        if number in _SHARED and arguments[0]:
+            seen.problem = "it uses memory that processes share by a key, whose content is not seen"
         try:
             for table in (_CALLS, _RENAMED):
                 action, folder, argument = table.get(number, (_LOOK, None, 0))
@@ -305,6 +351,8 @@ def _answer(listener: int, seen: Files) -> None:
 def _path(pid: int, arguments: list[int], folder: int | None, argument: int) -> str:
     """The absolute path that a call names; empty: none."""
     address = arguments[argument]
+    if not address:  # of the folder's descriptor itself
+        return ""
     data = _memory(pid, address, _PAGE - address % _PAGE)  # the next page may not be there
     if b"\0" not in data:
         data += _memory(pid, address + len(data), _PAGE)
@@ -327,4 +375,6 @@ def _flags(pid: int, number: int, arguments: list[int]) -> int:
     """How a call opens a file."""
     if number == _OPENAT2:
         return int(struct.unpack("Q", _memory(pid, arguments[2], 8))[0])
+    if number == _TRUNCATE:
+        return os.O_WRONLY
     return arguments[_FLAGS_OF[number]] & 0xFFFFFFFF if number in _FLAGS_OF else 0

@@ -371,11 +371,9 @@ def _source(report: dict[str, Any]) -> Iterator[str]:
     for what, said in wording.repositories(report["source"]):
         if " " in said:
             yield _row(what.lower(), said)
-    opened = wording.opened(report)
-    if outside := [entry["path"] for entry in opened["read"] if wording.is_outside(entry["path"])]:
+    read = [entry["path"] for entry in wording.opened(report)["read"]]
+    if outside := [path for path in read if wording.is_outside(path)]:
         yield _row("files", f"read outside of the source: {few(outside)}")
-    if opened["problem"]:
-        yield _row("files", f"not all files are known: {opened['problem']}")
 
 
 def _histories(report: dict[str, Any]) -> Iterator[str]:

@@ -63,18 +63,18 @@ def repositories(source: Source) -> Iterator[tuple[str, str]]:
 
 
 _THREADS = "Python threads"
-_NO_FILES: Files = {"read": [], "listed": [], "absent": [], "written": [], "problem": None}
+_NONE: Files = {"read": [], "listed": [], "names": [], "absent": [], "written": [], "problem": None}
 
 
 def opened(report: Any) -> Files:
     """The files that the control opened; none where it has no record of them."""
-    found: Files = (report["records"]["runs"].get(CONTROL) or {}).get("files", _NO_FILES)
+    found: Files = (report["records"]["runs"].get(CONTROL) or {}).get("files", _NONE)
     return found
 
 
 def is_outside(path: str) -> bool:
     """Whether a file that a run opened lies outside of the user's source, by its name."""
-    return path.startswith(("/", "~/"))
+    return path.startswith(("/", "~"))
 
 
 # Facts about where a run ran, not about what ran.

@@ -30,7 +30,7 @@ class Difference:
 
 def place(name: str, source_path: Path) -> Path | None:
     """The absolute path of a file by its name in a record; None: it is none that may be read."""
-    expanded = os.path.expanduser(name) if name.startswith("~/") else name  # noqa: PTH111 (any text)
+    expanded = os.path.expanduser(name) if name.split("/")[0] == "~" else name  # noqa: PTH111 (any text)
     path = executed.as_named(source_path / expanded) if len(name) < _LONGEST else None
     return path if path and "\0" not in name and executed.is_input(str(path)) else None
 
