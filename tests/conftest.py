@@ -1,9 +1,15 @@
 """Tests import `samebits` as the stage scripts do: scripts/ is on the path, and bench/ after it."""
 
+import functools
 import gc
+import hashlib
+import inspect
+import marshal
+import os
+import pickle
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +18,30 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
 
+import hydra
+import omegaconf
 from hydra.core.global_hydra import GlobalHydra
 from hypothesis import settings
+from omegaconf import grammar_parser
 
 import conda_standin
 import factories
 from browser import chromium as chromium
 from conda_standin import CondaStandin
 from pipeline import ROOT, Workspace
+from samebits.certificate import schema
 from samebits.config import compose
+from samebits.config.overrides import Override
+from samebits.formats import files
 from sites import site as site
 
 # Fixtures that have an environment built.
 _ENVIRONMENTS = {"workspace", "conda", "cage", "loopback"}
 
+_ANSWERS = ROOT / ".samebits" / "test" / "hydra"
+
 # How long an example takes says how busy the machine is.
-settings.register_profile("samebits", deadline=None)
+settings.register_profile("samebits", deadline=None, max_examples=50)
 settings.load_profile("samebits")
 
 # A shell that starts the tests in the background has them, and what they start, ignore Ctrl-C.
@@ -53,29 +67,93 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _hydra_answers_once() -> Iterator[None]:
-    """Hydra needs a tenth of a second for an answer, which is kept for a tree's very files.
+def _configs_are_composed_once() -> Iterator[None]:
+    """Hydra needs a fifth of a second for an answer, which is kept for a tree's very files.
 
-    What is kept is not resolved yet, so that it does not depend on the environment.
+    Later sessions and the other worker read it too, where Hydra and what asks it are the same.
+    That is not resolved yet; what is resolved depends on the environment, and is kept here alone.
     """
+    asking = (sys.version, hydra.__version__, omegaconf.__version__, inspect.getsource(compose))
     kept: dict[Any, Any] = {}
 
     def once(find: Callable[..., Any]) -> Callable[..., Any]:
         def known(*asked: str) -> Any:
-            sources = GlobalHydra.instance().config_loader().get_sources()
-            trees = [Path(source.path) for source in sources if source.scheme() == "file"]
-            files = [path for tree in trees for path in sorted(tree.rglob("*.yaml"))]
-            texts = ((str(path.relative_to(path.parents[1])), path.read_bytes()) for path in files)
-            key = (find, asked, *texts)
+            key = find.__name__, asked, _tree()
             if key not in kept:
-                kept[key] = find(*asked)
+                name = hashlib.sha256(repr((asking, key)).encode()).hexdigest()
+                kept[key] = _pickled(_ANSWERS / name, lambda: find(*asked))
             return kept[key]
 
         return known
 
+    def resolve(
+        self: compose.Composer, wanted: Sequence[Override], missing_ok: bool = False
+    ) -> Any:
+        values = tuple(override.hydra() for override in wanted)
+        key = compose._merged, _tree(), values, missing_ok, tuple(os.environ.items())
+        if key not in kept:
+            kept[key] = resolving(self, wanted, missing_ok)
+        return kept[key]
+
+    resolving = compose.Composer.resolve
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compose, "options", once(compose.options))
         patch.setattr(compose, "_merged", once(compose._merged))
+        patch.setattr(compose.Composer, "resolve", resolve)
+        patch.setattr("omegaconf.base.parse", functools.cache(grammar_parser.parse))
+        yield
+
+
+def _tree() -> tuple[tuple[str, str], ...]:
+    """The files of the Hydra tree in use, each with its digest."""
+    sources = GlobalHydra.instance().config_loader().get_sources()
+    trees = [Path(source.path) for source in sources if source.scheme() == "file"]
+    found = []
+    for path in (path for tree in trees for path in sorted(tree.rglob("*.yaml"))):
+        status = path.stat()
+        digest = _digest(path, status.st_ino, status.st_mtime_ns, status.st_size)
+        found.append((str(path.relative_to(path.parents[1])), digest))
+    return tuple(found)
+
+
+@functools.cache
+def _digest(path: Path, *_: int) -> str:
+    return files.digest(path)
+
+
+def _pickled(path: Path, find: Callable[[], Any]) -> Any:
+    """What ``find`` gave when the file was written. What it raises is not kept."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(path, pickle.dumps(find()))
+    return pickle.loads(path.read_bytes())  # noqa: S301  # written by the line above
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _values_are_judged_once() -> Iterator[None]:
+    """A schema says the same of the same value, and most evidence is read many times."""
+    kept: dict[tuple[str, bytes], list[str]] = {}
+    judge = schema.violations
+
+    def known(content: Any, place: str) -> Iterator[str]:
+        try:
+            key = place, hashlib.sha256(marshal.dumps(content, 2)).digest()
+        except ValueError:  # too deep, or no JSON
+            return judge(content, place)
+        if key not in kept:
+            kept[key] = list(judge(content, place))
+        return iter(kept[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "violations", known)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _disks_are_not_waited_for() -> Iterator[None]:
+    """No test outlives a power cut; those that let fsync fail replace it again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
         yield
 
 

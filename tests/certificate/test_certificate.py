@@ -286,6 +286,7 @@ def test_keys_are_those_that_signed_by_the_ids_that_they_have(
 # --- what hostile bytes cost ---------------------------------------------------------------------
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "path",
     [

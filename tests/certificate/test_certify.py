@@ -90,6 +90,7 @@ def test_a_missing_flag_is_wrong_usage(tmp_path: Path, flag: str) -> None:
     assert flag in done.stderr
 
 
+@pytest.mark.process
 def test_a_copy_of_the_scripts_runs_from_any_folder_and_imports_nothing_that_trains_or_renders(
     tmp_path: Path,
 ) -> None:

@@ -97,6 +97,7 @@ def without_evidence(folder: Path) -> Any:
     return factories.certify(space)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("make", "kinds"),
     [
@@ -114,6 +115,7 @@ def test_the_libraries_alone_accept_the_envelopes(
     assert strangers_result(tmp_path, make(tmp_path / "space")) == kinds
 
 
+@pytest.mark.process
 def test_the_libraries_alone_refuse_a_changed_payload(tmp_path: Path, issued: Any) -> None:
     changed = factories.copied(issued)
     payload = certificate.payload(changed["statements"][0]).replace(

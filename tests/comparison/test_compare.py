@@ -83,6 +83,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("elements", "limit"),
     [(40 * MIB, 150 * MIB), pytest.param(1 << 26, 200 * MIB, marks=pytest.mark.slow)],

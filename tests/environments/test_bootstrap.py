@@ -8,12 +8,11 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+import pythons
 from samebits.environments import interpreters
 from samebits.formats import files, lockfile
 
@@ -113,20 +112,14 @@ def test_a_wrong_digest_of_uv_is_refused_and_nothing_is_left(checkout: Path) -> 
     assert names == {"envs", "scripts", ".venv.tools.lock"}
 
 
-def others() -> Iterator[Path]:
-    """Pythons of this machine that bootstrap starts with and that are not 3.11, oldest first."""
-    home = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    for minor in ("3.9", "3.10", "3.12", "3.13", "3.14"):
-        found = shutil.which(f"python{minor}") or "/nonexistent"
-        for path in [*home.glob(f"versions/{minor}.*/bin/python{minor}"), Path(found)]:
-            with suppress(interpreters.NotUsableError):
-                yield interpreters.probe(path, minor).path
+# Of the versions that bootstrap starts with, those that are not 3.11, oldest first.
+OTHERS = pythons.installed(("3.9", "3.10", "3.12", "3.13", "3.14"))
 
 
 @pytest.fixture
 def without(tmp_path: Path) -> dict[str, str]:
     """Variables of a machine that has a Python, and no 3.11."""
-    if (python := next(others(), None)) is None:
+    if (python := next(iter(OTHERS.values()), None)) is None:
         pytest.skip("no other Python here")
     path = tmp_path / "path"
     path.mkdir()
@@ -214,9 +207,7 @@ def test_offline_builds_nothing(checkout: Path) -> None:
     assert {path.name for path in checkout.iterdir()} == {"envs", "scripts"}
 
 
-@pytest.mark.parametrize("python", list(others()), ids=lambda path: path.name)
-def test_what_builds_an_environment_runs_on_every_python_that_starts_it(python: Path) -> None:
-    done = subprocess.run(
-        [str(python), ROOT / "scripts/environment.py", "--help"], capture_output=True
-    )
+@pytest.mark.parametrize("python", OTHERS.values(), ids=OTHERS)
+def test_what_builds_an_environment_runs_on_every_python_that_starts_it(python: str) -> None:
+    done = subprocess.run([python, ROOT / "scripts/environment.py", "--help"], capture_output=True)
     assert done.returncode == 0, done.stderr

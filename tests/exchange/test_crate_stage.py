@@ -96,6 +96,7 @@ def test_the_same_inputs_give_the_same_bytes_and_old_renderings_go(tmp_path: Pat
     assert not (results.folder / "sbom" / "old.cdx.json").exists()
 
 
+@pytest.mark.process
 def test_paths_may_be_relative_in_a_process_of_its_own(tmp_path: Path) -> None:
     results = crates.make(tmp_path)
     relative = [

@@ -275,6 +275,7 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1
 """
 
 
+@pytest.mark.process
 def test_memory_does_not_grow_with_an_array(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _LARGE, tmp_path / "a"],

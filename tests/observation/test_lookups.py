@@ -9,6 +9,8 @@ import pytest
 
 from pipeline import SCRIPTS
 
+pytestmark = pytest.mark.process
+
 # Stands for scripts/train.py: what it asks for itself is not the program's.
 PROGRAM = """
 import json, os, sys

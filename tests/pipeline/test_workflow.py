@@ -55,6 +55,7 @@ def test_the_smoke_experiment_is_certified_on_every_framework(
         assert record["framework"]["tensorflow"].startswith(framework.removeprefix("tf"))
 
 
+@pytest.mark.process
 def test_a_dry_run_for_a_cluster_warns_of_nothing(tmp_path: Path) -> None:
     """Snakemake asks for the size of files that are not there, where a resource has no value."""
     line = ["--profile", ROOT / "profiles/slurm", "--directory", tmp_path, "--dry-run"]

@@ -188,6 +188,7 @@ def test_what_a_killed_process_left_does_not_stop_the_next_one(tmp_path: Path) -
     assert keys.own(tmp_path, {}).is_new
 
 
+@pytest.mark.process
 def test_processes_that_start_at_the_same_time_end_with_one_key(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; "

@@ -95,6 +95,7 @@ def test_who_replayed_can_be_trusted_too(config: Path) -> None:
     assert known(config) == [Trusted("lab", LABORATORY.public)]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("typed", "code"), [(ISSUER.keyid, 0), ("", 1), ("\x04", 1)])
 def test_at_a_terminal_the_id_is_asked_for_and_not_shown(
     config: Path, typed: str, code: int

@@ -43,6 +43,7 @@ def probed(
 STOPPED = {"arithmetic_optimization": False, "constant_folding": False}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("seed", "environment", "inside", "found"),
     [
@@ -61,6 +62,7 @@ def test_a_hash_seed_holds_that_was_set_before_the_interpreter_started(
     assert probed(profile, inside, None, **environment)["hash seed"] == found
 
 
+@pytest.mark.process
 def test_a_variable_set_inside_the_program_is_found() -> None:
     profile = {"hash_seed": None, "environment": {"TF_DETERMINISTIC_OPS": "1"}}
     inside = "os.environ['TF_DETERMINISTIC_OPS'] = '1'"
@@ -68,6 +70,7 @@ def test_a_variable_set_inside_the_program_is_found() -> None:
     assert probed(profile, TF_DETERMINISTIC_OPS="1")["TF_DETERMINISTIC_OPS"] == [True, "1"]
 
 
+@pytest.mark.process
 def test_a_variable_that_the_experiment_does_not_name_is_found() -> None:
     profile: dict[str, Any] = {"hash_seed": None, "environment": {}}
     found = probed(profile, OMP_NUM_THREADS="1", LANG="C", PYTHONHASHSEED="3")
@@ -127,6 +130,7 @@ def interrupted(before: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.process
 def test_an_interrupt_in_a_finalizer_is_raised_at_the_next_look() -> None:
     done = interrupted("task.install_handler()")
     assert done.stdout == "went on\n"
@@ -134,6 +138,7 @@ def test_an_interrupt_in_a_finalizer_is_raised_at_the_next_look() -> None:
     assert done.returncode == -signal.SIGINT
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "before", ["", "signal.signal(signal.SIGINT, signal.SIG_IGN); task.install_handler()"]
 )

@@ -1,7 +1,6 @@
 """verify.py and its kin, started by whatever Python somebody has."""
 
 import ast
-import functools
 import os
 import shutil
 import subprocess
@@ -11,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import factories
+import pythons
 from pipeline import ROOT, SCRIPTS, environment
-from samebits.environments import interpreters
 from samebits.formats import files
 
 pytestmark = pytest.mark.process
@@ -22,26 +21,9 @@ PROGRAMS = [
 ]  # that a stranger starts
 READ_BY_ALL = [*PROGRAMS, SCRIPTS / "samebits/__init__.py", SCRIPTS / "samebits/own_environment.py"]
 
-
-@functools.cache
-def pythons() -> dict[str, str]:
-    """A Python of each minor version that this machine has."""
-    home = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    found = {}
-    for minor in range(6, 15):
-        named = [*home.glob(f"versions/3.{minor}.*/bin/python")]
-        named += [Path(path) for path in [shutil.which(f"python3.{minor}")] if path]
-        for path in named:
-            try:
-                interpreters.probe(path, f"3.{minor}")
-            except interpreters.NotUsableError:
-                continue
-            found[f"3.{minor}"] = str(path)
-    return found
-
-
-OLDEST = next(iter(pythons().values()))
-LACKING = [path for path in pythons().values() if not path.startswith(sys.prefix)]
+PYTHONS = pythons.installed(f"3.{minor}" for minor in range(6, 15))
+OLDEST = next(iter(PYTHONS.values()))
+LACKING = [path for path in PYTHONS.values() if not path.startswith(sys.prefix)]
 
 
 @pytest.fixture
@@ -101,7 +83,7 @@ def test_nothing_is_imported_before_the_environment_is_entered(path: Path) -> No
     assert ast.unparse(first).endswith("own_environment.enter(__doc__)")
 
 
-@pytest.mark.parametrize("python", pythons().values(), ids=pythons())
+@pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS)
 def test_help_needs_no_environment(checkout: Path, python: str) -> None:
     done = start(checkout, "--help", python=python, LC_ALL="C")
     assert (done.returncode, done.stderr) == (0, "")
@@ -141,7 +123,7 @@ def test_where_the_checkout_is_read_only_it_is_one_of_the_users_own(
     assert f"error: {expected}/samebits/certify-" in done.stderr
 
 
-@pytest.mark.parametrize("python", pythons().values(), ids=pythons())
+@pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS)
 def test_offline_the_command_that_builds_it_is_said(checkout: Path, python: str) -> None:
     done = start(checkout, "--offline", "x.json", python=python)
     assert (done.returncode, done.stdout) == (2, "")

@@ -278,17 +278,20 @@ def test_names_steer_no_terminal(stranger: Stranger, evil: Path) -> None:
         assert not set(shown) & set("\x1b\x07\u202e"), flags
 
 
+@pytest.mark.process
 def test_a_terminal_is_shown_this_programs_colors_alone(stranger: Stranger, evil: Path) -> None:
     done = terminal.run(command(evil, "--key", stranger.key), stranger.environ)
     assert done.code == 0
     assert re.findall(rb"\x1b[^m]*m?", done.shown) == [b"\x1b[1;32m", b"\x1b[0m"]
 
 
+@pytest.mark.process
 def test_any_name_can_be_shown_in_ascii(stranger: Stranger, evil: Path) -> None:
     done = stranger.verify(evil, "--key", stranger.key, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.process
 def test_a_reader_that_leaves_early_is_no_verified_certificate(stranger: Stranger) -> None:
     done = subprocess.run(
         ["sh", "-c", '"$@" > /dev/full', "sh", *command(factories.samples() / "unsigned.json")],  # noqa: S607
@@ -352,6 +355,7 @@ print("IMPORTED", *sorted({{{{name.partition(".")[0] for name in sys.modules}}}}
 """
 
 
+@pytest.mark.process
 def test_nothing_is_written_connected_to_started_or_imported_that_trains_or_renders(
     stranger: Stranger, tmp_path: Path
 ) -> None:
@@ -431,6 +435,7 @@ def peak(stranger: Stranger, *arguments: object) -> tuple[int, int]:
     return int(code), int(kibibytes) << 10
 
 
+@pytest.mark.process
 def test_a_large_array_takes_little_memory(stranger: Stranger, tmp_path: Path) -> None:
     """220 MiB of zeros, which are a hole in a file."""
     data = tmp_path / "data"
@@ -447,6 +452,7 @@ def test_a_large_array_takes_little_memory(stranger: Stranger, tmp_path: Path) -
     assert memory < 200 * MIB
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("start", [b"[", b"PK\x03\x04"])
 def test_a_gigabyte_takes_little_memory(stranger: Stranger, tmp_path: Path, start: bytes) -> None:
     path = tmp_path / "large"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from snakemake import cli
 from snakemake.settings.types import Quietness
 
 from pipeline import ROOT, SCRIPTS
@@ -31,9 +30,16 @@ HYDRA = [
 ]
 
 
+def parsed(line: list[str], profile: Path | None = None) -> Any:
+    """As Snakemake reads it; imported here, because that takes a second of each worker."""
+    from snakemake import cli
+
+    return cli.get_argument_parser(profiles=[profile] if profile else None).parse_args(line)
+
+
 def given(*arguments: str) -> dict[str, Any]:
     """Snakemake's config for the words of a command, as the Snakefile has it."""
-    made = cli.get_argument_parser().parse_args(words.told_apart(arguments).snakemake())
+    made = parsed(words.told_apart(arguments).snakemake())
     return typed.config({}, [], made.config)
 
 
@@ -104,7 +110,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         found.append(line[3:])
         return subprocess.CompletedProcess(line, 0)
 
-    monkeypatch.setattr(cli, "main", main)
+    monkeypatch.setattr("snakemake.cli.main", main)
     monkeypatch.setattr("subprocess.run", start)
     return found
 
@@ -133,9 +139,9 @@ def test_each_command_asks_snakemake_for_its_targets(
     lines: list[list[str]], line: list[str], targets: list[list[str]], config: dict[str, Any]
 ) -> None:
     assert commands.run(line) == 0
-    parsed = [cli.get_argument_parser().parse_args(one) for one in lines]
-    assert [list(one.targets) for one in parsed] == targets
-    assert all(typed.config({}, [], one.config) == config for one in parsed)
+    made = [parsed(one) for one in lines]
+    assert [list(one.targets) for one in made] == targets
+    assert all(typed.config({}, [], one.config) == config for one in made)
 
 
 @pytest.mark.parametrize(
@@ -175,9 +181,7 @@ def test_what_snakemake_does_unless_told_otherwise_is_what_its_own_command_finds
     lines: list[list[str]],
 ) -> None:
     def settings(words: list[str], profile: Path | None) -> dict[str, Any]:
-        found = vars(
-            cli.get_argument_parser(profiles=[profile] if profile else None).parse_args(words)
-        )
+        found = vars(parsed(words, profile))
         found["max_jobs_per_timespan"] = vars(found["max_jobs_per_timespan"])
         return {name: value for name, value in found.items() if name != "workflow_profile"}
 

@@ -75,7 +75,16 @@ def _descend(
         yield error
 
 
-_Validator.evolve, _Validator.descend = _evolve, _descend
+def _is_type(validator: Any, instance: Any, kind: str) -> bool:
+    """As jsonschema's, without its look-ups: it is asked at each keyword of each value."""
+    if kind in _CLASSES:
+        return isinstance(instance, _CLASSES[kind])
+    return bool(_BY_LIBRARY(validator, instance, kind))
+
+
+_CLASSES = {"object": dict, "array": list, "string": str}
+_BY_LIBRARY = _Validator.is_type
+_Validator.evolve, _Validator.descend, _Validator.is_type = _evolve, _descend, _is_type
 
 
 @cache
