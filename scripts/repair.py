@@ -123,7 +123,7 @@ def main() -> int:
     return 0
 
 
-_AGAIN = "; run the same command without `repair` to make the rest again"
+_AGAIN = "; the next start makes the rest again, and ./samebits repair goes on with it at once"
 
 if __name__ == "__main__":
     run(main)

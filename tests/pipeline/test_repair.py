@@ -70,7 +70,7 @@ def test_one_flipped_bit_removes_what_it_is_in_and_nothing_else(
     done = repair(space)
     assert done.returncode == 0
     assert str(space.folder / path) in done.stderr
-    assert "3 of 4 match their digests; run the same command" in done.stderr
+    assert "3 of 4 match their digests; the next start makes the rest again" in done.stderr
     assert everything(space) == {name for name in before if not name.startswith(prefix)}
 
 
