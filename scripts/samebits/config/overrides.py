@@ -36,7 +36,11 @@ class Override:
 
     def hydra(self) -> str:
         """The override in Hydra's grammar, quoted so that it reads back to the same value."""
-        return self.prefix + self.key + ("" if self.prefix == "~" else "=" + literal(self.value))
+        try:
+            value = "" if self.prefix == "~" else "=" + literal(self.value)
+        except SamebitsError as error:
+            raise SamebitsError(f"{self.key}: {error}") from None
+        return self.prefix + self.key + value
 
 
 # What no one can have meant as a list, a mapping, a quoted text or an interpolation.
