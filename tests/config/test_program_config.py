@@ -96,6 +96,7 @@ def test_the_place_of_a_project_is_no_part_of_the_experiment(
         ({"script": "train.py", "overrides": "trainer.epochs=2"}, "trainer.epochs: means nothing"),
         ({"script": "train.py", "model": "cnn"}, "model: means nothing with script"),
         ({"script": "train.py", "checkpoint": "epoch"}, "checkpoint: a program is trained in one"),
+        ({"script": "train.py", "experiment": "article"}, "experiment=article: sets trainer"),
         ({"script": "train.py", "inputs": "nowhere"}, "no file or folder nowhere"),
         ({"script": "train.py", "inputs": ["../x"]}, "lies outside of the project"),
         ({"inputs": ["data"]}, "inputs: is for a program"),

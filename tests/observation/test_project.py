@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import command
-from samebits.observation.project import Project
+from samebits.observation.project import Project, spread
 
 FILES = (
     *("train.py", "sub/helpers.py", "ignored.h5", "data/a.csv", "results/x.json", "logs/y.log"),
@@ -29,6 +29,14 @@ def test_all_files_but_those_of_the_pipeline_and_of_environments(folder: Path) -
     assert found.names == kept
     assert sorted(found.listing(".")) == ["data", "ignored.h5", "sub", "train.py"]
     assert not found.sees("results") and not found.sees("venv/lib/x.py")
+
+
+def test_an_input_never_has_what_the_pipeline_keeps_in_it(folder: Path) -> None:
+    assert spread(folder, "data") == ["data/a.csv"]
+    assert spread(folder, "sub") == ["sub/helpers.py", "sub/results"]
+    assert spread(folder, "train.py") == ["train.py"]
+    assert "data" not in Project(folder, ("data",)).inputs
+    assert Project(folder, ("data",)).listing("data") == ["a.csv"]
 
 
 def test_of_a_repository_what_git_does_not_ignore_and_what_is_declared(folder: Path) -> None:

@@ -49,6 +49,9 @@ def _inputs(evidence: Evidence) -> Iterator[str]:
     if ("inputs" in load) != ("program" in config):
         yield f"{where}: is not of {'a program' if 'program' in config else 'a data set'}"
         return
+    if "program" in config:
+        wanted = {"inputs": config["program"]["inputs"]}
+        yield from unequal(where, ("config", load["config"], wanted))
     listed = {i["path"]: i["sha256"] for i in load.get("inputs", ()) if i["path"] is not None}
     for name, _, program in _programs(evidence):
         found = {entry["path"]: entry["sha256"] for entry in program["inputs"]}

@@ -27,7 +27,7 @@ from samebits.config.signing import Signing, UserOverrides
 from samebits.errors import require_none
 from samebits.experiment import pins, variables
 from samebits.formats import canonical
-from samebits.text import quoted
+from samebits.text import listed, quoted
 
 FORMAT = "samebits-config-1"
 PARTS = ("data", "model", "trainer", "framework", "determinism", "protocol")  # of the identity
@@ -325,10 +325,20 @@ def _siblings(key: str, known: frozenset[str]) -> set[str]:
 def _check(resolved: dict[str, Any], wanted: Sequence[Override], composer: Composer) -> None:
     """The schema first; then pairs of values that are each valid."""
     given = [key for override in wanted for key in leaves(override)]
-    require_none(programs.misplaced(resolved, given))
+    own = programs.misplaced(resolved, given)
+    require_none([*own, *(_of_options(wanted, composer) if resolved[programs.SCRIPT] else ())])
     violations = composer.violations(resolved)
     require_none(_describe(cause) for error in violations for cause in _causes(error, resolved))
     require_none(_pair_problems(resolved, composer))
+
+
+def _of_options(wanted: Sequence[Override], composer: Composer) -> Iterator[str]:
+    """Options of ``experiment`` that set what a program does itself."""
+    for one in (override for override in wanted if override.key == "experiment"):
+        usual, chosen = composer.resolve([]), composer.resolve([one])
+        sets = [group for group in programs.REPLACED if usual[group] != chosen[group]]
+        if sets:
+            yield f"experiment={one.value}: sets {listed(sets)}, which a program decides itself"
 
 
 def _causes(error: Any, resolved: Mapping[str, Any]) -> list[Any]:

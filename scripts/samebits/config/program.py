@@ -17,6 +17,7 @@ from typing import Any
 from samebits.config import sources
 from samebits.config.keys import nearest
 from samebits.errors import SamebitsError
+from samebits.observation.project import spread
 
 SCRIPT, INPUTS, OUTPUTS, PACKAGES = KEYS = ("script", "inputs", "outputs", "packages")
 REPLACED = ("data", "model", "trainer")  # groups of the config that a program takes the place of
@@ -52,7 +53,8 @@ class Program:
 
     def input_files(self) -> list[str]:
         """Every file that is declared, folders file by file, sorted."""
-        places = [Path(self.project, name) for name in self.local]
+        named = (part for name in self.local for part in spread(Path(self.project), name))
+        places = [Path(self.project, name) for name in named]
         below = [sorted(place.rglob("*")) if place.is_dir() else [place] for place in places]
         return sorted({str(path) for paths in below for path in paths if path.is_file()})
 

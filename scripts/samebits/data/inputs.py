@@ -16,6 +16,7 @@ from typing import Any
 from samebits.data.downloads import Store
 from samebits.errors import SamebitsError, explain_os_error, require_none
 from samebits.formats import files
+from samebits.observation.project import spread
 
 INDEX = "inputs.json"
 Entry = dict[str, Any]
@@ -54,16 +55,22 @@ def _local(given: Mapping[str, Any], project: Path) -> list[Entry]:
         why = "lies outside of" if where.exists() else "does not exist below"
         hint = "correct the path" if not where.exists() else "give its absolute path"
         raise SamebitsError(f"{given['path']} {why} {project}; {hint}")
-    paths = sorted(_walk(where)) if where.is_dir() and not url else [where]
+    parts = [project / part for part in spread(project, name)] if not url else [where]
+    paths = sorted(path for part in parts for path in _files(part))
     wrong = [_problem(path) for path in paths] if paths else [f"{where} holds no file"]
     require_none(filter(None, wrong))
     with ThreadPoolExecutor() as threads:
         digests = list(threads.map(files.digest, paths))
     if pin and digests != [pin]:
         raise SamebitsError(f"{given['path']}: expected SHA-256 {pin}, got {', '.join(digests)}")
-    names = [os.path.normpath(f"{name}/{path.relative_to(where)}") for path in paths]
+    above = Path("/") if Path(name).is_absolute() else project
+    names = [os.path.normpath(Path(name).root + os.path.relpath(path, above)) for path in paths]
     sizes = [path.stat().st_size for path in paths]
     return [_entry(*each, url) for each in zip(names, digests, sizes, strict=True)]
+
+
+def _files(where: Path) -> Iterable[Path]:
+    return _walk(where) if where.is_dir() else [where]
 
 
 def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:

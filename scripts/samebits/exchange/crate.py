@@ -154,10 +154,12 @@ def _inputs(crate: ROCrate, report: Mapping[str, Any]) -> Iterator[Entity]:
     """The data and the files outside of the folder, by digest."""
     load = report["records"]["load"]
     if load is not None:
-        words = (
-            "The data that was trained on; its identifier is the SHA-256 of the list of its arrays."
-            f" From a {load['source']['kind']}: {load['source']['where']}."
-        )
+        words = "The inputs that the program declares; the identifier is the SHA-256 of their list."
+        if "inputs" not in load:
+            words = (
+                "The data that was trained on; its identifier is the SHA-256 of the list of its "
+                f"arrays. From a {load['source']['kind']}: {load['source']['where']}."
+            )
         named = {"name": load["dataset"], "identifier": load["digest"], "description": words}
         yield _add(crate, "#dataset", "CreativeWork", **named)
     for name, digest in sorted(known_digests(report).items()):

@@ -38,6 +38,7 @@ _OF_SYSTEM = (
 ISOLATION = "SAMEBITS_ISOLATION"  # tells a program's run what it was kept from, and what not
 KERAS_HOME, TEMPORARY = "KERAS_HOME", "TMPDIR"  # folders that each run has of its own
 FETCH = "SAMEBITS_FETCH"  # a descriptor of the launcher's desk, which answers a program's downloads
+_TERMINAL = ("COLUMNS", "LINES")  # its size: no run has a terminal, and argparse asks for them
 _HASH_SEED = "PYTHONHASHSEED"
 _RESERVED = ("SAMEBITS_", "LD_")  # beginnings of names that no experiment may declare
 
@@ -55,7 +56,7 @@ def is_of_system(name: str) -> bool:
 def is_undeclared(name: str, config: Mapping[str, Any], varied: AbstractSet[str]) -> bool:
     """Whether neither the system, the experiment, a variation nor the launcher sets a variable."""
     named = {*config["environment"], *config["determinism"]["environment"], *varied}
-    own = name in ("*", _HASH_SEED, KERAS_HOME) or name.startswith("SAMEBITS_")
+    own = name in ("*", _HASH_SEED, KERAS_HOME, *_TERMINAL) or name.startswith("SAMEBITS_")
     return not (own or name in named or is_of_system(name))
 
 

@@ -28,12 +28,13 @@ Shown = tuple[Path, Path]  # what is shown where
 
 def prepare(start: Start, folder: Path, inputs: Sequence[str]) -> None:
     """Give a start its workspace. Raises SamebitsError for a project that is too large."""
-    below = tuple(name for name in inputs if not Path(name).is_absolute())
+    named = [Path(name) for name in inputs]
+    below = tuple(str(path) for path in named if not path.is_absolute())
     project, copy = Project(folder.resolve(), below), temporary.folder(start.ends) / "project"
     _require_small(project)
-    outside = [*_copied(project, copy), *below]
+    outside = [*_copied(project, copy), *project.inputs]
     shown = [(copy, _PLACE), *(((project.folder / n).resolve(), _PLACE / n) for n in outside)]
-    shown += [(path, path) for path in (Path(n).resolve() for n in inputs if n not in below)]
+    shown += [(path.resolve(), path.resolve()) for path in named if path.is_absolute()]
     for name in outside:
         _stand_in(project.folder / name, copy / name)
     refused = _see(start, shown)

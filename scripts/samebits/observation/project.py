@@ -27,17 +27,19 @@ class Project:
 
     def __init__(self, folder: Path, inputs: tuple[str, ...] = ()) -> None:
         """``inputs``: declared files and folders, which are seen whatever git says."""
-        self.folder, self._inputs = folder, inputs
+        self.folder = folder
+        self.inputs = tuple(part for name in inputs for part in spread(folder, name))
         self.names = sorted(filter(self._is_copied, _names(folder)))
         self._known = {str(above) for name in self.names for above in Path(name).parents}
+        self._known |= {str(above) for name in self.inputs for above in Path(name).parents}
         self._known.update(self.names)
 
     def _is_copied(self, name: str) -> bool:
-        return not is_below(name, self._inputs)
+        return not is_below(name, self.inputs)
 
     def sees(self, name: str) -> bool:
         """Whether a run has something by this name, relative to the project."""
-        known = name in self._known or is_below(name, self._inputs)
+        known = name in self._known or is_below(name, self.inputs)
         return known and (self.folder / name).exists()
 
     def listing(self, name: str) -> list[str]:
@@ -49,6 +51,17 @@ class Project:
 def is_below(name: str, folders: tuple[str, ...]) -> bool:
     """Whether a name is one of these, or lies below one."""
     return any(name == folder or name.startswith(f"{folder}/") for folder in folders)
+
+
+def spread(project: Path, name: str) -> list[str]:
+    """An input by its name, or, where the pipeline keeps folders in it, all else that is in it."""
+    known: dict[str, bool] = {}
+    path = project / name
+    if Path(name).is_absolute() or not path.is_dir():
+        return [name]
+    below = {os.path.normpath(f"{name}/{one}") for one in os.listdir(path)}  # noqa: PTH208 (names)
+    kept = sorted(one for one in below if not _skips(project, one, known))
+    return [name] if len(kept) == len(below) else [p for one in kept for p in spread(project, one)]
 
 
 def _names(folder: Path) -> Iterator[str]:
@@ -78,7 +91,7 @@ def _skips(project: Path, name: str, known: dict[str, bool]) -> bool:
     """Whether a folder is the pipeline's, an environment, or what git or Python keep there."""
     if name not in known:
         path, parts = project / name, Path(name).parts
-        known[name] = (
+        known[name] = path.is_dir() and (
             parts[:1] in [(own,) for own in _OWN]
             or not set(parts).isdisjoint(_NOWHERE)
             or any((path / mark).exists() for mark in _ENVIRONMENTS)
@@ -91,6 +104,8 @@ def _is_loaded(folder: Path) -> bool:
     """Whether the pipeline keeps its data there."""
     if folder.name == "downloads":
         return (folder / "index.json").is_file()
+    if not (folder / "record.json").is_file():
+        return False
     try:
         record = canonical.read_json(folder / "record.json")
     except SamebitsError:

@@ -23,6 +23,7 @@ from samebits.text import few
 TEMPLATE = templates.FOLDER / "certificate.html.j2"
 
 _CUSTOM = "custom"  # the option for a model of the user's own
+_OF_FIT = re.compile(rf"(?s)^(\d+ fit.*: ){charts.VALIDATION}(?=[^:]*$)")
 _MOST_CURVES = 4  # runs
 _MOST_METRICS = 8  # rows on the first page
 _MOST_REASONS = 8  # on the first page; all are in an annex
@@ -175,7 +176,7 @@ def _summary(report: Report) -> Iterator[tuple[str, str]]:
     if data := control and control.get("data"):
         yield "Samples to train on", f"{data['samples']:,}"
     yield "Runs", _counted(report["records"]["runs"], config)
-    yield from wording.repositories(report["source"])
+    yield from wording.repositories(report["source"], "Program" if program else "Model")
 
 
 def _gists(report: Report, runs: Sequence[Compared]) -> dict[str, str]:
@@ -253,7 +254,12 @@ def _histories(report: Report, runs: Sequence[Compared]) -> dict[str, history.Hi
     for name in dict.fromkeys(name for name in wanted if name in known):
         alike.setdefault(canonical.digest(known[name]), []).append(name)
     shown = list(alike.values())[:_MOST_CURVES]
-    return {few(runs, 2): history.from_json(known[runs[0]]) for runs in shown}
+    return {few(runs, 2): _by_metric(history.from_json(known[runs[0]])) for runs in shown}
+
+
+def _by_metric(found: history.History) -> history.History:
+    """On validation data a metric of a program's fit is named as Keras names one of a model."""
+    return {_OF_FIT.sub(rf"{charts.VALIDATION}\1", name): found[name] for name in found}
 
 
 def _metrics(histories: Mapping[str, history.History]) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from samebits.text import few, quoted
 MOST_ROWS = 100  # of a table; the rest is in certificate.json
 
 
-def of(report: Report) -> Program | None:
+def of(report: Report | dict[str, Any]) -> Program | None:
     """What the control recorded of its program; None: a model was trained."""
     control: Mapping[str, Any] = report["records"]["runs"].get(CONTROL) or {}
     found: Program | None = control.get("program")

@@ -24,6 +24,7 @@ from samebits.experiment.protocol import (
 from samebits.experiment.variations import TITLES
 from samebits.formats import names
 from samebits.pages import difference, remedies, wording
+from samebits.pages import program as programs
 from samebits.text import bold, duration, few, listed, plain, program
 
 _REPLAY_COLORS = {
@@ -368,7 +369,8 @@ def _reasons(reasons: list[str]) -> Iterator[str]:
 
 def _source(report: dict[str, Any]) -> Iterator[str]:
     """The repositories, where something was not as in their commits; files from elsewhere."""
-    for what, said in wording.repositories(report["source"]):
+    of = "Program" if programs.of(report) else "Model"
+    for what, said in wording.repositories(report["source"], of):
         if " " in said:
             yield _row(what.lower(), said)
     read = [entry["path"] for entry in wording.opened(report)["read"]]

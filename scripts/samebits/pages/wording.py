@@ -55,11 +55,11 @@ def repository(found: Repository, most: int = _MOST_CHANGED) -> str:
     return "; ".join(parts)
 
 
-def repositories(source: Source) -> Iterator[tuple[str, str]]:
-    """Of this checkout, and of the model where it has one of its own."""
+def repositories(source: Source, of: str = "Model") -> Iterator[tuple[str, str]]:
+    """Of this checkout, and of the model, or the program, where it has one of its own."""
     yield "Source", repository(cast(Repository, source))
     if source["model"] is not None:
-        yield "Model's source", repository(source["model"])
+        yield f"{of}'s source", repository(source["model"])
 
 
 _THREADS = "Python threads"
