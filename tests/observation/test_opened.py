@@ -235,7 +235,7 @@ HANDED_ON = {
 
 
 def _record(files: Any) -> Any:
-    return {"files": files, "run": "control", "variations": {"applied": {}}}
+    return {"files": files, "run": "control", "program": None, "variations": {"applied": {}}}
 
 
 _NUMBERED = [*enumerate(HANDED_ON.values())]

@@ -43,12 +43,15 @@ class _Found:
         self.names = {entry["path"]: entry["sha256"] for entry in files["names"]}
         self.written = {entry["path"] for entry in files["written"]}
         self.absent = set(files["absent"])
+        self._at: dict[str, _Taken] = {}
         self.has_own_home = "home" in record["variations"]["applied"]
 
     def at(self, path: str) -> _Taken:
         """In the file, where the link leads, and among the names beside it."""
-        beside = self.names.get(str(PurePath(path).parent))
-        return self.contents.get(path), self.names.get(path), beside
+        if path not in self._at:  # it is asked for once for each other run
+            beside = self.names.get(str(PurePath(path).parent))
+            self._at[path] = self.contents.get(path), self.names.get(path), beside
+        return self._at[path]
 
     def sees(self, path: str) -> bool:
         """Whether the path leads it to the same file as most runs."""
