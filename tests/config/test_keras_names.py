@@ -124,6 +124,13 @@ model = keras.Sequential([keras.layers.Dense(1, input_shape=(2,))])
 task.compile_model(tf, model, trainer)
 found = model.optimizer.get_config()["learning_rate"]
 wrong += [] if found["config"]["decay_rate"] == 0.9 else ["schedule"]
+for inner in ("sgd", trainer["optimizer"]) if "LossScaleOptimizer" in names["optimizers"] else ():
+    config = {"inner_optimizer": inner}
+    trainer["optimizer"] = {"class_name": "LossScaleOptimizer", "config": config}
+    model = keras.Sequential([keras.layers.Dense(1, input_shape=(2,))])
+    task.compile_model(tf, model, trainer)
+    made = type(model.optimizer.inner_optimizer).__name__
+    wrong += [] if made == "SGD" else [f"inner optimizer: {made}"]
 print(json.dumps(wrong))
 """
 

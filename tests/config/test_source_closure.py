@@ -79,3 +79,23 @@ def test_a_modules_imports_are_read_again_when_it_changed(tmp_path: Path) -> Non
     assert {path.name for path in sources.closure(start, tmp_path)} == {"start.py", "one.py"}
     start.write_text("import one, two\n")
     assert {path.name for path in sources.closure(start, tmp_path)} >= {"two.py"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("samebits", "samebits is the name of the package that trains"),
+        ("samebits/mine", "samebits is the name of the package that trains"),
+        ("__main__", "__main__ is a module of Python itself"),
+        ("json", "json is a module of Python itself"),
+    ],
+)
+def test_a_model_whose_module_cannot_be_reached_by_its_name_is_refused(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    path = tmp_path / f"{name}.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("def network():\n    return None\n")
+    target = f"{name.replace('/', '.')}.network"
+    (problem,) = sources.model_problems({"_target_": target}, str(tmp_path))
+    assert said in problem

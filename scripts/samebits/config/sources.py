@@ -122,7 +122,7 @@ def model_problems(model: Mapping[str, Any], source_path: str) -> Iterator[str]:
     """Errors in a model's target or arguments that its source shows."""
     module, _, name = model[_TARGET].rpartition(".")
     path = find_model(model[_TARGET], source_path)
-    if (top := module.partition(".")[0]) in sys.stdlib_module_names:
+    if (top := module.partition(".")[0]) in (*sys.stdlib_module_names, "__main__"):
         yield f"model.{_TARGET}: {top} is a module of Python itself; rename yours"
         return
     if path is None:
@@ -130,6 +130,9 @@ def model_problems(model: Mapping[str, Any], source_path: str) -> Iterator[str]:
             f"model.{_TARGET}: no module {module} below {Path(source_path).resolve()}; "
             "set source_path to the folder that holds it"
         )
+        return
+    if top == OWN and SCRIPTS not in path.parents:
+        yield f"model.{_TARGET}: {top} is the name of the package that trains; rename yours, {path}"
         return
     try:
         tree = ast.parse(path.read_bytes(), str(path))

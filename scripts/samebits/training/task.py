@@ -28,6 +28,7 @@ from samebits.text import duration, plain, say
 Named = List[Tuple[str, np.ndarray]]
 
 _SAY_EVERY = 10.0  # seconds between two lines within an epoch
+_RATE, _INNER = "learning_rate", "inner_optimizer"  # in the config of an optimizer
 _NOT_ARGUMENTS = ("_target_", "option")
 
 
@@ -136,8 +137,12 @@ def _require_users(module: Any, source_path: Path) -> None:
 def _keras_object(tf: Any, spec: Any) -> Any:
     """A loss, metric or optimizer as Keras' ``get`` functions take it; schedules are made here."""
     if isinstance(spec, dict):
-        given = (spec.get("config") or {}).items()
-        config = {key: _schedule(tf, value) for key, value in given}
+        config = dict(spec.get("config") or {})
+        if _RATE in config:
+            config[_RATE] = _schedule(tf, config[_RATE])
+        if _INNER in config:  # Keras takes no short form of an optimizer within an optimizer
+            inner = tf.keras.optimizers.get(_keras_object(tf, config[_INNER]))
+            config[_INNER] = tf.keras.optimizers.serialize(inner)
         return {"class_name": spec["class_name"], "config": config}
     return spec
 
