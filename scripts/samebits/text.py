@@ -46,8 +46,9 @@ def brief(text: object, most: int = 200) -> str:
 
 
 def bold(text: str, color: str, wanted: bool) -> str:
-    """Text in a color, where that is wanted."""
-    return f"\033[1;{COLORS[color]}m{text}\033[0m" if wanted else text
+    """Text in a color, where that is wanted and NO_COLOR (no-color.org) does not forbid it."""
+    colored = wanted and not os.environ.get("NO_COLOR")
+    return f"\033[1;{COLORS[color]}m{text}\033[0m" if colored else text
 
 
 def program() -> str:

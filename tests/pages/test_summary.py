@@ -209,9 +209,12 @@ def test_more_than_a_certificate_holds_is_said_before_hours_of_training() -> Non
 @pytest.mark.parametrize(
     "verdict", ["REPRODUCIBLE", "NOT REPRODUCIBLE", "UNSUPPORTED", "INCONCLUSIVE"]
 )
-def test_color_only_when_asked_for(verdict: str) -> None:
+def test_color_only_when_asked_for(verdict: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\033" not in text(verdict)
     assert "\033[1;3" in text(verdict, color=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\033" not in text(verdict, color=True)
 
 
 def test_minutes_are_told_as_minutes() -> None:
