@@ -20,6 +20,10 @@ Traceback (most recent call last):
     \x1b[1mraise ValueError("no")\x1b[0m
 ValueError: no
 """
+HOOK = Path(logs.__file__).parents[1] / "program" / "calls.py"
+FOLLOWED = TRACEBACK.replace(
+    "  File", f'  File "{HOOK}", line 1, in called\n    method()\n    ^^^^^^\n  File', 1
+)
 BEGUN = "control: TensorFlow 2.21.0 imported in 7 s\n"
 RAISED = TRACEBACK.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines()
 KILLED = "error: the script was ended by SIGKILL: most often for want of memory\n"
@@ -36,6 +40,7 @@ KILLED = "error: the script was ended by SIGKILL: most often for want of memory\
             RAISED,
         ),
         (BEGUN + TRACEBACK, "", RAISED),
+        (BEGUN + FOLLOWED + "error: train.py: failed\n", "train.py: failed", RAISED),
         (BEGUN + "epoch 1\n" + KILLED, KILLED[7:-1], [BEGUN[:-1], "epoch 1"]),
         ("error: of a first try\n" + KILLED, KILLED[7:-1], ["error: of a first try"]),
         ("what it said\n\n", "", ["what it said"]),

@@ -78,7 +78,6 @@ def test_it_is_certified_and_survives_every_variation(project: Project) -> None:
         *(("fit", 2), ("evaluate", None), ("predict", None)),
     ]
     assert [i["path"] for i in report["records"]["load"]["inputs"]] == ["data/table.csv"]
-    assert "settings.json" in program["undeclared"]
     page = (project.folder / "results/mine/certificate.html").read_text()
     for said in ("train.py --epochs 2", "1 fit", "2 evaluate", "settings.json", "data/table.csv"):
         assert said in page
@@ -107,7 +106,7 @@ def test_running_it_again_is_a_no_op(project: Project) -> None:
 def test_what_it_is_made_of_is_trained_again_when_it_changes(project: Project, name: str) -> None:
     path = project.folder / name
     before, kept = path.stat(), path.read_bytes()
-    path.write_bytes(kept.replace(b"4", b"5").replace(b"relu", b"tanh"))
+    path.write_bytes(kept + b"\n")
     try:
         assert project.planned()["train"] == 2
     finally:

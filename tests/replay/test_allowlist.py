@@ -1,8 +1,11 @@
 """Which values of a config a certificate may set."""
 
+from typing import Any
+
 import pytest
 
-from samebits.replay.allowlist import may_set
+from samebits.config.overrides import Override
+from samebits.replay.allowlist import may_set, program
 
 OBJECTS = ("trainer.optimizer", "trainer.loss", "trainer.metrics")
 WORDS = ("model.weights", "seed", "trainer.epochs")
@@ -73,3 +76,39 @@ def test_no_path_address_interpolation_or_nested_value_is_set(value: object) -> 
 )
 def test_a_tolerance_is_numbers_by_name(value: object, allowed: bool) -> None:
     assert may_set("protocol.tolerance", value) is allowed
+
+
+PROGRAM: dict[str, Any] = {"inputs": [], "strict": False, "outputs": None, "packages": None}
+
+
+@pytest.mark.parametrize(
+    ("found", "script"),
+    [
+        ({"words": ["train.py", "--epochs", "3", "--lr=1e-3"]}, "train.py --epochs 3 --lr=1e-3"),
+        ({"words": ["-m", "package.train"]}, "-m package.train"),
+        ({"words": ["src/train.py"], "inputs": ["data/a.csv"], "outputs": ["out/*.npy"]}, ""),
+        ({"words": ["/bin/sh"]}, None),
+        ({"words": ["../train.py"]}, None),
+        ({"words": ["train.py", "--out", "/etc/passwd"]}, None),
+        ({"words": ["train.py", "../x"]}, None),
+        ({"words": ["train.py", "$(id)"]}, None),
+        ({"words": ["train.py"], "inputs": ["/etc/shadow"]}, None),
+        ({"words": ["train.py"], "inputs": ["../x"]}, None),
+        ({"words": ["train.py"], "inputs": [{"url": "http://a", "sha256": "a" * 64}]}, None),
+    ],
+)
+def test_a_certificate_names_a_program_only_below_the_project(
+    found: dict[str, Any], script: str | None
+) -> None:
+    made = {one.key: one.value for one in program(PROGRAM | found, [])}
+    assert made.get("script") == (" ".join(found["words"]) if script is not None else None)
+    assert ("inputs" in made) == (script is not None)
+
+
+def test_what_the_user_sets_of_a_program_stays_as_it_is() -> None:
+    found = PROGRAM | {"words": ["train.py"], "inputs": ["data"], "strict": True}
+    assert [*program(found, ["inputs"])] == [
+        Override("script", "train.py"),
+        Override("outputs", None),
+    ]
+    assert Override("inputs", ["data", "strict"]) in [*program(found, [])]

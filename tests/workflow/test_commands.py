@@ -96,6 +96,29 @@ def test_what_begins_with_a_dash_is_snakemakes_with_its_values(
     assert (found.options, found.overrides, found.plain) == (options, ["seed=7"], [])
 
 
+@pytest.mark.parametrize(
+    ("line", "script", "options"),
+    [
+        ("train.py --epochs 3 a=b -n", "train.py --epochs 3 a=b -n", []),
+        ("--cores 2 seed=7 train.py --cores 4", "train.py --cores 4", ["--cores", "2"]),
+        ("-m pkg.train --help", "-m pkg.train --help", []),
+        ("train.py 'a b' 1,2", "train.py 'a b' 1,2", []),
+    ],
+)
+def test_from_the_name_of_a_program_on_all_words_are_the_programs(
+    line: str, script: str, options: list[str]
+) -> None:
+    found = words.told_apart(shlex.split(line), takes_program=True)
+    assert found.options == options
+    assert overrides.parse(found.overrides[-1]).value == script
+
+
+def test_a_script_among_the_words_is_as_a_shell_has_it_or_quoted_as_hydra_has_it() -> None:
+    (plain,) = words.told_apart(["script=train.py --lr 1,2 'a b'"]).overrides
+    assert overrides.parse(plain).value == "train.py --lr 1,2 'a b'"
+    assert words.told_apart(['script="a.py 1","a.py 2"']).overrides == ['script="a.py 1","a.py 2"']
+
+
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The command lines that Snakemake is given; it does nothing."""

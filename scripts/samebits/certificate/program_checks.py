@@ -66,7 +66,7 @@ def _results(evidence: Evidence) -> Iterator[str]:
         names = {tensor["name"] for tensor in record["tensors"]["predictions"]}
         for output in program["outputs"]:
             file = f"file {output['path']}"
-            known = any(n == file or n.startswith(f"{file}:") for n in names)
+            known = any(name == file or name.startswith(f"{file}/") for name in names)
             if known != output["compared"]:
                 yield f"{name}: {output['path']} was {'' if output['compared'] else 'not '}compared"
 

@@ -1,0 +1,37 @@
+"""What helps against the error that ended a program."""
+
+from pathlib import Path
+
+import pytest
+
+from samebits.program.advice import advice
+
+
+def missing(name: str) -> ModuleNotFoundError:
+    return ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (missing("pandas"), "; to install it, add: packages=[pandas]"),
+        (missing("sklearn.svm"), "; to install it, add: packages=[scikit-learn]"),
+        (missing("helpers"), "; helpers is in the project and ignored by git: git add it"),
+        (FileNotFoundError(2, "", "data/a.csv"), "add: inputs=[data/a.csv]"),
+        (FileNotFoundError(2, "", "data/none.csv"), ""),
+        (FileNotFoundError(2, "", "/nowhere"), ""),
+        (ValueError("mine"), ""),
+        (None, ""),
+    ],
+)
+def test_the_line_to_add_is_named_where_one_is_known(
+    error: BaseException | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, workspace = tmp_path / "project", tmp_path / "copy"
+    (project / "data").mkdir(parents=True)
+    (project / "data" / "a.csv").touch()
+    (project / "helpers.py").touch()
+    workspace.mkdir()
+    monkeypatch.chdir(workspace)
+    found = advice(error, project, workspace)
+    assert found.endswith(said) and bool(found) == bool(said)
