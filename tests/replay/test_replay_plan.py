@@ -520,7 +520,7 @@ def test_a_module_that_is_not_here_is_refused_by_name(
     made = copy.deepcopy(default)
     control(made)["source"].append({"module": module, "path": path, "sha256": "0" * 64})
     (line,) = refused(tmp_path, made)
-    assert "this checkout has none" in line
+    assert "and it is not here" in line
     assert "\x1b" not in line
     assert len(line) < 400
 
