@@ -9,6 +9,7 @@ from pipeline import configure
 from refusals import refused
 from samebits.config import typed
 from samebits.config.experiment import Experiment
+from samebits.workflow.plan import plan
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 PROFILE = CONF.parent / "profiles" / "slurm" / "experiment.yaml"
@@ -106,6 +107,13 @@ def test_the_place_of_a_project_is_no_part_of_the_experiment(
 def test_what_cannot_be_is_refused_by_name(config: dict[str, Any], said: str) -> None:
     with refused(said):
         of(**config)
+
+
+def test_a_sweep_over_arguments_makes_an_experiment_of_each() -> None:
+    swept = plan({"sweep": 'script="train.py --seed 1","train.py --seed 2"'}, CONF)
+    words = [made.config["program"]["words"] for made in swept.experiments.values()]
+    assert words == [["train.py", "--seed", "1"], ["train.py", "--seed", "2"]]
+    assert len({made.data_key for made in swept.experiments.values()}) == 1
 
 
 def test_a_checkpoint_of_a_profile_is_left_out_with_a_line() -> None:

@@ -102,6 +102,11 @@ def test_running_it_again_is_a_no_op(project: Project) -> None:
     assert project.planned() == {}
 
 
+def test_repair_finds_nothing_damaged(project: Project) -> None:
+    shown = project.start("repair")
+    assert "removed" not in shown and "match their digests" in shown
+
+
 @pytest.mark.parametrize("name", ["train.py", "helpers.py", "settings.json", "data/table.csv"])
 def test_what_it_is_made_of_is_trained_again_when_it_changes(project: Project, name: str) -> None:
     path = project.folder / name
