@@ -47,7 +47,7 @@ from samebits.formats import canonical, files, lockfile
 from samebits.formats.arrays import SUFFIX
 from samebits.formats.names import COMPLETED
 from samebits.observation import checkout, environment, lookups, opened, threads
-from samebits.program import again, declared, served
+from samebits.program import again, declared, outputs, served
 from samebits.program.advice import advice
 from samebits.program.collect import Collected
 from samebits.program.pinned import Pins
@@ -56,6 +56,7 @@ from samebits.program.source import Program
 from samebits.text import brief, say
 from samebits.training import record, settings, task
 
+_BATCH = 32  # samples, as Keras has it where a program says nothing
 _GIVEN = ("config", "data", "lock", "source-path", "output", "run")  # to the canary as well
 _ISOLATION = "SAMEBITS_ISOLATION"  # what the launcher did, as JSON
 
@@ -93,8 +94,11 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     watch = opened.Watch(own)
     program = Program.of(config["program"]["words"])
     copy = again.Copy(workspace, options.output.parent) if options.canary else None
+    chosen, before = config["program"]["outputs"], outputs.stamps(workspace)
+    stdout = outputs.Stdout() if outputs.STDOUT in (chosen or ()) else None
     pinned = Pins(content, options.unpin, ends)
-    seen = Observed(content, options.output.parent, pinned)
+    most = options.epochs * -(-options.samples // _BATCH) if options.samples else None
+    seen = Observed(content, options.output.parent, pinned, most=most)
     served.begin()
     watch.begin()
     lookups.install()
@@ -119,8 +123,9 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
         content["program"] = _described(program, options, config, code, changed)
         if outcome.status == COMPLETED:
             collected = Collected(seen.made, seen.steps, seen.calls.made)
-            content.update(collected.write(folder, seen.trace, []))
-            content["program"].update(collected.describe(), lost=seen.trace.lost)
+            listed, compared = outputs.written(before, workspace, chosen, stdout)
+            content.update(collected.write(folder, seen.trace, compared))
+            content["program"].update(collected.describe(), lost=seen.trace.lost, outputs=listed)
         content["source"] = executed.modules(workspace)
         content["files"] = watch.report(workspace)
         names = [entry["path"] for entry in content["program"]["inputs"]]

@@ -227,12 +227,14 @@ def first_epoch(losses: Array) -> int | None:
 
 
 def _of_loss(history: Tensors) -> list[str]:
-    """The losses in a history: one, or one of each fit."""
-    return [e.name for e in history.entries if e.name.partition(" (fit ")[0] == LOSS]
+    """The losses in a history: one, or one of each fit; a program's begin with the call."""
+    metrics = {e.name: e.name.rpartition(": ")[2].partition(" (fit ")[0] for e in history.entries}
+    return [name for name, metric in metrics.items() if metric == LOSS]
 
 
-def _number(name: str) -> tuple[int, str]:
-    return len(name), name
+def _number(name: str) -> tuple[int, int, str]:
+    call = name.partition(" ")[0]
+    return int(call) if call.isdecimal() else 0, len(name), name
 
 
 def _loss_curve(epoch_ends: Sequence[int], distances: Array) -> dict[str, Any]:

@@ -31,6 +31,7 @@ _SHARED_MEMORY = "/dev/shm/"  # noqa: S108 (where a program keeps files of its o
 CHECKOUT = Path(__file__).resolve().parents[3]
 _HOME = os.path.expanduser("~/")  # noqa: PTH111 (Path raises where there is none)
 _GENERATED = "__autograph_generated_file"  # TensorFlow's, in the folder for temporary files
+_TEMPORARY = os.environ.get("TMPDIR", "")  # the launcher's own; TensorFlow 2.1 has other names
 _ROOT_VARIABLE = "SAMEBITS_ROOT"  # experiment.variations.ROOT: no other module of ours comes first
 _ROOT = os.environ.get(_ROOT_VARIABLE, "")
 _executed: dict[tuple[str, str], str] = {}  # SHA-256 by (module, file); the first one counts
@@ -100,7 +101,8 @@ _original: Any = SourceFileLoader.get_code
 def _get_code(loader: SourceFileLoader, name: str) -> Any:
     """As SourceFileLoader.get_code, without a cache for files that may be edited."""
     path = loader.get_filename(name)
-    if not is_input(str(as_named(path))) or _GENERATED in name:
+    generated = "/samebits-" in _TEMPORARY and path.startswith(f"{_TEMPORARY}/")
+    if not is_input(str(as_named(path))) or _GENERATED in name or generated:
         return _original(loader, name)
     data = loader.get_data(path)
     note(name, path, data)

@@ -11,8 +11,9 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 from __future__ import annotations
 
 import functools
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class Steps(Updates):
         """``begin``: called before the first update of variables."""
         super().__init__(tf, _ROWS)
         self._begin = begin
+        self._uncounted: Any = _uncounted if _keep_seeds(tf) else nullcontext
         self._writers: dict[tuple[int, ...], Any] = {}
         self._compiled: dict[int, tuple[Any, list[Any]]] = {}  # by XLA: optimizers, variables
         self._counted: dict[int, int] = {}  # steps of these optimizers
@@ -54,8 +56,9 @@ class Steps(Updates):
             self._counted.setdefault(id(optimizer), self._iterations(optimizer))
             self._compiled[id(optimizer)] = optimizer, variables
         else:
-            self._step.assign_add(1)
-            self._write(variables)
+            with self._uncounted(self._tf.compat.v1.get_default_graph()):
+                self._step.assign_add(1)
+                self._write(variables)
 
     def _writer(self, variables: list[Any], steps: int) -> Any:
         """A graph that writes a row: quicker than one operation after the other."""
@@ -89,6 +92,36 @@ class Steps(Updates):
     def traced(self) -> list[Any]:
         """Every variable that has a column."""
         return list(self._variables.values())
+
+
+_ADDED = "_added_by_samebits"  # how many operations a graph has of ours
+
+
+@contextmanager
+def _uncounted(graph: Any) -> Iterator[None]:
+    """TensorFlow 2.1 seeds a random operation by how many a graph has: not by those made here."""
+    before = graph._last_id
+    yield
+    setattr(graph, _ADDED, getattr(graph, _ADDED, 0) + graph._last_id - before)
+
+
+def _keep_seeds(tf: Any) -> bool:
+    """Have an old TensorFlow seed operations as if there were none of ours; whether it is one."""
+    from tensorflow.python.framework import random_seed
+
+    if hasattr(random_seed, "_graph_to_seed_dict"):
+        return False
+    get_seed = random_seed.get_seed
+
+    def kept(op_seed: int | None) -> Any:
+        graph = tf.compat.v1.get_default_graph()
+        added = getattr(graph, _ADDED, 0)
+        if op_seed is None and added and not tf.executing_eagerly() and graph.seed is not None:
+            op_seed = graph._last_id - added
+        return get_seed(op_seed)
+
+    random_seed.get_seed = kept
+    return True
 
 
 class StepTrace(Prints):
@@ -129,8 +162,8 @@ class StepTrace(Prints):
         known = [names.get(one) or task.name_of(variables[one]) for one in self._column]
         self._names = list(task.unique(known))
         entries = self._prints(0)
-        if self._every != STEP:
-            ends = sorted({0, min(1, self._rows.count - 1), self._rows.count - 1} - {-1})
+        if self._every != STEP and self._rows.count:
+            ends = sorted({0, min(1, self._rows.count - 1), self._rows.count - 1})
             entries = [(name, column[ends]) for name, column in entries]
         none = np.zeros(0, np.int64)
         entries += [("batch step", none), ("batch", none.astype(np.int32)), ("sample step", none)]
@@ -144,5 +177,6 @@ class StepTrace(Prints):
     @property
     def lost(self) -> int:
         """How many steps have no row."""
-        first = self._rows.columns()[0][:1].tolist() if self._rows.count else []
+        rows = self._rows.columns(0, [0, *self._first])
+        first = rows[0][:1].tolist() if self._rows.count else []
         return self._steps.step - self._rows.count + (first == [0])

@@ -20,7 +20,7 @@ from samebits.observation import machine
 from samebits.training import exact_ops, settings, unsound
 from samebits.training.settings import Setting
 
-_BACKEND = "tensorflow"
+BACKEND = "tensorflow"
 
 
 class Pins:
@@ -58,22 +58,18 @@ class Pins:
 
     def keras(self, keras: Any) -> None:
         """A Keras has been imported. Raises SamebitsError if it computes with another backend."""
-        backend = getattr(keras.backend, "backend", lambda: _BACKEND)()
-        if backend != _BACKEND:
-            raise SamebitsError(
-                f"KERAS_BACKEND={backend}: expected tensorflow, the one backend whose training can "
-                "be followed; take the setting out of the program"
-            )
+        require_backend(getattr(keras.backend, "backend", lambda: BACKEND)())
         if self._keras is None:
             self._keras = keras
-            self._add(settings.of_keras(keras))
+            self._add([*settings.of_keras(keras), _policy(keras)])
         if self._profile["seeding"] == "keras":
-            _seed(keras, self._config["seed"])
+            seed(keras, self._config["seed"])
 
     def at_end(self, tf: Any) -> list[dict[str, Any]]:
         """The settings that the program itself has changed. Probes what takes an operation."""
         self._add(settings.of_exact(tf, self._profile))
-        now = [*settings.of_threads(tf, self._profile), *settings.of_keras(self._keras or tf.keras)]
+        keras = self._keras or tf.keras
+        now = [*settings.of_threads(tf, self._profile), *settings.of_keras(keras), _policy(keras)]
         known = {setting.name: setting for setting in self.found}
         changed = (s for s in now if s.effective != known[s.name].effective)
         return [
@@ -82,7 +78,25 @@ class Pins:
         ]
 
 
-def _seed(keras: Any, seed: int) -> None:
+def require_backend(name: str) -> None:
+    """Raise SamebitsError for a backend of Keras' whose training is not followed."""
+    if name != BACKEND:
+        raise SamebitsError(
+            f"KERAS_BACKEND={name}: expected {BACKEND}, the one backend whose training can be "
+            "followed; take the setting out of the program"
+        )
+
+
+def _policy(keras: Any) -> Setting:
+    """The dtype policy of layers, which no determinism profile pins."""
+    found = keras.mixed_precision  # TensorFlow 2.1 has it among its experiments
+    policy = getattr(found, "dtype_policy", None) or getattr(found, "global_policy", None)
+    policy = policy or found.experimental.global_policy
+    name = str(getattr(policy(), "name", "float32"))
+    return Setting("dtype policy", None, name, "keras.mixed_precision")
+
+
+def seed(keras: Any, seed: int) -> None:
     """Seed Keras; the program may have seeded the generators that it shares."""
     from tensorflow.python.eager import context
 

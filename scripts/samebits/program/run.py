@@ -13,7 +13,7 @@ import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, NoReturn
 
 from samebits.errors import SamebitsError
 from samebits.experiment import variations
@@ -21,11 +21,12 @@ from samebits.observation import threads
 from samebits.program import hooks
 from samebits.program.calls import Call, Calls
 from samebits.program.follow import Steps, StepTrace
-from samebits.program.pinned import Pins
+from samebits.program.pinned import BACKEND, Pins, require_backend
 from samebits.program.source import Program
 from samebits.text import plain, say
 from samebits.training import graph_trace, task
 
+_exit = os._exit
 _SAID = 20  # calls that are told while the program runs
 _CHECKOUT = str(Path(__file__).resolve().parents[2])
 
@@ -40,14 +41,16 @@ class Observed:
         pins: Pins,
         begin: Callable[[list[Any]], None] = lambda variables: None,
         ended: Callable[[], None] = lambda: None,
+        most: int | None = None,
     ) -> None:
         """Set the hooks. ``folder``: where rows lie meanwhile.
 
         ``begin`` is called with variables before their first update, ``ended`` after each call
-        into a graph. What a forked process does is not seen.
+        into a graph; ``most``: steps after which the program is ended. What a forked process does
+        is not seen.
         """
         self._content, self._folder, self._pins = content, folder, pins
-        self._begin, self._also_ended = begin, ended
+        self._begin, self._also_ended, self._most = begin, ended, most
         self.tf: Any = None
         self.steps: Any = None  # Steps
         self.trace: Any = None  # StepTrace
@@ -74,6 +77,9 @@ class Observed:
         if os.getpid() == self.process:
             self.trace.ended()
             self._also_ended()
+            main = threading.current_thread() is threading.main_thread()
+            if main and self._most is not None and self.steps.step >= self._most:
+                raise _LeftError(0)
 
     def _keras(self, keras: Any) -> None:
         with self._told():
@@ -97,23 +103,45 @@ class Observed:
 
     def run(self, program: Program) -> tuple[int, BaseException | None]:
         """Run it to its end; its exit code, and what it failed with. Raises KeyboardInterrupt."""
-        code, error = 0, None
+        code, error, left = 0, None, False
+        leave, os._exit = os._exit, self._leave  # type: ignore[assignment]
         try:
             program.run()
         except SystemExit as ended:
             code = _exit_code(ended)
+        except _LeftError as ended:
+            code, left = ended.code, True
         except (SamebitsError, KeyboardInterrupt):
             raise
         except BaseException as failure:
+            require_backend(os.environ.get("KERAS_BACKEND", BACKEND))
             sys.excepthook(type(failure), failure, _without_ours(failure.__traceback__))
             code, error = 1, failure
+        finally:
+            os._exit = leave
         if os.getpid() != self.process:  # a child of the program's, which ends here as ever
             sys.exit(code)
-        _end()
+        if not left:
+            _end()
+        _restore_signals()
         task.raise_if_interrupted()
         if self.problem is not None:
             raise self.problem
         return code, error
+
+    def _leave(self, code: int) -> NoReturn:
+        """In place of ``os._exit``: the program's process ends, and its record is made."""
+        if os.getpid() == self.process and threading.current_thread() is threading.main_thread():
+            raise _LeftError(code)
+        _exit(code)
+
+
+class _LeftError(BaseException):
+    """The program has left its process at once, or was ended after its last step."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class _Kept:
@@ -154,6 +182,10 @@ def _end() -> None:
     shutdown: Callable[[], None] = getattr(threading, "_shutdown")  # noqa: B009 (no stub has it)
     shutdown()
     atexit._run_exitfuncs()
+
+
+def _restore_signals() -> None:
+    """What the program has set ends with it."""
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         with suppress(ValueError):
             signal.signal(number, signal.SIG_DFL)
