@@ -99,7 +99,8 @@ class Made:
 
     def _note_variable(self, tf: Any, variable: Any) -> None:
         own = variable.name.rpartition("/")[2].partition(":")[0] == graph_trace.OWN
-        if own or type(variable).__name__ == "_UnreadVariable":  # what an assignment returns
+        # What an assignment returns, and what a graph has of its own: of a model that is saved.
+        if own or type(variable).__name__ == "_UnreadVariable" or variable._in_graph_mode:
             return
         self.variables[id(variable)] = variable
         if tf.executing_eagerly() and variable.trainable and variable.dtype.is_floating:
