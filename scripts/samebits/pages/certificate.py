@@ -167,7 +167,8 @@ def _summary(report: Report) -> Iterator[tuple[str, str]]:
         yield "Determinism", str(config["determinism"].get("option"))
         yield "Seed", said(config["seed"])
     if load is not None and "inputs" in load:
-        yield "Declared inputs", f"{len(load['inputs'])} files" if load["inputs"] else "none"
+        count = len(load["inputs"])
+        yield "Declared inputs", f"{count:,} file{'s' * (count > 1)}" if count else "none"
     elif load is not None:
         yield "Data", load["dataset"]
     if (epochs := wording.epochs(report["scope"])) is not None:

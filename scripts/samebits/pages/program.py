@@ -41,12 +41,13 @@ def command(program: Program) -> str:
 
 
 def _call(call: ProgramCall, program: Program) -> dict[str, Any]:
+    names = [model["name"] for model in program["models"]]
     values = history.from_json({"format": history.FORMAT, "metrics": _listed(call["metrics"])})
     return {
         "n": call["n"],
         "what": call["what"],
         "times": call["times"],
-        "model": program["models"][call["model"]]["name"],
+        "model": dict(enumerate(names)).get(call["model"], "unknown"),
         "epochs": call["epochs"],
         "steps": call["steps"],
         "metrics": [(name, repr(found[0])) for name, found in values.items()],

@@ -30,6 +30,12 @@ _MEANINGS = {
     "predictions": "answers for the first batch, and the evaluation of the validation set",
     "trace": "fingerprints of the weights during training, and of the batches",
 }
+_OF_PROGRAM = {
+    "weights": "every number that its models learned",
+    "state": "all other variables, lookup tables, the optimizers’ settings",
+    "predictions": "what evaluate, predict and steps on batches returned, and files that it wrote",
+    "trace": "fingerprints of all that its optimizers updated, at every step",
+}
 
 
 def title(artifact: str) -> str:
@@ -158,9 +164,10 @@ def artifacts(runs: Sequence[Compared]) -> Iterator[dict[str, Any]]:
                 digests.setdefault(of_run, {})[run.run] = expected
                 wrong |= not expected
         rows = [(of, few(list(same), 2), all(same.values())) for of, same in digests.items()]
+        of_program = _OF_PROGRAM if tried[0].record.get("program") else {}
         yield {
             "title": title(name),
-            "meaning": _MEANINGS[name],
+            "meaning": of_program.get(name, _MEANINGS[name]),
             "state": "identical" if not wrong else "missing" if None in digests else "different",
             "digests": rows[:MOST_DIGESTS],
             "more": len(rows[MOST_DIGESTS:]),

@@ -117,8 +117,8 @@ def shows(report: Report) -> Iterator[str]:
     if verdict == names.NOT_REPRODUCIBLE and _only_failed(report):
         yield "Pinned as listed below, the same code on the same data trained once and failed once."
     elif verdict == names.REPRODUCIBLE and (_control(report).get("program") is not None):
-        yield _PROGRAM_SHOWS
-        yield from _SHOWS[verdict][1:]
+        yield from _PROGRAM_SHOWS
+        yield from _SHOWS[verdict][2:]
     else:
         yield from _SHOWS.get(verdict, ())
     if report["scope"]["received"] == names.RECEIVED and verdict in _SHOWS:
@@ -136,7 +136,9 @@ _PROGRAM_SHOWS = (
     "Every history of every fit, every value that evaluate, predict and steps on batches returned, "
     "every fingerprint of what optimizers updated, every final weight of every model, every value "
     "of every optimizer, every other variable and every compared file is equal bit for bit, not "
-    "just close."
+    "just close.",
+    "The runs were separate processes with the same inputs, and each verified from inside that the "
+    "pinned settings listed below were in effect when the program began.",
 )
 _SHOWS = {
     names.REPRODUCIBLE: (
@@ -235,10 +237,12 @@ _EMULATION = (
 )
 
 
-def canary(canary: ComparedCanary, control: str) -> str:
+def canary(canary: ComparedCanary, control: str, of_program: bool = False) -> str:
     """How the canary was changed, and where it differs."""
     count = f"{canary['elements']:,} elements of {canary['tensor']}"
     said = f"The training was begun again in the process of {canary['run']}, with one change at "
+    if of_program:
+        said = f"The program was started once more by {canary['run']}, with one change at "
     said += f"the beginning: {_CHANGES[canary['change']].format(count)}. "
     steps = dict.fromkeys(
         f"step {at['step']:,} ({few(at['tensors']) or 'nothing'})" for at in canary["steps"]
