@@ -17,7 +17,7 @@ from snakemake.exceptions import IncompleteCheckpointException
 from snakemake.settings.types import DeploymentMethod
 
 from samebits.experiment import protocol
-from samebits.workflow import nodes, start
+from samebits.workflow import nodes, packages, start
 
 SCRIPTS, ENVS = CHECKOUT / "scripts", CHECKOUT / "envs"
 LAUNCH = SCRIPTS / "launch.py"
@@ -46,7 +46,7 @@ SWEEP_CONFIG = start.stored("configs", plan.listed) if plan.sweep else []
 
 
 wildcard_constraints:
-    environment=r"[a-z][a-z0-9.-]*",
+    environment=r"[a-z][a-z0-9.+-]*",
     experiment=plan.pattern,
     place=rf"({plan.pattern})(/replay)?",
     data="|".join(DATA_CONFIGS),
@@ -103,26 +103,33 @@ def flags(name, values):
 
 def lock_of(made):
     """The lock of the environment that an experiment is trained in."""
-    return ENVS / f"{made.environment}.lock.txt"
+    return packages.lock_of(made, ENVS)
 
 
 def locks(made):
     """The locks of all environments on which a certificate depends."""
-    stages = ("load", "compare", "certify", made.environment)
-    return [str(ENVS / f"{stage}.lock.txt") for stage in stages]
+    stages = ("load", "compare", "certify")
+    return [*(str(ENVS / f"{stage}.lock.txt") for stage in stages), str(lock_of(made))]
 
 
 def dependencies(made):
     """The files besides the code on which a certificate depends, by the names that it has for them."""
-    pins = [path.replace(".lock.", ".linux-64.pin.") for path in locks(made)]
+    names = [Path(path).name.partition(".lock.")[0] for path in locks(made)]
+    pins = [f"{ENVS / framework(name)}.linux-64.pin.txt" for name in names]
     named = {f"envs/{Path(path).name}": path for path in (*locks(made), *pins)}
     return {"Snakefile": str(CHECKOUT / "Snakefile")} | named
 
 
+def framework(environment):
+    """The environment below envs/ upon which one with a program's packages is made; else itself."""
+    return environment.partition("+")[0]
+
+
 def train_environment(wildcards):
     """The variation `deployment` uses our own environment where Snakemake deploys with conda."""
-    own = not CONDA or "deployment" in plan.run(wildcards).variations
-    return environment(plan.of(wildcards).environment, own)
+    made = plan.of(wildcards)
+    own = "deployment" in plan.run(wildcards).variations or made.locked
+    return environment(made.environment, not CONDA or own)
 
 
 def without_braces(paths):

@@ -1,10 +1,12 @@
 """
 Build the environment of a stage with uv, unless Snakemake deploys with conda.
 
-INPUTS      envs/{environment}.yaml and .lock.txt
+INPUTS      envs/{environment}.yaml and .lock.txt; with a program's packages a lock of the user's
 OUTPUTS     .samebits/environments/{environment}/
 GUARANTEES  exactly the locked files are installed; conda deploys from the same lock
 """
+
+LOCKS = {made.environment: lock_of(made) for made in plan.experiments.values()}
 
 
 rule environment:
@@ -12,8 +14,10 @@ rule environment:
         launch=LAUNCH,
         script=SCRIPTS / "environment.py",
         code=code_of("environment"),
-        definition=f"{ENVS}/{{environment}}.yaml",
-        lock=f"{ENVS}/{{environment}}.lock.txt",
+        definition=lambda wildcards: ENVS / f"{framework(wildcards.environment)}.yaml",
+        lock=lambda wildcards: LOCKS.get(
+            wildcards.environment, ENVS / f"{wildcards.environment}.lock.txt"
+        ),
     output:
         record=".samebits/environments/{environment}/environment.json",
     log:

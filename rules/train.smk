@@ -33,7 +33,7 @@ rule train:
     log:
         f"{LOGS}/train/{{run}}.log",
     conda:
-        plan.each(lambda made: f"../envs/{made.environment}.yaml")
+        plan.each(lambda made: f"../envs/{framework(made.environment)}.yaml")
     threads: plan.each(lambda made: made.config["determinism"]["intra_op_threads"] or 1)
     resources:
         gpu=plan.each(lambda made: made.config["framework"]["gpus"]),

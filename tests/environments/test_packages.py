@@ -60,7 +60,7 @@ def base(tmp_path: Path, wheels: Path) -> Path:
 
 
 def lock(wanted: str | list[str], project: Path, base: Path) -> tuple[Lock, bool]:
-    path, is_new = packages.lock(wanted, project, base, beside_python())
+    path, is_new = packages.lock(wanted, project, base)
     return lockfile.read(path), is_new
 
 
@@ -144,7 +144,7 @@ def test_a_folder_is_no_release_that_can_be_locked(
 def test_the_environment_is_built_from_the_lock_alone(
     project: Path, base: Path, tmp_path: Path
 ) -> None:
-    path, _ = packages.lock(["keras-like", "pandas-like"], project, base, beside_python())
+    path, _ = packages.lock(["keras-like", "pandas-like"], project, base)
     folder = tmp_path / "environments/train-tf2.21+0"
     assert build.build(folder, path, beside_python())
     program = "import keras_like, numpy, pandas_like; print(numpy.version)"

@@ -72,10 +72,12 @@ def _locked(evidence: Evidence) -> Iterator[str]:
         return  # which is told where the packages are compared with it
     wheels = [vars(package) for package in parsed.packages]
     if config is not None:
-        framework = config["framework"]
-        named = f"envs/{framework['environment']}{lockfile.SUFFIX}"
+        name = lockfile.environment_name(config, lock.sha256 or "")
+        expected = config["framework"]["python"]
         yield from unequal(
-            lock.name, ("name", lock.name, named), ("Python", parsed.python, framework["python"])
+            lock.name,
+            ("name", lock.name, f"envs/{name}{lockfile.SUFFIX}"),
+            ("Python", parsed.python, expected),
         )
     for run, record in evidence.records.items():
         python = ".".join(record["python"]["version"].split(".")[:2])

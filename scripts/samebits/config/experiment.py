@@ -26,7 +26,7 @@ from samebits.config.program import Program
 from samebits.config.signing import Signing, UserOverrides
 from samebits.errors import require_none
 from samebits.experiment import pins, variables
-from samebits.formats import canonical
+from samebits.formats import canonical, lockfile
 from samebits.text import listed, quoted
 
 FORMAT = "samebits-config-1"
@@ -54,6 +54,7 @@ class Experiment:
     program: Program | None = None  # in place of data, model and trainer
     bundles_source: bool = False  # whether a bundle holds the program's own files
     notes: tuple[str, ...] = ()  # for the user, before anything runs
+    locked: str = ""  # SHA-256 of the lock, where that is not one of ours
 
     def part(self, *keys: str) -> dict[str, Any]:
         """The part of the config that one stage depends on."""
@@ -62,7 +63,7 @@ class Experiment:
     @property
     def environment(self) -> str:
         """The name of its training environment below envs/."""
-        return str(self.config["framework"]["environment"])
+        return lockfile.environment_name(self.config, self.locked)
 
     def command(self) -> str:
         """The command line that repeats this experiment."""

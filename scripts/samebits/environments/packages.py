@@ -18,6 +18,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from samebits.environments.resolve import resolve
+from samebits.environments.uv import beside_python
 from samebits.errors import SamebitsError, require_none
 from samebits.formats import files, lockfile
 from samebits.formats.lockfile import Lock, normal
@@ -29,7 +30,7 @@ _TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-int
 _FURTHER = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[ =]*(\S+)", re.MULTILINE)
 
 
-def lock(wanted: str | list[str], project: Path, framework: Path, uv: Path) -> tuple[Path, bool]:
+def lock(wanted: str | list[str], project: Path, framework: Path) -> tuple[Path, bool]:
     """The lock of a framework with a program's packages, and whether it was made now.
 
     ``framework``: its own lock. Raises SamebitsError that names the requirement in conflict.
@@ -46,7 +47,7 @@ def lock(wanted: str | list[str], project: Path, framework: Path, uv: Path) -> t
         file.write(text)
         file.flush()
         given = project / wanted if isinstance(wanted, str) else Path(file.name)
-        found = _resolved(uv, given, base, old)
+        found = _resolved(given, base, old)
     files.write_bytes(path, replace(found, sources=sources).text("by samebits; commit it").encode())
     return path, True
 
@@ -82,7 +83,7 @@ def _of_another(text: str, base: Lock, framework: Path) -> Iterator[str]:
                 )
 
 
-def _resolved(uv: Path, wanted: Path, base: Lock, old: Lock | None) -> Lock:
+def _resolved(wanted: Path, base: Lock, old: Lock | None) -> Lock:
     """The framework's packages as they are, and what else is wanted, in versions that fit them."""
     names = {package.name for package in base.packages}
     others = (f"{name}; python_version < '0'" for name in _TENSORFLOW if name not in names)
@@ -92,7 +93,7 @@ def _resolved(uv: Path, wanted: Path, base: Lock, old: Lock | None) -> Lock:
         dropped.write_text("\n".join(others))
         flags = ["--constraint", str(held), "--override", str(dropped)]
         try:
-            found, from_sdist = resolve(uv, wanted, base.python, old or base, flags)
+            found, from_sdist = resolve(beside_python(), wanted, base.python, old or base, flags)
         except SamebitsError as error:
             raise SamebitsError(
                 f"packages: cannot be had beside the framework's: {error}"

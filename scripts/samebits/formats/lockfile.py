@@ -207,6 +207,16 @@ def check(lock: Path) -> dict[str, Any]:
     return found.summary
 
 
+def environment_name(config: Mapping[str, Any], lock: str) -> str:
+    """The training environment of an experiment, whose lock has a file of this name.
+
+    ``lock``: its SHA-256, which is part of the name where the lock is not one of ours, but the
+    user's; otherwise it does not matter.
+    """
+    name = str(config["framework"]["environment"])
+    return f"{name}+{lock[:12]}" if (config.get("program") or {}).get("packages") else name
+
+
 def is_as_installed(text: str) -> bool:
     """Whether a lock describes an environment that was there already."""
     return text.partition("\n")[0].endswith(AS_INSTALLED)

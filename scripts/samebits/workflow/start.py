@@ -45,7 +45,7 @@ from samebits.replay import inputs
 from samebits.replay.inputs import Difference
 from samebits.replay.plan import require_elsewhere
 from samebits.text import say
-from samebits.workflow import dry_run, locks
+from samebits.workflow import dry_run, locks, packages
 from samebits.workflow.outcome import Outcome
 from samebits.workflow.plan import Plan, as_workflow_errors, plan
 
@@ -153,7 +153,7 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
             config = typed.config(config, asked.configfiles, asked.config_args)
         else:  # a module is handed values
             config = typed.values(config)
-        made = plan(config, conf)
+        made = packages.locked(plan(config, conf), conf.parent / "envs")
         if made.replay:
             place = workflow.modifier.path_modifier.replace_prefix(f"results/{made.name}")
             require_elsewhere(made.replay.path, Path(place))
