@@ -35,7 +35,7 @@ def lock(wanted: str | list[str], project: Path, framework: Path) -> tuple[Path,
 
     ``framework``: its own lock. Raises SamebitsError that names the requirement in conflict.
     """
-    base, path = lockfile.read(framework), _place(project, framework.name)
+    base, path = lockfile.read(framework), place(project, framework.name)
     text = "\n".join(_texts(project / wanted) if isinstance(wanted, str) else wanted)
     sources = {framework.name: files.digest(framework)}
     sources[_WANTED] = hashlib.sha256(text.encode()).hexdigest()
@@ -52,7 +52,7 @@ def lock(wanted: str | list[str], project: Path, framework: Path) -> tuple[Path,
     return path, True
 
 
-def _place(project: Path, framework: str) -> Path:
+def place(project: Path, framework: str) -> Path:
     """The file of the lock; one with the framework's name where the plain one is of another."""
     plain, option = project / NAME, framework.removesuffix(lockfile.SUFFIX).partition("-")[2]
     of_another = plain.is_file() and framework not in lockfile.read(plain).sources

@@ -31,6 +31,7 @@ from samebits.config.compose import Composer
 from samebits.config.experiment import CHECKPOINT, PARTS, LocalExperiment
 from samebits.config.keys import ABSENT, differences, shown
 from samebits.config.overrides import OPTION, Override
+from samebits.environments import packages
 from samebits.errors import SamebitsError, require_none
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, lockfile
@@ -378,18 +379,27 @@ def _lock_differences(
     differ: verify repeats their findings from the evidence. So may the pin file of load, whose
     result must have the digest of the data set.
     """
-    train = f"envs/{local.identity['framework']['environment']}"
-    named = _named_files(report)
-    decide = (f"{train}{lockfile.SUFFIX}", f"{train}{lockfile.PINS}", _LOAD)
-    decisive = [line for n in decide for line in _difference(n, named.pop(n, set()), checkout)]
+    named, (name, lock) = _named_files(report), _training_lock(report, checkout, local)
+    pins = f"envs/{local.identity['framework']['environment']}{lockfile.PINS}"
+    decide = {name: lock, pins: checkout / pins, _LOAD: checkout / _LOAD}
+    decisive = [
+        line for n, path in decide.items() for line in _difference(n, named.pop(n, set()), path)
+    ]
     if report["lock"]["text"] is None:
         decisive.append("it carries no lock of the training environment")
     rest = {name: theirs for name, theirs in named.items() if _OF_ENVIRONMENT.fullmatch(name)}
-    return decisive, [line for n in rest for line in _difference(n, rest[n], checkout)]
+    return decisive, [line for n in rest for line in _difference(n, rest[n], checkout / n)]
 
 
-def _difference(name: str, theirs: set[str], checkout: Path) -> list[str]:
-    path = checkout / name
+def _training_lock(report: Report, checkout: Path, local: LocalExperiment) -> tuple[str, Path]:
+    """What a certificate calls the lock of the training environment, and the one that is here."""
+    name = f"{local.identity['framework']['environment']}{lockfile.SUFFIX}"
+    if (local.identity.get("program") or {}).get(programs.PACKAGES):
+        return report["lock"]["name"], packages.place(Path(local.source_path), name)
+    return f"envs/{name}", checkout / "envs" / name
+
+
+def _difference(name: str, theirs: set[str], path: Path) -> list[str]:
     ours = files.digest(path) if path.is_file() else None
     return [] if theirs == {ours} else [_differ(name, theirs, ours)]
 

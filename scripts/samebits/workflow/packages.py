@@ -36,11 +36,12 @@ def _locked(made: Experiment, envs: Path) -> Experiment:
     wanted = made.program.part[PACKAGES] if made.program else None
     if made.program is None or not wanted:
         return made
-    base = lock_of(made, envs)
+    framework = made.config["framework"]["environment"]
+    base = envs / f"{framework}{lockfile.SUFFIX}"
     path, is_new = packages.lock(wanted, Path(made.program.project), base)
     if is_new:
         added = len(lockfile.read(path).packages) - len(lockfile.read(base).packages)
-        say(f"{path}: {added} packages locked beside those of {made.environment}; commit it")
+        say(f"{path}: {added} packages locked beside those of {framework}; commit it")
     return _kept(made, path, envs)
 
 
