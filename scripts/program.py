@@ -114,7 +114,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     content.update(threads=seen.ran.found, generators=threads.generators(tf))
     content["observed"][variations.THREADS] = seen.ran.observed
     changed = pinned.at_end(tf)
-    lockfile.check(options.lock)
+    lockfile.check_files(Path(sys.prefix))
     with files.atomic_folder(options.output) as folder:
         content.update(outcome.describe(), settings=settings.as_json(pinned.found))
         content.update(record.process(tf, options), variables=lookups.found())

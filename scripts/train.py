@@ -257,7 +257,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     content.update(threads=ran.found, generators=threads.generators(tf))
     content["observed"][variations.THREADS] = ran.observed
     settings.require_unchanged(tf, pins.unpin(profile, options.unpin))
-    lockfile.check(options.lock)
+    lockfile.check_files(Path(sys.prefix))
     how = "passed to compile(); this TensorFlow or this model may lack it"
     found.append(Setting("steps per execution", None, outcome.steps_per_execution, how))
     with files.atomic_folder(options.output) as folder:

@@ -24,17 +24,17 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 
 from samebits.errors import SamebitsError, all_problems
-from samebits.formats import as_installed, files, installed
-from samebits.formats.as_installed import Look, metadata
+from samebits.formats import files, installed
+
+if sys.version_info >= (3, 8):
+    import importlib.metadata as metadata
+else:
+    import importlib_metadata as metadata  # in the locks of the Python 3.7 environments
 
 SUFFIX = ".lock.txt"
 PINS = ".linux-64.pin.txt"  # ends the name of the file that pins conda's packages
 # Packages that a conda prefix has beside the lock: they install others and are not imported.
 _INSTALLERS = ("pip", "setuptools", "wheel", "packaging")
-
-# Ends the title of a lock of an environment that is there already: its digests are of RECORDs.
-AS_INSTALLED = "as installed: each digest is that of a RECORD"
-_UNLIKE = "# not as its RECORD says: "
 
 _TITLE = re.compile(r"# Locked for CPython (\d+\.\d+) on Linux x86_64")
 _SOURCE = re.compile(r"^# from: (\S+) sha256:([0-9a-f]{64})$", re.M)
@@ -176,6 +176,7 @@ def environment(lock: Path) -> dict[str, Any]:
     """
     found = packages()
     check_lock(lock, found)
+    check_files(Path(sys.prefix))
     return {
         "python": {
             "version": platform.python_version(),
@@ -184,27 +185,8 @@ def environment(lock: Path) -> dict[str, Any]:
         },
         "packages": [{"name": name, "version": found[name]} for name in sorted(found)],
         "lock": files.digest(lock),
-        "installed": check(lock),
+        "installed": installed.summary(Path(sys.prefix)),
     }
-
-
-def check(lock: Path) -> dict[str, Any]:
-    """How many files the environment has, and one digest of all.
-
-    Raises SamebitsError if one is not as it was when it was installed, or looked at.
-    """
-    text = lock.read_text(encoding="utf-8")
-    if not is_as_installed(text):
-        check_files(Path(sys.prefix))
-        return installed.summary(Path(sys.prefix))
-    found = as_installed.look()
-    changed = set(of_environment(found).splitlines()) ^ set(text.splitlines())
-    if changed:
-        raise SamebitsError(
-            f"{sys.prefix}: this environment is not what it was when it was looked at\n"
-            f"{all_problems(changed)}\nstart the same command again"
-        )
-    return found.summary
 
 
 def environment_name(config: Mapping[str, Any], lock: str) -> str:
@@ -215,24 +197,3 @@ def environment_name(config: Mapping[str, Any], lock: str) -> str:
     """
     name = str(config["framework"]["environment"])
     return f"{name}+{lock[:12]}" if (config.get("program") or {}).get("packages") else name
-
-
-def is_as_installed(text: str) -> bool:
-    """Whether a lock describes an environment that was there already."""
-    return text.partition("\n")[0].endswith(AS_INSTALLED)
-
-
-def of_environment(found: Look) -> str:
-    """A lock of the running interpreter's environment."""
-    listed = [LockedPackage(normal(n), *each) for n, each in found.records.items()]
-    version = "{}.{}".format(*sys.version_info)
-    title, _, rest = Lock(version, {}, tuple(listed)).text(AS_INSTALLED).partition("\n")
-    about = [f"# Python {platform.python_version()}, {platform.python_compiler()}"]
-    about += [f"{_UNLIKE}{name} sha256:{found.unlike[name]}" for name in found.unlike]
-    return "\n".join([title, *about, rest])
-
-
-def unlike(text: str) -> list[str]:
-    """The files that are not as their RECORD says, by the lock of such an environment."""
-    lines = [line[len(_UNLIKE) :] for line in text.splitlines() if line.startswith(_UNLIKE)]
-    return [line.rpartition(" sha256:")[0] for line in lines]
