@@ -68,13 +68,20 @@ class Desk:
             self._thread.start()
 
     def _serve(self) -> None:
-        while True:
-            data, rights, _, _ = self._socket.recvmsg(_MOST, socket.CMSG_SPACE(4))
-            if not data:
-                return
+        try:
+            while self._one():
+                pass
+        finally:
+            self._socket.shutdown(socket.SHUT_RDWR)  # or the run would wait for an answer
+
+    def _one(self) -> bool:
+        """Answer one request; False: there is none any more."""
+        data, rights, _, _ = self._socket.recvmsg(_MOST, socket.CMSG_SPACE(4))
+        if data:
             asker = socket.socket(fileno=struct.unpack("i", rights[0][2])[0])
             with asker, suppress(OSError):  # the run has ended
                 self._answer(json.loads(data), asker)
+        return bool(data)
 
     def _answer(self, asked: Mapping[str, Any], asker: socket.socket) -> None:
         try:
@@ -106,7 +113,9 @@ class Desk:
         option = _PUBLISHED[url]
         with self._store.alone(option):
             if (found := self._store.kept(url)) is None:
-                with tempfile.TemporaryDirectory(dir=self._store.folder) as folder:
+                place = self._store.folder
+                files.remove_partial(place / option)
+                with tempfile.TemporaryDirectory(dir=place, prefix=f".{option}.") as folder:
                     self._load(option, Path(folder))
                     found = self._store.add(url, partial(_FORMS[option], url, Path(folder)))
         return Download(found.path, found.sha256, pinned=True)
