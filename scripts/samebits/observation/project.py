@@ -102,8 +102,8 @@ def _skips(project: Path, name: str, known: dict[str, bool]) -> bool:
 
 def _is_loaded(folder: Path) -> bool:
     """Whether the pipeline keeps its data there."""
-    if folder.name == "downloads":
-        return (folder / "index.json").is_file()
+    if folder.name == "downloads":  # its locks are there before its index
+        return any(folder.glob(".????????????????.lock"))
     if not (folder / "record.json").is_file():
         return False
     try:
