@@ -139,6 +139,16 @@ def test_a_run_that_ends_before_its_answer_does_no_harm(run: Run, site: Site) ->
     assert answers == [[len(CONTENT), None]]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_desk_that_fails_lets_go_of_the_run(
+    run: Run, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(fetch.Desk, "_find")
+    first, second = run.ask(*[f"{site.url}/a.bin"] * 2)[0]
+    assert "the launcher has ended" in first[1]
+    assert second[0] is None
+
+
 @pytest.mark.environment
 def test_mnist_is_the_products_own_whatever_the_network(
     tmp_path: Path, workspace: Workspace

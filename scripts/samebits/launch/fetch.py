@@ -72,7 +72,8 @@ class Desk:
             while self._one():
                 pass
         finally:
-            self._socket.shutdown(socket.SHUT_RDWR)  # or the run would wait for an answer
+            with suppress(OSError):  # the launcher has closed it
+                self._socket.shutdown(socket.SHUT_RDWR)  # or the run would wait for an answer
 
     def _one(self) -> bool:
         """Answer one request; False: there is none any more."""

@@ -17,6 +17,7 @@ import os
 import socket
 import struct
 import sys
+from contextlib import suppress
 from email.message import Message
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -103,7 +104,8 @@ def _ask(desk: socket.socket, url: str, pin: str | None) -> tuple[dict[str, Any]
         with theirs:
             asked = json.dumps({"url": url, "pin": pin}).encode()
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", theirs.fileno()))]
-            desk.sendmsg([asked], rights)
+            with suppress(OSError):  # nobody listens any more, and so nobody answers
+                desk.sendmsg([asked], rights)
         data, given, _, _ = ours.recvmsg(_MOST, socket.CMSG_SPACE(4))
     said = json.loads(data or b'{"error": "the launcher has ended"}')
     if "error" in said:
