@@ -50,7 +50,7 @@ KEYS = (CERTIFICATE, ALLOW, EPOCHS, CHECKPOINTS, AGAINST, BITS)
 _MOST_LINES = 100  # of a refusal; a hostile certificate could ask for millions
 _LONGEST = 200  # characters of a module's name
 _MAIN = "__main__"  # how a record names the script that trained
-_OF_ENVIRONMENT = re.compile(r"envs/[a-z0-9][A-Za-z0-9._-]*\.txt")
+_OF_ENVIRONMENT = re.compile(r"envs/[a-z0-9][A-Za-z0-9.+_-]*\.txt")
 _LOAD = f"envs/load{lockfile.SUFFIX}"
 _CODE = ("Snakefile", "rules", "scripts")
 
