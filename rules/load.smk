@@ -12,7 +12,6 @@ rule load:
         **stage("load"),
         config=lambda wildcards: DATA_CONFIGS[wildcards.data],
         lock=ENVS / "load.lock.txt",
-        files=lambda wildcards: without_braces(inputs_of(wildcards.data)),
     output:
         arrays=directory(f"{DATA}/arrays"),
         record=f"{DATA}/record.json",
@@ -24,7 +23,7 @@ rule load:
     params:
         python=python,
         project=lambda wildcards: project_of(wildcards.data),
-        # Files with braces, and files of older dates.
+        # Not inputs: a folder of images has more than Snakemake looks at in a second.
         content=lambda wildcards: start.dates(inputs_of(wildcards.data)),
     message:
         "load the data ({wildcards.data})"

@@ -1,5 +1,6 @@
 """Which files of a project a program's run gets a copy of."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,13 @@ def folder(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('{"format":"samebits-load-1"}\n' if path.name == "record.json" else "")
     return tmp_path
+
+
+def test_what_is_no_plain_file_is_left_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "train.py").touch()
+    (tmp_path / "link").symlink_to("train.py")
+    assert Project(tmp_path).names == ["link", "train.py"]
 
 
 def test_all_files_but_those_of_the_pipeline_and_of_environments(folder: Path) -> None:

@@ -20,7 +20,7 @@ from samebits.launch.variations import WORKSPACE, Start
 from samebits.observation.project import Project
 
 _PLACE = Path("/tmp/samebits-project")  # noqa: S108 (where a mount of the run's own is seen)
-_MOST_BYTES, _MOST_FILES = 200 << 20, 20_000
+_MOST_BYTES, _MOST_FILES = 200 << 20, 20_000  # fewer than Project lists
 _SHOWN = 5  # of the largest files
 
 Shown = tuple[Path, Path]  # what is shown where

@@ -9,6 +9,7 @@ GUARANTEES  of a repository the files that are tracked, or new and not ignored; 
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 from typing import Iterator
 
@@ -16,6 +17,7 @@ from samebits.errors import SamebitsError
 from samebits.formats import canonical
 from samebits.observation.checkout import git
 
+MOST = 100_000  # files: a project with more is a home folder, say
 _OWN = ("results", "logs", ".samebits", ".snakemake")  # the pipeline's, at the top
 _DATA = "data"  # whose folders are the pipeline's where they have a record
 _NOWHERE = (".git", "__pycache__")
@@ -29,13 +31,15 @@ class Project:
         """``inputs``: declared files and folders, which are seen whatever git says."""
         self.folder = folder
         self.inputs = tuple(part for name in inputs for part in spread(folder, name))
-        self.names = sorted(filter(self._is_copied, _names(folder)))
+        self.names = sorted(islice(filter(self._is_copied, _names(folder)), MOST))
         self._known = {str(above) for name in self.names for above in Path(name).parents}
         self._known |= {str(above) for name in self.inputs for above in Path(name).parents}
         self._known.update(self.names)
 
     def _is_copied(self, name: str) -> bool:
-        return not is_below(name, self.inputs)
+        path = self.folder / name
+        plain = path.is_symlink() or path.is_file()  # no pipe, of which no copy ends
+        return plain and not is_below(name, self.inputs)
 
     def sees(self, name: str) -> bool:
         """Whether a run has something by this name, relative to the project."""
