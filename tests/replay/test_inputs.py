@@ -84,3 +84,17 @@ def test_a_file_in_the_home_folder_is_looked_for_in_this_users(
     (entry,) = [entry for entry in record["files"]["read"] if entry["path"] != "words"]
     entry["path"] = "~/out"
     assert list(inputs.differences(record, tmp_path / "source")) == []
+
+
+def test_of_a_program_only_what_its_runs_see_of_the_project_counts(
+    record: dict[str, Any], tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    record["config"] = {"program": {"inputs": ["../elsewhere", {"url": "http://a"}, "/etc"]}}
+    record["files"]["absent"] = ["results", "local.py"]
+    (source / "results").mkdir()
+    found = {f"{d.path.name} {d.what}" for d in inputs.differences(record, source) if d.own}
+    assert "results now exists" not in found
+    (source / "local.py").touch()
+    found = {f"{d.path.name} {d.what}" for d in inputs.differences(record, source) if d.own}
+    assert "local.py now exists" in found

@@ -69,7 +69,8 @@ def _project(record: Mapping[str, Any], source_path: Path) -> Project | None:
     program = (record.get("config") or {}).get("program")
     if program is None:
         return None
-    return Project(source_path.resolve(), tuple(filter(is_own, program["inputs"])))
+    below = (name for name in program["inputs"] if is_own(name) and ".." not in Path(name).parts)
+    return Project(source_path.resolve(), tuple(below))
 
 
 def is_own(name: object) -> bool:
