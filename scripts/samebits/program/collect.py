@@ -59,7 +59,7 @@ class Collected:
         optimizers = [_optimizer(one) for one in self._made.optimizers.values()]
         return {
             "models": models,
-            "optimizers": [one for one in optimizers if one["variables"]],
+            "optimizers": [one for one in optimizers if one["steps"]],
             "calls": [call.as_json(self.numbers) for call in self._calls],
             "untraced": sorted(self._untraced()),
         }
