@@ -111,7 +111,7 @@ def attributes(model: Any) -> dict[str, Any]:
 
 def _named(found: Variables) -> Variables:
     """By their names; one that has none of its own by the attributes that lead to it."""
-    names = [path if _is_anonymous(each) else task.name_of(each) for path, each in found]
+    names = [path if path and _is_anonymous(each) else task.name_of(each) for path, each in found]
     held = (Text(variable) if _is_text(variable) else variable for _, variable in found)
     return list(zip(task.unique(names), held))
 
