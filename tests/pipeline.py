@@ -89,13 +89,18 @@ class Workspace:
         return cls(folder)
 
     def snakemake(
-        self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        check: bool = True,
+        variables: Mapping[str, str] | None = None,
+        longest: float = _LONGEST,
     ) -> str:
         """Run Snakemake as the README says, in this folder; returns what the terminal shows."""
         older = re.findall(r"\bframework=(tf[\d.]+)\b", " ".join(arguments))
         for name in (*_ALWAYS, *(f"train-{framework}" for framework in older)):
             environment(name)
-        done = command(*self.line(*arguments), cwd=ROOT, check=check, variables=variables)
+        line = self.line(*arguments)
+        done = command(*line, cwd=ROOT, check=check, variables=variables, longest=longest)
         assert check or done.returncode != 0, f"expected a failure:\n{done.stdout}"
         return done.stdout
 

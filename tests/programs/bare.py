@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 
 def main() -> None:
@@ -42,15 +41,20 @@ def main() -> None:
 
 
 def pin(seed: int) -> None:
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    """Seeds of Python and NumPy come first: TensorFlow draws from one when it is imported."""
     random.seed(seed)
     np.random.seed(seed)
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.random.set_seed(seed)
     if hasattr(tf.config.experimental, "enable_op_determinism"):
-        tf.keras.utils.set_random_seed(seed)
+        kept = random.getstate(), np.random.get_state()
+        tf.keras.utils.set_random_seed(seed)  # Keras keeps it, too
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])
         tf.config.experimental.enable_op_determinism()
-    else:
-        tf.random.set_seed(seed)
 
 
 def serve(folder: Path) -> None:
@@ -59,6 +63,8 @@ def serve(folder: Path) -> None:
     def urlretrieve(url: str, filename: str, *_: Any, **__: Any) -> None:
         shutil.copy(folder / url.rpartition("/")[2], filename)
 
+    import tensorflow as tf
+
     # Not by the module's name: TensorFlow 2.1 has it under two.
     used = inspect.unwrap(tf.keras.utils.get_file).__globals__
     used.update(urlretrieve=urlretrieve, validate_file=lambda *_, **__: True)
@@ -66,6 +72,8 @@ def serve(folder: Path) -> None:
 
 def kept() -> list[Any]:
     """All models from now on."""
+    import tensorflow as tf
+
     models: list[Any] = []
     make = tf.keras.Model.__new__
 

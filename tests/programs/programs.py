@@ -17,19 +17,22 @@ class Program:
 
     ``calls``: the outermost calls of models, in order, those on batches of one kind once.
     ``optimizers``: the classes of those that took a step. ``steps``: of all of them; None where it
-    depends on how the training goes. ``untraced``: what no optimizer of Keras updated.
+    depends on how the training goes. ``untraced``: what no optimizer of Keras updated; None: also
+    weights that were loaded.
     """
 
     words: str
     calls: tuple[str, ...] = ()
     optimizers: tuple[str, ...] = ()
     steps: int | None = None
-    models: int = 1
+    models: int | None = 1  # None where a part without weights may count
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     frameworks: tuple[str, ...] = _NEWEST
-    untraced: tuple[str, ...] = ()
+    untraced: tuple[str, ...] | None = ()
     downloads: tuple[str, ...] = ()
+    verdict: str = "REPRODUCIBLE"
+    pins: tuple[str, ...] = ()  # that the program itself changes
 
     @property
     def name(self) -> str:
@@ -59,6 +62,7 @@ class Planted:
     culprits: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    repeatable: bool | None = True
 
     @property
     def file(self) -> str:
@@ -96,12 +100,12 @@ PROGRAMS = (
     Program("siamese.py", _BOTH, _RMSPROP, 150, models=2, downloads=_MNIST, frameworks=_KERAS_2),
     Program("structured_data.py", _ANSWERS, _ADAM, 30, inputs=("heart.csv",)),
     Program(
-        "image_folder.py", _ANSWERS, _ADAM, 12, models=2, inputs=("photos",),
+        "image_folder.py", _ANSWERS, _ADAM, 12, models=None, inputs=("photos",),
         outputs=("classifier.weights.h5",), frameworks=_KERAS_2,
     ),
     Program(
         "timeseries_classification.py", _BOTH, _ADAM, 16, models=2, inputs=("FordA_TRAIN.tsv",),
-        outputs=("best_model.h5",), frameworks=_ALL,
+        outputs=("best_model.h5",), frameworks=_ALL, untraced=None,
     ),
     Program(
         "weather_lstm.py", _ANSWERS, _ADAM, 26, inputs=("weather.csv",),
@@ -133,7 +137,7 @@ PROGRAMS = (
     ),
     Program(
         "mixed_precision.py", (*_BOTH, *_ANSWERS), ("LossScaleOptimizer",), 29, downloads=_MNIST,
-        frameworks=_KERAS_2,
+        pins=("dtype policy",), frameworks=_KERAS_2,
     ),
     Program(
         "compiled_steps.py", (*_FIT, *_BOTH, *_BOTH), ("AdamW", "AdamW", "SGD"), 192, models=3
@@ -141,7 +145,7 @@ PROGRAMS = (
     Program(
         "checkpoints.py", (*_BOTH, "evaluate"), _ADAM, models=2, inputs=_DIGITS,
         outputs=("best.weights.h5", "training.log", "training_2/cp-0001.weights.h5"),
-        frameworks=_ALL,
+        frameworks=_ALL, untraced=None,
     ),
     Program(
         "arguments.py --epochs 2 --width 16", _BOTH, _ADAM, 40, inputs=_DIGITS,
@@ -172,11 +176,12 @@ PROGRAMS = (
         downloads=("cars.csv",), frameworks=_KERAS_2,
     ),
     Program("sgd_by_hand.py", steps=0, models=0, untraced=("Variable", "Variable"),
+        verdict="INCONCLUSIVE",
         frameworks=_ALL,
     ),
     Program(
         "compat_v1.py", steps=0, models=0, inputs=_HOUSING, outputs=("network.npz",),
-        untraced=("W1", "W2", "b1", "b2"), frameworks=_ALL,
+        untraced=("W1", "W2", "b1", "b2"), verdict="INCONCLUSIVE", frameworks=_ALL,
     ),
     Program("generators.py", _BOTH, ("Adamax",), 60, inputs=_DIGITS, frameworks=_ALL),
     Program(
@@ -202,6 +207,7 @@ PLANTED = (
         _NAMED["tape_loop"], "a seed from the clock",
         "rng = np.random.RandomState(0)",
         "import time\nrng = np.random.RandomState(time.time_ns() % 2**32)",
+        repeatable=False,
     ),
     Planted(
         _NAMED["guarded_pool"], "files in the order of their folder",
@@ -227,6 +233,7 @@ PLANTED = (
         "    tokens = np.random.randint(1, vocabulary, (count, length))",
         "    tokens = np.stack([np.empty(1500, np.uint8)[:length] for _ in range(count)])\n"
         "    tokens = tokens.astype(int) % (vocabulary - 1) + 1",
+        repeatable=False,
     ),
     Planted(
         _NAMED["denoising_autoencoder"], "threads that share NumPy's generator",
@@ -236,6 +243,7 @@ PLANTED = (
         "    parts = list(pool.map(noise, np.array_split(train_data, 4)))\n"
         "noisy_train_data = np.concatenate(parts)",
         culprits=("timing of Python threads",),
+        repeatable=None,
     ),
     Planted(
         _NAMED["regression_metrics"], "what an earlier run left in /tmp",
@@ -246,11 +254,13 @@ PLANTED = (
         'else:\n'
         '    order = np.load("/tmp/samebits-housing-order.npy")[::-1]',
         culprits=("what an earlier run left in /tmp/samebits-housing-order.npy",),
+        repeatable=False,
     ),
     Planted(
         _NAMED["structured_data"], "the order of objects in a set",
         "np.random.shuffle(rows)",
         "class Patient:\n    def __init__(self, row):\n        self.row = row\n\n\n"
         "rows = [patient.row for patient in {Patient(row) for row in rows}]",
+        repeatable=False,
     ),
 )  # fmt: skip
