@@ -5,7 +5,10 @@ Run in an environment with TensorFlow, which prints JSON for test_epochs.py.
 
 import json
 import sys
+from collections import deque
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
@@ -19,12 +22,50 @@ layers = tf.keras.layers
 KERAS_3 = hasattr(tf.keras, "random")
 
 
+def variable() -> "tf.Variable":
+    """Which trains nothing."""
+    return tf.Variable(0.5, trainable=False)
+
+
+EVERYWHERE = variable()
+
+
 class Helper:
-    """A user's object that is nothing of Keras'."""
+    """A user's object that is nothing of Keras', and cannot be printed."""
+
+    __slots__ = ("__dict__", "in_slot")
+    in_class = variable()
 
     def __init__(self) -> None:
         self.threshold = tf.Variable([0.5, 0.25])
         self.words = tf.Variable(["one", "two"])
+        self.in_slot, self.in_deque = variable(), deque([variable()])
+        self.in_space, self.in_partial = SimpleNamespace(v=variable()), partial(max, variable())
+        closed = variable()
+        self.in_function = lambda: closed + EVERYWHERE
+        self.by_object = {Unprintable(): variable()}
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+class Unprintable(Helper):
+    """Whose attributes are those of its class alone."""
+
+    def __init__(self) -> None:
+        pass
+
+
+class Settings(dict):  # type: ignore[type-arg]
+    """As many programs have them: what is missing raises KeyError."""
+
+    __getattr__ = dict.__getitem__
+
+
+class Answering(dict):  # type: ignore[type-arg]
+    """It has an answer to everything."""
+
+    __getattr__ = dict.get
 
 
 class Model(tf.keras.Model):  # type: ignore[misc]
@@ -34,7 +75,7 @@ class Model(tf.keras.Model):  # type: ignore[misc]
         super().__init__()
         self.recurrent = layers.LSTM(3, stateful=True)
         self.head = layers.Dense(2)
-        self.found = {"helper": Helper()}
+        self.found = {"helper": Helper(), "asked": (Settings(), Answering(a=1))}
         self.others = [tf.keras.optimizers.SGD(0.1, momentum=0.9), tf.keras.optimizers.Adam(0.1)]
         keys = tf.lookup.KeyValueTensorInitializer(["a", "b"], [1, 2])
         self.vocabulary = tf.lookup.StaticHashTable(keys, -1)

@@ -1,9 +1,12 @@
 """All state of a model: weights, optimizers, and every other variable that it reaches.
 
 Followed are the attributes of Keras objects, of modules of TensorFlow and of a user's own objects,
-through lists, tuples and dicts. Found are variables (of metrics, generators, stateful layers, in
+classes and modules, through lists, tuples, deques and dicts, and what a user's functions refer to
+in closures, defaults and globals. Found are variables (of metrics, generators, stateful layers, in
 Python attributes), lookup tables, and the numbers in the attributes of optimizers, which Keras 2
-has in place of variables. Not reached: variables that only a function or a module refers to.
+has in place of variables. Objects are looked at without a call of their code: a __getattr__ may
+answer anything, and a __repr__ raise. Not reached: sets, which have no order, and what Python's own
+generators and iterators refer to.
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
@@ -14,7 +17,17 @@ import json
 import os
 import sys
 from collections import deque
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import (
+    CodeType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
+)
 from typing import Any, Iterable, Iterator, List, Mapping, Tuple
 
 import numpy as np
@@ -24,6 +37,13 @@ from samebits.formats.arrays import require_storable
 from samebits.training import task
 
 Variables = List[Tuple[str, Any]]  # each has a name, `numpy` and `assign`
+_WRAPPERS = {  # the attributes in which they hold what they wrap
+    partial: ("func", "args", "keywords"),
+    MethodType: ("__func__", "__self__"),
+    staticmethod: ("__func__",),
+    classmethod: ("__func__",),
+    property: ("fget", "fset"),
+}
 _FRAMEWORK = ("tensorflow", "keras", "tf_keras", "samebits")
 
 
@@ -101,9 +121,9 @@ def attributes(model: Any) -> dict[str, Any]:
     """The numbers in attributes of a user's own objects, which no checkpoint has, by name."""
     found = {}
     for path, one in _reached(model):
-        if _is_users(type(one)) and hasattr(one, "__dict__"):
+        if _is_users(type(one).__module__):
             owner = path or type(one).__name__
-            for name, value in vars(one).items():
+            for name, value in _held(one).items():
                 if _is_number(value) and not name.startswith("stop_"):  # Keras' own
                     found[f"{owner}.{name}"] = value
     return found
@@ -154,36 +174,94 @@ def _reached(root: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _inside(found: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(found, (list, tuple)):
+    if isinstance(found, (list, tuple, deque)):
         yield from ((f"[{position}]", inner) for position, inner in enumerate(found))
     elif isinstance(found, dict):
-        yield from ((f"[{key}]", inner) for key, inner in list(found.items()))
-    elif _is_followed(found):
-        yield from ((f".{name}", inner) for name, inner in sorted(vars(found).items()))
+        for position, (key, inner) in enumerate(list(found.items())):
+            # Of another object, the text may hold its address.
+            yield f"[{key if isinstance(key, (str, int, float)) else position}]", inner
+    if _is_followed(found):
+        yield from ((f".{name}", inner) for name, inner in sorted(_held(found).items()))
 
 
 def _is_followed(found: Any) -> bool:
-    """Whether an object's attributes are a model's: not a graph's, a library's, a variable's."""
-    if isinstance(found, type) or not hasattr(found, "__dict__") or _is_variable(found):
+    """Whether what an object holds is a model's: not a graph's, a library's, a variable's."""
+    if isinstance(found, ModuleType):
+        return _is_users(found.__name__)
+    if isinstance(found, FunctionType):
+        return _is_users(found.__globals__.get("__name__"))
+    if isinstance(found, type):
+        return _is_users(found.__module__)
+    if isinstance(found, (list, tuple, deque, dict)):  # Keras' own refer to what tracks them
+        return _is_users(type(found).__module__)
+    if _is_variable(found):
         return False
     import tensorflow as tf
 
     # The base of everything of TensorFlow's that has attributes of its users'.
-    trackable = tf.Module.__mro__[1]
-    return isinstance(found, trackable) or any(map(_is_keras_or_users, type(found).__mro__))
+    kinds = tf.Module.__mro__[1], SimpleNamespace, *_WRAPPERS
+    return isinstance(found, kinds) or any(map(_is_keras_or_users, type(found).__mro__))
+
+
+def _held(found: Any) -> dict[str, Any]:
+    """What an object holds by name: attributes, and what its code refers to."""
+    try:
+        held = dict(object.__getattribute__(found, "__dict__"))
+    except AttributeError:
+        held = {}
+    if isinstance(found, (type, ModuleType)):
+        held = {name: inner for name, inner in held.items() if not _is_pythons(name)}
+        return dict(held, __bases__=found.__bases__ if isinstance(found, type) else ())
+    if isinstance(found, FunctionType):
+        held.update(_referred(found))
+    for kind, names in _WRAPPERS.items():
+        held.update((name, getattr(found, name)) for name in names if isinstance(found, kind))
+    for kind in type(found).__mro__:
+        if _is_users(kind.__module__):
+            held.setdefault("__class__", kind)
+            for name, slot in vars(kind).items():
+                if isinstance(slot, MemberDescriptorType):
+                    with suppress(AttributeError):  # it is empty
+                        held[name] = slot.__get__(found)
+    return held
+
+
+def _referred(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """What a function refers to: its closure, its defaults, and the globals that it names."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
+        with suppress(ValueError):  # it is empty
+            yield name, cell.cell_contents
+    yield "__defaults__", (function.__defaults__, function.__kwdefaults__)
+    for name in _names(function.__code__):
+        if name in function.__globals__ and not _is_pythons(name):
+            yield name, function.__globals__[name]
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """The names that a function looks up, and those of the functions in it."""
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)
+
+
+def _is_pythons(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
 
 
 def _is_keras_or_users(kind: type) -> bool:
-    return ("keras" in kind.__module__ and _is_framework(kind)) or _is_users(kind)
+    module = kind.__module__
+    return ("keras" in module and _is_framework(module)) or _is_users(module)
 
 
-def _is_framework(kind: type) -> bool:
-    return kind.__module__.split(".")[0] in _FRAMEWORK
+def _is_framework(module: str) -> bool:
+    return module.split(".")[0] in _FRAMEWORK
 
 
-def _is_users(kind: type) -> bool:
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    if file is None or _is_framework(kind):
+def _is_users(module: Any) -> bool:
+    """Whether a module, by its name, is neither the framework's nor a library's."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None or _is_framework(module):
         return False
     libraries = {Path(sys.prefix), Path(os.__file__).parent}
     return libraries.isdisjoint(Path(os.path.abspath(file)).parents)  # noqa: PTH100
@@ -200,7 +278,8 @@ def _is_optimizer(found: Any) -> bool:
 
 
 def _is_variable(found: Any) -> bool:
-    return not isinstance(found, type) and hasattr(found, "assign") and hasattr(found, "numpy")
+    kind = type(found)  # its own __getattr__ may have an answer to everything
+    return hasattr(kind, "assign") and hasattr(kind, "numpy")
 
 
 def _is_table(found: Any) -> bool:
