@@ -74,15 +74,16 @@ def test_what_is_said_first(tmp_path: Path, what: str) -> None:
     assert made["scope"]["cautions"] == said
 
 
-def test_a_loss_that_is_not_a_number_is_said_by_epoch(tmp_path: Path) -> None:
-    metrics = factories.HISTORY | {"loss": [1.0, float("nan"), 2.0], "val_loss": [float("nan")] * 3}
+def test_a_loss_that_is_not_a_number_or_infinite_is_said_by_epoch(tmp_path: Path) -> None:
+    metrics = factories.HISTORY | {"loss": [1.0, float("nan"), -float("inf")], "val_loss": [float("nan")] * 3}
     space = factories.workspace(tmp_path, metrics=metrics)
     for run in space.runs[:1]:
         ids = space.ids
         factories.write_run(run, *ids, metrics=metrics)
     made = factories.report_of(space.compare())
     assert made["scope"]["cautions"] == [
-        "Not a number: loss since epoch 2 and val_loss since epoch 1."
+        "Not a number: loss since epoch 2 and val_loss since epoch 1.",
+        "Infinite: loss since epoch 3.",
     ]
 
 
@@ -95,7 +96,7 @@ def test_weights_of_which_none_is_a_number_show_nothing(tmp_path: Path) -> None:
     made = report(tmp_path, nan((KERNEL, 0, 1), (BIAS, 0, 1), numbers=0))
     assert made["verdict"] == "INCONCLUSIVE"
     assert made["reasons"] == [
-        f"{run}: no trainable weight is a number at the end: equal NaNs show nothing"
+        f"{run}: no trainable weight is a finite number at the end: equal ones show nothing"
         for run in ("control", "replica")
     ]
     assert made["scope"]["cautions"]
@@ -106,7 +107,7 @@ def test_nan_is_the_first_reason_where_a_canary_cannot_differ(tmp_path: Path) ->
     change = nan((KERNEL, 0, 1), (BIAS, 0, 1), numbers=0)
     made = report(tmp_path, change, canary=equal, change=factories.vary)
     assert made["verdict"] == "INCONCLUSIVE"
-    assert "no trainable weight is a number" in made["reasons"][0]
+    assert "no trainable weight is a finite number" in made["reasons"][0]
     assert any("canary" in reason for reason in made["reasons"][2:])
 
 

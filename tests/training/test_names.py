@@ -1,8 +1,9 @@
-"""Names of variables in a run's files."""
+"""Names of variables in a run's files, and how many of their numbers say anything."""
 
+import numpy as np
 import pytest
 
-from samebits.training import task
+from samebits.training import record, task
 
 
 @pytest.mark.parametrize(
@@ -17,3 +18,8 @@ def test_a_repeated_name_gets_a_count_that_no_other_name_has(
     names: list[str], unique: list[str]
 ) -> None:
     assert list(task.unique(names)) == unique
+
+
+def test_neither_nan_nor_infinity_counts_as_a_number_that_was_trained() -> None:
+    trained = [np.array([np.nan, np.inf, -np.inf, 1, 0]), np.array(3), np.ones(0)]
+    assert record.nan([], trained, None)["numbers"] == 3  # type: ignore[arg-type]

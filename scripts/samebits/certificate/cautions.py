@@ -4,7 +4,7 @@ Each is a sentence that follows from the records and histories of the runs, the 
 """
 
 from collections.abc import Iterator, Mapping
-from math import isnan
+from math import isinf, isnan
 from typing import Any
 
 from samebits.certificate.evidence import Evidence
@@ -33,13 +33,14 @@ def cautions(evidence: Evidence) -> list[str]:
 
 def _of_run(record: RunRecord, metrics: Mapping[str, list[float]]) -> Iterator[str]:
     yield from _nan(record["nan"])
-    since = [
-        f"{name} since epoch {1 + next(i for i, v in enumerate(values) if isnan(v))}"
-        for name, values in metrics.items()
-        if any(map(isnan, values))
-    ]
-    if since:
-        yield f"Not a number: {listed(since)}."
+    for what, is_so in (("Not a number", isnan), ("Infinite", isinf)):
+        since = [
+            f"{name} since epoch {1 + next(i for i, v in enumerate(values) if is_so(v))}"
+            for name, values in metrics.items()
+            if any(map(is_so, values))
+        ]
+        if since:
+            yield f"{what}: {listed(since)}."
     yield from _other_data(record["data"])
     unseen = record["files"]["problem"]
     if unseen is not None and record["subset"] is None:  # emulated runs cannot be watched
@@ -101,8 +102,8 @@ def all_received(evidence: Evidence) -> str | None:
 
 
 def nothing_left(evidence: Evidence) -> Iterator[str]:
-    """Runs in which no trainable weight is a number: equal, and yet nothing is shown."""
+    """Runs in which no trainable weight is finite: equal, and yet nothing is shown."""
     for name, record in evidence.records.items():
         nan = record["nan"]
         if nan is not None and nan["numbers"] == 0:
-            yield f"{name}: no trainable weight is a number at the end: equal NaNs show nothing"
+            yield f"{name}: no trainable weight is a finite number at the end: equal ones show nothing"

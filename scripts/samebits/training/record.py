@@ -237,7 +237,7 @@ def digests_of(history: str, stored: Mapping[str, arrays.Stored]) -> dict[str, A
 def nan(weights: task.Named, trained: Iterable[np.ndarray], trace: Prints) -> dict[str, Any]:
     """The final weights that hold a NaN, and since when, where the trace saw it.
 
-    ``numbers``: how many elements of the trainable ones are not NaN.
+    ``numbers``: how many elements of the trainable ones are neither NaN nor infinite.
     """
     tensors = []
     for name, array in weights:
@@ -245,4 +245,4 @@ def nan(weights: task.Named, trained: Iterable[np.ndarray], trace: Prints) -> di
         if count:
             after, since = trace.nan_since(name) or (None, None)
             tensors.append({"name": name, "count": count, "after": after, "since": since})
-    return {"tensors": tensors, "numbers": sum(int((one == one).sum()) for one in trained)}
+    return {"tensors": tensors, "numbers": sum(int(np.isfinite(one).sum()) for one in trained)}
