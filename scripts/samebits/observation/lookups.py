@@ -47,6 +47,14 @@ class _Noting(_Environ):  # type: ignore[misc]
         _note(ALL, True)
         return super().__iter__()
 
+    def __len__(self) -> int:
+        _note(ALL, True)
+        return super().__len__()
+
+    def __repr__(self) -> str:
+        _note(ALL, True)
+        return super().__repr__()
+
 
 def install() -> None:
     """Note the names from now on."""
@@ -73,6 +81,6 @@ def _asks(frame: FrameType | None) -> bool:
 
 
 def _is_between(file: str) -> bool:
-    """Whether code asks for others: the standard library's, or how TensorFlow calls a function."""
+    """Whether code asks for others: the standard library's, what exec runs, or TensorFlow's."""
     library = file.startswith(_LIBRARY) and not file.startswith(_PACKAGES)
-    return library or file.startswith("<frozen ") or Path(file).parts[-3:] == _CALLS
+    return library or file.startswith("<") or Path(file).parts[-3:] == _CALLS
