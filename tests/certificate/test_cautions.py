@@ -75,7 +75,8 @@ def test_what_is_said_first(tmp_path: Path, what: str) -> None:
 
 
 def test_a_loss_that_is_not_a_number_or_infinite_is_said_by_epoch(tmp_path: Path) -> None:
-    metrics = factories.HISTORY | {"loss": [1.0, float("nan"), -float("inf")], "val_loss": [float("nan")] * 3}
+    nan, inf = float("nan"), float("inf")
+    metrics = factories.HISTORY | {"loss": [1.0, nan, -inf], "val_loss": [nan] * 3}
     space = factories.workspace(tmp_path, metrics=metrics)
     for run in space.runs[:1]:
         ids = space.ids
