@@ -106,6 +106,5 @@ def nothing_left(evidence: Evidence) -> Iterator[str]:
     for name, record in evidence.records.items():
         nan = record["nan"]
         if nan is not None and nan["numbers"] == 0:
-            yield (
-                f"{name}: no trainable weight is a finite number at the end: equal ones show nothing"
-            )
+            said = "no trainable weight is a finite number at the end: equal ones show nothing"
+            yield f"{name}: {said}"
