@@ -47,11 +47,11 @@ class _Noting(_Environ):  # type: ignore[misc]
         _note(ALL, True)
         return super().__iter__()
 
-    def __len__(self) -> int:
+    def __len__(self) -> Any:
         _note(ALL, True)
         return super().__len__()
 
-    def __repr__(self) -> str:
+    def __repr__(self) -> Any:
         _note(ALL, True)
         return super().__repr__()
 
