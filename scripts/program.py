@@ -115,6 +115,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     content["observed"][variations.THREADS] = seen.ran.observed
     changed = pinned.at_end(tf)
     lockfile.check_files(Path(sys.prefix))
+    content["files"] = watch.report(workspace)  # before its files are looked through
     with files.atomic_folder(options.output) as folder:
         content.update(outcome.describe(), settings=settings.as_json(pinned.found))
         content.update(record.process(tf, options), variables=lookups.found())
@@ -127,7 +128,6 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
             content.update(collected.write(folder, seen.trace, compared))
             content["program"].update(collected.describe(), lost=seen.trace.lost, outputs=listed)
         content["source"] = executed.modules(workspace)
-        content["files"] = watch.report(workspace)
         names = [entry["path"] for entry in content["program"]["inputs"]]
         found = declared.undeclared(content["files"]["read"], names, workspace)
         content["program"]["undeclared"] = found

@@ -62,6 +62,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (folder / "data" / "table.csv").write_text("\n".join(rows))
     (folder / "settings.json").write_text('{"activation": "relu"}')
     (folder / "helpers.py").write_text("units = 4\n")
+    (folder / "notes.txt").write_text("of no run")
     (folder / "train.py").write_text(PROGRAM)
     made = Project(Workspace.make(folder))
     made.start()
@@ -85,7 +86,15 @@ def test_it_is_certified_and_survives_every_variation(project: Project) -> None:
 
 def test_nothing_that_it_wrote_is_in_the_project(project: Project) -> None:
     names = {path.name for path in project.folder.iterdir() if not path.name.startswith(".")}
-    assert names == {"data", "helpers.py", "logs", "results", "settings.json", "train.py"}
+    assert names == {
+        "data",
+        "helpers.py",
+        "logs",
+        "notes.txt",
+        "results",
+        "settings.json",
+        "train.py",
+    }
 
 
 def test_the_bundle_has_the_programs_files_and_verifies(project: Project) -> None:
@@ -117,6 +126,13 @@ def test_what_it_is_made_of_is_trained_again_when_it_changes(project: Project, n
     finally:
         path.write_bytes(kept)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert project.planned() == {}
+
+
+def test_a_file_that_it_did_not_open_is_none_of_its_inputs(project: Project) -> None:
+    control = project.workspace.json("results/mine/train/control/record.json")
+    assert "notes.txt" not in [entry["path"] for entry in control["files"]["read"]]
+    (project.folder / "notes.txt").write_text("changed")
     assert project.planned() == {}
 
 
