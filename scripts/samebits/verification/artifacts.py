@@ -153,14 +153,14 @@ def check(report: Mapping[str, Any], files: Artifacts, whole: bool) -> ArtifactC
 
 
 def check_data(report: Mapping[str, Any], files: Artifacts) -> ArtifactCheck:
-    """Check the files of the data set, or a program's inputs below its project."""
+    """Check the files of the data set, or the list of a program's inputs."""
     load = report["records"]["load"]
     if load is None:
         return ArtifactCheck("", ("the certificate names no data",))
     if "inputs" in load:
-        inputs = {i["path"]: i["sha256"] for i in load["inputs"] if i["path"] is not None}
-        summary = f"{len(inputs)} inputs match their digests"
-        return ArtifactCheck(summary, tuple(_wrong(inputs, files)))
+        problems = tuple(_wrong({"inputs.json": load["digest"]}, files))
+        count = len(load["inputs"])
+        return ArtifactCheck(f"the list of {count:,} inputs matches its digest", problems)
     named = {dataset.file_name(array["name"]): array["sha256"] for array in load["arrays"]}
     problems = tuple(_wrong(named | {dataset.INDEX: load["digest"]}, files))
     return ArtifactCheck(f"{len(named)} arrays of the data set match their digests", problems)
