@@ -31,6 +31,7 @@ BYTES, ARRAYS = "bytes", "arrays"
 _SAME_BYTES = (".h5", ".hdf5", ".safetensors", ".csv", ".json", ".png")
 _CHECKPOINT, _DATA = ".index", ".data-00000-of-00001"
 _DATES = ("date_saved",)
+_ADDRESS = "shared_object_id"  # of an object that a model has twice
 
 _Stamp = Tuple[int, int, int]
 Stamps = Dict[str, _Stamp]
@@ -135,11 +136,18 @@ def _variables(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _undated(name: str, data: bytes) -> bytes:
+    """A part of a .keras file without dates, and without the addresses of objects in memory."""
     if not name.endswith(".json"):
         return data
-    content = json.loads(data)
-    kept = {key: value for key, value in content.items() if key not in _DATES}
-    return json.dumps(kept, sort_keys=True).encode()
+    numbers: dict[Any, int] = {}
+
+    def kept(node: dict[str, Any]) -> dict[str, Any]:
+        plain = {key: value for key, value in node.items() if key not in _DATES}
+        if _ADDRESS in plain:
+            plain[_ADDRESS] = numbers.setdefault(plain[_ADDRESS], len(numbers))
+        return plain
+
+    return json.dumps(json.loads(data, object_hook=kept), sort_keys=True).encode()
 
 
 def _digest(data: bytes) -> np.ndarray:
