@@ -39,6 +39,7 @@ LABELS: dict[str, Any] = {
     "one_of_two_from_logits": ({}, None, "0 and 1"),
     "two_outputs": ({}, None, "1 to 50"),
     "own_step": ({}, None, "1 to 50"),
+    "step_of_this_model": ({}, None, "1 to 50"),
 }
 
 

@@ -215,8 +215,9 @@ def _output_sizes(model: Any) -> list[int]:
 
 def _gives_labels_to_loss(tf: Any, model: Any) -> bool:
     """Whether Keras' own ``fit`` trains the model, from the labels to the loss."""
-    methods = ("fit", "train_step", "make_train_function", "compute_loss")
-    return all(getattr(type(model), n, None) is getattr(tf.keras.Model, n, None) for n in methods)
+    methods, plain = ("fit", "train_step", "make_train_function", "compute_loss"), tf.keras.Model
+    own = (n in vars(model) or getattr(type(model), n, None) for n in methods)
+    return list(own) == [getattr(plain, n, None) for n in methods]
 
 
 def _without_ignored(y: np.ndarray, losses: list[dict[str, Any]]) -> np.ndarray:
