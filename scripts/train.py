@@ -225,6 +225,7 @@ def _again(
 
     def rebuild() -> tuple[Any, seeds.Seeds]:
         training.tf.keras.backend.clear_session()
+        state.forget_modules()
         _seed(training, content, options)
         model = training.compiled_model()
         return model, _seeds(training, model, content, options)

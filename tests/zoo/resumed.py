@@ -49,7 +49,10 @@ def stopping():
 
 
 def content():
-    model = Content(_linear())
+    return _eager(Content(_linear()))
+
+
+def _eager(model):
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("sgd", loss, metrics=["accuracy"], run_eagerly=True)
     return model
@@ -104,8 +107,21 @@ class Counting(tf.keras.Sequential):
         return super().train_step(data)
 
 
+WARM = []
+
+
+class Warming(tf.keras.Sequential):
+    """Its first steps are short; which these are tells a list in its module alone."""
+
+    def train_step(self, data):
+        self.optimizer.learning_rate = 0.01 if len(WARM) > 3 else 0.001
+        WARM.append(None)
+        return super().train_step(data)
+
+
+def warming():
+    return _eager(Warming(_linear()))
+
+
 def counting():
-    model = Counting(_linear())
-    loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("sgd", loss, metrics=["accuracy"], run_eagerly=True)
-    return model
+    return _eager(Counting(_linear()))

@@ -267,6 +267,13 @@ def _is_users(module: Any) -> bool:
     return libraries.isdisjoint(Path(os.path.abspath(file)).parents)  # noqa: PTH100
 
 
+def forget_modules() -> None:
+    """Have the user's modules imported anew: what they hold begins as in a new process."""
+    for name in list(sys.modules):
+        if name != "__main__" and _is_users(name):
+            del sys.modules[name]
+
+
 def _is_number(found: Any) -> bool:
     return isinstance(found, (bool, int, float, np.number))
 
