@@ -9,6 +9,10 @@ from samebits.errors import SamebitsError
 from samebits.observation import executed
 from samebits.program.declared import require_declared, undeclared
 
+# Of a child process under a shifted clock.
+SHARED = "/dev/shm"  # noqa: S108
+LAUNCHERS = (f"{SHARED}/faketime_shm_7", f"{SHARED}/sem.faketime_sem_7", "/x/samebits-run-y/l.so")
+
 
 def test_what_lies_outside_is_undeclared_unless_an_input_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -16,7 +20,7 @@ def test_what_lies_outside_is_undeclared_unless_an_input_names_it(
     monkeypatch.setattr(executed, "_HOME", "/home/me/")
     read = [
         {"path": path, "sha256": "0"}
-        for path in ("own.csv", "data/x.csv", "/big/a", "/big/b", "~/c", "~/d", "../e")
+        for path in ("own.csv", "data/x.csv", "/big/a", "/big/b", "~/c", "~/d", "../e", *LAUNCHERS)
     ]
     declared = ["data/x.csv", "/big/a", "/home/me/d"]
     assert undeclared(read, declared, tmp_path) == ["../e", "/big/b", "~/c"]
