@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.ops import lookup_ops
 
 from samebits.formats import arrays
 from samebits.training import state
@@ -79,6 +80,8 @@ class Model(tf.keras.Model):  # type: ignore[misc]
         self.others = [tf.keras.optimizers.SGD(0.1, momentum=0.9), tf.keras.optimizers.Adam(0.1)]
         keys = tf.lookup.KeyValueTensorInitializer(["a", "b"], [1, 2])
         self.vocabulary = tf.lookup.StaticHashTable(keys, -1)
+        self.seen = lookup_ops.MutableHashTable(tf.string, tf.float32, 0.0)
+        self.seen.insert(["a", "b"], [0.1, 2.0])
         self.average = tf.keras.metrics.Mean()
         if KERAS_3:
             self.generator = tf.keras.random.SeedGenerator(3)
@@ -107,6 +110,7 @@ def main() -> None:
             changed = stored_of(stored, name)
             if changed.dtype.kind in "fi" and not isinstance(variable, state.Table):
                 variable.assign((changed + 1).astype(changed.dtype))
+    model.seen.insert(["b", "c"], [3.0, 4.0])
     disturbed = digests(state.arrays(model))
     for part, variables in state.parts(model).items():
         for name, variable in variables:

@@ -258,7 +258,7 @@ _STATE = {  # by framework: parts of names, each of another kind of state
 
 _HELD = [
     *("in_slot", "in_class", "in_deque[0]", "in_space.v", "in_partial.args[0]", "by_object[0]"),
-    *("in_function.closed", "in_function.EVERYWHERE"),
+    *("in_function.closed", "in_function.EVERYWHERE", "seen"),
 ]
 
 

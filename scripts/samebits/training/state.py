@@ -392,12 +392,25 @@ class Table:
         return _json(sorted(zip(_decoded(keys), _decoded(found))))
 
     def assign(self, value: np.ndarray) -> None:
-        """Raises SamebitsError where the table holds something else: it is not replaced."""
-        if not np.array_equal(self.numpy(), value):
+        """Replace what it holds. Raises SamebitsError where a table that cannot change must."""
+        if np.array_equal(self.numpy(), value):
+            return
+        if not hasattr(self._table, "remove"):
             raise SamebitsError(
-                f"checkpoint: the lookup table {self.name} changes during training and cannot be "
-                "restored; use trainer.checkpoint=none"
+                f"checkpoint: the lookup table {self.name} holds something else than it did and "
+                "cannot be restored; use trainer.checkpoint=none"
             )
+        self._table.remove(self._table.export()[0])
+        rows = json.loads(value.tobytes().decode("ascii"))
+        if rows:
+            dtypes = self._table.key_dtype, self._table.value_dtype
+            self._table.insert(*(_tensor(part, dtype) for part, dtype in zip(zip(*rows), dtypes)))
+
+
+def _tensor(content: Any, dtype: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.constant(_encoded(list(content)) if dtype == tf.string else list(content), dtype)
 
 
 def _json(content: Any) -> np.ndarray:
