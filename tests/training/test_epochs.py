@@ -271,6 +271,7 @@ def test_all_state_of_a_model_is_found_and_comes_back(workspace: Workspace, fram
     done = command(workspace.python(f"train-{framework}"), program, cwd=ROOT)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["after"] == found["before"]
+    assert found["fits"][0] == "" and "has a fit() of its own" in found["fits"][1]
     assert all(found["disturbed"][part] != found["before"][part] for part in states.PARTS)
     names = [name for part in ("optimizer", "state") for name in found["names"][part]]
     assert sum("lstm" in name and "momentum" in name for name in names) >= 3

@@ -54,7 +54,9 @@ def identity(record: Mapping[str, Any], source_path: Path) -> dict[str, Any]:
 
 def _require_published_fit(tf: Any, model: Any) -> None:
     """Each epoch is a call of ``fit``: callbacks and counters in a user's would begin anew."""
-    if getattr(model.fit, "__func__", None) is not tf.keras.Model.fit:
+    fit = getattr(model.fit, "__func__", None)
+    # A user's module may also have replaced the one that Keras has.
+    if fit is not tf.keras.Model.fit or state.is_users(fit.__globals__.get("__name__")):
         raise SamebitsError(
             f"trainer.checkpoint=epoch calls fit() once per epoch, and {type(model).__name__} has "
             "a fit() of its own: its callbacks, and whatever else it does once per training, would "

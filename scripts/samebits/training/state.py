@@ -121,7 +121,7 @@ def attributes(model: Any) -> dict[str, Any]:
     """The numbers in attributes of a user's own objects, which no checkpoint has, by name."""
     found = {}
     for path, one in _reached(model):
-        if _is_users(type(one).__module__):
+        if is_users(type(one).__module__):
             owner = path or type(one).__name__
             for name, value in _held(one).items():
                 if _is_number(value) and not name.startswith("stop_"):  # Keras' own
@@ -187,13 +187,13 @@ def _inside(found: Any) -> Iterator[tuple[str, Any]]:
 def _is_followed(found: Any) -> bool:
     """Whether what an object holds is a model's: not a graph's, a library's, a variable's."""
     if isinstance(found, ModuleType):
-        return _is_users(found.__name__)
+        return is_users(found.__name__)
     if isinstance(found, FunctionType):
-        return _is_users(found.__globals__.get("__name__"))
+        return is_users(found.__globals__.get("__name__"))
     if isinstance(found, type):
-        return _is_users(found.__module__)
+        return is_users(found.__module__)
     if isinstance(found, (list, tuple, deque, dict)):  # Keras' own refer to what tracks them
-        return _is_users(type(found).__module__)
+        return is_users(type(found).__module__)
     if _is_variable(found):
         return False
     import tensorflow as tf
@@ -217,7 +217,7 @@ def _held(found: Any) -> dict[str, Any]:
     for kind, names in _WRAPPERS.items():
         held.update((name, getattr(found, name)) for name in names if isinstance(found, kind))
     for kind in type(found).__mro__:
-        if _is_users(kind.__module__):
+        if is_users(kind.__module__):
             held.setdefault("__class__", kind)
             for name, slot in vars(kind).items():
                 if isinstance(slot, MemberDescriptorType):
@@ -251,14 +251,14 @@ def _is_pythons(name: str) -> bool:
 
 def _is_keras_or_users(kind: type) -> bool:
     module = kind.__module__
-    return ("keras" in module and _is_framework(module)) or _is_users(module)
+    return ("keras" in module and _is_framework(module)) or is_users(module)
 
 
 def _is_framework(module: str) -> bool:
     return module.split(".")[0] in _FRAMEWORK
 
 
-def _is_users(module: Any) -> bool:
+def is_users(module: Any) -> bool:
     """Whether a module, by its name, is neither the framework's nor a library's."""
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None or _is_framework(module):
@@ -270,7 +270,7 @@ def _is_users(module: Any) -> bool:
 def forget_modules() -> None:
     """Have the user's modules imported anew: what they hold begins as in a new process."""
     for name in list(sys.modules):
-        if name != "__main__" and _is_users(name):
+        if name != "__main__" and is_users(name):
             del sys.modules[name]
 
 
