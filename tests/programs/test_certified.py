@@ -98,16 +98,21 @@ class Results:
         return record
 
 
+Certified = Callable[[str, str], Results]
+
+
 @pytest.fixture(scope="module")
-def certified(project: Workspace) -> Callable[[str], Results]:
-    """The programs that are tried in a framework, certified once."""
+def certified(project: Workspace) -> Certified:
+    """The programs that are tried in a framework under a determinism profile, certified once."""
 
     @cache
-    def of(framework: str) -> Results:
+    def of(framework: str, determinism: str) -> Results:
         if framework != "tf2.21":
             skip_without("3.7")
-        words = [program.words for tried, program in TRIED if tried == framework]
-        return Results(project, framework, words, f"framework={framework}")
+        tried = [p for each, p in TRIED if each == framework and p.determinism == determinism]
+        given = f"framework={framework}", f"determinism={determinism}"
+        words = [program.words for program in tried]
+        return Results(project, f"{framework}-{determinism}", words, *given)
 
     return of
 
@@ -118,9 +123,9 @@ def _name(value: object) -> str | None:
 
 @pytest.mark.parametrize(("framework", "program"), TRIED, ids=_name)
 def test_a_program_is_certified_as_it_is(
-    certified: Callable[[str], Results], framework: str, program: Program
+    certified: Certified, framework: str, program: Program
 ) -> None:
-    report = certified(framework).report(program.words)
+    report = certified(framework, program.determinism).report(program.words)
     assert report["verdict"] == program.verdict
     untraced = any(_NO_TRACE in reason for reason in report["reasons"])
     assert untraced is (program.steps == 0)
@@ -129,9 +134,9 @@ def test_a_program_is_certified_as_it_is(
 
 @pytest.mark.parametrize(("framework", "program"), TRIED, ids=_name)
 def test_its_record_has_all_that_it_did(
-    certified: Callable[[str], Results], framework: str, program: Program
+    certified: Certified, framework: str, program: Program
 ) -> None:
-    record = certified(framework).record(program.words)
+    record = certified(framework, program.determinism).record(program.words)
     found = record["program"]
     assert (found["exit"], found["lost"]) == (0, 0)
     assert tuple(one["name"] for one in found["pins"]) == program.pins
@@ -153,10 +158,10 @@ def test_its_record_has_all_that_it_did(
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=_name)
 def test_that_it_was_observed_changed_no_bit(
-    certified: Callable[[str], Results], project: Workspace, tmp_path: Path, program: Program
+    certified: Certified, project: Workspace, tmp_path: Path, program: Program
 ) -> None:
     """Against the same program in a plain process with the same pins."""
-    results = certified("tf2.21")
+    results = certified("tf2.21", program.determinism)
     record = results.record(program.words)
     profile = record["config"]["determinism"]
     folder, served = _written(tmp_path / "project"), tmp_path / "served"
