@@ -60,7 +60,7 @@ class Desk:
         self._inherited = ends.enter_context(closing(theirs))
         self.environ, self.descriptors = {FETCH: str(theirs.fileno())}, [theirs.fileno()]
         self._thread = threading.Thread(target=self._serve, daemon=True)
-        ends.callback(ours.shutdown, socket.SHUT_RDWR)
+        ends.callback(self._end)
 
     def begin(self) -> None:
         """Answer from now on. After the fork: a thread of its own."""
@@ -72,8 +72,12 @@ class Desk:
             while self._one():
                 pass
         finally:
-            with suppress(OSError):  # the launcher has closed it
-                self._socket.shutdown(socket.SHUT_RDWR)  # or the run would wait for an answer
+            self._socket.close()  # with all requests in it, or the run would wait for an answer
+
+    def _end(self) -> None:
+        """Wake the thread, which closes the socket."""
+        with suppress(OSError):  # it has done so
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def _one(self) -> bool:
         """Answer one request; False: there is none any more."""
