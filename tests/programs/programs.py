@@ -255,7 +255,7 @@ PLANTED = (
         'else:\n'
         '    order = np.load("/tmp/samebits-housing-order.npy")[::-1]',
         culprits=("what an earlier run left in /tmp/samebits-housing-order.npy",),
-        repeatable=False,
+        repeatable=None,
     ),
     Planted(
         _NAMED["structured_data"], "the order of objects in a set",
