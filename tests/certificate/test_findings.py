@@ -102,6 +102,8 @@ def write(
         record["variations"]["applied"] = dict(zip(keys, values, strict=True))
         if outcome in FILES:
             record["files"] = factories.NO_FILES | FILES[outcome]
+        if outcome == "differs beside threads":
+            record["threads"] = ["feed.work"]
         if outcome != "no effect":
             record["observed"] |= dict.fromkeys(keys, "another")
         if outcome == "in part":
@@ -127,7 +129,7 @@ def write(
     if run.subset:
         given["metrics"] = {name: values[:1] for name, values in factories.HISTORY.items()}
         given["trace"] = factories.trace(seed=3)
-    if outcome in ("differs", "finds", "races"):
+    if outcome in ("differs", "finds", "races", "differs beside threads"):
         given["weights"] = factories.weights()
         own = 0 if outcome == "finds" else sum(map(ord, run.name))
         given["weights"][0][1].view("<u4")[0, 0] ^= 1 + own
@@ -241,6 +243,15 @@ def test_of_threads_that_race_no_other_variation_is_called_the_cause(tmp_path: P
     issued = certify(tmp_path, wanted, with__clock="differs", with__threads="differs")
     assert issued["verdict"] == "NOT REPRODUCIBLE"
     assert issued["scope"]["depends_on"] == ["timing of Python threads"]
+
+
+def test_where_threads_ran_a_variation_is_not_called_the_only_possible_cause(
+    tmp_path: Path,
+) -> None:
+    wanted = config(alone=["clock", "threads"])
+    issued = certify(tmp_path, wanted, with__clock="differs beside threads")
+    race = "or it is a race of Python threads (feed.work), which can show anywhere"
+    assert issued["reasons"][0] == f"The bits depend on: clock; {race}."
 
 
 def test_a_run_that_fails_under_a_variation_depends_on_it(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def _dependence(found: Findings) -> Iterator[str]:
     failing = [variations.TITLES[v["key"]] for v in alone if v["outcome"] == names.FAILED]
     bits = [title for title in found.depends_on if title not in failing]
     if bits:
-        yield f"The bits depend on: {listed(bits)}."
+        yield f"The bits depend on: {listed(bits)}{_or_race(found, bits)}."
     if failing:
         yield f"The training fails where this alone is varied: {listed(failing)}."
     if found.repeatable is False:
@@ -152,6 +152,14 @@ def _dependence(found: Findings) -> Iterator[str]:
         yield "Repeatable under identical conditions: the same run, made again, has the same bits."
         if not found.depends_on:
             yield "No variation alone changes the bits: several together do, or it is a rare race."
+
+
+def _or_race(found: Findings, bits: Sequence[str]) -> str:
+    """That other bits under one variation may be luck: threads ran, and were not seen to race."""
+    ran = sorted({name for each in found.differing for name in each.record["threads"] or ()})
+    if not ran or variations.TITLES[variations.THREADS] in bits:
+        return ""
+    return f"; or it is a race of Python threads ({few(ran, MOST_NAMED)}), which can show anywhere"
 
 
 def _attributions(found: Findings) -> Iterator[str]:
