@@ -3,10 +3,8 @@
 import functools
 import gc
 import hashlib
-import inspect
 import marshal
 import os
-import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +16,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
 
-import hydra
-import omegaconf
 from hydra.core.global_hydra import GlobalHydra
 from hypothesis import settings
 from omegaconf import grammar_parser
@@ -37,8 +33,6 @@ from sites import site as site
 
 # Fixtures that have an environment built.
 _ENVIRONMENTS = {"workspace", "conda", "cage", "loopback"}
-
-_ANSWERS = ROOT / ".samebits" / "test" / "hydra"
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("samebits", deadline=None, max_examples=50)
@@ -70,18 +64,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def _configs_are_composed_once() -> Iterator[None]:
     """Hydra needs a fifth of a second for an answer, which is kept for a tree's very files.
 
-    Later sessions and the other worker read it too, where Hydra and what asks it are the same.
-    That is not resolved yet; what is resolved depends on the environment, and is kept here alone.
+    That is not resolved yet; what is resolved depends on the environment.
     """
-    asking = (sys.version, hydra.__version__, omegaconf.__version__, inspect.getsource(compose))
     kept: dict[Any, Any] = {}
 
     def once(find: Callable[..., Any]) -> Callable[..., Any]:
         def known(*asked: str) -> Any:
             key = find.__name__, asked, _tree()
             if key not in kept:
-                name = hashlib.sha256(repr((asking, key)).encode()).hexdigest()
-                kept[key] = _pickled(_ANSWERS / name, lambda: find(*asked))
+                kept[key] = find(*asked)
             return kept[key]
 
         return known
@@ -119,14 +110,6 @@ def _tree() -> tuple[tuple[str, str], ...]:
 @functools.cache
 def _digest(path: Path, *_: int) -> str:
     return files.digest(path)
-
-
-def _pickled(path: Path, find: Callable[[], Any]) -> Any:
-    """What ``find`` gave when the file was written. What it raises is not kept."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_bytes(path, pickle.dumps(find()))
-    return pickle.loads(path.read_bytes())  # noqa: S301  # written by the line above
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -257,8 +257,9 @@ def test_a_name_that_the_golden_certificate_has_is_wrong_usage_and_nothing_is_ma
     tmp_path: Path, issued: Any
 ) -> None:
     golden = tmp_path / "results/mine/certificate.json"
-    issued["report"]["records"]["runs"]["control"]["config"] = plan({}, ROOT / "conf").first.config
-    canonical.write_json(golden, issued)
+    own = factories.copied(issued)
+    own["report"]["records"]["runs"]["control"]["config"] = plan({}, ROOT / "conf").first.config
+    canonical.write_json(golden, own)
     shown = tmp_path / "shown.txt"
     words = [*QUIET, "--snakefile", str(ROOT / "Snakefile"), "--config", f"against={golden}"]
     assert starts.run(tmp_path, [*words, "name=mine"], [], shown) == errors.USAGE
