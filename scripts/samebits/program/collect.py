@@ -18,8 +18,6 @@ from samebits.program.follow import Steps, StepTrace
 from samebits.program.hooks import Made
 from samebits.training import fingerprint, predictions, record, state, task
 
-_MOST = 100  # names that a record lists
-
 
 class Collected:
     """What was trained, with names that are the same in each run."""
