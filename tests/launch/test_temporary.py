@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,27 @@ def test_a_folder_ends_with_its_maker_and_nobody_removes_it_before(place: Path) 
         temporary.remove_abandoned()
         assert made.parent == place and (made / "file").is_file()
     assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["tempfile.mkdtemp", "os.open"])
+def test_a_folder_that_another_start_takes_for_abandoned_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    module, name = moment.split(".")
+    original = getattr(sys.modules[module], name)
+    removed: list[None] = []
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        made = original(*given, **named)
+        if not removed:
+            removed.append(None)
+            temporary.remove_abandoned()
+        return made
+
+    monkeypatch.setattr(moment, interrupted)
+    with ExitStack() as ends:
+        assert temporary.folder(ends).is_dir()
+    assert removed
 
 
 def test_the_folder_of_a_killed_process_is_removed_by_the_next_start() -> None:

@@ -30,11 +30,12 @@ def mount_point(ends: ExitStack, place: Path | None = None) -> Path:
     """A fresh folder, removed at the end if it is empty: never what a mount shows there."""
     while True:
         made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
-        held = os.open(made, os.O_RDONLY)
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if made.exists():  # between two of the lines above another start may have removed it
-            break
-        os.close(held)
+        with suppress(FileNotFoundError):  # another start removed it: nobody held it yet
+            held = os.open(made, os.O_RDONLY)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if made.exists():
+                break
+            os.close(held)
     HELD.append(held)
     ends.callback(_release, held, made)
     return made
