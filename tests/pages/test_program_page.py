@@ -9,13 +9,18 @@ from samebits.pages import certificate as page
 from samebits.pages import program
 
 EVIL = "<script>alert(1)</script>"
-CALL: dict[str, Any] = {"model": 0, "epochs": None, "steps": 0, "metrics": {}, "sha256": "a" * 64}
+CALL: dict[str, Any] = {
+    **{"model": 0, "epochs": None, "steps": 0, "metrics": {}},
+    **{"uncompared": [], "sha256": "a" * 64},
+}
 PROGRAM: dict[str, Any] = {
     "words": ["train.py", "--name", "a b"],
     "kind": "file",
     "exit": 0,
     "calls": [
-        CALL | {"n": 1, "what": "fit", "times": 1, "epochs": 2, "metrics": {"loss": 0.25}},
+        CALL
+        | {"n": 1, "what": "fit", "times": 1, "epochs": 2, "metrics": {"loss": 0.25}}
+        | {"uncompared": ["[0] (generator)"]},
         CALL | {"n": 2, "what": "train_on_batch", "times": 4000, "steps": 4000},
     ],
     "models": [{"name": EVIL, "class": "Sequential", "weights": 4}],
@@ -58,7 +63,8 @@ def test_what_a_program_did_is_on_the_page_and_nothing_of_it_is_markup(certifica
     ("what", "said"),
     [
         ("Set by the program itself", "intra-op threads: 4"),
-        ("Without a trace", "ema/kernel: compared at the end"),
+        ("Changed by no optimizer", "ema/kernel: loaded, or updated by hand"),
+        ("Returned and not compared", "1 fit <script>alert(1)</script>: [0] (generator)"),
         ("Trace", "12 rows"),
         ("Files that inputs do not name", "/etc/words"),
         ("Downloads without a known digest", "http://a/b"),

@@ -55,7 +55,7 @@ Nan = TypedDict("Nan", {"tensors": list[NanTensor], "numbers": int})
 FileRead = TypedDict("FileRead", {"path": str, "sha256": str})
 ProgramCall = TypedDict("ProgramCall", {
     "n": int, "what": str, "model": int, "times": int, "epochs": int | None, "steps": int,
-    "metrics": dict[str, Any], "sha256": str,
+    "metrics": dict[str, Any], "uncompared": list[str], "sha256": str,
 })
 ProgramModel = TypedDict("ProgramModel", {"name": str, "class": str, "weights": int})
 ProgramOptimizer = TypedDict("ProgramOptimizer", {

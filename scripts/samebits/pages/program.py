@@ -8,6 +8,7 @@ from samebits.experiment.protocol import CONTROL
 from samebits.formats import history
 from samebits.text import few, quoted
 
+_NO_TRACE = "loaded, or updated by hand; without a trace, compared at the end"
 MOST_ROWS = 100  # of a table; the rest is in certificate.json
 
 
@@ -40,14 +41,18 @@ def command(program: Program) -> str:
     return " ".join(map(quoted, program["words"]))
 
 
-def _call(call: ProgramCall, program: Program) -> dict[str, Any]:
+def _model(call: ProgramCall, program: Program) -> str:
     names = [model["name"] for model in program["models"]]
+    return dict(enumerate(names)).get(call["model"], "unknown")
+
+
+def _call(call: ProgramCall, program: Program) -> dict[str, Any]:
     values = history.from_json({"format": history.FORMAT, "metrics": _listed(call["metrics"])})
     return {
         "n": call["n"],
         "what": call["what"],
         "times": call["times"],
-        "model": dict(enumerate(names)).get(call["model"], "unknown"),
+        "model": _model(call, program),
         "epochs": call["epochs"],
         "steps": call["steps"],
         "metrics": [(name, repr(found[0])) for name, found in values.items()],
@@ -67,7 +72,14 @@ def standing(report: Report) -> Iterator[tuple[str, str]]:
         changed = [f"{pin['name']}: {pin['effective']}" for pin in program["pins"]]
         yield "Set by the program itself", few(changed)
     if program["untraced"]:
-        yield "Without a trace", f"{few(program['untraced'])}: compared at the end"
+        yield "Changed by no optimizer", f"{few(program['untraced'])}: {_NO_TRACE}"
+    unknown = [
+        f"{call['n']} {call['what']} {_model(call, program)}: {part}"
+        for call in program["calls"]
+        for part in call["uncompared"]
+    ]
+    if unknown:
+        yield "Returned and not compared", few(unknown)
     if program["lost"]:
         yield "Trace", f"{program['lost']:,} rows were summed up, between the first and the last"
     if program["undeclared"]:

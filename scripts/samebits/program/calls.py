@@ -6,15 +6,14 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 from __future__ import annotations
 
 import functools
-import hashlib
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping
 
-import numpy as np
-
+from samebits.errors import SamebitsError
 from samebits.formats import history
+from samebits.program.returned import Returned
 
 _ON_BATCH = ("train_on_batch", "test_on_batch", "predict_on_batch")
 _ALONE = ("fit", "fit_generator", "evaluate", "evaluate_generator")
@@ -34,7 +33,7 @@ class Call:
     steps: int = 0
     history: dict[str, list[Any]] = field(default_factory=dict)  # of a fit
     last: dict[str, Any] = field(default_factory=dict)  # metrics
-    returned: Any = field(default_factory=hashlib.sha256)
+    returned: Returned = field(default_factory=Returned)
 
     @property
     def is_fit(self) -> bool:
@@ -52,7 +51,8 @@ class Call:
         last = history.to_json({name: [value] for name, value in self.last.items()})["metrics"]
         metrics = {name: values[0] for name, values in last.items()}
         found.update(model=models[id(self.model)], metrics=metrics)
-        return dict(found, sha256=self.returned.hexdigest())
+        found["uncompared"] = self.returned.uncompared
+        return dict(found, sha256=self.returned.digest().hex())
 
 
 class Calls:
@@ -75,16 +75,18 @@ class Calls:
     def _followed(self, name: str, method: Any) -> Any:
         @functools.wraps(method)
         def called(model: Any, *args: Any, **options: Any) -> Any:
-            thread = threading.get_ident()
+            thread, earlier = threading.get_ident(), _history(model)
             begun = self._step() if not self._depth[thread] else 0
+            returned = None
             self._depth[thread] += 1
             try:
                 returned = method(model, *args, **options)
-            finally:
+                return returned
+            finally:  # an exception may end a program, or the call alone
                 self._depth[thread] -= 1
-            if not self._depth[thread]:
-                self._note(name, model, begun, returned)
-            return returned
+                if not self._depth[thread]:
+                    so_far = _history(model) if _history(model) is not earlier else None
+                    self._note(name, model, begun, so_far if returned is None else returned)
 
         return called
 
@@ -93,13 +95,14 @@ class Calls:
         call = self._call(name, model, begun)
         call.times += 1
         call.steps += self._step() - begun
-        value = getattr(returned, "history", returned)
         if call.is_fit:
-            call.history = {str(metric): list(values) for metric, values in value.items()}
+            returned = getattr(returned, "history", {})
+            call.history = _numbers({str(metric): list(one) for metric, one in returned.items()})
             call.last = {metric: one[-1] for metric, one in call.history.items() if one}
         elif "predict" not in name:
-            call.last = _named(model, returned)
-        add(call.returned, value)
+            named = {metric: [value] for metric, value in _named(model, returned).items()}
+            call.last = {metric: one[0] for metric, one in _numbers(named).items()}
+        call.returned.add(returned)
         self._said(call)
 
     def _call(self, name: str, model: Any, begun: int) -> Call:
@@ -125,27 +128,19 @@ def _named(model: Any, returned: Any) -> dict[str, Any]:
     return dict(zip(names, values)) if len(names) == len(values) else {}
 
 
-def add(sha: Any, value: Any) -> None:
-    """Add what a call returned to a digest: names, dtypes, shapes and bytes."""
-    if isinstance(value, dict):
-        for key in sorted(value, key=str):
-            sha.update(f"{key}:".encode())
-            add(sha, value[key])
-    elif isinstance(value, (list, tuple)):
-        sha.update(f"{len(value)}[".encode())
-        for one in value:
-            add(sha, one)
-    elif hasattr(value, "to_list"):  # ragged
-        add(sha, value.to_list())
-    else:
-        array = np.asarray(value)
-        sha.update(f"{array.dtype.str}{array.shape}".encode())
-        sha.update(_bytes(array))
+def _history(model: Any) -> Any:
+    """Keras' callback that has the history of the model's last fit, from its first epoch on."""
+    return vars(model).get("history")
 
 
-def _bytes(array: np.ndarray) -> bytes:
-    """Of an array; of objects those of their names: their own may have addresses."""
-    if not array.dtype.hasobject:
-        return array.tobytes()
-    plain = (str, bytes, int, float, type(None))
-    return repr([x if isinstance(x, plain) else type(x) for x in array.reshape(-1)]).encode()
+def _numbers(metrics: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Those that a history can hold; of the rest the digest of what was returned tells."""
+    return {name: one for name, one in metrics.items() if _are_numbers(one)}
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    try:
+        history.to_json({"": values})
+    except SamebitsError:
+        return False
+    return True

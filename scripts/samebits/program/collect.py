@@ -90,7 +90,7 @@ class Collected:
         path = folder / f"{predictions.NAME}{SUFFIX}"
         stored[predictions.NAME] = arrays.write(path, [*answers, *written])
         found = {
-            f"{self._title(call)}: {metric}": values
+            f"{self._title(call)}{_last(call)}: {metric}": values
             for call in self._calls
             for metric, values in call.history.items()
         }
@@ -101,6 +101,11 @@ class Collected:
     @staticmethod
     def _title(call: Call) -> str:
         return f"{call.n} {call.what} {call.model.name}"
+
+
+def _last(call: Call) -> str:
+    """Of which of many fits a history is; the digest is of all."""
+    return f", the last of {call.times:,}" if call.times > 1 else ""
 
 
 def _digest(call: Call) -> np.ndarray:

@@ -24,12 +24,14 @@ import numpy as np
 
 from samebits.errors import SamebitsError
 from samebits.formats import arrays, files
+from samebits.program.returned import Returned
 from samebits.training import task
 
 STDOUT = "stdout"
 BYTES, ARRAYS = "bytes", "arrays"
 _SAME_BYTES = (".h5", ".hdf5", ".safetensors", ".csv", ".json", ".png")
 _CHECKPOINT, _DATA = ".index", ".data-00000-of-00001"
+_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # of a checkpoint: which object each variable is of
 _DATES = ("date_saved",)
 _ADDRESS = "shared_object_id"  # of an object that a model has twice
 
@@ -130,9 +132,20 @@ def _variables(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(path.with_suffix("")))
-    for name, dtype in sorted(reader.get_variable_to_dtype_map().items()):
-        if dtype != tf.string:
-            yield name, np.asarray(reader.get_tensor(name))
+    for name in sorted(reader.get_variable_to_dtype_map()):
+        if name != _GRAPH:
+            yield name, _stored(np.asarray(reader.get_tensor(name)))
+
+
+def _stored(array: np.ndarray) -> np.ndarray:
+    """An array as it is, or, where a file of arrays has no place for its dtype, its digest."""
+    try:
+        arrays.described([("", array)])
+    except SamebitsError:  # texts
+        kept = Returned()
+        kept.add(array)
+        return np.frombuffer(kept.digest(), np.uint8)
+    return array
 
 
 def _undated(name: str, data: bytes) -> bytes:
