@@ -119,16 +119,15 @@ class _Script:
         self.limit = limit
         self.held: lease.Lease | None = None
         self.desk: Desk | None = None  # of a program of the user's
-        self.early = 0  # a signal that came before the process was started
+        self.asked = 0  # the last of those signals
         wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         self.numbers = [n for n in wanted if signal.getsignal(n) is not signal.SIG_IGN]
         for number in self.numbers:
             signal.signal(number, self._receive)
 
     def _receive(self, number: int, _: Any) -> None:
-        if self.process is None:
-            self.early = number
-        else:
+        self.asked = number
+        if self.process is not None:
             self.process.send_signal(number)
 
     def run(self, start: variations.Start, log: BinaryIO, terminal: int) -> int:
@@ -147,8 +146,8 @@ class _Script:
     def _run(self, start: variations.Start, log: BinaryIO, terminal: int) -> int:
         # A signal between the start and the assignment would miss it.
         signal.pthread_sigmask(signal.SIG_BLOCK, self.numbers)
-        if self.early:
-            return -self.early
+        if self.asked:
+            return -self.asked
         others = [child.pid for child in psutil.Process().children()]
         namespaces.adopt()
         try:
@@ -268,6 +267,8 @@ def _run(options: argparse.Namespace) -> int:
             script.desk = _desk(start, options)
         variations.apply(start, options.vary)
         code = script.run(start, log, terminal)
+    if options.workspace and script.asked:  # a program may catch it, and end as if it were complete
+        code = -script.asked
     if reason := _reason(code, limit):
         logs.append(options.log, logs.ENDED + reason)
     asked = {-code, code - 128}.intersection(script.numbers)

@@ -1,7 +1,10 @@
 """A program's own folder: a copy of the project, read-only inputs, no network."""
 
 import json
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,3 +75,24 @@ def test_a_project_that_is_too_large_names_its_largest_files(
     monkeypatch.setattr(workspace, "_MOST_BYTES", 1 << 20)
     with refused("declare data as inputs", "The largest: big.bin (3 MiB)"):
         workspace._require_small(Project(project))
+
+
+def test_a_program_that_catches_a_signal_and_ends_well_was_ended_all_the_same(
+    project: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "caught.py").write_text(
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    log = tmp_path / "log.txt"
+    line = [*LAUNCH, sys.executable, "--log", log, "--workspace", project, "--", "caught.py"]
+    line += ["--data", tmp_path, "--source-path", project]
+    running = subprocess.Popen(list(map(str, line)), cwd=tmp_path, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 30
+    while not (log.is_file() and log.read_bytes()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    running.terminate()
+    assert running.wait(30) == 128 + signal.SIGTERM
