@@ -152,6 +152,23 @@ def test_text_that_looks_like_another_value_does_not_share_its_folder() -> None:
     assert default_name([Override("model.a", "relu")]) == "model.a=relu"
 
 
+@pytest.mark.parametrize(
+    ("script", "title"),
+    [
+        ("examples/train.py --epochs 3", "train-epochs-3"),
+        ("-m package.train --width=64", "package.train-width=64"),
+        ("./notebook.ipynb", "notebook"),
+        ("'../a b/.x.py' -- /tmp/y", "a-b-.x.py-tmp-y"),
+    ],
+)
+def test_a_name_begins_with_the_program_and_its_words(script: str, title: str) -> None:
+    given = [Override("framework", "tf2.8"), Override("script", script)]
+    name = default_name(given)
+    assert re.fullmatch(re.escape(title) + r",framework=tf2\.8-[0-9a-f]{8}", name)
+    elsewhere = [given[0], Override("script", f"other/{script}")]
+    assert default_name(elsewhere) != name
+
+
 def test_overrides_that_make_no_file_name_give_a_safe_unique_one() -> None:
     names = {of({"data": {"option": "mnist", "file": f}}).name for f in ("/a b/{c}", "/a b/[c]")}
     assert len(names) == 2

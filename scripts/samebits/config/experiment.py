@@ -196,13 +196,16 @@ def local(wanted: list[Override], composer: Composer) -> LocalExperiment:
 
 
 def default_name(wanted: Iterable[Override]) -> str:
-    """A folder name made from the overrides; ``default`` without any."""
+    """A folder name made from the overrides, the program first; ``default`` without any."""
     values = {o.prefix.strip("+") + o.key: o.value for o in wanted if o.key != "name"}
     if not values:
         return "default"
-    text = ",".join(f"{key}={value_text(value)}" for key, value in sorted(values.items()))
+    program = values.get(programs.SCRIPT)
+    rest = (pair for pair in sorted(values.items()) if not program or pair[0] != programs.SCRIPT)
+    texts = [f"{key}={value_text(value)}" for key, value in rest]
+    text = ",".join([programs.title(str(program)), *texts] if program else texts)
     safe = re.sub(r"[^A-Za-z0-9._=,+-]", "-", text)
-    if safe == text and len(text) <= _NAME_LENGTH:
+    if safe == text and len(text) <= _NAME_LENGTH and not program:
         return text
     return f"{safe[: _NAME_LENGTH - 9]}-{canonical.digest(values)[:8]}"
 

@@ -8,6 +8,7 @@ GUARANTEES  names are relative to the project, whose place is no part of an expe
 """
 
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -86,6 +87,13 @@ def read(resolved: Mapping[str, Any]) -> Program | None:
         PACKAGES: resolved[PACKAGES],
     }
     return Program(project, part)
+
+
+def title(script: str) -> str:
+    """A program with its words as a part of a folder's name: ``train-epochs-3``."""
+    first, *rest = script.removeprefix(f"{MODULE} ").split() or [""]
+    name = first if script.startswith(f"{MODULE} ") else Path(first).stem
+    return re.sub(r"[^A-Za-z0-9._=]+", "-", " ".join([name, *rest])).strip("-.")
 
 
 def _several(value: Any) -> list[Any]:
