@@ -69,7 +69,7 @@ def test_answers_that_differ_are_named_where_all_weights_agree(tmp_path: Path) -
     answers[0][1].view("<u4")[0, 0] ^= 1
     content = issued(factories.workspace(tmp_path, predictions=answers))
     assert content["verdict"] == "NOT REPRODUCIBLE"
-    assert content["reasons"] == ["replica differs from control in predictions (predict/0)."]
+    assert content["reasons"] == ["replica differs from control in outputs (predict/0)."]
 
 
 def test_an_answer_that_failed_is_a_limit_and_no_gap(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def nothing_varied() -> Report:
         (certificates.exhaustive, "Varied without effect", "CPU (Haswell)"),
         (nothing_varied, "Varied", "nothing"),
         (certificates.within_tolerance, "Largest difference",
-         "2.4e-07; 3 ULP in weights, state and predictions"),
+         "2.4e-07; 3 ULP in weights, state and outputs"),
         (certificates.within_tolerance, "Tolerance", "at most 1e-06 and 4 ULP"),
     ],
 )  # fmt: skip

@@ -89,7 +89,7 @@ def _judge(evidence: Evidence, found: Findings) -> Grade:
         return Grade(names.NOT_REPRODUCIBLE, reasons, found)
     summary = (
         f"Bits differ, by at most {within['absolute']:.3g}, and {within['ulp']} ULP in weights, "
-        "state and predictions: within the tolerance that was asked for."
+        "state and outputs: within the tolerance that was asked for."
     )
     return Grade(names.WITHIN_TOLERANCE, (summary, *reasons), found, within)
 

@@ -24,7 +24,7 @@ TITLES = {
     "weights": "final weights",
     "optimizer": "optimizer state",
     "state": "other variables",
-    "predictions": "predictions",
+    "predictions": "outputs",  # of a model that is asked, or of a program
     "trace": "trace",
 }
 

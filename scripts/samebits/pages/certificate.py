@@ -144,7 +144,7 @@ _REPEATABLE = {
 
 
 def _distances(report: Report, within: Distance) -> Iterator[tuple[str, str]]:
-    apart = f"{within['absolute']:.3g}; {within['ulp']:,} ULP in weights, state and predictions"
+    apart = f"{within['absolute']:.3g}; {within['ulp']:,} ULP in weights, state and outputs"
     yield "Largest difference", apart
     config = report["experiment"]["config"]
     asked = config["protocol"].get("tolerance") if config else None
