@@ -40,7 +40,7 @@ rule certify:
         ),
         overridden=plan.each(lambda made: flags("--overridden", made.overridden)),
         # Who starts to sign, or no more, certifies again.
-        signing=plan.first.signing.option,
+        signing=plan.signing,
         name=lambda wildcards: plan.of(wildcards).name,
         repeat=lambda wildcards: plan.of(wildcards).command(),
     message:

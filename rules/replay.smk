@@ -67,7 +67,7 @@ rule countersign:
         "../envs/certify.yaml"
     params:
         python=python,
-        signing=plan.first.signing.option,
+        signing=plan.signing,
     message:
         "compare the run with the certificate, and sign the outcome"
     shell:

@@ -156,6 +156,6 @@ def test_a_key_that_is_none_is_refused_and_nothing_is_written(
     space = factories.workspace(tmp_path / "space")
     done = certify(*flags(space))
     assert done.returncode == 1
-    assert "signing.key:1: expected -----BEGIN" in done.stderr
+    assert "signing key:1: expected -----BEGIN" in done.stderr
     assert str(tmp_path / "text") not in done.stderr
     assert not (space.folder / "certificate.json").exists()

@@ -1,8 +1,6 @@
 """Composing the experiment: names, digests, and what is refused before any job."""
 
-import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,7 @@ from pipeline import configure
 from refusals import refused
 from samebits.config.experiment import GROUPS, default_name
 from samebits.config.overrides import Override
-from samebits.config.signing import Signing
 from samebits.errors import SamebitsError
-from samebits.experiment.variables import SIGNING_KEY
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -269,109 +265,6 @@ def test_an_argument_that_a_config_file_gives_the_users_function_is_changed_like
     wrong = OWN | {"overrides": "model.hiden=8"}
     with refused("did you mean model.hidden?", "++model.hiden=8 hands your function one more"):
         of(wrong)
-
-
-# --- who signs ---------------------------------------------------------------------------------
-
-KEY_FILE = "/home/me/keys/very-secret.pem"
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"signing": {"key": KEY_FILE}},
-        {"signing": f"{{key: {KEY_FILE}}}"},
-        {"signing": {"option": "local", "key": KEY_FILE}},
-        {"signing.key": KEY_FILE},
-        {"overrides": f"signing.key={KEY_FILE}"},
-        {"overrides": [f"signing={{key: {KEY_FILE}}}"]},
-        {"overrides": f"++signing.key='{KEY_FILE}' signing=local"},
-        yaml.safe_load(f"signing: {{key: {KEY_FILE}}}"),
-    ],
-)
-def test_where_the_key_lies_is_in_nothing_but_the_signing(config: Mapping[str, Any]) -> None:
-    experiment = of(config)
-    assert experiment.signing.option == "local"
-    assert experiment.signing.key == KEY_FILE
-    assert KEY_FILE not in repr(experiment)
-    assert experiment.command() == of({}).command()
-    assert (experiment.name, experiment.digest) == ("default", of({}).digest)
-    assert experiment.overrides == experiment.overridden == ()
-
-
-def test_signing_is_no_part_of_the_experiment() -> None:
-    assert of({}).signing == Signing("local", None)
-    for config in (
-        {"signing": "none"},
-        {"signing": {"option": "none"}},
-        {"overrides": "signing=none"},
-    ):
-        experiment = of(config)
-        assert experiment.signing == Signing("none", None)
-        assert "signing" not in experiment.config
-        assert (experiment.name, experiment.digest) == ("default", of({}).digest)
-        assert experiment.overrides == experiment.overridden == ()
-    assert of({"signing": "none", "seed": 7}).name == "seed=7"
-
-
-def test_the_jobs_that_sign_are_told_by_a_variable_only_what_the_user_chose(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for given, location in (
-        ({}, None),
-        ({"signing": "none"}, "none"),
-        ({"signing": {"key": KEY_FILE}}, KEY_FILE),
-    ):
-        monkeypatch.setenv(SIGNING_KEY, "so that it is put back")
-        monkeypatch.delenv(SIGNING_KEY)
-        of(given).signing.tell_jobs()
-        assert os.environ.get(SIGNING_KEY) == location
-
-
-def test_the_last_key_wins_and_null_is_the_users_own() -> None:
-    assert of({"overrides": f"signing.key={KEY_FILE} signing.key=b"}).signing.key == "b"
-    assert of({"overrides": f"signing.key={KEY_FILE} signing.key=null"}).signing.key is None
-
-
-@pytest.mark.parametrize(
-    ("config", "said"),
-    [
-        ({"signing": KEY_FILE}, "valid: local, none"),
-        ({"overrides": f"signing={KEY_FILE}"}, "valid: local, none"),
-        ({"signing": None}, "valid: local, none"),
-        ({"signing": ["none"]}, "valid: local, none"),
-        ({"signing": {"path": KEY_FILE}}, "no such key; valid: signing.key"),
-        ({"signing": {KEY_FILE: None}}, "no such key; valid: signing.key"),
-        ({"signing": {"key": 7}}, "signing.key: expected the path"),
-        ({"signing": {"key": ""}}, "signing.key: expected the path"),
-        ({"signing": {"key": [KEY_FILE]}}, "signing.key: expected the path"),
-        ({"signing": {"key": {KEY_FILE: 1}}}, "signing.key: expected the path"),
-        ({"overrides": "~signing.key"}, "signing.key: expected the path"),
-        ({"overrides": "~signing"}, "valid: local, none"),
-        ({"overrides": f"signing.key='${{{KEY_FILE}}}'"}, "SAMEBITS_SIGNING_KEY"),
-        ({"overrides": f"signing.key={KEY_FILE} (1)"}, "it names signing.key"),
-        ({"overrides": f"signing.key={KEY_FILE},b"}, "it names signing.key"),
-        ({"overrides": f"signing.key={KEY_FILE} {KEY_FILE}"}, "it names signing.key"),
-        ({"overrides": f"++signing.key.x={KEY_FILE}"}, "no such key; valid: signing.key"),
-        ({"overrides": f"+signing.x={KEY_FILE}"}, "no such key; valid: signing.key"),
-        ({"overrides": f"signing@x={KEY_FILE}"}, "no such key; valid: signing.key"),
-        ({"overrides": f"signing=none signing.key={KEY_FILE}"}, "leave one of the two out"),
-        ({"overrides": f"signing.key={KEY_FILE} seed=-1"}, "seed"),
-        ({"overrides": f"signing.key={KEY_FILE} sed=1"}, "did you mean seed?"),
-    ],
-)
-def test_no_message_shows_where_the_key_lies(config: dict[str, Any], said: str) -> None:
-    with refused(said, without="secret"):
-        of(config)
-
-
-def test_a_key_of_the_wrong_type_in_the_config_tree_is_refused_without_it(tmp_path: Path) -> None:
-    conf = tmp_path / "conf"
-    shutil.copytree(CONF, conf)
-    for wrong in ("key: [very-secret]", "key: ''", "key: null\nvery: secret"):
-        (conf / "signing" / "local.yaml").write_text(wrong + "\n")
-        with refused("signing", without="secret"):
-            configure({}, conf)
 
 
 # --- what the user set -------------------------------------------------------------------------

@@ -265,7 +265,6 @@ def test_the_values_of_a_sweep_come_after_those_of_a_config_file() -> None:
         ("seed=1, model=[", ["expected KEY=VALUE,VALUE", "model=["]),
         ("name=a,b", ["name applies to all combinations"]),
         ("signing=none,local", ["signing applies to all combinations"]),
-        ("signing.key=a,b", ["signing applies to all combinations"]),
         ("certificate=a,b", ["certificate applies to all combinations"]),
         ("seed=range(0,100000000)", ["at most 10,000 combinations"]),
         ("seed=range(0,1000) trainer.epochs=range(1,1000)", ["999,000 or more"]),

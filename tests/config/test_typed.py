@@ -206,7 +206,6 @@ MODEL = "model: {_target_: examples.iris_like.network, features: 4, hidden: "
         (MODEL + '"\\ud800"}', "expected null, a boolean"),
         (MODEL + ".nan}", "got nan"),
         (MODEL + "-.INF}", "got -inf"),
-        ('signing: {key: "a\\0b"}', "signing.key: expected the path"),
         ('source_path: "a\\0b"', "expected null, a boolean"),
         ("trainer: {batch_size: 9223372036854775808}", "greater than the maximum"),
         ("trainer: {epochs: 123456789012345678901234567890}", "greater than the maximum"),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline import SCRIPTS, Workspace, outcomes
+from samebits.experiment.variables import SIGNING_KEY
 from samebits.formats import canonical
 
 pytestmark = pytest.mark.slow
@@ -42,8 +43,8 @@ def place(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Pat
     place = tmp_path_factory.mktemp("very-secret-place")
     openssl("genpkey", "-algorithm", "ed25519", "-out", place / "key.pem")
     openssl("pkey", "-in", place / "key.pem", "-pubout", "-out", place / "key.pub")
-    key = f"signing={{key: {place}/key.pem}}"
-    said = workspace.snakemake("--printshellcmds", "--config", *SIGNED, key)
+    key = {SIGNING_KEY: f"{place}/key.pem"}
+    said = workspace.snakemake("--printshellcmds", "--config", *SIGNED, variables=key)
     (place / "said").write_text(said)
     shutil.copy(workspace.folder / "results/signed/certificate.json", place / "issued.json")
     return place

@@ -206,12 +206,6 @@ def test_a_bundle_gives_the_same_replay_as_its_certificate(
     assert (by_bundle.name, by_bundle.digest) == (by_file.name, by_file.digest)
 
 
-def test_how_the_replay_is_signed_is_the_users_choice(tmp_path: Path, default: Content) -> None:
-    experiment = replayed(tmp_path, default, signing={"key": "/mine"})
-    assert experiment.signing.key == "/mine"
-    assert experiment.digest == default["report"]["experiment"]["digest"]
-
-
 def test_the_users_own_overrides_win_and_are_compared_with_the_certificate(tmp_path: Path) -> None:
     content = issued({"overrides": "trainer.epochs=5"})
     assert (
@@ -398,7 +392,7 @@ def test_each_key_that_is_never_taken_is_a_line_of_the_refusal(
         "hydra.searchpath": ["file:///evil"],
         "source_path": "/evil",
         "name": "default",
-        "signing.key": "/evil/key",
+        "signing": "none",
         "overrides": "seed=3",
         "experiment": "article",
         "defaults": ["/evil"],

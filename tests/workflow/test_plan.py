@@ -8,6 +8,7 @@ import pytest
 from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 
 from pipeline import ROOT
+from samebits.errors import SamebitsError
 from samebits.experiment import protocol
 from samebits.formats import canonical
 from samebits.workflow import start
@@ -98,3 +99,13 @@ def test_a_training_says_which_of_the_known_ones_it_is(tmp_path: Path) -> None:
     known = found.known(JOB, compared(tmp_path, replica=False, repeat=True))
     assert start.position("with-time_zone", known) == " (training 4 of 15)"
     assert start.position("replay", known) == ""
+
+
+def test_who_signs_is_no_part_of_the_experiment() -> None:
+    assert made().signing == "local"
+    unsigned = made(signing="none")
+    assert unsigned.signing == "none"
+    assert unsigned.first == made().first
+    for wrong in ("key.pem", None, {"key": "key.pem"}):
+        with pytest.raises(SamebitsError, match="signing: expected local or none, got"):
+            made(signing=wrong)

@@ -19,11 +19,9 @@ from hydra import initialize_config_dir
 
 from samebits.config import keras_names, keys, overrides, sources
 from samebits.config import program as programs
-from samebits.config import signing as signing_choice
 from samebits.config.compose import Composer
 from samebits.config.overrides import OPTION, Override, plainly
 from samebits.config.program import Program
-from samebits.config.signing import Signing, UserOverrides
 from samebits.errors import require_none
 from samebits.experiment import pins, variables
 from samebits.formats import canonical, lockfile
@@ -31,10 +29,10 @@ from samebits.text import listed, quoted
 
 FORMAT = "samebits-config-1"
 PARTS = ("data", "model", "trainer", "framework", "determinism", "protocol")  # of the identity
-GROUPS = (*PARTS, signing_choice.GROUP, "experiment")
+GROUPS = (*PARTS, "experiment")
 CHECKPOINT = "checkpoint"  # the value of trainer.checkpoint unless something else sets that
-# Locations, the signer, and a value that another one is made from: none of them is trained.
-_NOT_IDENTITY = ("name", "source_path", CHECKPOINT, signing_choice.GROUP, "bundle", *programs.KEYS)
+# Locations, and a value that another one is made from: none of them is trained.
+_NOT_IDENTITY = ("name", "source_path", CHECKPOINT, "bundle", *programs.KEYS)
 _NAME_LENGTH = 100  # file systems allow 255 bytes for a name
 
 
@@ -50,7 +48,6 @@ class Experiment:
     source_files: tuple[str, ...]  # the modules of model or program: inputs of every training
     overrides: tuple[str, ...]  # in Hydra's notation
     overridden: tuple[str, ...]  # the keys of the config that the overrides set, sorted; no groups
-    signing: Signing  # for the environment of the signing job and nothing else
     program: Program | None = None  # in place of data, model and trainer
     bundles_source: bool = False  # whether a bundle holds the program's own files
     notes: tuple[str, ...] = ()  # for the user, before anything runs
@@ -117,17 +114,13 @@ def composing(conf: Path) -> Iterator[Composer]:
         yield Composer(conf, GROUPS)
 
 
-def experiment(
-    given: UserOverrides, wanted: list[Override], composer: Composer, name: str | None = None
-) -> Experiment:
-    """The experiment that overrides make, signed as ``given`` says.
+def experiment(wanted: list[Override], composer: Composer, name: str | None = None) -> Experiment:
+    """The experiment that overrides make.
 
     ``name``: its folder, unless the overrides name one; the default is made from the overrides.
     """
     wanted, notes = _of_program(wanted)
-    composed, overridden = _compose([*wanted, *given.choice], composer)
-    signing = given.signing(composed[signing_choice.GROUP])
-    resolved = composed | {signing_choice.GROUP: signing}
+    resolved, overridden = _compose(wanted, composer)
     _check(resolved, wanted, composer)
     program = programs.read(resolved)
     identity = _identity(resolved, program)
@@ -140,7 +133,6 @@ def experiment(
         source_files=_source_files(resolved, program, composer),
         overrides=tuple(override.hydra() for override in wanted),
         overridden=overridden,
-        signing=Signing(signing[OPTION], signing["key"]),
         program=program,
         bundles_source=resolved["bundle"]["source"],
         notes=notes,
@@ -368,8 +360,6 @@ def _describe(error: Any) -> str:
     if error.validator == "anyOf" and path[:1] == ["trainer"]:
         form = "expected a name, or {class_name: NAME, config: {…}}"
         return f"{'.'.join(map(str, path))}: {form}; got {keys.shown(error.instance)}"
-    if path[:1] == [signing_choice.GROUP]:
-        return signing_choice.schema_problem(path)
     where = ".".join(map(str, path)) or "config"
     return f"{where}: {error.message}{_as_meant(error)}"
 
@@ -409,7 +399,6 @@ def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[
     if profile["op_determinism"] and profile["seeding"] is None:
         yield "determinism.op_determinism: needs determinism.seeding, or random ops fail"
     yield from variables.undeclarable(resolved["environment"])
-    yield from signing_choice.pair_problem(resolved[signing_choice.GROUP])
     program = programs.read(resolved)
     if program is not None:
         yield from programs.problems(program)

@@ -16,6 +16,7 @@ from samebits.errors import SamebitsError, require_none
 
 OPTION = "option"  # inside a group's mapping: which option of the group
 NAME, ENVIRONMENT, SCRIPT = "name", "environment", "script"
+SIGNING = "signing"  # who signs is no part of an experiment, so Hydra never sees it
 OF_PROFILE = "of the profile"  # the keys of a file that lies in a profile of Snakemake's
 CUSTOM = "custom"  # the model group's option for a user's own _target_
 

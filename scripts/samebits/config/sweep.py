@@ -21,11 +21,10 @@ from hydra.core.override_parser.types import Override as Parsed
 from hydra.errors import HydraException
 
 from samebits.config import experiment as configure
-from samebits.config import overrides, signing
+from samebits.config import overrides
 from samebits.config.compose import Composer, options
 from samebits.config.experiment import GROUPS, Experiment, leaves, value_text
 from samebits.config.overrides import Override
-from samebits.config.signing import UserOverrides
 from samebits.errors import SamebitsError, require_none
 from samebits.formats import canonical
 
@@ -33,7 +32,7 @@ KEY = "sweep"  # of Snakemake's config
 _TYPED = 60  # characters of a folder's name that a person types
 _MOST = 10_000  # combinations; more is a mistake, and too many for Snakemake
 # A certificate is one experiment's: these are the keys of a replay.
-_NOT_SWEPT = ("name", signing.GROUP, "certificate", "allow", "epochs", "checkpoints", KEY)
+_NOT_SWEPT = ("name", overrides.SIGNING, "certificate", "allow", "epochs", "checkpoints", KEY)
 _GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/extended/"
 
 Combination = tuple[Override, ...]
@@ -49,15 +48,15 @@ class Sweep:
     asked: int  # combinations as written; fewer experiments where some are equal
 
 
-def sweep(text: Any, given: UserOverrides, composer: Composer) -> Sweep:
+def sweep(text: Any, given: list[Override], composer: Composer) -> Sweep:
     """Every combination of the values that ``text`` lists, each with the user's other overrides.
 
     Raises SamebitsError that lists every problem of every combination.
     """
-    groups = [o.key for o in given.experiment if o.key in GROUPS]
+    groups = [o.key for o in given if o.key in GROUPS]
     swept = expand(list(overrides.texts(text, KEY)), groups)
     keys = {key: None for values in swept.values() for one in values for key in leaves(one)}
-    name, combinations = _name(given.experiment, swept), list(product(*swept.values()))
+    name, combinations = _name(given, swept), list(product(*swept.values()))
     made = _experiments(name, combinations, given, composer)
     return Sweep(name, made, tuple(keys), len(combinations))
 
@@ -125,16 +124,16 @@ def _valid(parsed: Parsed) -> str:
 
 
 def _experiments(
-    name: str, combinations: list[Combination], given: UserOverrides, composer: Composer
+    name: str, combinations: list[Combination], given: list[Override], composer: Composer
 ) -> dict[str, Experiment]:
     """Each experiment once, by its folder: the name of its first combination below ``name``."""
     made, known = dict[str, Experiment](), set[tuple[str, str]]()
     problems: dict[str, list[str]] = {}
     for combination in combinations:
         own = _typable(_values_by_key(combination))
-        wanted = sorted([*given.experiment, *combination], key=lambda o: o.key not in GROUPS)
+        wanted = sorted([*given, *combination], key=lambda o: o.key not in GROUPS)
         try:
-            one = configure.experiment(given, wanted, composer)
+            one = configure.experiment(wanted, composer)
         except SamebitsError as error:
             for line in str(error).splitlines():
                 problems.setdefault(line, []).append(own)

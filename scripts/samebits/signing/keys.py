@@ -192,16 +192,16 @@ def load(environ: Mapping[str, str]) -> Signer | None:
     except (OSError, RuntimeError) as error:  # the latter: no such user
         why = error.strerror if isinstance(error, OSError) else "no such home folder"
         raise SamebitsError(
-            f"signing.key: cannot read the private key: {why}; check the path, or "
-            f"leave signing.key and {SIGNING_KEY} out to use your own key"
+            f"{SIGNING_KEY}: cannot read the private key: {why}; check the path, or leave it out "
+            "to use your own key"
         ) from None
 
 
 def _read(given: bytes, environ: Mapping[str, str]) -> Signer:
-    (_, pem), *more = _blocks(given, "signing.key")
+    (_, pem), *more = _blocks(given, "signing key")
     if more:
         raise SamebitsError(
-            f"signing.key: expected one key, got another one in line {more[0][0]}; leave one in it"
+            f"signing key: expected one key, got another one in line {more[0][0]}; leave one in it"
         )
     passphrase = _passphrase(environ) if b"ENCRYPTED" in pem else None
     try:
@@ -209,9 +209,9 @@ def _read(given: bytes, environ: Mapping[str, str]) -> Signer:
         read = serialization.load_ssh_private_key if of_ssh else serialization.load_pem_private_key
         key = read(pem, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise SamebitsError(f"signing.key: {_unusable(pem)}; {_CREATE}") from None
+        raise SamebitsError(f"signing key: {_unusable(pem)}; {_CREATE}") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise _another_type("signing.key", key, _CREATE)
+        raise _another_type("signing key", key, _CREATE)
     return _signer(key)
 
 
@@ -237,7 +237,7 @@ def _passphrase(environ: Mapping[str, str]) -> bytes:
         return os.fsencode(given)
     except (OSError, EOFError):
         raise SamebitsError(
-            "signing.key: the key is encrypted, and there is no terminal to ask for its "
+            "signing key: the key is encrypted, and there is no terminal to ask for its "
             f"passphrase; set {SIGNING_PASSPHRASE}"
         ) from None
 
@@ -264,7 +264,7 @@ def own(where: Path, environ: Mapping[str, str]) -> Signer:
     except OSError as error:
         raise SamebitsError(
             f"cannot read or create a signing key in your config folder: {error.strerror}; make "
-            "the folder writable, or set signing.key=PATH or signing=none"
+            f"the folder writable, set {SIGNING_KEY} to the path of one, or signing=none"
         ) from None
 
 

@@ -192,7 +192,7 @@ def _help(name: str) -> str:
             *("", f"  {command.about}", "", f"  {program()} {name} {command.example}".rstrip(), ""),
             "KEY=VALUE, as in Hydra: one option of a group, or a single value",
             *(f"  {group:<12} {', '.join(found)}" for group, found in options),
-            "  values       trainer.epochs=5 model.units=64 seed=7 checkpoint=epoch name=mine …",
+            "  values       trainer.epochs=5 model.units=64 seed=7 checkpoint=epoch signing=none …",
             "what begins with -, as in Snakemake",
             "  --cores N, --dry-run, --keep-going, --configfile FILE, --profile FOLDER …",
             f"all of them: {CHECKOUT / 'docs/usage.md'}",

@@ -28,7 +28,6 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from samebits import text
 from samebits.certificate import signatories
-from samebits.config import signing
 from samebits.errors import FAILED, INTERRUPTED, OTHER, SIGNALED, USAGE
 from samebits.formats import canonical
 from samebits.launch import logs
@@ -171,12 +170,11 @@ class Outcome(logging.Handler):
         )
 
     def _again(self) -> str:
-        """The command as it was typed; empty where it would fail again, or names a key."""
+        """The command as it was typed; empty where it would fail again."""
         program, *words = sys.argv
         names = {"start.py": text.program(), "__main__.py": "snakemake"}
-        if self.plan is None or signing.gives_key(" ".join(words)):
-            return ""
-        return f"{names.get(Path(program).name, program)} {shlex.join(words)}"
+        typed = f"{names.get(Path(program).name, program)} {shlex.join(words)}"
+        return typed if self.plan else ""
 
     # --- results ---
 

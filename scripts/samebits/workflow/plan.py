@@ -17,12 +17,15 @@ from typing import Any
 from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 
 from samebits.config import experiment as experiments
-from samebits.config import signing, sweep
+from samebits.config import sweep
 from samebits.config.experiment import GROUPS, Experiment, composing
+from samebits.config.keys import shown
+from samebits.config.overrides import SIGNING, from_config
 from samebits.config.sweep import Sweep
 from samebits.errors import SamebitsError, explain_os_error
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedComparison, PlannedRun
+from samebits.experiment.variables import NO_KEY
 from samebits.formats import canonical
 from samebits.formats.names import SWEEP_FORMAT
 from samebits.replay import plan as replays
@@ -42,6 +45,9 @@ def as_workflow_errors() -> Iterator[None]:
         raise WorkflowError("config: a value is nested too deeply, or contains itself") from None
 
 
+LOCAL = "local"  # by the key of this machine, or the one that a variable names
+
+
 @dataclass(frozen=True)
 class Plan:
     """The experiments of one start, by the folder that each has under results/."""
@@ -49,6 +55,7 @@ class Plan:
     experiments: dict[str, Experiment]
     sweep: Sweep | None = None
     replay: ReplayPlan | None = None  # the certificate that the one experiment is compared with
+    signing: str = LOCAL  # or NO_KEY
 
     @property
     def first(self) -> Experiment:
@@ -200,14 +207,17 @@ def plan(config: Mapping[str, Any], conf: Path) -> Plan:
             f"{sweep.KEY}: a certificate is compared with one experiment; leave out {sweep.KEY}, "
             f"or {replays.CERTIFICATE} and {replays.AGAINST}"
         )
-    apart = (*replays.KEYS, sweep.KEY)
-    given = signing.read({key: config[key] for key in config if key not in apart}, GROUPS)
+    signing = config.get(SIGNING, LOCAL)
+    if signing not in (LOCAL, NO_KEY):
+        raise SamebitsError(f"{SIGNING}: expected {LOCAL} or {NO_KEY}, got {shown(signing)}")
+    apart = (*replays.KEYS, sweep.KEY, SIGNING)
+    wanted = from_config({key: config[key] for key in config if key not in apart}, GROUPS)
     with composing(conf) as composer:
         if text is not None:
-            swept = sweep.sweep(text, given, composer)
-            return Plan(swept.experiments, sweep=swept)
-        wanted, replay = given.experiment, None
+            swept = sweep.sweep(text, wanted, composer)
+            return Plan(swept.experiments, sweep=swept, signing=signing)
+        replay = None
         if request:
             wanted, replay = replays.plan(request, wanted, conf, composer)
-        made = experiments.experiment(given, wanted, composer, replay.name if replay else None)
-        return Plan({made.name: made}, replay=replay)
+        made = experiments.experiment(wanted, composer, replay.name if replay else None)
+        return Plan({made.name: made}, replay=replay, signing=signing)

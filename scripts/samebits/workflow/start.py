@@ -35,6 +35,7 @@ from samebits.config.experiment import Experiment
 from samebits.errors import SamebitsError, open_streams, require_none
 from samebits.experiment import protocol
 from samebits.experiment.protocol import PlannedComparison
+from samebits.experiment.variables import NO_KEY, SIGNING_KEY
 from samebits.formats import canonical, files
 from samebits.formats.names import FAILED
 from samebits.launch import lease
@@ -161,7 +162,8 @@ def start(workflow: Any, config: Mapping[str, Any], conf: Path) -> Plan:
         os.environ[DRIVER] = sys.executable
         own = (str(Path(path).absolute()) for path in workflow.config_settings.configfiles)
         os.environ[CONFIG_FILES] = os.pathsep.join(own)
-        made.first.signing.tell_jobs()
+        if made.signing == NO_KEY:
+            os.environ[SIGNING_KEY] = NO_KEY  # no command line or log names a key
         if not workflow.is_main_process:
             lease.require_living_owner(os.environ)
         elif is_main:

@@ -23,7 +23,11 @@ from samebits.errors import SamebitsError
 from samebits.replay import plan as replays
 
 _OVERRIDE = re.compile(r"~[\w.]+|[+~]{0,2}[A-Za-z_][\w.@/-]*=.*", re.DOTALL)
-_KEYS = {*replays.KEYS, sweep.KEY}  # not Hydra's: they say what is made of an experiment
+_KEYS = {
+    *replays.KEYS,
+    sweep.KEY,
+    overrides.SIGNING,
+}  # not Hydra's: they say what is made of an experiment
 _CONFIG = ("--config", "-C")
 _UNKNOWN = "unrecognized arguments: "  # begins what argparse says of a word that is no option
 
