@@ -13,7 +13,7 @@ import pytest
 
 import factories
 from samebits.certificate import certificate, schema
-from samebits.certificate.certificate import MalformedError
+from samebits.certificate.schema import MalformedError
 from samebits.formats import canonical
 from samebits.formats.names import MOST_BYTES
 from samebits.signing import keys

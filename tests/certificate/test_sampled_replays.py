@@ -14,7 +14,7 @@ import attacks
 import factories
 from factories import ISSUER, LABORATORY
 from samebits.certificate import certificate, replays, schema, statements
-from samebits.certificate.certificate import MalformedError
+from samebits.certificate.schema import MalformedError
 from samebits.formats import canonical, states
 from samebits.pages import certificate as page
 from samebits.pages import charts, summary

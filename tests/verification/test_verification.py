@@ -10,6 +10,7 @@ import attacks
 import factories
 from factories import ISSUER, LABORATORY
 from samebits.certificate import certificate
+from samebits.certificate.schema import MalformedError
 from samebits.formats import canonical
 from samebits.signing.trusted import Trusted
 from samebits.verification import levels
@@ -89,7 +90,7 @@ def test_trust_is_in_the_key_and_not_in_what_calls_itself_so(issued: Json) -> No
     attacker = factories.signer("attacker")
     content = factories.copied(issued)
     content["keys"] = {ISSUER.keyid: attacker.public.text}
-    with pytest.raises(certificate.MalformedError, match="is not the id of its key"):
+    with pytest.raises(MalformedError, match="is not the id of its key"):
         verified(content)
 
 

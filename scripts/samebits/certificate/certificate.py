@@ -7,26 +7,19 @@ are verified as they are; the report is bound to them by its digest.
 import base64
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, cast
+from typing import cast
 
 from securesystemslib import dsse
 
 from samebits.certificate import schema, statements
+from samebits.certificate.schema import MalformedError
 from samebits.certificate.types import Certificate, Envelope, Replay, ReplayEntry, Report
-from samebits.errors import SamebitsError, all_problems
-from samebits.formats import canonical
-from samebits.formats.names import CERTIFICATE_FORMAT, MOST_BYTES, MOST_VALUES, SIGNED, UNSIGNED
+from samebits.errors import all_problems
+from samebits.formats.names import CERTIFICATE_FORMAT, SIGNED, UNSIGNED
 from samebits.signing import keys
 from samebits.signing.keys import Signer
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-# Two runs need 4,000 values in 60 kB, thirty runs of many epochs some megabytes. More is no
-# certificate, and is not read: to look at hostile gigabytes is what their maker wants.
-_DEEPEST = 40  # levels of nesting: in protobuf's own parsers each takes two of a hundred
-
-
-class MalformedError(SamebitsError):
-    """Not a certificate at all, whoever signed it."""
 
 
 def issue(report: Report, signer: Signer | None) -> Certificate:
@@ -75,43 +68,10 @@ def parse(data: bytes) -> Certificate:
 
     Raises MalformedError, with everything that is wrong, for all other bytes.
     """
-    if len(data) > MOST_BYTES:
-        raise MalformedError(
-            f"expected a certificate of at most {MOST_BYTES >> 20} MiB, got more; is it one?"
-        )
-    if canonical.most_values(data) > MOST_VALUES:
-        raise MalformedError(
-            f"expected a certificate of at most {MOST_VALUES:,} values, got more; is it one?"
-        )
-    try:
-        content = canonical.loads(data)
-    except (ValueError, RecursionError) as error:
-        why = str(error)[:300]
-        raise MalformedError(f"expected a certificate in JSON, got: {why}") from None
-    if _is_deeper(content, _DEEPEST):
-        raise MalformedError("expected a certificate, got JSON that is nested too deep")
-    problems = [] if canonical.dumps(content) == data else [_NOT_CANONICAL]
-    problems += islice(_problems(content), schema.MOST_ERRORS)
-    if problems:
+    content = schema.parse(data)
+    if problems := list(islice(_inconsistencies(content), schema.MOST_ERRORS)):
         raise MalformedError(all_problems(problems))
-    return cast(Certificate, content)
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    parts = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(part, levels - 1) for part in parts)
-
-
-_NOT_CANONICAL = (
-    "it is not in canonical form: it was written again by another program; get the file as it was"
-)
-
-
-def _problems(content: Any) -> Iterator[str]:
-    wrong = [f"certificate: {e}" for e in schema.violations(content, schema.CERTIFICATE)]
-    yield from wrong or _inconsistencies(content)
+    return content
 
 
 def _inconsistencies(content: Certificate) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The schemas of certificates and of the report in them, and how a value breaks one."""
+"""The schemas of certificates and of the report in them, and how bytes or a value break one."""
 
 import json
 from collections.abc import Iterator
@@ -11,10 +11,17 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.validators import extend
 
+from samebits.certificate.types import Certificate
+from samebits.errors import SamebitsError, all_problems
+from samebits.formats import canonical
+from samebits.formats.names import MOST_BYTES, MOST_VALUES
+from samebits.text import plain
+
 CERTIFICATE, REPORT = "certificate.schema.json", "report.schema.json"
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # how a certificate writes a moment: UTC, to the second
 MOST_ERRORS = 100
 _LONGEST = 300  # characters of what is quoted
+_DEEPEST = 40  # levels of nesting: in protobuf's own parsers each takes two of a hundred
 _FORMATS = FormatChecker(["uuid"])
 
 
@@ -131,3 +138,51 @@ def violations(content: Any, place: str) -> Iterator[str]:
     found = islice(_validator(place).iter_errors(content), MOST_ERRORS)
     for error in sorted(found, key=lambda error: error.json_path):
         yield f"at {error.json_path[:_LONGEST]}: {error.message[:_LONGEST]}"
+
+
+# --- a certificate, which may be hostile ---------------------------------------------------------
+
+
+class MalformedError(SamebitsError):
+    """Not a certificate at all, whoever signed it."""
+
+
+def parse(data: bytes) -> Certificate:
+    """A certificate from its bytes, as the schema has it. Raises MalformedError for all others.
+
+    Two runs need 4,000 values in 60 kB, thirty runs of many epochs some megabytes. More is no
+    certificate, and is not read: to look at hostile gigabytes is what their maker wants.
+    """
+    if len(data) > MOST_BYTES:
+        raise MalformedError(
+            f"expected a certificate of at most {MOST_BYTES >> 20} MiB, got more; is it one?"
+        )
+    if canonical.most_values(data) > MOST_VALUES:
+        raise MalformedError(
+            f"expected a certificate of at most {MOST_VALUES:,} values, got more; is it one?"
+        )
+    try:
+        content = canonical.loads(data)
+    except (ValueError, RecursionError) as error:
+        why = plain(str(error)[:_LONGEST])
+        raise MalformedError(f"expected a certificate in JSON, got: {why}") from None
+    if _is_deeper(content, _DEEPEST):
+        raise MalformedError("expected a certificate, got JSON that is nested too deep")
+    problems = [] if canonical.dumps(content) == data else [_NOT_CANONICAL]
+    problems += (plain(f"certificate: {said}") for said in violations(content, CERTIFICATE))
+    if problems:
+        raise MalformedError(all_problems(problems))
+    certificate: Certificate = content
+    return certificate
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    parts = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in parts)
+
+
+_NOT_CANONICAL = (
+    "it is not in canonical form: it was written again by another program; get the file as it was"
+)

@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,79 +40,50 @@ def is_bundle(path: Path) -> bool:
 
 def opened(path: Path) -> AbstractContextManager[Artifacts]:
     """The files of a folder or a bundle. Raises SamebitsError with everything not to be trusted."""
-    return _opened_folder(path) if path.is_dir() else bundle.opened(path)
-
-
-@contextmanager
-def _opened_folder(path: Path) -> Iterator[Artifacts]:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield _Folder(path, handle)
-    finally:
-        os.close(handle)
+    return nullcontext(_Folder(path)) if path.is_dir() else bundle.opened(path)
 
 
 class _Folder(Artifacts):
-    """A folder as it was when it was opened."""
+    """A folder of plain files, as it was when it was opened."""
 
-    def __init__(self, path: Path, handle: int) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(path, ())
-        self._handle = handle
+        self._real = path.resolve()
         problems = [*self._walk(), *bundle.name_problems(self._names)]
         bundle.refuse(f"{path}: expected a folder of plain files, got", sorted(problems))
 
     def _stream(self, name: str) -> BinaryIO:
-        handle = self._open(name, 0)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        """Whoever exchanged a folder for a link since is not followed either."""
+        path = self._real / name
+        try:
+            handle = os.open(path, _NO_FOLLOWING)
+        except OSError as error:
+            raise SamebitsError(explain_os_error(error)) from error
+        if path.resolve() != path or not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise SamebitsError(f"{self._path / name}: expected a plain file, got something else")
         return open(handle, "rb")
 
-    def _open(self, name: str, flags: int) -> int:
-        """Open component by component, so that none is a link, whoever exchanges one meanwhile."""
-        handle = os.dup(self._handle)
-        *folders, last = name.split("/")
-        try:
-            for part in folders:
-                handle = _step(handle, part, os.O_DIRECTORY)
-            return _step(handle, last, flags)
-        except OSError as error:
-            error.filename = str(self._path / name)
-            raise SamebitsError(explain_os_error(error)) from error
-
     def _walk(self) -> Iterator[str]:
         """Note the names of all files; yield what is neither a file nor a folder."""
-        waiting, seen = ["."], 0
-        while waiting:
-            prefix = waiting.pop()
-            for entry in self._listed(prefix):
-                name = entry.name if prefix == "." else f"{prefix}/{entry.name}"
-                seen += 1
-                if seen > _MOST_ENTRIES:
-                    yield f"more than {_MOST_ENTRIES} entries; is it the right folder?"
-                    return
-                if entry.is_file(follow_symlinks=False):
+        seen = 0
+        for above, folders, files in os.walk(self._real, onerror=_refuse):
+            seen += len(folders) + len(files)
+            if seen > _MOST_ENTRIES:
+                yield f"more than {_MOST_ENTRIES} entries; is it the right folder?"
+                return
+            for path in (Path(above, entry) for entry in (*folders, *files)):
+                name, mode = path.relative_to(self._real).as_posix(), path.lstat().st_mode
+                if stat.S_ISREG(mode):
                     self._names.add(name)
-                elif entry.is_dir(follow_symlinks=False) and name.count("/") < _DEEPEST:
-                    waiting.append(name)
-                else:
+                elif not stat.S_ISDIR(mode) or name.count("/") >= _DEEPEST:
                     yield f"{bundle.quoted(name)}: is a link, a special file or too deep"
-
-    def _listed(self, folder: str) -> Iterator[os.DirEntry[str]]:
-        handle = self._open(folder, os.O_DIRECTORY)
-        try:
-            with os.scandir(handle) as entries:
-                yield from entries
-        finally:
-            os.close(handle)
+            if Path(above).relative_to(self._real).as_posix().count("/") >= _DEEPEST:
+                folders.clear()
 
 
-def _step(folder: int, part: str, flags: int) -> int:
-    """Open what lies in an open folder, and close the folder."""
-    try:
-        return os.open(part, _NO_FOLLOWING | flags, dir_fd=folder)
-    finally:
-        os.close(folder)
+def _refuse(error: OSError) -> None:
+    raise SamebitsError(explain_os_error(error)) from error
 
 
 # --- checks ----------------------------------------------------------------------------------

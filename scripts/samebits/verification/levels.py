@@ -20,7 +20,7 @@ from securesystemslib.exceptions import VerificationError
 from samebits import errors
 from samebits.certificate import certificate, checks, replays, signatories, statements
 from samebits.certificate import report as reports
-from samebits.certificate.certificate import MalformedError
+from samebits.certificate.schema import MalformedError
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.signatories import NOT_REPRODUCED, Signatory
 from samebits.certificate.types import Certificate, Envelope, Report

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from samebits.certificate import certificate, signatories
-from samebits.certificate.certificate import MalformedError
+from samebits.certificate.schema import MalformedError
 from samebits.certificate.types import Certificate
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
