@@ -50,7 +50,6 @@ PLACES: dict[str, tuple[str, ...]] = {
     "ComparedCheckpoints": ("report#comparison.runs.checkpoints",),
     "ComparedGenerators": ("report#comparison.runs.generators",),
     "Curve": ("report#curve",),
-    "Histogram": ("report#divergence.histograms",),
     "Divergence": ("report#divergence",),
     "Layer": ("report#attribution.layers",),
     "Attribution": ("report#attribution",),

@@ -106,7 +106,6 @@ def test_memory_stays_bounded_whatever_the_size_of_the_weights(
     assert (done.returncode, done.stderr) == (0, "")
     (run,) = written(tmp_path)["runs"]
     assert run["artifacts"][1]["differences"][0]["different"] == elements - 1
-    assert run["divergence"]["histograms"][0]["counts"] == [1] + [0] * 29 + [elements - 1]
     assert all(check["found"] for check in written(tmp_path)["self_check"])
 
 

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 import factories
-from samebits.comparison import difference
-from samebits.comparison.difference import ulp_histogram
 from samebits.comparison.runs import compare
 
 EXPERIMENT, DATASET = "e" * 64, "d" * 64
@@ -267,34 +265,6 @@ def test_curves_are_of_the_tensors_that_differ_first_and_then_of_the_largest(
     assert found["tensors"] == ["layer18", "layer19"]
     expected = [f"layer{i:02}" for i in range(10)] + ["layer18", "layer19"]
     assert [curve["name"] for curve in found["curves"]] == expected
-
-
-def test_histograms_are_of_all_final_weights_that_are_floats(tmp_path: Path) -> None:
-    counts = ("count", np.arange(3))
-    control = [*factories.weights(), counts]
-    replica = [*factories.weights(), counts]
-    replica[0][1].view("<u4")[0] += np.array([1, 2, 3, 4], "<u4")
-    found = pair(tmp_path, {"weights": control}, {"weights": replica})["runs"][0]["divergence"]
-    assert found["histograms"] == [
-        {"name": KERNEL, "counts": [20, 1, 2, 1]},
-        {"name": BIAS, "counts": [4]},
-    ]
-
-
-def test_a_histogram_counts_by_powers_of_two_up_to_the_largest_distance() -> None:
-    high = np.array([np.finfo(np.float64).max])
-    assert ulp_histogram(high, high) == [1]
-    assert ulp_histogram(-high, high) == [0] * 64 + [1]
-    assert ulp_histogram(np.array([1.0, math.nan, math.inf]), np.ones(3)) == [1]
-
-
-def test_a_histogram_is_taken_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    left = np.ones(1000, "<f4")
-    right = (left.view("<u4") + np.arange(1000, dtype="<u4")).view("<f4")
-    whole = ulp_histogram(left, right)
-    monkeypatch.setattr(difference, "_BLOCK", 7)
-    assert ulp_histogram(np.asfortranarray(left), right) == whole
-    assert whole == [1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 488]
 
 
 # --- the canary --------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from syrupy.extensions.image import SVGImageSnapshotExtension
 
 from certificates import divergence
 from samebits.pages import charts
-from samebits.pages.charts import BASE, HEIGHT, LEFT, RIGHT, TOP, growth, histogram
+from samebits.pages.charts import BASE, HEIGHT, LEFT, RIGHT, TOP, growth
 
 # --- curves of metrics ---------------------------------------------------------------------------
 
@@ -112,26 +112,6 @@ def test_the_mark_is_at_the_first_step_and_begins_where_the_runs_were_equal() ->
     assert picture.mark == pytest.approx((LEFT + RIGHT) / 2)
     assert picture.since == pytest.approx((3 * LEFT + RIGHT) / 4)
     assert growth(divergence(after=None)).since == LEFT
-
-
-@pytest.mark.parametrize(
-    "counts", [[], [0], [7], [0, 1], [5, 0, 3], [10**9, *range(64)]], ids=lambda c: str(len(c))
-)
-def test_any_histogram_can_be_drawn(counts: list[int]) -> None:
-    picture = histogram([{"name": "t", "counts": counts}, {"name": "u", "counts": counts[:1]}])
-    assert sum(c.count for c in picture.columns) == sum(counts) + sum(counts[:1])
-    for column in picture.columns:
-        assert column.x >= LEFT
-        assert column.x + column.width <= RIGHT
-        assert column.height == pytest.approx(BASE - column.y, abs=0.01)
-        assert (column.height > 0) == (column.count > 0)
-    assert len(picture.across) <= 8
-
-
-def test_columns_say_which_differences_they_count() -> None:
-    texts = [column.text for column in histogram([{"name": "t", "counts": [1, 1, 1, 1]}]).columns]
-    assert texts == ["equal", "1 ULP", "2 to 3 ULP", "4 to 7 ULP"]
-    assert [c.count for c in histogram([]).columns] == [0]
 
 
 # --- badge -------------------------------------------------------------------------------------

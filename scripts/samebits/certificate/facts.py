@@ -372,20 +372,6 @@ def _diverged(
         before = None if not step else step - 1
         first = [batch, before, step, found["tensors"]]
         yield from unequal(where, ("first steps", first, _parted(run)))
-    yield from unequal(where, ("histograms", _counted(found), _countable(run, control, record)))
-
-
-def _counted(found: types.Divergence) -> dict[str, int]:
-    """How many elements of each tensor are equal, by its histogram."""
-    return {histogram["name"]: histogram["counts"][0] for histogram in found["histograms"]}
-
-
-def _countable(run: types.ComparedRun, *both: types.RunRecord) -> dict[str, int]:
-    """The same by the differences: all elements but those that differ."""
-    control, replica = (_without_values(record["tensors"]["weights"]) for record in both)
-    different = {name: d["different"] or 0 for name, d in _of(run, "weights").items()}
-    elements = {tensor.name: tensor.elements for tensor in control.entries}
-    return {n: elements[n] - different.get(n, 0) for n in divergence.comparable(control, replica)}
 
 
 def _without_values(tensors: Sequence[types.Tensor]) -> Tensors:

@@ -125,12 +125,10 @@ ComparedArtifact = TypedDict("ComparedArtifact", {
 ComparedGenerators = TypedDict("ComparedGenerators", {"identical": bool, "differing": list[str]})
 ComparedCheckpoints = TypedDict("ComparedCheckpoints", {"identical": bool, "epoch": int | None})
 Curve = TypedDict("Curve", {"name": NotRequired[str], "steps": list[int], "ulp": list[int | None]})
-Histogram = TypedDict("Histogram", {"name": str, "counts": list[int]})
 Divergence = TypedDict("Divergence", {
     "every": str, "step": int | None, "after": int | None, "epoch": int | None,
     "tensors": list[str], "batch_step": int | None, "loss_epoch": int | None,
     "loss_curve": Curve, "curves": list[Curve],
-    "histograms": list[Histogram],
 })
 Layer = TypedDict("Layer", {
     "layer": str, "class": str | None, "step": int | None, "kernels": list[str],

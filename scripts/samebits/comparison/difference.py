@@ -19,7 +19,6 @@ from samebits.formats.arrays import Tensor
 
 _BLOCK = 1 << 20  # elements held at a time: 8 MiB of float64, whatever the array's size
 _ULP_SIZES = (2, 4, 8)  # float16, float32, float64: there is an unsigned integer of that size
-_POWERS = np.left_shift(np.uint64(1), np.arange(64, dtype=np.uint64))
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -61,21 +60,6 @@ def has_ulp(tensor: Tensor | Array) -> bool:
     """Whether elements of this dtype have a ULP distance."""
     dtype = tensor.stored if isinstance(tensor, Tensor) else tensor.dtype
     return dtype.kind == "f" and dtype.itemsize in _ULP_SIZES
-
-
-def ulp_histogram(control: Array, replica: Array) -> list[int]:
-    """How many elements are equal, then how many have a ULP distance in [2^(i-1), 2^i), i = 1, ….
-
-    Pairs that differ and in which a NaN or an infinity takes part are in no count.
-    """
-    counts = np.zeros(_POWERS.size + 1, np.int64)
-    for left, right in _blocks(control, replica):
-        where = np.flatnonzero(_bits_differ(left, right))
-        counts[0] += left.size - where.size
-        distances = ulp_distance(*_finite(left[where], right[where]))
-        at = np.searchsorted(_POWERS, distances, side="right")
-        counts += np.bincount(at, minlength=counts.size)
-    return [int(counts[0]), *map(int, np.trim_zeros(counts[1:], "b"))]
 
 
 def measure(control: Array, replica: Array) -> Measure | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from samebits.comparison.difference import Array, Tensors, has_ulp, ulp_distance, ulp_histogram
+from samebits.comparison.difference import Array, Tensors, has_ulp, ulp_distance
 from samebits.errors import SamebitsError
 
 STEP, SAMPLE_STEP, BATCH_STEP = "step", "sample step", "batch step"
@@ -139,7 +139,6 @@ def divergence(control: Traced, replica: Traced) -> dict[str, Any]:
         "loss_epoch": first_epoch(losses),
         "loss_curve": _loss_curve(control.epoch_ends, losses),
         "curves": list(_curves(control, replica, first)),
-        "histograms": list(_histograms(control.weights, replica.weights)),
     }
 
 
@@ -267,7 +266,7 @@ def _curves(control: Traced, replica: Traced, first: FirstDivergence) -> Iterato
 
 def _chosen(control: Traced, replica: Traced, first: FirstDivergence) -> set[str]:
     """The tensors with a curve: those that differ first, of these the largest."""
-    compared = set(comparable(control.trace, replica.trace, SAMPLE))
+    compared = set(_sampled(control.trace, replica.trace))
     size = {entry.name: entry.elements for entry in control.weights.entries}
     found = [
         (step, -size.get(name, 0), name)
@@ -277,20 +276,12 @@ def _chosen(control: Traced, replica: Traced, first: FirstDivergence) -> set[str
     return {name for *_, name in sorted(found)[:_CURVES]}
 
 
-def _histograms(control: Tensors, replica: Tensors) -> Iterator[dict[str, Any]]:
-    """How far the final weights are apart: elements by the power of two of their distance."""
-    for name in comparable(control, replica):
-        counts = ulp_histogram(control.open(name), replica.open(name))
-        yield {"name": name, "counts": counts}
-
-
-def comparable(control: Tensors, replica: Tensors, prefix: str = "") -> Iterator[str]:
-    """Floats that both have with one dtype and one shape (but for the number of snapshots)."""
+def _sampled(control: Tensors, replica: Tensors) -> Iterator[str]:
+    """Tensors of floats that both traces have samples of, with one dtype and as many elements."""
     theirs = replica.by_name
-    start = 1 if prefix else 0
     for entry in control.entries:
         other = theirs.get(entry.name)
-        if other is None or not entry.name.startswith(prefix) or not has_ulp(entry):
+        if other is None or not entry.name.startswith(SAMPLE) or not has_ulp(entry):
             continue
-        if entry.dtype == other.dtype and entry.shape[start:] == other.shape[start:]:
+        if entry.dtype == other.dtype and entry.shape[1:] == other.shape[1:]:
             yield entry.name

@@ -9,9 +9,8 @@ import math
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 
-from samebits.certificate.types import Certificate, Curve, Divergence, Histogram
+from samebits.certificate.types import Certificate, Curve, Divergence
 from samebits.pages import templates
 from samebits.text import plain
 
@@ -75,20 +74,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Column:
-    """How many elements have a difference of some size."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    text: str
-    count: int
-
-
-@dataclass(frozen=True)
 class Chart:
-    """Lines, points or columns between two axes.
+    """Lines or points between two axes.
 
     ``mark``: where the first difference is; it lies after ``since``, where the runs are equal.
     """
@@ -97,7 +84,6 @@ class Chart:
     across: Sequence[Tick]
     up: Sequence[Tick]
     lines: Sequence[Line] = ()
-    columns: Sequence[Column] = ()
     mark: float | None = None
     since: float | None = None
 
@@ -181,7 +167,7 @@ def _segments(points: Iterable[Point | None]) -> Iterator[list[Point]]:
             segment = []
 
 
-# --- how the difference of two runs grows, and its size at the end -------------------------------
+# --- how the difference of two runs grows --------------------------------------------------------
 
 
 def growth(divergence: Divergence) -> Chart:
@@ -194,6 +180,7 @@ def growth(divergence: Divergence) -> Chart:
     first, highest = divergence["step"], max(ulp or 0 for c in found for ulp in [1, *c["ulp"]])
     last = max([first or 0, *(step for curve in found for step in curve["steps"])])
     top = max(_LOWEST_TOP, (highest - 1).bit_length())
+    named = range(0, top + 1, math.ceil((top + 1) / _MOST_TICKS))
     across, up = Axis(0, last, LEFT, RIGHT), Axis(_EQUAL, top, BASE, TOP)
     lines = [
         _line(curve.get("name", LOSS), kind, i, _powers(curve), (across, up), len(curve["steps"]))
@@ -202,7 +189,7 @@ def growth(divergence: Divergence) -> Chart:
     labeled = zip(lines, _apart(lines), found, strict=True)
     steps = [step for step in map(round, ticks(0, last)) if step <= last]
     below = [Tick(across.at(step), f"{step:,}") for step in steps]
-    beside = [Tick(BASE, "equal"), *(Tick(up.at(p), _power(2, p)) for p in _named(top))]
+    beside = [Tick(BASE, "equal"), *(Tick(up.at(p), _power(p)) for p in named)]
     drawn = [replace(line, label=at, last=[None, *c["ulp"]][-1]) for line, at, c in labeled]
     mark = None if first is None else across.at(first)
     since = None if first is None else across.at(divergence["after"] or 0)
@@ -236,40 +223,10 @@ def _apart(lines: Sequence[Line]) -> list[Point | None]:
     return [(line.label[0], moved[i]) if line.label else None for i, line in enumerate(lines)]
 
 
-def _named(top: int) -> range:
-    """Few enough powers to be named, from 0 on."""
-    return range(0, top + 1, math.ceil((top + 1) / _MOST_TICKS))
-
-
-def _power(base: int, exponent: int) -> str:
-    """A power as a person reads it best."""
-    value = base**exponent
-    return f"{value:,}" if value <= 1 << 16 else f"{base}{str(exponent).translate(_SUPERSCRIPT)}"
-
-
-def histogram(histograms: Iterable[Histogram]) -> Chart:
-    """The elements of all tensors by the size of their difference; the first column is the equal.
-
-    Heights are powers of ten, so that a single element shows.
-    """
-    counts = [sum(c) for c in zip_longest(*(h["counts"] for h in histograms), fillvalue=0)] or [0]
-    top = max(1, math.ceil(math.log10(max(*counts, 1))))
-    up, width = Axis(-1, top, BASE, TOP), min(30.0, (RIGHT - LEFT) / (len(counts) + 0.5))
-    columns = [_column(i, count, width, up) for i, count in enumerate(counts)]
-    named = [0, *(1 + power for power in _named(len(counts) - 2))] if counts[1:] else [0]
-    powers = range(0, top + 1, math.ceil(top / _MOST_TICKS))
-    below = [Tick(columns[i].x + 0.4 * width, _power(2, i - 1) if i else "equal") for i in named]
-    beside = [Tick(up.at(power), _power(10, power)) for power in powers]
-    return Chart("histogram", below, beside, columns=columns)
-
-
-def _column(position: int, count: int, width: float, up: Axis) -> Column:
-    """A column of elements whose difference is below 2**position; the equal ones stand apart."""
-    low, high = (1 << position) >> 1, (1 << position) - 1
-    text = f"{low:,} to {high:,} ULP" if low < high else f"{low:,} ULP" if low else "equal"
-    x = round(LEFT + (position + (0.6 if position else 0.1)) * width, 2)
-    y = up.at(math.log10(count)) if count else BASE
-    return Column(x, y, round(0.8 * width, 2), round(BASE - y, 2), text, count)
+def _power(exponent: int) -> str:
+    """A power of two as a person reads it best."""
+    value = 2**exponent
+    return f"{value:,}" if value <= 1 << 16 else f"2{str(exponent).translate(_SUPERSCRIPT)}"
 
 
 # --- badge ------------------------------------------------------------------------------------

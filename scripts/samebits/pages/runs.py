@@ -249,7 +249,7 @@ def _attribution(run: Compared, first: int | None) -> dict[str, Any]:
 
 
 def describe(divergence: Divergence, draw: bool) -> dict[str, Any]:
-    """Where two runs diverge, in words and in charts of the growth and the final size."""
+    """Where two runs diverge, in words and in a chart of the growth."""
     found: dict[str, Any] = {
         "where": wording.where(divergence),
         "loss": " ".join(wording.details(divergence)),
@@ -258,7 +258,6 @@ def describe(divergence: Divergence, draw: bool) -> dict[str, Any]:
         at = when({**divergence, "epoch": None})
         found["mark"] = at if divergence["step"] else "before the first step"
         found["growth"] = charts.growth(divergence)
-        found["histogram"] = charts.histogram(divergence["histograms"])
     return found
 
 

@@ -29,7 +29,7 @@ FORMAT = "samebits-diff-1"
 # Of the facts about a run's environment, those about its software.
 _SOFTWARE = ("Python", "TensorFlow", "Keras", "packages")
 _FEATURES = "CPU features"
-_UNNAMED = ("curves", "histograms", "loss_curve")  # of a divergence: for charts
+_UNNAMED = ("curves", "loss_curve")  # of a divergence: for charts
 
 
 def difference(a: Side, b: Side) -> dict[str, Any]:

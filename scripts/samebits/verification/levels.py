@@ -20,8 +20,8 @@ from securesystemslib.exceptions import VerificationError
 from samebits import errors
 from samebits.certificate import certificate, checks, replays, signatories, statements
 from samebits.certificate import report as reports
-from samebits.certificate.schema import MalformedError
 from samebits.certificate.evidence import Evidence
+from samebits.certificate.schema import MalformedError
 from samebits.certificate.signatories import NOT_REPRODUCED, Signatory
 from samebits.certificate.types import Certificate, Envelope, Report
 from samebits.errors import SamebitsError, all_problems
