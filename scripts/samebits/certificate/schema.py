@@ -48,15 +48,7 @@ def _items(validator: Any, items: Any, instance: Any, schema: Any) -> Iterator[A
         yield from Draft202012Validator.VALIDATORS["items"](validator, items, instance, schema)
 
 
-def _type(validator: Any, types: Any, instance: Any, schema: Any) -> Iterator[Any]:
-    """The usual answer at once: jsonschema asks an object for each name of a type."""
-    if _TYPES.get(type(instance)) not in (types if isinstance(types, list) else (types,)):
-        yield from Draft202012Validator.VALIDATORS["type"](validator, types, instance, schema)
-
-
-_TYPES = {dict: "object", list: "array", str: "string", int: "integer", float: "number"}
-_KEYWORDS = {"items": _items, "type": _type}
-_Validator: Any = extend(Draft202012Validator, _KEYWORDS)  # type: ignore[no-untyped-call]
+_Validator: Any = extend(Draft202012Validator, {"items": _items})  # type: ignore[no-untyped-call]
 _made: dict[int, Any] = {}  # by the address of a part of a schema, which is kept as well
 
 
@@ -70,28 +62,7 @@ def _evolve(validator: Any, schema: Any, **_: Any) -> Any:
     return _made[id(schema)]
 
 
-def _descend(
-    validator: Any, instance: Any, schema: Any, path: Any = None, schema_path: Any = None, **_: Any
-) -> Iterator[Any]:
-    """As jsonschema's, which makes a validator, a resource and a resolver at each value."""
-    for error in validator.evolve(schema=schema).iter_errors(instance):
-        if path is not None:
-            error.path.appendleft(path)
-        if schema_path is not None:
-            error.schema_path.appendleft(schema_path)
-        yield error
-
-
-def _is_type(validator: Any, instance: Any, kind: str) -> bool:
-    """As jsonschema's, without its look-ups: it is asked at each keyword of each value."""
-    if kind in _CLASSES:
-        return isinstance(instance, _CLASSES[kind])
-    return bool(_BY_LIBRARY(validator, instance, kind))
-
-
-_CLASSES = {"object": dict, "array": list, "string": str}
-_BY_LIBRARY = _Validator.is_type
-_Validator.evolve, _Validator.descend, _Validator.is_type = _evolve, _descend, _is_type
+_Validator.evolve = _evolve
 
 
 @cache

@@ -36,15 +36,12 @@ _Strict = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
 
 
 class Composer:
-    """Composes within ``initialize_config_dir``; remembers composed and checked configs."""
+    """Composes within ``initialize_config_dir``; remembers what was composed."""
 
     def __init__(self, conf: Path, groups: Sequence[str]) -> None:
         """Nothing is composed yet. ``groups``: those of the tree that ``conf`` holds."""
         self._groups = groups
-        self._schema = json.loads((conf / "schema.json").read_text(encoding="utf-8"))
-        self._validator = _Strict(self._schema)
-        self._valid: set[tuple[str, str]] = set()  # parts of configs
-        self._complete: set[frozenset[str]] = set()  # the names of all parts of valid configs
+        self._validator = _Strict(json.loads((conf / "schema.json").read_text(encoding="utf-8")))
         self._known: dict[Hashable, Any] = {}
 
     def once(self, key: Hashable, find: Callable[[], Any]) -> Any:
@@ -88,19 +85,8 @@ class Composer:
         return override.key in self._groups and not isinstance(override.value, Mapping)
 
     def violations(self, resolved: Mapping[str, Any]) -> list[Any]:
-        """The schema's errors. It judges each part separately, so equal parts are judged once."""
-        parts = {(key, json.dumps(value, sort_keys=True)) for key, value in resolved.items()}
-        new = {key: resolved[key] for key, _ in parts - self._valid}
-        schemas = self._schema["properties"]
-        if frozenset(resolved) not in self._complete or any(
-            next(self._validator.descend(part, schemas[key]), None) for key, part in new.items()
-        ):
-            found = list(self._validator.iter_errors(resolved))
-            if found:
-                return found
-        self._valid |= parts
-        self._complete.add(frozenset(resolved))
-        return []
+        """The schema's errors."""
+        return list(self._validator.iter_errors(resolved))
 
 
 def _is_update(override: Override) -> bool:
