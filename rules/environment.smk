@@ -14,7 +14,6 @@ rule environment:
         launch=LAUNCH,
         script=SCRIPTS / "environment.py",
         code=code_of("environment"),
-        definition=lambda wildcards: ENVS / f"{framework(wildcards.environment)}.yaml",
         lock=lambda wildcards: LOCKS.get(
             wildcards.environment, ENVS / f"{wildcards.environment}.lock.txt"
         ),
@@ -31,5 +30,5 @@ rule environment:
         "build the environment {wildcards.environment} (once)"
     shell:
         '"$SAMEBITS_DRIVER" {input.launch:q} --python "$SAMEBITS_DRIVER" --log {log:q} --'
-        " {input.script:q} --definition {input.definition:q} --lock {input.lock:q}"
+        " {input.script:q} --lock {input.lock:q}"
         " --output {params.folder:q}"

@@ -23,7 +23,9 @@ from pathlib import Path
 
 from samebits import errors
 from samebits.arguments import parser
-from samebits.formats import bundle, canonical, files, states
+from samebits.certificate import signatories
+from samebits.certificate.types import Report
+from samebits.formats import bundle, files, states
 from samebits.formats.names import CERTIFICATE_FILE
 
 
@@ -56,26 +58,20 @@ def _problems(given: Mapping[str, Path], named: Mapping[str, str]) -> Iterator[s
             yield f"{name}: {path} has SHA-256 {got}, not {sha256}"
 
 
-def _named(path: Path) -> dict[str, str]:
+def _named(report: Report) -> dict[str, str]:
     """The SHA-256 of every file that a certificate names, by name."""
-    try:
-        report = canonical.read_json(path)["report"]
-        found = {d["name"]: d["sha256"] for d in report["evidence"] if d["sha256"] is not None}
-        found |= states.kept(report)
-        unfit = list(bundle.name_problems(found))
-    except (AttributeError, KeyError, TypeError) as error:
-        raise errors.SamebitsError(
-            f"{path}: expected a certificate, got something else ({error!r}); issue it again"
-        ) from error
-    bundle.refuse(f"{path}: expected names of files in it, got", unfit)
+    found = {d["name"]: d["sha256"] for d in report["evidence"] if d["sha256"] is not None}
+    found |= states.kept(report)
+    bundle.refuse("expected names of files in the certificate, got", bundle.name_problems(found))
     return found
 
 
 def _files(issued: Path, given: Mapping[str, Path]) -> dict[str, Path]:
     """All files of the bundle by name."""
-    named = _named(issued)
+    report = signatories.read(issued)["report"]
+    named = _named(report)
     if bundle.SOURCE in given:
-        named |= bundle.sources(canonical.read_json(issued)["report"])
+        named |= bundle.sources(report)
     bundle.refuse(f"these files do not match {issued}; certify again:", _problems(given, named))
     found = {name: _path(given, name) for name in named}
     return {name: path for name, path in found.items() if path} | {CERTIFICATE_FILE: issued}

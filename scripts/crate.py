@@ -22,19 +22,8 @@ from collections.abc import Iterator
 from samebits import errors
 from samebits.arguments import parser
 from samebits.certificate import signatories
-from samebits.errors import require_none
 from samebits.exchange import crate, sbom
 from samebits.formats import files, lockfile
-
-
-def _require_inside(options: argparse.Namespace) -> None:
-    """A crate describes its own folder."""
-    names, folder = ("certificate", "page", "bundle", "badge", "sbom", "output"), options.folder
-    require_none(
-        f"--{name}: expected a path in {folder}, got {path}"
-        for name, path in vars(options).items()
-        if name in names and not path.resolve().is_relative_to(folder.resolve())
-    )
 
 
 def _write_sboms(options: argparse.Namespace, issued: str) -> None:
@@ -65,7 +54,6 @@ def main() -> int:
     required = ("certificate", "page", "badge", "bundle", "folder", "workflow", "sbom", "output")
     options = parser(__doc__, *required, several=["lock"]).parse_args()
     certificate = signatories.read(options.certificate)
-    _require_inside(options)
     named = (*options.lock, options.workflow)
     crate.require_unchanged(certificate["report"], options.folder, *named)
     options.output.unlink(missing_ok=True)

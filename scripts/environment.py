@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Build an environment from its lock, with uv, where there is no conda.
 
-INPUTS      --lock envs/X.lock.txt (which files), --definition envs/X.yaml (which Python; without
-            one, as for the driver, the lock's)
+INPUTS      --lock envs/X.lock.txt: which files, and for which Python
 OUTPUTS     --output DIR: a virtual environment; DIR/environment.json lists its packages,
             DIR/installed.json its importable files
 GUARANTEES  exactly the locked files are installed, as their wheels' RECORD says; DIR is complete
@@ -12,12 +11,10 @@ GUARANTEES  exactly the locked files are installed, as their wheels' RECORD says
 
 import platform
 import sys
-from pathlib import Path
 
 from samebits.arguments import parser
 from samebits.environments import build, uv
 from samebits.errors import SamebitsError, run
-from samebits.formats import lockfile
 
 
 def _check_machine() -> None:
@@ -28,22 +25,10 @@ def _check_machine() -> None:
         )
 
 
-def _check_python(definition: Path, lock: Path) -> None:
-    """Raise SamebitsError unless the definition asks for the Python of the lock."""
-    wanted, locked = build.python_minor(definition), lockfile.read(lock).python
-    if wanted != locked:
-        raise SamebitsError(
-            f"{lock}: expected a lock for Python {wanted}, as in {definition}, got {locked}; "
-            "run: make locks"
-        )
-
-
 def main() -> int:
     """Build the environment unless it is complete."""
-    options = parser(__doc__, "lock", "output", optional=["definition"]).parse_args()
+    options = parser(__doc__, "lock", "output").parse_args()
     _check_machine()
-    if options.definition:
-        _check_python(options.definition, options.lock)
     built = build.build(options.output.absolute(), options.lock, uv.beside_python())
     print(f"{options.output}: {'built' if built else 'up to date'}")
     return 0

@@ -19,7 +19,7 @@ from samebits.pages import index
 def main() -> int:
     """Read the certificates, write page and table."""
     options = parser(__doc__, "sweep", "page", "table").parse_args()
-    print(index.counted(index.write(options.sweep, options.page, options.table)))
+    index.write(options.sweep, options.page, options.table)
     return 0
 
 

@@ -339,15 +339,6 @@ def test_without_packages_it_says_what_to_check(
     refused(folder, said, "check the network", lock=small, **cold, **variables)
 
 
-def test_a_lock_for_another_python_than_the_definition_is_refused(folder: Path) -> None:
-    definition = ["--definition", str(ENVS / "train-tf2.8.yaml")]
-    command = [sys.executable, SCRIPT, *definition, "--lock", str(LOCK), "--output", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "expected a lock for Python 3.7" in done.stderr
-    assert not folder.parent.exists()
-
-
 @pytest.mark.parametrize("as_folder", [True, False])
 def test_what_is_not_an_environment_is_not_removed(folder: Path, as_folder: bool) -> None:
     precious = folder / "thesis.txt" if as_folder else folder

@@ -148,13 +148,6 @@ def test_what_is_no_certificate_is_refused(tmp_path: Path, content: str) -> None
     assert "certificate.json: expected " in refused(results, *flags(results))
 
 
-def test_a_rendering_outside_the_folder_is_refused(tmp_path: Path) -> None:
-    results = crates.make(tmp_path)
-    outside = tmp_path / "sbom"
-    assert "--sbom: expected a path in " in refused(results, *flags(results), "--sbom", outside)
-    assert not outside.exists()
-
-
 def test_a_page_that_is_not_there_leaves_no_crate(tmp_path: Path) -> None:
     results = crates.make(tmp_path)
     assert run(*flags(results)).returncode == 0

@@ -125,9 +125,9 @@ def test_an_unsigned_certificate_is_marked(tmp_path: Path) -> None:
     assert "UNSIGNED" not in made(tmp_path / "other", certified(seed=1))[0]
 
 
-def test_the_stage_counts_verdicts_and_says_what_is_unsigned(tmp_path: Path) -> None:
+def test_the_stage_writes_the_same_page(tmp_path: Path) -> None:
     done = run(write_sweep(tmp_path, certified(seed=1), certified(seed=2, signed=False)))
-    assert done.stdout == "2 REPRODUCIBLE; 1 UNSIGNED\n", done.stderr
+    assert (done.stdout, done.stderr) == ("", "")
     assert (tmp_path / "index.html").read_bytes() == write_index(
         tmp_path, certified(seed=1), certified(seed=2, signed=False)
     ).read_bytes()

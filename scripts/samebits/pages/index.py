@@ -18,7 +18,7 @@ from samebits.certificate.types import Certificate, Report
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, files, history
-from samebits.formats.names import CERTIFICATE_FILE, SWEEP_FORMAT, UNSIGNED
+from samebits.formats.names import CERTIFICATE_FILE, SWEEP_FORMAT
 from samebits.pages import charts, templates, wording
 from samebits.pages import runs as compared
 from samebits.pages.charts import LOSS, VALIDATION
@@ -196,8 +196,8 @@ def _spread(rows: Sequence[Row], metric: str) -> Spread:
     return Spread(swept, finite, len(rows) - len(finite))
 
 
-def write(sweep: Path, page: Path, table: Path) -> list[Row]:
-    """Write page and table of a sweep, and return the rows.
+def write(sweep: Path, page: Path, table: Path) -> None:
+    """Write page and table of a sweep.
 
     Raises SamebitsError, before anything is written, as ``read`` does.
     """
@@ -205,7 +205,6 @@ def write(sweep: Path, page: Path, table: Path) -> list[Row]:
     text = render_table(rows, listed["keys"])
     files.write_bytes(page, render(rows, listed["name"], table.name, text).encode("utf-8"))
     files.write_bytes(table, text)  # last: if the table exists, so does the page
-    return rows
 
 
 # --- page -------------------------------------------------------------------------------------
@@ -289,13 +288,6 @@ def shown(value: float | None) -> str:
 
 
 _FILTERS = {"shown": shown, "duration": duration, "where": wording.where}
-
-
-def counted(rows: Sequence[Row]) -> str:
-    """How many certificates have each verdict, in one line."""
-    said = ", ".join(f"{count:,} {verdict}" for verdict, count in _counts(rows))
-    unsigned = sum(row.signature == UNSIGNED for row in rows)
-    return said + (f"; {unsigned:,} UNSIGNED" if unsigned else "")
 
 
 def _counts(rows: Sequence[Row]) -> Iterator[tuple[str, int]]:
