@@ -113,6 +113,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
         _fail(outcome, program, code, error, tf, pinned, options)
     content.update(threads=seen.ran.found, generators=threads.generators(tf))
     content["observed"][variations.THREADS] = seen.ran.observed
+    content["wrong_kernels"] = pinned.guard.describe() if pinned.guard else []
     changed = pinned.at_end(tf)
     lockfile.check_files(Path(sys.prefix))
     content["files"] = watch.report(workspace)  # before its files are looked through
@@ -201,7 +202,7 @@ def _fail(
         return
     said = f"{program.name}: failed with {type(error).__name__}: {brief(error)}"
     message = SamebitsError(said + advice(error, options.source_path, options.workspace))
-    outcome.end(tf, error, message, pinned.guard.refusal(None) if pinned.guard else None)
+    outcome.end(tf, error, message, pinned.guard.refusal if pinned.guard else None)
 
 
 def main() -> int:

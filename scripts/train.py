@@ -151,20 +151,20 @@ def _train(
     outcome, started = record.Outcome(options.run), time.monotonic()
     try:
         outcome.model = training.compiled_model()
+        guard.trained = lambda: task.trainable_variables(outcome.model)
         outcome.steps_per_execution = task.steps_per_execution(outcome.model)
         if options.sampled_epochs is None:
             _fit(training, outcome, content, options)
         else:
             _fit_sampled(training, outcome, content, options)
     except task.NotBuiltError as error:
-        refusal = guard.refusal(None)
-        outcome.end(training.tf, error.__cause__ or error, error, refusal)
+        outcome.end(training.tf, error.__cause__ or error, error, guard.refusal)
     except (SamebitsError, epochs.PreemptedError):
         raise
     except Exception as error:
         traceback.print_exc()
         message = f"training failed with {type(error).__name__}: {brief(error)}"
-        outcome.end(training.tf, error, SamebitsError(message), guard.refusal(outcome.model))
+        outcome.end(training.tf, error, SamebitsError(message), guard.refusal)
     outcome.seconds = round(time.monotonic() - started, 3)
     return outcome
 
@@ -252,11 +252,12 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     training = _task(tf, config, options)
     watch.begin()
     lookups.install()
-    guard = ends.enter_context(unsound.Guard(tf, found))
+    guard = ends.enter_context(unsound.Guard(tf, found, profile["isa"] is not None, options.run))
     with threads.Watch(tf, variations.THREADS in applied) as ran:
         outcome = _train(training, content, options, guard)
     content.update(threads=ran.found, generators=threads.generators(tf))
     content["observed"][variations.THREADS] = ran.observed
+    content["wrong_kernels"] = guard.describe()
     settings.require_unchanged(tf, pins.unpin(profile, options.unpin))
     lockfile.check_files(Path(sys.prefix))
     how = "passed to compile(); this TensorFlow or this model may lack it"

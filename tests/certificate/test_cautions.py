@@ -29,6 +29,11 @@ def data(*epochs: tuple[int, int], problem: str | None = None) -> Change:
     return lambda record: record.update(data=received)
 
 
+def kernel(replaced: bool) -> Change:
+    found = {"op": "Conv2DBackpropFilter", "where": KERNEL, "why": "why", "replaced": replaced}
+    return lambda record: record.update(wrong_kernels=[found])
+
+
 def report(folder: Path, *changes: Change, runs: int = 2, **options: Any) -> Any:
     """What is said of two equal runs whose records were changed so."""
     space = factories.workspace(folder, **options)
@@ -42,6 +47,11 @@ HIDES = " A NaN hides any difference behind it."
 OTHER = "The steps received other data than the data set: in epoch "
 SAID: dict[str, tuple[Change, list[str]]] = {
     "nothing": (lambda record: None, []),
+    "a wrong kernel": (
+        kernel(False),
+        [f"Wrong numbers in {KERNEL}: why; determinism=portable computes it rightly."],
+    ),
+    "a wrong kernel that was replaced": (kernel(True), []),
     "a step": (nan((KERNEL, 3, 4)), [f"Not a number since step 4 in {KERNEL}.{HIDES}"]),
     "two tensors": (
         nan((KERNEL, 3, 4), (BIAS, 3, 4)),
@@ -123,6 +133,20 @@ def test_nan_is_the_first_reason_where_a_canary_cannot_differ(tmp_path: Path) ->
 )  # fmt: skip
 def test_what_the_steps_received(tmp_path: Path, change: Change, received: str) -> None:
     assert report(tmp_path, change)["scope"]["received"] == received
+
+
+def test_what_was_computed_differently_from_tensorflow_is_on_the_console_and_the_page(
+    tmp_path: Path,
+) -> None:
+    space = factories.workspace(tmp_path)
+    for run in space.runs:
+        factories.edit(run / "record.json", kernel(True))
+    made = factories.certify(space.compare(), None)
+    said = f"Conv2DBackpropFilter of {KERNEL}"
+    assert f"  computed differently from TensorFlow: {said}" in summary.text(
+        made, summary.Ended(Path("c.json"), 1.0)
+    )
+    assert f"<dd>{said}, where TensorFlow" in page.render(made)
 
 
 def test_cautions_come_first_on_the_console_and_on_the_page(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Setting": ("report#runRecord.settings",),
     "Failure": ("report#runRecord.failure",),
     "Refusal": ("report#runRecord.unsupported",),
+    "WrongKernel": ("report#runRecord.wrong_kernels",),
     "Varied": ("report#runRecord.variations",),
     "Subset": ("report#runRecord.subset",),
     "Canary": ("report#runRecord.canary",),

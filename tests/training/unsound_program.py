@@ -1,9 +1,11 @@
-"""Run in a framework's environment, with its oneDNN capped or not: what a guard lets pass.
+"""Run in a framework's environment, with its oneDNN capped or not: what a guard makes of ops.
 
-    unsound_program.py CONFIG
+    unsound_program.py CONFIG [--told] [CASE ...]
 
-Prints JSON: by case what was refused, empty if nothing. A kernel that is wrong may end the
-process, so that a case that should have been refused prints nothing at all. Python 3.7 too.
+Prints JSON: by case what was refused, which filters had a gradient with a wrong kernel, and how far
+the gradients of filters are from float64, of the largest of each. A kernel that is wrong may end
+the process, so that a case which runs it prints nothing at all. With --told nothing is replaced,
+and functions are traced without being run. Python 3.7 too.
 """
 
 from __future__ import annotations
@@ -17,11 +19,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.ops import gen_nn_ops
 
 from samebits.formats import canonical
-from samebits.training import settings, unsound
+from samebits.training import settings, task, unsound
 
 K, layers = tf.keras, tf.keras.layers
+TOLD = "--told" in sys.argv
+OP = "Conv2DBackpropFilter"
+UNCHECKED = ("compiled", "groups", "predicted", "3-D", "depthwise")  # or no such op in float64
+OFF: list[float] = []  # how far each gradient of a filter was from float64
+
+
+def note(got: Any, wanted: Any) -> None:
+    OFF.append(float(np.max(np.abs(got - wanted)) / np.max(np.abs(wanted))))
 
 
 def numbers(*shape: int) -> Any:
@@ -33,7 +44,16 @@ def fit(shape: tuple[int, ...], *stack: Any, **compiled: Any) -> Any:
     model = K.Sequential([*stack, layers.Flatten(), layers.Dense(1)])
     model(numbers(2, *shape))
     model.compile("sgd", "mse", **compiled)
-    return model, lambda: model.fit(numbers(4, *shape), numbers(4), verbose=0)
+    if not TOLD:
+        return model, lambda: model.fit(numbers(4, *shape), numbers(4), verbose=0)
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def step() -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(model(numbers(4, *shape)))
+        return tape.gradient(loss, model.trainable_variables)
+
+    return model, step.get_concrete_function
 
 
 def conv(shape: tuple[int, ...], filters: int, size: Any, strides: Any, **more: Any) -> Any:
@@ -49,11 +69,34 @@ def nested() -> Any:
     return fit((8, 8, 3), inner, last)
 
 
-def by_hand(channels: int) -> Any:
-    """Without a layer, a model or Keras."""
+def traced(step: Any, *given: Any) -> Any:
+    """Run a function, or only trace it."""
+    return step.get_concrete_function(*given) if TOLD else step(*given)
+
+
+def by_hand(
+    image: tuple[int, ...], filters: tuple[int, ...], strides: Any = 2, padding: Any = "VALID",
+    unknown: str = "", **more: Any
+) -> Any:  # fmt: skip
+    """Without a layer, a model or Keras. ``unknown``: of which argument no size is known."""
+    known = {"image": list(image), "kernel": list(filters)}
+    given = {n: [None] * 4 if n in unknown else sizes for n, sizes in known.items()}
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[tf.TensorSpec(given[name], tf.float32) for name in known]
+    )
+    def step(image: Any, kernel: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(kernel)
+            loss = tf.reduce_sum(tf.nn.conv2d(image, kernel, strides, padding, **more) ** 2)
+        return tape.gradient(loss, kernel)
+
+    return None, lambda: traced(step, numbers(*image), numbers(*filters))
+
+
+def eagerly(channels: int) -> Any:
     kernel, image = tf.Variable(numbers(1, 1, channels, 4)), numbers(4, 32, 32, channels)
 
-    @tf.function  # type: ignore[untyped-decorator]
     def step() -> Any:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(tf.nn.conv2d(image, kernel, 2, "VALID") ** 2)
@@ -62,11 +105,51 @@ def by_hand(channels: int) -> Any:
     return None, step
 
 
+def twice() -> Any:
+    """The gradient of a gradient."""
+    image, kernel = numbers(4, 16, 16, 3), tf.Variable(numbers(1, 1, 3, 4))
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def step() -> Any:
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                loss = tf.reduce_sum(tf.nn.conv2d(image, kernel, 2, "SAME") ** 3)
+            penalty = tf.reduce_sum(inner.gradient(loss, kernel) ** 2)
+        return outer.gradient(penalty, kernel)
+
+    return None, lambda: traced(step)
+
+
+def compiled(channels: int) -> Any:
+    """By XLA, whose kernel is another; compared here, where a check inside of it cannot be."""
+    image, kernel = numbers(4, 16, 16, channels), numbers(1, 1, channels, 4)
+
+    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    def step(kernel: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(kernel)
+            loss = tf.reduce_sum(tf.nn.conv2d(image, kernel, 2, "SAME") ** 2)
+        return tape.gradient(loss, kernel)
+
+    def compared() -> None:
+        met = image[:, ::2, ::2].reshape(-1, channels).astype(np.float64)
+        note(traced(step, tf.constant(kernel)).numpy(), 2 * met.T @ (met @ kernel[0, 0]))
+
+    return None, compared
+
+
 def raw(channels: int) -> Any:
     gradient, image = numbers(4, 16, 16, 4), numbers(4, 32, 32, channels)
     given = {"filter_sizes": [1, 1, channels, 4], "strides": [1, 2, 2, 1], "padding": "VALID"}
     op = tf.raw_ops.Conv2DBackpropFilter
     return None, lambda: op(input=image, out_backprop=gradient, **given)
+
+
+def old(channels: int) -> Any:
+    """All arguments by their places."""
+    gradient, image = numbers(4, 16, 16, 4), numbers(4, 32, 32, channels)
+    op, sizes = tf.compat.v1.nn.conv2d_backprop_filter, [1, 1, channels, 4]
+    return None, lambda: op(image, sizes, gradient, [1, 2, 2, 1], "VALID", True, "NHWC", [1] * 4)
 
 
 def predicted() -> Any:
@@ -100,8 +183,24 @@ CASES: dict[str, Callable[[], Any]] = {
         (2, 32, 32, 3), layers.TimeDistributed(layers.Conv2D(4, 1, strides=2), name="here")
     ),
     "wrong nested": nested,
-    "wrong by hand": lambda: by_hand(3),
+    "wrong by hand": lambda: by_hand((4, 32, 32, 3), (1, 1, 3, 4)),
+    "wrong unequal strides": lambda: by_hand((4, 27, 32, 3), (1, 1, 3, 4), [1, 3, 2, 1], "SAME"),
+    "wrong dilated": lambda: by_hand((4, 32, 32, 3), (1, 1, 3, 4), 2, dilations=[1, 1, 1, 1]),
+    "wrong explicitly not padded": lambda: by_hand((4, 32, 32, 3), (1, 1, 3, 4), 2, [[0, 0]] * 4),
+    "wrong unknown image": lambda: by_hand((4, 32, 32, 3), (1, 1, 3, 4), unknown="image"),
+    "wrong unknown odd image": lambda: by_hand(
+        (4, 31, 33, 3), (1, 1, 3, 4), 2, "SAME", unknown="image"
+    ),
+    "wrong unknown filter": lambda: by_hand((4, 32, 32, 3), (1, 1, 3, 4), unknown="kernel"),
+    "wrong nothing known": lambda: by_hand((4, 32, 32, 3), (1, 1, 3, 4), unknown="image kernel"),
+    "wrong unknown 3 x 3": lambda: by_hand(
+        (4, 32, 32, 3), (3, 3, 3, 4), 2, "SAME", unknown="image kernel"
+    ),
+    "wrong tape": lambda: eagerly(3),
+    "wrong twice": twice,
     "wrong raw": lambda: raw(3),
+    "wrong old": lambda: old(3),
+    "wrong compiled": lambda: compiled(3),
     "right stride 1": lambda: conv((28, 28, 1), 4, 1, 1),
     "right 3 x 3": lambda: conv((28, 28, 1), 4, 3, 2),
     "right 1 x 3": lambda: conv((28, 28, 1), 4, (1, 3), 2),
@@ -113,23 +212,46 @@ CASES: dict[str, Callable[[], Any]] = {
     "right depthwise": lambda: fit((32, 32, 3), layers.DepthwiseConv2D(1, strides=2)),
     "right separable": lambda: fit((32, 32, 3), layers.SeparableConv2D(4, 1, strides=2)),
     "right predicted": predicted,
-    "right by hand": lambda: by_hand(8),
+    "right by hand": lambda: by_hand((4, 32, 32, 8), (1, 1, 8, 4)),
+    "right padded": lambda: by_hand(
+        (4, 32, 32, 3), (1, 1, 3, 4), 2, [[0, 0], [1, 0], [0, 1], [0, 0]]
+    ),
     "right raw": lambda: raw(8),
     "bfloat16": lambda: half("bfloat16"),
     "bfloat16 policy": lambda: policy("bfloat16"),
 }
 
 
-def tried(case: Callable[[], Any], probed: Any) -> str:
-    with unsound.Guard(tf, probed) as guard:
-        model = None
+def checked(op: Any, in_float64: Any) -> Any:
+    """The op, which also notes how far it is off."""
+
+    def checking(*given: Any, **named: Any) -> Any:
+        got = op(*given, **named)
+        values = dict(zip(unsound._ARGUMENTS.split(), given), **named)  # noqa: B905 (Python 3.7)
+        values.update({n: tf.cast(values[n], tf.float64) for n in ("input", "out_backprop")})
+        noted = tf.numpy_function(note, [tf.cast(got, tf.float64), in_float64(**values)], [])
+        with tf.control_dependencies([noted] if noted is not None else []):
+            return tf.identity(got)
+
+    return checking
+
+
+def tried(name: str, case: Callable[[], Any], probed: Any) -> dict[str, Any]:
+    del OFF[:]
+    original = gen_nn_ops.conv2d_backprop_filter
+    with unsound.Guard(tf, probed, not TOLD, name) as guard:
+        if not TOLD and not name.endswith(UNCHECKED):
+            for holder, at in ((gen_nn_ops, original.__name__), (tf.raw_ops, OP)):
+                setattr(holder, at, checked(getattr(holder, at), original))
         try:
             model, train = case()
+            guard.trained = lambda: task.trainable_variables(model) if model is not None else ()
             train()
+            refused = ""
         except Exception as error:
-            refusal = guard.refusal(model)
-            return repr(error) if refusal is None else f"{refusal.op}: {refusal.message}"
-    return ""
+            refusal = guard.refusal
+            refused = repr(error) if refusal is None else f"{refusal.op}: {refusal.message}"
+    return {"refused": refused, "wrong": guard.describe(), "off": max(OFF, default=None)}
 
 
 def main() -> None:
@@ -137,12 +259,14 @@ def main() -> None:
     profile = canonical.read_json(Path(sys.argv[1]))["determinism"]
     settings.apply_to_tensorflow(tf, profile)
     probed = settings.of_tensorflow(tf, {"tensorflow": None}, profile)
+    wanted = tuple(word for word in sys.argv[2:] if word != "--told")
     said = {}
     for name, case in CASES.items():
-        if name.startswith(tuple(sys.argv[2:]) or ""):
+        if name.startswith(wanted or ""):
+            print(name, file=sys.stderr)  # the last one, if its kernel ends the process
             K.backend.clear_session()
             settings.seed_everything(tf, profile["seeding"], 1)
-            said[name] = tried(case, probed)
+            said[name] = tried(name, case, probed)
     print(json.dumps(said))
 
 

@@ -126,7 +126,7 @@ def _planted() -> Iterator[Specimen]:
         "timestamp_allowed", "planted.timestamp", CERTIFIED,
         overrides=("determinism.op_determinism=false",),
     )  # fmt: skip
-    yield Specimen("wrong_kernel", "planted.wrong_kernel", UNSUPPORTED)
+    yield Specimen("wrong_kernel", "planted.wrong_kernel", CERTIFIED)
     yield Specimen(
         "wrong_kernel_avoided", "planted.wrong_kernel", CERTIFIED, overrides=("determinism=eigen",)
     )

@@ -1,4 +1,4 @@
-"""What a reader has to know before anything else: NaN, other data than the data set, unseen files.
+"""What a reader has to know before anything else: wrong kernels, NaN, other data, unseen files.
 
 Each is a sentence that follows from the records and histories of the runs, the first run's first.
 """
@@ -32,6 +32,10 @@ def cautions(evidence: Evidence) -> list[str]:
 
 
 def _of_run(record: RunRecord, metrics: Mapping[str, list[float]]) -> Iterator[str]:
+    for kernel in record["wrong_kernels"]:
+        if not kernel["replaced"]:
+            remedy = "determinism=portable computes it rightly"
+            yield f"Wrong numbers in {kernel['where']}: {kernel['why']}; {remedy}."
     yield from _nan(record["nan"])
     for what, is_so in (("Not a number", isnan), ("Infinite", isinf)):
         since = [

@@ -16,7 +16,7 @@ from samebits.certificate.types import Epochs, Fact, Facts, Report, RunRecord, S
 from samebits.certificate.verdict import Grade, grade
 from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical
+from samebits.formats import canonical, names
 from samebits.formats.names import COMPLETED, NEEDED, NOT_TRIED
 from samebits.text import listed
 
@@ -148,12 +148,17 @@ def facts(record: RunRecord) -> dict[str, Any]:
         "packages (lock file)": record["lock"],
         "packages (files)": record["installed"]["sha256"],
         "Python threads": None if ran is None else listed(ran) or "none",
+        names.REPLACED: _replaced(record) or None,
     }
     return {what: value for what, value in known.items() if value is not None}
 
 
 def _gibibytes(size: Any) -> str | None:
     return f"{size / 2**30:.1f} GiB" if isinstance(size, int) else None
+
+
+def _replaced(record: RunRecord) -> str:
+    return "; ".join(f"{k['op']} of {k['where']}" for k in record["wrong_kernels"] if k["replaced"])
 
 
 def _joined(*parts: str | None) -> str | None:

@@ -93,6 +93,9 @@ SampledEpoch = TypedDict("SampledEpoch", {
 Sampled = TypedDict("Sampled", {
     "certificate": str, "draw": str, "drawn": list[int], "epochs": list[SampledEpoch],
 })
+WrongKernel = TypedDict("WrongKernel", {
+    "op": str, "where": str, "why": str, "replaced": bool,
+})
 RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then it has "sampled"
     "format": str, "embedded_digest": str, "run": str, "status": str, "failure": Failure | None,
     "variations": Varied, "unpinned": list[str], "subset": Subset | None,
@@ -102,7 +105,7 @@ RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then 
     "nan": Nan | None, "predictions": dict[str, str | None] | None,
     "checkpoints": Checkpoints | None, "experiment": str, "dataset": str, "lock": str,
     "digests": dict[str, str], "tensors": dict[str, list[Tensor]],
-    "unsupported": Refusal | None, "settings": list[Setting],
+    "unsupported": Refusal | None, "wrong_kernels": list[WrongKernel], "settings": list[Setting],
     "framework": dict[str, Any], "python": dict[str, Any], "packages": list[Package],
     "installed": Installed,
     "config": Config, "source": list[SourceFile], "files": Files,

@@ -37,6 +37,7 @@ _VERDICTS = (REPRODUCIBLE, WITHIN_TOLERANCE, NOT_REPRODUCIBLE, UNSUPPORTED, INCO
 VERDICT_WORDS = {verdict.lower().replace(" ", "-"): verdict for verdict in _VERDICTS}
 
 RECEIVED = "the data set"  # what steps received
+REPLACED = "computed differently from TensorFlow"  # ops whose own kernel is wrong
 SAME, DIFFERENT = "same bits", "different bits"
 NEEDED, NOT_NEEDED = "needed", "not needed"
 

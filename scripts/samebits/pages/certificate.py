@@ -113,6 +113,11 @@ def _standing(report: Report, runs: Sequence[Compared]) -> Iterator[tuple[str, s
     for culprit, what in remedies.remedies(report):
         yield f"Remedy: {culprit}", what
     yield from programs.standing(report)
+    if replaced := wording.replaced(report):
+        yield (
+            "Computed differently from TensorFlow",
+            f"{replaced}, where TensorFlow's kernel is wrong",
+        )
     same = names.survived(report)
     if same:
         yield "Varied without effect", ", ".join(same)

@@ -286,6 +286,7 @@ def _scope(report: dict[str, Any]) -> Iterator[str]:
         "only if pinned": scope["conditions"],
         "written and read by runs": scope["left"],
         "Python threads": [wording.threads(report)],
+        names.REPLACED: [wording.replaced(report)],
         "looked up, set in no run": [wording.variable(name) for name in scope["undeclared"]],
     }
     for said, titles in found.items():

@@ -208,10 +208,20 @@ _SEEN = " A run that started after they were written had the same bits."
 
 def threads(report: Report | dict[str, Any]) -> str:
     """The functions that ran as Python threads in any run; empty where none did."""
+    return _known(report, _THREADS)
+
+
+def replaced(report: Report | dict[str, Any]) -> str:
+    """The ops that any run computed differently from TensorFlow; empty where none did."""
+    return _known(report, names.REPLACED)
+
+
+def _known(report: Report | dict[str, Any], what: str) -> str:
+    """A fact about the runs, as each of them has it."""
     scope = report["scope"]
-    found = [fact["value"] for fact in scope["same"] if fact["what"] == _THREADS]
+    found = [fact["value"] for fact in scope["same"] if fact["what"] == what]
     found += [
-        v for fact in scope["differed"] if fact["what"] == _THREADS for v in fact["values"].values()
+        v for fact in scope["differed"] if fact["what"] == what for v in fact["values"].values()
     ]
     return "; ".join(value for value in dict.fromkeys(found) if value not in (None, "none"))
 

@@ -33,6 +33,7 @@ class Pins:
         config = content["config"]
         settings.require_unpinnable(config["determinism"], unpinned)
         self._config, self._unpinned, self._ends = config, unpinned, ends
+        self._run = content["run"]
         self._profile = pins.unpin(config["determinism"], unpinned)
         varied = variations.variables(content["variations"]["applied"])
         self.found = settings.of_process(self._profile, config["environment"], varied)
@@ -54,7 +55,9 @@ class Pins:
         seed = self._config["seed"]
         self._add([settings.seed_tensorflow(tf, seeding, seed, self._unpinned)])
         self._ends.enter_context(exact_ops.replaced(tf, self._profile.get("replacements", ())))
-        self.guard = self._ends.enter_context(unsound.Guard(tf, self.found))
+        replaces = self._config["determinism"]["isa"] is not None
+        guard = unsound.Guard(tf, self.found, replaces, self._run)
+        self.guard = self._ends.enter_context(guard)
 
     def keras(self, keras: Any) -> None:
         """A Keras has been imported. Raises SamebitsError if it computes with another backend."""

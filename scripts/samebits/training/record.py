@@ -74,6 +74,7 @@ def beginning(options: argparse.Namespace, data: str) -> dict[str, Any]:
         tensors={},
         **dict.fromkeys(("unsupported", "failure", "model", "trace", "checkpoints", "canary")),
         **dict.fromkeys(("threads", "generators", "predictions", "data", "nan", "program")),
+        wrong_kernels=[],
     )
     if options.sampled_epochs is not None:
         plan = canonical.read_json(options.sampled_epochs).get("sampled")

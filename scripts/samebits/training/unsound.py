@@ -1,18 +1,22 @@
-"""Kernels of oneDNN that are wrong, or missing, on the instruction set in force: refused in time.
+"""Kernels of oneDNN that are wrong, or missing, on the instruction set in force.
 
 TensorFlow calls them without a word. Two kinds are known:
 
 - The filter gradient of a strided 1 x 1 convolution over fewer than 8 channels writes past its
   workspace on AVX2 (uxlfoundation/oneDNN, issue 6035): it is 20 to 80 % off, or the process
   aborts, even in a later and sound op. Measured with TensorFlow 2.8 and 2.21. The kernel runs
-  where every dimension of the image is its output's times the stride, and not for groups.
+  where every dimension of the image is its output's times the stride, and not for groups. A
+  profile that pins the instruction set has it replaced: of an image of which every n-th row and
+  column is taken, the gradient with stride 1 has the same products. Under any other profile it
+  stays TensorFlow's, and is told before it runs.
 - Half precision below AVX-512: TensorFlow asks the CPU, not the cap, and the process aborts.
   A small product in a process of its own tells; only a model with such numbers pays for it.
+  Refused, as nothing could replace it.
 
 The functions that make these ops are wrapped, so what calls them does not matter: a layer, a
-gradient, a user's own step, eagerly or while a graph is traced. The ops stay as they are. Refused
-too, because it cannot be told apart here: a gradient that TensorFlow would drop from the graph (of
-a frozen layer) or that XLA would compile, which is right.
+gradient, a user's own step, eagerly or while a graph is traced. All other ops stay as they are.
+Replaced or told too, because it cannot be told apart here: a gradient that TensorFlow would drop
+from the graph (of a frozen layer) or that XLA would compile, which is right.
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
@@ -24,17 +28,19 @@ import importlib
 import os
 import subprocess
 import sys
-from typing import Any, Callable, ContextManager, Sequence
+from typing import Any, Callable, ContextManager, Iterator, Sequence
 
 import numpy as np
 
+from samebits.text import few, say
 from samebits.training import task
 from samebits.training.refusals import Unsupported
 from samebits.training.settings import Setting
 
 _FILTER_GRADIENT = "Conv2DBackpropFilter"
+_ARGUMENTS = "input filter_sizes out_backprop strides padding use_cudnn_on_gpu explicit_paddings "
+_ARGUMENTS += "data_format dilations name"  # of that op
 _BLOCK = 8  # channels that AVX2 computes at a time
-_TAPE = "gradient_tape"  # the scope of a gradient of no layer
 _HALF = ("bfloat16", "float16")
 # By module: functions, and the ops that they make.
 _MADE = {
@@ -68,23 +74,38 @@ tf.function(tf.matmul)(x, x)
 """
 _ANYWHERE = "determinism=eigen (without oneDNN, on any CPU)"
 _UNCAPPED = "determinism=tf28 on a CPU with AVX-512 (no cap, so the bits depend on the CPU)"
+_WRONG = (
+    f"oneDNN computes the filter gradient of a strided 1 x 1 convolution over fewer than {_BLOCK} "
+    "channels wrongly on {}, or it ends the process (https://github.com/uxlfoundation/oneDNN/"
+    "issues/6035)"
+)
 
 
 class RefusedError(Exception):
-    """An op was to be computed by a kernel that is wrong or missing."""
+    """An op was to be computed by a kernel that is missing."""
 
 
 class Guard(ContextManager["Guard"]):
-    """Refuses ops while it is entered: they raise RefusedError instead of being made."""
+    """While it is entered, no wrong kernel runs untold.
 
-    def __init__(self, tf: Any, settings: Sequence[Setting]) -> None:
-        """``settings``: as probed, oneDNN and its instruction set among them."""
+    An op whose kernel is missing raises RefusedError instead of being made. ``trained`` may be set
+    to a function that returns the variables that are trained, for the names of filters.
+    """
+
+    def __init__(self, tf: Any, settings: Sequence[Setting], replaces: bool, run: str) -> None:
+        """``settings``: as probed, oneDNN and its instruction set among them.
+
+        ``replaces``: whether ops with a wrong kernel are replaced, not only told; ``run``: whose
+        lines they are told in.
+        """
         probed = {setting.name: setting.effective for setting in settings}
-        self._tf = tf
+        self.trained: Callable[[], Sequence[Any]] = lambda: ()
+        self._tf, self._replaces, self._run = tf, replaces, run
         self._isa = str(probed["oneDNN ISA"])
         self._onednn = bool(probed["oneDNN"])
         self._sound: dict[str, bool] = {}  # dtypes of half precision
-        self._refused: Callable[[Any], Unsupported] | None = None
+        self.refusal: Unsupported | None = None  # what was refused
+        self._filters: dict[tuple[Any, ...], None] = {}  # shapes whose gradient is wrong, in order
         self._originals: list[tuple[Any, str, Any]] = []
 
     def __enter__(self) -> Guard:
@@ -101,9 +122,13 @@ class Guard(ContextManager["Guard"]):
         for holder, name, original in self._originals:
             setattr(holder, name, original)
 
-    def refusal(self, model: Any) -> Unsupported | None:
-        """What was refused, with the layers of the model; None: nothing."""
-        return None if self._refused is None else self._refused(model)
+    def describe(self) -> list[dict[str, Any]]:
+        """The record's part: filters whose gradient TensorFlow computes wrongly, and why."""
+        why, replaced = _WRONG.format(self._isa), self._replaces
+        return [
+            {"op": _FILTER_GRADIENT, "where": where, "why": why, "replaced": replaced}
+            for where in dict.fromkeys(map(self._where, self._filters))
+        ]
 
     def _wrap(self, holder: Any, name: str, op: str) -> None:
         original = getattr(holder, name, None)  # older versions lack some
@@ -111,18 +136,14 @@ class Guard(ContextManager["Guard"]):
             return
 
         @functools.wraps(original)
-        def checked(*given: Any, **named: Any) -> Any:
+        def guarded(*given: Any, **named: Any) -> Any:
             self._check_dtype(op, [*given, *named.values()])
             if op != _FILTER_GRADIENT:
                 return original(*given, **named)
-            return self._checked_gradient(original, given, named)
+            return self._gradient(original, dict(zip(_ARGUMENTS.split(), given), **named))
 
         self._originals.append((holder, name, original))
-        setattr(holder, name, checked)
-
-    def _refuse(self, refusal: Callable[[Any], Unsupported]) -> None:
-        self._refused = refusal
-        raise RefusedError(refusal(None).message)
+        setattr(holder, name, guarded)
 
     # ---- half precision -------------------------------------------------------------------
 
@@ -131,7 +152,8 @@ class Guard(ContextManager["Guard"]):
         dtypes = {getattr(getattr(value, "dtype", None), "name", None) for value in flat}
         missing = [name for name in _HALF if name in dtypes and not self._is_sound(name)]
         if missing:
-            self._refuse(lambda model: self._of_dtype(op, missing[0]))
+            self.refusal = self._of_dtype(op, missing[0])
+            raise RefusedError(self.refusal.message)
 
     def _is_sound(self, dtype: str) -> bool:
         if dtype not in self._sound:
@@ -150,48 +172,63 @@ class Guard(ContextManager["Guard"]):
 
     # ---- the filter gradient --------------------------------------------------------------
 
-    def _checked_gradient(self, original: Any, given: Any, named: Any) -> Any:
-        names = ("input", "filter_sizes", "out_backprop", "strides")
-        values = dict(zip(names, given), **named)
+    def _gradient(self, original: Callable[..., Any], values: dict[str, Any]) -> Any:
+        """The op, or what replaces it."""
         if not self._may_be_wrong(values):
-            return original(*given, **named)
+            return original(**values)
         if self._tf.executing_eagerly():
-            self._check_gradient(np.asarray(values["filter_sizes"]).tolist(), values)
-            return original(*given, **named)
-        made = original(*given, **named)  # its shape is known only now
-        self._check_gradient(_shape(made), values)
-        return made
+            made, filters = None, np.asarray(values["filter_sizes"]).tolist()
+        else:
+            made = original(**values)  # its shape is known only now; unused, it never runs
+            filters = _shape(made)
+        if not _is_wrong(filters, values):
+            return original(**values) if made is None else made
+        self._tell(filters)
+        if not self._replaces:
+            return original(**values) if made is None else made
+        if None not in filters[:2]:
+            return self._of_every_nth(original, values)
+        ones = self._tf.reduce_all(self._tf.equal(values["filter_sizes"][:2], 1))
+        return self._tf.cond(  # made anew: what a branch takes from outside is always computed
+            ones, lambda: self._of_every_nth(original, values), lambda: original(**values)
+        )
 
-    def _may_be_wrong(self, values: Any) -> bool:
-        """Without the filter's shape: AVX2, float32, strided, channels last."""
+    def _may_be_wrong(self, values: dict[str, Any]) -> bool:
+        """Without any shape: AVX2, float32, strided, channels last, no padding."""
         last = values.get("data_format", "NHWC") in ("NHWC", b"NHWC")
         strided = any(stride > 1 for stride in values["strides"][1:3])
         dtype = getattr(getattr(values["input"], "dtype", None), "name", "float32")
-        return last and strided and dtype == "float32" and "AVX2" in self._isa
+        padded = any(values.get("explicit_paddings") or ())
+        return last and strided and not padded and dtype == "float32" and "AVX2" in self._isa
 
-    def _check_gradient(self, filters: list[Any], values: Any) -> None:
-        """Refuse it where oneDNN would take this kernel; an unknown size may be any."""
-        image, output = _shape(values["input"]), _shape(values["out_backprop"])
-        pairs = [(size, 1) for size in filters[:2]]
-        pairs += [(image[3], filters[2])]  # of groups, each filter has a part of the channels
-        pairs += [(image[at], output[at] and output[at] * values["strides"][at]) for at in (1, 2)]
-        equal = all(None in pair or pair[0] == pair[1] for pair in pairs)
-        if equal and (filters[2] is None or filters[2] < _BLOCK):
-            scope = self._tf.compat.v1.get_default_graph().get_name_scope() or _TAPE
-            self._refuse(lambda model: self._of_gradient(filters, scope, model))
-
-    def _of_gradient(self, filters: list[Any], scope: str, model: Any) -> Unsupported:
-        layers = list(_filters(model, filters)) or [scope.strip("/")]
-        where = ", ".join(layers) if layers != [_TAPE] else "outside of the model's layers"
-        message = (
-            f"{where}: a strided 1 x 1 convolution over {filters[2]} channel(s). Over fewer than "
-            f"{_BLOCK}, oneDNN computes its filter gradient wrongly on {self._isa}, which the pin "
-            "determinism.isa sets or the CPU has at most (uxlfoundation/oneDNN, issue 6035). Take "
-            "every n-th row and column of its input and convolve with stride 1, which computes the "
-            f"same; or use {_ANYWHERE}, or {_UNCAPPED}"
+    def _of_every_nth(self, original: Callable[..., Any], values: dict[str, Any]) -> Any:
+        """A 1 x 1 filter meets these rows and columns alone, whatever their number."""
+        image = self._tf.strided_slice(
+            values["input"], [0] * 4, [0] * 4, values["strides"], begin_mask=15, end_mask=15
         )
-        reason = "samebits refused a kernel that is known to be wrong"
-        return Unsupported(_FILTER_GRADIENT, message, reason)
+        return original(**dict(values, input=image, strides=[1] * 4))
+
+    def _tell(self, filters: list[Any]) -> None:
+        if tuple(filters) in self._filters:
+            return
+        self._filters[tuple(filters)] = None
+        if not self._replaces:
+            where, why = self._where(tuple(filters)), _WRONG.format(self._isa)
+            say(f"{self._run}: caution: {where}: {why}; determinism=portable replaces it")
+
+    def _where(self, filters: tuple[Any, ...]) -> str:
+        named = list(_filters(self.trained(), filters))
+        return few(named) or f"a filter of {' x '.join(str(n or '?') for n in filters)}"
+
+
+def _is_wrong(filters: list[Any], values: dict[str, Any]) -> bool:
+    """Whether oneDNN would take this kernel; an unknown size may be any."""
+    image, output = _shape(values["input"]), _shape(values["out_backprop"])
+    pairs = [(size, 1) for size in filters[:2]]
+    pairs += [(image[3], filters[2])]  # of groups, each filter has a part of the channels
+    pairs += [(image[at], output[at] and output[at] * values["strides"][at]) for at in (1, 2)]
+    equal = all(None in pair or pair[0] == pair[1] for pair in pairs)
+    return equal and (filters[2] is None or filters[2] < _BLOCK)
 
 
 def _shape(tensor: Any) -> list[Any]:
@@ -201,13 +238,11 @@ def _shape(tensor: Any) -> list[Any]:
     return list(shape) if known else [None] * 4
 
 
-def _filters(model: Any, shape: list[Any]) -> list[str]:
-    """The variables of a model that can be a filter of this shape: (…, 1, channels, filters)."""
-    found = []
-    for name, variable in task.named(task.trainable_variables(model) if model is not None else ()):
+def _filters(trained: Sequence[Any], shape: Sequence[Any]) -> Iterator[str]:
+    """The variables that can be a filter of this shape: (…, 1, channels, filters)."""
+    for name, variable in task.named(trained):
         sizes: list[int] = [1, 1, *variable.shape]
         *ones, channels, filters = sizes
         known = shape[2] in (None, channels) and shape[3] in (None, filters)
         if len(ones) > 2 and set(ones) == {1} and known:
-            found.append(name)
-    return found
+            yield name
