@@ -13,7 +13,7 @@ import numpy as np
 
 from samebits.certificate import types
 from samebits.certificate.checks import Check, twice, unequal
-from samebits.certificate.evidence import Evidence, comparison_name
+from samebits.certificate.evidence import Evidence
 from samebits.comparison import difference, divergence, runs
 from samebits.comparison.difference import Tensors
 from samebits.comparison.divergence import BATCH, BATCH_STEP, FINGERPRINT, SAMPLE, STEP
@@ -251,28 +251,24 @@ def _canaries(evidence: Evidence) -> Iterator[str]:
 def _compared(evidence: Evidence) -> Iterator[str]:
     """What can be compared again without the arrays: histories, and lists of arrays."""
     histories = {run.name: run.results.get("history") for run in evidence.runs}
+    completed = {
+        n: record for n, record in evidence.records.items() if record["status"] == COMPLETED
+    }
     for comparison in filter(None, (document.content for document in evidence.comparisons)):
-        where, name = comparison_name(comparison["control"]), comparison["control"]
-        control = evidence.records.get(name)
-        if control is None or control["status"] != COMPLETED:
+        name = comparison["control"]
+        if name not in completed:
             continue
+        control = completed[name]
         yield from _self_checked(comparison, control, histories[name])
-        yield from _canary_of(
-            evidence, comparison, list(_fingerprinted(control["tensors"]["trace"]))
-        )
-        for run in comparison["runs"]:
-            record = evidence.records.get(run["run"])
-            if record is None or record["status"] != COMPLETED:
-                continue
-            where = f"{run['run']}, compared with {name}"
+        traced = list(_fingerprinted(control["tensors"]["trace"]))
+        yield from _canary_of(evidence, comparison, traced)
+        for run in (run for run in comparison["runs"] if run["run"] in completed):
+            where, both = f"{run['run']}, compared with {name}", (control, completed[run["run"]])
             for artifact in run["artifacts"]:
-                if artifact["artifact"] == "history":
-                    both = [histories[name], histories[run["run"]]]
-                    yield from _histories(where, artifact, both)
-                else:
-                    yield from _differences(where, artifact, (control, record))
-            yield from _diverged(where, run, control, record)
-            yield from _losses(where, run, [histories[name], histories[run["run"]]])
+                if artifact["artifact"] != "history":
+                    yield from _differences(where, artifact, both)
+            yield from _diverged(where, run, *both)
+            yield from _histories(where, run, [histories[name], histories[run["run"]]])
 
 
 def _canary_of(
@@ -293,12 +289,17 @@ def _canary_of(
     yield from unequal(found["run"], ("tensor changed in the canary", found["tensor"], expected))
 
 
-def _histories(where: str, found: types.ComparedArtifact, both: Sequence[Any]) -> Iterator[str]:
+def _histories(where: str, run: types.ComparedRun, both: Sequence[Any]) -> Iterator[str]:
+    """How two histories differ, and the first epoch whose losses do."""
     if any(document is None or document.content is None for document in both):
         return
-    again = [runs.of_history(document.content, document.sha256) for document in both]
-    expected = list(difference.differences(*again))
-    yield from unequal(where, ("differences of the history", found["differences"], expected))
+    left, right = (runs.of_history(document.content, document.sha256) for document in both)
+    stated = [a["differences"] for a in run["artifacts"] if a["artifact"] == "history"]
+    expected = list(difference.differences(left, right))
+    yield from unequal(where, ("differences of the history", stated, [expected]))
+    if found := run["divergence"]:
+        first = divergence.first_epoch(divergence.losses_apart(left, right))
+        yield from unequal(where, ("first epoch with another loss", found["loss_epoch"], first))
 
 
 def _differences(
@@ -386,16 +387,6 @@ def _parted(run: types.ComparedRun) -> list[Any]:
     batch = rows[BATCH] + 1 if BATCH in rows else None
     before = None if not first else first - 1
     return [batch, before, first, [name for name, row in prints.items() if row == first]]
-
-
-def _losses(where: str, run: types.ComparedRun, both: Sequence[Any]) -> Iterator[str]:
-    """The first epoch whose losses differ is that of the histories."""
-    found = run["divergence"]
-    if found is None or any(document is None or document.content is None for document in both):
-        return
-    left, right = (runs.of_history(document.content, document.sha256) for document in both)
-    first = divergence.first_epoch(divergence.losses_apart(left, right))
-    yield from unequal(where, ("first epoch with another loss", found["loss_epoch"], first))
 
 
 def _of(run: types.ComparedRun, artifact: str) -> dict[str, types.Difference]:
