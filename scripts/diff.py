@@ -33,13 +33,11 @@ from pathlib import Path
 
 from samebits import errors
 from samebits.arguments import parser
-from samebits.errors import FAILED, OTHER, USAGE, SamebitsError, explain_os_error
+from samebits.errors import OTHER, USAGE
 from samebits.formats import canonical
 from samebits.pages import difference as pages
 from samebits.replay.difference import difference
 from samebits.replay.sides import side
-from samebits.text import plain_lines
-from samebits.verification.opened import DoesNotHoldError
 
 
 def _arguments() -> Namespace:
@@ -51,7 +49,9 @@ def _arguments() -> Namespace:
     return made.parse_args()
 
 
-def _compare(options: Namespace) -> int:
+def main() -> int:
+    """Open both, compare, print."""
+    options = _arguments()
     with ExitStack() as opened:
         sides = [opened.enter_context(side(path, os.environ)) for path in (options.a, options.b)]
         found = difference(*sides)
@@ -64,20 +64,5 @@ def _compare(options: Namespace) -> int:
     return 0 if found["same"] or options.output else OTHER
 
 
-def main() -> int:
-    """Open both, compare, print."""
-    options = _arguments()
-    try:
-        return _compare(options)
-    except DoesNotHoldError as error:
-        code, why = FAILED, str(error)
-    except SamebitsError as error:
-        code, why = USAGE, str(error)
-    except OSError as error:
-        code, why = USAGE, explain_os_error(error)
-    print(f"error: {plain_lines(why)}", file=sys.stderr)
-    return code
-
-
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, USAGE)

@@ -43,13 +43,13 @@ from samebits import errors
 from samebits.arguments import parser
 from samebits.certificate import signatories
 from samebits.certificate.types import Certificate
-from samebits.errors import OTHER, SamebitsError, explain_os_error
+from samebits.errors import OTHER, SamebitsError
 from samebits.formats import names
 from samebits.formats.names import UNSIGNED, UNSUPPORTED
 from samebits.pages import remedies as advice
 from samebits.signing import keys
 from samebits.signing import trusted as trust
-from samebits.text import bold, plain, plain_lines, program
+from samebits.text import bold, plain, program
 from samebits.verification import artifacts, levels, opened
 from samebits.verification.artifacts import ArtifactCheck
 from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, Verification
@@ -162,15 +162,8 @@ def _advice(content: Certificate, made: Verification, options: Namespace) -> Ite
 def main() -> int:
     """Verify, print the result."""
     options = _arguments()
-    try:
-        expected = names.expected_verdicts(options.expect)
-        content, made = _verify(options)
-    except SamebitsError as error:
-        print(f"malformed: {plain_lines(str(error))}", file=sys.stderr)
-        return MALFORMED
-    except OSError as error:
-        print(f"error: {plain_lines(explain_os_error(error))}", file=sys.stderr)
-        return MALFORMED
+    expected = names.expected_verdicts(options.expect)
+    content, made = _verify(options)
     if options.json:
         print(json.dumps(_as_json(made), indent=2))
     else:
@@ -183,4 +176,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, MALFORMED)

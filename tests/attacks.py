@@ -17,6 +17,7 @@ from typing import Any
 
 import factories
 import verify
+from samebits import errors
 from samebits.formats import bundle, canonical
 from samebits.verification.levels import DOES_NOT_HOLD, MALFORMED, NOT_TRUSTED, VERIFIED
 
@@ -198,10 +199,11 @@ def run(*arguments: object) -> Outcome:
     """verify.py in this process. What it would show as a traceback is raised."""
     streams = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
     before, sys.argv = sys.argv, ["verify.py", *map(str, arguments)]
+    code = 0
     try:
         with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
-            code = verify.main()
-    except SystemExit as error:  # argparse
+            errors.run(verify.main, MALFORMED)
+    except SystemExit as error:
         code = int(error.code or 0)
     finally:
         sys.argv = before

@@ -37,6 +37,8 @@ _OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 class SamebitsError(Exception):
     """A failure that the user can act on: expected, got, next step."""
 
+    code: int | None = None  # with which a program ends, where not with its usual one
+
 
 def all_problems(problems: Iterable[str]) -> str:
     """One message for several problems, sorted, so that no run shows only the first."""
@@ -84,17 +86,20 @@ def _shown(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 
-def run(main: Callable[[], int]) -> None:
-    """Run ``main`` and leave the process with its exit code; explain expected failures."""
+def run(main: Callable[[], int], failed: int = FAILED) -> None:
+    """Run ``main`` and leave the process with its exit code; explain expected failures.
+
+    ``failed``: the exit code after one of these, unless it has its own.
+    """
     open_streams()
     try:
         code = main()
     except SamebitsError as error:
         print(f"error: {_shown(str(error))}", file=sys.stderr)
-        code = FAILED
+        code = failed if error.code is None else error.code
     except OSError as error:
         print(f"error: {_shown(explain_os_error(error))}", file=sys.stderr)
-        code = FAILED
+        code = failed
     except KeyboardInterrupt:
         print("interrupted; start the same command again to go on", file=sys.stderr)
         code = INTERRUPTED

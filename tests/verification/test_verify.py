@@ -93,7 +93,7 @@ def test_what_is_no_certificate_is_said_to_be_none(stranger: Stranger) -> None:
     (stranger.folder / "x.json").write_text("{}")
     done = stranger.run("x.json")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("malformed: ")
+    assert done.err.startswith("error: ")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ _RUN = f"train/{CONTROL}/"
 class DoesNotHoldError(SamebitsError):
     """A well-formed certificate that does not hold, with every problem."""
 
+    code = levels.DOES_NOT_HOLD
+
 
 @dataclass(frozen=True)
 class OpenedCertificate:
