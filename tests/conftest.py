@@ -22,6 +22,7 @@ from omegaconf import grammar_parser
 
 import conda_standin
 import factories
+import tiers
 from browser import chromium as chromium
 from conda_standin import CondaStandin
 from pipeline import ROOT, Workspace
@@ -33,6 +34,7 @@ from sites import site as site
 
 # Fixtures that have an environment built.
 _ENVIRONMENTS = {"workspace", "conda", "cage", "loopback"}
+_LONGEST = {"pipeline", "training"}  # folders with trainings
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("samebits", deadline=None, max_examples=50)
@@ -141,18 +143,23 @@ def _disks_are_not_waited_for() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a built environment, or starts a browser.
+    """Mark what needs a built environment, or starts a browser or a server.
 
-    Such tests come first, because they take long: the others fill what is left at the end.
+    Such tests come first, because they take long, and of these the trainings: the others fill what
+    is left at the end.
     """
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & _ENVIRONMENTS:
             item.add_marker("environment")
-        elif "chromium" in fixtures:
+        elif fixtures & {"chromium", "site"}:
             item.add_marker("process")
-    long = ("environment", "process")
-    items.sort(key=lambda item: not any(map(item.get_closest_marker, long)))
+    items.sort(key=lambda item: (tiers.is_unit(item), item.path.parent.name not in _LONGEST))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    tiers.begin(item)
 
 
 def pytest_collection_finish() -> None:

@@ -102,12 +102,14 @@ def test_a_round_that_warms_is_not_counted() -> None:
     assert paired.in_turn({"a": lambda: next(count)}, 2, warm=True) == {"a": [1, 2]}
 
 
+@pytest.mark.process
 def test_the_cost_of_a_command_is_that_of_all_its_processes() -> None:
     busy = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}], check=True)"
     assert paired.measure([sys.executable, "-c", nested]).cpu >= 0.3
 
 
+@pytest.mark.process
 def test_a_command_that_fails_is_an_error_with_what_it_said() -> None:
     with pytest.raises(subprocess.CalledProcessError) as caught:
         paired.measure([sys.executable, "-c", "print('why'); raise SystemExit(3)"])
@@ -117,6 +119,7 @@ def test_a_command_that_fails_is_an_error_with_what_it_said() -> None:
 # --- measurements --------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_a_measurement_gives_its_figures_in_as_many_rounds_as_are_asked_for(tmp_path: Path) -> None:
     part = bench.measured(measurement(tmp_path, "good"), tmp_path, [])
     assert (part.name, part.title, part.how) == ("good", "A title.", "How it is measured.")
@@ -126,6 +129,7 @@ def test_a_measurement_gives_its_figures_in_as_many_rounds_as_are_asked_for(tmp_
     assert line.pairs == 5
 
 
+@pytest.mark.process
 def test_a_measurement_that_fails_is_told_and_keeps_what_it_had(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +139,7 @@ def test_a_measurement_that_fails_is_told_and_keeps_what_it_had(
     assert "FAILED: OSError: why" in capsys.readouterr().out
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("program", ["", "raise SystemExit(1)", "import os\nos.abort()"])
 def test_a_measurement_that_measures_nothing_has_failed(tmp_path: Path, program: str) -> None:
     (tmp_path / "nothing.py").write_text(f"'''A title.'''\n{program}")
@@ -143,6 +148,7 @@ def test_a_measurement_that_measures_nothing_has_failed(tmp_path: Path, program:
     assert part.failure
 
 
+@pytest.mark.process
 def test_figures_of_an_earlier_measurement_are_not_those_of_one_that_fails(tmp_path: Path) -> None:
     bench.measured(measurement(tmp_path, "same"), tmp_path, [])
     (tmp_path / "same.py").write_text("raise OSError('why')")
@@ -157,6 +163,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *flags: str) -> int:
     return bench.main()
 
 
+@pytest.mark.process
 def test_one_that_fails_is_shown_and_decides_the_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,6 +33,7 @@ def test_a_replay_is_refused_for_no_change_outside_of_what_a_training_process_lo
     assert {"/".join(name.split("/")[:2]) for name in found} == rooms | shared
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "program",
     [

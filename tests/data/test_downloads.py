@@ -94,6 +94,7 @@ def test_a_redirect_leads_to_http_alone(site: Site, store: Store, tmp_path: Path
             store.get(f"{site.url}{path}")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "url", ["file:///etc/hostname", "ftp://127.0.0.1/a", "http://127.0.0.1:1/a", "http:///a"]
 )

@@ -69,6 +69,7 @@ def test_an_address_is_fetched_or_served_from_a_local_file(project: Path, site: 
     assert (served["path"], served["url"]) == ("weights.h5", "https://x.invalid/y")
 
 
+@pytest.mark.process
 def test_every_problem_is_listed_with_what_to_do(project: Path, tmp_path: Path) -> None:
     (project / "odd").mkdir()
     (project / "empty").mkdir()

@@ -68,6 +68,7 @@ def test_a_local_folder_comes_first(tmp_path: Path, packed: bool) -> None:
     assert np.array_equal(arrays["y_train"], [0, 1])
 
 
+@pytest.mark.process
 def test_a_download_says_which_of_how_many_files_it_is(
     served: tuple[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,12 +78,14 @@ def test_a_download_says_which_of_how_many_files_it_is(
     assert all(line.endswith(".gz, 0.0 MiB") for line in said)
 
 
+@pytest.mark.process
 def test_a_download_decodes_to_the_same_arrays(served: tuple[str, Path]) -> None:
     arrays, source, _ = get(config(urls=[served[0]]))
     assert source.kind == "download"
     assert arrays["x_train"].shape == (2, 2, 2)
 
 
+@pytest.mark.process
 def test_wrong_bytes_are_refused_with_both_digests_and_the_next_source_is_used(
     tmp_path: Path, served: tuple[str, Path]
 ) -> None:
@@ -93,6 +96,7 @@ def test_wrong_bytes_are_refused_with_both_digests_and_the_next_source_is_used(
     assert hashlib.sha256(wrong["y_train"]).hexdigest() in refused[0].why
 
 
+@pytest.mark.process
 def test_a_truncated_download_is_refused(tmp_path: Path, served: tuple[str, Path]) -> None:
     file = served[1] / "images.gz"
     file.write_bytes(file.read_bytes()[:-9])
@@ -108,6 +112,7 @@ def test_an_archive_larger_than_any_data_set_is_refused(tmp_path: Path) -> None:
         get(config(file=str(write(tmp_path / "bomb", bomb))))
 
 
+@pytest.mark.process
 def test_when_no_source_is_left_every_one_is_listed_with_its_reason(tmp_path: Path) -> None:
     closed = "http://127.0.0.1:9/"  # the discard port: nothing listens there
     settings = config(file=str(tmp_path / "no"), urls=[closed], package="no-such-package")

@@ -37,6 +37,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.process
 def test_the_variable_wins_over_everything(tmp_path: Path, environ: dict[str, str]) -> None:
     fake(tmp_path / "first" / "python3.7", "3.7.1")
     named = fake(tmp_path / "mine" / "python", "3.7.9")
@@ -44,6 +45,7 @@ def test_the_variable_wins_over_everything(tmp_path: Path, environ: dict[str, st
     assert (found.path, found.version) == (named, "3.7.9")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("version", ["3.8.1", None])
 def test_a_variable_that_names_something_else_is_an_error_and_not_passed_over(
     tmp_path: Path, environ: dict[str, str], version: str | None
@@ -57,12 +59,14 @@ def test_a_variable_that_names_something_else_is_an_error_and_not_passed_over(
         interpreters.find("3.7", {**environ, "SAMEBITS_PYTHON_3_7": str(named)}, NO_UV)
 
 
+@pytest.mark.process
 def test_the_running_interpreter_comes_before_path(tmp_path: Path, environ: dict[str, str]) -> None:
     minor = ".".join(map(str, sys.version_info[:2]))
     fake(tmp_path / "first" / f"python{minor}", f"{minor}.99")
     assert interpreters.find(minor, environ, NO_UV).path == Path(sys.executable)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("implementation", ["PyPy", None])
 def test_a_name_that_lies_is_passed_over(
     tmp_path: Path, environ: dict[str, str], implementation: str | None
@@ -73,6 +77,7 @@ def test_a_name_that_lies_is_passed_over(
     assert interpreters.find("3.7", environ, NO_UV).path == real
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("by_variable", [True, False])
 def test_the_newest_of_pyenv_comes_after_path(
     tmp_path: Path, environ: dict[str, str], by_variable: bool
@@ -102,6 +107,7 @@ def test_a_home_folder_that_only_another_user_may_read_has_none(
         tmp_path.chmod(0o700)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("wanted", ["--system", "--managed-python"], ids=["found", "downloaded"])
 def test_uv_is_asked_last_for_one_that_it_finds_or_downloads(
     tmp_path: Path, environ: dict[str, str], wanted: str
@@ -118,6 +124,7 @@ def test_uv_is_asked_last_for_one_that_it_finds_or_downloads(
     assert asked == (["find"] if wanted == "--system" else ["find", "install", "find"])
 
 
+@pytest.mark.process
 def test_uv_finds_a_python_of_another_name(tmp_path: Path, environ: dict[str, str]) -> None:
     minor = ".".join(map(str, sys.version_info[:2]))
     real = Path(sys.executable).resolve()
@@ -128,6 +135,7 @@ def test_uv_finds_a_python_of_another_name(tmp_path: Path, environ: dict[str, st
     assert found.version.startswith(minor + ".")
 
 
+@pytest.mark.process
 def test_without_any_every_place_is_listed_and_what_brings_one(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:
@@ -146,6 +154,7 @@ def test_without_any_every_place_is_listed_and_what_brings_one(
         interpreters.find("3.7", environ, uv.beside_python())
 
 
+@pytest.mark.process
 def test_a_version_that_uv_may_not_download_is_reported_as_missing(
     environ: dict[str, str], tmp_path: Path
 ) -> None:

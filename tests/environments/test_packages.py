@@ -14,6 +14,8 @@ from samebits.formats import lockfile
 from samebits.formats.lockfile import Lock, LockedPackage
 from wheels import wheel
 
+pytestmark = pytest.mark.environment
+
 FRAMEWORK = {"tensorflow-cpu": "2.21.0", "numpy": "2.4.6"}
 
 

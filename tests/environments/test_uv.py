@@ -24,6 +24,7 @@ def test_the_index_that_pip_is_configured_with_is_used() -> None:
     assert "UV_INDEX" not in uv.hermetic({**told, "UV_DEFAULT_INDEX": "c"})
 
 
+@pytest.mark.process
 def test_a_failure_shows_the_end_of_the_output_of_uv_and_the_next_step(tmp_path: Path) -> None:
     tool = tmp_path / "uv"
     tool.write_text("#!/bin/sh\nseq 100 >&2\nexit 3\n")
@@ -35,6 +36,7 @@ def test_a_failure_shows_the_end_of_the_output_of_uv_and_the_next_step(tmp_path:
     assert (lines[-2], lines[-1], "  | 50" in lines) == ("  | 100", "do this", False)
 
 
+@pytest.mark.process
 def test_what_uv_downloads_is_said_with_sizes_how_many_and_the_time_left(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,6 +145,7 @@ def test_an_output_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.process
 def test_missing_flags_are_wrong_usage() -> None:
     command = [sys.executable, str(SCRIPTS / "bundle.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -51,6 +51,7 @@ def test_an_envelope_is_signed_over_its_pre_authentication_encoding(case: Any) -
     assert encoded.hex() == case["encoding"]
 
 
+@pytest.mark.process
 def test_the_commands_on_the_page_print_what_the_page_says(tmp_path: Path) -> None:
     text = PAGE.read_text("utf-8")
     blocks = re.findall(r"^```console\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)

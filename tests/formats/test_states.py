@@ -149,6 +149,7 @@ def test_the_first_epoch_that_differs_is_named(control: Any, replica: Any, expec
     assert states.compare(control, replica) == expected
 
 
+@pytest.mark.process
 def test_the_root_is_what_sha256sum_prints_of_what_it_prints(tmp_path: Path) -> None:
     found = []
     for epoch in range(1, 12):

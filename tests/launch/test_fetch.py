@@ -78,6 +78,7 @@ def test_a_run_gets_what_the_launcher_fetched_once(run: Run, site: Site, capfd: 
     assert f"{url}: SHA-256 {SHA256}, as fetched: neither" in capfd.readouterr().err
 
 
+@pytest.mark.process
 def test_an_address_without_an_answer_is_an_error_of_the_run(run: Run) -> None:
     ((size, error),), fetched = run.ask("http://127.0.0.1:1/imdb.npz")
     assert (size, fetched) == (None, [])
@@ -85,6 +86,7 @@ def test_an_address_without_an_answer_is_an_error_of_the_run(run: Run) -> None:
     assert "inputs=[{url: 'http://127.0.0.1:1/imdb.npz', path: FILE}]" in error
 
 
+@pytest.mark.process
 def test_a_declared_address_is_served_from_its_file_until_that_changes(run: Run) -> None:
     (run.project / "mine.bin").write_bytes(b"mine")
     sha256 = files.digest(run.project / "mine.bin")
@@ -196,6 +198,7 @@ def test_fashion_mnist_has_the_form_that_keras_reads(tmp_path: Path) -> None:
             np.testing.assert_array_equal(decode(unpacked.read()), arrays[name])
 
 
+@pytest.mark.process
 def test_without_the_product_s_sources_it_says_so(run: Run) -> None:
     url = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
     ((_, error),), _ = run.ask(url)

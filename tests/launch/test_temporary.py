@@ -77,6 +77,7 @@ def test_a_folder_that_another_start_takes_for_abandoned_is_made_again(
     assert removed
 
 
+@pytest.mark.process
 def test_the_folder_of_a_killed_process_is_removed_by_the_next_start() -> None:
     maker, made = start()
     (made / "full").mkdir()
@@ -88,6 +89,7 @@ def test_the_folder_of_a_killed_process_is_removed_by_the_next_start() -> None:
     assert not made.exists()
 
 
+@pytest.mark.process
 def test_the_folder_stays_while_what_the_killed_process_started_lives() -> None:
     maker, made = start("with a child")
     assert maker.stdout
@@ -117,6 +119,7 @@ def test_links_and_files_of_that_name_and_what_lies_behind_them_stay(place: Path
     ]
 
 
+@pytest.mark.process
 def test_a_folder_that_shows_another_one_is_never_removed(place: Path) -> None:
     shown, point = place / "precious", place / "samebits-run-mount"
     for made in (shown, point / "below"):

@@ -78,6 +78,7 @@ def test_a_locale_that_differs_between_categories_names_them() -> None:
     assert "LC_TIME=C" in found
 
 
+@pytest.mark.process
 def test_a_new_home_drops_what_points_into_the_old_one() -> None:
     given = {"HOME": "/home/me", "XDG_CACHE_HOME": "/home/me/.cache", "XDG_DATA_DIRS": "/usr/share"}
     process = start(**given)
@@ -168,6 +169,7 @@ def test_only_what_is_followed_by_an_epoch_was_resumed(
     assert environment.interruption(checkpoints, epochs) == expected
 
 
+@pytest.mark.process
 def test_the_description_names_neither_folders_nor_the_host() -> None:
     text = json.dumps(told("home", "folder", "umask", "variables", "time_zone"))
     for private in (str(Path.cwd()), str(Path.home()), os.uname().nodename, "samebits-"):

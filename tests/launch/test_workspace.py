@@ -68,6 +68,7 @@ def test_nothing_that_a_run_writes_reaches_the_project(
     assert (project / "train.py").read_text() == "pass"
 
 
+@pytest.mark.process
 def test_a_project_that_is_too_large_names_its_largest_files(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_project_that_is_too_large_names_its_largest_files(
         workspace._require_small(Project(project))
 
 
+@pytest.mark.process
 def test_a_program_that_catches_a_signal_and_ends_well_was_ended_all_the_same(
     project: Path, tmp_path: Path
 ) -> None:

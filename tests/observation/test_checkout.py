@@ -8,6 +8,8 @@ import pytest
 
 from samebits.observation import checkout, executed
 
+pytestmark = pytest.mark.process
+
 COMMIT: dict[str, Any] = {"changed": [], "inputs": [], "problem": None}
 
 

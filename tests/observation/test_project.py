@@ -8,6 +8,8 @@ import pytest
 from pipeline import command
 from samebits.observation.project import Project, spread
 
+pytestmark = pytest.mark.process
+
 FILES = (
     *("train.py", "sub/helpers.py", "ignored.h5", "data/a.csv", "results/x.json", "logs/y.log"),
     *(".samebits/z", "data/mnist-1/record.json", "data/mnist-1/arrays/x.npy", "venv/pyvenv.cfg"),

@@ -33,6 +33,7 @@ def as_python(folder: Path, *words: str) -> str:
     return subprocess.run(line, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "words", [("a.py", "-x", "y"), ("deep/b.py",), ("-m", "deep.b", "1"), ("-m", "deep")], ids=str
 )
@@ -49,6 +50,7 @@ def notebook(path: Path, *cells: str) -> None:
     path.write_text(json.dumps({"cells": [text, *code], "nbformat": 4}))
 
 
+@pytest.mark.process
 def test_the_cells_of_a_notebook_run_in_order_in_one_namespace(tmp_path: Path) -> None:
     show = "import inspect\ndef f():\n    return x\nprint(x, inspect.getsource(f).strip()[-8:])"
     notebook(tmp_path / "n.ipynb", "%matplotlib inline\nx = '''\n!text'''[1:]", show)

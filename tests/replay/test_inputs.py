@@ -86,6 +86,7 @@ def test_a_file_in_the_home_folder_is_looked_for_in_this_users(
     assert list(inputs.differences(record, tmp_path / "source")) == []
 
 
+@pytest.mark.process
 def test_of_a_program_only_what_its_runs_see_of_the_project_counts(
     record: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -143,6 +143,7 @@ _COMPOSED: dict[tuple[str, ...], LocalExperiment] = {}
 # --- what is taken -----------------------------------------------------------------------------
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "config",
     [
@@ -170,6 +171,7 @@ def test_what_an_issuer_set_by_numbers_and_words_is_taken_and_gives_the_same_exp
     assert experiment.config == original["config"]
 
 
+@pytest.mark.process
 def test_the_command_of_a_replay_makes_the_experiment_without_the_certificate(
     tmp_path: Path,
 ) -> None:
@@ -180,6 +182,7 @@ def test_the_command_of_a_replay_makes_the_experiment_without_the_certificate(
     assert again.overridden == experiment.overridden
 
 
+@pytest.mark.process
 def test_a_replay_is_named_by_the_certificates_digest_and_says_what_it_repeats(
     tmp_path: Path, default: Content
 ) -> None:
@@ -197,6 +200,7 @@ def test_a_replay_is_named_by_the_certificates_digest_and_says_what_it_repeats(
     assert plan.plan({"certificate": None}, CONF).replay is None
 
 
+@pytest.mark.process
 def test_a_bundle_gives_the_same_replay_as_its_certificate(
     tmp_path: Path, default: Content
 ) -> None:
@@ -206,6 +210,7 @@ def test_a_bundle_gives_the_same_replay_as_its_certificate(
     assert (by_bundle.name, by_bundle.digest) == (by_file.name, by_file.digest)
 
 
+@pytest.mark.process
 def test_the_users_own_overrides_win_and_are_compared_with_the_certificate(tmp_path: Path) -> None:
     content = issued({"overrides": "trainer.epochs=5"})
     assert (
@@ -216,6 +221,7 @@ def test_the_users_own_overrides_win_and_are_compared_with_the_certificate(tmp_p
     assert refused(tmp_path, content, model="cnn")[0].startswith("model._target_: ")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("issuers", [{}, {"checkpoint": "epoch"}, {"experiment": "article"}])
 @pytest.mark.parametrize("profiles", ["none", "epoch"])
 def test_a_profile_that_asks_for_checkpoints_changes_no_replay(
@@ -246,6 +252,7 @@ def own_model(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     return path, {"model": model, "source_path": str(path.parent)}
 
 
+@pytest.mark.process
 def test_a_function_runs_only_when_the_user_names_it(
     tmp_path: Path, own_model: tuple[Path, dict[str, Any]]
 ) -> None:
@@ -530,6 +537,7 @@ def test_a_users_module_that_was_changed_is_named(
     assert lines[0].startswith(f"{path}: the certificate has SHA-256 ")
 
 
+@pytest.mark.process
 def test_a_file_that_the_certificates_run_opened_must_be_here_as_it_was(
     tmp_path: Path, own_model: tuple[Path, dict[str, Any]]
 ) -> None:
@@ -558,6 +566,7 @@ def test_a_file_that_the_certificates_run_opened_must_be_here_as_it_was(
     ]
 
 
+@pytest.mark.process
 def test_what_was_looked_up_in_vain_outside_of_the_source_is_a_note(
     tmp_path: Path, own_model: tuple[Path, dict[str, Any]]
 ) -> None:
@@ -598,6 +607,7 @@ def test_a_lock_that_is_carried_must_be_the_one_here(tmp_path: Path, default: Co
     assert refused(tmp_path, absent) == ["it carries no lock of the training environment"]
 
 
+@pytest.mark.process
 def test_another_lock_of_what_only_compares_is_a_note(tmp_path: Path, default: Content) -> None:
     made = copy.deepcopy(default)
     certify = ENVS / "certify.lock.txt"
@@ -662,10 +672,12 @@ def checkout(pristine: Checkout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ch
     pristine.git("checkout", "-q", ".")
 
 
+@pytest.mark.process
 def test_an_unchanged_checkout_has_nothing_to_note(checkout: Checkout) -> None:
     assert checkout.notes() == ()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "file",
     [
@@ -684,6 +696,7 @@ def test_a_comment_in_code_that_cannot_change_the_bits_is_a_note(
     assert checkout.notes() == (expected,)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "file",
     [
@@ -710,6 +723,7 @@ def test_all_code_that_can_change_the_bits_stands_in_four_rooms() -> None:
     assert rooms == {".", *(f"samebits{room}" for room in ("", *four))}
 
 
+@pytest.mark.process
 def test_a_certificate_from_a_changed_checkout_is_told(checkout: Checkout, tmp_path: Path) -> None:
     for changed in (["x"], None):
         made = copy.deepcopy(checkout.content)
@@ -718,6 +732,7 @@ def test_a_certificate_from_a_changed_checkout_is_told(checkout: Checkout, tmp_p
         assert note.startswith("the certificate's checkout had uncommitted changes to commit ")
 
 
+@pytest.mark.process
 def test_code_that_was_compared_is_in_no_note(checkout: Checkout, tmp_path: Path) -> None:
     """Here and where the certificate was issued, it differs from the commit in the same way."""
     path = checkout.folder / "scripts" / "samebits" / "training" / "task.py"
@@ -728,6 +743,7 @@ def test_code_that_was_compared_is_in_no_note(checkout: Checkout, tmp_path: Path
     assert checkout.notes(certificate=str(write(tmp_path, made))) == ()
 
 
+@pytest.mark.process
 def test_a_commit_that_git_cannot_find_is_told(checkout: Checkout, tmp_path: Path) -> None:
     for commit, said in ((None, "names no commit"), ("c" * 40, "is not in this checkout")):
         made = copy.deepcopy(checkout.content)
@@ -884,6 +900,7 @@ def beside(folder: Path, *numbers: int) -> None:
             path.touch()
 
 
+@pytest.mark.process
 def test_some_epochs_have_a_replay_and_a_name_of_their_own(
     tmp_path: Path, with_checkpoints: Content
 ) -> None:
@@ -896,6 +913,7 @@ def test_some_epochs_have_a_replay_and_a_name_of_their_own(
     assert some.first.digest == whole.first.digest
 
 
+@pytest.mark.process
 def test_the_states_may_lie_elsewhere(tmp_path: Path, with_checkpoints: Content) -> None:
     elsewhere, alone = tmp_path / "elsewhere", tmp_path / "alone"
     alone.mkdir()

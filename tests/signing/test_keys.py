@@ -71,6 +71,7 @@ def test_a_keyid_is_the_digest_of_the_subject_public_key_info() -> None:
     assert public.keyid == hashlib.sha256(der).hexdigest()
 
 
+@pytest.mark.process
 def test_a_keyid_is_what_openssl_says(tmp_path: Path, key: ed25519.Ed25519PrivateKey) -> None:
     openssl = shutil.which("openssl")
     if openssl is None:
@@ -384,6 +385,7 @@ def test_a_passphrase_for_a_key_without_one_is_ignored(key: ed25519.Ed25519Priva
 LOAD = "import os; from samebits.signing import keys; print('id', keys.load(os.environ).keyid)"
 
 
+@pytest.mark.process
 def test_a_passphrase_is_asked_for_at_the_terminal_and_not_shown(
     key: ed25519.Ed25519PrivateKey,
 ) -> None:
@@ -395,6 +397,7 @@ def test_a_passphrase_is_asked_for_at_the_terminal_and_not_shown(
     assert PASSPHRASE not in shown
 
 
+@pytest.mark.process
 def test_without_a_terminal_the_error_names_the_variable(key: ed25519.Ed25519PrivateKey) -> None:
     code = "import sys; from samebits import errors; sys.argv = ['x']\n" + (
         f"def main():\n    {LOAD}\n    return 0\nerrors.run(main)"

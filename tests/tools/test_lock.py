@@ -42,11 +42,13 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+@pytest.mark.process
 def test_the_committed_locks_and_scripts_are_up_to_date() -> None:
     done = lock(ROOT / "envs", "--check", "--offline")
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
@@ -67,6 +69,7 @@ def test_drift_of_any_file_is_found_without_a_network(
     assert message in done.stderr
 
 
+@pytest.mark.process
 def test_every_drift_is_reported_not_only_the_first(envs: Path) -> None:
     edit(envs / f"{SMALL}.in", "numpy", "numpy>=2")
     edit(envs / f"{SMALL}.linux-64.pin.txt", "python-3.11.15", "python-3.11.14")

@@ -44,6 +44,7 @@ def names(folder: Path) -> list[str]:
 # ---- seeds ------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_the_seed_of_an_epoch_is_what_the_documentation_says() -> None:
     text = b'{"epoch":2,"seed":7}\n'
     command = [sys.executable, "-c", "import hashlib,sys;print(hashlib.sha256(sys.stdin.buffer"

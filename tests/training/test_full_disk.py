@@ -65,6 +65,7 @@ def test_a_checkpoint_that_does_not_fit_is_told_and_the_run_goes_on_from_the_one
     assert made.result() == made.result("undisturbed")
 
 
+@pytest.mark.process
 def test_a_certificate_that_does_not_fit_is_not_there_and_is_issued_when_there_is_space(
     tmp_path: Path, small_disk: Mount
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_certificate_that_does_not_fit_is_not_there_and_is_issued_when_there_i
     assert report["verdict"] == "REPRODUCIBLE"
 
 
+@pytest.mark.process
 def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(tmp_path: Path) -> None:
     """A quota by another name: Python ignores SIGXFSZ, the write fails with EFBIG."""
     path = tmp_path / "weights.safetensors"

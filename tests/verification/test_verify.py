@@ -331,6 +331,7 @@ def watched(folder: Path, code: str) -> list[str]:
     return [sys.executable, "-B", str(folder / "watch.py")]
 
 
+@pytest.mark.process
 def test_what_watches_sees(tmp_path: Path) -> None:
     """The test below could not fail if the watching did not work."""
     code = "import socket, subprocess; open('x', 'w'); socket.socket(); subprocess.call(['true'])"
@@ -402,6 +403,7 @@ def without_network() -> list[str]:
     return []
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not without_network(), reason="no permission to make a network namespace")
 def test_there_is_no_network_where_it_is_tested() -> None:
     probe = "import socket; socket.create_connection(('1.1.1.1', 53), 1)"

@@ -43,6 +43,7 @@ def given(*arguments: str) -> dict[str, Any]:
     return typed.config({}, [], made.config)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("word", HYDRA)
 def test_a_word_reaches_hydra_as_it_was_typed(word: str) -> None:
     assert given(word) == {"overrides": [word]}
@@ -229,6 +230,7 @@ COMPLETED = [
 ]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("typed", "offered"), COMPLETED)
 def test_bash_completes_commands_groups_and_their_options(
     typed: list[str], offered: list[str]
@@ -260,6 +262,7 @@ def test_a_terminal_of_another_encoding_shows_what_it_can() -> None:
     assert b"[KEY=VALUE \\u2026] [Snakemake's options]" in done.stdout
 
 
+@pytest.mark.process
 def test_help_names_the_commands_and_each_its_example_and_the_options(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

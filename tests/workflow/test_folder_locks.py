@@ -50,6 +50,7 @@ def many(folder: Path, name: str, failed: Any) -> None:
         raise
 
 
+@pytest.mark.process
 def test_two_that_start_and_end_together_do_not_meet_each_others_locks(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     failed = context.Event()
@@ -78,6 +79,7 @@ def killed(folder: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.process
 def test_locks_of_a_killed_one_are_removed_whatever_it_made(tmp_path: Path) -> None:
     process = multiprocessing.get_context("fork").Process(target=killed, args=(tmp_path,))
     process.start()

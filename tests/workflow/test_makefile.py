@@ -7,6 +7,8 @@ import pytest
 
 from pipeline import ROOT
 
+pytestmark = pytest.mark.process
+
 _ECHO = """#!/bin/sh
 printf '%s\\n' "$@"
 """

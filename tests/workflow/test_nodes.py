@@ -25,6 +25,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "nodes"
 
 
+@pytest.mark.process
 def test_two_runs_keep_off_each_others_nodes(cluster: Path) -> None:
     cluster.write_text("main n1\nmain n2\nmain n3\nmain n4\n")
     assert nodes.apart(RUNS, RUNS[0]) == "--exclude=n2,n4"
@@ -36,11 +37,13 @@ def test_runs_that_may_share_a_node_are_kept_off_none(cluster: Path) -> None:
     assert nodes.apart(RUNS[:1], RUNS[0]) is None
 
 
+@pytest.mark.process
 def test_one_node_leaves_no_choice(cluster: Path) -> None:
     cluster.write_text("main n1\nother n1\n")
     assert nodes.apart(RUNS, RUNS[1]) is None
 
 
+@pytest.mark.process
 def test_without_slurm_there_are_no_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     nodes._nodes.cache_clear()

@@ -33,6 +33,7 @@ def planned(envs: Path, **config: object) -> Plan:
     return packages.locked(plan({"script": "train.py", **config}, ROOT / "conf"), envs)
 
 
+@pytest.mark.process
 def test_a_program_with_packages_has_an_environment_of_its_own(
     envs: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

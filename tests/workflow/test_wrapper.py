@@ -9,6 +9,8 @@ import pytest
 
 from pipeline import ROOT, in_namespace
 
+pytestmark = pytest.mark.process
+
 _ECHO = """#!/bin/sh
 printf '%s\\n' "${PYTHONDONTWRITEBYTECODE-none}" "$@"
 """
