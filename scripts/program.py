@@ -41,7 +41,7 @@ from argparse import SUPPRESS, ArgumentParser, Namespace
 from contextlib import ExitStack
 from typing import Any, Sequence
 
-from samebits.errors import SamebitsError, run
+from samebits.errors import SamebitsError, leave_at_once, run
 from samebits.experiment import pins, variables, variations
 from samebits.formats import canonical, files, lockfile
 from samebits.formats.arrays import SUFFIX
@@ -228,4 +228,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, leave=leave_at_once)

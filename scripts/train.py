@@ -47,7 +47,7 @@ from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
 from typing import Any, Mapping
 
-from samebits.errors import SamebitsError, run
+from samebits.errors import SamebitsError, leave_at_once, run
 from samebits.experiment import pins, variables, variations
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import canonical, dataset, files, lockfile
@@ -315,4 +315,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, leave=leave_at_once)

@@ -56,7 +56,7 @@ def test_a_checkpoint_that_does_not_fit_is_told_and_the_run_goes_on_from_the_one
     small_disk(made.checkpoints().parent, "2m")  # for one checkpoint, and not for two
     assert made.run() == 1
     said = made.log()
-    assert "error: No space left on device '" in said and "free some space and start" in said
+    assert ": No space left on device '" in said and "free some space and start" in said
     assert not made.output().exists()
     assert [p.name for p in sorted(made.checkpoints().iterdir())] == ["0001"]
     resize(made.checkpoints().parent, "64m")
