@@ -81,6 +81,12 @@ def python(wildcards, input):
     )
 
 
+def train_python(wildcards, input):
+    """The interpreter of a training."""
+    found = plan.of(wildcards).installed
+    return found.python if found else python(wildcards, input)
+
+
 def code_of(*scripts):
     """The code that a stage runs, as one file whose name says which code it is."""
     return start.code(SCRIPTS / f"{script}.py" for script in scripts)
@@ -116,8 +122,14 @@ def dependencies(made):
     """The files besides the code on which a certificate depends, by the names that it has for them."""
     names = [Path(path).name.partition(".lock.")[0] for path in locks(made)]
     pins = [f"{ENVS / framework(name)}.linux-64.pin.txt" for name in names]
+    pins = pins[:-1] if made.installed else pins  # the last is that of the training
     named = {f"envs/{Path(path).name}": path for path in (*locks(made), *pins)}
     return {"Snakefile": str(CHECKOUT / "Snakefile")} | named
+
+
+def definition(made):
+    """What conda makes the environment of a training from; one that is there needs none."""
+    return "compare" if made.installed else framework(made.environment)
 
 
 def framework(environment):
@@ -126,8 +138,13 @@ def framework(environment):
 
 
 def train_environment(wildcards):
-    """The variation `deployment` uses our own environment where Snakemake deploys with conda."""
+    """Nothing where it is there already.
+
+    The variation `deployment` uses our own environment where Snakemake deploys with conda.
+    """
     made = plan.of(wildcards)
+    if made.installed:
+        return []
     own = "deployment" in plan.run(wildcards).variations or made.locked
     return environment(made.environment, not CONDA or own)
 

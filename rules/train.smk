@@ -33,7 +33,7 @@ rule train:
     log:
         f"{LOGS}/train/{{run}}.log",
     conda:
-        plan.each(lambda made: f"../envs/{framework(made.environment)}.yaml")
+        plan.each(lambda made: f"../envs/{definition(made)}.yaml")
     threads: plan.each(lambda made: made.config["determinism"]["intra_op_threads"] or 1)
     resources:
         gpu=plan.each(lambda made: made.config["framework"]["gpus"]),
@@ -43,7 +43,7 @@ rule train:
         # For the message. A parameter that changes would make the run again.
         position=position,
     params:
-        python=python,
+        python=train_python,
         launched=lambda wildcards, input: shlex.join(
             plan.run(wildcards).launch_flags()
             + workspace(plan.of(wildcards), input.load)

@@ -88,7 +88,13 @@ def _absolute(path: str) -> Path:
 def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends: ExitStack) -> str:
     """Run the program and write the folder; returns how it ended, for the user."""
     config, workspace = content["config"], options.workspace
-    own = [Path(__file__).parent, options.config, options.data, options.lock, options.output.parent]
+    own = [
+        Path(__file__).parent,
+        options.config,
+        options.data,
+        options.lock.parent,
+        options.output.parent,
+    ]
     made = [os.environ.get(name, "") for name in (variables.KERAS_HOME, variables.TEMPORARY)]
     own += [Path(folder) for folder in made if "/samebits-" in folder]  # the launcher's
     watch = opened.Watch(own)
@@ -115,7 +121,6 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     content["observed"][variations.THREADS] = seen.ran.observed
     content["wrong_kernels"] = pinned.guard.describe() if pinned.guard else []
     changed = pinned.at_end(tf)
-    lockfile.check_files(Path(sys.prefix))
     content["files"] = watch.report(workspace)  # before its files are looked through
     with files.atomic_folder(options.output) as folder:
         content.update(outcome.describe(), settings=settings.as_json(pinned.found))
@@ -201,7 +206,8 @@ def _fail(
         outcome.end(tf, SystemExit(code), message)
         return
     said = f"{program.name}: failed with {type(error).__name__}: {brief(error)}"
-    message = SamebitsError(said + advice(error, options.source_path, options.workspace))
+    python = sys.executable if lockfile.read(options.lock).as_installed else ""
+    message = SamebitsError(said + advice(error, options.source_path, options.workspace, python))
     outcome.end(tf, error, message, pinned.guard.refusal if pinned.guard else None)
 
 

@@ -23,7 +23,7 @@ GUARANTEES  the record names, by digest, each module that was executed and each 
             random number; floats are stored with all their bits; a refusal of TensorFlow to compute
             deterministically is a result that names the op; a model that fails is a result too,
             except in the control; the importable files of the environment are those that were
-            installed from the lock, before and after; the folder is complete or absent
+            installed from the lock, or found, before and after; the folder is complete or absent
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
@@ -50,7 +50,7 @@ from typing import Any, Mapping
 from samebits.errors import SamebitsError, leave_at_once, run
 from samebits.experiment import pins, variables, variations
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, dataset, files, lockfile
+from samebits.formats import canonical, dataset, files
 from samebits.formats.arrays import SUFFIX
 from samebits.formats.names import COMPLETED
 from samebits.observation import checkout, environment, lookups, machine, opened, threads
@@ -241,7 +241,7 @@ def _seed(training: task.Task, content: Any, options: Namespace) -> None:
 
 def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends: ExitStack) -> str:
     """Train and write the folder; returns how it ended, for the user."""
-    own = [Path(__file__).parent, options.config, options.data, options.lock]
+    own = [Path(__file__).parent, options.config, options.data, options.lock.parent]
     own += [options.output.parent, options.checkpoints, options.states, options.sampled_epochs]
     made = [os.environ.get(name, "") for name in (variables.KERAS_HOME, variables.TEMPORARY)]
     own += [Path(folder) for folder in made if "/samebits-" in folder]  # the launcher's
@@ -259,7 +259,6 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     content["observed"][variations.THREADS] = ran.observed
     content["wrong_kernels"] = guard.describe()
     settings.require_unchanged(tf, pins.unpin(profile, options.unpin))
-    lockfile.check_files(Path(sys.prefix))
     how = "passed to compile(); this TensorFlow or this model may lack it"
     found.append(Setting("steps per execution", None, outcome.steps_per_execution, how))
     with files.atomic_folder(options.output) as folder:

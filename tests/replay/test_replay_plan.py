@@ -15,6 +15,7 @@ import pytest
 import certificates
 import factories
 import samebits.config.experiment
+from prefixes import Prefix
 from samebits.config import sources
 from samebits.config.compose import Composer
 from samebits.config.experiment import PARTS, Experiment, LocalExperiment
@@ -26,6 +27,7 @@ from samebits.formats.names import MOST_BYTES
 from samebits.replay.plan import require_elsewhere
 from samebits.workflow import plan
 from samebits.workflow.plan import Plan
+from wheels import wheel
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF, SCRIPTS, ENVS = ROOT / "conf", ROOT / "scripts", ROOT / "envs"
@@ -349,7 +351,11 @@ def named(lines: list[str]) -> set[str]:
 def test_the_experiments_below_have_every_option() -> None:
     used = [of(config).config for config in EXPERIMENTS]
     for group in PARTS:
-        options = {path.stem for path in (CONF / group).glob("*.yaml")} - {"npz", "custom"}
+        options = {path.stem for path in (CONF / group).glob("*.yaml")} - {
+            "npz",
+            "custom",
+            "installed",
+        }
         assert options == {config[group]["option"] for config in used}
 
 
@@ -619,6 +625,44 @@ def test_another_lock_of_what_only_compares_is_a_note(tmp_path: Path, default: C
     assert found.replay is not None
     (note,) = [note for note in found.replay.notes if note.startswith("envs/")]
     assert note.startswith("envs/compare.lock.txt: ")
+
+
+# --- an environment that was there already ------------------------------------------------------
+
+
+@pytest.mark.process
+def test_a_replay_wants_the_same_environment_or_says_what_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prefix = Prefix(tmp_path)
+    prefix.install(wheel(tmp_path, "tensorflow", "2.15.0"))
+    mine = {"framework": "installed", "python": f"{prefix.folder}/bin/python"}
+    content, lock = issued({}), of(mine).installed
+    assert lock is not None
+    theirs = lock.lock.replace("# Python: 3.", "# Python: 3.0")
+    sha256 = hashlib.sha256(theirs.encode()).hexdigest()
+    report = content["report"]
+    report["experiment"] |= {"config": of(mine).config, "digest": of(mine).digest}
+    report["lock"] = {"name": f"envs/installed+{sha256[:12]}.lock.txt", "text": theirs}
+    report["records"]["runs"]["control"]["lock"] = sha256
+    report["dependencies"] = [
+        {"name": report["lock"]["name"], "sha256": sha256},
+        {"name": "envs/load.lock.txt", "sha256": files.digest(ENVS / "load.lock.txt")},
+    ]
+    made = planned(tmp_path, content, python=mine["python"])
+    assert made.first.digest == of(mine).digest
+    assert made.replay is not None
+    assert [note for note in made.replay.notes if note.startswith("Python: expected 3.0")]
+    (line,) = refused(tmp_path, content)
+    assert line.startswith("framework=installed: name its interpreter, such as python=")
+    prefix.install(wheel(tmp_path, "mine", "1.1"))
+    _COMPOSED.clear()
+    (line,) = refused(tmp_path, content, python=mine["python"])
+    assert line.startswith("mine: expected 1.0, RECORD ")
+    # One of ours in its place is another framework.
+    lines = refused(tmp_path, content, framework="tf2.21")
+    assert any(line.startswith("framework.option: the certificate has ") for line in lines)
 
 
 # --- a checkout that was changed -----------------------------------------------------------------

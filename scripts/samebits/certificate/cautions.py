@@ -9,7 +9,7 @@ from typing import Any
 
 from samebits.certificate.evidence import Evidence
 from samebits.certificate.types import RunRecord
-from samebits.formats import history
+from samebits.formats import as_installed, history, lockfile
 from samebits.formats.names import COMPLETED, RECEIVED
 from samebits.text import few, listed
 
@@ -25,10 +25,29 @@ def cautions(evidence: Evidence) -> list[str]:
         known = history.from_json(metrics) if metrics is not None else {}
         for sentence in _of_run(run.record.content, known):
             said.setdefault(sentence, []).append(run.name)
-    return [
+    of_runs = (
         sentence if len(runs) == len(completed) else f"{few(runs)}: {sentence}"
         for sentence, runs in said.items()
-    ]
+    )
+    return [*_environment(evidence), *of_runs]
+
+
+def _environment(evidence: Evidence) -> Iterator[str]:
+    """What in an environment that was there already is not as its packages were released."""
+    config, lock = evidence.config.content, evidence.lock.content
+    if config is None or lock is None or not lockfile.is_as_installed(config):
+        return
+    found = as_installed.notes(lock)
+    for kind, what in _ENVIRONMENT.items():
+        if names := found.get(kind):
+            yield f"The environment was there already: {what}: {few(names)}."
+
+
+_ENVIRONMENT = {
+    as_installed.UNLIKE: "these files are not as their RECORD says",
+    as_installed.UNLISTED: "these could be imported and are in no RECORD",
+    as_installed.EDITABLE: "these packages are installed editable, from a folder of source",
+}
 
 
 def _of_run(record: RunRecord, metrics: Mapping[str, list[float]]) -> Iterator[str]:

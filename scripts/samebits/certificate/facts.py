@@ -78,10 +78,13 @@ def _locked(evidence: Evidence) -> Iterator[str]:
             lock.name,
             ("name", lock.name, f"envs/{name}{lockfile.SUFFIX}"),
             ("Python", parsed.python, expected),
+            ("as installed", parsed.as_installed, lockfile.is_as_installed(config)),
         )
     for run, record in evidence.records.items():
         python = ".".join(record["python"]["version"].split(".")[:2])
         yield from unequal(run, ("Python", python, parsed.python))
+        if parsed.as_installed:
+            yield from unequal(run, ("files", record["installed"]["sha256"], lock.sha256))
         if "framework" in record and record["framework"]["wheel"] not in wheels:
             yield f"{run}: the TensorFlow wheel is not in {lock.name}"
 
@@ -92,13 +95,14 @@ def _framework(evidence: Evidence) -> Iterator[str]:
         if "framework" not in record:
             continue
         framework = record["framework"]
+        wheel = framework["wheel"]["version"]  # with "+" and the name of a build of one's own
         installed = {lockfile.normal(p["name"]): p["version"] for p in record["packages"]}
         probed = [s["effective"] for s in record["settings"] if s["name"] == "TensorFlow"]
         keras = installed.get("keras", framework["keras"])  # older ones are part of TensorFlow
         yield from unequal(
             run,
             ("TensorFlow, as probed", probed, [framework["tensorflow"]]),
-            ("TensorFlow, as locked", framework["wheel"]["version"], framework["tensorflow"]),
+            ("TensorFlow, as locked", wheel.partition("+")[0], framework["tensorflow"]),
             ("Keras, as installed", keras, framework["keras"]),
         )
         yield from twice(run, "module", [module["module"] for module in record["source"]])

@@ -16,7 +16,7 @@ from samebits.certificate.types import Epochs, Fact, Facts, Report, RunRecord, S
 from samebits.certificate.verdict import Grade, grade
 from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, names
+from samebits.formats import canonical, lockfile, names
 from samebits.formats.names import COMPLETED, NEEDED, NOT_TRIED
 from samebits.text import listed
 
@@ -145,6 +145,7 @@ def facts(record: RunRecord) -> dict[str, Any]:
         "TensorFlow build": framework.get("git_version"),
         "TensorFlow wheel": _joined(wheel.get("name"), wheel.get("sha256")),
         "Keras": framework.get("keras"),
+        "environment": "as installed" if lockfile.is_as_installed(record["config"]) else None,
         "packages (lock file)": record["lock"],
         "packages (files)": record["installed"]["sha256"],
         "Python threads": None if ran is None else listed(ran) or "none",

@@ -17,9 +17,10 @@ from typing import Any
 
 from hydra import initialize_config_dir
 
-from samebits.config import keras_names, keys, overrides, sources
+from samebits.config import installed, keras_names, keys, overrides, sources
 from samebits.config import program as programs
 from samebits.config.compose import Composer
+from samebits.config.installed import Installed
 from samebits.config.overrides import OPTION, Override, plainly
 from samebits.config.program import Program
 from samebits.errors import require_none
@@ -32,7 +33,7 @@ PARTS = ("data", "model", "trainer", "framework", "determinism", "protocol")  # 
 GROUPS = (*PARTS, "experiment")
 CHECKPOINT = "checkpoint"  # the value of trainer.checkpoint unless something else sets that
 # Locations, and a value that another one is made from: none of them is trained.
-_NOT_IDENTITY = ("name", "source_path", CHECKPOINT, "bundle", *programs.KEYS)
+_NOT_IDENTITY = ("name", "source_path", CHECKPOINT, "bundle", installed.KEY, *programs.KEYS)
 _NAME_LENGTH = 100  # file systems allow 255 bytes for a name
 
 
@@ -52,6 +53,7 @@ class Experiment:
     bundles_source: bool = False  # whether a bundle holds the program's own files
     notes: tuple[str, ...] = ()  # for the user, before anything runs
     locked: str = ""  # SHA-256 of the lock, where that is not one of ours
+    installed: Installed | None = None  # the environment that is there already, if it is that
 
     def part(self, *keys: str) -> dict[str, Any]:
         """The part of the config that one stage depends on."""
@@ -105,6 +107,7 @@ class LocalExperiment:
 
     identity: dict[str, Any]
     source_path: str
+    installed: Installed | None
 
 
 @contextmanager
@@ -120,7 +123,7 @@ def experiment(wanted: list[Override], composer: Composer, name: str | None = No
     ``name``: its folder, unless the overrides name one; the default is made from the overrides.
     """
     wanted, notes = _of_program(wanted)
-    resolved, overridden = _compose(wanted, composer)
+    resolved, overridden, found = _compose(wanted, composer)
     _check(resolved, wanted, composer)
     program = programs.read(resolved)
     identity = _identity(resolved, program)
@@ -136,6 +139,7 @@ def experiment(wanted: list[Override], composer: Composer, name: str | None = No
         program=program,
         bundles_source=resolved["bundle"]["source"],
         notes=notes,
+        installed=found,
     )
 
 
@@ -181,10 +185,10 @@ def _identity(resolved: Mapping[str, Any], program: Program | None) -> dict[str,
 
 def local(wanted: list[Override], composer: Composer) -> LocalExperiment:
     """The experiment that this checkout makes from overrides; values may still be missing."""
-    resolved, _ = _compose(wanted, composer, missing_ok=True)
+    resolved, _, found = _compose(wanted, composer, missing_ok=True)
     program = programs.read(resolved)
     source_path = program.project if program else resolved["source_path"]
-    return LocalExperiment(_identity(resolved, program), source_path)
+    return LocalExperiment(_identity(resolved, program), source_path, found)
 
 
 def default_name(wanted: Iterable[Override]) -> str:
@@ -210,15 +214,20 @@ def value_text(value: Any) -> str:
 
 def _compose(
     wanted: list[Override], composer: Composer, missing_ok: bool = False
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The resolved config, and which keys of its identity the overrides set."""
+) -> tuple[dict[str, Any], tuple[str, ...], Installed | None]:
+    """The resolved config, which keys of its identity the overrides set, and the environment."""
     require_none(_option_problems(wanted, composer))
     choices = [override for override in wanted if composer.is_choice(override)]
     base = composer.resolve(choices, missing_ok=True)
     known = composer.once(id(base), lambda: frozenset(_paths(base)) | set(GROUPS))
     require_none(_key_problems(wanted, base, known))
     resolved = composer.resolve(wanted, missing_ok)
-    return resolved, _overridden(wanted, base, resolved, composer)
+    overridden, python = _overridden(wanted, base, resolved, composer), installed.of(resolved)
+    if not python:
+        return resolved, overridden, None
+    found = composer.once((installed.KEY, python), lambda: installed.look(python))
+    framework = resolved["framework"] | found.versions
+    return resolved | {"framework": framework}, overridden, found
 
 
 def _overridden(
@@ -402,6 +411,11 @@ def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[
     program = programs.read(resolved)
     if program is not None:
         yield from programs.problems(program)
+        if program.part[programs.PACKAGES] and lockfile.is_as_installed(resolved):
+            yield (
+                f"{programs.PACKAGES}: framework={framework[OPTION]} is trained in as it is; "
+                f"install them there yourself, or leave out {programs.PACKAGES}"
+            )
         return
     yield from keras_names.problems(resolved)
     model, data = resolved["model"], resolved["data"]

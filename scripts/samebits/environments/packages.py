@@ -21,12 +21,10 @@ from samebits.environments.resolve import resolve
 from samebits.environments.uv import beside_python
 from samebits.errors import SamebitsError, require_none
 from samebits.formats import files, lockfile
-from samebits.formats.lockfile import Lock, normal
+from samebits.formats.lockfile import TENSORFLOW, Lock, normal
 
 NAME = "requirements.samebits.lock"
 _WANTED = "requirements"  # what a lock calls the text that it was resolved from
-# Distributions of TensorFlow, of which a framework's lock has one.
-_TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel")
 _FURTHER = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[ =]*(\S+)", re.MULTILINE)
 
 
@@ -72,11 +70,11 @@ def _texts(path: Path) -> Iterator[str]:
 
 def _of_another(text: str, base: Lock, framework: Path) -> Iterator[str]:
     """Requirements of another TensorFlow than that of the framework, whatever its distribution."""
-    (version,) = (p.version for p in base.packages if p.name in _TENSORFLOW)
+    (version,) = (p.version for p in base.packages if p.name in TENSORFLOW)
     for line in text.splitlines():
         with suppress(InvalidRequirement):  # an option, or a comment: uv reads it
             wanted = Requirement(line.partition(" #")[0])
-            if normal(wanted.name) in _TENSORFLOW and version not in wanted.specifier:
+            if normal(wanted.name) in TENSORFLOW and version not in wanted.specifier:
                 yield (
                     f"packages: {line.strip()} conflicts with TensorFlow {version} of "
                     f"{framework.name}; leave it out, or choose another framework"
@@ -86,7 +84,7 @@ def _of_another(text: str, base: Lock, framework: Path) -> Iterator[str]:
 def _resolved(wanted: Path, base: Lock, old: Lock | None) -> Lock:
     """The framework's packages as they are, and what else is wanted, in versions that fit them."""
     names = {package.name for package in base.packages}
-    others = (f"{name}; python_version < '0'" for name in _TENSORFLOW if name not in names)
+    others = (f"{name}; python_version < '0'" for name in TENSORFLOW if name not in names)
     with tempfile.TemporaryDirectory() as folder:
         held, dropped = Path(folder, "framework.txt"), Path(folder, "never.txt")
         held.write_text("\n".join(f"{p.name}=={p.version}" for p in base.packages))

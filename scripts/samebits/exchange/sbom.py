@@ -57,6 +57,7 @@ def of_lock(lock: Lock, name: str, issued: str) -> str:
 
 def _package(package: LockedPackage, lock: Lock) -> Component:
     form = "source archive" if package.name in lock.from_sdist else "wheel"
+    form = "RECORD" if lock.as_installed else form
     return Component(
         name=package.name,
         version=package.version,

@@ -27,21 +27,28 @@ from samebits.errors import SamebitsError, all_problems
 from samebits.formats import files, installed
 
 if sys.version_info >= (3, 8):
-    import importlib.metadata as metadata
+    from importlib import metadata as metadata
 else:
     import importlib_metadata as metadata  # in the locks of the Python 3.7 environments
 
 SUFFIX = ".lock.txt"
+# Ends the title of a lock of an environment that is there already: its digests are of RECORDs.
+AS_INSTALLED = "as installed: each digest is that of a RECORD"
+OPTION_AS_INSTALLED = "installed"  # of the config's group framework
+SITES = ("site-packages", "dist-packages")  # Debian's name for the same
 PINS = ".linux-64.pin.txt"  # ends the name of the file that pins conda's packages
 # Packages that a conda prefix has beside the lock: they install others and are not imported.
 _INSTALLERS = ("pip", "setuptools", "wheel", "packaging")
+
+# Distributions of TensorFlow, of which a framework's lock has one.
+TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel")
 
 _TITLE = re.compile(r"# Locked for CPython (\d+\.\d+) on Linux x86_64")
 _SOURCE = re.compile(r"^# from: (\S+) sha256:([0-9a-f]{64})$", re.M)
 _ALONE = re.compile(r"^# without dependencies: (\S+)$", re.M)
 _FROM_SDIST = re.compile(r"^--no-binary (\S+)$", re.M)
 _PACKAGE = re.compile(r"^([a-z0-9][a-z0-9-]*)==(\S+) --hash=sha256:([0-9a-f]{64})$", re.M)
-_WHEELS_ONLY = "--only-binary :all:"
+WHEELS_ONLY = "--only-binary :all:"
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,12 @@ class Lock:
     packages: tuple[LockedPackage, ...]
     from_sdist: tuple[str, ...] = ()  # released without a wheel: built at installation
     without_dependencies: tuple[str, ...] = ()  # their own dependencies are left out
+    as_installed: bool = False  # of an environment that was there already
+
+    @property
+    def tensorflow(self) -> LockedPackage | None:
+        """Its TensorFlow, by whichever name it is distributed."""
+        return next((package for package in self.packages if package.name in TENSORFLOW), None)
 
     @property
     def is_extended(self) -> bool:
@@ -77,7 +90,7 @@ class Lock:
         lines = [f"# Locked for CPython {self.python} on Linux x86_64 {by}"]
         lines += ["# from: {} sha256:{}".format(*source) for source in sorted(self.sources.items())]
         lines += [f"# without dependencies: {name}" for name in self.without_dependencies]
-        lines += [_WHEELS_ONLY]
+        lines += [WHEELS_ONLY]
         lines += [f"--no-binary {name}" for name in self.from_sdist]
         lines += [package.line() for package in sorted(self.packages, key=lambda p: p.name)]
         return "\n".join(lines) + "\n"
@@ -107,6 +120,7 @@ def parse(text: str, where: str) -> Lock:
         tuple(LockedPackage(*found) for found in _PACKAGE.findall(text)),
         tuple(_FROM_SDIST.findall(text)),
         tuple(_ALONE.findall(text)),
+        lines[0].endswith(AS_INSTALLED),
     )
 
 
@@ -114,7 +128,7 @@ def _problems(lines: list[str], where: str) -> Iterator[str]:
     seen: set[str] = set()
     for number, line in enumerate(lines, 1):
         package = _PACKAGE.match(line)
-        known = line.startswith("#") or line == _WHEELS_ONLY or _FROM_SDIST.match(line)
+        known = line.startswith("#") or line == WHEELS_ONLY or _FROM_SDIST.match(line)
         if package and package.group(1) in seen:
             yield f"{where}:{number}: {package.group(1)} a second time"
         elif package:
@@ -177,6 +191,11 @@ def environment(lock: Path) -> dict[str, Any]:
     found = packages()
     check_lock(lock, found)
     check_files(Path(sys.prefix))
+    return described(lock, found, installed.summary(Path(sys.prefix)))
+
+
+def described(lock: Path, found: Mapping[str, str], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The running interpreter, its packages and their lock, and a summary of the files."""
     return {
         "python": {
             "version": platform.python_version(),
@@ -185,7 +204,7 @@ def environment(lock: Path) -> dict[str, Any]:
         },
         "packages": [{"name": name, "version": found[name]} for name in sorted(found)],
         "lock": files.digest(lock),
-        "installed": installed.summary(Path(sys.prefix)),
+        "installed": dict(summary),
     }
 
 
@@ -196,4 +215,10 @@ def environment_name(config: Mapping[str, Any], lock: str) -> str:
     user's; otherwise it does not matter.
     """
     name = str(config["framework"]["environment"])
-    return f"{name}+{lock[:12]}" if (config.get("program") or {}).get("packages") else name
+    is_users = is_as_installed(config) or (config.get("program") or {}).get("packages")
+    return f"{name}+{lock[:12]}" if is_users else name
+
+
+def is_as_installed(config: Mapping[str, Any]) -> bool:
+    """Whether an experiment is trained in an environment that is there already."""
+    return bool(config["framework"].get("option") == OPTION_AS_INSTALLED)

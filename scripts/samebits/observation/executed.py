@@ -47,7 +47,8 @@ def _environment() -> Iterator[str]:
     """Folders of the interpreter and its packages, as they are named and without links."""
     shared = ("/", "/usr", "/usr/local")  # their Python is the system's
     prefixes = {sys.prefix, sys.base_prefix}.difference(shared)
-    for folder in (*prefixes, *sysconfig.get_paths().values()):
+    sites = (entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages")))
+    for folder in (*prefixes, *sysconfig.get_paths().values(), *sites):
         if folder not in shared:
             yield from (str(as_named(folder)), str(Path(folder).resolve()))
 

@@ -13,7 +13,7 @@ from samebits.certificate.signatories import Signatory
 from samebits.certificate.types import Certificate, Distance, ReplayEntry, Report, Setting
 from samebits.comparison import attribution
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, history, names, states
+from samebits.formats import as_installed, canonical, history, lockfile, names, states
 from samebits.pages import charts, remedies, templates, wording
 from samebits.pages import program as programs
 from samebits.pages import runs as compared
@@ -169,6 +169,8 @@ def _summary(report: Report) -> Iterator[tuple[str, str]]:
             option = config["model"].get("option")
             yield "Model", str(option if option != _CUSTOM else config["model"].get("_target_"))
         yield "Framework", f"TensorFlow {config['framework'].get('tensorflow')}"
+        if lockfile.is_as_installed(config) and report["lock"]["text"]:
+            yield "Environment", as_installed.described(report["lock"]["text"])
         yield "Determinism", str(config["determinism"].get("option"))
         yield "Seed", said(config["seed"])
     if load is not None and "inputs" in load:

@@ -15,13 +15,18 @@ _DISTRIBUTIONS = {
 }  # fmt: skip
 
 
-def advice(error: BaseException | None, project: Path, workspace: Path) -> str:
-    """What to add to the config, after a semicolon; empty where nothing is known to help."""
+def advice(error: BaseException | None, project: Path, workspace: Path, python: str = "") -> str:
+    """What to add to the config, after a semicolon; empty where nothing is known to help.
+
+    ``python``: the interpreter of an environment that was there already.
+    """
     if isinstance(error, ModuleNotFoundError) and error.name:
         top = error.name.partition(".")[0]
         if _is_there(project / top) or _is_there(project / f"{top}.py"):
             return f"; {top} is in the project and ignored by git: git add it"
-        return f"; to install it, add: packages=[{_DISTRIBUTIONS.get(top, top)}]"
+        name = _DISTRIBUTIONS.get(top, top)
+        added = f"run: {python} -m pip install {name}" if python else f"add: packages=[{name}]"
+        return f"; to install it, {added}"
     if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
         path = os.path.relpath(os.path.abspath(error.filename), str(workspace))  # noqa: PTH100
         if not path.startswith("..") and _is_there(project / path):

@@ -34,7 +34,7 @@ from samebits.config.overrides import OPTION, Override
 from samebits.environments import packages
 from samebits.errors import SamebitsError, require_none
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, files, lockfile
+from samebits.formats import as_installed, canonical, files, lockfile
 from samebits.formats.names import CERTIFICATE_FILE, MOST_BYTES
 from samebits.observation.checkout import git
 from samebits.observation.executed import as_named, is_input
@@ -351,16 +351,25 @@ def _lock_differences(
     differ: verify repeats their findings from the evidence. So may the pin file of load, whose
     result must have the digest of the data set.
     """
-    named, (name, lock) = _named_files(report), _training_lock(report, checkout, local)
-    pins = f"envs/{local.identity['framework']['environment']}{lockfile.PINS}"
-    decide = {name: lock, pins: checkout / pins, _LOAD: checkout / _LOAD}
-    decisive = [
-        line for n, path in decide.items() for line in _difference(n, named.pop(n, set()), path)
-    ]
-    if report["lock"]["text"] is None:
+    named, decide = _named_files(report), {_LOAD: checkout / _LOAD}
+    theirs, own = report["lock"]["text"], list[str]()
+    if local.installed and theirs is not None:
+        del named[report["lock"]["name"]]
+        own = as_installed.differences(theirs, local.installed.lock)
+    else:
+        name, lock = _training_lock(report, checkout, local)
+        pins = f"envs/{local.identity['framework']['environment']}{lockfile.PINS}"
+        decide |= {name: lock, pins: checkout / pins}
+    # Python itself, built elsewhere from the same source, is told as the machine is.
+    built = [line for line in own if line.startswith(f"{as_installed.PYTHON}: ")]
+    decisive = [line for line in own if line not in built]
+    for name, path in decide.items():
+        decisive += _difference(name, named.pop(name, set()), path)
+    if theirs is None:
         decisive.append("it carries no lock of the training environment")
     rest = {name: theirs for name, theirs in named.items() if _OF_ENVIRONMENT.fullmatch(name)}
-    return decisive, [line for n in rest for line in _difference(n, rest[n], checkout / n)]
+    other = [line for n in rest for line in _difference(n, rest[n], checkout / n)]
+    return decisive, [*built, *other]
 
 
 def _training_lock(report: Report, checkout: Path, local: LocalExperiment) -> tuple[str, Path]:

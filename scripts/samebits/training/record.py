@@ -10,6 +10,7 @@ import argparse
 import datetime
 import os
 import resource
+import sys
 import time
 import uuid
 from dataclasses import asdict, dataclass, field
@@ -21,7 +22,7 @@ import numpy as np
 from samebits.errors import SamebitsError, all_problems, is_of_disk
 from samebits.experiment import variations
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import arrays, canonical, files, history, lockfile, names
+from samebits.formats import arrays, as_installed, canonical, files, history, lockfile, names
 from samebits.formats.arrays import SUFFIX
 from samebits.observation import checkout, environment, executed, machine
 from samebits.training import checkpoints, kernels, refusals, state, task
@@ -55,8 +56,9 @@ def beginning(options: argparse.Namespace, data: str) -> dict[str, Any]:
     """
     subset = {"samples": options.samples, "epochs": options.epochs}
     config = canonical.read_json(options.config)
+    described = as_installed if lockfile.is_as_installed(config) else lockfile
     content = dict(
-        lockfile.environment(options.lock),
+        described.environment(options.lock),
         format=names.TRAIN_FORMAT,
         run=options.run,
         status=names.NOT_TRIED,
@@ -92,8 +94,13 @@ def _target(config: Mapping[str, Any]) -> str:
 def require_unchanged(content: Mapping[str, Any], options: argparse.Namespace) -> None:
     """Raise SamebitsError that names every file that changed since this run read it.
 
-    Of the modules it is the bytes that were executed; of config and lock, those that were read.
+    Of the modules it is the bytes that were executed; of config and lock, those that were read; of
+    the environment all files that can be imported.
     """
+    if lockfile.is_as_installed(content["config"]):
+        as_installed.check(options.lock)
+    else:
+        lockfile.check_files(Path(sys.prefix))
     read = {options.config: content["experiment"], options.lock: content["lock"]}
     wrong = [path for path, sha256 in read.items() if files.digest(path) != sha256]
     changes = [f"{path}: was changed while this run used it" for path in wrong]
@@ -129,8 +136,7 @@ def process(tf: Any, options: argparse.Namespace) -> dict[str, Any]:
 
 def framework(tf: Any, lock: Path) -> dict[str, Any]:
     """The TensorFlow build, by version, compiler and the digest of its wheel."""
-    wheels = {package.name: package for package in lockfile.read(lock).packages}
-    wheel = next(wheels[n] for n in ("tensorflow-cpu", "tensorflow") if n in wheels)
+    locked = lockfile.read(lock)
     build = tf.sysconfig.get_build_info() if hasattr(tf.sysconfig, "get_build_info") else {}
     return {
         "tensorflow": tf.__version__,
@@ -138,7 +144,8 @@ def framework(tf: Any, lock: Path) -> dict[str, Any]:
         "git_version": tf.version.GIT_VERSION,
         "compiler": tf.version.COMPILER_VERSION,
         "build_info": {str(key): build[key] for key in sorted(build)},
-        "wheel": asdict(wheel),
+        "wheel": asdict(locked.tensorflow) if locked.tensorflow else None,
+        "libraries": as_installed.libraries(lock) if locked.as_installed else {},
     }
 
 
