@@ -37,23 +37,23 @@ if __name__ == "__main__":
 
 import json
 import time
-from argparse import SUPPRESS, ArgumentParser, Namespace
+from argparse import SUPPRESS, Namespace
 from contextlib import ExitStack
 from typing import Any, Sequence
 
 from samebits.errors import SamebitsError, leave_at_once, run
-from samebits.experiment import pins, variables, variations
+from samebits.experiment import variations
 from samebits.formats import canonical, files, lockfile
 from samebits.formats.arrays import SUFFIX
 from samebits.formats.names import COMPLETED
-from samebits.observation import checkout, environment, lookups, opened, threads
+from samebits.observation import environment, lookups, threads
 from samebits.program import again, declared, outputs, served
 from samebits.program.advice import advice
 from samebits.program.collect import Collected
 from samebits.program.pinned import Pins
 from samebits.program.run import Observed
 from samebits.program.source import Program
-from samebits.text import brief, say
+from samebits.text import brief
 from samebits.training import record, settings, task
 
 _BATCH = 32  # samples, as Keras has it where a program says nothing
@@ -65,39 +65,17 @@ if __name__ == "__main__":  # a user's module may be named like one of our scrip
 
 
 def _arguments() -> Namespace:
-    flags = ArgumentParser(description="Run a user's program once and record what it trains.")
-    for name in ("config", "data", "lock", "source-path", "workspace", "output"):
-        flags.add_argument(f"--{name}", type=_absolute, required=True)
-    flags.add_argument("--run", required=True, help="control, replica, …")
-    flags.add_argument("--unpin", action="append", default=[], choices=list(pins.TITLES))
-    flags.add_argument("--samples", type=int, help="end after this many samples an epoch")
-    flags.add_argument("--epochs", type=int, help="with --samples: after so many epochs")
-    flags.add_argument("--canary", action="store_true", help="run with flipped bits, too")
-    flags.add_argument(again.FLAG, type=_absolute, help=SUPPRESS)
+    flags = record.flags("Run a user's program once, record what it trains.", executed.as_named)
+    flags.add_argument("--workspace", type=executed.as_named, required=True)
+    flags.add_argument(again.FLAG, type=executed.as_named, help=SUPPRESS)
     flags.set_defaults(sampled_epochs=None)
-    options = flags.parse_args()
-    if (options.samples is None) != (options.epochs is None):
-        flags.error("expected --samples and --epochs together")
-    return options
-
-
-def _absolute(path: str) -> Path:
-    return executed.as_named(path)
+    return flags.parse_args()
 
 
 def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends: ExitStack) -> str:
     """Run the program and write the folder; returns how it ended, for the user."""
     config, workspace = content["config"], options.workspace
-    own = [
-        Path(__file__).parent,
-        options.config,
-        options.data,
-        options.lock.parent,
-        options.output.parent,
-    ]
-    made = [os.environ.get(name, "") for name in (variables.KERAS_HOME, variables.TEMPORARY)]
-    own += [Path(folder) for folder in made if "/samebits-" in folder]  # the launcher's
-    watch = opened.Watch(own)
+    watch = record.watch(options, Path(__file__).parent)
     program = Program.of(config["program"]["words"])
     copy = again.Copy(workspace, options.output.parent) if options.canary else None
     chosen, before = config["program"]["outputs"], outputs.stamps(workspace)
@@ -144,10 +122,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
             more = [str(Path(__file__)), *(f"--unpin={pin}" for pin in options.unpin)]
             path = folder / f"canary{SUFFIX}"
             content["canary"] = copy.train(dict(given, workspace=copy.folder), more, path)
-        content["repositories"] = checkout.tell_inputs(content, options.source_path)
-        record.require_unchanged(content, options)
-        content["timing"] = clock.timing(0.0, outcome.seconds)
-        canonical.write_json(folder / "record.json", canonical.with_digest(content))
+        record.write(folder, content, options, clock.timing(0.0, outcome.seconds))
     steps = (content["trace"] or {"steps": 0})["steps"]
     return f"{outcome.said(content)}, {steps:,} steps, {outcome.seconds:.1f} s"
 
@@ -221,15 +196,7 @@ def main() -> int:
         return 0
     content = record.beginning(options, files.digest(options.data / "inputs.json"))
     content["observed"] = environment.observe(options.workspace)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    files.remove_partial(options.output)
-    # A replica is needed even where nothing can be varied: that is what `twice` makes.
-    if record.could_not_vary(content) and not options.canary:
-        said = record.not_tried(content, options, clock)
-    else:
-        with ExitStack() as ends:
-            said = _run(content, options, clock, ends)
-    say(f"{options.run}: {said}")
+    record.make(content, options, clock, lambda ends: _run(content, options, clock, ends))
     return 0
 
 

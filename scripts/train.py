@@ -30,7 +30,6 @@ Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -43,17 +42,17 @@ if __name__ == "__main__":
 
 import time
 import traceback
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from contextlib import ExitStack
 from typing import Any, Mapping
 
 from samebits.errors import SamebitsError, leave_at_once, run
-from samebits.experiment import pins, variables, variations
+from samebits.experiment import pins, variations
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import canonical, dataset, files
+from samebits.formats import dataset, files
 from samebits.formats.arrays import SUFFIX
 from samebits.formats.names import COMPLETED
-from samebits.observation import checkout, environment, lookups, machine, opened, threads
+from samebits.observation import environment, lookups, machine, threads
 from samebits.text import brief, say
 from samebits.training import (
     canary,
@@ -78,25 +77,10 @@ if __name__ in ("__main__", "__mp_main__"):  # a user's module may be named like
 
 
 def _arguments() -> Namespace:
-    # Not by samebits.arguments: its change for another script would refuse every replay.
-    flags = ArgumentParser(description="Train the experiment's model once.")
-    for name in ("config", "data", "lock", "source-path", "output"):
-        flags.add_argument(f"--{name}", type=Path, required=True)
+    flags = record.flags("Train the experiment's model once.", Path)
     for name in ("checkpoints", "sampled-epochs", "states"):
         flags.add_argument(f"--{name}", type=Path)
-    flags.add_argument("--run", required=True, help="control, replica, …")
-    flags.add_argument("--unpin", action="append", default=[], choices=list(pins.TITLES))
-    flags.add_argument("--samples", type=int, help="train on this many samples, the first ones")
-    flags.add_argument("--epochs", type=int, help="with --samples: instead of the config's")
-    flags.add_argument("--canary", action="store_true", help="train with flipped bits, too")
-    options = flags.parse_args()
-    if (options.sampled_epochs is None) != (options.states is None):
-        flags.error("expected --sampled-epochs and --states together")
-    if options.sampled_epochs and (options.samples or options.canary or options.unpin):
-        flags.error("--sampled-epochs: not together with --samples, --canary or --unpin")
-    if (options.samples is None) != (options.epochs is None):
-        flags.error("expected --samples and --epochs together")
-    return options
+    return flags.parse_args()
 
 
 def _prepare(
@@ -192,8 +176,6 @@ def _fit_sampled(
     training: task.Task, outcome: record.Outcome, content: Any, options: Namespace
 ) -> None:
     """Train sampled epochs, each from its stored state."""
-    if not epochs.is_wanted(training.trainer):
-        raise SamebitsError("--sampled-epochs: expected trainer.checkpoint=epoch, got none")
     wanted = content["sampled"]["epochs"]
     seeding = _seeds(training, outcome.model, content, options)
     sampled = epochs.SampledEpochs(training, outcome.model, seeding)
@@ -241,11 +223,8 @@ def _seed(training: task.Task, content: Any, options: Namespace) -> None:
 
 def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends: ExitStack) -> str:
     """Train and write the folder; returns how it ended, for the user."""
-    own = [Path(__file__).parent, options.config, options.data, options.lock.parent]
-    own += [options.output.parent, options.checkpoints, options.states, options.sampled_epochs]
-    made = [os.environ.get(name, "") for name in (variables.KERAS_HOME, variables.TEMPORARY)]
-    own += [Path(folder) for folder in made if "/samebits-" in folder]  # the launcher's
-    watch = opened.Watch(path for path in own if path)
+    given = options.checkpoints, options.states, options.sampled_epochs
+    watch = record.watch(options, Path(__file__).parent, *filter(None, given))
     config, profile = content["config"], content["config"]["determinism"]
     applied = content["variations"]["applied"]
     tf, found, import_seconds = _prepare(config, options.unpin, applied, options.run, ends)
@@ -281,10 +260,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
                 content["checkpoints"]["again"] = again
         content["source"] = executed.modules(options.source_path)  # the canary may load some
         content["files"] = watch.report(options.source_path)
-        content["repositories"] = checkout.tell_inputs(content, options.source_path)
-        record.require_unchanged(content, options)
-        content["timing"] = clock.timing(import_seconds, outcome.seconds)
-        canonical.write_json(folder / "record.json", canonical.with_digest(content))
+        record.write(folder, content, options, clock.timing(import_seconds, outcome.seconds))
     if outcome.store is not None:
         outcome.store.remove()
     return f"{outcome.said(content)}, {outcome.seconds:.1f} s"
@@ -295,21 +271,11 @@ def main() -> int:
     task.install_handler()
     options, clock = _arguments(), record.Clock()
     content = record.beginning(options, dataset.check(options.data))
-    if epochs.is_wanted(content["config"]["trainer"]) and options.checkpoints is None:
-        raise SamebitsError("--checkpoints: trainer.checkpoint=epoch expects a folder, got none")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    files.remove_partial(options.output)
-    # A replica is needed even where nothing can be varied: that is what `twice` makes.
-    if record.could_not_vary(content) and not options.canary:
-        said = record.not_tried(content, options, clock)
-    else:
-        try:
-            with ExitStack() as ends:
-                said = _run(content, options, clock, ends)
-        except epochs.PreemptedError as error:
-            say(f"{options.run}: {error}")
-            return epochs.PREEMPTED
-    say(f"{options.run}: {said}")
+    try:
+        record.make(content, options, clock, lambda ends: _run(content, options, clock, ends))
+    except epochs.PreemptedError as error:
+        say(f"{options.run}: {error}")
+        return epochs.PREEMPTED
     return 0
 
 

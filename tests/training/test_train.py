@@ -565,7 +565,6 @@ def test_an_unpinned_pin_is_in_force_with_its_other_value(
     ("flags", "code", "said"),
     [
         (["--unpin", "isa"], 1, "--unpin isa: not pinned by this determinism profile"),
-        (["--samples", 10], 2, "expected --samples and --epochs together"),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(

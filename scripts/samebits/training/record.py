@@ -13,18 +13,20 @@ import resource
 import sys
 import time
 import uuid
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 import numpy as np
 
 from samebits.errors import SamebitsError, all_problems, is_of_disk
-from samebits.experiment import variations
+from samebits.experiment import pins, variables, variations
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import arrays, as_installed, canonical, files, history, lockfile, names
 from samebits.formats.arrays import SUFFIX
-from samebits.observation import checkout, environment, executed, machine
+from samebits.observation import checkout, environment, executed, machine, opened
+from samebits.text import say
 from samebits.training import checkpoints, kernels, refusals, state, task
 from samebits.training.trace import Prints, Trace
 
@@ -46,6 +48,22 @@ class Clock:
             "seconds": round(time.monotonic() - self._clock, 3),
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
+
+
+def flags(description: str, path: Callable[[str], Path]) -> argparse.ArgumentParser:
+    """The flags of every training. ``path``: makes one of a word.
+
+    Not by samebits.arguments: its change for another script would refuse every replay.
+    """
+    made = argparse.ArgumentParser(description=description)
+    for name in ("config", "data", "lock", "source-path", "output"):
+        made.add_argument(f"--{name}", type=path, required=True)
+    made.add_argument("--run", required=True, help="control, replica, …")
+    made.add_argument("--unpin", action="append", default=[], choices=list(pins.TITLES))
+    made.add_argument("--samples", type=int, help="train on this many samples, the first ones")
+    made.add_argument("--epochs", type=int, help="with --samples: so many epochs of them")
+    made.add_argument("--canary", action="store_true", help="train with flipped bits, too")
+    return made
 
 
 def beginning(options: argparse.Namespace, data: str) -> dict[str, Any]:
@@ -91,7 +109,7 @@ def _target(config: Mapping[str, Any]) -> str:
     return str(config["model"]["_target_"]) if "model" in config else ""
 
 
-def require_unchanged(content: Mapping[str, Any], options: argparse.Namespace) -> None:
+def _require_unchanged(content: Mapping[str, Any], options: argparse.Namespace) -> None:
     """Raise SamebitsError that names every file that changed since this run read it.
 
     Of the modules it is the bytes that were executed; of config and lock, those that were read; of
@@ -109,20 +127,49 @@ def require_unchanged(content: Mapping[str, Any], options: argparse.Namespace) -
         raise SamebitsError(f"{all_problems(problems)}\nstart the same command again")
 
 
-def could_not_vary(record: Mapping[str, Any]) -> bool:
+def make(
+    content: dict[str, Any],
+    options: argparse.Namespace,
+    clock: Clock,
+    run: Callable[[ExitStack], str],
+) -> None:
+    """Write a run's folder. ``run``: does so, and returns how it ended, for the user."""
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    files.remove_partial(options.output)
+    # A replica is needed even where nothing can be varied: that is what `twice` makes.
+    if _could_not_vary(content) and not options.canary:
+        with files.atomic_folder(options.output) as folder:
+            write(folder, content, options, clock.timing(0.0, 0.0))
+        (reason,) = content["variations"]["not_tried"].values()
+        said = f"not tried: {reason}"
+    else:
+        with ExitStack() as ends:
+            said = run(ends)
+    say(f"{options.run}: {said}")
+
+
+def _could_not_vary(record: Mapping[str, Any]) -> bool:
     """Whether the run should vary one thing, and this machine cannot."""
     changed = record["variations"]
     return not changed["applied"] and len(changed["not_tried"]) == 1
 
 
-def not_tried(content: dict[str, Any], options: argparse.Namespace, clock: Clock) -> str:
-    """Write the record of a run that this machine cannot vary; returns why, for the user."""
-    content["timing"] = clock.timing(0.0, 0.0)
+def write(
+    folder: Path, content: dict[str, Any], options: argparse.Namespace, timing: dict[str, Any]
+) -> None:
+    """Write the record, the last file of a run."""
     content["repositories"] = checkout.tell_inputs(content, options.source_path)
-    with files.atomic_folder(options.output) as folder:
-        canonical.write_json(folder / "record.json", canonical.with_digest(content))
-    (reason,) = content["variations"]["not_tried"].values()
-    return f"not tried: {reason}"
+    _require_unchanged(content, options)
+    content["timing"] = timing
+    canonical.write_json(folder / "record.json", canonical.with_digest(content))
+
+
+def watch(options: argparse.Namespace, *own: Path) -> opened.Watch:
+    """A watcher of files, but of ``own``, those that the flags name, and the launcher's folders."""
+    made = [os.environ.get(name, "") for name in (variables.KERAS_HOME, variables.TEMPORARY)]
+    made = [folder for folder in made if "/samebits-" in folder]
+    given = options.config, options.data, options.lock.parent, options.output.parent
+    return opened.Watch([*own, *given, *map(Path, made)])
 
 
 def process(tf: Any, options: argparse.Namespace) -> dict[str, Any]:
