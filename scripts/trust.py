@@ -33,7 +33,6 @@ from pathlib import Path
 
 from samebits import errors
 from samebits.arguments import parser
-from samebits.certificate import signatories
 from samebits.errors import SamebitsError
 from samebits.signing import keys
 from samebits.signing import trusted as trust
@@ -86,7 +85,7 @@ def _is_certificate(path: Path) -> bool:
 def _signed(path: Path) -> list[PublicKey]:
     """The keys that a certificate was signed with, those of replays as well."""
     with opened.opened(path) as given:
-        found = [keys.from_text(key.public) for key in signatories.keys(given.content)]
+        found = [keys.from_text(text) for text in given.content["keys"].values()]
     if not found:
         raise SamebitsError(f"{path}: UNSIGNED, so that there is no key to trust")
     return found

@@ -50,15 +50,6 @@ class Signatory:
         return f"by key {short(self.keyid)}" if self.keyid else UNSIGNED
 
 
-@dataclass(frozen=True)
-class Key:
-    """A key that somebody in the chain signed with."""
-
-    keyid: str
-    public: str  # the raw public key, base64
-    used: tuple[str, ...]  # for what
-
-
 def read(path: Path) -> Certificate:
     """The certificate in a file, for those who show it: it is not verified.
 
@@ -129,17 +120,6 @@ def extent(replay: Replay) -> str:
     different = [str(epoch["epoch"]) for epoch in replay["epochs"] if not epoch["identical"]]
     whole = f"{len(numbers)} of {replay['in_all']} epochs: {few(numbers)}"
     return f"{whole}; not the same: {', '.join(different)}" if different else whole
-
-
-def keys(certificate: Certificate) -> Iterator[Key]:
-    """Every key in the order of its first use."""
-    used: dict[str, list[str]] = {}
-    for number, signatory in enumerate(listed(certificate)):
-        if signatory.keyid:
-            use = f"replay {number}" if number else "certificate"
-            used.setdefault(signatory.keyid, []).append(use)
-    for keyid, what in used.items():
-        yield Key(keyid, certificate["keys"][keyid], tuple(what))
 
 
 def _machine(*parts: Any) -> str:

@@ -133,7 +133,9 @@ def experiment(wanted: list[Override], composer: Composer, name: str | None = No
         digest=canonical.digest(identity),
         data_key=_data_key(identity, program),
         source_path=program.project if program else resolved["source_path"],
-        source_files=_source_files(resolved, program, composer),
+        source_files=program.files()
+        if program
+        else sources.model_files(resolved["model"]["_target_"], resolved["source_path"]),
         overrides=tuple(override.hydra() for override in wanted),
         overridden=overridden,
         program=program,
@@ -162,18 +164,6 @@ def _data_key(identity: Mapping[str, Any], program: Program | None) -> str:
         place = [program.part[programs.INPUTS], program.project]
         return f"{programs.INPUTS}-{canonical.digest(place)[:12]}"
     return f"{identity['data'][OPTION]}-{canonical.digest(identity['data'])[:12]}"
-
-
-def _source_files(
-    resolved: Mapping[str, Any], program: Program | None, composer: Composer
-) -> tuple[str, ...]:
-    if program is not None:
-        words = "program", canonical.dumps(program.part["words"]), program.project
-        files: tuple[str, ...] = composer.once(words, program.files)
-        return files
-    model = resolved["model"]["_target_"], resolved["source_path"]
-    files = composer.once(model, lambda: sources.model_files(*model))
-    return files
 
 
 def _identity(resolved: Mapping[str, Any], program: Program | None) -> dict[str, Any]:

@@ -393,7 +393,6 @@ def trust(certificate: Certificate) -> dict[str, Any]:
         "links": links[-_MOST_LINKS:],
         "earlier": links[:-_MOST_LINKS],
         "replays": list(_replays(certificate["replays"], links)),
-        "keys": list(signatories.keys(certificate)),
         "short": signatories.short,
         "title": compared.title,
         "verify": wording.verify_command(names.CERTIFICATE_FILE),
