@@ -12,4 +12,4 @@ from samebits import errors
 from samebits.workflow import commands
 
 if __name__ == "__main__":
-    errors.run(lambda: commands.run(sys.argv[1:]))
+    errors.run(lambda: commands.run(sys.argv[1:]), errors.USAGE)

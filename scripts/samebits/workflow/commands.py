@@ -19,13 +19,13 @@ import yaml
 from samebits.config import overrides
 from samebits.config import program as programs
 from samebits.config.keys import nearest
-from samebits.errors import USAGE, SamebitsError
+from samebits.errors import SamebitsError
 from samebits.formats import names
 from samebits.observation.checkout import git
 from samebits.replay import plan as replays
 from samebits.text import program
 from samebits.workflow import words
-from samebits.workflow.words import UsageError, Words
+from samebits.workflow.words import Words
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 _PROFILE = CHECKOUT / "profiles/default/config.v9+.yaml"
@@ -46,14 +46,14 @@ def snakemake(given: Words, *targets: str) -> int:
     """Run Snakemake in this process; the exit code."""
     from samebits.workflow import outcome  # takes a second
 
-    expected = _expected(given.expect)
+    expected = names.expected_verdicts(given.expect)
     return outcome.run(_line(given, *targets), expected)
 
 
 def _line(given: Words, *targets: str) -> list[str]:
-    """Snakemake's command line. Raises UsageError for words that are none of a command's."""
+    """Snakemake's command line. Raises SamebitsError for words that are none of a command's."""
     if given.plain:
-        raise UsageError("\n".join(map(_unknown, given.plain)))
+        raise SamebitsError("\n".join(map(_unknown, given.plain)))
     line = [*targets, "--snakefile", str(CHECKOUT / "Snakefile")]
     if "--workflow-profile" not in given.options:
         line += ["--workflow-profile", "none", *_defaults()]
@@ -69,13 +69,6 @@ def _defaults() -> Iterator[str]:
         yield from (f"--{name}", *(str(one) for one in values if one is not True))
 
 
-def _expected(words: str) -> list[str]:
-    try:
-        return names.expected_verdicts(words)
-    except SamebitsError as error:
-        raise UsageError(str(error)) from None
-
-
 def _repair(given: Words) -> int:
     # A process of its own, which lets go of the results that the next start makes again.
     line = [sys.executable, "-m", "snakemake", *_line(given, "repair")]
@@ -84,7 +77,7 @@ def _repair(given: Words) -> int:
 
 def _program(given: Words) -> int:
     if not any(word.startswith(f"{programs.SCRIPT}=") for word in given.overrides):
-        raise UsageError("run: expected a program such as train.py, got none")
+        raise SamebitsError("run: expected a program such as train.py, got none")
     return snakemake(given)
 
 
@@ -103,14 +96,14 @@ def _replay(given: Words) -> int:
     paths, given.plain = given.plain, []
     given.config += [f"{replays.CERTIFICATE}={overrides.literal(path)}" for path in paths]
     if sum(entry.startswith(f"{replays.CERTIFICATE}=") for entry in given.config) != 1:
-        raise UsageError(f"replay: expected one certificate.json or .zip, got {len(paths)}")
+        raise SamebitsError(f"replay: expected one certificate.json or .zip, got {len(paths)}")
     return snakemake(given, "replay")
 
 
 def _sweep(given: Words) -> int:
     listing = [word for word in given.overrides if overrides.lists_several(word)]
     if not listing:
-        raise UsageError("sweep: expected a KEY=VALUE,VALUE such as model=mlp,cnn, got none")
+        raise SamebitsError("sweep: expected a KEY=VALUE,VALUE such as model=mlp,cnn, got none")
     keys = {word.partition("=")[0] for word in listing}
     several = [word for word in given.overrides if word.partition("=")[0] in keys]
     given.overrides = [word for word in given.overrides if word not in several]
@@ -119,7 +112,7 @@ def _sweep(given: Words) -> int:
 
 
 def _of_wrapper(given: Words) -> int:
-    raise UsageError("this command is run by ./samebits itself")
+    raise SamebitsError("this command is run by ./samebits itself")
 
 
 TABLE = {
@@ -155,25 +148,21 @@ TABLE = {
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command; the exit code."""
+    """Run a command; the exit code. Raises SamebitsError for words that are none."""
     name, *rest = arguments or ["--help"]
-    try:
-        if name in ("--help", "-h", "help"):
-            print(_overview())
-            return 0
-        if name == "--version":
-            print(_version())
-            return 0
-        if name not in TABLE:
-            raise UsageError(f"{name}: no such command; {nearest(name, TABLE)}")
-        takes_program = TABLE[name].takes_program
-        if {"--help", "-h"}.intersection(rest[:1] if takes_program else rest):
-            print(_help(name))
-            return 0
-        return TABLE[name].run(words.told_apart(rest, takes_program))
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
+    if name in ("--help", "-h", "help"):
+        print(_overview())
+        return 0
+    if name == "--version":
+        print(_version())
+        return 0
+    if name not in TABLE:
+        raise SamebitsError(f"{name}: no such command; {nearest(name, TABLE)}")
+    takes_program = TABLE[name].takes_program
+    if {"--help", "-h"}.intersection(rest[:1] if takes_program else rest):
+        print(_help(name))
+        return 0
+    return TABLE[name].run(words.told_apart(rest, takes_program))
 
 
 def _overview() -> str:

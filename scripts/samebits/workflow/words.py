@@ -32,10 +32,6 @@ _CONFIG = ("--config", "-C")
 _UNKNOWN = "unrecognized arguments: "  # begins what argparse says of a word that is no option
 
 
-class UsageError(SamebitsError):
-    """Words that are no command."""
-
-
 @dataclass
 class Words:
     """What a user typed after a command, in the order of typing."""
@@ -105,7 +101,7 @@ def _parser() -> ArgumentParser:
 
 
 def _require_known(parser: ArgumentParser, given: Sequence[str]) -> None:
-    """Raise UsageError for what Snakemake would refuse below a list of all its options."""
+    """Raise SamebitsError for what Snakemake would refuse below a list of all its options."""
     from snakemake.exceptions import CliException
 
     def refuse(message: str) -> NoReturn:
@@ -115,7 +111,7 @@ def _require_known(parser: ArgumentParser, given: Sequence[str]) -> None:
             near = nearest(option, parser._option_string_actions).partition("valid: ")[0]
             problem = f"{option}: Snakemake has no such option" + (f"; {near}" if near else "")
         own = f"{sys.executable} -m snakemake --help"
-        raise UsageError(f"{problem.strip()}\nall of Snakemake's options: {own}")
+        raise SamebitsError(f"{problem.strip()}\nall of Snakemake's options: {own}")
 
     parser.error = refuse  # type: ignore[method-assign]
     try:
