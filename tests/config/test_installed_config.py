@@ -10,6 +10,7 @@ import pytest
 from pipeline import configure
 from prefixes import Prefix
 from refusals import refused
+from samebits.config import installed
 from samebits.config.experiment import Experiment
 from samebits.formats import lockfile
 from samebits.workflow import packages
@@ -115,17 +116,25 @@ def test_what_is_no_interpreter_that_trains_is_refused(
         of(tmp_path / "a python")
 
 
-def test_one_without_tensorflow_is_refused_with_how_to_install_it(tmp_path: Path) -> None:
+def test_one_without_tensorflow_is_refused_with_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     python = Prefix(tmp_path).folder / "bin" / "python"
-    with refused(f"it has no TensorFlow among its 1 packages; install it ({python} -m pip "):
+    said = "it has no TensorFlow among its 1 packages; name "
+    with refused(f"{said}another interpreter, or install it: {python} -m pip install tensorflow"):
         of(python)
+    # Python looks for the packages of an environment beside the link by which it is named.
+    link, found = tmp_path / "links" / "python", installed._asked(python, "")
+    link.parent.mkdir()
+    link.symlink_to(python)
+    monkeypatch.setattr(installed, "_asked", lambda *_: found)
+    with refused(f"{said}{python}, of which this is a link, or install it"):
+        of(link)
 
 
 def test_an_old_or_new_python_is_refused_by_its_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from samebits.config import installed
-
     monkeypatch.setattr(installed, "_PYTHON", ((3, 5), (3, 6)))
     with refused("cannot be used: it is Python 3.", "; samebits trains with 3.5 to 3.6"):
         of(sys.executable)
@@ -135,7 +144,7 @@ def test_an_old_or_new_python_is_refused_by_its_version(
     ("config", "said"),
     [
         ({"framework": "installed"}, "framework=installed: name its interpreter, such as"),
-        ({"python": "/bin/python"}, "python: is the interpreter of framework=installed; add that"),
+        ({"python": "/bin/python"}, "python: is that of framework=installed; add this"),
         (
             {"framework": "installed", "python": "p", "framework.tensorflow": "2.8.0"},
             "framework.tensorflow: is that of python=p; leave it out",

@@ -21,6 +21,7 @@ from samebits.formats import lockfile
 
 KEY = "python"
 LOCKS = Path(".samebits/locks")
+_CHOICE = f"framework={lockfile.OPTION_AS_INSTALLED}"
 _PYTHON, _TENSORFLOW = ((3, 7), (3, 13)), ((2, 1), (2, 21))  # the oldest and the newest
 _PATIENCE = 600  # seconds; all files are read the first time
 _ASK = """
@@ -52,18 +53,12 @@ def of(resolved: Mapping[str, Any]) -> str:
     """
     named, is_chosen = resolved[KEY], lockfile.is_as_installed(resolved)
     if is_chosen and not named:
-        raise SamebitsError(
-            f"framework={lockfile.OPTION_AS_INSTALLED}: name its interpreter, such as "
-            f"{KEY}=.venv/bin/python"
-        )
+        raise SamebitsError(f"{_CHOICE}: name its interpreter, such as {KEY}=.venv/bin/python")
     if named and not is_chosen:
-        raise SamebitsError(
-            f"{KEY}: is the interpreter of framework={lockfile.OPTION_AS_INSTALLED}; add that, or "
-            f"leave {KEY} out"
-        )
-    own = [key for key in ("tensorflow", "python") if is_chosen and resolved["framework"][key]]
-    if own:
-        raise SamebitsError(f"framework.{own[0]}: is that of {KEY}={named}; leave it out")
+        raise SamebitsError(f"{KEY}: is that of {_CHOICE}; add this, or leave {KEY} out")
+    for key in ("tensorflow", "python"):
+        if is_chosen and resolved["framework"][key]:
+            raise SamebitsError(f"framework.{key}: is that of {KEY}={named}; leave it out")
     return str(named or "")
 
 
@@ -75,19 +70,23 @@ def look(named: str) -> Installed:
     python, text = _asked(path, named)
     lock = lockfile.parse(text, named)
     if lock.tensorflow is None:
-        link = f"; it is a link to {path.resolve()}, name that" if path.is_symlink() else ""
+        link = path.parent / path.readlink() if path.is_symlink() else path
+        outside = _is_virtual(link) and not _is_virtual(path)  # Python looks beside the link
+        what = f"name {link}, of which this is a link" if outside else "name another interpreter"
         raise SamebitsError(
-            f"{KEY}={named}: it has no TensorFlow among its {len(lock.packages)} packages; install "
-            f"it ({path} -m pip install tensorflow), or name another interpreter{link}"
+            f"{KEY}={named}: it has no TensorFlow among its {len(lock.packages)} packages; {what}, "
+            f"or install it: {path} -m pip install tensorflow"
         )
     version = lock.tensorflow.version.partition("+")[0]
     numbers = tuple(int(part) if part.isdigit() else -1 for part in version.split("."))
     if not _TENSORFLOW[0] <= numbers[:2] <= _TENSORFLOW[1] or -1 in numbers:
-        raise SamebitsError(
-            f"{KEY}={named}: it has TensorFlow {version}; samebits trains with releases from "
-            f"{_range(_TENSORFLOW)}"
-        )
+        taken = f"samebits trains with releases from {_range(_TENSORFLOW)}"
+        raise SamebitsError(f"{KEY}={named}: it has TensorFlow {version}; {taken}")
     return Installed(python, text, {"tensorflow": version, "python": lock.python})
+
+
+def _is_virtual(path: Path) -> bool:
+    return (path.parents[1] / "pyvenv.cfg").is_file()
 
 
 def _problem(path: Path) -> str:
