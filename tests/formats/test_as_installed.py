@@ -114,6 +114,19 @@ def test_a_change_is_named_before_a_run_and_is_part_of_the_next_look(
     assert prefix.refused() == ""
 
 
+def test_of_a_package_that_is_there_twice_the_first_counts(prefix: Prefix) -> None:
+    source = prefix.place / "source"
+    (source / "mine.egg-info").mkdir(parents=True)
+    (source / "mine.egg-info/PKG-INFO").write_text(
+        "Metadata-Version: 2.1\nName: mine\nVersion: 3\n"
+    )
+    (prefix.site / "source.pth").write_text(f"{source}\n")
+    text = prefix.look()
+    assert [(p.name, p.version) for p in lockfile.parse(text, "").packages] == [("mine", "1.0")]
+    assert set(as_installed.notes(text)) == {"Python", "files", "in no RECORD"}
+    assert prefix.refused() == ""
+
+
 def test_what_installers_write_for_themselves_is_no_change(prefix: Prefix) -> None:
     before = prefix.look()
     (info,) = prefix.site.glob("mine*.dist-info")

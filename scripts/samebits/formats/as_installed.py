@@ -80,17 +80,19 @@ def look(folder: Path, keep: bool = False) -> str:
     """
     digests, notes, packages = _Digests(folder / _KNOWN), [], {}
     expected: dict[str, set[str]] = {}
-    for found in reversed([*metadata.distributions()]):  # the first of a name counts
+    for found in metadata.distributions():
         name = lockfile.normal(found.metadata["Name"] or "")
         if name in ("", "pip"):
             continue
         rows = dict(_rows(found.read_text("RECORD") or ""))
+        for below, digest in rows.items():
+            expected.setdefault(str(found.locate_file(below)), set()).add(digest)
+        if name in packages:  # the first of a name counts
+            continue
         told = _lines(rows) or found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
         packages[name] = f"{name}=={found.version} --hash=sha256:{_sha256(told)}"
         is_editable = '"editable": true' in (found.read_text("direct_url.json") or "")
         notes += [(_NO_RECORD, name, "")] * (not rows) + [(EDITABLE, name, "")] * is_editable
-        for below, digest in rows.items():
-            expected.setdefault(str(found.locate_file(below)), set()).add(digest)
     for name, digest, rows in _of_conda():
         notes.append((_CONDA, name, digest))
         for below, digest in rows.items():
