@@ -20,7 +20,8 @@ INPUTS      variables to set before the interpreter starts, the script and its f
             network but what this process fetches for it (launch/workspace.py, launch/fetch.py)
             --load-python: the interpreter that loads the product's own data sets for it
             --vary: what to change about the process that must not matter (launch/variations.py)
-OUTPUTS     --log: everything that the script and the libraries below it print
+OUTPUTS     --log: everything that the script and the libraries below it print, but, of a training,
+            for what oneDNN reports: that is in the training's record
 GUARANTEES  variables that affect results are taken from the command line and never from the
             user's shell; a script that does not sign, a user's model above all, does not receive
             the variables that name the signing key; progress goes to the terminal; the exit code
@@ -31,7 +32,8 @@ GUARANTEES  variables that affect results are taken from the command line and ne
             command; nothing that a script started outlives it; one that exceeds its time limit is
             stopped; the log
             of a script that failed ends with why, and the terminal shows that: the script's own
-            explanation, the time limit, or the signal that ended it and its usual reason
+            explanation, the time limit, or the signal that ended it, its usual reason, and the last
+            primitive that oneDNN had made
 """
 
 import argparse
@@ -119,6 +121,7 @@ class _Script:
         self.limit = limit
         self.held: lease.Lease | None = None
         self.desk: Desk | None = None  # of a program of the user's
+        self.lost = False  # the lease, and with it the log
         self.asked = 0  # the last of those signals
         wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         self.numbers = [n for n in wanted if signal.getsignal(n) is not signal.SIG_IGN]
@@ -182,6 +185,7 @@ class _Script:
 
     def _end(self) -> None:
         """The lease is lost: this machine was away for longer than another job waits."""
+        self.lost = True
         sys.stderr.write("error: another job took over; stopping\n")
         if self.process is not None:
             self.process.kill()
@@ -269,8 +273,10 @@ def _run(options: argparse.Namespace) -> int:
         code = script.run(start, log, terminal)
     if options.workspace and script.asked:  # a program may catch it, and end as if it were complete
         code = -script.asked
+    made = "" if script.lost or not options.lease else logs.take_out_primitives(options.log)
     if reason := _reason(code, limit):
-        logs.append(options.log, logs.ENDED + reason)
+        last = f"; the last primitive that oneDNN made: {made}" if made and code else ""
+        logs.append(options.log, f"{logs.ENDED}{reason}{last}")
     asked = {-code, code - 128}.intersection(script.numbers)
     if limit.exceeded or (code and not asked):
         cause = logs.explained(options.log)[0] or f"exit code {code}, {logs.last_line(options.log)}"

@@ -54,7 +54,7 @@ from samebits.program.pinned import Pins
 from samebits.program.run import Observed
 from samebits.program.source import Program
 from samebits.text import brief
-from samebits.training import record, settings, task
+from samebits.training import primitives, record, settings, task
 
 _BATCH = 32  # samples, as Keras has it where a program says nothing
 _GIVEN = ("config", "data", "lock", "source-path", "output", "run")  # to the canary as well
@@ -80,6 +80,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     copy = again.Copy(workspace, options.output.parent) if options.canary else None
     chosen, before = config["program"]["outputs"], outputs.stamps(workspace)
     stdout = outputs.Stdout() if outputs.STDOUT in (chosen or ()) else None
+    report = primitives.Report()
     pinned = Pins(content, options.unpin, ends)
     most = options.epochs * -(-options.samples // _BATCH) if options.samples else None
     seen = Observed(content, options.output.parent, pinned, most=most)
@@ -98,7 +99,8 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     content.update(threads=seen.ran.found, generators=threads.generators(tf))
     content["observed"][variations.THREADS] = seen.ran.observed
     content["wrong_kernels"] = pinned.guard.describe() if pinned.guard else []
-    changed = pinned.at_end(tf)
+    content["primitives"] = report.describe()
+    changed = pinned.at_end(tf, content["primitives"])
     content["files"] = watch.report(workspace)  # before its files are looked through
     with files.atomic_folder(options.output) as folder:
         content.update(outcome.describe(), settings=settings.as_json(pinned.found))

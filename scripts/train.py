@@ -62,6 +62,7 @@ from samebits.training import (
     kernels,
     memory,
     predictions,
+    primitives,
     record,
     seeds,
     settings,
@@ -227,6 +228,7 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     watch = record.watch(options, Path(__file__).parent, *filter(None, given))
     config, profile = content["config"], content["config"]["determinism"]
     applied = content["variations"]["applied"]
+    report = primitives.Report()
     tf, found, import_seconds = _prepare(config, options.unpin, applied, options.run, ends)
     training = _task(tf, config, options)
     watch.begin()
@@ -237,7 +239,9 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     content.update(threads=ran.found, generators=threads.generators(tf))
     content["observed"][variations.THREADS] = ran.observed
     content["wrong_kernels"] = guard.describe()
-    settings.require_unchanged(tf, pins.unpin(profile, options.unpin))
+    content["primitives"] = report.describe()
+    unpinned = pins.unpin(profile, options.unpin)
+    found += settings.require_unchanged(tf, unpinned, content["primitives"])
     how = "passed to compile(); this TensorFlow or this model may lack it"
     found.append(Setting("steps per execution", None, outcome.steps_per_execution, how))
     with files.atomic_folder(options.output) as folder:

@@ -19,6 +19,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Setting": ("report#runRecord.settings",),
     "Failure": ("report#runRecord.failure",),
     "Refusal": ("report#runRecord.unsupported",),
+    "Primitive": ("report#runRecord.primitives.made",),
+    "Primitives": ("report#runRecord.primitives",),
     "WrongKernel": ("report#runRecord.wrong_kernels",),
     "Varied": ("report#runRecord.variations",),
     "Subset": ("report#runRecord.subset",),

@@ -183,6 +183,18 @@ def test_a_script_that_a_signal_ended_is_explained_on_the_terminal_and_in_the_lo
     assert before == "what it said" and last.startswith(f"error: the script was ended by {name}")
 
 
+def test_of_a_training_that_a_signal_ended_the_last_primitive_is_told(
+    launch: Launcher, tmp_path: Path
+) -> None:
+    made = "onednn_verbose,v1,primitive,create:cache_miss,cpu,{},jit:avx2,backward,f32,,,mb4,0.08\n"
+    lines = "".join(made.format(kind) for kind in ("pooling", "convolution", "reorder"))
+    text = f"import os\nos.write(1, {lines.encode()!r})\nos.abort()"
+    shown = launch.run(text, "--lease", tmp_path / "lease", code=128 + signal.SIGABRT)
+    last = "the last primitive that oneDNN made: convolution jit:avx2 backward mb4"
+    assert shown.rstrip().endswith(last) and launch.log.rstrip().endswith(last)
+    assert "onednn_verbose" not in launch.log
+
+
 @pytest.mark.parametrize("text", ["raise SystemExit(143)", "raise SystemExit(1)"])
 def test_a_script_that_ends_itself_is_not_said_to_have_crashed(launch: Launcher, text: str) -> None:
     assert "was ended by" not in launch.run(text, code=int(text[17:-1]))

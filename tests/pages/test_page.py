@@ -392,6 +392,31 @@ def test_pins_say_what_they_were_unpinned_to() -> None:
     assert "hash seed without-hash_seed 0 0 ◇ not needed" in text
 
 
+def test_what_onednn_made_is_listed_and_what_a_run_made_otherwise_is_named() -> None:
+    content = certificates.exhaustive()
+    runs = content["records"]["runs"]
+
+    def made(*shapes: str) -> Any:
+        one = {"kind": "convolution", "implementation": "<jit>", "direction": "forward"}
+        return {
+            "isa": "AVX2",
+            "threads": 1,
+            "more": 0,
+            "made": [one | {"shape": s} for s in shapes],
+        }
+
+    for record in runs.values():
+        record["primitives"] = made("mb1", "mb2")
+    assert "All runs on the same data made the same." in text_of(rendered(content))
+    runs["without-isa"]["primitives"] = runs["cpu-EPYC"]["primitives"] = made("mb3")
+    text = text_of(rendered(content))
+    assert "convolution <jit> forward mb2" in text and "Only in" not in text
+    runs["replica"]["primitives"] = made("mb1", "mb3")
+    text = text_of(rendered(content))
+    assert "Only in control: convolution <jit> forward mb2." in text
+    assert "Only in replica: convolution <jit> forward mb3." in text
+
+
 def test_runs_with_equal_bits_are_one_row_and_one_chart() -> None:
     content = certificates.exhaustive()
     for comparison in content["comparisons"]:

@@ -222,6 +222,17 @@ def test_many_steps_per_execution_give_the_same_bits(
     assert rows[0] == rows[1]
 
 
+def test_the_record_has_what_onednn_made_and_the_pins_by_its_own_word(pair: list[Path]) -> None:
+    control, replica = map(record_of, pair)
+    assert control["primitives"] == replica["primitives"]
+    assert (control["primitives"]["isa"], control["primitives"]["threads"]) == ("Intel AVX2", 1)
+    dense = [m for m in control["primitives"]["made"] if m["kind"] == "inner_product"]
+    assert "mb32ic784oc128" in {made["shape"] for made in dense}
+    held = {s["name"]: (s["expected"], s["effective"]) for s in control["settings"]}
+    assert held["oneDNN ISA, in the training"] == ("AVX2", "AVX2")
+    assert held["oneDNN threads, in the training"] == (1, 1)
+
+
 def test_the_record_has_settings_build_machine_and_packages(
     shared: Stage, pair: list[Path]
 ) -> None:

@@ -93,6 +93,12 @@ SampledEpoch = TypedDict("SampledEpoch", {
 Sampled = TypedDict("Sampled", {
     "certificate": str, "draw": str, "drawn": list[int], "epochs": list[SampledEpoch],
 })
+Primitive = TypedDict("Primitive", {
+    "kind": str, "implementation": str, "direction": str, "shape": str,
+})
+Primitives = TypedDict("Primitives", {
+    "isa": str, "threads": int, "made": list[Primitive], "more": int,
+})
 WrongKernel = TypedDict("WrongKernel", {
     "op": str, "where": str, "why": str, "replaced": bool,
 })
@@ -105,7 +111,8 @@ RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then 
     "nan": Nan | None, "predictions": dict[str, str | None] | None,
     "checkpoints": Checkpoints | None, "experiment": str, "dataset": str, "lock": str,
     "digests": dict[str, str], "tensors": dict[str, list[Tensor]],
-    "unsupported": Refusal | None, "wrong_kernels": list[WrongKernel], "settings": list[Setting],
+    "unsupported": Refusal | None, "wrong_kernels": list[WrongKernel],
+    "primitives": Primitives | None, "settings": list[Setting],
     "framework": dict[str, Any], "python": dict[str, Any], "packages": list[Package],
     "installed": Installed,
     "config": Config, "source": list[SourceFile], "files": Files,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from samebits.formats import files
 from samebits.text import plain
 
 MOST_LINES = 20  # of a log that are shown
@@ -13,6 +14,12 @@ ERROR = "error: "  # begins the explanation of a failure, to the end of the log
 ENDED = f"{ERROR}the script "  # the launcher's, about one that did not explain itself
 
 _MOST_READ = 2000  # lines
+# oneDNN's report of what it makes (training/primitives.py), and of one primitive what it is.
+_REPORTED = re.compile(rb"onednn_verbose,v1,(?:info|graph,info|primitive,(?:info|create)).*\n?")
+# A reorder moves numbers: the one before it computed them.
+_MADE = re.compile(
+    rb"onednn_verbose,v1,primitive,create:\w+,cpu,(?!reorder)([^,]+,[^,]+,[^,]+),.*(,[^,]+),[\d.e+-]+$"
+)
 _TRACEBACK = "Traceback (most recent call last)"
 _FRAME = re.compile(r'  File "(.*?)", line \d+')
 _HOOKS = str(Path(__file__).resolve().parents[1] / "program")
@@ -66,6 +73,20 @@ def _without_hooks(traceback: Iterable[str]) -> Iterator[str]:
             is_hook = False
         if not is_hook:
             yield line
+
+
+def take_out_primitives(log: Path) -> str:
+    """Take out of a log what oneDNN reported in it; the last primitive that computes, or empty.
+
+    A training has them in its record. Where the disk is full they stay in the log.
+    """
+    last = b""
+    with suppress(OSError), files.atomic_file(log) as kept, log.open("rb") as said:
+        for line in said:
+            made = _MADE.search(line)
+            last = b"".join(made.groups()) if made else last
+            kept.write(_REPORTED.sub(b"", line))
+    return plain(last.decode("utf-8", "replace")).replace(",", " ")
 
 
 def append(log: Path, line: str) -> None:

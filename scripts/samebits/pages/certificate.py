@@ -66,6 +66,8 @@ def _of_report(report: Report) -> dict[str, Any]:
         "gists": _gists(report, runs),
         "varied": list(_varied(report, runs)),
         "pins": list(_pins(report)),
+        "primitives": _primitives(report, CONTROL),
+        "other_primitives": list(_other_primitives(report, runs)),
         "divergences": drawn,
         "more_divergences": listed,
         "differences": differences,
@@ -238,6 +240,26 @@ def _pins(report: Report) -> Iterator[dict[str, Any]]:
         found = _probed(report, pin["run"]).get(pin["what"])
         effective = seen(found["effective"] if found else None)
         yield pin | {"pinned": seen(pinned.get(pin["what"])), "unpinned": effective}
+
+
+def _primitives(report: Report, run: str) -> list[tuple[str, ...]]:
+    """What oneDNN made in a run: kind, implementation, direction, shape; nothing if not known."""
+    record = report["records"]["runs"].get(run)
+    known = record["primitives"] if record else None
+    return [
+        (made["kind"], made["implementation"], made["direction"], made["shape"])
+        for made in (known["made"] if known else ())
+    ]
+
+
+def _other_primitives(report: Report, runs: Sequence[Compared]) -> Iterator[str]:
+    """What runs and control, pinned alike and on the same data, did not both make."""
+    for run in runs if _primitives(report, CONTROL) else ():
+        made, theirs = ({*_primitives(report, name)} for name in (run.control, run.run))
+        if run.control == CONTROL and run.tried and not run.unpinned and made != theirs:
+            for where, found in ((run.control, made - theirs), (run.run, theirs - made)):
+                if found:
+                    yield f"Only in {where}: {few([' '.join(one) for one in sorted(found)])}."
 
 
 def _probed(report: Report, run: str) -> dict[str, Setting]:

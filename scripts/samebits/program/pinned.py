@@ -68,9 +68,13 @@ class Pins:
         if self._profile["seeding"] == "keras":
             seed(keras, self._config["seed"])
 
-    def at_end(self, tf: Any) -> list[dict[str, Any]]:
-        """The settings that the program itself has changed. Probes what takes an operation."""
+    def at_end(self, tf: Any, report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        """The settings that the program itself has changed. Probes what takes an operation.
+
+        ``report``: what oneDNN told. A program may set its own number of threads.
+        """
         self._add(settings.of_exact(tf, self._profile))
+        self._add(settings.of_primitives(self._profile, report)[:1])
         keras = self._keras or tf.keras
         now = [*settings.of_threads(tf, self._profile), *settings.of_keras(keras), _policy(keras)]
         known = {setting.name: setting for setting in self.found}

@@ -94,6 +94,7 @@ def beginning(options: argparse.Namespace, data: str) -> dict[str, Any]:
         tensors={},
         **dict.fromkeys(("unsupported", "failure", "model", "trace", "checkpoints", "canary")),
         **dict.fromkeys(("threads", "generators", "predictions", "data", "nan", "program")),
+        primitives=None,
         wrong_kernels=[],
     )
     if options.sampled_epochs is not None:

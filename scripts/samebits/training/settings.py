@@ -137,6 +137,18 @@ def of_tensorflow(
     ]
 
 
+def of_primitives(profile: Mapping[str, Any], report: Mapping[str, Any] | None) -> list[Setting]:
+    """The pins as oneDNN told them in the process that trained; none where it told nothing."""
+    if report is None:
+        return []
+    how, isa = "oneDNN's own report while it trained", of_isa(profile["isa"], report["isa"])
+    threads = profile["intra_op_threads"]
+    return [
+        Setting("oneDNN ISA, in the training", profile["isa"], isa.effective, how),
+        Setting("oneDNN threads, in the training", threads, report["threads"], how),
+    ]
+
+
 def of_threads(tf: Any, profile: Mapping[str, Any]) -> list[Setting]:
     """Threads and op determinism: a program can change both before its first op."""
     threads = (_threads(tf, kind, profile[f"{kind}_op_threads"]) for kind in _THREADS)
@@ -194,16 +206,19 @@ def require_unpinnable(profile: Mapping[str, Any], unpinned: Iterable[str]) -> N
         )
 
 
-def require_unchanged(tf: Any, profile: Mapping[str, Any]) -> None:
+def require_unchanged(
+    tf: Any, profile: Mapping[str, Any], report: Mapping[str, Any] | None
+) -> list[Setting]:
     """Probe again, after training, the settings that a model's own code could have changed.
 
-    Threads cannot be changed after the first op, and the environment was read long before.
-    Raises SamebitsError.
+    Threads cannot be changed after the first op, and the environment was read long before. Returns
+    what oneDNN told while it trained. Raises SamebitsError.
     """
-    found = of_exact(tf, profile)
+    told, found = of_primitives(profile, report), of_exact(tf, profile)
     if profile["op_determinism"]:
         found.append(_op_determinism(tf, True))
-    require_pinned(found, _CHANGED)
+    require_pinned([*told, *found], _CHANGED)
+    return told
 
 
 def _replacements(tf: Any, wanted: list[str]) -> Setting:
