@@ -234,7 +234,8 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     watch.begin()
     lookups.install()
     guard = ends.enter_context(unsound.Guard(tf, found, profile["isa"] is not None, options.run))
-    with threads.Watch(tf, variations.THREADS in applied) as ran:
+    with threads.Watch(variations.THREADS in applied) as ran:
+        ran.follow(tf)
         outcome = _train(training, content, options, guard)
     content.update(threads=ran.found, generators=threads.generators(tf))
     content["observed"][variations.THREADS] = ran.observed

@@ -68,7 +68,8 @@ def tell(scenario: Any, stalled: bool) -> Any:
     np.random.seed(1)
     random.seed(1)  # Keras draws the seeds of its own generators from it
     interval, start = sys.getswitchinterval(), threading.Thread.start
-    with threads.Watch(tf, stalled) as watch:
+    with threads.Watch(stalled) as watch:
+        watch.follow(tf)
         values = scenario()
     assert (sys.getswitchinterval(), threading.Thread.start) == (interval, start)
     order = float(np.dot(np.ravel(values), np.arange(np.size(values))))

@@ -9,9 +9,17 @@ It is a user's program: it knows nothing of the product.
 import hashlib
 import json
 import sys
+import threading
 
 import numpy as np
-import tensorflow as tf
+
+
+def in_thread():
+    """Before TensorFlow is imported."""
+
+
+threading.Thread(target=in_thread).start()
+import tensorflow as tf  # noqa: E402
 
 VERSION = tuple(map(int, tf.__version__.split(".")[:2]))
 KERAS_3 = tf.keras.__version__.startswith("3")

@@ -66,6 +66,13 @@ def test_each_step_has_a_row_and_lost_ones_are_seen_in_the_next(hooked: Started)
 
 
 @pytest.mark.slow
+def test_threads_that_a_program_starts_before_it_imports_tensorflow_are_named(
+    hooked: Started,
+) -> None:
+    assert "__main__.in_thread" in hooked.record["threads"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_published_experiment_as_printed_has_the_history_of_experiment_article(
     framework: str, workspace: Workspace, tmp_path: Path

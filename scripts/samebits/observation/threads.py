@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from typing import Any, Callable
 
 import numpy as np
@@ -27,41 +28,48 @@ _OF_TENSORFLOW = "tf.py_function"  # Python code that TensorFlow's own threads c
 
 
 class Watch:
-    """Notes which Python threads run within the ``with`` block; ``stalled``: races show there."""
+    """Notes which Python threads run within the ``with`` block."""
 
-    def __init__(self, tf: Any, stalled: bool) -> None:
-        """``tf``: TensorFlow, imported."""
-        from tensorflow.python.ops import script_ops
-
-        self._registry, self._main = script_ops.FuncRegistry, threading.get_ident()
-        self._stalled, self._interval = stalled, sys.getswitchinterval()
-        self._replaced = threading.Thread.start, self._registry.__call__
+    def __init__(self, stalled: bool) -> None:
+        """``stalled``: races show there. TensorFlow's own threads are seen after ``follow``."""
+        self._main, self._stalled = threading.get_ident(), stalled
+        self._ends = ExitStack()
         self._names: list[str] = []
         self._foreign: Counter[int] = Counter()  # calls by TensorFlow's threads
 
     def __enter__(self) -> Watch:
         """From now on."""
-        start, call = self._replaced
+        start = threading.Thread.start
 
         def noted(thread: threading.Thread) -> None:
             self._note(thread)
             start(thread)
+
+        threading.Thread.start = noted  # type: ignore[method-assign, assignment]
+        self._ends.callback(setattr, threading.Thread, "start", start)
+        if self._stalled:
+            self._ends.callback(sys.setswitchinterval, sys.getswitchinterval())
+            sys.setswitchinterval(_INTERVAL)
+        return self
+
+    def follow(self, tf: Any) -> None:
+        """Note the Python code that TensorFlow's own threads call, too. ``tf``: it, imported."""
+        from tensorflow.python.ops import script_ops
+
+        registries: Any = script_ops.FuncRegistry
+        call = registries.__call__
 
         def called(registry: Any, *args: Any) -> Any:
             if threading.get_ident() != self._main:
                 self._note_foreign(threading.get_ident())
             return call(registry, *args)
 
-        threading.Thread.start = noted  # type: ignore[method-assign, assignment]
-        self._registry.__call__ = called
-        if self._stalled:
-            sys.setswitchinterval(_INTERVAL)
-        return self
+        registries.__call__ = called
+        self._ends.callback(setattr, registries, "__call__", call)
 
     def __exit__(self, *_: Any) -> None:
         """Everything as it was."""
-        threading.Thread.start, self._registry.__call__ = self._replaced  # type: ignore[method-assign]
-        sys.setswitchinterval(self._interval)
+        self._ends.close()
 
     def _note(self, thread: threading.Thread) -> None:
         ran = getattr(thread, "_target", None) or type(thread)

@@ -56,9 +56,11 @@ class Observed:
         self.trace: Any = None  # StepTrace
         self.made = hooks.Made()
         self.calls = Calls(lambda: self.steps.step if self.steps else 0, self._say)
-        self.ran: Any = None  # threads.Watch
         self.problem: Exception | None = None  # a pin that could not be set
         self.ends = ExitStack()
+        # Before TensorFlow is imported: a program may read its data in threads first.
+        stalled = variations.THREADS in content["variations"]["applied"]
+        self.ran = self.ends.enter_context(threads.Watch(stalled))
         self.process = os.getpid()
         hooks.Imports(self._tensorflow, self._keras)
 
@@ -70,8 +72,7 @@ class Observed:
             self.trace = StepTrace(self.steps, self._content["config"]["trace"], self._folder)
             self.made.follow_variables(tf)
             hooks.follow_functions(tf, self._ended)
-            stalled = variations.THREADS in self._content["variations"]["applied"]
-            self.ran = self.ends.enter_context(threads.Watch(tf, stalled))
+            self.ran.follow(tf)
 
     def _ended(self) -> None:
         if os.getpid() == self.process:
