@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from samebits.experiment.variations import of_environment, parse
+from samebits.experiment.variations import UNKNOWN, of_environment, parse
 from samebits.launch import namespaces, variations
 from samebits.observation import environment, machine
 
@@ -70,6 +70,17 @@ def test_the_locale_is_what_the_c_library_would_take(
     environ: dict[str, str], expected: str
 ) -> None:
     assert environment.locale(environ) == expected
+
+
+def test_locales_that_differ_in_their_names_alone_give_the_same_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    same = {"order of letters": "Bac", "decimal point": ".", "names of days": "Sunday"}
+    for name in ("C", "C.UTF-8", "xx_YY.UTF-8"):
+        monkeypatch.setenv("LC_ALL", name)
+        expected = same if name.startswith("C") else dict.fromkeys(same, UNKNOWN)
+        found = environment.observe(Path())["locale"]
+        assert {way: answer for way, answer in found.items() if way != "name"} == expected
 
 
 def test_a_locale_that_differs_between_categories_names_them() -> None:

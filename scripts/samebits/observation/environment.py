@@ -8,12 +8,13 @@ this system has no answer. No value names a folder or the host. Runs on Python 3
 from __future__ import annotations
 
 import hashlib
+import locale as locales
 import os
 import pwd
 import sys
 import time
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from samebits.experiment.variations import KERNEL_FOLDERS, UNKNOWN
 from samebits.formats import files
@@ -32,7 +33,7 @@ def observe(source_path: Path) -> dict[str, Any]:
     started_with = at_start()
     return {
         "time_zone": {"C library": _time_zone(), "/etc/localtime": _file("/etc/localtime")},
-        "locale": locale(started_with),
+        "locale": _locale(started_with),
         "home": _home(),
         "folder": {
             "current folder": digest(str(Path.cwd())),
@@ -133,6 +134,30 @@ def locale(environ: Mapping[str, str]) -> str:
     if len(set(found.values())) == 1:
         return found[_CATEGORIES[0]]
     return ", ".join("{}={}".format(*item) for item in found.items())
+
+
+_ANSWERS: Mapping[str, tuple[int, Callable[[], Any]]] = {
+    "order of letters": (
+        locales.LC_COLLATE, lambda: "".join(sorted("aBc", key=locales.strxfrm)),
+    ),
+    "decimal point": (locales.LC_NUMERIC, lambda: locales.localeconv()["decimal_point"]),
+    "names of days": (locales.LC_TIME, lambda: locales.nl_langinfo(locales.DAY_1)),
+}  # fmt: skip
+
+
+def _locale(environ: Mapping[str, str]) -> dict[str, str]:
+    """The locale by its name, and by what it changes: C and C.UTF-8 sort and format alike."""
+    found = {"name": locale(environ)}
+    for way, (category, answer) in _ANSWERS.items():
+        before = locales.setlocale(category)
+        try:
+            locales.setlocale(category, "")
+            found[way] = str(answer())
+        except locales.Error:  # it is not installed
+            found[way] = UNKNOWN
+        finally:
+            locales.setlocale(category, before)
+    return found
 
 
 def aslr() -> str:
