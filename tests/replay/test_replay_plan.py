@@ -1022,6 +1022,7 @@ def test_keys_of_a_spot_replay_need_a_certificate(key: str) -> None:
         ("results/x/certificate.zip", "results/x", True),
         ("results/x/replay/certificate.json", "results/x", True),
         ("link/certificate.json", "results/x", True),
+        ("results/x/linked.json", "results/x", True),
         ("results/x/certificate.json", "link", True),
         ("results/x/certificate.json", "results/replay-1", False),
         ("results/x/certificate.json", "results/y", False),
@@ -1034,6 +1035,7 @@ def test_a_replay_never_writes_where_its_certificate_lies(
     (tmp_path / "results" / "x" / "replay").mkdir(parents=True)
     (tmp_path / "results" / "y").mkdir()
     (tmp_path / "link").symlink_to("results/x")
+    (tmp_path / "results" / "x" / "linked.json").symlink_to("../../golden.json")
     (tmp_path / given).write_text("{}")
     path, folder = tmp_path / given, tmp_path / results
     if refused:

@@ -172,7 +172,7 @@ def require_elsewhere(path: Path, results: Path) -> None:
 
     ``results``: the folder that is written. Its files would replace the certified ones.
     """
-    above = path.resolve().parents if results.exists() else ()
+    above = {*path.resolve().parents, *path.absolute().parents} if results.exists() else ()
     if any(results.samefile(folder) for folder in above):
         raise SamebitsError(
             f"name={results.name}: the run would be written into {results}, where the certificate "
