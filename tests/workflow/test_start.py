@@ -1,7 +1,9 @@
 """Files written when Snakemake reads the Snakefile: named by their content, never changed."""
 
+import dataclasses
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -168,6 +170,18 @@ def test_the_certificate_of_another_experiment_is_kept_beside_the_new_one(
     assert kept.read_bytes() == content
     assert kept.name == f"certificate-{hashlib.sha256(content).hexdigest()[:12]}.json"
     assert f"replaced; kept as {kept.name}" in capfd.readouterr().err
+
+
+def test_a_replay_keeps_the_certificate_of_another_replay_in_its_folder(mine: Plan) -> None:
+    path = Path("results/mine/replay/certificate.json")
+    path.parent.mkdir()
+    shutil.copy("results/mine/certificate.json", path)
+    for against in (True, False):
+        assert path.is_file()
+        replay: Any = SimpleNamespace(against=against)
+        start.keep_others(dataclasses.replace(of_seed_2(), replay=replay))
+    (kept,) = path.parent.iterdir()
+    assert kept.name.startswith("certificate-")
 
 
 def test_the_last_lines_are_never_about_another_experiment(mine: Plan) -> None:

@@ -263,12 +263,15 @@ def position(run: str, known: list[PlannedComparison]) -> str:
 
 def keep_others(made: Plan) -> None:
     """Rename certificates of other experiments in these folders: nothing overwrites them."""
+    if made.is_against:
+        return
+    written = ("certificate.json", *(["replay/certificate.json"] if made.replay else []))
     for name, one in made.experiments.items():
-        path = Path("results", name, "certificate.json")
-        if not made.is_against and path.is_file() and not _names(path, one.digest):
-            kept = path.with_name(f"certificate-{files.digest(path)[:12]}.json")
-            path.rename(kept)
-            say(f"note: {path} is of another experiment and is replaced; kept as {kept.name}")
+        for path in (Path("results", name, part) for part in written):
+            if path.is_file() and not _names(path, one.digest):
+                kept = path.with_name(f"certificate-{files.digest(path)[:12]}.json")
+                path.rename(kept)
+                say(f"note: {path} is of another experiment and is replaced; kept as {kept.name}")
 
 
 def forget_failed(made: Plan) -> None:
