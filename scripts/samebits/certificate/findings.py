@@ -166,12 +166,13 @@ def _failure(record: RunRecord) -> str | None:
 
 
 # Errors that mounts of the run's own cause, as Python or TensorFlow words them on Linux: a path is
-# one, a file is renamed from one to another, the file system of reversed folders cannot do it or is
-# gone, the path of temporary files is longer.
+# one, a file is renamed from one to another, the file system of reversed folders cannot do it,
+# keeps a removed file in its folder while it is open, or is gone, the path of temporary files is
+# longer.
 _OWN_ERRORS = re.compile(
-    r"\[Errno (16|18|38|95|107|116)\]|Device or resource busy|Invalid cross-device link"
+    r"\[Errno (16|18|38|39|95|107|116)\]|Device or resource busy|Invalid cross-device link"
     "|Function not implemented|Operation not supported|Transport endpoint is not connected"
-    "|Stale file handle|AF_UNIX path too long"
+    "|Stale file handle|AF_UNIX path too long|Directory not empty"
 )
 _MOUNTED = {"folder", "home", "time_zone", "host_name", "cpus", "directory_order"}
 
