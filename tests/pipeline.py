@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import starts
 from samebits.config import typed
 from samebits.config.experiment import Experiment
 from samebits.environments import build, interpreters, uv
@@ -99,10 +101,12 @@ class Workspace:
         older = re.findall(r"\bframework=(tf[\d.]+)\b", " ".join(arguments))
         for name in (*_ALWAYS, *(f"train-{framework}" for framework in older)):
             environment(name)
-        line = self.line(*arguments)
-        done = command(*line, cwd=ROOT, check=check, variables=variables, longest=longest)
-        assert check or done.returncode != 0, f"expected a failure:\n{done.stdout}"
-        return done.stdout
+        words, environ = self.line(*arguments)[3:], os.environ | dict(variables or {})
+        with tempfile.NamedTemporaryFile() as shown:
+            code = starts.snakemake(ROOT, words, environ, Path(shown.name), longest)
+            said = Path(shown.name).read_text()
+        assert check == (code == 0), said
+        return said
 
     def line(self, *arguments: str) -> list[str]:
         """Snakemake's command, for this folder."""

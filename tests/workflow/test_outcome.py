@@ -67,7 +67,7 @@ def run(
 ) -> str:
     (folder / "Snakefile").write_text(SNAKEFILE + rules)
     shown, wanted = folder / "shown.txt", [verdict for verdict in expected.split(",") if verdict]
-    ended = starts.run(cwd or folder, [*QUIET, *words], wanted, shown)
+    ended = starts.samebits(cwd or folder, [*QUIET, *words], wanted, shown)
     said = shown.read_text(encoding="utf-8")
     assert ended == code, said
     return said.partition("Job ")[2] if "Job " in said else said
@@ -262,7 +262,7 @@ def test_a_name_that_the_golden_certificate_has_is_wrong_usage_and_nothing_is_ma
     canonical.write_json(golden, own)
     shown = tmp_path / "shown.txt"
     words = [*QUIET, "--snakefile", str(ROOT / "Snakefile"), "--config", f"against={golden}"]
-    assert starts.run(tmp_path, [*words, "name=mine"], [], shown) == errors.USAGE
+    assert starts.samebits(tmp_path, [*words, "name=mine"], [], shown) == errors.USAGE
     said = shown.read_text(encoding="utf-8")
     assert "where the certificate lies that it repeats" in said and "next  " not in said
     assert [path for path in (tmp_path / "results").rglob("*") if path.is_file()] == [golden]
@@ -275,7 +275,7 @@ def test_what_cannot_be_written_is_a_failure_with_a_next_command_and_no_wrong_us
     (tmp_path / ".samebits/report").touch()  # where a folder has to be
     shown = tmp_path / "shown.txt"
     words = [*QUIET, "--snakefile", str(ROOT / "Snakefile")]
-    assert starts.run(tmp_path, words, [], shown) == errors.FAILED
+    assert starts.samebits(tmp_path, words, [], shown) == errors.FAILED
     said = shown.read_text(encoding="utf-8")
     assert (
         "FAILED  default" in said and "File exists" in said and "goes on where it stopped" in said
