@@ -78,12 +78,13 @@ def test_the_control_keeps_the_state_after_each_epoch(mlp: Training) -> None:
     assert [killing.last_state(kept / name) for name in names] == digests
 
 
-def test_a_run_that_is_killed_twice_with_a_flipped_bit_ends_as_one_that_was_not(
-    mlp: Training,
+@pytest.mark.parametrize("kills", [(2,), pytest.param((1, 3), marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_with_a_flipped_bit_ends_as_one_that_was_not(
+    mlp: Training, kills: tuple[int, ...]
 ) -> None:
     """The bit is one of a state; of all other files: test_checkpoints.py."""
-    run = "killed"
-    for number in (1, 3):
+    run = f"killed-{len(kills)}"
+    for number in kills:
         with mlp.started(run) as process:
             mlp.wait_for_checkpoint(number, run)
             killing.kill(process)
@@ -96,7 +97,8 @@ def test_a_run_that_is_killed_twice_with_a_flipped_bit_ends_as_one_that_was_not(
     assert record["model"]["executed"]
     assert record["model"] == mlp.record()["model"]
     resumed = record["checkpoints"]["resumed"]
-    assert resumed[0] in (1, 2) and resumed[-1] == int(newest.name) - 1
+    assert len(resumed) == len(kills)
+    assert resumed[0] in (1, 2, 3) and resumed[-1] == int(newest.name) - 1
     said = ", ".join(map(str, resumed))
     assert record["observed"]["interrupt"] == f"resumed after epoch {said}"
     mlp.refuse_remains(run)
@@ -166,16 +168,21 @@ def test_a_resumed_run_ends_where_open_files_cannot_be_removed(mlp: Training) ->
     mlp.refuse_remains("shuffled")
 
 
-def test_a_fit_of_the_models_own_ends_early_and_is_refused_where_it_would_begin_anew_each_epoch(
+OWN_FIT = {"_target_": "resumed.stopping"}
+
+
+def test_a_fit_of_the_models_own_is_refused_where_it_would_begin_anew_each_epoch(
     tmp_path: Path, workspace: Workspace
 ) -> None:
-    model = {"_target_": "resumed.stopping"}
-    made = killing.training(tmp_path, workspace, model=model)
+    made = killing.training(tmp_path, workspace, model=OWN_FIT)
     assert made.run() == 1
     assert "and Stopping has a fit() of its own: its callbacks, and whatever" in made.log()
     assert "epoch 1/4" not in made.log()
-    whole = tmp_path / "whole"
-    made = killing.training(whole, workspace, model=model, trainer={"checkpoint": "none"})
+
+
+@pytest.mark.slow
+def test_a_fit_of_the_models_own_ends_early(tmp_path: Path, workspace: Workspace) -> None:
+    made = killing.training(tmp_path, workspace, model=OWN_FIT, trainer={"checkpoint": "none"})
     assert made.run() == 0, made.log()
     assert len(made.record()["trace"]["epoch_ends"]) == 2
     assert {len(values) for values in made.history().values()} == {2}
@@ -231,7 +238,7 @@ def test_a_second_optimizer_and_a_variable_in_a_list_go_on_where_they_were(
     [
         ("resumed.two_optimizers", True, []),
         ("resumed.counting", False, ["Counting.steps"]),
-        ("resumed.warming", False, []),
+        pytest.param("resumed.warming", False, [], marks=pytest.mark.slow),
     ],
 )
 def test_the_last_epoch_is_trained_again_to_see_whether_checkpoints_hold_all_state(

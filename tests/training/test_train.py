@@ -27,23 +27,7 @@ RECIPES = [("tf2.21", "tf28"), ("tf2.8", "tf28"), ("tf2.1", "tf21")]
 MORE_RECIPES = [("tf2.21", "tf21"), ("tf2.8", "tf21")]
 LAYERS = ["dense", "dense_1", "softmax", "optimizer", "loss, metrics, input"]
 _SAMPLES = 2000
-
-
-# A user's model that can be made once in a process.
-ONCE = """
-import tensorflow as tf
-
-calls = 0
-
-
-def once():
-    global calls
-    if calls:
-        raise KeyError("used up")
-    calls += 1
-    layers = tf.keras.layers
-    return tf.keras.Sequential([layers.Flatten(input_shape=(28, 28)), layers.Dense(10)])
-"""
+FEW = ("--samples", "64", "--epochs", "1")
 
 
 @dataclass(frozen=True)
@@ -202,9 +186,11 @@ def test_the_article_gives_the_published_bits(
     assert [w.tobytes() for w in weights] == [plain[name].tobytes() for name in names]
 
 
+@pytest.mark.slow
 def test_many_steps_per_execution_give_the_same_bits(
     stage: Stage, article: Callable[[str, str], Path]
 ) -> None:
+    """At every commit, of another model: test_trace.py."""
     one = article(*RECIPES[0])
     assert record_of(one)["config"]["trainer"]["steps_per_execution"] == 1
     trainer = {"steps_per_execution": 100}
@@ -307,9 +293,9 @@ def test_under_exact_no_kernel_is_executed_whose_low_bits_the_cpus_vendor_choose
     changes = {
         "model": {"_target_": "mine.normalized"},
         "source_path": str(stage.folder),
-        "trainer": {"epochs": 1, "optimizer": "rmsprop"},
+        "trainer": {"optimizer": "rmsprop"},
     }
-    done, output = stage.train(stage.config(determinism="exact", **changes))
+    done, output = stage.train(stage.config(determinism="exact", **changes), flags=FEW)
     assert done.returncode == 0, done.stdout
     record = record_of(output)
     kernels = {kernel for layer in record["model"]["executed"] for kernel in layer["kernels"]}
@@ -340,7 +326,7 @@ def test_a_model_whose_code_changes_what_is_pinned_is_refused(stage: Stage) -> N
     """After it was probed: TensorFlow lets a program do so at any time."""
     (stage.folder / "mine.py").write_text(MODEL.format("; ".join(MEDDLING)))
     changes = {"model": {"_target_": "mine.mine"}, "source_path": str(stage.folder)}
-    done, output = stage.train(stage.config(determinism="exact", **changes))
+    done, output = stage.train(stage.config(determinism="exact", **changes), flags=FEW)
     assert done.returncode == 1, done.stdout
     assert "after training the run is no longer pinned" in done.stdout
     assert [said for said in MEDDLING.values() if said not in done.stdout] == []
@@ -421,33 +407,71 @@ def test_a_canary_differs_and_changes_nothing_of_its_run(pair: list[Path]) -> No
     assert len(differ[0]) == 1 and all(differ)
 
 
-LOST = "from tensorflow.python.eager import context; del context.Context.export_run_metadata\n"
+# A user's modules named like scripts of ours, which a process of multiprocessing's imports, too; a
+# TensorFlow that cannot tell what it executes; and a model that can be made once.
+ODD = """
+import multiprocessing
+
+import tensorflow as tf
+from tensorflow.python.eager import context
+
+import compare
+from load import UNITS
+
+del context.Context.export_run_metadata
+made = []
 
 
-def test_a_canary_that_fails_and_kernels_that_cannot_be_told_fail_no_run(stage: Stage) -> None:
-    (stage.folder / "mine.py").write_text(LOST + ONCE)
-    changes = {"model": {"_target_": "mine.once"}, "source_path": str(stage.folder)}
-    config = stage.config(determinism="portable", trainer={"epochs": 1}, **changes)
-    done, output = stage.train(config, "replica", flags=["--canary"])
+def once():
+    if made:
+        raise KeyError("used up")
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        made.extend(pool.map(compare.double, [2]))
+    assert made == [4]
+    layers = tf.keras.layers
+    return tf.keras.Sequential([layers.Flatten(input_shape=(28, 28)), layers.Dense(UNITS)])
+"""
+
+
+@pytest.fixture(scope="module")
+def odd(shared: Stage, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
+    """What a run of such a model said, and its record."""
+    stage = replace(shared, folder=tmp_path_factory.mktemp("odd"))
+    (stage.folder / "train.py").write_text(ODD)
+    (stage.folder / "compare.py").write_text("def double(x):\n    return 2 * x\n")
+    (stage.folder / "load.py").write_text("UNITS = 10\n")
+    changes = {"model": {"_target_": "train.once"}, "source_path": str(stage.folder)}
+    config = stage.config(determinism="portable", **changes)
+    done, output = stage.train(config, "replica", flags=["--canary", *FEW])
     assert done.returncode == 0, done.stdout
-    assert "the executed kernels are unknown: AttributeError" in done.stdout
-    record = record_of(output)
+    return done.stdout, record_of(output)
+
+
+def test_a_canary_that_fails_and_kernels_that_cannot_be_told_fail_no_run(
+    odd: tuple[str, Any],
+) -> None:
+    said, record = odd
+    assert "the executed kernels are unknown: AttributeError" in said
     assert (record["status"], record["model"]["executed"]) == ("completed", None)
     assert record["canary"] == {
         "tensor": None, "elements": 0, "change": "lowest bit flipped",
         "steps": 0, "digest": None, "tensors": [],
-        "failure": "NotBuiltError: model._target_=mine.once: could not be built: "
+        "failure": "NotBuiltError: model._target_=train.once: could not be built: "
         "KeyError('used up')",
     }  # fmt: skip
 
 
+def test_a_users_modules_may_be_named_like_our_scripts(odd: tuple[str, Any]) -> None:
+    source = {entry["module"]: entry["path"] for entry in odd[1]["source"]}
+    assert source["__main__"] == "scripts/train.py"
+    users = {name: path for name, path in source.items() if not path.startswith("scripts/")}
+    assert users == {name: f"{name}.py" for name in ("train", "compare", "load")}
+
+
 def test_a_model_that_fails_is_a_result_except_in_the_control(stage: Stage) -> None:
-    (stage.folder / "mine.py").write_text(ONCE.replace("calls = 0", "calls = 1"))
-    config = stage.config(model={"_target_": "mine.once"}, source_path=str(stage.folder))
-    done, output = stage.train(config)
-    assert done.returncode == 1
-    assert "could not be built: KeyError('used up')" in done.stdout
-    assert not output.exists()
+    """In the control: tests/pipeline/test_workflow.py."""
+    (stage.folder / "mine.py").write_text("def network():\n    raise KeyError('used up')\n")
+    config = stage.config(model={"_target_": "mine.network"}, source_path=str(stage.folder))
     done, output = stage.train(config, "replica", flags=["--canary"])
     assert done.returncode == 0, done.stdout
     record = record_of(output)
@@ -456,53 +480,13 @@ def test_a_model_that_fails_is_a_result_except_in_the_control(stage: Stage) -> N
     assert [path.name for path in output.iterdir()] == ["record.json"]
 
 
-# A user's modules named like scripts of ours; a process of multiprocessing's imports them, too.
-SHADOWED = """
-import multiprocessing
-
-import tensorflow as tf
-
-import compare
-from load import UNITS
-
-
-def network():
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.map(compare.double, [2]) == [4]
-    layers = tf.keras.layers
-    return tf.keras.Sequential([layers.Flatten(input_shape=(28, 28)), layers.Dense(UNITS)])
-"""
-FEW = ("--samples", "64", "--epochs", "1")
-
-
-def test_a_users_modules_may_be_named_like_our_scripts(stage: Stage) -> None:
-    (stage.folder / "train.py").write_text(SHADOWED)
-    (stage.folder / "compare.py").write_text("def double(x):\n    return 2 * x\n")
-    (stage.folder / "load.py").write_text("UNITS = 10\n")
-    config = stage.config(model={"_target_": "train.network"}, source_path=str(stage.folder))
-    done, output = stage.train(config, flags=FEW)
-    assert done.returncode == 0, done.stdout
-    source = {entry["module"]: entry["path"] for entry in record_of(output)["source"]}
-    assert source["__main__"] == "scripts/train.py"
-    users = {name: path for name, path in source.items() if not path.startswith("scripts/")}
-    assert users == {name: f"{name}.py" for name in ("train", "compare", "load")}
-
-
-def test_a_users_module_named_like_a_library_is_refused_before_training(stage: Stage) -> None:
-    (stage.folder / "six.py").write_text("def network(): ...\n")
-    config = stage.config(model={"_target_": "six.network"}, source_path=str(stage.folder))
-    done, _ = stage.train(config, flags=FEW)
-    assert done.returncode == 1
-    assert "six is also the name of a library" in done.stdout
-
-
 def test_files_that_are_edited_while_it_trains_fail_the_run(stage: Stage) -> None:
     names = ("mine.py", "control.json", "edited.lock.txt")  # the model, the config, the lock
     edited = [stage.folder / name for name in names]
     shutil.copy(ROOT / "envs/train-tf2.21.lock.txt", edited[2])
-    edit = f"    for file in {list(map(str, edited))!r}:\n        open(file, 'a').write('#\\n')\n"
-    edited[0].write_text(ONCE.replace("    layers", f"{edit}    layers", 1))
-    config = stage.config(model={"_target_": "mine.once"}, source_path=str(stage.folder))
+    edit = f"for file in {list(map(str, edited))!r}:\n        open(file, 'a').write('#\\n')"
+    edited[0].write_text(MODEL.format(edit))
+    config = stage.config(model={"_target_": "mine.mine"}, source_path=str(stage.folder))
     done, output = stage.train(config, flags=["--lock", edited[2], *FEW])
     assert done.returncode == 1
     for file in edited:

@@ -23,11 +23,14 @@ from samebits.training import task as training
 from samebits.training.trace import Trace
 
 
-def task(config: dict[str, Any], model: str) -> training.Task:
-    """The config's experiment on a few images: eight steps an epoch, the last one smaller."""
+def task(config: dict[str, Any], model: str, at_once: int = 3) -> training.Task:
+    """The config's experiment on a few images: eight steps an epoch, the last one smaller.
+
+    ``at_once``: how many steps in an execution.
+    """
     random = np.random.RandomState(0)
     x, y = random.rand(300, 12, 12).astype(np.float32), random.randint(0, 10, 300)
-    trainer = dict(config["trainer"], epochs=2, steps_per_execution=3)
+    trainer = dict(config["trainer"], epochs=2, steps_per_execution=at_once)
     target = {"_target_": f"traced_models.{model}"}
     return training.Task(tf, target, trainer, x, y, Path(__file__).parent)
 
@@ -112,8 +115,12 @@ def main() -> None:
     with open(folder / "results.jsonl", "w") as told:
         for name in sys.argv[3:]:
             it = task(config, name)
-            more = ("epoch",) if name == sys.argv[3] else ()
-            runs = {str(e): train(config, e, it, folder) for e in (None, "off", *more, "step")}
+            first = name == sys.argv[3]
+            more = ("epoch",) if first else ()
+            runs = {str(e): train(config, e, it, folder) for e in (None, "off", *more)}
+            if first:
+                runs["one at once"] = train(config, "step", task(config, name, 1), folder)
+            runs["step"] = train(config, "step", it, folder)
             runs["canary"] = canaried(config, it, folder)
             told.write(json.dumps({"model": name, "runs": runs}) + "\n")
 
