@@ -51,7 +51,7 @@ wildcard_constraints:
     place=rf"({plan.pattern})(/replay)?",
     data="|".join(DATA_CONFIGS),
     run="|".join(sorted({run for runs in plan.runs.values() for run in runs})),
-    comparison="replica|repeat|each|cpu",
+    comparison="replica|repeat|(each|cpu)(-2)?",
 
 
 # The driver's Python is looked up when a job starts: in the text of a command or in a parameter,

@@ -527,7 +527,7 @@ def explained(folder: Path) -> Workspace:
     """A workspace with a run of every kind, and its further comparisons.
 
     One variation alone, two unpinned pins of which one is needed, one emulated CPU with other bits
-    and attributed layers.
+    and attributed layers, in two runs.
     """
     config = copy.deepcopy(CONFIG)
     lean: Json = {"seeding": None, "op_determinism": False, "onednn": None, "environment": {}}
@@ -552,15 +552,22 @@ def explained(folder: Path) -> Workspace:
     ]
     part, short = {"samples": 64, "epochs": 1}, {k: v[:1] for k, v in HISTORY.items()}
     part_of = {"subset": part, "model": {"executed": atlases.EXECUTED}}
-    subset = run("subset-control", _of_lean({}, [], **part_of), metrics=short)
-    epyc = run("cpu-EPYC", _of_lean({}, ["cpu"], **part_of), metrics=short, **other)
-    space.runs += [*each, subset, epyc]
-    names = ("repeat", "each", "cpu")
+    subset, subset_again = (
+        run(name, _of_lean({}, [], **part_of), metrics=short)
+        for name in ("subset-control", "subset-control-2")
+    )
+    epyc, epyc_again = (
+        run(name, _of_lean({}, ["cpu"], **part_of), metrics=short, **other)
+        for name in ("cpu-EPYC", "cpu-EPYC-2")
+    )
+    space.runs += [*each, subset, epyc, subset_again, epyc_again]
+    names = ("repeat", "each", "cpu", "cpu-2")
     space.more = [folder / "compare" / f"{name}.json" for name in names]
     write_document(space.more[0], comparison.compare(space.runs[0], each[:1]))
     write_document(space.more[1], comparison.compare(space.runs[0], each[1:]))
     known = atlases.known("Rsqrt float32")
     write_document(space.more[2], comparison.compare(subset, [epyc], known))
+    write_document(space.more[3], comparison.compare(subset, [subset_again, epyc_again], known))
     return space
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import certificates
 import factories
+from samebits.certificate import report
 from samebits.certificate.findings import ways
 from samebits.comparison import runs
 from samebits.experiment import protocol
@@ -223,42 +224,116 @@ def test_a_replica_that_was_not_trained_shows_nothing(tmp_path: Path) -> None:
 # --- culprits ----------------------------------------------------------------------------------
 
 
+def twice(name: str, outcome: str) -> dict[str, str]:
+    """Both runs with a variation."""
+    return {f"with__{name}": outcome, f"with__{name}__2": outcome}
+
+
 def test_a_difference_names_the_variation_that_alone_makes_it(tmp_path: Path) -> None:
-    issued = certify(tmp_path, config(), replica="differs", with__cpus="differs")
+    issued = certify(tmp_path, config(), replica="differs", **twice("cpus", "differs"))
     assert issued["verdict"] == "NOT REPRODUCIBLE"
     assert issued["scope"]["depends_on"] == ["number of CPUs"]
     assert issued["scope"]["repeatable"] is True
-    assert issued["reasons"][0] == "The bits depend on: number of CPUs."
+    counted = "(other bits in 2 of 2 runs, and in 0 of 3 that do not vary it)"
+    assert issued["reasons"][0] == f"The bits depend on: number of CPUs {counted}."
+    assert names.survived(issued) == ["time zone", "home folder"]
 
 
 def test_a_difference_under_a_variation_alone_is_enough(tmp_path: Path) -> None:
-    issued = certify(tmp_path, config(alone=["contention"]), with__contention="differs")
+    wanted = config(alone=["contention"])
+    issued = certify(tmp_path, wanted, **twice("contention", "differs"))
     assert issued["verdict"] == "NOT REPRODUCIBLE"
     assert issued["scope"]["depends_on"] == ["CPU contention"]
+
+
+RACES = {"with__clock": "differs", "with__clock__2": "same"}
+TWO_RESULTS = (
+    "Not repeatable under identical conditions: with-clock and with-clock-2 have different results."
+)
+
+
+@pytest.mark.parametrize("of_thread", [False, True])
+def test_a_variation_under_which_a_second_run_has_the_bits_of_the_control_is_no_cause(
+    tmp_path: Path, of_thread: bool
+) -> None:
+    wanted = config(alone=["clock", "cpus"])
+    more = {"with__clock": "differs beside threads"} if of_thread else {}
+    issued = certify(tmp_path, wanted, **RACES | more)
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["depends_on"] == []
+    assert issued["scope"]["repeatable"] is False
+    assert issued["reasons"][0] == TWO_RESULTS
+    threads = "Python threads ran, and may race: feed.work."
+    assert (issued["reasons"][1] == threads) is of_thread
+    assert "clock" not in names.survived(issued)
+    assert not any("rare race" in reason for reason in issued["reasons"])
+
+
+def test_where_the_same_conditions_have_two_results_two_runs_are_luck_as_well(
+    tmp_path: Path,
+) -> None:
+    wanted = config(alone=["clock", "cpus"])
+    issued = certify(tmp_path, wanted, **RACES, **twice("cpus", "differs"))
+    assert (issued["scope"]["depends_on"], issued["reasons"][0]) == ([], TWO_RESULTS)
+
+
+def test_a_variation_that_could_not_be_tried_once_more_is_not_named(tmp_path: Path) -> None:
+    outcomes = {"with__clock": "differs", "with__clock__2": "not tried"}
+    issued = certify(tmp_path, config(alone=["clock"]), **outcomes)
+    assert issued["verdict"] == "NOT REPRODUCIBLE"
+    assert issued["scope"]["depends_on"] == []
+    said = "In one run alone, which may be a race, bits differ under: clock."
+    assert said in issued["reasons"]
+
+
+def test_a_dependence_without_its_second_run_is_no_evidence(tmp_path: Path) -> None:
+    """A verifier makes the same plan from what the comparisons say."""
+    issued = certify(tmp_path, config(alone=["clock"]), **twice("clock", "differs"))
+    assert report.rebuild(issued) == issued
+    issued["comparisons"] = [c for c in issued["comparisons"] if "with-clock-2" not in c["status"]]
+    issued["evidence"] = [entry for entry in issued["evidence"] if "-2" not in entry["name"]]
+    for part in (issued["records"]["runs"], issued["histories"]):
+        del part["with-clock-2"]
+    found = report.rebuild(issued)
+    assert (found["verdict"], found["scope"]["depends_on"]) == ("INCONCLUSIVE", [])
+    assert any("compare/each-2.json" in reason for reason in found["reasons"])
+
+
+def test_a_replica_with_nothing_varied_that_differs_is_not_repeatable(tmp_path: Path) -> None:
+    """Even where the repeat has the bits of the control."""
+    issued = certify(tmp_path, config(replica=[]), replica="differs")
+    assert issued["scope"]["repeatable"] is False
+    said = "control, replica and repeat have different results."
+    assert issued["reasons"][0] == f"Not repeatable under identical conditions: {said}"
+
+
+def test_a_failure_that_its_variation_may_have_made_is_no_second_result(tmp_path: Path) -> None:
+    outcomes = {"with__home": "[Errno 18] Invalid cross-device link: 'a' -> 'b'"}
+    issued = certify(tmp_path, config(alone=["home"]), **outcomes)
+    assert (issued["verdict"], issued["scope"]["repeatable"]) == ("REPRODUCIBLE", True)
+    assert "with-home-2" in issued["records"]["runs"]
 
 
 def test_of_threads_that_race_no_other_variation_is_called_the_cause(tmp_path: Path) -> None:
     """A race may show wherever it likes: that it did with another clock is luck."""
     wanted = config(alone=["clock", "threads"])
-    issued = certify(tmp_path, wanted, with__clock="differs", with__threads="differs")
-    assert issued["verdict"] == "NOT REPRODUCIBLE"
-    assert issued["scope"]["depends_on"] == ["timing of Python threads"]
-
-
-def test_where_threads_ran_a_variation_is_not_called_the_only_possible_cause(
-    tmp_path: Path,
-) -> None:
-    wanted = config(alone=["clock", "threads"])
-    issued = certify(tmp_path, wanted, with__clock="differs beside threads")
-    race = "or it is a race of Python threads (feed.work), which can show anywhere"
-    assert issued["reasons"][0] == f"The bits depend on: clock; {race}."
+    for name, clock in {"once": RACES, "twice": twice("clock", "differs")}.items():
+        issued = certify(tmp_path / name, wanted, **clock, **twice("threads", "differs"))
+        assert issued["verdict"] == "NOT REPRODUCIBLE"
+        assert issued["scope"]["depends_on"] == ["timing of Python threads"]
+        seen = len([outcome for outcome in clock.values() if outcome == "differs"])
+        counted = f"(other bits in 2 of 2 runs, and in {seen} of 4 that do not vary it)"
+        assert issued["reasons"][0] == f"The bits depend on: timing of Python threads {counted}."
 
 
 def test_a_run_that_fails_under_a_variation_depends_on_it(tmp_path: Path) -> None:
-    issued = certify(tmp_path, config(), replica="failed", with__time_zone="failed")
+    issued = certify(tmp_path, config(), replica="failed", **twice("time_zone", "failed"))
     assert issued["verdict"] == "NOT REPRODUCIBLE"
     assert issued["scope"]["depends_on"] == ["time zone"]
-    assert issued["reasons"][0] == "The training fails where this alone is varied: time zone."
+    assert issued["reasons"][0] == (
+        "The training fails where this alone is varied: time zone (in 2 of 2 runs, and in 0 of 3 "
+        "that do not vary it)."
+    )
     assert (
         "with-time_zone failed where control did not, with time zone varied: ValueError: the "
         "user's model raised this"
@@ -277,6 +352,7 @@ def test_a_run_that_fails_under_a_variation_depends_on_it(tmp_path: Path) -> Non
         "[Errno 16] Ger\u00e4t oder Ressource belegt: 'a'",
         "failed: UNKNOWN: a; Invalid cross-device link",
         "failed: AF_UNIX path too long",
+        "[Errno 39] Directory not empty: 'logs'",
     ],
 )
 def test_a_failure_that_the_variation_may_have_made_is_no_evidence(
@@ -293,7 +369,7 @@ def test_a_failure_that_the_variation_may_have_made_is_no_evidence(
 
 def test_a_failure_that_no_mount_makes_is_the_programs_own(tmp_path: Path) -> None:
     error = "[Errno 18] Invalid cross-device link: 'a' -> 'b'"
-    issued = certify(tmp_path, config(alone=["umask"]), with__umask=error)
+    issued = certify(tmp_path, config(alone=["umask"]), **twice("umask", error))
     assert issued["verdict"] == "NOT REPRODUCIBLE"
     assert issued["scope"]["depends_on"] == ["umask"]
 
@@ -468,10 +544,19 @@ def test_a_difference_that_no_variation_alone_makes_is_said_to_be_that(tmp_path:
 
 
 def test_another_cpu_is_named_and_emulation_explained(tmp_path: Path) -> None:
-    issued = certify(tmp_path, config(cpu=CPU), cpu__Haswell="differs")
+    issued = certify(tmp_path, config(cpu=CPU), cpu__Haswell="differs", cpu__Haswell__2="differs")
     assert issued["verdict"] == "NOT REPRODUCIBLE"
     assert issued["scope"]["depends_on"] == ["CPU"]
     assert any("emulator" in limit for limit in wording.limits(issued))
+
+
+def test_emulated_cpus_differ_by_luck_where_their_control_has_two_results(tmp_path: Path) -> None:
+    both = CPU | {"models": ["Haswell", "EPYC"]}
+    every = dict.fromkeys(("cpu__Haswell", "cpu__EPYC"), "differs")
+    issued = certify(tmp_path, config(cpu=both), **every)
+    assert issued["scope"]["depends_on"] == ["CPU"]
+    raced = certify(tmp_path / "race", config(cpu=both), **every, subset__control__2="differs")
+    assert (raced["scope"]["depends_on"], raced["scope"]["repeatable"]) == ([], False)
 
 
 def test_emulated_runs_without_a_control_of_their_own_show_nothing(tmp_path: Path) -> None:

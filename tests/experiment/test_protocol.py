@@ -8,7 +8,9 @@ import pytest
 from pipeline import ROOT, configure
 from samebits.experiment import pins, protocol, variations
 
-FOUND: dict[str, Any] = {"identical": True, "status": {"control": "completed"}, "left": []}
+FOUND: dict[str, Any] = {
+    "identical": True, "status": {"control": "completed"}, "left": [], "runs": [],
+}  # fmt: skip
 
 
 def config(*wanted: str) -> dict[str, Any]:
@@ -118,8 +120,61 @@ def test_where_a_run_left_a_file_for_another_one_more_run_starts_when_both_have_
 
 def test_a_protocol_that_tries_all_does_not_wait_for_a_repeat_where_nothing_differs() -> None:
     wanted = config("protocol=exhaustive")
-    assert protocol.pending(wanted, {protocol.FIRST: FOUND}) is None
+    assert protocol.pending(wanted, {protocol.FIRST: FOUND}) == "each"
     assert protocol.pending(wanted, {protocol.FIRST: FOUND | LEAVES}) == "repeat"
+
+
+def alone(status: str = "completed", /, **identical: bool) -> dict[str, Any]:
+    """A comparison of runs with one change each (__ for - in names)."""
+    runs = [{"run": name.replace("__", "-"), "identical": i} for name, i in identical.items()]
+    return FOUND | {"runs": runs, "status": {run["run"]: status for run in runs}}
+
+
+@pytest.mark.parametrize(
+    ("comparison", "made", "again"),
+    [
+        ("each", alone(with__locale=True), None),
+        ("each", alone(with__locale=False), ["control", "with-locale-2"]),
+        ("each", alone("failed", with__locale=False), ["control", "with-locale-2"]),
+        ("each", alone("not tried", with__locale=False), None),
+        ("each", alone(without__isa=False), None),
+        (
+            "each",
+            alone(with__locale=False, with__home=True, with__clock=False),
+            ["control", "with-locale-2", "with-clock-2"],
+        ),
+        ("cpu", alone(cpu__Haswell=True, cpu__EPYC=True), None),
+        (
+            "cpu",
+            alone(cpu__Haswell=True, cpu__EPYC=False),
+            ["subset-control", "subset-control-2", "cpu-EPYC-2"],
+        ),
+        ("cpu", alone(cpu__Haswell=False, cpu__EPYC=False), ["subset-control", "subset-control-2"]),
+    ],
+)  # fmt: skip
+def test_a_variation_is_tried_twice_where_bits_differ_under_it_and_nowhere_else(
+    comparison: str, made: dict[str, Any], again: list[str] | None
+) -> None:
+    """A race may show there by luck. Of CPUs two that differ are two runs."""
+    wanted = config("protocol=exhaustive")
+    planned = protocol.plan(wanted, {protocol.FIRST: FOUND, comparison: made})
+    names = {c.name: [c.control.name, *(run.name for run in c.runs)] for c in planned}
+    assert names.get(f"{comparison}-2") == again
+    runs = {run.name: run for run in protocol.runs(planned)}
+    for name in runs:
+        first = runs.get(name[: -len(protocol.SECOND)])
+        assert not name.endswith(protocol.SECOND) or first is not None
+        if first and name.endswith(protocol.SECOND):
+            assert (runs[name].vary, runs[name].subset) == (first.vary, first.subset)
+            assert not runs[name].canary
+
+
+def test_a_comparison_waits_for_those_that_decide_what_it_compares() -> None:
+    wanted = config("protocol=exhaustive")
+    same: protocol.Found = {protocol.FIRST: FOUND}
+    assert protocol.pending(wanted, same) == "each"
+    assert protocol.pending(wanted, {**same, "each": alone()}) == "cpu"
+    assert protocol.pending(wanted, {**same, "each": alone(), "cpu": alone()}) is None
 
 
 def test_what_tensorflow_refuses_is_not_tried_further() -> None:
@@ -155,9 +210,12 @@ def test_no_cpu_is_emulated_where_the_training_needs_a_gpu() -> None:
 def test_the_most_runs_there_can_be_contain_all_others() -> None:
     wanted = config("protocol=exhaustive")
     most = {run.name for run in protocol.runs(protocol.plan(wanted, None))}
+    every = {f"with-{name}".replace("-", "__"): False for name in variations.TITLES}
+    cpus = {"cpu__Haswell": False}
     for first in ({}, LEAVES, DIFFERS):
         for repeat in ({}, DIFFERS):
-            planned = protocol.plan(wanted, found(repeat, **first))
+            made = {**found(repeat, **first), "each": alone(**every), "cpu": alone(**cpus)}
+            planned = protocol.plan(wanted, made)
             assert {run.name for run in protocol.runs(planned)} <= most
 
 
@@ -169,7 +227,7 @@ def test_the_schema_knows_exactly_the_variations_that_are_defined() -> None:
 
 @pytest.mark.parametrize(
     ("option", "least", "more"),
-    [("twice", 2, True), ("varied", 2, True), ("exhaustive", 20, False)],
+    [("twice", 2, True), ("varied", 2, True), ("exhaustive", 20, True)],
 )
 def test_how_many_trainings_there_are_is_known_before(option: str, least: int, more: bool) -> None:
     fewest, most = protocol.trainings(config(f"protocol={option}"))

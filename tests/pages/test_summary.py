@@ -42,8 +42,8 @@ def certificate(verdict: str, reasons: list[str], keyid: str | None = None) -> d
                 {"what": "Python threads", "values": {"control": "none", "replica": "a.work"}}
             ],
             "variations": [
-                {"what": "clock", "outcome": "same bits"},
-                {"what": "CPU", "outcome": "not tried"},
+                {"what": "clock", "run": "replica", "outcome": "same bits"},
+                {"what": "CPU", "run": "cpu-EPYC", "outcome": "not tried"},
             ],
             "undeclared": ["DEPTH"],
             "epochs": {"trained": 3, "at_most": 3},
@@ -158,6 +158,12 @@ LEAVES = {protocol.FIRST: {**ALIKE, "left": ["best.npy"]}}
             "1 min 0 s; to skip this: protocol.explain=[]",
         ),
         (
+            {protocol.FIRST: ALIKE},
+            ["with-home-2"],
+            "bits differ where one condition alone is varied. 1 more training under the same "
+            "conditions, to tell that from a race, about 30.0 s",
+        ),
+        (
             LEAVES,
             ["repeat"],
             "runs write files that runs look for (best.npy). 1 more training (repeat) shows "
@@ -170,7 +176,7 @@ LEAVES = {protocol.FIRST: {**ALIKE, "left": ["best.npy"]}}
             "training, to find whether an earlier run left something, about 30.0 s",
         ),
     ],
-    ids=["differ", "repeatable", "leave files", "not repeatable"],
+    ids=["differ", "repeatable", "a race", "leave files", "not repeatable"],
 )
 def test_the_search_for_a_cause_says_before_what_it_trains_how_long_and_how_to_skip_it(
     found: protocol.Found, missing: list[str], said: str

@@ -33,9 +33,11 @@ class Compare:
         return SimpleNamespace(output=[path])
 
 
-def compared(folder: Path, **identical: bool) -> Compare:
+def compared(folder: Path, *differing: str, **identical: bool) -> Compare:
+    """Comparisons by name; ``differing``: runs of each that differ."""
+    runs = [{"run": run, "identical": False} for run in differing]
     for name, same in identical.items():
-        found = {"identical": same, "left": [], "status": {"control": "completed"}}
+        found = {"identical": same, "left": [], "status": {"control": "completed"}, "runs": runs}
         canonical.write_json(folder / f"{name}.json", found)
     return Compare(folder, *identical)
 
@@ -69,8 +71,13 @@ def test_further_comparisons_are_planned_only_where_bits_differ(tmp_path: Path) 
     found = made()
     assert [c.name for c in found.planned(JOB, compared(tmp_path, replica=True))] == ["replica"]
     differs = compared(tmp_path, replica=False, repeat=True)
-    assert [c.name for c in found.planned(JOB, differs)] == ["replica", "repeat", "each"]
     assert [run.name for run in found.compared(JOB, differs)][:2] == ["control", "with-time_zone"]
+    differs = compared(tmp_path, replica=False, repeat=True, each=True)
+    assert [c.name for c in found.planned(JOB, differs)] == ["replica", "repeat", "each"]
+    race = compared(tmp_path, "with-clock", replica=False, repeat=True, each=False)
+    assert [c.name for c in found.planned(JOB, race)][2:] == ["each", "each-2"]
+    second = SimpleNamespace(experiment="mine", comparison="each-2")
+    assert [run.name for run in found.compared(second, race)] == ["control", "with-clock-2"]
     never = compared(tmp_path, replica=False, repeat=False)
     assert [c.name for c in found.planned(JOB, never)] == ["replica", "repeat"]
     (tmp_path / "replica.json").write_text("{")
@@ -90,6 +97,18 @@ def test_until_a_comparison_that_decides_is_made_those_after_it_are_unknown(tmp_
         job = SimpleNamespace(experiment="mine", comparison=name)
         runs = [run.name for run in found.compared(job, Compare(tmp_path))]
         assert runs == ["control", name]
+
+
+def test_no_comparison_waits_for_one_whose_result_does_not_decide_its_runs(tmp_path: Path) -> None:
+    found = made(protocol="exhaustive")
+    first = compared(tmp_path, replica=True)
+    for name, run in {"each": "with-time_zone", "cpu": "cpu-Haswell"}.items():
+        job = SimpleNamespace(experiment="mine", comparison=name)
+        assert run in [planned.name for planned in found.compared(job, first)]
+    emulated = compared(tmp_path, "cpu-EPYC", replica=True, each=True, cpu=False)
+    job = SimpleNamespace(experiment="mine", comparison="cpu-2")
+    runs = [planned.name for planned in found.compared(job, emulated)]
+    assert runs == ["subset-control", "subset-control-2", "cpu-EPYC-2"]
 
 
 def test_a_training_says_which_of_the_known_ones_it_is(tmp_path: Path) -> None:

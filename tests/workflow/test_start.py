@@ -207,9 +207,11 @@ def write_run(folder: Path, name: str) -> None:
     canonical.write_json(folder / "train" / name / "record.json", {"timing": {"seconds": 30.0}})
 
 
-def write_comparison(folder: Path, name: str, identical: bool) -> None:
-    content = {**protocol.ALIKE[protocol.FIRST], "identical": identical}
+def write_comparison(folder: Path, name: str, identical: bool, *differing: str) -> dict[str, Any]:
+    runs = [{"run": run, "identical": False} for run in differing]
+    content = {**protocol.ALIKE[protocol.FIRST], "identical": identical, "runs": runs}
     canonical.write_json(folder / "compare" / f"{name}.json", content)
+    return content
 
 
 def test_why_more_runs_are_made_is_said_once_before_each_part_of_them(
@@ -225,17 +227,19 @@ def test_why_more_runs_are_made_is_said_once_before_each_part_of_them(
     assert said() == ""
     for name in ("control", "replica"):
         write_run(folder, name)
-    write_comparison(folder, "replica", identical=False)
-    found["replica"] = {**protocol.ALIKE[protocol.FIRST], "identical": False}
+    found["replica"] = write_comparison(folder, "replica", False)
     assert said().startswith("searched: control and replica differ. 1 more training (repeat)")
     assert said() == ""
     write_run(folder, "repeat")
     assert said() == ""
-    write_comparison(folder, "repeat", identical=True)
-    found["repeat"] = protocol.ALIKE[protocol.FIRST]
+    found["repeat"] = write_comparison(folder, "repeat", True)
     assert said().startswith("searched: repeat is identical to control. 12 more trainings")
     for run in protocol.runs(protocol.plan(made.config, found)):
         write_run(folder, run.name)
+    assert said() == ""
+    found["each"] = write_comparison(folder, "each", False, "with-clock")
+    assert said().startswith("searched: bits differ where one condition alone is varied. 1 more")
+    write_run(folder, "with-clock-2")
     assert said() == ""
 
 
@@ -245,7 +249,9 @@ def test_a_protocol_that_asks_for_more_runs_gives_no_further_reason(
     asked = {"experiment": "smoke", "name": "all", "protocol": "exhaustive"}
     made = plan(asked, ROOT / "conf").first
     write_run(folder, "control")
-    write_comparison(folder, "replica", identical=True)
+    write_comparison(folder, "replica", True)
     known = protocol.plan(made.config, protocol.ALIKE)
+    start.explain(made, known, folder, SimpleNamespace(cores=2, nodes=None))
+    write_comparison(folder, "each", False, "without-isa")  # while other CPUs are emulated
     start.explain(made, known, folder, SimpleNamespace(cores=2, nodes=None))
     assert capsys.readouterr().err == ""

@@ -25,7 +25,7 @@ SELF_CHECKED = ("history", "trace", "weights")
 
 def plan(evidence: Evidence) -> list[PlannedComparison]:
     """The comparisons that the protocol asks for, given what those found that decide."""
-    decisive = {name: evidence.comparison(name) for name in (protocol.FIRST, protocol.REPEAT)}
+    decisive = {name: evidence.comparison(name) for name in protocol.DECISIVE}
     found = {name: content for name, content in decisive.items() if content is not None}
     return protocol.plan(evidence.config.content, found)
 

@@ -2,10 +2,12 @@
 
 A variation counts only when control and run really saw something different: a variation that
 had no effect is listed as not tried. Where a program has several ways to ask and not every one got
-another answer, the variation is named by those that did.
+another answer, the variation is named by those that did. The bits depend on a variation where two
+runs have other bits under it, and no two runs show that the same conditions give two results.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,9 +60,14 @@ class Findings:
     pins: tuple[Pin, ...]
     repeatable: bool | None  # under identical conditions; None: not tried
     depends_on: tuple[str, ...]  # titles of what the bits were seen to depend on
-    differing: tuple[Compared, ...]  # runs that should be identical to their controls and are not
+    compared: tuple[Compared, ...]  # all runs but the controls
     left: tuple[str, ...]  # files that a run wrote outside of its output, and that a run read
     handed_on: tuple[str, ...]  # of these, those by which all may have their bits from one run
+
+    @property
+    def differing(self) -> list[Compared]:
+        """The runs that should be identical to their controls and are not."""
+        return [compared for compared in self.compared if _differs(compared)]
 
 
 def findings(evidence: Evidence) -> Findings:
@@ -70,17 +77,28 @@ def findings(evidence: Evidence) -> Findings:
     left = list(dict.fromkeys(path for c in evidence.comparisons for path in c.content["left"]))
     control = compared[0].control
     alike = [c.record for c in compared if c.identical and c.control == control]
-    repeat = next((c.identical for c in compared if c.planned.name == protocol.REPEAT), None)
-    repeatable = repeat if repeat is not None else (compared[0].identical or None)
+    same = [c.identical for c in compared if c.planned.name in (protocol.REPLICA, protocol.REPEAT)]
+    repeatable = False if two_results(compared) else True in same or None
     return Findings(
         variations=tuple(tried),
         pins=tuple(_pin(each, repeatable) for each in compared if each.planned.unpin),
         repeatable=repeatable,
         depends_on=tuple(dict.fromkeys(_culprits(tried, compared, repeatable, left))),
-        differing=tuple(c for c in compared if _differs(c)),
+        compared=tuple(compared),
         left=tuple(left),
         handed_on=tuple(handed_on([control, *alike], left)),
     )
+
+
+def two_results(compared: Sequence[Compared]) -> list[list[str]]:
+    """Runs that were made under the same conditions, the control among them, and have not the same
+    outcome: identical to the control and different from it."""
+    alike: dict[Any, dict[str, bool | None]] = {}
+    for c in compared:
+        conditions = c.control["run"], c.planned.vary, c.planned.unpin
+        runs = alike.setdefault(conditions, {} if any(conditions[1:]) else {c.control["run"]: True})
+        runs[c.planned.name] = None if own_failure(c.record) else c.identical
+    return [list(runs) for runs in alike.values() if {True, False} <= set(runs.values())]
 
 
 def _differs(compared: Compared) -> bool:
@@ -229,24 +247,26 @@ def _culprits(
     repeatable: bool | None,
     left: list[str],
 ) -> Iterator[str]:
-    """Variations whose run alone has other bits. Of a training that differs without any, only
-    this can be said: by which file that an earlier run left; or, where not all files are known,
-    whether it agrees where it cannot see what an earlier run left.
+    """Variations under which alone two runs have other bits. Of a training that has two results
+    under the same conditions, only this can be said: that its threads race where their timing is
+    varied; by which file that an earlier run left; or, where not all files are known, whether it
+    agrees where it cannot see what an earlier run left.
     """
     by_left = [f"what an earlier run left in {path}" for path in _by_left(compared, left)]
     yield from by_left
     if by_left:
         return
     alone = [v for v in tried if v["run"] != protocol.REPLICA]
-    if repeatable is False:
-        for variation in alone if not _all_seen(compared) else ():
+    count = Counter(v["key"] for v in alone if v["outcome"] not in (SAME, NOT_TRIED))
+    confirmed = [key for key in count if count[key] > 1]
+    if variations.THREADS in confirmed:  # a race shows under any other variation, too, by luck
+        yield variations.TITLES[variations.THREADS]
+    elif repeatable is not False:
+        yield from (variations.TITLES[key] for key in confirmed)
+    elif not _all_seen(compared):
+        for variation in alone:
             if variation["outcome"] == SAME and variation["key"] in protocol.HIDES_LEFT:
                 yield f"what an earlier run left in the {variation['what']}"
-        return
-    differing = [v["key"] for v in alone if v["outcome"] not in (SAME, NOT_TRIED)]
-    if variations.THREADS in differing:  # a race shows under any other variation, too, by luck
-        differing = [variations.THREADS]
-    yield from (variations.TITLES[key] for key in differing)
 
 
 # --- pins ------------------------------------------------------------------------------------

@@ -18,7 +18,14 @@ from samebits.certificate import (
     program_checks,
 )
 from samebits.certificate.evidence import Evidence
-from samebits.certificate.findings import Compared, Findings, failed, findings, own_failure
+from samebits.certificate.findings import (
+    Compared,
+    Findings,
+    failed,
+    findings,
+    own_failure,
+    two_results,
+)
 from samebits.certificate.types import ComparedRun, Distance, RunRecord
 from samebits.comparison import attribution
 from samebits.experiment import protocol, variations
@@ -139,27 +146,54 @@ def _interrupted(found: Findings) -> Iterator[str]:
 
 def _dependence(found: Findings) -> Iterator[str]:
     """What the bits depend on, and whether they repeat when nothing is changed."""
-    alone = [v for v in found.variations if v["run"] != protocol.REPLICA]
-    failing = [variations.TITLES[v["key"]] for v in alone if v["outcome"] == names.FAILED]
-    bits = [title for title in found.depends_on if title not in failing]
-    if bits:
-        yield f"The bits depend on: {listed(bits)}{_or_race(found, bits)}."
-    if failing:
-        yield f"The training fails where this alone is varied: {listed(failing)}."
-    if found.repeatable is False:
-        yield "Not repeatable under identical conditions: the same run, made again, has other bits."
+    tried: dict[str, list[str]] = {}
+    for row in found.variations:
+        if row["run"] != protocol.REPLICA and row["outcome"] != names.NOT_TRIED:
+            tried.setdefault(variations.TITLES[row["key"]], []).append(row["outcome"])
+    failing = [t for t in found.depends_on if t in tried and {*tried[t]} <= {*_FAILING}]
+    for said, titles, counted in (
+        ("The bits depend on", [t for t in found.depends_on if t not in failing], "other bits in"),
+        ("The training fails where this alone is varied", failing, "in"),
+    ):
+        if titles:
+            outcomes = [outcome for t in titles for outcome in tried.get(t, ())]
+            yield f"{said}: {listed(titles)}{_counted(found, outcomes, counted)}."
+    for runs in two_results(found.compared):
+        yield f"Not repeatable under identical conditions: {listed(runs)} have different results."
+    ran = sorted({name for each in found.compared for name in each.record["threads"] or ()})
+    if found.repeatable is False and ran:
+        yield f"Python threads ran, and may race: {few(ran, MOST_NAMED)}."
     if found.repeatable is True:
         yield "Repeatable under identical conditions: the same run, made again, has the same bits."
-        if not found.depends_on:
+        if once := [
+            title for title, all_of in tried.items() if len(all_of) - all_of.count(names.SAME) == 1
+        ]:
+            yield f"In one run alone, which may be a race, bits differ under: {listed(once)}."
+        elif not found.depends_on:
             yield "No variation alone changes the bits: several together do, or it is a rare race."
 
 
-def _or_race(found: Findings, bits: Sequence[str]) -> str:
-    """That other bits under one variation may be luck: threads ran, and were not seen to race."""
-    ran = sorted({name for each in found.differing for name in each.record["threads"] or ()})
-    if not ran or variations.TITLES[variations.THREADS] in bits:
+_FAILING = (names.SAME, names.FAILED)
+
+
+def _counted(found: Findings, outcomes: Sequence[str], what: str) -> str:
+    """In how many runs that vary this alone, and in how many that vary nothing of that kind."""
+    if not outcomes:  # of a file
         return ""
-    return f"; or it is a race of Python threads ({few(ran, MOST_NAMED)}), which can show anywhere"
+    without = [
+        compared.identical
+        for compared in found.compared
+        if compared.identical is not None
+        and not compared.planned.unpin
+        and {*found.depends_on}.isdisjoint(
+            variations.TITLES[v] for v in compared.planned.variations
+        )
+    ]
+    number, it = len(outcomes), "it" if len(found.depends_on) == 1 else "them"
+    return (
+        f" ({what} {number - outcomes.count(names.SAME)} of {number} runs, and in "
+        f"{without.count(False)} of {len(without)} that do not vary {it})"
+    )
 
 
 def _attributions(found: Findings) -> Iterator[str]:

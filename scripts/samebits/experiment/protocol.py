@@ -2,19 +2,24 @@
 
 A comparison has a control of its own: `replica` compares the first two runs, `repeat` one that
 starts when both have ended, `each` one run per variation or unpinned pin, `cpu` the emulated ones,
-which train on the first samples only. Pure functions of a config and of what was found so far.
+which train on the first samples only; `each-2` and `cpu-2` compare the second run of a variation
+under which bits differ, which tells a dependence from a race. Pure functions of a config and of
+what was found so far.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any, Iterator, Mapping
 
 from samebits.experiment import pins
 
 CONTROL, REPLICA, REPEAT, SUBSET_CONTROL = "control", "replica", "repeat", "subset-control"
-SECOND_REPEAT = "repeat-2"
 FIRST = "replica"  # the comparison that decides whether the differences need an explanation
+EACH, CPU = "each", "cpu"
+DECISIVE = (FIRST, REPEAT, EACH, CPU)  # comparisons on whose results further ones depend
+SECOND = "-2"  # at the end of a name: made once more
 # Where an earlier run can leave something that a run under this variation does not find.
 HIDES_LEFT = ("home",)
 HASH_SEED = "hash_seed"
@@ -68,7 +73,9 @@ class PlannedComparison:
 
 Found = Mapping[str, Mapping[str, Any]]  # comparisons that were made, by name
 # The first one where nothing differs and no run leaves a file.
-ALIKE: Found = {FIRST: {"status": {CONTROL: "completed"}, "identical": True, "left": []}}
+ALIKE: Found = {
+    FIRST: {"status": {CONTROL: "completed"}, "identical": True, "left": [], "runs": []}
+}
 
 
 def first(config: Mapping[str, Any]) -> PlannedComparison:
@@ -84,12 +91,13 @@ def plan(config: Mapping[str, Any], found: Found | None) -> list[PlannedComparis
     """The comparisons that are known to be needed, given those that decide; None: all possible.
 
     Where runs differ or leave files, `repeat` comes first: if it differs too, no variation is the
-    culprit, and only what an earlier run may have left is looked for. An experiment that TensorFlow
-    refuses to train needs no more runs.
+    culprit, and only what an earlier run may have left is looked for. Where a run with one
+    variation differs, a second one follows. An experiment that TensorFlow refuses to train needs no
+    more runs.
     """
     if found is None:
-        every = (*_alone(config, explain=True), PlannedRun(SECOND_REPEAT))
-        return [first(config), _repeat(decides=True), _each(*every), *_emulated(config)]
+        tried = [_each(*_alone(config, explain=True), _SECOND_REPEAT), *_emulated(config)]
+        return [first(config), _repeat(decides=True), *tried, *_confirming(tried, None)]
     comparisons = [first(config)]
     if FIRST not in found or found[FIRST]["status"].get(CONTROL) != "completed":
         return comparisons
@@ -102,7 +110,8 @@ def plan(config: Mapping[str, Any], found: Found | None) -> list[PlannedComparis
         if comparisons[-1].decides and not found[REPEAT]["identical"]:
             alone = _left_behind(config, alone, left or bool(found[REPEAT]["left"]))
             return [*comparisons, _each(*alone)] if alone else comparisons
-    return [*comparisons, *([_each(*alone)] if alone else []), *_emulated(config)]
+    tried = [*([_each(*alone, decides=True)] if alone else []), *_emulated(config)]
+    return [*comparisons, *tried, *_confirming(tried, found)]
 
 
 def pending(config: Mapping[str, Any], found: Found) -> str | None:
@@ -114,8 +123,12 @@ def pending(config: Mapping[str, Any], found: Found) -> str | None:
 def trainings(config: Mapping[str, Any]) -> tuple[int, int]:
     """How many runs are made at least, and at most where bits differ or files are left."""
     differ = {FIRST: {**ALIKE[FIRST], "identical": False}, REPEAT: ALIKE[FIRST]}
-    least, most = (list(runs(plan(config, found))) for found in (ALIKE, differ))
-    return len(least), len(most)
+    least, most = (plan(config, found) for found in (ALIKE, differ))
+    again = _confirming(most[1:], None)
+    return len(list(runs(least))), len(list(runs([*most, *again])))
+
+
+_SECOND_REPEAT = PlannedRun(REPEAT + SECOND)
 
 
 def _repeat(decides: bool) -> PlannedComparison:
@@ -123,8 +136,35 @@ def _repeat(decides: bool) -> PlannedComparison:
     return PlannedComparison(REPEAT, PlannedRun(CONTROL), (PlannedRun(REPEAT),), decides)
 
 
-def _each(*wanted: PlannedRun) -> PlannedComparison:
-    return PlannedComparison("each", PlannedRun(CONTROL), wanted)
+def _each(*wanted: PlannedRun, decides: bool = False) -> PlannedComparison:
+    return PlannedComparison(EACH, PlannedRun(CONTROL), wanted, decides)
+
+
+def _confirming(tried: list[PlannedComparison], found: Found | None) -> list[PlannedComparison]:
+    """The second runs of variations under which bits differ; None: of all."""
+    again = ((one, _again(one, found)) for one in tried)
+    return [PlannedComparison(one.name + SECOND, one.control, runs) for one, runs in again if runs]
+
+
+def _again(tried: PlannedComparison, found: Found | None) -> tuple[PlannedRun, ...]:
+    """A race may show under any variation, by luck: it is no cause before two runs differ.
+
+    Under several values of one variation, as of CPU, they may be two already. A control that no
+    other run repeats is made once more, too.
+    """
+    differ = [run for run in tried.runs if run.vary]
+    if found is not None:
+        differ = [run for run in differ if _differs(found.get(tried.name, ALIKE[FIRST]), run.name)]
+    count = Counter(run.variations for run in differ)
+    once = [run for run in differ if found is None or count[run.variations] == 1]
+    unrepeated = [tried.control] if differ and tried.control.subset else []
+    return tuple(replace(run, name=run.name + SECOND) for run in (*unrepeated, *once))
+
+
+def _differs(comparison: Mapping[str, Any], run: str) -> bool:
+    """Whether a run was tried and has other bits, or none."""
+    same = {one["run"]: one["identical"] for one in comparison["runs"]}
+    return not same.get(run, True) and comparison["status"].get(run) != "not tried"
 
 
 def _alone(config: Mapping[str, Any], explain: bool) -> list[PlannedRun]:
@@ -146,7 +186,7 @@ def _left_behind(
     """
     hidden = [name for name in HIDES_LEFT if left or name not in config["protocol"]["replica"]]
     hiding = [run for run in alone if run.variations and run.variations[0] in hidden]
-    return [*hiding, *([PlannedRun(SECOND_REPEAT)] if left else [])]
+    return [*hiding, *([_SECOND_REPEAT] if left else [])]
 
 
 def _emulated(config: Mapping[str, Any]) -> list[PlannedComparison]:
@@ -155,7 +195,7 @@ def _emulated(config: Mapping[str, Any]) -> list[PlannedComparison]:
         return []
     part = {"samples": cpu["samples"], "epochs": cpu["epochs"]}
     runs = (PlannedRun(f"cpu-{model}", vary=(f"cpu={model}",), **part) for model in cpu["models"])
-    return [PlannedComparison("cpu", PlannedRun(SUBSET_CONTROL, **part), tuple(runs))]
+    return [PlannedComparison(CPU, PlannedRun(SUBSET_CONTROL, **part), tuple(runs), decides=True)]
 
 
 def _free(config: Mapping[str, Any], wanted: list[str]) -> tuple[str, ...]:

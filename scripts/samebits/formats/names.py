@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Mapping
 
 from samebits.errors import require_none
@@ -43,9 +44,14 @@ NEEDED, NOT_NEEDED = "needed", "not needed"
 
 
 def survived(report: Mapping[str, Any]) -> list[str]:
-    """Titles of what was varied while the bits stayed the same, each once."""
+    """Titles of what was varied while the bits stayed the same, each once; not those with which
+    alone another run differed, as in a race."""
     variations = report["scope"]["variations"]
-    return list(dict.fromkeys(v["what"] for v in variations if v["outcome"] == SAME))
+    count = Counter(v["run"] for v in variations)
+    alone = (v for v in variations if count[v["run"]] == 1)
+    other = {v["what"] for v in alone if v["outcome"] not in (SAME, NOT_TRIED)}
+    same = (v["what"] for v in variations if v["outcome"] == SAME)
+    return [what for what in dict.fromkeys(same) if what not in other]
 
 
 def expected_verdicts(text: str) -> list[str]:

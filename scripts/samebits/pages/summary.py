@@ -16,6 +16,7 @@ from samebits.experiment.protocol import (
     FIRST,
     REPEAT,
     REPLICA,
+    SECOND,
     Found,
     PlannedComparison,
     plan,
@@ -344,7 +345,10 @@ def search(config: Any, found: Found, missing: list[str], seconds: float) -> str
     """
     first, repeated, more = found[FIRST], found.get(REPEAT), len(missing)
     trainings = f"{more} more training{'s' if more > 1 else ''}"
-    if repeated is None:
+    if (repeated or first)["identical"] and all(name.endswith(SECOND) for name in missing):
+        why = "bits differ where one condition alone is varied"
+        what = f"{trainings} under the same conditions, to tell that from a race"
+    elif repeated is None:
         later = len([*runs(plan(config, {**found, REPEAT: ALIKE[FIRST]}))]) - _USUAL_RUNS - more
         why = "control and replica differ"
         if first["identical"]:

@@ -124,14 +124,20 @@ class Plan:
         return self.runs[self.of(wildcards).name][wildcards.run]
 
     def planned(
-        self, wildcards: Any, compare: Any, found: dict[str, Any] | None = None
+        self,
+        wildcards: Any,
+        compare: Any,
+        found: dict[str, Any] | None = None,
+        wanted: str | None = None,
     ) -> list[PlannedComparison]:
         """All comparisons of an experiment; waits for those of the checkpoint that decide.
 
-        ``found``: is filled with them.
+        ``found``: is filled with them. ``wanted``: those up to this one are enough.
         """
         made, found = self.of(wildcards), {} if found is None else found
         while name := protocol.pending(made.config, found):
+            if wanted and any(wanted == one.name for one in protocol.plan(made.config, found)):
+                break
             path = compare.get(experiment=made.name, comparison=name).output[0]
             with as_workflow_errors():
                 found[name] = canonical.read_json(Path(path))
@@ -155,7 +161,7 @@ class Plan:
         config, name = self.of(wildcards).config, wildcards.comparison
         every = {one.name: one for one in protocol.plan(config, None)}
         if name not in (protocol.FIRST, protocol.REPEAT):  # these have the same runs in every plan
-            every = {one.name: one for one in self.planned(wildcards, compare)}
+            every = {one.name: one for one in self.planned(wildcards, compare, wanted=name)}
         return [every[name].control, *every[name].runs]
 
     # --- of all experiments ---

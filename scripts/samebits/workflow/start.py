@@ -247,8 +247,11 @@ def explain(made: Experiment, known: list[PlannedComparison], results: Path, giv
         for name in (protocol.FIRST, protocol.REPEAT)
         if name not in missing and (path := results / "compare" / f"{name}.json").is_file()
     }
+    second = (one.runs for one in known if one.name.endswith(protocol.SECOND))
+    if again := {run.name for runs in second for run in runs}:
+        missing = [name for name in missing if name in again]
     first = found.get(protocol.FIRST)
-    if first and missing and (first["left"] or not first["identical"]):
+    if first and missing and (first["left"] or not first["identical"] or again):
         threads = made.config["determinism"]["intra_op_threads"] or 1
         at_once = max(1, given.cores // threads if given.cores else given.nodes or 1)
         run = canonical.read_json(records[protocol.CONTROL])["timing"]["seconds"]
