@@ -9,6 +9,7 @@ INPUTS      --config       the resolved config; its digest names the experiment
             --unpin         a pin to set to another value; may be repeated
             --samples, --epochs  train on the first samples alone, that many epochs
             --canary       train a few steps with flipped bits after everything is saved
+            --gradients    a file: write the gradients of one step there, and no results
             --checkpoints  where a run with trainer.checkpoint=epoch resumes from
             --sampled-epochs, --states  train only the epochs that this replay plan samples, each
                            from its stored state
@@ -49,12 +50,13 @@ from typing import Any, Mapping
 from samebits.errors import SamebitsError, leave_at_once, run
 from samebits.experiment import pins, variations
 from samebits.experiment.protocol import CONTROL
-from samebits.formats import dataset, files
+from samebits.formats import arrays, dataset, files
 from samebits.formats.arrays import SUFFIX
 from samebits.formats.names import COMPLETED
 from samebits.observation import environment, lookups, machine, threads
 from samebits.text import brief, say
 from samebits.training import (
+    another,
     canary,
     checkpoints,
     epochs,
@@ -81,6 +83,7 @@ def _arguments() -> Namespace:
     flags = record.flags("Train the experiment's model once.", Path)
     for name in ("checkpoints", "sampled-epochs", "states"):
         flags.add_argument(f"--{name}", type=Path)
+    flags.add_argument(f"--{another.FLAG}", type=Path, help="write those of one step, and no more")
     return flags.parse_args()
 
 
@@ -185,6 +188,23 @@ def _fit_sampled(
     outcome.sampled = [*sampled.fit(wanted, options.states, trace, [trace.callback(), progress])]
 
 
+def _seeding(content: Any) -> tuple[str | None, int]:
+    return content["config"]["determinism"]["seeding"], content["config"]["seed"]
+
+
+def _another(training: task.Task, content: Any, options: Namespace) -> Any:
+    """How far the gradients of one step are from those with, or without, oneDNN."""
+    try:
+        ours = another.gradients(training, *_seeding(content))
+    except Exception as error:  # no fault of the run, which is complete
+        say(f"{options.run}: the gradients of one step are unknown: {error!r}")
+        return None
+    names = ("config", "data", "lock", "source-path", "run")
+    given = [f"--{name}={getattr(options, name.replace('-', '_'))}" for name in names]
+    start = [str(Path(__file__).resolve()), *given]
+    return another.compare(ours, content["config"], start, options.output.parent)
+
+
 def _seeds(training: task.Task, model: Any, content: Any, options: Namespace) -> seeds.Seeds:
     config, seeding = content["config"], content["config"]["determinism"]["seeding"]
     return seeds.Seeds(training.tf, model, seeding, config["seed"], options.unpin)
@@ -234,6 +254,9 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
     watch.begin()
     lookups.install()
     guard = ends.enter_context(unsound.Guard(tf, found, profile["isa"] is not None, options.run))
+    if options.gradients:
+        arrays.write(options.gradients, another.gradients(training, *_seeding(content)))
+        return "the gradients of one step"
     with threads.Watch(variations.THREADS in applied) as ran:
         ran.follow(tf)
         outcome = _train(training, content, options, guard)
@@ -263,6 +286,8 @@ def _run(content: dict[str, Any], options: Namespace, clock: record.Clock, ends:
             if outcome.store is not None:
                 again = _again(training, outcome.store, outcome.model, content, options)
                 content["checkpoints"]["again"] = again
+        if "onednn" in options.unpin and outcome.status == COMPLETED:
+            content["another"] = _another(training, content, options)
         content["source"] = executed.modules(options.source_path)  # the canary may load some
         content["files"] = watch.report(options.source_path)
         record.write(folder, content, options, clock.timing(import_seconds, outcome.seconds))

@@ -34,6 +34,16 @@ def kernel(replaced: bool) -> Change:
     return lambda record: record.update(wrong_kernels=[found])
 
 
+def another(*apart: tuple[float | None, float | None], failure: str | None = None) -> Change:
+    found = [
+        {"name": f"w{n}", "largest": largest, "apart": by} for n, (largest, by) in enumerate(apart)
+    ]
+    return lambda record: record.update(another={"tensors": found, "failure": failure})
+
+
+DIFFERS = "in one step differs with and without oneDNN by"
+
+
 def report(folder: Path, *changes: Change, runs: int = 2, **options: Any) -> Any:
     """What is said of two equal runs whose records were changed so."""
     space = factories.workspace(folder, **options)
@@ -52,6 +62,19 @@ SAID: dict[str, tuple[Change, list[str]]] = {
         [f"Wrong numbers in {KERNEL}: why; determinism=portable computes it rightly."],
     ),
     "a wrong kernel that was replaced": (kernel(True), []),
+    "rounding of another implementation": (another((2.0, 1e-6), (1e-9, 1e-9), (0.0, 0.0)), []),
+    "another implementation": (
+        another((2.0, 1e-6), (0.5, 0.25)),
+        [f"The gradient of w1 {DIFFERS} 0.5 of the largest: one of the two is wrong."],
+    ),
+    "another implementation that is not finite": (
+        another((2.0, None)),
+        [f"The gradient of w0 {DIFFERS} without limit: one of the two is wrong."],
+    ),
+    "another implementation that ended": (
+        another(failure="-6"),
+        ["One step with and without oneDNN could not be compared: -6."],
+    ),
     "a step": (nan((KERNEL, 3, 4)), [f"Not a number since step 4 in {KERNEL}.{HIDES}"]),
     "two tensors": (
         nan((KERNEL, 3, 4), (BIAS, 3, 4)),

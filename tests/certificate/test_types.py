@@ -21,6 +21,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Refusal": ("report#runRecord.unsupported",),
     "Primitive": ("report#runRecord.primitives.made",),
     "Primitives": ("report#runRecord.primitives",),
+    "Apart": ("report#runRecord.another.tensors",),
+    "Another": ("report#runRecord.another",),
     "WrongKernel": ("report#runRecord.wrong_kernels",),
     "Varied": ("report#runRecord.variations",),
     "Subset": ("report#runRecord.subset",),

@@ -392,6 +392,16 @@ def test_pins_say_what_they_were_unpinned_to() -> None:
     assert "hash seed without-hash_seed 0 0 ◇ not needed" in text
 
 
+def test_how_far_two_implementations_are_apart_is_on_the_first_page() -> None:
+    content = certificates.exhaustive()
+    tensors = [
+        {"name": n, "largest": 2.0, "apart": apart} for n, apart in (("a", 0.5), ("b", 1e-6))
+    ]
+    content["records"]["runs"]["without-onednn"]["another"] = {"tensors": tensors, "failure": None}
+    said = "2 gradients of one step differ by at most 0.2 of the largest number of each"
+    assert f"With and without oneDNN {said}" in text_of(rendered(content))
+
+
 def test_what_onednn_made_is_listed_and_what_a_run_made_otherwise_is_named() -> None:
     content = certificates.exhaustive()
     runs = content["records"]["runs"]

@@ -17,7 +17,7 @@ import pytest
 import killing
 import train
 from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, configure, flip, skip_without
-from samebits.certificate import schema
+from samebits.certificate import cautions, schema
 from samebits.errors import SamebitsError
 from samebits.experiment import pins
 from samebits.formats import arrays, canonical, dataset, files, history
@@ -554,6 +554,52 @@ def test_an_unpinned_pin_is_in_force_with_its_other_value(
     assert record["unpinned"] == [*names, "tensorflow_seed"]
     assert record["subset"] == {"samples": 64, "epochs": 1}
     assert record["trace"]["steps"] == 2  # 51 samples are not for the validation
+
+
+# With oneDNN, a gradient of a convolution that is wrong: oneDNN's own is so by luck alone.
+WRONG = """
+import os
+
+import tensorflow as tf
+from tensorflow.python.ops import gen_nn_ops
+
+right, factor = gen_nn_ops.conv2d_backprop_filter, 1.0
+
+
+def planted(*given, **named):
+    return right(*given, **named) * (factor if os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1" else 1.0)
+
+
+def network(wrong_by):
+    global factor
+    factor, gen_nn_ops.conv2d_backprop_filter = wrong_by, planted
+    layers = tf.keras.layers
+    image = layers.Reshape((28, 28, 1), input_shape=(28, 28))
+    stack = [image, layers.Conv2D(16, 3, activation="relu"), layers.GlobalAveragePooling2D()]
+    return tf.keras.Sequential([*stack, layers.Dense(10)])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [(1.0, ""), (1.002, "The gradient of sequential/conv2d/kernel in one step differs")],
+)
+def test_a_wrong_kernel_of_onednn_is_found_by_another_implementation(
+    stage: Stage, factor: float, said: str
+) -> None:
+    (stage.folder / "wrong.py").write_text(WRONG)
+    config = stage.config(
+        source_path=str(stage.folder), determinism="portable",
+        overrides="model=custom ++model._target_=wrong.network trainer.epochs=1 "
+        f"++model.wrong_by={factor}",
+    )  # fmt: skip
+    done, output = stage.train(config, "without-onednn", flags=["--unpin", "onednn"])
+    assert done.returncode == 0, done.stdout
+    record = record_of(output)
+    assert list(schema.violations(record, schema.definition("trainRecord"))) == []
+    found = "".join(cautions.of_run(record, {}))
+    assert found.startswith(said) and bool(found) == bool(said), (found, record["another"])
 
 
 @pytest.mark.parametrize(

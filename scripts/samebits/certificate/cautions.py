@@ -8,12 +8,13 @@ from math import isinf, isnan
 from typing import Any
 
 from samebits.certificate.evidence import Evidence
-from samebits.certificate.types import RunRecord
+from samebits.certificate.types import Another, RunRecord
 from samebits.formats import as_installed, history, lockfile
 from samebits.formats.names import COMPLETED, RECEIVED
 from samebits.text import few, listed
 
 OTHER = "other data"
+_APART = 1e-3  # of the largest number: rounding is far below
 
 
 def cautions(evidence: Evidence) -> list[str]:
@@ -23,7 +24,7 @@ def cautions(evidence: Evidence) -> list[str]:
     for run in completed:
         metrics = run.results["history"].content
         known = history.from_json(metrics) if metrics is not None else {}
-        for sentence in _of_run(run.record.content, known):
+        for sentence in of_run(run.record.content, known):
             said.setdefault(sentence, []).append(run.name)
     of_runs = (
         sentence if len(runs) == len(completed) else f"{few(runs)}: {sentence}"
@@ -50,11 +51,13 @@ _ENVIRONMENT = {
 }
 
 
-def _of_run(record: RunRecord, metrics: Mapping[str, list[float]]) -> Iterator[str]:
+def of_run(record: RunRecord, metrics: Mapping[str, list[float]]) -> Iterator[str]:
+    """What follows from a run's record and its history."""
     for kernel in record["wrong_kernels"]:
         if not kernel["replaced"]:
             remedy = "determinism=portable computes it rightly"
             yield f"Wrong numbers in {kernel['where']}: {kernel['why']}; {remedy}."
+    yield from _apart(record["another"])
     yield from _nan(record["nan"])
     for what, is_so in (("Not a number", isnan), ("Infinite", isinf)):
         since = [
@@ -71,6 +74,23 @@ def _of_run(record: RunRecord, metrics: Mapping[str, list[float]]) -> Iterator[s
             f"Not all files that the training read are known: {unseen}. A random number that one "
             "run left in a file for all others would give them equal bits."
         )
+
+
+def _apart(another: Another | None) -> Iterator[str]:
+    """Gradients of which two implementations disagree by more than their rounding."""
+    if another is None:
+        return
+    if another["failure"] is not None:
+        yield f"One step with and without oneDNN could not be compared: {another['failure']}."
+    most = max((tensor["largest"] or 0 for tensor in another["tensors"]), default=0)
+    for tensor in another["tensors"]:
+        apart, least = tensor["apart"], max(tensor["largest"] or 0, most * _APART)
+        if apart is None or apart > least * _APART:
+            how = f"{apart / least:.1g} of the largest" if apart and least else "without limit"
+            yield (
+                f"The gradient of {tensor['name']} in one step differs with and without oneDNN by "
+                f"{how}: one of the two is wrong."
+            )
 
 
 def _nan(nan: Any) -> Iterator[str]:

@@ -99,6 +99,8 @@ Primitive = TypedDict("Primitive", {
 Primitives = TypedDict("Primitives", {
     "isa": str, "threads": int, "made": list[Primitive], "more": int,
 })
+Apart = TypedDict("Apart", {"name": str, "largest": float | None, "apart": float | None})
+Another = TypedDict("Another", {"tensors": list[Apart], "failure": str | None})
 WrongKernel = TypedDict("WrongKernel", {
     "op": str, "where": str, "why": str, "replaced": bool,
 })
@@ -112,7 +114,7 @@ RunRecord = TypedDict("RunRecord", {  # of all epochs, or of sampled ones: then 
     "checkpoints": Checkpoints | None, "experiment": str, "dataset": str, "lock": str,
     "digests": dict[str, str], "tensors": dict[str, list[Tensor]],
     "unsupported": Refusal | None, "wrong_kernels": list[WrongKernel],
-    "primitives": Primitives | None, "settings": list[Setting],
+    "primitives": Primitives | None, "another": Another | None, "settings": list[Setting],
     "framework": dict[str, Any], "python": dict[str, Any], "packages": list[Package],
     "installed": Installed,
     "config": Config, "source": list[SourceFile], "files": Files,

@@ -115,6 +115,9 @@ def _standing(report: Report, runs: Sequence[Compared]) -> Iterator[tuple[str, s
     for culprit, what in remedies.remedies(report):
         yield f"Remedy: {culprit}", what
     yield from programs.standing(report)
+    for run in runs:
+        if apart := _apart(run.record):
+            yield "With and without oneDNN", apart
     if replaced := wording.replaced(report):
         yield (
             "Computed differently from TensorFlow",
@@ -135,6 +138,14 @@ def _standing(report: Report, runs: Sequence[Compared]) -> Iterator[tuple[str, s
         yield "Files", f"not all that the program opened are known: {opened['problem']}"
     if outside := [file["path"] for file in opened["read"] if wording.is_outside(file["path"])]:
         yield "Files outside of the source", few(outside)
+
+
+def _apart(record: Mapping[str, Any]) -> str:
+    """How far the gradients of one step are apart at most; empty where a run did not compare."""
+    tensors = (record.get("another") or {"tensors": ()})["tensors"]
+    known = [t["apart"] / t["largest"] for t in tensors if t["apart"] is not None and t["largest"]]
+    what = f"{len(tensors)} gradients of one step differ by at most"
+    return f"{what} {max(known):.1g} of the largest number of each" if known else ""
 
 
 # Text for "depends on" when no variation on its own changes the bits.

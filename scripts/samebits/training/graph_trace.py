@@ -45,9 +45,9 @@ class Table:
 
     def __init__(self, tf: Any, rows: int, columns: int, chained: int = 0) -> None:
         """Made once, outside of any graph that is being made. ``chained``: how many columns."""
-        self._rows = _variable(tf, np.zeros((rows, columns + chained), np.int32))
-        self._chain = _variable(tf, np.zeros(chained, np.int32))
-        self._written = _variable(tf, np.int32(0))
+        self._rows = variable(tf, np.zeros((rows, columns + chained), np.int32))
+        self._chain = variable(tf, np.zeros(chained, np.int32))
+        self._written = variable(tf, np.int32(0))
         self._tf, self._size, self._columns, self._chained = tf, rows, columns, chained
         self.lost = 0  # rows
 
@@ -76,7 +76,7 @@ class Table:
         return rows[:, : self._columns]
 
 
-def _variable(tf: Any, value: Any) -> Any:
+def variable(tf: Any, value: Any) -> Any:
     """A variable of ours in a CPU's memory, whatever strategy or creator the program has."""
     from tensorflow.python.ops import resource_variable_ops
 
@@ -172,7 +172,7 @@ class Updates:
     def _step(self) -> Any:
         """A variable with the number of the last step; before it is made, TensorFlow has no op."""
         if self._counter is None:
-            self._counter = _variable(self._tf, np.int32(0))
+            self._counter = variable(self._tf, np.int32(0))
         return self._counter
 
     @property

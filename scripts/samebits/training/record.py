@@ -95,6 +95,7 @@ def beginning(options: argparse.Namespace, data: str) -> dict[str, Any]:
         **dict.fromkeys(("unsupported", "failure", "model", "trace", "checkpoints", "canary")),
         **dict.fromkeys(("threads", "generators", "predictions", "data", "nan", "program")),
         primitives=None,
+        another=None,
         wrong_kernels=[],
     )
     if options.sampled_epochs is not None:
