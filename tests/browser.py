@@ -82,13 +82,17 @@ FAINT = """
 })()
 """
 
-# The rules of axe-core that a page breaks, what is closed opened: rule, advice, the elements.
-AXE = f"""
+
+def axe(without: str = "") -> str:
+    """The rules of axe-core that a page breaks, what is closed opened: rule, advice, elements."""
+    script = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    rules = json.dumps({without: {"enabled": False}} if without else {})
+    return f"""
 (() => {{
   document.querySelectorAll("details").forEach(element => element.open = true)
-  {files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")}
-  return axe.run(document, {{preload: false}}).then(found => found.violations.map(rule =>
-    [rule.id, rule.help, ...rule.nodes.map(node => node.html.slice(0, 200))]))
+  {script}
+  return axe.run(document, {{preload: false, rules: {rules}}}).then(found => found.violations.map(
+    rule => [rule.id, rule.help, ...rule.nodes.map(node => node.html.slice(0, 200))]))
 }})()
 """
 

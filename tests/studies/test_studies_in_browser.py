@@ -10,7 +10,7 @@ import atlas_factory
 import test_claims
 from atlas.page import render
 from atlas_factory import VERSIONS, elsewhere, op
-from browser import AXE, FAINT, HOSTILE, PAPER, Browser, View
+from browser import FAINT, HOSTILE, PAPER, Browser, View, axe
 from claims import judge, page
 from pipeline import ROOT
 from samebits.formats import canonical
@@ -90,7 +90,7 @@ def test_what_is_said_can_be_read(chromium: Browser, path: Path, width: int, sch
 
 
 def test_a_page_breaks_no_rule_of_accessibility(chromium: Browser, path: Path) -> None:
-    for visit in chromium.visits(path, (View(PHONE, "dark"), View(DESKTOP)), AXE):
+    for visit in chromium.visits(path, (View(PHONE, "dark"), View(DESKTOP)), axe()):
         assert visit.answer == []
 
 
