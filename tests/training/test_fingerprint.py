@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import SCRIPTS, Workspace, command, skip_without
 from samebits.training import fingerprint
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors/fingerprints.json"
@@ -55,3 +56,45 @@ def test_both_take_any_fingerprint_alike(dtype: str, shape: list[int], random: A
     data = random.randbytes(int(np.prod(shape, dtype=int)) * int(dtype[2:]))
     array = np.frombuffer(data, dtype).reshape(shape)
     assert fingerprint_of(dtype, shape, data) == fingerprint.of_array(array)
+
+
+_IN_A_GRAPH = """
+import numpy as np, tensorflow as tf
+from samebits.training import fingerprint
+random = np.random.RandomState(0)
+def array(dtype, *shape):
+    data = random.bytes(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+    found = np.frombuffer(data, dtype).reshape(shape)
+    return found % 2 == 1 if dtype == "u1" and shape == (7,) else found
+SHAPES = (), (5,), (0, 4), (3, 4, 5), (70, 90), (4097,)
+DTYPES = "f4", "f2", "f8", "i4", "i8", "u1", "i2", "c8", "c16"
+arrays = [array(dtype, *shape) for shape in SHAPES for dtype in DTYPES]
+arrays += [np.array([np.inf, -np.inf, 3e38], t) for t in ("f4", "f8")]
+arrays += [np.full(n, 3e4, "f2") for n in (3, 5000)]
+arrays += [np.array([1j * np.inf - np.inf]), array("u1", 7)]
+for at, dtype in enumerate(("f4", "f2", "f8", "c8") * 2):
+    one = np.zeros((3000, 9) if at < 4 else 9, dtype)
+    one.reshape(-1)[5] = np.nan
+    arrays.append(one)
+def check(taken):
+    tensors = [tf.constant(one) for one in taken]
+    squares, prints = tf.function(lambda: fingerprint.of_tensors(tf, tensors))()
+    assert prints.numpy().tolist() == [fingerprint.of_array(one) for one in taken]
+    wrong = [one for one, square in zip(taken, squares.numpy()) if
+             np.isnan(square) != (one.dtype.kind in "fc" and np.isnan(one).any())]
+    assert not wrong, wrong
+check(arrays)
+for one in arrays[::5]:
+    check([one])
+"""
+
+
+@pytest.mark.parametrize(
+    "framework", ["tf2.21", *(pytest.param(f"tf2.{n}", marks=pytest.mark.slow) for n in (8, 1))]
+)
+def test_a_graph_takes_those_of_many_tensors_at_once(workspace: Workspace, framework: str) -> None:
+    skip_without("3.11" if framework == "tf2.21" else "3.7")
+    command(
+        workspace.python(f"train-{framework}"), "-c", _IN_A_GRAPH,
+        cwd=SCRIPTS, variables={"PYTHONPATH": str(SCRIPTS)},
+    )  # fmt: skip

@@ -57,7 +57,7 @@ class Steps(Updates):
             self._compiled[id(optimizer)] = optimizer, variables
         else:
             with self._uncounted(self._tf.compat.v1.get_default_graph()):
-                self._step.assign_add(1)
+                self._step.assign_add([1])
                 self._write(variables)
 
     def _writer(self, variables: list[Any], steps: int) -> Any:
@@ -71,7 +71,7 @@ class Steps(Updates):
                 self._write(variables)
 
             self._writers[key] = self._tf.function(write, autograph=False)
-        return functools.partial(self._writers[key], self._tf.constant(steps))
+        return functools.partial(self._writers[key], self._tf.constant([steps]))
 
     def _iterations(self, optimizer: Any) -> int:
         with self._tf.init_scope():

@@ -47,7 +47,7 @@ class Batches:
             samples: Any = 0
             for tensor in tensors:
                 samples = self._mixed(fingerprint.of_rows(tf, tensor) + samples)
-            self.table.write([step, tf.reduce_sum(samples), tf.size(samples)])
+            self.table.write(step, tf.stack([tf.reduce_sum(samples), tf.size(samples)]))
 
     def note_use(self, variables: Sequence[Any]) -> None:
         """Note which of x and y an update of these variables depends on, as the step's graph says.

@@ -46,31 +46,35 @@ class Table:
     def __init__(self, tf: Any, rows: int, columns: int, chained: int = 0) -> None:
         """Made once, outside of any graph that is being made. ``chained``: how many columns."""
         self._rows = variable(tf, np.zeros((rows, columns + chained), np.int32))
-        self._chain = variable(tf, np.zeros(chained, np.int32))
-        self._written = variable(tf, np.int32(0))
+        self._state = variable(tf, np.zeros(1 + chained, np.int32))  # rows written, the chain
+        self._factors = np.array([1] + chained * [_FACTOR], np.int32)
         self._tf, self._size, self._columns, self._chained = tf, rows, columns, chained
         self.lost = 0  # rows
 
-    def write(self, values: list[Any]) -> None:
-        """Write a row: an int32 of one element per column."""
-        row = self._tf.stack([self._tf.reshape(value, []) for value in values])
+    def write(self, *parts: Any) -> None:
+        """Write a row in parts, each int32 of one dimension; the last one is chained."""
+        tf, added, row = self._tf, [[1]], list(parts)
+        added += parts[-1:] if self._chained else []
+        state = self._state * self._factors + tf.concat(added, 0)
+        self._state.assign(state)
+        written = state
         if self._chained:
-            chain = self._chain * _FACTOR + row[-self._chained :]
-            self._chain.assign(chain)
-            row = self._tf.concat([row, chain], 0)
-        where = self._tf.reshape(self._written % self._size, [1])
-        self._rows.scatter_update(self._tf.IndexedSlices(row[None, :], where))
-        self._written.assign_add(1)
+            written, chain = tf.split(state, [1, self._chained])
+            row.append(chain)
+        row = tf.expand_dims(tf.concat(row, 0), 0)
+        self._rows.scatter_update(tf.IndexedSlices(row, written % self._size))
 
     def empty(self) -> np.ndarray:
         """The rows since the last call that were not overwritten, in their order."""
-        written = int(self._written.numpy())
-        rows: np.ndarray = self._rows.numpy() if written else np.zeros(self._rows.shape, np.int32)
-        self._written.assign(0)
+        state = self._state.numpy()
+        written = int(state[0])
         lost = max(0, written - self._size)
+        left = np.arange(lost + 1, written + 1) % self._size
+        none = np.zeros((0, self._columns), np.int32)
+        rows: np.ndarray = self._rows.numpy()[left] if written else none
+        state[0] = 0
+        self._state.assign(state)
         self.lost += lost
-        first = written % self._size if lost else 0
-        rows = np.roll(rows, -first, axis=0)[: min(written, self._size)]
         if lost and self._chained:
             rows[0, self._columns - self._chained : self._columns] = rows[0, self._columns :]
         return rows[:, : self._columns]
@@ -157,9 +161,8 @@ class Updates:
         tf, table = self._tf, self._table(variables)
         with unrecorded():
             tensors = [tf.convert_to_tensor(variable) for variable in variables]
-            nans = [fingerprint.has_nan(tf, tensor) for tensor in tensors]
-            prints = [fingerprint.of_tensor(tf, tensor) for tensor in tensors]
-            table.write([self._step, *nans, *prints])
+            squares, prints = fingerprint.of_tensors(tf, tensors)
+            table.write(self._step, tf.bitcast(squares, tf.int32), prints)
 
     def _table(self, variables: list[Any]) -> Table:
         key, count = tuple(map(id, variables)), len(variables)
@@ -170,31 +173,33 @@ class Updates:
 
     @property
     def _step(self) -> Any:
-        """A variable with the number of the last step; before it is made, TensorFlow has no op."""
+        """The number of the last step, int32 [1]; before it is made, TensorFlow has no op."""
         if self._counter is None:
-            self._counter = variable(self._tf, np.int32(0))
+            self._counter = variable(self._tf, np.zeros(1, np.int32))
         return self._counter
 
     @property
     def step(self) -> int:
         """The number of the last step, from 1."""
-        return 0 if self._counter is None else int(self._counter.numpy())
+        return 0 if self._counter is None else int(self._counter.numpy()[0])
 
     @step.setter
     def step(self, number: int) -> None:
-        self._step.assign(number)
+        self._step.assign([number])
 
     @property
     def lost(self) -> int:
         """How many rows were lost so far."""
         return sum(table.lost for table in self._tables.values())
 
-    def empty(self) -> Iterator[tuple[list[Any], np.ndarray]]:
+    def empty(self) -> Iterator[tuple[list[Any], np.ndarray, np.ndarray, np.ndarray]]:
         """Variables with their rows since the last call: steps, whether NaN, fingerprints."""
         for key, table in self._tables.items():
             rows = table.empty()
             if len(rows):
-                yield [self._variables[one] for one in key], rows
+                squares, prints = np.ascontiguousarray(rows[:, 1:].T).reshape(2, len(key), -1)
+                nans = np.isnan(squares.view(np.float32)).astype(np.int32)
+                yield [self._variables[one] for one in key], rows[:, 0], nans, prints
 
 
 class GraphTrace(Updates):
@@ -248,7 +253,7 @@ class GraphTrace(Updates):
         self._in_step = True
         self._depth.clear()
         if not self._in_xla():
-            self._step.assign_add(1)
+            self._step.assign_add([1])
             self.batches.write(self._step, data)
 
     def _end_step(self) -> None:
@@ -269,7 +274,7 @@ class GraphTrace(Updates):
             return
         self._updated.update(map(id, variables))
         if not self._in_step:  # a training loop of the user's own: a step is what updates
-            self._step.assign_add(1)
+            self._step.assign_add([1])
         self._write(variables)
 
     # ---- what callbacks ask --------------------------------------------------------------------

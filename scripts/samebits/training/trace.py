@@ -103,11 +103,9 @@ class Prints:
     def _empty_updates(self, graph: Updates) -> None:
         """Move the rows of the graph to the file."""
         events: dict[int, _Events] = {}
-        for variables, rows in graph.empty():
-            count = len(variables)
+        for variables, steps, nans, prints in graph.empty():
             for position, column in enumerate(self._columns(variables)):
-                seen = rows[:, 0], rows[:, 1 + count + position], rows[:, 1 + position]
-                events.setdefault(column, []).append(seen)
+                events.setdefault(column, []).append((steps, prints[position], nans[position]))
         if events:
             self._merge(events)
 
