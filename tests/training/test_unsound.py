@@ -10,7 +10,7 @@ from pipeline import ROOT, Workspace, command, configure, skip_without
 from samebits.formats import canonical
 
 PROGRAM = ROOT / "tests/training/unsound_program.py"
-AVX2 = "determinism.environment.ONEDNN_MAX_CPU_ISA=AVX2"
+AVX2 = "+determinism.environment.ONEDNN_MAX_CPU_ISA=AVX2"
 _NAMELESS = (
     *("by hand", "unequal", "dilated", "explicitly", "unknown", "nothing known"),
     *("tape", "twice", "raw", "old", "compiled"),

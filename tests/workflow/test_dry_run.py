@@ -35,7 +35,7 @@ def test_what_would_be_trained_loaded_and_built_is_said() -> None:
     assert said({"overrides": "trainer.epochs=5"}, *jobs) == [
         "DRY RUN  trainer.epochs=5: nothing was made",
         "would train  2 runs (control and replica), 10 epochs in all",
-        "up to 13 more where bits differ or runs leave files",
+        "up to 25 more where bits differ or runs leave files",
         "would take   unknown before the first run",
         "would load   mnist-1",
         "would build  load",
