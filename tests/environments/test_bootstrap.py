@@ -100,6 +100,7 @@ def test_two_at_once_and_one_that_was_killed_leave_one_whole(checkout: Path) -> 
     assert_whole(checkout / ".venv")
 
 
+@pytest.mark.slow
 def test_a_wrong_digest_of_uv_is_refused_and_nothing_is_left(checkout: Path) -> None:
     lock = lock_of(checkout)
     uv = next(p for p in lockfile.read(lock).packages if p.name == "uv")
@@ -179,6 +180,7 @@ def test_where_there_is_no_python_311_uv_brings_one_after_a_line_that_says_so(
     assert interpreters.probe(checkout / ".venv/bin/python", "3.11")
 
 
+@pytest.mark.slow
 def test_where_none_can_be_downloaded_every_place_that_was_looked_at_is_named(
     checkout: Path, without: dict[str, str], tmp_path: Path
 ) -> None:

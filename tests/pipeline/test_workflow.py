@@ -299,6 +299,7 @@ def model(function: str) -> str:
     return f"model={{_target_: mine.{function}, width: 5}}"
 
 
+@pytest.mark.slow
 def test_a_users_model_and_data_are_certified_by_digest_and_an_edited_model_trains_again(
     workspace: Workspace, mine: list[str]
 ) -> None:

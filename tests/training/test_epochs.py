@@ -78,7 +78,8 @@ def test_the_control_keeps_the_state_after_each_epoch(mlp: Training) -> None:
     assert [killing.last_state(kept / name) for name in names] == digests
 
 
-@pytest.mark.parametrize("kills", [(2,), pytest.param((1, 3), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [(2,), (1, 3)])
 def test_a_run_that_is_killed_with_a_flipped_bit_ends_as_one_that_was_not(
     mlp: Training, kills: tuple[int, ...]
 ) -> None:
@@ -237,7 +238,7 @@ def test_a_second_optimizer_and_a_variable_in_a_list_go_on_where_they_were(
     ("model", "holds", "attributes"),
     [
         ("resumed.two_optimizers", True, []),
-        ("resumed.counting", False, ["Counting.steps"]),
+        pytest.param("resumed.counting", False, ["Counting.steps"], marks=pytest.mark.slow),
         pytest.param("resumed.warming", False, [], marks=pytest.mark.slow),
     ],
 )

@@ -12,7 +12,6 @@ from samebits.formats import canonical
 PROGRAM = ROOT / "tests/training/kernels_program.py"
 GRAPHS = ("dense", "convolution", "nested", "subclassed", "lstm", "in_two_functions")
 MODELS = (*GRAPHS, "eager", "compiled_by_xla")
-FEW = ("dense", "convolution", "lstm")
 Layers = dict[str, dict[str, Any]]
 
 
@@ -33,7 +32,6 @@ def told(workspace: Workspace, folder: Path, framework: str, profile: str, *what
 @pytest.mark.parametrize(
     ("framework", "models"),
     [
-        ("tf2.21", FEW),
         pytest.param("tf2.21", MODELS, marks=pytest.mark.slow),
         pytest.param("tf2.8", (*GRAPHS, "eager"), marks=pytest.mark.slow),
     ],

@@ -121,7 +121,7 @@ def test_data_that_was_rounded_to_whole_numbers_is_other_data() -> None:
 PROGRAM = ROOT / "tests/training/trace_program.py"
 STEPS, PER_EPOCH = 16, 8  # of 240 samples
 CASES = [
-    ("tf2.21", "portable", "noisy fed_to_metric"),
+    ("tf2.21", "portable", "noisy"),
     ("tf2.1", "tf21", "noisy outputs"),
 ]
 _KINDS = (

@@ -282,6 +282,7 @@ def normalized():
 CHOSEN_BY_VENDORS = ("Rsqrt", "Reciprocal", "Erfc")
 
 
+@pytest.mark.slow
 def test_under_exact_no_kernel_is_executed_whose_low_bits_the_cpus_vendor_chooses(
     stage: Stage,
 ) -> None:
@@ -530,11 +531,9 @@ UNPINNED: dict[str, tuple[str, Any]] = {
 
 @pytest.mark.parametrize(
     "names",
-    [
-        tuple(UNPINNED),
-        *(pytest.param((name,), marks=pytest.mark.slow, id=name) for name in ("isa", "onednn")),
-    ],
+    [tuple(UNPINNED), *(pytest.param((name,), id=name) for name in ("isa", "onednn"))],
 )
+@pytest.mark.slow
 def test_an_unpinned_pin_is_in_force_with_its_other_value(
     stage: Stage, names: tuple[str, ...]
 ) -> None:

@@ -71,6 +71,7 @@ def test_under_a_profile_that_pins_no_instruction_set_it_is_told_before_it_runs(
     assert "here/" in lines[0]
 
 
+@pytest.mark.slow
 def test_half_precision_that_onednn_lacks_is_refused(workspace: Workspace) -> None:
     said, _ = tried(workspace, "tf2.21", "portable", "bfloat16")
     for made in said.values():
