@@ -259,4 +259,12 @@ def _is_step(step: int | None, tensors: list[str], divergence: types.Divergence)
     return step is None or (bool(tensors) and first is not None and step > first)
 
 
-CHECKS: tuple[Check, ...] = (_planned, _comparisons, _interrupted)
+def _one_atlas(evidence: Evidence) -> Iterator[str]:
+    """Comparisons that name layers must have read the same atlas."""
+    runs = (run for each in evidence.comparisons if each.content for run in each.content["runs"])
+    atlases = sorted({run["attribution"]["atlas"] for run in runs if "attribution" in run})
+    if len(atlases) > 1:
+        yield f"layers are named by more than one atlas: {listed(atlases)}"
+
+
+CHECKS: tuple[Check, ...] = (_planned, _comparisons, _interrupted, _one_atlas)
