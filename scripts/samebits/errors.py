@@ -111,7 +111,7 @@ def run(
         code = failed if error.code is None else error.code
     except OSError as error:
         print(f"error: {_shown(explain_os_error(error))}", file=sys.stderr)
-        code = failed
+        code = FAILED if is_of_disk(error) else failed
     except KeyboardInterrupt:
         print("interrupted; start the same command again to go on", file=sys.stderr)
         code = INTERRUPTED

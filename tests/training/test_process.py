@@ -16,7 +16,8 @@ import pytest
 
 from pipeline import SCRIPTS
 from refusals import refused
-from samebits.training import memory, refusals, settings
+from samebits import errors
+from samebits.training import another, memory, record, refusals, settings
 from samebits.training.settings import Setting
 
 # ---- settings --------------------------------------------------------------------------------
@@ -295,3 +296,62 @@ def test_a_random_op_without_a_seed_is_named_by_the_function_of_tensorflow(tmp_p
 )
 def test_any_other_failure_is_none(error: Exception) -> None:
     assert refusals.of_exception(TF, error) is None
+
+
+# ---- what is watched, and another implementation -----------------------------------------------
+
+
+def test_files_beside_the_lock_are_watched_and_the_lock_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samebits.observation.opened.Watch", set)
+    given = {name: tmp_path / name / "file" for name in ("config", "data", "lock", "output")}
+    excluded: Any = record.watch(SimpleNamespace(**given))  # type: ignore[arg-type]
+    assert given["lock"] in excluded and given["lock"].parent not in excluded
+
+
+OTHERS = """
+import sys; sys.path.insert(0, {scripts!r})
+from pathlib import Path
+import numpy as np
+from samebits.formats import arrays
+path = next(flag for flag in sys.argv if flag.startswith("--gradients=")).partition("=")[2]
+arrays.write(Path(path), [("kernel", np.array({values}, np.float32))])
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("name", "theirs", "apart", "failure"),
+    [
+        ("kernel", "[1, 2.5]", 0.5, None),
+        ("kernel", "[1, float('nan')]", None, None),
+        ("other", "[1, 2]", None, "other names or shapes"),
+        ("kernel", "[1, 2, 3]", None, "other names or shapes"),
+    ],
+)
+def test_gradients_of_two_implementations_are_compared_by_name(
+    tmp_path: Path, name: str, theirs: str, apart: float | None, failure: str | None
+) -> None:
+    (tmp_path / "others.py").write_text(OTHERS.format(scripts=str(SCRIPTS), values=theirs))
+    ours = [(name, np.array([1, 2], np.float32))]
+    config: dict[str, Any] = {"determinism": {"environment": {}}}
+    found = another.compare(ours, config, [str(tmp_path / "others.py")], tmp_path)
+    assert [one["apart"] for one in found["tensors"]] == ([] if failure else [apart])
+    assert failure is None if found["failure"] is None else str(failure) in found["failure"]
+
+
+def test_what_is_no_number_in_both_implementations_is_not_apart() -> None:
+    ours = np.array([np.nan, np.inf, 1], np.float32)
+    assert another._apart(ours, ours) == 0
+    assert another._apart(ours, np.array([np.nan, -np.inf, 1], np.float32)) is None
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, errors.FAILED), (errno.ENOENT, 2)])
+def test_a_full_disk_is_a_failure_and_never_wrong_usage(number: int, code: int) -> None:
+    def main() -> int:
+        raise OSError(number, "no", "file")
+
+    with pytest.raises(SystemExit) as ended:
+        errors.run(main, errors.USAGE)
+    assert ended.value.code == code

@@ -49,9 +49,9 @@ _NOTE = re.compile(r"^# ([A-Za-z][A-Za-z ]*): (\S.*?)(?: sha256:([0-9a-f]{64}))?
 class _Digests:
     """SHA-256 of files; one is read again where its state is not that of the last time."""
 
-    def __init__(self, kept: Path) -> None:
-        self._kept = kept
-        self._known: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._known: dict[str, Any] = json.loads(place.read_text()) if place.is_file() else {}
 
     def of(self, paths: Iterable[str]) -> dict[str, str]:
         """By path; empty where there is no file."""
@@ -62,7 +62,7 @@ class _Digests:
         return {path: str(known[path][0]) if state else "" for path, state in states.items()}
 
     def keep(self) -> None:
-        files.write_bytes(self._kept, json.dumps(self._known).encode())
+        files.write_bytes(self._place, json.dumps(self._known).encode())
 
 
 def _state(path: str) -> list[int]:
@@ -71,6 +71,11 @@ def _state(path: str) -> list[int]:
         return []
     found = os.stat(path)  # noqa: PTH116
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def kept(lock: Path) -> Path:
+    """The file beside a lock with the digests of the environment's files."""
+    return lock.parent / _KNOWN
 
 
 def look(folder: Path, keep: bool = False) -> str:
@@ -161,7 +166,7 @@ def loaded(pattern: str) -> set[str]:
 
 def libraries(lock: Path) -> dict[str, str]:
     """The digests of the libraries of TensorFlow, CUDA and cuDNN that this process has loaded."""
-    found = _Digests(lock.parent / _KNOWN).of(loaded(_LIBRARIES))
+    found = _Digests(kept(lock)).of(loaded(_LIBRARIES))
     return {Path(path).name: digest for path, digest in found.items()}
 
 

@@ -89,12 +89,22 @@ def compare(ours: task.Named, config: Any, start: Sequence[str], beside: Path) -
         if code:
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             return {"tensors": [], "failure": f"the process pinned as configured ended by {how}"}
-        theirs = arrays.open_arrays(path)
+        theirs = dict(arrays.open_arrays(path))
+        if {name: v.shape for name, v in ours} != {name: v.shape for name, v in theirs.items()}:
+            why = "the process pinned as configured has gradients of other names or shapes"
+            return {"tensors": [], "failure": why}
         found = [
-            {"name": name, "largest": _largest(value), "apart": _largest(value - theirs[name])}
+            {"name": name, "largest": _largest(value), "apart": _apart(value, theirs[name])}
             for name, value in ours
         ]
     return {"tensors": found, "failure": None}
+
+
+def _apart(ours: np.ndarray, theirs: np.ndarray) -> float | None:
+    """The largest difference; none where both have the same infinity, or no number."""
+    same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    with np.errstate(invalid="ignore"):
+        return _largest(np.where(same, 0.0, ours - theirs))
 
 
 def _largest(value: np.ndarray) -> float | None:

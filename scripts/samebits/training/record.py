@@ -170,8 +170,8 @@ def watch(options: argparse.Namespace, *own: Path) -> opened.Watch:
     """A watcher of files, but of ``own``, those that the flags name, and the launcher's folders."""
     made = [os.environ.get(name, "") for name in (variables.KERAS_HOME, variables.TEMPORARY)]
     made = [folder for folder in made if "/samebits-" in folder]
-    given = options.config, options.data, options.lock.parent, options.output.parent
-    return opened.Watch([*own, *given, *map(Path, made)])
+    given = options.config, options.data, options.lock, options.output.parent
+    return opened.Watch([*own, *given, as_installed.kept(options.lock), *map(Path, made)])
 
 
 def process(tf: Any, options: argparse.Namespace) -> dict[str, Any]:
@@ -186,6 +186,8 @@ def process(tf: Any, options: argparse.Namespace) -> dict[str, Any]:
 def framework(tf: Any, lock: Path) -> dict[str, Any]:
     """The TensorFlow build, by version, compiler and the digest of its wheel."""
     locked = lockfile.read(lock)
+    if locked.tensorflow is None:
+        raise SamebitsError(f"{lock}: expected a lock with TensorFlow, got none in it")
     build = tf.sysconfig.get_build_info() if hasattr(tf.sysconfig, "get_build_info") else {}
     return {
         "tensorflow": tf.__version__,
@@ -193,7 +195,7 @@ def framework(tf: Any, lock: Path) -> dict[str, Any]:
         "git_version": tf.version.GIT_VERSION,
         "compiler": tf.version.COMPILER_VERSION,
         "build_info": {str(key): build[key] for key in sorted(build)},
-        "wheel": asdict(locked.tensorflow) if locked.tensorflow else None,
+        "wheel": asdict(locked.tensorflow),
         "libraries": as_installed.libraries(lock) if locked.as_installed else {},
     }
 
