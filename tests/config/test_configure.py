@@ -165,6 +165,13 @@ def test_a_name_begins_with_the_program_and_its_words(script: str, title: str) -
     assert default_name(elsewhere) != name
 
 
+def test_a_name_tells_that_an_environment_was_there_and_not_where() -> None:
+    given = [Override("framework", "installed"), Override("python", "/home/me/.venv/bin/python")]
+    name = default_name(given)
+    assert re.fullmatch(r"framework=installed-[0-9a-f]{8}", name)
+    assert default_name([given[0], Override("python", "/elsewhere/python")]) != name
+
+
 def test_overrides_that_make_no_file_name_give_a_safe_unique_one() -> None:
     names = {of({"data": {"option": "mnist", "file": f}}).name for f in ("/a b/{c}", "/a b/[c]")}
     assert len(names) == 2

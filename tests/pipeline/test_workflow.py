@@ -33,14 +33,15 @@ from samebits.formats import canonical, files
 SMOKE = "experiment=smoke"
 RUNS = ("control", "replica")
 FRAMEWORKS = [  # but the default one: see below
-    pytest.param("tf2.8", "portable", "varied", "3.7", marks=pytest.mark.slow),
+    ("tf2.8", "portable", "varied", "3.7"),
     # Threads are not pinned here: the bits depend on the number of CPUs, on 2.21 on some machines.
-    pytest.param("tf2.21", "tf21", "twice", "3.11", marks=pytest.mark.slow),
-    pytest.param("tf2.8", "tf21", "twice", "3.7", marks=pytest.mark.slow),
+    ("tf2.21", "tf21", "twice", "3.11"),
+    ("tf2.8", "tf21", "twice", "3.7"),
     ("tf2.1", "tf21", "twice", "3.7"),
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("framework", "determinism", "protocol", "python"), FRAMEWORKS)
 def test_the_smoke_experiment_is_certified_on_every_framework(
     workspace: Workspace, framework: str, determinism: str, protocol: str, python: str

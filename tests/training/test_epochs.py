@@ -386,6 +386,7 @@ def test_a_sampled_epoch_draws_the_random_numbers_that_it_draws_in_the_whole_run
     assert (found["outcome"], outcomes(found)) == ("EPOCHS REPRODUCED", {2: True, 4: True})
 
 
+@pytest.mark.slow
 def test_a_sampled_epoch_has_its_bits_and_a_changed_weight_with_a_new_digest_is_found(
     mlp: Training, tmp_path: Path
 ) -> None:

@@ -187,11 +187,13 @@ def default_name(wanted: Iterable[Override]) -> str:
     if not values:
         return "default"
     program = values.get(programs.SCRIPT)
-    rest = (pair for pair in sorted(values.items()) if not program or pair[0] != programs.SCRIPT)
+    # A program comes first; an interpreter is a place, of which the digest tells.
+    apart = {installed.KEY, *([programs.SCRIPT] if program else [])} & {*values}
+    rest = (pair for pair in sorted(values.items()) if pair[0] not in apart)
     texts = [f"{key}={value_text(value)}" for key, value in rest]
     text = ",".join([programs.title(str(program)), *texts] if program else texts)
     safe = re.sub(r"[^A-Za-z0-9._=,+-]", "-", text)
-    if safe == text and len(text) <= _NAME_LENGTH and not program:
+    if safe == text and len(text) <= _NAME_LENGTH and not apart:
         return text
     return f"{safe[: _NAME_LENGTH - 9]}-{canonical.digest(values)[:8]}"
 
