@@ -38,7 +38,7 @@ _RANGES = {
     "nonzero": (0.1, 4.0),  # and the same below zero
 }
 _COMING_BACK = "real"  # the gradient that a result is given
-_REFUSED = (LookupError, NotImplementedError, TypeError, ValueError)  # while a graph is made
+REFUSED = (LookupError, NotImplementedError, TypeError, ValueError)  # while a graph is made
 _DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
 
 
@@ -173,7 +173,7 @@ class _Case:
                     with tf.compat.v1.Session(graph=graph) as session:
                         fill(session, scopes, self.feeds)
                         session.run(node + ":0")
-        except (tf.errors.OpError, *_REFUSED) as error:
+        except (tf.errors.OpError, *REFUSED) as error:
             return first_reason(error)
         return ""
 
