@@ -42,16 +42,16 @@ _PINS = {
     "ONEDNN_VERBOSE": "profile_create",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
+_MARK = "samebits: case "
 _AT_ONCE = 25  # cases of one process: a kernel that writes where it should not harms no others
 _LONGEST = {False: 20, True: 600}  # seconds of a case; where the CPU is emulated
 
 
 class _Computer:
-    """Computes cases in this process, whose standard output is a file."""
+    """Computes cases in this process, whose standard output is a file, its log."""
 
     def __init__(self, tf: Any, replaced: Any, reference: bool) -> None:
         self._tf, self._replaced, self._reference = tf, replaced, reference
-        self._about = ""  # what oneDNN told of itself, in this process
 
     def answer(self, case: draw.Case) -> str:
         """A case's line."""
@@ -61,12 +61,12 @@ class _Computer:
             return json.dumps({"refused": battery.first_reason(error)})
 
     def _line(self, case: draw.Case) -> dict[str, Any]:
-        begin = os.fstat(1).st_size
         inputs = [case.values(number, shape) for number, shape in enumerate(case.inputs)]
+        _mark(case.index)
         with self._replaced():
             results = self._computed(case, inputs)
-        made = self._made(begin)
-        line: dict[str, Any] = {"digests": {n: _digest(v) for n, v in results.items()}, **made}
+        _mark(None)
+        line: dict[str, Any] = {"digests": {n: _digest(v) for n, v in results.items()}}
         if self._reference:
             right = self._in_float64(case, inputs, results["value"])
             line["off"] = {name: _off(value, right[name]) for name, value in results.items()}
@@ -106,15 +106,27 @@ class _Computer:
         gradients = tape.gradient(made, given, back)
         return _named([np.asarray(tf.convert_to_tensor(v)) for v in [made, *gradients]])
 
-    def _made(self, begin: int) -> dict[str, Any]:
-        """What oneDNN made since standard output was as long as this."""
-        ctypes.CDLL(None).fflush(None)
-        with open("/proc/self/fd/1", encoding="utf-8", errors="replace") as log:
-            log.seek(begin)
-            lines = log.readlines()
-        self._about += "".join(line for line in lines if ",info,cpu," in line)
-        made = primitives.of_lines([*self._about.splitlines(), *lines])
-        return {"primitives": made["made"] if made else [], "isa": made and made["isa"]}
+
+def _mark(index: int | None) -> None:
+    """Say in the log which case begins, or that it ended."""
+    ctypes.CDLL(None).fflush(None)
+    os.write(1, f"{_MARK}{index}\n".encode("ascii"))
+
+
+def _made() -> dict[str, list[str]]:
+    """What the log has of each case, the last time that it was computed."""
+    found: dict[str, list[str]] = {}
+    about: list[str] = []
+    current = ""
+    with open("/proc/self/fd/1", encoding="utf-8", errors="replace") as log:
+        for line in log:
+            if line.startswith(_MARK):
+                current = line[len(_MARK) :].strip()
+                found[current] = [*about]
+            elif ",info,cpu," in line:
+                about.append(line)
+            found.get(current, []).append(line)
+    return found
 
 
 def _named(values: list[np.ndarray]) -> dict[str, np.ndarray]:
@@ -134,11 +146,22 @@ def _off(value: np.ndarray, right: np.ndarray) -> float:
 def _lines(options: Any, computer: _Computer, longest: int) -> Iterator[dict[str, Any]]:
     drawn = draw.cases(options.seed, options.first, options.count, options.kind)
     while cases := [*itertools.islice(drawn, _AT_ONCE)]:
+        os.ftruncate(1, 0)
         attempts = [lambda case=case: computer.answer(case) for case in cases]
-        for case, answer in zip(cases, refusals(attempts, longest), strict=True):
+        answers = refusals(attempts, longest)
+        logs = _made()
+        for case, answer in zip(cases, answers, strict=True):
             how = {"relu": case.relu, "graph": case.graph}
+            log = logs.get(str(case.index), [])
             line = {"index": case.index, "kind": case.kind, "drawn": dict(case.drawn, **how)}
-            yield {**line, **(json.loads(answer) if answer[0] == "{" else {"died": answer})}
+            line["primitives"] = _primitives(log)
+            died = {"died": answer, "last": _primitives([*log[:2], *log[-1:]])}
+            yield {**line, **(json.loads(answer) if answer[0] == "{" else died)}
+
+
+def _primitives(log: list[str]) -> list[dict[str, str]]:
+    made = primitives.of_lines(log)
+    return made["made"] if made else []
 
 
 @contextlib.contextmanager
@@ -173,7 +196,7 @@ def main() -> int:
     if options.replaced:
         exact_ops.stop_rewriting(tf)
     target = options.output or os.dup(1)
-    with open(target, "w", encoding="ascii") as output, tempfile.TemporaryFile() as log:
+    with open(target, "w", encoding="ascii") as output, tempfile.TemporaryFile("ab") as log:
         os.dup2(log.fileno(), 1)
         print(json.dumps(about), file=output, flush=True)
         for line in _lines(options, _Computer(tf, replaced, not emulated), _LONGEST[emulated]):
