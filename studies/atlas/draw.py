@@ -39,8 +39,11 @@ class Case:
 
     def values(self, number: int, shape: Sequence[int]) -> np.ndarray:
         """Of the input of this number: float32 in [-1, 1), whose bits no mathematical function
-        decides."""
+        decides. No two are equal where the largest of them is taken."""
         generator = np.random.default_rng([self.seed, self.index, number])
+        if self.kind == "pool":
+            size = math.prod(shape)
+            return (generator.permutation(size) * 2 / size - 1).reshape(shape).astype(np.float32)
         return generator.random(tuple(shape), np.float32) * np.float32(2) - np.float32(1)
 
 
@@ -64,9 +67,10 @@ def draw(seed: int, index: int) -> Case:
     """One case."""
     dice = _Dice(f"{seed}/{index}")
     kind = dice.choices([*_KINDS], [weight for _, weight in _KINDS.values()])[0]
+    most = _MOST_PRODUCTS * 0.1 ** dice.uniform(0, 2)
     while True:
         drawn, inputs, products, compute = _KINDS[kind][0](dice)
-        if products <= _MOST_PRODUCTS and max(map(math.prod, inputs)) <= _MOST_NUMBERS:
+        if products <= most and max(map(math.prod, inputs)) <= _MOST_NUMBERS:
             break
     relu = bool(drawn.get("bias")) and dice.random() < 0.5
     return Case(seed, index, kind, drawn, tuple(inputs), relu, dice.random() < 0.75, compute)
@@ -96,7 +100,9 @@ def _convolution(dice: _Dice) -> _Drawn:
         def convolved(x: Any, f: Any) -> Any:
             if tf.float64 != x.dtype:
                 return tf.nn.convolution(x, f, strides, padding, layout, dilations)
-            return tf.nn.convolution(x, _spread(tf, f, dilations), strides, padding, layout)
+            spread = _spread(tf, f, dilations)
+            padded = _padded(tf, x, spread.shape, strides) if padding == "SAME" else x
+            return tf.nn.convolution(padded, spread, strides, "VALID", layout)
 
         if x.dtype != tf.float64 or groups == 1:
             return _biased(tf, convolved(x, f), *b)
@@ -123,7 +129,15 @@ def _transposed(dice: _Dice) -> _Drawn:
     output = [image["batch"], *made, filters]
 
     def compute(tf: Any, x: Any, f: Any, *b: Any) -> Any:
-        return _biased(tf, tf.nn.conv_transpose(x, f, output, strides, padding, _LAYOUTS[rank]), *b)
+        layout = _LAYOUTS[rank]
+        if x.dtype != tf.float64:
+            return _biased(tf, tf.nn.conv_transpose(x, f, output, strides, padding, layout), *b)
+        sides = zip(made, sizes, strides, kernel, strict=True)
+        full = [max(n, (m - 1) * s + k) for n, m, s, k in sides]
+        whole = [image["batch"], *full, filters]
+        found = tf.nn.conv_transpose(x, f, whole, strides, "VALID", layout)
+        begin = [0, *((a - n) // 2 for a, n in zip(full, made, strict=True)), 0]
+        return _biased(tf, tf.slice(found, begin, output), *b)
 
     inputs = [(image["batch"], *sizes, channels), (*kernel, filters, channels)]
     drawn = dict(image, kernel=kernel, channels=channels, filters=filters, strides=strides)
@@ -170,6 +184,16 @@ def _padding(dice: _Dice) -> str:
 
 def _biased(tf: Any, made: Any, *bias: Any) -> Any:
     return tf.nn.bias_add(made, *bias) if bias else made
+
+
+def _padded(tf: Any, x: Any, kernel: Sequence[int], strides: Sequence[int]) -> Any:
+    """An image with the zeros of SAME: TensorFlow's own, in three dimensions and without oneDNN,
+    are wrong where strides are larger than the kernel."""
+    pairs = []
+    for n, k, s in zip(x.shape[1:-1], kernel, strides, strict=False):
+        total = max((-(-n // s) - 1) * s + k - n, 0)
+        pairs.append((total // 2, total - total // 2))
+    return tf.pad(x, [(0, 0), *pairs, (0, 0)])
 
 
 def _spread(tf: Any, f: Any, dilations: Sequence[int]) -> Any:

@@ -155,8 +155,13 @@ def _lines(options: Any, computer: _Computer, longest: int) -> Iterator[dict[str
             log = logs.get(str(case.index), [])
             line = {"index": case.index, "kind": case.kind, "drawn": dict(case.drawn, **how)}
             line["primitives"] = _primitives(log)
-            died = {"died": answer, "last": _primitives([*log[:2], *log[-1:]])}
+            died = {"died": answer, "last": _primitives([*log[:2], *_computing(log)[-1:]])}
             yield {**line, **(json.loads(answer) if answer[0] == "{" else died)}
+
+
+def _computing(log: list[str]) -> list[str]:
+    """Without what only moves numbers."""
+    return [line for line in log if ",primitive,create" in line and ",reorder," not in line]
 
 
 def _primitives(log: list[str]) -> list[dict[str, str]]:
