@@ -32,7 +32,7 @@ from samebits.workflow.plan import plan
 
 HERE = Path(__file__).resolve().parent
 MEASUREMENTS = (
-    "plain", "tracing", "determinism", "exact", "dag", "slurm", "resume", "spot", "digest",
+    "plain", "tracing", "determinism", "portable", "dag", "slurm", "resume", "spot", "digest",
     "stages",
 )  # fmt: skip
 FORMAT = "samebits-bench-1"

@@ -40,7 +40,7 @@ def tables_of(atlas: Atlas) -> dict[str, Markdown | None]:
 
 
 def safe_under(atlas: Atlas, framework: Framework) -> dict[str, dict[str, list[str]]]:
-    """By group and profile the ops that have the same bits on every CPU; under none last."""
+    """By group the ops with the same bits on every CPU: plain, replaced by portable; the rest."""
     moved = framework.differing(*framework.elsewhere(PORTABLE))
     by_case: dict[Case, set[str]] = {case: set() for case in moved}
     for kernel in found(framework).kernels:
@@ -52,8 +52,8 @@ def safe_under(atlas: Atlas, framework: Framework) -> dict[str, dict[str, list[s
         needs[case.name] = max(needs[case.name], 1 if covered else 2)
     return {
         group: {
-            profile: [name for name in names if needs[name] == place]
-            for place, profile in enumerate(("portable", "exact", "none"))
+            kind: [name for name in names if needs[name] == place]
+            for place, kind in enumerate(("plain", "replaced", "none"))
         }
         for group in atlas.groups
         if (names := dict.fromkeys(c.name for c in framework.cases if c.group == group))
@@ -129,7 +129,7 @@ def _kernel(framework: Framework, kernel: Kernel) -> list[object]:
 
 def _reasons(every: list[tuple[Framework, Found]]) -> Markdown | None:
     names = dict.fromkeys(k.name.partition(" ")[0] for _, known in every for k in known.kernels)
-    header = ["kernel", "why its bits depend on the CPU", Markdown("what `determinism=exact` does")]
+    header = ["kernel", "why its bits depend on the CPU", Markdown("what `portable` does")]
     rows = [[code(name), *REASONS.get(name, UNKNOWN)] for name in names]
     return table(header, rows) if rows else None
 
@@ -148,7 +148,7 @@ def _case(framework: Framework, case: Case) -> list[object]:
 # --- why ---------------------------------------------------------------------------------------
 
 
-# What is known of a kernel, and what determinism=exact does.
+# What is known of a kernel, and what determinism=portable does, where it replaces ops.
 _FLOAT32 = (
     "In float64 its bits are the same everywhere, in float32 they are not: there it is computed by "
     "way of an approximate instruction."
@@ -161,10 +161,10 @@ _FUSED = (
 )
 _OPTIMIZER = (
     "It takes a square root, and Keras 2 calls it for all of a variable at once.",
-    "Not replaced, which is why exact asks for TensorFlow 2.21: Keras 3 writes its optimizers in "
-    "single ops.",
+    "Not replaced, which is why portable replaces nothing below TensorFlow 2.21: there, Keras 3 "
+    "writes its optimizers in single ops.",
 )
-_OLD = "Nothing: with TensorFlow 2.21, for which exact asks, its bits are the same everywhere."
+_OLD = "Nothing: from TensorFlow 2.21 on its bits are the same everywhere."
 _ONEDNN = (
     "Other bits on the emulated Intel CPUs and not on EPYC, with oneDNN alone: it chooses another "
     "way there although its instruction set is capped. By what was not found out.",
@@ -185,7 +185,7 @@ REASONS = {
     "Sqrt": ("TensorFlow 2.8 computes it by way of the approximate reciprocal square root.", _OLD),
     "Softmax": (
         "Without oneDNN it divides by way of the approximate reciprocal.",
-        "Nothing: with oneDNN, which portable sets, its bits are the same everywhere.",
+        "Nothing: with oneDNN, which it sets, its bits are the same everywhere.",
     ),
     "EuclideanNorm": ("It takes a square root.", _OLD),
     **dict.fromkeys(("BatchMatMulV2", "Conv3DBackpropFilterV2"), _ONEDNN),

@@ -203,11 +203,7 @@ def test_an_experiment_file_can_be_overridden() -> None:
         ({"overrides": "+model.extra=1"}, ["model.extra", "input_shape"]),
         ({"overrides": "~trainer.loss"}, ["loss"]),
         ({"framework": "tf2.1"}, ["portable", "2.8", "determinism=tf21"]),
-        ({"framework": "tf2.8", "determinism": "exact"}, ["exact", "2.21", "determinism=portable"]),
-        (
-            {"overrides": "determinism=exact determinism.replacements=[exp]"},
-            ["replacements", "exp"],
-        ),
+        ({"overrides": "determinism.replacements=[exp]"}, ["replacements", "exp"]),
         ({"data": "npz"}, ["data.path"]),
         ({"data": {"option": "npz", "path": "a", "sha256": "0" * 63}}, ["data.sha256"]),
         ({"data": {"option": "npz", "path": "a", "sha256": "a" * 64}}, ["data.shape", "classes"]),
@@ -239,7 +235,7 @@ def test_an_argument_that_a_users_model_does_not_take_is_refused(tmp_path: Path)
         of({"model": {"_target_": "mine.net", "widht": 5}, "source_path": str(tmp_path)})
 
 
-@pytest.mark.parametrize("profile", ["none", "seeds", "tf21", "tf28", "portable", "exact"])
+@pytest.mark.parametrize("profile", ["none", "seeds", "tf21", "tf28", "portable", "eigen"])
 def test_every_profile_says_what_the_hash_seed_is_before_the_interpreter_starts(
     profile: str,
 ) -> None:
@@ -247,6 +243,28 @@ def test_every_profile_says_what_the_hash_seed_is_before_the_interpreter_starts(
         v for v in of({"determinism": profile}).variables() if v.startswith("PYTHONHASHSEED=")
     ]
     assert hash_seed == "PYTHONHASHSEED=0"  # where `none` starts to vary it
+
+
+REPLACED = ["rsqrt", "reciprocal", "erfc", "erfinv", "ndtri", "atan", "atan2"]
+
+
+@pytest.mark.parametrize(
+    ("config", "replacements", "rewriting"),
+    [
+        ({}, REPLACED, False),
+        ({"determinism": "eigen"}, REPLACED, False),
+        ({"framework": "tf2.8"}, None, None),
+        ({"framework": "tf2.8", "determinism": {"replacements": ["erfc"]}}, ["erfc"], None),
+        ({"determinism": "tf28", "overrides": "determinism.replacements=[erfc]"}, ["erfc"], None),
+        ({"overrides": "framework.tensorflow=2.20.1"}, None, None),
+        ({"overrides": "framework.tensorflow=2.100.0"}, REPLACED, False),
+    ],
+)
+def test_ops_are_replaced_from_the_tensorflow_on_that_lets_them_or_where_the_user_asks(
+    config: dict[str, Any], replacements: list[str] | None, rewriting: bool | None
+) -> None:
+    profile = of(config).config["determinism"]
+    assert (profile["replacements"], profile["rewriting"]) == (replacements, rewriting)
 
 
 def test_modules_that_a_users_model_imports_are_inputs_of_the_training(tmp_path: Path) -> None:

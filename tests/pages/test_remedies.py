@@ -38,7 +38,7 @@ def test_everything_that_a_certificate_can_name_has_a_remedy_whatever_is_pinned(
         ("number of CPUs", NONE, "determinism=portable"),
         ("number of CPUs", PINNED, "write the number as a constant"),
         ("CPU", NONE, "determinism=portable"),
-        ("CPU", PINNED, "determinism=exact"),
+        ("CPU", PINNED, "determinism=portable` with TensorFlow 2.21"),
         ("CPU", EXACT, "replace the layer"),
         (NOT_REPEATABLE, NONE, "which pins seeds"),
         (NOT_REPEATABLE, PINNED | {"op_determinism": False}, "which makes ops"),
@@ -111,7 +111,7 @@ def test_where_a_setting_is_the_remedy_no_usual_cause_is_named() -> None:
 def test_the_terminal_shows_them(tmp_path: Any) -> None:
     content = factories.certify(factories.explained(tmp_path))
     said = summary.text(content, summary.Ended(tmp_path, 1.0))
-    assert "  remedy (CPU): determinism=exact" in said
+    assert "  remedy (CPU): determinism=portable with TensorFlow 2.21" in said
     assert "`" not in said
     assert [*remedies.remedies(content["report"] | {"experiment": {"config": None}})] == []
 

@@ -299,7 +299,6 @@ EXPERIMENTS: list[dict[str, str]] = [
     {"data": "synthetic", "determinism": "tf21", "framework": "tf2.1", "protocol": "exhaustive"},
     {"determinism": "none", "framework": "tf2.21-gpu"},
     {"determinism": "seeds", "protocol": "nodes"},
-    {"determinism": "exact"},
     {"determinism": "eigen"},
 ]
 NEVER = ("framework.", "determinism.environment.", "data.files.", "data.sha256.")

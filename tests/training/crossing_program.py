@@ -1,6 +1,6 @@
 """Train the models of tests/zoo/crossing.py one after the other; print a digest of each as JSON.
 
-Attention is trained before them, too, as the profile `portable` has it: with nothing replaced.
+Attention is trained before them, too, with nothing replaced.
 
     crossing_program.py PROFILE SAMPLES [MODEL ...]
 
@@ -56,7 +56,7 @@ def main() -> None:
     settings.apply_to_tensorflow(tf, profile | {"rewriting": True})
     found = {PLAIN: digest("attention", samples)} if "attention" in names else {}
     exact_ops.stop_rewriting(tf)
-    with exact_ops.replaced(tf, profile.get("replacements", ())):
+    with exact_ops.replaced(tf, profile["replacements"]):
         settings.require_pinned(settings.of_exact(tf, profile))
         for name in names:
             started = time.monotonic()

@@ -1,4 +1,4 @@
-"""The bits of models under determinism=exact: natively and on emulated CPUs.
+"""The bits of models under determinism=portable: natively and on emulated CPUs.
 
 One process trains several models, because an emulated import takes as long as they do. Here each
 model is tried on one CPU at least; SAMEBITS_ALL_CPUS=1 tries all on all, in half an hour.
@@ -49,10 +49,10 @@ def _train(python: Path, folder: Path, profile: Any, cpu: str) -> dict[str, str]
 
 @pytest.mark.slow
 @needs_qemu
-def test_under_exact_all_models_have_the_same_bits_on_other_cpus(
+def test_under_portable_all_models_have_the_same_bits_on_other_cpus(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    profile = configure({"determinism": "exact"}, ROOT / "conf").config["determinism"]
+    profile = configure({"determinism": "portable"}, ROOT / "conf").config["determinism"]
     train = partial(_train, workspace.python("train-tf2.21"), tmp_path, profile)
     order = sorted(CPUS, key=lambda cpu: cpu == "native")  # the slowest first
     with ThreadPoolExecutor(2) as pool:

@@ -16,9 +16,10 @@ Layers = dict[str, dict[str, Any]]
 
 
 def told(workspace: Workspace, folder: Path, framework: str, profile: str, *what: object) -> Any:
-    """By model: what its trainings told, without the callback and with it."""
+    """By model: what its trainings told, without the callback and with it; graphs are rewritten."""
     skip_without("3.11" if framework == "tf2.21" else "3.7")
-    experiment = configure({"framework": framework, "determinism": profile}, ROOT / "conf")
+    pins = {"option": profile, "rewriting": None}
+    experiment = configure({"framework": framework, "determinism": pins}, ROOT / "conf")
     canonical.write_json(folder / "config.json", experiment.config)
     command(
         workspace.python(f"train-{framework}"),

@@ -225,11 +225,12 @@ def test_the_record_has_settings_build_machine_and_packages(
     output, _ = pair
     record = record_of(output)
     effective = {s["name"]: s["effective"] for s in record["settings"]}
+    pinned = record["config"]["determinism"]
     assert effective["oneDNN ISA"] == "AVX2"
     assert effective["intra-op threads"] == 1
     assert effective["op determinism"] is True
     assert effective["hash seed"] == 0
-    assert "exact ops" not in effective
+    assert effective["exact ops"] == pinned["replacements"]
     assert record["framework"]["wheel"]["sha256"]
     assert {"name": "numpy", "version": np.__version__} in record["packages"]
     assert record["experiment"] == files.digest(shared.folder / "control.json")
@@ -283,7 +284,7 @@ CHOSEN_BY_VENDORS = ("Rsqrt", "Reciprocal", "Erfc")
 
 
 @pytest.mark.slow
-def test_under_exact_no_kernel_is_executed_whose_low_bits_the_cpus_vendor_chooses(
+def test_under_portable_no_kernel_is_executed_whose_low_bits_the_cpus_vendor_chooses(
     stage: Stage,
 ) -> None:
     """With an optimizer that divides by a square root, which TensorFlow would make a Rsqrt.
@@ -296,7 +297,7 @@ def test_under_exact_no_kernel_is_executed_whose_low_bits_the_cpus_vendor_choose
         "source_path": str(stage.folder),
         "trainer": {"optimizer": "rmsprop"},
     }
-    done, output = stage.train(stage.config(determinism="exact", **changes), flags=FEW)
+    done, output = stage.train(stage.config(determinism="portable", **changes), flags=FEW)
     assert done.returncode == 0, done.stdout
     record = record_of(output)
     kernels = {kernel for layer in record["model"]["executed"] for kernel in layer["kernels"]}
@@ -327,7 +328,7 @@ def test_a_model_whose_code_changes_what_is_pinned_is_refused(stage: Stage) -> N
     """After it was probed: TensorFlow lets a program do so at any time."""
     (stage.folder / "mine.py").write_text(MODEL.format("; ".join(MEDDLING)))
     changes = {"model": {"_target_": "mine.mine"}, "source_path": str(stage.folder)}
-    done, output = stage.train(stage.config(determinism="exact", **changes), flags=FEW)
+    done, output = stage.train(stage.config(determinism="portable", **changes), flags=FEW)
     assert done.returncode == 1, done.stdout
     assert "after training the run is no longer pinned" in done.stdout
     assert [said for said in MEDDLING.values() if said not in done.stdout] == []
@@ -538,7 +539,7 @@ def test_an_unpinned_pin_is_in_force_with_its_other_value(
     stage: Stage, names: tuple[str, ...]
 ) -> None:
     """Each alone is trained with by protocol=exhaustive (tests/pipeline/test_protocols.py)."""
-    config = stage.config(determinism="exact")
+    config = stage.config(determinism="portable")
     flags = [word for name in (*names, "tensorflow_seed") for word in ("--unpin", name)]
     done, output = stage.train(config, "unpinned", flags=[*flags, "--samples", 64, "--epochs", 1])
     assert done.returncode == 0, done.stdout

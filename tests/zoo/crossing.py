@@ -1,4 +1,4 @@
-"""Models with the same bits on every CPU under determinism=exact, for 28 x 28 images."""
+"""Models with the same bits on every CPU under determinism=portable, for 28 x 28 images."""
 
 import tensorflow as tf
 

@@ -40,6 +40,8 @@ _NAMED = {  # what has a culprit, in the order in which a certificate names them
     "cpu_count": "number of CPUs",
     "list_of_users": "home folder",
 }
+_NORMALIZED = ("batch_normalization", "layer_normalization")
+_NOT_REPLACED = "determinism.replacements=[]"
 REFUSED, CERTIFIED, UNSUPPORTED = "NOT REPRODUCIBLE", "REPRODUCIBLE", "UNSUPPORTED"
 INCONCLUSIVE = "INCONCLUSIVE"
 
@@ -116,10 +118,10 @@ def _planted() -> Iterator[Specimen]:
         "python_random", "planted.python_random", CERTIFIED, conditions=("Python seed",),
         overrides=(_UNPINNED, "protocol.alone=[]"),
     )  # fmt: skip
-    for name in ("batch_normalization", "layer_normalization"):
+    for name in _NORMALIZED:
         yield Specimen(
             name, f"planted.{name}", culprits=("CPU",), repeatable=True, needs=("qemu-x86_64",),
-            overrides=("protocol.cpu={models: [Haswell], samples: 96, epochs: 1}",),
+            overrides=(_NOT_REPLACED, "protocol.cpu={models: [Haswell], samples: 96, epochs: 1}"),
         )  # fmt: skip
     yield Specimen("timestamp", "planted.timestamp", UNSUPPORTED)
     yield Specimen(
@@ -160,8 +162,7 @@ def _clean() -> Iterator[Specimen]:
 _SETTINGS = {
     "thread_race": ("determinism=seeds", "determinism=tf28"),
     "set_order_unpinned": ("determinism.hash_seed=null", "determinism.hash_seed=0"),
-    "batch_normalization": (None, "determinism=exact"),
-    "layer_normalization": (None, "determinism=exact"),
+    **dict.fromkeys(_NORMALIZED, (_NOT_REPLACED, "determinism=portable")),
 }
 
 

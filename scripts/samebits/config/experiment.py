@@ -125,6 +125,7 @@ def experiment(wanted: list[Override], composer: Composer, name: str | None = No
     wanted, notes = _of_program(wanted)
     resolved, overridden, found = _compose(wanted, composer)
     _check(resolved, wanted, composer)
+    resolved = _settled(resolved, overridden)
     program = programs.read(resolved)
     identity = _identity(resolved, program)
     return Experiment(
@@ -175,7 +176,8 @@ def _identity(resolved: Mapping[str, Any], program: Program | None) -> dict[str,
 
 def local(wanted: list[Override], composer: Composer) -> LocalExperiment:
     """The experiment that this checkout makes from overrides; values may still be missing."""
-    resolved, _, found = _compose(wanted, composer, missing_ok=True)
+    resolved, overridden, found = _compose(wanted, composer, missing_ok=True)
+    resolved = _settled(resolved, overridden)
     program = programs.read(resolved)
     source_path = program.project if program else resolved["source_path"]
     return LocalExperiment(_identity(resolved, program), source_path, found)
@@ -220,6 +222,13 @@ def _compose(
     found = composer.once((installed.KEY, python), lambda: installed.look(python))
     framework = resolved["framework"] | found.versions
     return resolved | {"framework": framework}, overridden, found
+
+
+def _settled(resolved: dict[str, Any], overridden: Iterable[str]) -> dict[str, Any]:
+    """The config with the pins that its TensorFlow can have; those that the user sets stay."""
+    asked = {key.removeprefix("determinism.") for key in overridden}
+    tensorflow = str(resolved["framework"]["tensorflow"])
+    return resolved | {"determinism": pins.possible(resolved["determinism"], tensorflow, asked)}
 
 
 def _overridden(
@@ -383,14 +392,11 @@ _BOOLEANS = dict.fromkeys(("true", "yes", "on", "1"), "true")
 _BOOLEANS |= dict.fromkeys(("false", "no", "off", "0"), "false")
 
 
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(map(int, text.split(".")))
-
-
 def _pair_problems(resolved: Mapping[str, Any], composer: Composer) -> Iterable[str]:
     """Values that are valid alone but not together, with a way out."""
     framework, profile = resolved["framework"], resolved["determinism"]
-    if (version := _version(framework["tensorflow"])) < _version(profile["minimum_tensorflow"]):
+    version = pins.version(framework["tensorflow"])
+    if version < pins.version(profile["minimum_tensorflow"]):
         strictest = "portable" if version >= (2, 8) else "tf21"
         yield (
             f"determinism={profile[OPTION]} needs TensorFlow >= {profile['minimum_tensorflow']}, "

@@ -6,7 +6,8 @@ answer on every machine; an unpinned seed is drawn anew. Runs on Python 3.7 to 3
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping
+import re
+from typing import Any, Container, Iterable, Mapping
 
 TITLES: dict[str, str] = {
     "hash_seed": "hash seed",
@@ -31,6 +32,9 @@ KERAS = {
     "Keras image data format": "channels_last",
 }
 SEEDS = ("python_seed", "numpy_seed", "tensorflow_seed")
+# The TensorFlow that a profile's pin needs: in 2.8 even a square root is approximate, inside of
+# optimizers too.
+_NEEDS = dict.fromkeys(("replacements", "rewriting"), (2, 21))
 # Environment variables through which a pin is set.
 _VARIABLES = {
     "op_determinism": ("TF_DETERMINISTIC_OPS",),
@@ -44,6 +48,20 @@ def pinned(profile: Mapping[str, Any]) -> list[str]:
     names = [name for name in TITLES if profile.get(name) is not None]
     names = [name for name in names if profile[name] != _AS_USUAL.get(name)]
     return names + (list(SEEDS) if profile["seeding"] is not None else [])
+
+
+def version(tensorflow: str) -> tuple[int, ...]:
+    """A version's numbers, for comparisons; empty for a text that has none."""
+    return tuple(map(int, re.findall(r"\d+", tensorflow)))
+
+
+def possible(
+    profile: Mapping[str, Any], tensorflow: str, asked: Container[str] = ()
+) -> dict[str, Any]:
+    """A profile without the pins that need a later TensorFlow, unless they are asked for."""
+    early = [pin for pin, least in _NEEDS.items() if version(tensorflow) < least]
+    early = [pin for pin in early if pin not in asked]
+    return {**profile, **dict.fromkeys(early)}
 
 
 def unpin(profile: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

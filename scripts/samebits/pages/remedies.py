@@ -39,7 +39,7 @@ _UNDER: dict[str, Callable[[Pinned], bool]] = {
     "instruction set not pinned": lambda pinned: pinned["isa"] is None,
     "seeds not pinned": lambda pinned: pinned["seeding"] is None,
     "op determinism not pinned": lambda pinned: not pinned["op_determinism"],
-    "`exact`": lambda pinned: bool(pinned.get("replacements")),
+    "low bits of ops not pinned": lambda pinned: not pinned.get("replacements"),
     "`TF_DETERMINISTIC_OPS`": lambda pinned: "TF_DETERMINISTIC_OPS" in pinned["environment"],
     _ALWAYS: lambda pinned: True,
 }
@@ -75,9 +75,9 @@ _OF_VARIATIONS: dict[str, str | dict[str, str]] = {
     "cpu": {
         "instruction set not pinned": "`determinism=portable`, which pins threads and instruction "
         "set",
-        "`exact`": "replace the layer: no profile avoids that kernel (docs/same-bits.md)",
-        _ALWAYS: "`determinism=exact`, which computes reciprocal square roots and the like in "
-        "float64 (TensorFlow 2.21)",
+        "low bits of ops not pinned": "`determinism=portable` with TensorFlow 2.21, which computes "
+        "reciprocal square roots and the like in float64",
+        _ALWAYS: "replace the layer: no profile avoids that kernel (docs/same-bits.md)",
     },
     "deployment": "keep to one of uv and conda, and say which: they bring other builds of Python",
     "node": "`determinism=portable`, or ask the scheduler for nodes of one kind",

@@ -54,7 +54,7 @@ class Pins:
         machine.require_visible_gpu(tf, framework["gpus"])
         seed = self._config["seed"]
         self._add([settings.seed_tensorflow(tf, seeding, seed, self._unpinned)])
-        self._ends.enter_context(exact_ops.replaced(tf, self._profile.get("replacements", ())))
+        self._ends.enter_context(exact_ops.replaced(tf, self._profile["replacements"] or ()))
         replaces = self._config["determinism"]["isa"] is not None
         guard = unsound.Guard(tf, self.found, replaces, self._run)
         self.guard = self._ends.enter_context(guard)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import sys
 from contextlib import contextmanager
-from typing import Any, Callable, Iterable, Iterator, Tuple
+from typing import Any, Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -28,8 +28,6 @@ _PROBED = 0.7  # a number in the domain of each op, for each of its arguments
 # Grappler's passes that turn a / sqrt(b) into a * rsqrt(b), and 1 / x into reciprocal(x).
 PASSES = ("arithmetic_optimization", "constant_folding")
 
-_Place = Tuple[Any, str]  # a module, or what else has attributes, and the name in it
-
 
 @contextmanager
 def replaced(tf: Any, names: Iterable[str]) -> Iterator[None]:
@@ -42,17 +40,12 @@ def replaced(tf: Any, names: Iterable[str]) -> Iterator[None]:
     if unknown:
         valid, got = ", ".join(NAMES), ", ".join(unknown)
         raise SamebitsError(f"determinism.replacements: expected some of {valid}, got {got}")
-    put_back: list[tuple[Function, Function]] = []
+    pairs = [(f, _in_float64(tf, f)) for name in wanted for f in _originals(tf, name)]
     try:
-        for name in wanted:
-            for original in _originals(tf, name):
-                other = _in_float64(tf, original)
-                put_back.append((other, original))
-                _swap(tf, original, other)
+        _swap(tf, pairs)
         yield
     finally:
-        for other, original in put_back:
-            _swap(tf, other, original)
+        _swap(tf, [(other, original) for original, other in pairs])
 
 
 def _originals(tf: Any, name: str) -> list[Function]:
@@ -98,17 +91,13 @@ def _wide(tf: Any, value: Any) -> Any:
     return value if value is None or isinstance(value, str) else tf.cast(value, tf.float64)
 
 
-def _swap(tf: Any, old: Function, new: Function) -> None:
-    for holder, name in list(_places(tf, old)):
-        setattr(holder, name, new)
-
-
-def _places(tf: Any, function: Function) -> Iterator[_Place]:
-    """Wherever TensorFlow or Keras hold a function under a name."""
-    for holder in [*_modules(), tf.raw_ops]:
+def _swap(tf: Any, pairs: Sequence[tuple[Function, Function]]) -> None:
+    """The second of each pair in place of the first, wherever TensorFlow or Keras hold it."""
+    new = {id(old): other for old, other in pairs}
+    for holder in [*_modules(), tf.raw_ops] if new else ():
         for name, value in list(getattr(holder, "__dict__", {}).items()):
-            if value is function:
-                yield holder, name
+            if id(value) in new:
+                setattr(holder, name, new[id(value)])
 
 
 def in_force(tf: Any) -> list[str]:
