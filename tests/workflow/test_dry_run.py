@@ -44,7 +44,7 @@ def test_what_would_be_trained_loaded_and_built_is_said() -> None:
 
 def test_what_comes_after_the_first_runs_is_counted() -> None:
     lines = said({"protocol": "exhaustive"}, *FIRST)
-    assert lines[2].startswith("then 30 more that the protocol asks for, of which 3 emulate a CPU")
+    assert lines[2].startswith("then 32 more that the protocol asks for, of which 3 emulate a CPU")
 
 
 def test_of_a_sweep_the_combinations_that_would_be_trained_are_counted() -> None:
