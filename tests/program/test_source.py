@@ -1,5 +1,6 @@
 """A user's program as Python would run it: a file, a module, a notebook."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -85,6 +86,8 @@ def test_what_a_program_wrote_is_listed_and_compared_by_format(tmp_path: Path) -
     np.savez(tmp_path / "b.npz", x=np.arange(2), y=np.zeros(1))
     np.savez(tmp_path / "texts.npz", t=np.array(["a"]))
     (tmp_path / "log.txt").write_text("12:00")
+    (tmp_path / "out/newest").symlink_to(tmp_path / "b.npz")
+    (tmp_path / "out/gone").symlink_to("../../elsewhere")
     entries, named = written(before, tmp_path, None)
     found = {entry["path"]: (entry["compared"], entry["as"]) for entry in entries}
     assert found == {
@@ -92,10 +95,17 @@ def test_what_a_program_wrote_is_listed_and_compared_by_format(tmp_path: Path) -
         "changed.csv": (True, "bytes"),
         "log.txt": (False, "bytes"),
         "out/a.npy": (True, "arrays"),
+        "out/gone": (False, "target"),
+        "out/newest": (True, "target"),
         "texts.npz": (True, "bytes"),
     }
     assert [name for name, _ in named] == [
-        "file b.npz/x", "file b.npz/y", "file changed.csv", "file out/a.npy/array", "file texts.npz"
+        "file b.npz/x", "file b.npz/y", "file changed.csv", "file out/a.npy/array",
+        "file out/newest", "file texts.npz",
     ]  # fmt: skip
+    leads = {entry["path"]: entry["sha256"] for entry in entries}["out/newest"]
+    assert leads == hashlib.sha256(b"b.npz").hexdigest()
     entries, named = written(before, tmp_path, ["*.txt", "out/*"])
-    assert [entry["path"] for entry in entries if entry["compared"]] == ["log.txt", "out/a.npy"]
+    assert [entry["path"] for entry in entries if entry["compared"]] == [
+        *("log.txt", "out/a.npy", "out/gone", "out/newest")
+    ]

@@ -97,7 +97,7 @@ class Stop:
         if seen is None or not seen.steps.step or self._change.tensor is None:
             return
         names = Collected(seen.made, seen.steps, []).names
-        stored = seen.trace.save(self._path, names)
+        stored = seen.trace.save(self._path, names, [])
         changed = names.get(id(self._change.variable)) or task.name_of(self._change.variable)
         found = dict(self._change.describe(), tensor=changed, steps=seen.steps.step)
         found.update(digest=stored.sha256, tensors=stored.as_json())

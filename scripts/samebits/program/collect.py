@@ -85,7 +85,7 @@ class Collected:
         """Write the results; returns the parts of the record. ``written``: files, as arrays."""
         values = {part: task.values(variables) for part, variables in self.parts.items()}
         stored = record.write_state(folder, values)
-        stored["trace"] = trace.save(folder / f"trace{SUFFIX}", self.names)
+        stored["trace"] = trace.save(folder / f"trace{SUFFIX}", self.names, self.epoch_ends)
         answers = [(self._title(call), _digest(call)) for call in self._calls]
         path = folder / f"{predictions.NAME}{SUFFIX}"
         stored[predictions.NAME] = arrays.write(path, [*answers, *written])

@@ -20,7 +20,7 @@ import numpy as np
 from samebits.formats import arrays
 from samebits.training import task
 from samebits.training.graph_trace import Updates
-from samebits.training.trace import STEP, Prints
+from samebits.training.trace import EPOCH, STEP, Prints
 
 _ROWS = 2048  # of a table: so many steps may one call into a graph take without a loss
 IN_GRAPH = "graph"
@@ -125,12 +125,13 @@ def _keep_seeds(tf: Any) -> bool:
 
 
 class StepTrace(Prints):
-    """The trace of a program's steps."""
+    """The trace of a program's steps. Every step writes its row; not all of them are kept."""
 
     def __init__(self, steps: Steps, every: str, folder: Path) -> None:
-        """``every``: step; with epoch or off it has the first row and the last one."""
+        """``every``: of which rows are saved, as for a model."""
         super().__init__(steps, folder)
         self._steps, self._every, self._emptied, self._busy = steps, every, 0, False
+        self._called = 0  # the last step of the first call that took one: a canary ends there
 
     def _columns(self, variables: Sequence[Any]) -> list[int]:
         for variable in variables:
@@ -146,6 +147,7 @@ class StepTrace(Prints):
         self._busy = True
         self._steps.write_compiled()
         step = self._steps.step
+        self._called = self._called or step
         if step - self._emptied > _ROWS // 4:
             self.empty()
         self._busy = False
@@ -155,16 +157,20 @@ class StepTrace(Prints):
         self._empty_updates(self._steps)
         self._emptied = self._steps.step
 
-    def save(self, path: Path, names: dict[int, str]) -> arrays.Stored:
-        """Write the trace as a file of arrays. ``names``: of variables, by identity."""
+    def save(self, path: Path, names: dict[int, str], epoch_ends: Sequence[int]) -> arrays.Stored:
+        """Write the trace as a file of arrays. ``names``: of variables, by identity.
+
+        Beside the rows that the config asks for, it has those with which a canary is compared.
+        """
         self.empty()
         variables = {id(variable): variable for variable in self._steps.traced}
         known = [names.get(one) or task.name_of(variables[one]) for one in self._column]
         self._names = list(task.unique(known))
         entries = self._prints(0)
-        if self._every != STEP and self._rows.count:
-            ends = sorted({0, min(1, self._rows.count - 1), self._rows.count - 1})
-            entries = [(name, column[ends]) for name, column in entries]
+        if self._every != STEP:
+            ends = [*epoch_ends, self._steps.step] if self._every == EPOCH else []
+            kept = np.isin(entries[0][1], [0, 1, self._called, *ends])
+            entries = [(name, column[kept]) for name, column in entries]
         none = np.zeros(0, np.int64)
         entries += [("batch step", none), ("batch", none.astype(np.int32)), ("sample step", none)]
         return arrays.write(path, entries)

@@ -3,7 +3,8 @@
 Arrays are compared one by one where a file holds them (.npy, .npz, checkpoints and the variables of
 a SavedModel), else bytes. Of a .keras file it is each part, without the date in it. Formats that
 hold dates, times or the order of threads, and unknown ones, are listed and not compared, unless
-the config's ``outputs`` names them: then bytes are.
+the config's ``outputs`` names them: then bytes are. Of a link it is where it leads, if that lies
+below the working folder.
 
 Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
@@ -28,7 +29,7 @@ from samebits.program.returned import Returned
 from samebits.training import task
 
 STDOUT = "stdout"
-BYTES, ARRAYS = "bytes", "arrays"
+BYTES, ARRAYS, TARGET = "bytes", "arrays", "target"
 _SAME_BYTES = (".h5", ".hdf5", ".safetensors", ".csv", ".json", ".png")
 _CHECKPOINT, _DATA = ".index", ".data-00000-of-00001"
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # of a checkpoint: which object each variable is of
@@ -40,7 +41,7 @@ Stamps = Dict[str, _Stamp]
 
 
 def stamps(folder: Path) -> Stamps:
-    """Every file below a folder, links left out: inode, size and time of its last change."""
+    """Every file and link below a folder: inode, size and time of its last change."""
     return {
         os.path.relpath(path, str(folder)): (found.st_ino, found.st_size, found.st_mtime_ns)
         for path, found in _files(str(folder))
@@ -51,7 +52,7 @@ def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
     for entry in sorted(os.scandir(folder), key=lambda one: one.name):
         if entry.is_dir(follow_symlinks=False):
             yield from _files(entry.path)
-        elif entry.is_file(follow_symlinks=False):
+        elif entry.is_file(follow_symlinks=False) or entry.is_symlink():
             yield entry.path, entry.stat(follow_symlinks=False)
 
 
@@ -85,15 +86,27 @@ def written(
     now = stamps(folder)
     for path in sorted(path for path in now if now[path] != before.get(path)):
         wanted = chosen is None or any(fnmatch.fnmatch(path, pattern) for pattern in chosen)
-        parts = list(_parts(folder / path, chosen is not None)) if wanted else []
-        named = [(f"file {path}{'/' * bool(n)}{n}", array) for n, array in parts]
-        compared += named
-        kind = ARRAYS if [name for name, _ in parts] not in ([], [""]) else BYTES
-        entries.append(_entry(path, files.digest(folder / path), bool(parts), kind))
+        if (folder / path).is_symlink():
+            target = _target(path, folder)
+            below = not target.startswith(os.pardir)
+            digest, kind = hashlib.sha256(os.fsencode(target)).hexdigest(), TARGET
+            parts = [("", _digest(os.fsencode(target)))] if wanted and (below or chosen) else []
+        else:
+            parts = list(_parts(folder / path, chosen is not None)) if wanted else []
+            kind = ARRAYS if [name for name, _ in parts] not in ([], [""]) else BYTES
+            digest = files.digest(folder / path)
+        compared += [(f"file {path}{'/' * bool(n)}{n}", array) for n, array in parts]
+        entries.append(_entry(path, digest, bool(parts), kind))
     if stdout is not None:
         compared.append((f"file {STDOUT}", stdout.digest()))
         entries.append(_entry(STDOUT, stdout.digest().tobytes().hex(), True, BYTES))
     return entries, compared
+
+
+def _target(path: str, folder: Path) -> str:
+    """Where a link leads, from the working folder, which is not the same in every run."""
+    link = folder / path
+    return os.path.relpath(str(link.parent / os.readlink(str(link))), str(folder))
 
 
 def _entry(path: str, sha256: str, compared: bool, kind: str) -> dict[str, Any]:
