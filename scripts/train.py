@@ -60,12 +60,12 @@ from samebits.training import (
     canary,
     checkpoints,
     epochs,
-    exact_ops,
     kernels,
     memory,
     predictions,
     primitives,
     record,
+    replaced_ops,
     seeds,
     settings,
     state,
@@ -107,7 +107,7 @@ def _prepare(
     found += settings.require_pinned(settings.of_tensorflow(tf, framework, profile))
     found += settings.require_pinned(settings.of_keras(tf.keras))
     machine.require_visible_gpu(tf, framework["gpus"])
-    ends.enter_context(exact_ops.replaced(tf, profile["replacements"] or ()))
+    ends.enter_context(replaced_ops.replaced(tf, profile["replacements"] or ()))
     found += settings.require_pinned(settings.of_exact(tf, profile))
     seeded = settings.seed_everything(tf, profile["seeding"], config["seed"], unpinned)
     found += settings.require_pinned(seeded)

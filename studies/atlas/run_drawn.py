@@ -32,8 +32,9 @@ from atlas import battery, draw
 from atlas.attempts import refusals
 from samebits.arguments import parser
 from samebits.errors import run
+from samebits.experiment import pins
 from samebits.observation import machine
-from samebits.training import exact_ops, primitives
+from samebits.training import primitives, replaced_ops
 
 FORMAT = "samebits-drawn-1"
 _PINS = {
@@ -170,9 +171,11 @@ def _primitives(log: list[str]) -> list[dict[str, str]]:
 
 
 @contextlib.contextmanager
-def _portable(tf: Any) -> Iterator[None]:
+def _portable(tf: Any, threads: int) -> Iterator[None]:
     """What a training of the portable profile has replaced."""
-    with exact_ops.replaced(tf, exact_ops.NAMES):
+    profile = {"replacements": [*replaced_ops.NAMES], "intra_op_threads": threads}
+    replacements = pins.possible(profile, tf.__version__)["replacements"]
+    with replaced_ops.replaced(tf, replacements or ()):
         yield
 
 
@@ -197,9 +200,11 @@ def main() -> int:
     emulated = machine.is_emulated(cpu)
     about = {"format": FORMAT, "cpu": cpu, "emulated": emulated, "tensorflow": tf.__version__}
     about.update(vars(options), output=None)
-    replaced = (lambda: _portable(tf)) if options.replaced else contextlib.nullcontext
+    replaced = (
+        (lambda: _portable(tf, options.threads)) if options.replaced else contextlib.nullcontext
+    )
     if options.replaced:
-        exact_ops.stop_rewriting(tf)
+        replaced_ops.stop_rewriting(tf)
     target = options.output or os.dup(1)
     with open(target, "w", encoding="ascii") as output, tempfile.TemporaryFile("ab") as log:
         os.dup2(log.fileno(), 1)

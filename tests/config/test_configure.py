@@ -245,7 +245,8 @@ def test_every_profile_says_what_the_hash_seed_is_before_the_interpreter_starts(
     assert hash_seed == "PYTHONHASHSEED=0"  # where `none` starts to vary it
 
 
-REPLACED = ["rsqrt", "reciprocal", "erfc", "erfinv", "ndtri", "atan", "atan2"]
+REPLACED = ["rsqrt", "reciprocal", "erfc", "erfinv", "ndtri", "atan", "atan2", "conv2d"]
+OF_THREADS = ["mat_mul", "batch_mat_mul", "einsum"]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +254,8 @@ REPLACED = ["rsqrt", "reciprocal", "erfc", "erfinv", "ndtri", "atan", "atan2"]
     [
         ({}, REPLACED, False),
         ({"determinism": "eigen"}, REPLACED, False),
+        ({"determinism": {"intra_op_threads": 4}}, REPLACED + OF_THREADS, False),
+        ({"determinism": {"replacements": ["einsum"]}}, ["einsum"], False),
         ({"framework": "tf2.8"}, None, None),
         ({"framework": "tf2.8", "determinism": {"replacements": ["erfc"]}}, ["erfc"], None),
         ({"determinism": "tf28", "overrides": "determinism.replacements=[erfc]"}, ["erfc"], None),
@@ -260,7 +263,7 @@ REPLACED = ["rsqrt", "reciprocal", "erfc", "erfinv", "ndtri", "atan", "atan2"]
         ({"overrides": "framework.tensorflow=2.100.0"}, REPLACED, False),
     ],
 )
-def test_ops_are_replaced_from_the_tensorflow_on_that_lets_them_or_where_the_user_asks(
+def test_ops_are_replaced_where_tensorflow_and_threads_need_it_or_the_user_asks(
     config: dict[str, Any], replacements: list[str] | None, rewriting: bool | None
 ) -> None:
     profile = of(config).config["determinism"]

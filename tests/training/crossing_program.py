@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from samebits.formats import arrays
-from samebits.training import exact_ops, settings
+from samebits.training import replaced_ops, settings
 from samebits.training import task as training
 
 PLAIN = "attention, nothing replaced"
@@ -55,8 +55,8 @@ def main() -> None:
     names = sys.argv[3:] or [model.__name__ for model in crossing.ALL]
     settings.apply_to_tensorflow(tf, profile | {"rewriting": True})
     found = {PLAIN: digest("attention", samples)} if "attention" in names else {}
-    exact_ops.stop_rewriting(tf)
-    with exact_ops.replaced(tf, profile["replacements"]):
+    replaced_ops.stop_rewriting(tf)
+    with replaced_ops.replaced(tf, profile["replacements"]):
         settings.require_pinned(settings.of_exact(tf, profile))
         for name in names:
             started = time.monotonic()

@@ -1,4 +1,4 @@
-"""What exact_ops makes of TensorFlow's ops, measured against float64; printed as JSON."""
+"""What replaced_ops makes of TensorFlow's ops, measured against float64; printed as JSON."""
 
 import json
 import math
@@ -13,7 +13,7 @@ import tensorflow as tf
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from samebits.comparison.difference import ulp_distance
-from samebits.training import exact_ops
+from samebits.training import exact_ops, replaced_ops
 
 POSITIVE = np.geomspace(1e-30, 1e30, 4001)
 BOTH = np.concatenate([-POSITIVE, POSITIVE])
@@ -105,7 +105,7 @@ def layers() -> dict[str, dict[str, list[str]]]:
     }
     found = {}
     for name, layer in made.items():
-        with exact_ops.replaced(tf, exact_ops.NAMES):
+        with replaced_ops.replaced(tf, exact_ops.NAMES):
             replaced = _called(layer)
         found[name] = {"replaced": replaced, "plain": _called(layer)}
     return found
@@ -121,10 +121,10 @@ def _called(layer: Any) -> list[str]:
 
 def main() -> None:
     before = {name: by_name(name) for name in exact_ops.NAMES}
-    found: dict[str, Any] = {"rewriting before": exact_ops.rewriting(tf)}
-    exact_ops.stop_rewriting(tf)
-    with exact_ops.replaced(tf, exact_ops.NAMES):
-        found["in force"] = exact_ops.in_force(tf)
+    found: dict[str, Any] = {"rewriting before": replaced_ops.rewriting(tf)}
+    replaced_ops.stop_rewriting(tf)
+    with replaced_ops.replaced(tf, exact_ops.NAMES):
+        found["in force"] = replaced_ops.in_force(tf)
         found["accuracy"] = {name: accuracy(name) for name in exact_ops.NAMES}
         found["wide"] = str(tf.math.rsqrt(tf.constant(2.0, tf.float64)).dtype.name)
         found["raw"] = str(tf.raw_ops.Rsqrt(x=tf.constant(2.0)).numpy())
@@ -134,15 +134,15 @@ def main() -> None:
             tf.math.reciprocal(given).dtype.name
             for given in (4.0, [4.0, 2.0], [tf.constant(4.0, tf.float64)], 4 + 0j, np.float64(4))
         ]
-    with exact_ops.replaced(tf, ["erfc"]):
-        found["one alone"] = exact_ops.in_force(tf)
+    with replaced_ops.replaced(tf, ["erfc"]):
+        found["one alone"] = replaced_ops.in_force(tf)
     try:
-        with exact_ops.replaced(tf, exact_ops.NAMES):
+        with replaced_ops.replaced(tf, exact_ops.NAMES):
             raise RuntimeError
     except RuntimeError:
-        found["after a failure"] = exact_ops.in_force(tf)
+        found["after a failure"] = replaced_ops.in_force(tf)
     found["restored"] = all(by_name(name) is before[name] for name in exact_ops.NAMES)
-    found["rewriting after"] = exact_ops.rewriting(tf)
+    found["rewriting after"] = replaced_ops.rewriting(tf)
     found["divisions"] = divisions()
     found["layers"] = layers()
     print(json.dumps(found))

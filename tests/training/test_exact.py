@@ -1,4 +1,4 @@
-"""exact_ops on TensorFlow 2.21: what it replaces, how exact that is, and that it is undone."""
+"""replaced_ops on TensorFlow 2.21: what it replaces, how exact that is, and that it is undone."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import Workspace, command
 from samebits.errors import SamebitsError
-from samebits.training import exact_ops
+from samebits.training import replaced_ops
 
 PROGRAM = Path(__file__).with_name("exact_program.py")
 NAMES = ["rsqrt", "reciprocal", "erfc", "erfinv", "ndtri", "atan", "atan2"]
@@ -67,7 +67,7 @@ def test_layers_of_keras_call_what_is_replaced(measured: Any, layer: str, op: st
 
 
 def test_a_name_that_is_none_is_refused() -> None:
-    expected = f"expected some of {', '.join(NAMES)}, got sqroot"
-    replaced = exact_ops.replaced(SimpleNamespace(), ["rsqrt", "sqroot"])
+    expected = f"expected some of {', '.join(replaced_ops.NAMES)}, got sqroot"
+    replaced = replaced_ops.replaced(SimpleNamespace(), ["rsqrt", "sqroot"])
     with pytest.raises(SamebitsError, match=expected), replaced:
         pass

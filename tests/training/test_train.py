@@ -230,7 +230,7 @@ def test_the_record_has_settings_build_machine_and_packages(
     assert effective["intra-op threads"] == 1
     assert effective["op determinism"] is True
     assert effective["hash seed"] == 0
-    assert effective["exact ops"] == pinned["replacements"]
+    assert effective["replaced ops"] == pinned["replacements"]
     assert record["framework"]["wheel"]["sha256"]
     assert {"name": "numpy", "version": np.__version__} in record["packages"]
     assert record["experiment"] == files.digest(shared.folder / "control.json")
@@ -303,12 +303,12 @@ def test_under_portable_no_kernel_is_executed_whose_low_bits_the_cpus_vendor_cho
     kernels = {kernel for layer in record["model"]["executed"] for kernel in layer["kernels"]}
     chosen = {kernel for kernel in kernels if kernel.startswith(CHOSEN_BY_VENDORS)}
     assert {kernel.split()[1] for kernel in chosen} == {"float64"}
-    assert "exact ops" in {setting["name"] for setting in record["settings"]}
+    assert "replaced ops" in {setting["name"] for setting in record["settings"]}
 
 
 MEDDLING = {
     "tf.config.optimizer.set_jit(True)": "graph rewriting: expected False, got True",
-    "tf.math.rsqrt = tf.math.rsqrt.samebits_original": "exact ops: expected ['rsqrt', ",
+    "tf.math.rsqrt = tf.math.rsqrt.samebits_original": "replaced ops: expected ['rsqrt', ",
     "config.disable_op_determinism()": "op determinism: expected True, got False",
 }
 MODEL = """
@@ -525,7 +525,7 @@ UNPINNED: dict[str, tuple[str, Any]] = {
     "inter_op_threads": ("inter-op threads", 2),
     "onednn": ("oneDNN", False),
     "numpy_seed": ("NumPy seed", None),
-    "replacements": ("exact ops", []),
+    "replacements": ("replaced ops", []),
     "rewriting": ("graph rewriting", True),
 }
 

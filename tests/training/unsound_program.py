@@ -10,6 +10,7 @@ and functions are traced without being run. Python 3.7 too.
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -26,8 +27,7 @@ from samebits.training import settings, task, unsound
 
 K, layers = tf.keras, tf.keras.layers
 TOLD = "--told" in sys.argv
-OP = "Conv2DBackpropFilter"
-UNCHECKED = ("compiled", "groups", "predicted", "3-D", "depthwise")  # or no such op in float64
+UNCHECKED = ("compiled", "groups", "predicted", "3-D")  # or no such op in float64
 OFF: list[float] = []  # how far each gradient of a filter was from float64
 
 
@@ -169,6 +169,10 @@ def policy(dtype: str) -> Any:
     return model, lambda: model.fit(numbers(4, 9), numbers(4), verbose=0)
 
 
+ORIGINALS = {
+    gen_nn_ops.conv2d_backprop_filter: "Conv2DBackpropFilter",
+    gen_nn_ops.depthwise_conv2d_native_backprop_filter: "DepthwiseConv2dNativeBackpropFilter",
+}
 CASES: dict[str, Callable[[], Any]] = {
     "wrong 1 channel": lambda: conv((28, 28, 1), 16, 1, 2),
     "wrong 7 channels": lambda: conv((32, 32, 7), 4, 1, 2),
@@ -178,6 +182,9 @@ CASES: dict[str, Callable[[], Any]] = {
     "wrong 1-D": lambda: fit((512, 3), layers.Conv1D(4, 1, strides=2, name="here")),
     "wrong transposed": lambda: fit(
         (16, 16, 16), layers.Conv2DTranspose(3, 1, strides=2, name="here")
+    ),
+    "wrong depthwise": lambda: fit(
+        (32, 32, 1), layers.DepthwiseConv2D(1, strides=2, depth_multiplier=4, name="here")
     ),
     "wrong in time": lambda: fit(
         (2, 32, 32, 3), layers.TimeDistributed(layers.Conv2D(4, 1, strides=2), name="here")
@@ -227,7 +234,7 @@ def checked(op: Any, in_float64: Any) -> Any:
 
     def checking(*given: Any, **named: Any) -> Any:
         got = op(*given, **named)
-        values = dict(zip(unsound._ARGUMENTS.split(), given), **named)  # noqa: B905 (Python 3.7)
+        values = dict(inspect.signature(in_float64).bind(*given, **named).arguments)
         values.update({n: tf.cast(values[n], tf.float64) for n in ("input", "out_backprop")})
         noted = tf.numpy_function(note, [tf.cast(got, tf.float64), in_float64(**values)], [])
         with tf.control_dependencies([noted] if noted is not None else []):
@@ -238,11 +245,11 @@ def checked(op: Any, in_float64: Any) -> Any:
 
 def tried(name: str, case: Callable[[], Any], probed: Any) -> dict[str, Any]:
     del OFF[:]
-    original = gen_nn_ops.conv2d_backprop_filter
     with unsound.Guard(tf, probed, not TOLD, name) as guard:
         if not TOLD and not name.endswith(UNCHECKED):
-            for holder, at in ((gen_nn_ops, original.__name__), (tf.raw_ops, OP)):
-                setattr(holder, at, checked(getattr(holder, at), original))
+            for original, op in ORIGINALS.items():
+                for holder, at in ((gen_nn_ops, original.__name__), (tf.raw_ops, op)):
+                    setattr(holder, at, checked(getattr(holder, at), original))
         try:
             model, train = case()
             guard.trained = lambda: task.trainable_variables(model) if model is not None else ()

@@ -16,7 +16,7 @@ TITLES: dict[str, str] = {
     "inter_op_threads": "inter-op threads",
     "onednn": "oneDNN",
     "isa": "oneDNN ISA",
-    "replacements": "exact ops",
+    "replacements": "replaced ops",
     "rewriting": "graph rewriting",
     "python_seed": "Python seed",
     "numpy_seed": "NumPy seed",
@@ -35,6 +35,8 @@ SEEDS = ("python_seed", "numpy_seed", "tensorflow_seed")
 # The TensorFlow that a profile's pin needs: in 2.8 even a square root is approximate, inside of
 # optimizers too.
 _NEEDS = dict.fromkeys(("replacements", "rewriting"), (2, 21))
+# Replaced only where several threads share one product (docs/same-bits.md).
+_OF_THREADS = ("mat_mul", "batch_mat_mul", "einsum")
 # Environment variables through which a pin is set.
 _VARIABLES = {
     "op_determinism": ("TF_DETERMINISTIC_OPS",),
@@ -58,10 +60,13 @@ def version(tensorflow: str) -> tuple[int, ...]:
 def possible(
     profile: Mapping[str, Any], tensorflow: str, asked: Container[str] = ()
 ) -> dict[str, Any]:
-    """A profile without the pins that need a later TensorFlow, unless they are asked for."""
+    """A profile without what needs a later TensorFlow or more threads, unless it is asked for."""
     early = [pin for pin, least in _NEEDS.items() if version(tensorflow) < least]
     early = [pin for pin in early if pin not in asked]
-    return {**profile, **dict.fromkeys(early)}
+    made = {**profile, **dict.fromkeys(early)}
+    if made["intra_op_threads"] == 1 and made["replacements"] and "replacements" not in asked:
+        made["replacements"] = [op for op in made["replacements"] if op not in _OF_THREADS]
+    return made
 
 
 def unpin(profile: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from samebits.errors import SamebitsError
 from samebits.experiment import pins, variations
 from samebits.observation import machine
-from samebits.training import exact_ops, settings, unsound
+from samebits.training import replaced_ops, settings, unsound
 from samebits.training.settings import Setting
 
 BACKEND = "tensorflow"
@@ -54,7 +54,7 @@ class Pins:
         machine.require_visible_gpu(tf, framework["gpus"])
         seed = self._config["seed"]
         self._add([settings.seed_tensorflow(tf, seeding, seed, self._unpinned)])
-        self._ends.enter_context(exact_ops.replaced(tf, self._profile["replacements"] or ()))
+        self._ends.enter_context(replaced_ops.replaced(tf, self._profile["replacements"] or ()))
         replaces = self._config["determinism"]["isa"] is not None
         guard = unsound.Guard(tf, self.found, replaces, self._run)
         self.guard = self._ends.enter_context(guard)

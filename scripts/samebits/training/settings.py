@@ -20,7 +20,7 @@ import numpy as np
 from samebits.errors import SamebitsError, all_problems
 from samebits.experiment import pins, variables
 from samebits.observation import environment
-from samebits.training import exact_ops
+from samebits.training import replaced_ops
 
 _HASH_SEED = "PYTHONHASHSEED"
 _THREADS = ("intra", "inter")
@@ -121,7 +121,7 @@ def apply_to_tensorflow(tf: Any, profile: Mapping[str, Any]) -> None:
     if profile["op_determinism"] and "TF_DETERMINISTIC_OPS" not in profile["environment"]:
         tf.config.experimental.enable_op_determinism()
     if profile.get("rewriting") is False:
-        exact_ops.stop_rewriting(tf)
+        replaced_ops.stop_rewriting(tf)
 
 
 def of_tensorflow(
@@ -189,8 +189,8 @@ def of_exact(tf: Any, profile: Mapping[str, Any]) -> list[Setting]:
     if profile.get("replacements") is not None:
         found.append(_replacements(tf, list(profile["replacements"])))
     if profile.get("rewriting") is not None:
-        how = "tf.config.optimizer: " + ", ".join(exact_ops.PASSES)
-        rewriting = exact_ops.rewriting(tf)
+        how = "tf.config.optimizer: " + ", ".join(replaced_ops.PASSES)
+        rewriting = replaced_ops.rewriting(tf)
         found.append(Setting("graph rewriting", profile["rewriting"], rewriting, how))
     return found
 
@@ -222,11 +222,11 @@ def require_unchanged(
 
 
 def _replacements(tf: Any, wanted: list[str]) -> Setting:
-    how = "computed one number with each, and compared it with float64"
-    found = exact_ops.in_force(tf)
+    how = "the functions that make them; rounded ones compared with float64"
+    found = replaced_ops.in_force(tf)
     ordered = [name for name in wanted if name in found]
     ordered += [name for name in found if name not in wanted]
-    return Setting("exact ops", wanted, ordered, how)
+    return Setting("replaced ops", wanted, ordered, how)
 
 
 def of_isa(expected: str | None, reported: str | None) -> Setting:

@@ -5,7 +5,8 @@ TensorFlow calls them without a word. Two kinds are known:
 - The filter gradient of a strided 1 x 1 convolution over fewer than 8 channels writes past its
   workspace on AVX2 (uxlfoundation/oneDNN, issue 6035): it is 20 to 80 % off, or the process
   aborts, even in a later and sound op. Measured with TensorFlow 2.8 and 2.21. The kernel runs
-  where every dimension of the image is its output's times the stride, and not for groups. A
+  where every dimension of the image is its output's times the stride, and not for groups; a
+  depthwise convolution reaches it over an image of one channel. A
   profile that pins the instruction set has it replaced: of an image of which every n-th row and
   column is taken, the gradient with stride 1 has the same products. Under any other profile it
   stays TensorFlow's, and is told before it runs.
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -38,8 +40,7 @@ from samebits.training.refusals import Unsupported
 from samebits.training.settings import Setting
 
 _FILTER_GRADIENT = "Conv2DBackpropFilter"
-_ARGUMENTS = "input filter_sizes out_backprop strides padding use_cudnn_on_gpu explicit_paddings "
-_ARGUMENTS += "data_format dilations name"  # of that op
+_DEPTHWISE = "DepthwiseConv2dNativeBackpropFilter"
 _BLOCK = 8  # channels that AVX2 computes at a time
 _HALF = ("bfloat16", "float16")
 # By module: functions, and the ops that they make.
@@ -59,6 +60,7 @@ _MADE = {
         "conv3d_backprop_input_v2": "Conv3DBackpropInputV2",
         "conv3d_backprop_filter_v2": "Conv3DBackpropFilterV2",
         "depthwise_conv2d_native": "DepthwiseConv2dNative",
+        "depthwise_conv2d_native_backprop_filter": _DEPTHWISE,
         "softmax": "Softmax",
         "max_pool": "MaxPool",
         "avg_pool": "AvgPool",
@@ -105,7 +107,7 @@ class Guard(ContextManager["Guard"]):
         self._onednn = bool(probed["oneDNN"])
         self._sound: dict[str, bool] = {}  # dtypes of half precision
         self.refusal: Unsupported | None = None  # what was refused
-        self._filters: dict[tuple[Any, ...], None] = {}  # shapes whose gradient is wrong, in order
+        self._filters: dict[tuple[str, tuple[Any, ...]], None] = {}  # ops and shapes, in order
         self._originals: list[tuple[Any, str, Any]] = []
 
     def __enter__(self) -> Guard:
@@ -126,8 +128,8 @@ class Guard(ContextManager["Guard"]):
         """The record's part: filters whose gradient TensorFlow computes wrongly, and why."""
         why, replaced = _WRONG.format(self._isa), self._replaces
         return [
-            {"op": _FILTER_GRADIENT, "where": where, "why": why, "replaced": replaced}
-            for where in dict.fromkeys(map(self._where, self._filters))
+            {"op": op, "where": where, "why": why, "replaced": replaced}
+            for op, where in dict.fromkeys((op, self._where(shape)) for op, shape in self._filters)
         ]
 
     def _wrap(self, holder: Any, name: str, op: str) -> None:
@@ -138,9 +140,10 @@ class Guard(ContextManager["Guard"]):
         @functools.wraps(original)
         def guarded(*given: Any, **named: Any) -> Any:
             self._check_dtype(op, [*given, *named.values()])
-            if op != _FILTER_GRADIENT:
+            if op not in (_FILTER_GRADIENT, _DEPTHWISE):
                 return original(*given, **named)
-            return self._gradient(original, dict(zip(_ARGUMENTS.split(), given), **named))
+            values = inspect.signature(original).bind(*given, **named).arguments
+            return self._gradient(op, original, dict(values))
 
         self._originals.append((holder, name, original))
         setattr(holder, name, guarded)
@@ -172,7 +175,7 @@ class Guard(ContextManager["Guard"]):
 
     # ---- the filter gradient --------------------------------------------------------------
 
-    def _gradient(self, original: Callable[..., Any], values: dict[str, Any]) -> Any:
+    def _gradient(self, op: str, original: Callable[..., Any], values: dict[str, Any]) -> Any:
         """The op, or what replaces it."""
         if not self._may_be_wrong(values):
             return original(**values)
@@ -181,9 +184,9 @@ class Guard(ContextManager["Guard"]):
         else:
             made = original(**values)  # its shape is known only now; unused, it never runs
             filters = _shape(made)
-        if not _is_wrong(filters, values):
+        if not _is_wrong(op, filters, values):
             return original(**values) if made is None else made
-        self._tell(filters)
+        self._tell(op, filters)
         if not self._replaces:
             return original(**values) if made is None else made
         if None not in filters[:2]:
@@ -208,10 +211,10 @@ class Guard(ContextManager["Guard"]):
         )
         return original(**dict(values, input=image, strides=[1] * 4))
 
-    def _tell(self, filters: list[Any]) -> None:
-        if tuple(filters) in self._filters:
+    def _tell(self, op: str, filters: list[Any]) -> None:
+        if (op, tuple(filters)) in self._filters:
             return
-        self._filters[tuple(filters)] = None
+        self._filters[op, tuple(filters)] = None
         if not self._replaces:
             where, why = self._where(tuple(filters)), _WRONG.format(self._isa)
             say(f"{self._run}: caution: {where}: {why}; determinism=portable replaces it")
@@ -221,14 +224,15 @@ class Guard(ContextManager["Guard"]):
         return few(named) or f"a filter of {' x '.join(str(n or '?') for n in filters)}"
 
 
-def _is_wrong(filters: list[Any], values: dict[str, Any]) -> bool:
+def _is_wrong(op: str, filters: list[Any], values: dict[str, Any]) -> bool:
     """Whether oneDNN would take this kernel; an unknown size may be any."""
     image, output = _shape(values["input"]), _shape(values["out_backprop"])
     pairs = [(size, 1) for size in filters[:2]]
     pairs += [(image[3], filters[2])]  # of groups, each filter has a part of the channels
     pairs += [(image[at], output[at] and output[at] * values["strides"][at]) for at in (1, 2)]
     equal = all(None in pair or pair[0] == pair[1] for pair in pairs)
-    return equal and (filters[2] is None or filters[2] < _BLOCK)
+    channels = 2 if op == _DEPTHWISE else _BLOCK
+    return equal and (filters[2] is None or filters[2] < channels)
 
 
 def _shape(tensor: Any) -> list[Any]:
