@@ -67,7 +67,7 @@ def draw(seed: int, index: int) -> Case:
     """One case."""
     dice = _Dice(f"{seed}/{index}")
     kind = dice.choices([*_KINDS], [weight for _, weight in _KINDS.values()])[0]
-    most = _MOST_PRODUCTS * 0.1 ** dice.uniform(0, 2)
+    most = _MOST_PRODUCTS * 0.1 ** dice.uniform(0, 1.2)
     while True:
         drawn, inputs, products, compute = _KINDS[kind][0](dice)
         if products <= most and max(map(math.prod, inputs)) <= _MOST_NUMBERS:

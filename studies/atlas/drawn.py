@@ -22,6 +22,8 @@ _FEATURES = " (features "  # what follows is a digest for machines
 
 Kernel = tuple[str, str, str]  # kind, implementation, direction
 _Key = tuple[int, int, int]  # seed, number of the case, threads
+_Line = Mapping[str, Any]
+_ByCpu = dict[str, _Line]
 _VALUE, _OF_INPUT, _OF_FILTER = "value", "gradient 1", "gradient 2"
 _OWN = "TensorFlow's own"
 # Kinds of computation whose products TensorFlow itself computes in one way, Eigen's contraction.
@@ -55,13 +57,19 @@ def judge(processes: Sequence[Process]) -> dict[str, Any]:
     for what in ("tensorflow", "replaced"):
         if len({process.about[what] for process in processes}) > 1:
             raise SamebitsError(f"drawn cases of more than one kind ({what}); judge them apart")
-    cases: dict[_Key, dict[str, Mapping[str, Any]]] = {}
+    if len({process.about["cpu"] for process in processes if process.cpu == NATIVE}) > 1:
+        raise SamebitsError("drawn cases of more than one native CPU; make all on one machine")
+    cases: dict[_Key, _ByCpu] = {}
     for process in processes:
         for line in process.lines:
             key = process.about["seed"], line["index"], process.about["threads"]
-            cases.setdefault(key, {})[process.cpu] = line
+            if process.cpu in cases.setdefault(key, {}):
+                raise SamebitsError(f"case {key[1]} was computed twice on {process.cpu}")
+            cases[key][process.cpu] = line
     wrong = [found for key, by_cpu in cases.items() for found in _wrong(key, by_cpu)]
     dependent = [found for key, by_cpu in cases.items() for found in _dependent(key, by_cpu)]
+    where = {_place(found) for found in wrong}  # of what else lay in memory
+    dependent = [found for found in dependent if _place(found) not in where]
     return {
         "format": FORMAT,
         "tensorflow": processes[0].about["tensorflow"],
@@ -75,7 +83,11 @@ def judge(processes: Sequence[Process]) -> dict[str, Any]:
     }
 
 
-def _counted(cases: Mapping[_Key, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _place(found: Mapping[str, Any]) -> tuple[Any, ...]:
+    return found["seed"], found["index"], found["threads"], found.get("result")
+
+
+def _counted(cases: Mapping[_Key, _ByCpu]) -> list[dict[str, Any]]:
     """How many were computed, by threads and CPU."""
     found: dict[tuple[int, str], int] = {}
     for (_, _, threads), by_cpu in cases.items():
@@ -84,12 +96,12 @@ def _counted(cases: Mapping[_Key, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"threads": t, "cpu": cpu, "cases": n} for (t, cpu), n in sorted(found.items())]
 
 
-def _sound(by_cpu: Mapping[str, Mapping[str, Any]]) -> Iterator[float]:
+def _sound(by_cpu: _ByCpu) -> Iterator[float]:
     for line in by_cpu.values():
         yield from (off for off in line.get("off", {}).values() if off <= LIMIT)
 
 
-def _wrong(key: _Key, by_cpu: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _wrong(key: _Key, by_cpu: _ByCpu) -> Iterator[dict[str, Any]]:
     for cpu, line in by_cpu.items():
         if "died" in line:
             yield {**_named(key, line), "cpu": cpu, "died": line["died"]} | {
@@ -103,7 +115,7 @@ def _wrong(key: _Key, by_cpu: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[
                 }
 
 
-def _dependent(key: _Key, by_cpu: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _dependent(key: _Key, by_cpu: _ByCpu) -> Iterator[dict[str, Any]]:
     known = {cpu: line["digests"] for cpu, line in by_cpu.items() if "digests" in line}
     first: Mapping[str, str] = known.get(NATIVE) or next(iter(known.values()), {})
     for result, digest in first.items():
@@ -115,7 +127,7 @@ def _dependent(key: _Key, by_cpu: Mapping[str, Mapping[str, Any]]) -> Iterator[d
             yield {**named, "result": result, "differs": others, "kernels": kernels}
 
 
-def _named(key: _Key, line: Mapping[str, Any]) -> dict[str, Any]:
+def _named(key: _Key, line: _Line) -> dict[str, Any]:
     seed, index, threads = key
     return {"seed": seed, "index": index, "threads": threads} | {
         "kind": line["kind"],
@@ -124,7 +136,7 @@ def _named(key: _Key, line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _by_kernel(
-    cases: Mapping[_Key, Mapping[str, Mapping[str, Any]]],
+    cases: Mapping[_Key, _ByCpu],
     wrong: Sequence[Mapping[str, Any]],
     dependent: Sequence[Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
@@ -147,18 +159,18 @@ def _by_kernel(
         yield {**named, "threads": threads, **dict(of)}
 
 
-def computed_by(line: Mapping[str, Any], result: str) -> list[Kernel]:
+def computed_by(line: _Line, result: str) -> list[Kernel]:
     """What may have computed a result of a case, several where it is not known which."""
     kind = line["kind"]
     found: set[Kernel] = set()
     for made in line["primitives"]:
         if result in _results(kind, made, line["digests"]):
             found.add(_kernel(made))
-    if found:
+    if found and kind != "recurrent":  # which has a product without oneDNN, too
         return sorted(found)
     bias = line["drawn"].get("bias") and result == list(line["digests"])[-1]
     what = "sum (bias)" if bias else "matmul" if kind in _PRODUCTS else kind
-    return [(what, _OWN, "value" if result == _VALUE else "gradient")]
+    return [*sorted(found), (what, _OWN, "value" if result == _VALUE else "gradient")]
 
 
 def _kernel(made: Mapping[str, str]) -> Kernel:
@@ -166,7 +178,7 @@ def _kernel(made: Mapping[str, str]) -> Kernel:
 
 
 def _results(case: str, made: Mapping[str, str], results: Mapping[str, Any]) -> set[str]:
-    """The results that a primitive may have computed: it only moves numbers, it computes none."""
+    """The results that a primitive may have computed; none where it only moves numbers."""
     kind, forward = made["kind"], made["direction"].startswith("forward")
     if kind == "convolution":
         if made["direction"] == "backward_weights":
