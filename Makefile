@@ -37,9 +37,9 @@ replay: ## train the experiment of CERTIFICATE=certificate.json or .zip again, o
 claims: .venv/ready ## the article's sentences, tested: results/article/claims.html
 	@.venv/bin/snakemake --snakefile studies/claims/Snakefile --cores all
 
-atlas: .venv/ready ## find the ops whose bits depend on the CPU: docs/atlas.html, .json and same-bits.md; needs qemu-user
+atlas: .venv/ready ## find the ops whose bits depend on the CPU: docs/atlas.html, same-bits.md, drawn.md; needs qemu-user
 	@.venv/bin/snakemake --snakefile studies/atlas/Snakefile --cores all
-	@cp results/atlas/atlas.json results/atlas/atlas.html results/atlas/same-bits.md docs/
+	@cp results/atlas/atlas.json results/atlas/atlas.html results/atlas/same-bits.md results/atlas/drawn.json results/atlas/drawn.md docs/
 
 zoo: .venv-dev/ready ## experiments with a planted dependence, which must be found, and clean ones, which must pass
 	@.venv-dev/bin/python tests/zoo/zoo.py

@@ -19,8 +19,11 @@ _Compute = Callable[..., Any]  # of TensorFlow and the inputs, all in one dtype
 _Drawn = tuple[dict[str, Any], Sequence[Shape], float, _Compute]
 
 _MOST_PRODUCTS = 2.5e7  # multiplications of the value; milliseconds, and seconds where emulated
+_MANY_PRODUCTS = 1e6
 _MOST_NUMBERS = 1.5e6  # of one input
 _LIKED = (1, 2, 3, 4, 8, 10, 16, 28, 32, 64, 100, 128, 256, 300, 512, 784, 1024, 2048, 4096)
+_CONVOLUTIONS = ("conv", "transposed", "depthwise")
+PRODUCTS = ("dense", "matmul", "batch_matmul", "einsum", "tensordot", "recurrent")
 _LAYOUTS = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 
 
@@ -67,10 +70,12 @@ def draw(seed: int, index: int) -> Case:
     """One case."""
     dice = _Dice(f"{seed}/{index}")
     kind = dice.choices([*_KINDS], [weight for _, weight in _KINDS.values()])[0]
-    most = _MOST_PRODUCTS * 0.1 ** dice.uniform(0, 1.2)
+    # A large convolution takes long; what a large product is cut into depends on caches.
+    most = _MOST_PRODUCTS * 0.1 ** (dice.uniform(0, 2) if kind in _CONVOLUTIONS else 0)
+    least = _MANY_PRODUCTS if kind in PRODUCTS and dice.random() < 0.5 else 0
     while True:
         drawn, inputs, products, compute = _KINDS[kind][0](dice)
-        if products <= most and max(map(math.prod, inputs)) <= _MOST_NUMBERS:
+        if least <= products <= most and max(map(math.prod, inputs)) <= _MOST_NUMBERS:
             break
     relu = bool(drawn.get("bias")) and dice.random() < 0.5
     return Case(seed, index, kind, drawn, tuple(inputs), relu, dice.random() < 0.75, compute)

@@ -39,9 +39,11 @@ class Process:
 
     @property
     def cpu(self) -> str:
-        """Its name, where it is emulated."""
+        """Its name, where it is not the native one: emulated, or what ``cpuid`` says alone."""
+        if not self.about["emulated"]:
+            return NATIVE
         name = str(self.about["cpu"]).partition(_FEATURES)[0]
-        return name if self.about["emulated"] else NATIVE
+        return f"{name}, cpuid" if self.about["disguise"] else f"{name}, QEMU"
 
 
 def read(path: Path) -> Process:
@@ -53,12 +55,28 @@ def read(path: Path) -> Process:
 
 
 def judge(processes: Sequence[Process]) -> dict[str, Any]:
-    """What they show, as JSON. Raises SamebitsError where they cannot be compared."""
-    for what in ("tensorflow", "replaced"):
-        if len({process.about[what] for process in processes}) > 1:
-            raise SamebitsError(f"drawn cases of more than one kind ({what}); judge them apart")
+    """What they show, as JSON: without the replacements of the portable profile, and with them.
+
+    Raises SamebitsError where they cannot be compared.
+    """
+    if len({process.about["tensorflow"] for process in processes}) > 1:
+        raise SamebitsError("drawn cases of more than one TensorFlow; judge them apart")
     if len({process.about["cpu"] for process in processes if process.cpu == NATIVE}) > 1:
         raise SamebitsError("drawn cases of more than one native CPU; make all on one machine")
+    parts = {
+        replaced: [process for process in processes if process.about["replaced"] is replaced]
+        for replaced in (False, True)
+    }
+    return {
+        "format": FORMAT,
+        "tensorflow": processes[0].about["tensorflow"],
+        "limit": LIMIT,
+        "plain": _judged(parts[False]),
+        "replaced": _judged(parts[True]),
+    }
+
+
+def _judged(processes: Sequence[Process]) -> dict[str, Any]:
     cases: dict[_Key, _ByCpu] = {}
     for process in processes:
         for line in process.lines:
@@ -71,10 +89,6 @@ def judge(processes: Sequence[Process]) -> dict[str, Any]:
     where = {_place(found) for found in wrong}  # of what else lay in memory
     dependent = [found for found in dependent if _place(found) not in where]
     return {
-        "format": FORMAT,
-        "tensorflow": processes[0].about["tensorflow"],
-        "replaced": processes[0].about["replaced"],
-        "limit": LIMIT,
         "cases": _counted(cases),
         "largest": max((off for b in cases.values() for off in _sound(b)), default=None),
         "kernels": list(_by_kernel(cases, wrong, dependent)),

@@ -5,6 +5,7 @@ INPUTS      --threads   intra-op threads
             --seed      of the draw
             --count     how many cases; --first: the number of the first one
             --kind      of computation, all others are left out; may be repeated
+            --disguise  another CPU model for which this one passes (see disguise.py)
             --replaced  as a training of the portable profile computes them, with its replacements
 OUTPUTS     --output    or else standard output: JSON, one line about the process and then one per
                         case: the SHA-256 of each result (the value, and the gradient of each
@@ -13,7 +14,7 @@ GUARANTEES  oneDNN is on and capped at AVX2, ops are deterministic, inter-op par
             case is the same, whatever is computed beside it; one that ends its process, and does
             so again when it is alone, is reported with how
 
-Where the CPU is emulated, nothing is computed in float64: that would be the same.
+Under another CPU, emulated or passed for, nothing is computed in float64: that would be the same.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from atlas import battery, draw
+from atlas import battery, disguise, draw
 from atlas.attempts import refusals
 from samebits.arguments import parser
 from samebits.errors import run
@@ -187,9 +188,12 @@ def main() -> int:
     flags.add_argument("--count", type=int, required=True)
     flags.add_argument("--first", type=int, default=0)
     flags.add_argument("--kind", action="append", default=[], choices=draw.KINDS)
+    flags.add_argument("--disguise", default="", metavar="MODEL")
     flags.add_argument("--replaced", action="store_true")
     options = flags.parse_args()
     os.environ.update(_PINS)
+    if options.disguise:
+        disguise.disguise(options.disguise)
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")  # each case is a function that is traced once

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from atlas import draw, drawn
-from pipeline import ROOT
+from atlas import draw, drawn, shapes
+from pipeline import LAUNCH, ROOT, SCRIPTS, Workspace, command, skip_without
 from samebits.errors import SamebitsError
+from samebits.formats import canonical
 
 STUDIES = ROOT / "studies"
 CAPPED = {"kind": "convolution", "implementation": "jit_1x1:avx2"}
@@ -26,7 +27,7 @@ PRODUCT = {"kind": "matmul", "implementation": "gemm:jit:f32", "direction": "und
 FUSED = {"kind": "inner_product", "implementation": "x64:gemm:jit", "shape": ""} | {
     "direction": "forward_training"
 }
-DRAWN = "f339c0da1ec31aa9"
+DRAWN = "d8a70e46433a9ec1"
 RESULTS = ("value", "gradient 1", "gradient 2")
 
 
@@ -105,7 +106,12 @@ def line(index: int = 0, kind: str = "conv", *made: dict[str, str], **more: Any)
 
 def process(*lines: dict[str, Any], cpu: str = "", threads: int = 1, **more: Any) -> drawn.Process:
     """``cpu``: one that is emulated."""
-    about = {"cpu": f"{cpu or 'AMD'} (features 12)", "emulated": bool(cpu), "seed": 1}
+    about = {
+        "cpu": f"{cpu or 'AMD'} (features 12)",
+        "emulated": bool(cpu),
+        "seed": 1,
+        "disguise": "",
+    }
     about |= {"threads": threads, "tensorflow": "2.21.0", "replaced": False, **more}
     return drawn.Process(about, lines)
 
@@ -114,12 +120,16 @@ CONV = (FORWARD, OF_IMAGE, OF_FILTER, MOVED)
 SOUND = dict.fromkeys(RESULTS, 3e-5)
 
 
+def judged(processes: list[drawn.Process]) -> dict[str, Any]:
+    return dict(drawn.judge(processes)["plain"])
+
+
 def kernels(made: dict[str, Any], what: str) -> list[str]:
     return [" ".join([k["direction"], str(k["threads"])]) for k in made["kernels"] if k[what]]
 
 
 def test_sound_and_equal_cases_are_counted_and_none_is_listed() -> None:
-    made = drawn.judge(
+    made = judged(
         [process(line(0, "conv", *CONV, off=SOUND), threads=t) for t in (1, 4)]
         + [process(line(0, "conv", *CONV), cpu="Haswell", threads=4)]
     )
@@ -127,7 +137,7 @@ def test_sound_and_equal_cases_are_counted_and_none_is_listed() -> None:
     assert made["largest"] == 3e-5
     assert [(c["threads"], c["cpu"], c["cases"]) for c in made["cases"]] == [
         (1, "native", 1),
-        (4, "Haswell", 1),
+        (4, "Haswell, QEMU", 1),
         (4, "native", 1),
     ]
     assert len(made["kernels"]) == 6
@@ -137,9 +147,7 @@ def test_sound_and_equal_cases_are_counted_and_none_is_listed() -> None:
 @pytest.mark.parametrize("off", [1.1e-3, 0.5, float("nan"), float("inf")])
 def test_a_wrong_kernel_is_found_and_named(off: float) -> None:
     planted = SOUND | {"gradient 2": off}
-    made = drawn.judge(
-        [process(line(0, "conv", *CONV, off=SOUND), line(5, "conv", *CONV, off=planted))]
-    )
+    made = judged([process(line(0, "conv", *CONV, off=SOUND), line(5, "conv", *CONV, off=planted))])
     (found,) = made["wrong"]
     assert (found["index"], found["result"], found["threads"]) == (5, "gradient 2", 1)
     assert found["kernels"] == [("convolution", "jit_1x1:avx2", "backward_weights")]
@@ -150,7 +158,7 @@ def test_a_wrong_kernel_is_found_and_named(off: float) -> None:
 def test_a_kernel_that_ends_its_process_is_found_and_named() -> None:
     died = line(3, "conv", *CONV, died="it ends its process (SIGABRT)", last=[OF_FILTER])
     del died["digests"]
-    made = drawn.judge([process(died, threads=4)])
+    made = judged([process(died, threads=4)])
     (found,) = made["wrong"]
     assert "it ends its process (SIGABRT)" in drawn.said(found)
     assert kernels(made, "wrong") == ["backward_weights 4"]
@@ -159,7 +167,7 @@ def test_a_kernel_that_ends_its_process_is_found_and_named() -> None:
 def test_a_kernel_that_depends_on_the_cpu_is_found_and_named() -> None:
     other = dict.fromkeys(RESULTS, "aa") | {"gradient 1": "bb"}
     same, moved = line(0, "conv", *CONV), line(0, "conv", *CONV, digests=other)
-    made = drawn.judge(
+    made = judged(
         [
             process(same, line(1, "conv", *CONV), threads=4),
             process(moved, line(1, "conv", *CONV), cpu="EPYC", threads=4),
@@ -167,21 +175,21 @@ def test_a_kernel_that_depends_on_the_cpu_is_found_and_named() -> None:
         ]
     )  # fmt: skip
     (found,) = made["dependent"]
-    assert (found["index"], found["result"], found["differs"]) == (0, "gradient 1", ["EPYC"])
+    assert (found["index"], found["result"], found["differs"]) == (0, "gradient 1", ["EPYC, QEMU"])
     assert kernels(made, "dependent") == ["backward_data 4"]
-    assert "gradient 1, 4 threads, EPYC: other bits" in drawn.said(found)
+    assert "gradient 1, 4 threads, EPYC, QEMU: other bits" in drawn.said(found)
 
 
 def test_threads_are_not_compared_with_each_other() -> None:
     other = line(0, "conv", *CONV, digests=dict.fromkeys(RESULTS, "bb"))
-    made = drawn.judge([process(line(0, "conv", *CONV)), process(other, threads=4)])
+    made = judged([process(line(0, "conv", *CONV)), process(other, threads=4)])
     assert made["dependent"] == []
 
 
 def test_what_a_wrong_kernel_left_is_not_called_dependent() -> None:
     other = dict.fromkeys(RESULTS, "aa") | {"gradient 2": "bb"}
     native = process(line(0, "conv", *CONV, off=SOUND | {"gradient 2": 0.4}))
-    made = drawn.judge([native, process(line(0, "conv", *CONV, digests=other), cpu="EPYC")])
+    made = judged([native, process(line(0, "conv", *CONV, digests=other), cpu="EPYC")])
     assert len(made["wrong"]) == 1
     assert made["dependent"] == []
 
@@ -217,14 +225,14 @@ def test_a_result_is_known_by_what_may_have_computed_it(
 @pytest.mark.parametrize(
     ("others", "said"),
     [
-        ([process(line(), replaced=True)], "more than one kind"),
-        ([process(line(), tensorflow="2.8.0")], "more than one kind"),
+        ([process(line(), tensorflow="2.8.0")], "more than one TensorFlow"),
+        ([drawn.Process({**process().about, "cpu": "Intel"}, ())], "more than one native CPU"),
         ([process(line())], "computed twice on native"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(others: list[drawn.Process], said: str) -> None:
     with pytest.raises(SamebitsError, match=said):
-        drawn.judge([process(line()), *others])
+        judged([process(line()), *others])
 
 
 def test_a_file_that_lacks_cases_is_refused(tmp_path: Path) -> None:
@@ -237,4 +245,85 @@ def test_a_file_that_lacks_cases_is_refused(tmp_path: Path) -> None:
         drawn.read(path)
 
 
+# --- the readers' page --------------------------------------------------------------------------
+
+
+def page_of(*processes: drawn.Process) -> str:
+    return shapes.page(drawn.judge(processes))
+
+
+def test_the_page_has_the_counts_by_kernel_and_threads() -> None:
+    other = line(0, "conv", *CONV, digests=dict.fromkeys(RESULTS, "bb"))
+    made = page_of(
+        *(process(line(0, "conv", *CONV, off=SOUND), threads=t) for t in (1, 4)),
+        *(
+            process(of, cpu="EPYC", threads=t)
+            for of, t in ((line(0, "conv", *CONV), 1), (other, 4))
+        ),
+    )
+    assert "| threads | native | EPYC, QEMU |" in made
+    assert "| convolution | `jit_1x1:avx2` | backward\\_data | 0 of 1 | 1 of 1 | 0 of 2 |" in made
+    assert "value: EPYC, QEMU; gradient 1: EPYC, QEMU; gradient 2: EPYC, QEMU" in made
+    assert "Not computed." in made
+
+
+def test_the_page_names_what_is_wrong_with_its_shape() -> None:
+    planted = line(7, "conv", *CONV, off=SOUND | {"gradient 2": 0.5}, drawn={"sizes": [3, 4]})
+    made = page_of(process(planted, threads=4))
+    row = "| `convolution jit_1x1:avx2 backward_weights` | 4 | gradient 2: 50% off (native) "
+    assert row + "| conv: sizes 3 x 4 | 1, 7 |" in made
+
+
+def test_the_page_says_what_the_replacements_leave() -> None:
+    plain = process(line(0, "conv", *CONV, off=SOUND))
+    replaced = [process(line(0, "conv", *CONV, off=SOUND), replaced=True)]
+    assert "Nothing is wrong, and nothing depends on the CPU." in page_of(plain, *replaced)
+    left = line(0, "conv", *CONV, digests=dict.fromkeys(RESULTS, "bb"))
+    replaced += [process(left, cpu="Haswell", replaced=True)]
+    made = page_of(plain, *replaced).partition("## With portable")[2]
+    assert "value: Haswell, QEMU" in made and "Nothing is wrong" not in made
+
+
+def test_the_documents_are_those_of_the_json() -> None:
+    made = canonical.read_json(ROOT / "docs" / "drawn.json")
+    assert (ROOT / "docs" / "drawn.md").read_text(encoding="utf-8") == shapes.page(made)
+    assert made["limit"] == drawn.LIMIT
+
+
 # --- with TensorFlow ----------------------------------------------------------------------------
+
+
+def computed(workspace: Workspace, path: Path, *given: object, cpu: str = "") -> drawn.Process:
+    skip_without("3.11")
+    python = workspace.python("train-tf2.21")
+    emulated = ["--vary", f"cpu={cpu}"] if cpu else []
+    command(
+        *LAUNCH, python, "--log", path.with_suffix(".log"), *emulated, "PYTHONHASHSEED=0",
+        f"PYTHONPATH={SCRIPTS}:{STUDIES}", "--", STUDIES / "atlas/run_drawn.py",
+        "--seed", "1", *given, "--output", path, cwd=path.parent,
+    )  # fmt: skip
+    return drawn.read(path)
+
+
+@pytest.mark.slow
+def test_a_case_has_the_same_bits_alone_and_among_others(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    many = computed(workspace, tmp_path / "many", "--threads", "1", "--first", "0", "--count", "9")
+    (alone,) = computed(
+        workspace, tmp_path / "one", "--threads", "1", "--first", "5", "--count", "1"
+    ).lines
+    assert alone == many.lines[5]
+    assert all(max(line["off"].values()) < drawn.LIMIT for line in many.lines)
+
+
+@pytest.mark.slow
+def test_a_hundred_shapes_are_right_and_alike_on_another_cpu_as_portable_computes_them(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    given = ("--threads", "4", "--count", "100", "--replaced")
+    native = computed(workspace, tmp_path / "native", *given)
+    other = computed(workspace, tmp_path / "other", *given, cpu="Haswell")
+    made = drawn.judge([native, other])["replaced"]
+    assert {row["cpu"]: row["cases"] for row in made["cases"]} == {native.cpu: 100, other.cpu: 100}
+    assert [*map(drawn.said, [*made["wrong"], *made["dependent"]])] == []

@@ -122,11 +122,9 @@ def describe_cpu() -> str:
     if platform.machine() != "x86_64":
         return str(record()["cpu"])
     try:
-        memory = mmap.mmap(-1, len(_CODE), prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        return _describe(cpuid)
     except OSError:  # a hardened kernel lets no process write code
         return str(record()["cpu"])
-    memory.write(_CODE)
-    return _describe(lambda leaf: _ask(memory, leaf))
 
 
 def is_emulated(description: str) -> bool:
@@ -134,10 +132,13 @@ def is_emulated(description: str) -> bool:
     return description.endswith(_EMULATED_ENDS)
 
 
-def _ask(memory: mmap.mmap, leaf: int) -> _Registers:
+def cpuid(leaf: int, subleaf: int = 0) -> _Registers:
+    """What the instruction answers. Raises OSError where a process may not write code."""
+    memory = mmap.mmap(-1, len(_CODE), prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    memory.write(_CODE)
     function = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p)
     answer = (ctypes.c_uint32 * 4)()
-    function(ctypes.addressof(ctypes.c_char.from_buffer(memory)))(leaf, 0, answer)
+    function(ctypes.addressof(ctypes.c_char.from_buffer(memory)))(leaf, subleaf, answer)
     return answer[0], answer[1], answer[2], answer[3]
 
 
