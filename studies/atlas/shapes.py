@@ -9,7 +9,10 @@ from atlas.drawn import NATIVE, Kernel
 from atlas.readers import Markdown, code, share, table
 
 TEMPLATE = Path(__file__).with_name("drawn.md.j2")
-_SHOWN = 5  # shapes of one kernel; drawn.json has all
+# Settings that are not in force.
+_NONE: tuple[Any, ...] = (False, "", [1], [1, 1], [1, 1, 1])
+_SHAPES = ("kernel", "sizes", "batch", "inner", "outer")  # which are told whatever they are
+_SHOWN = 3  # shapes of one kernel; drawn.json has all
 
 _Part = Mapping[str, Any]
 _NAMES = ("kind", "implementation", "direction")
@@ -83,8 +86,12 @@ def _row(parts: Sequence[_Part]) -> Iterator[object]:
     first = parts[0]
     yield code(_said(parts))
     yield first["threads"]
-    yield "; ".join(dict.fromkeys(map(_how, parts)))
-    yield f"{first['kind']}: {', '.join(_setting(*pair) for pair in first['drawn'].items())}"
+    results: dict[str, list[str]] = {}
+    for one in parts:
+        results.setdefault(_how(one), []).append(one.get("result", "all"))
+    yield "; ".join(f"{', '.join(found)}: {how}" for how, found in results.items())
+    settings = (_setting(*pair) for pair in sorted(first["drawn"].items()) if _tells(*pair))
+    yield f"{first['kind']}: {', '.join(settings)}"
     yield f"{first['seed']}, {first['index']}"
 
 
@@ -92,9 +99,15 @@ def _how(one: _Part) -> str:
     if "died" in one:
         return f"{one['died']} ({one['cpu']})"
     if "off" in one:
-        return f"{one['result']}: {one['off']:.0%} off ({one['cpu']})"
-    return f"{one['result']}: {' and '.join(one['differs'])}"
+        return f"{one['off']:.0%} off ({one['cpu']})"
+    return " and ".join(sorted(one["differs"]))
+
+
+def _tells(name: str, value: Any) -> bool:
+    return name in _SHAPES or value not in _NONE
 
 
 def _setting(name: str, value: Any) -> str:
+    if value is True:
+        return name
     return f"{name} {' x '.join(map(str, value)) if isinstance(value, list) else value}"

@@ -31,8 +31,8 @@ def test_a_probe_is_started_on_its_cpu_with_its_settings(workspace: Workspace) -
 
 def test_shapes_are_computed_on_their_cpu_with_their_threads(workspace: Workspace) -> None:
     """Flags of the command agree with the file that it writes."""
-    few = ("--config", "drawn=500")
-    said = workspace.snakemake(*ATLAS, "--dry-run", "--printshellcmds", *few)
+    few = {"DRAWN": "500"}
+    said = workspace.snakemake(*ATLAS, "--dry-run", "--printshellcmds", variables=few)
     commands = [line for line in said.splitlines() if "atlas/run_drawn.py" in line]
     assert len(commands) == 20
     for command in commands:
