@@ -24,7 +24,7 @@ ALONE = {
     "time_zone": ("time zone", "UTC UTC+0.00", "+14 UTC+14.00"),
     "locale": ("locale", "C.UTF-8", "C"),
     "home": ("home folder", "3d5b1c0a77e1", "9ab04c11e20d"),
-    "folder": ("working folder", "0f3c5a6be912", "71c2ee90ab54"),
+    "folder": ("path to the working folder", "0f3c5a6be912", "71c2ee90ab54"),
     "umask": ("umask", "022", "077"),
     "variables": ("extra environment variables", 20, 120),
     "host_name": ("host name", "aa01f4c7b3d9", "c4e1907fd210"),

@@ -341,7 +341,7 @@ def test_a_run_that_fails_under_a_variation_depends_on_it(tmp_path: Path) -> Non
     assert rows(issued, "variations", "failed")[-1] == "time_zone"
     assert not any("different" in line for line in wording.shows(issued))
     assert wording.statement(issued) == (
-        "This experiment failed in a run, where its control completed."
+        "Runs of this experiment failed where their control completed."
     )
 
 

@@ -358,7 +358,7 @@ def test_a_divergence_without_curves_is_drawn_without_them() -> None:
 def test_of_many_replays_only_a_few_are_drawn() -> None:
     made = certificates.certificate(certificates.reproducible(), True, [certificates.replay(2)] * 5)
     markup = certificate.render(made)
-    assert markup.count("How the difference between replay") == 3
+    assert markup.count("How the difference of replay") == 3
     assert markup.count("The runs first differ at step 17 (epoch 1)") >= 5
 
 
@@ -375,6 +375,54 @@ def test_variations_are_listed_together_and_alone() -> None:
     assert "number of CPUs with-cpus 2 1 ✗ different bits" in alone
     assert "clock with-clock not shifted – ○ not tried faketime is not installed" in alone
     assert "locale with-locale C.UTF-8 C ✗ failed UnicodeDecodeError: cannot decode byte" in alone
+
+
+def test_each_thing_that_was_varied_counts_once() -> None:
+    """Not once more for the run in which all were varied, nor for a second run alone."""
+    content = certificates.dependent()
+    again = [v for v in content["scope"]["variations"] if v["run"] == "with-cpus"]
+    content["scope"]["variations"] += [v | {"run": "with-cpus-2"} for v in again]
+    what = {v["what"] for v in content["scope"]["variations"]}
+    found = re.search(r"What was varied (.*?) Each run", text_of(rendered(content)))
+    assert found
+    counts = dict(part.split(": ") for part in found[1].split("; "))
+    assert counts["failed"] == "1"  # the locale; number of CPUs and one CPU
+    assert counts["different bits"] == "2"
+    assert sum(map(int, counts.values())) == len(what)
+
+
+def test_of_runs_with_other_bits_all_are_named_beside_a_metric() -> None:
+    content = certificates.dependent()
+    each = content["comparisons"][1]
+    other = next(run for run in each["runs"] if run["run"] == "with-cpus")
+    each["runs"].append(other | {"run": "with-cpus-2"})
+    each["status"]["with-cpus-2"] = "completed"
+    differing = factories.copied(content["histories"]["replica"])
+    differing["metrics"]["loss"][-1] = 0.5
+    for run in ("replica", "with-cpus", "with-cpus-2"):
+        content["histories"][run] = differing
+    content["records"]["runs"]["with-cpus-2"] = content["records"]["runs"]["with-cpus"]
+    assert "<td>replica, with-cpus-2 and 1 more</td>" in first_page(rendered(content))
+
+
+def test_where_no_python_thread_ran_their_timing_was_no_variation() -> None:
+    content = certificates.dependent()
+    (each,) = (c for c in content["comparisons"] if c["runs"][0]["run"] == "repeat")
+    each["runs"].append(each["runs"][0] | {"run": "with-threads"})
+    each["status"]["with-threads"] = "completed"
+    record = factories.copied(content["records"]["runs"]["repeat"])
+    record["variations"]["applied"] = {"threads": True}
+    content["records"]["runs"]["with-threads"] = record
+    assert "nothing: no Python thread ran with-threads ✓ same" in text_of(rendered(content))
+
+
+def test_a_scalar_has_no_element_that_differs_first() -> None:
+    content = certificates.dependent()
+    run = next(run for run in content["comparisons"][1]["runs"] if run["run"] == "with-cpus")
+    different = next(a["differences"][0] for a in run["artifacts"] if a["differences"])
+    different |= {"shape": [], "first": [], "elements": 1, "different": 1}
+    text = text_of(rendered(content))
+    assert f"{different['dtype']} scalar 1 of 1 control" in text
 
 
 def test_a_difference_says_nothing_when_nothing_repeats() -> None:
@@ -440,7 +488,7 @@ def test_runs_with_equal_bits_are_one_row_and_one_chart() -> None:
     assert [group[0].control for group in compared.drawn(runs)] == ["control", "subset-control"]
     drawn, listed = compared.divergences(runs)
     assert (len(drawn), len(listed)) == (compared.MOST_DRAWN, 1)
-    assert rendered(content).count("How the difference between") == compared.MOST_DRAWN
+    assert rendered(content).count("How the difference of") == compared.MOST_DRAWN
 
 
 def test_each_digest_is_there_once_with_the_runs_that_have_it() -> None:
@@ -521,7 +569,7 @@ def test_what_depends_on_the_cpu_is_a_table_beside_the_divergence() -> None:
     text = attributed()
     assert "norm BatchNormalization Rsqrt float32 step 17" in text
     assert "act Activation Erfc float32 no tensor of its own" in text
-    assert text.index("cpu-EPYC and subset") < text.index("norm BatchNormalization")
+    assert text.index("cpu-EPYC against subset") < text.index("norm BatchNormalization")
     assert "SHA-256 of the atlas: a71a5" in text
 
 

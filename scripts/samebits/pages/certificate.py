@@ -4,13 +4,19 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
-
-from markupsafe import Markup
 
 from samebits.certificate import interruptions, signatories
 from samebits.certificate.signatories import Signatory
-from samebits.certificate.types import Certificate, Distance, ReplayEntry, Report, Setting
+from samebits.certificate.types import (
+    Certificate,
+    Distance,
+    ReplayEntry,
+    Report,
+    Setting,
+    Variation,
+)
 from samebits.comparison import attribution
 from samebits.experiment.protocol import CONTROL
 from samebits.formats import as_installed, canonical, history, lockfile, names, states
@@ -202,7 +208,7 @@ def _summary(report: Report) -> Iterator[tuple[str, str]]:
 
 def _gists(report: Report, runs: Sequence[Compared]) -> dict[str, str]:
     """What is in each annex, in a few words."""
-    scope, outcomes = report["scope"], Counter(v["outcome"] for v in report["scope"]["variations"])
+    scope, outcomes = report["scope"], Counter(_outcomes(report).values())
     files = len(report["evidence"]) + len(report["dependencies"])
     return {
         "compared": compared.counted(runs),
@@ -210,6 +216,20 @@ def _gists(report: Report, runs: Sequence[Compared]) -> dict[str, str]:
         "pinned": f"{len(scope['pinned'])} settings",
         "evidence": f"{files} files; how to verify, how to repeat, and the configuration",
     }
+
+
+def _outcomes(report: Report) -> dict[str, str]:
+    """What came of each thing that was varied: what its own runs say counts more than what a run
+    says in which more was varied, and of several outcomes the most interesting one.
+    """
+    variations = report["scope"]["variations"]
+    count = Counter(v["run"] for v in variations)
+
+    def weight(variation: Variation) -> tuple[bool, int]:
+        return count[variation["run"]] == 1, -_OUTCOMES.index(variation["outcome"])
+
+    found = {v["what"]: v["outcome"] for v in sorted(variations, key=weight)}
+    return found | dict.fromkeys(names.survived(report), names.SAME)
 
 
 def _counted(records: Mapping[str, Any], config: Any) -> str:
@@ -235,13 +255,15 @@ def _varied(report: Report, runs: Sequence[Compared]) -> Iterator[dict[str, Any]
         elif rows:
             alone += rows
         elif not run.unpinned:
-            unvaried.append(_NOTHING | {"run": run.run, "outcome": run.bits})
+            threads = "threads" in run.record.get("variations", {}).get("applied", {})
+            what = f"nothing: {'no Python thread ran' if threads else 'identical conditions'}"
+            unvaried.append(_NOTHING | {"what": what, "run": run.run, "outcome": run.bits})
     alone.sort(key=lambda row: _OUTCOMES.index(row["outcome"]))
     if alone or unvaried:
         yield {"run": None, "outcome": None, "rows": [*unvaried, *alone]}
 
 
-_NOTHING = {"what": "nothing: identical conditions", "control": "", "value": "", "why": None}
+_NOTHING = {"control": "", "value": "", "why": None}
 
 
 def _pins(report: Report) -> Iterator[dict[str, Any]]:
@@ -290,12 +312,13 @@ def _histories(report: Report, runs: Sequence[Compared]) -> dict[str, history.Hi
     control = runs[0].control if runs else CONTROL
     groups = [group for group in compared.drawn(runs) if group[0].control == control]
     equal = [run.run for run in runs if run.control == control and run.bits == names.SAME]
-    wanted = [control, *equal, *(run.run for run in runs[:1]), *(g[0].run for g in groups)]
+    shown = chain(runs[:1], *groups)
+    wanted = [control, *equal, *(run.run for run in shown)]
     alike: dict[str, list[str]] = {}
     for name in dict.fromkeys(name for name in wanted if name in known):
         alike.setdefault(canonical.digest(known[name]), []).append(name)
-    shown = list(alike.values())[:_MOST_CURVES]
-    return {few(runs, 2): _by_metric(history.from_json(known[runs[0]])) for runs in shown}
+    drawn = list(alike.values())[:_MOST_CURVES]
+    return {few(same, 2): _by_metric(history.from_json(known[same[0]])) for same in drawn}
 
 
 def _by_metric(found: history.History) -> history.History:
@@ -406,8 +429,6 @@ _FILTERS = {
     "seen": seen,
     "observed": observed,
     "few": few,
-    # Long names, which a sweep makes of keys and values, end a line between two of these.
-    "breakable": lambda name: Markup("<wbr>").join(re.split(r"(?<=[/_])", name)),
     "pretty": lambda value: json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False),
     "at_step": wording.at_step,
     "kernels_text": attribution.kernels_text,

@@ -85,10 +85,10 @@ class Compared:
     def title(self) -> str:
         """How this run differs from its control by design."""
         if self.unpinned:
-            return f"unpinned: {self.unpinned}"
+            return f"{self.unpinned} unpinned"
         if len(self.changed) > 1:
             return f"{len(self.changed)} things varied together"
-        return f"varied: {self.changed[0]}" if self.changed else "nothing varied"
+        return f"{self.changed[0] if self.changed else 'nothing'} varied"
 
 
 def compared(report: Report) -> list[Compared]:

@@ -1,10 +1,12 @@
 """Jinja as the pages use it: text is escaped, and an unknown name is an error."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 FOLDER = Path(__file__).parent / "templates"
 OPTIONS: Any = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
@@ -16,6 +18,11 @@ def template(path: Path, filters: Mapping[str, Any]) -> Template:
     if path not in _COMPILED:
         loader = FileSystemLoader([path.parent, FOLDER.parent])
         environment = Environment(loader=loader, autoescape=True, **OPTIONS)
-        environment.filters |= filters
+        environment.filters |= {"breakable": _breakable, **filters}
         _COMPILED[path] = environment.get_template(path.name)
     return _COMPILED[path]
+
+
+def _breakable(name: str) -> Markup:
+    """A long name, as sweeps and TensorFlow make them, that may end a line after / and _."""
+    return Markup("<wbr>").join(re.split(r"(?<=[/_])", name))

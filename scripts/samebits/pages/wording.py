@@ -85,7 +85,7 @@ def statement(report: Report) -> str:
     """The verdict as a sentence."""
     runs, verdict = report["scope"]["runs"], report["verdict"]
     if verdict == names.NOT_REPRODUCIBLE and _only_failed(report):
-        return "This experiment failed in a run, where its control completed."
+        return "Runs of this experiment failed where their control completed."
     words = {1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five"}
     return _STATEMENTS[verdict].format(runs=words.get(runs, str(runs)))
 
@@ -104,7 +104,7 @@ def _only_failed(report: Report) -> bool:
 _STATEMENTS = {
     names.REPRODUCIBLE: "{runs} training runs of this experiment produced exactly the same bits.",
     names.WITHIN_TOLERANCE: "{runs} training runs agree within tolerance, but not bit for bit.",
-    names.NOT_REPRODUCIBLE: "{runs} training runs of this experiment produced different bits.",
+    names.NOT_REPRODUCIBLE: "{runs} training runs of this experiment did not have the same bits.",
     names.UNSUPPORTED: "This experiment cannot be trained deterministically as it is pinned.",
     names.INCONCLUSIVE: "The evidence does not show whether this experiment is reproducible.",
 }
@@ -115,7 +115,10 @@ def shows(report: Report) -> Iterator[str]:
     verdict, needed = report["verdict"], report["scope"]["conditions"]
     unchanged = names.survived(report)
     if verdict == names.NOT_REPRODUCIBLE and _only_failed(report):
-        yield "Pinned as listed below, the same code on the same data trained once and failed once."
+        yield (
+            "Pinned as listed below, the same code on the same data trained to its end in some "
+            "runs and failed in others."
+        )
     elif verdict == names.REPRODUCIBLE and (_control(report).get("program") is not None):
         yield from _PROGRAM_SHOWS
         yield from _SHOWS[verdict][2:]
