@@ -34,7 +34,11 @@ rule train:
         f"{LOGS}/train/{{run}}.log",
     conda:
         plan.each(lambda made: f"../envs/{definition(made)}.yaml")
-    threads: plan.each(lambda made: made.config["determinism"]["intra_op_threads"] or 1)
+    threads:
+        lambda wildcards: start.claimed(
+            plan.of(wildcards),
+            workflow.resource_settings.cores if workflow.local_exec else None,
+        )
     resources:
         gpu=plan.each(lambda made: made.config["framework"]["gpus"]),
         slurm_extra=lambda wildcards: nodes.apart(

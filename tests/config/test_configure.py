@@ -204,6 +204,10 @@ def test_an_experiment_file_can_be_overridden() -> None:
         ({"overrides": "~trainer.loss"}, ["loss"]),
         ({"framework": "tf2.1"}, ["portable", "2.8", "determinism=tf21"]),
         ({"overrides": "determinism.replacements=[exp]"}, ["replacements", "exp"]),
+        ({"threads": 0}, ["threads: 0 is less than the minimum of 1"]),
+        ({"threads": "many"}, ["threads: 'many' is not of type"]),
+        ({"overrides": "threads=4 determinism.intra_op_threads=2"}, ["the same number; leave one"]),
+        ({"threads": 4, "determinism": {"intra_op_threads": None}}, ["intra_op_threads=null"]),
         ({"data": "npz"}, ["data.path"]),
         ({"data": {"option": "npz", "path": "a", "sha256": "0" * 63}}, ["data.sha256"]),
         ({"data": {"option": "npz", "path": "a", "sha256": "a" * 64}}, ["data.shape", "classes"]),
@@ -268,6 +272,38 @@ def test_ops_are_replaced_where_tensorflow_and_threads_need_it_or_the_user_asks(
 ) -> None:
     profile = of(config).config["determinism"]
     assert (profile["replacements"], profile["rewriting"]) == (replacements, rewriting)
+
+
+@pytest.mark.parametrize(
+    ("config", "same", "threads"),
+    [
+        ({"threads": 4}, {"overrides": "determinism.intra_op_threads=4"}, 4),
+        ({"threads": 1}, {}, 1),
+        ({"threads": None}, {}, 1),
+        ({"threads": "~"}, {}, 1),
+        ({"threads": 4, "overrides": "determinism.intra_op_threads=4"}, {"threads": 4}, 4),
+        (
+            {"threads": 2, "determinism": "none"},
+            {"overrides": "determinism=none determinism.intra_op_threads=2"},
+            2,
+        ),
+    ],
+)
+def test_threads_is_the_number_of_intra_op_threads_under_every_profile(
+    config: dict[str, Any], same: dict[str, Any], threads: int
+) -> None:
+    experiment = of(config)
+    assert experiment.digest == of(same).digest
+    assert experiment.config["determinism"]["intra_op_threads"] == threads
+    pinned = "determinism.intra_op_threads" in experiment.overridden  # what a replay may set
+    assert pinned == (config["threads"] not in (None, "~"))
+
+
+def test_threads_names_the_folder_and_another_number_is_another_experiment() -> None:
+    experiment = of({"threads": 4})
+    assert experiment.name == "threads=4"
+    assert experiment.command() == "./samebits certificate threads=4"
+    assert experiment.digest != of({}).digest
 
 
 def test_modules_that_a_users_model_imports_are_inputs_of_the_training(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from pipeline import (
     Workspace,
     command,
     configure,
+    environment,
     in_namespace,
     jobs,
     outcomes,
@@ -65,6 +67,44 @@ def test_a_dry_run_for_a_cluster_warns_of_nothing(tmp_path: Path) -> None:
     said = command(*start, *line, "--config", SMOKE, cwd=ROOT).stdout
     assert "train control" in said
     assert "never awaited" not in said and "Warning" not in said
+
+
+@pytest.mark.slow
+def test_more_threads_than_cpus_are_a_condition_that_holds_on_any_number_of_cpus(
+    workspace: Workspace,
+) -> None:
+    """Here control and replica run side by side, the replica on one CPU."""
+    report: Any = workspace.certify("threads", SMOKE, "threads=4")
+    assert report["verdict"] == "REPRODUCIBLE"
+    assert {"what": "intra-op threads", "value": 4} in report["scope"]["pinned"]
+    assert outcomes(report, "replica")["cpus"] == "same bits"
+    for run in RUNS:
+        settings = {s["name"]: s for s in report["records"]["runs"][run]["settings"]}
+        assert settings["oneDNN threads, in the training"]["effective"] == 4
+
+
+_SBATCH = """#!/bin/sh
+echo "$@" >> sbatch.said
+exit 1
+"""
+
+
+@pytest.mark.parametrize(("threads", "asked"), [(1, 2), (4, 4)])
+def test_a_cluster_is_asked_for_as_many_cpus_as_a_training_has_threads(
+    workspace: Workspace, tmp_path: Path, threads: int, asked: int
+) -> None:
+    """And for two at least, so that the variation of CPUs has another one. Nothing is queued."""
+    for name in ("load", "train-tf2.21"):
+        environment(name)
+    (tmp_path / "sbatch").write_text(_SBATCH)
+    (tmp_path / "sbatch").chmod(0o755)
+    start = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+    line = ["--profile", ROOT / "profiles/slurm", "--directory", workspace.folder, "--jobs", "1"]
+    values = [SMOKE, "name=asked", f"threads={threads}"]
+    found = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = command(*start, *line, "--config", *values, cwd=ROOT, check=False, variables=found)
+    said = (workspace.folder / "sbatch.said").read_text().splitlines()
+    assert f"--cpus-per-task={asked}" in said[-1], done.stdout
 
 
 HOSTILE = {

@@ -243,6 +243,25 @@ def test_why_more_runs_are_made_is_said_once_before_each_part_of_them(
     assert said() == ""
 
 
+@pytest.mark.parametrize(
+    ("cores", "threads", "claimed"),
+    [
+        (1, 1, 1), (1, 4, 1), (2, 1, 1), (2, 4, 1), (4, 1, 1), (4, 2, 2), (4, 4, 2),
+        (16, 1, 1), (16, 4, 4), (16, 16, 8), (None, 1, 1), (None, 16, 16),
+    ],
+)  # fmt: skip
+def test_control_and_replica_run_side_by_side_and_a_cluster_is_asked_for_all_threads(
+    cores: int | None, threads: int, claimed: int
+) -> None:
+    made = plan({"experiment": "smoke", "threads": threads}, ROOT / "conf").first
+    assert start.claimed(made, cores) == claimed
+
+
+def test_a_number_of_threads_that_is_not_pinned_claims_one_core() -> None:
+    made = plan({"determinism": "none"}, ROOT / "conf").first
+    assert [start.claimed(made, cores) for cores in (1, 16, None)] == [1, 1, 1]
+
+
 def test_a_protocol_that_asks_for_more_runs_gives_no_further_reason(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

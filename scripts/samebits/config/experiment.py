@@ -9,7 +9,7 @@ GUARANTEES  an unknown key, group or option, a wrong type or an impossible pair 
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +32,11 @@ FORMAT = "samebits-config-1"
 PARTS = ("data", "model", "trainer", "framework", "determinism", "protocol")  # of the identity
 GROUPS = (*PARTS, "experiment")
 CHECKPOINT = "checkpoint"  # the value of trainer.checkpoint unless something else sets that
+THREADS, _INTRA_OP = "threads", "determinism.intra_op_threads"  # the plain key of this one
 # Locations, and a value that another one is made from: none of them is trained.
-_NOT_IDENTITY = ("name", "source_path", CHECKPOINT, "bundle", installed.KEY, *programs.KEYS)
+_NOT_IDENTITY = (
+    "name", "source_path", CHECKPOINT, THREADS, "bundle", installed.KEY, *programs.KEYS
+)  # fmt: skip
 _NAME_LENGTH = 100  # file systems allow 255 bytes for a name
 
 
@@ -225,10 +228,16 @@ def _compose(
 
 
 def _settled(resolved: dict[str, Any], overridden: Iterable[str]) -> dict[str, Any]:
-    """The config with the pins that its TensorFlow can have; those that the user sets stay."""
+    """The config with its number of threads, and with the pins that its TensorFlow can have.
+
+    What the user sets stays.
+    """
     asked = {key.removeprefix("determinism.") for key in overridden}
     tensorflow = str(resolved["framework"]["tensorflow"])
-    return resolved | {"determinism": pins.possible(resolved["determinism"], tensorflow, asked)}
+    profile = resolved["determinism"]
+    if resolved[THREADS] is not None:
+        profile = profile | {"intra_op_threads": resolved[THREADS]}
+    return resolved | {"determinism": pins.possible(profile, tensorflow, asked)}
 
 
 def _overridden(
@@ -239,6 +248,8 @@ def _overridden(
     found = {key for o in values for key in keys.units(o.key.split("."), o.value)}
     if base["trainer"] != resolved["trainer"] and any(o.key == CHECKPOINT for o in wanted):
         found.add(f"trainer.{CHECKPOINT}")
+    if resolved[THREADS] is not None:
+        found.add(_INTRA_OP)
     if any(override.key == "experiment" for override in wanted):
         found |= composer.once(("experiment", id(base)), lambda: _beside_options(base, composer))
     return tuple(sorted(key for key in found if key.partition(".")[0] not in _NOT_IDENTITY))
@@ -331,11 +342,18 @@ def _siblings(key: str, known: frozenset[str]) -> set[str]:
 def _check(resolved: dict[str, Any], wanted: Sequence[Override], composer: Composer) -> None:
     """The schema first; then pairs of values that are each valid."""
     given = [key for override in wanted for key in leaves(override)]
-    own = programs.misplaced(resolved, given)
+    own = [*programs.misplaced(resolved, given), *_threads_twice(resolved, given)]
     require_none([*own, *(_of_options(wanted, composer) if resolved[programs.SCRIPT] else ())])
     violations = composer.violations(resolved)
     require_none(_describe(cause) for error in violations for cause in _causes(error, resolved))
     require_none(_pair_problems(resolved, composer))
+
+
+def _threads_twice(resolved: Mapping[str, Any], given: Container[str]) -> Iterator[str]:
+    threads, same = resolved[THREADS], resolved["determinism"]["intra_op_threads"]
+    if threads not in (None, same) and _INTRA_OP in given:
+        said = f"{THREADS}={keys.shown(threads)} and {_INTRA_OP}={keys.shown(same)}"
+        yield f"{said} set the same number; leave one of them out"
 
 
 def _of_options(wanted: Sequence[Override], composer: Composer) -> Iterator[str]:

@@ -231,6 +231,15 @@ def announce(made: Plan, cores: int | None, jobs: int | None) -> None:
         say(f"to follow a training, once it runs: tail -F {shlex.quote(str(log))}")
 
 
+def claimed(made: Experiment, cores: int | None) -> int:
+    """The cores that a training takes: of a cluster's (``cores``: None) as many as it has threads.
+
+    On this machine half of all at most, so that control and replica run side by side.
+    """
+    threads = int(made.config["determinism"]["intra_op_threads"] or 1)
+    return threads if cores is None else max(1, min(threads, cores // 2))
+
+
 def explain(made: Experiment, known: list[PlannedComparison], results: Path, given: Any) -> None:
     """Say once, before it starts, why more runs are made than two, and how long that takes.
 
@@ -252,8 +261,8 @@ def explain(made: Experiment, known: list[PlannedComparison], results: Path, giv
         missing = [name for name in missing if name in again]
     first = found.get(protocol.FIRST)
     if first and missing and (first["left"] or not first["identical"] or again):
-        threads = made.config["determinism"]["intra_op_threads"] or 1
-        at_once = max(1, given.cores // threads if given.cores else given.nodes or 1)
+        claim = claimed(made, given.cores)
+        at_once = max(1, given.cores // claim if given.cores else given.nodes or 1)
         run = canonical.read_json(records[protocol.CONTROL])["timing"]["seconds"]
         _say_once(f"{made.name}: {summary.search(made.config, found, missing, run / at_once)}")
 
