@@ -80,7 +80,7 @@ def test_more_threads_than_cpus_are_a_condition_that_holds_on_any_number_of_cpus
     assert outcomes(report, "replica")["cpus"] == "same bits"
     for run in RUNS:
         settings = {s["name"]: s for s in report["records"]["runs"][run]["settings"]}
-        assert settings["oneDNN threads, in the training"]["effective"] == 4
+        assert settings["intra-op threads"]["effective"] == 4
 
 
 _SBATCH = """#!/bin/sh

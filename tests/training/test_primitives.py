@@ -72,13 +72,18 @@ def test_the_report_is_of_this_process_and_from_its_beginning(tmp_path: Path) ->
     assert done.stderr == "Intel AVX2 2"
 
 
-def test_a_pin_that_onednn_itself_contradicts_does_not_hold() -> None:
-    profile = {"isa": "AVX2", "intra_op_threads": 1}
-    told = settings.of_primitives(profile, {"isa": "Intel AVX2", "threads": 4})
-    assert [(s.expected, s.effective, s.holds()) for s in told] == [
-        ("AVX2", "AVX2", True),
-        (1, 4, False),
-    ]
+@pytest.mark.parametrize(
+    ("pinned", "told", "holds"),
+    [(1, 1, True), (1, 4, False), (4, 4, True), (4, 2, False), (4, 1, True), (None, 4, True)],
+)
+def test_a_pin_that_onednn_itself_contradicts_does_not_hold(
+    pinned: int | None, told: int, holds: bool
+) -> None:
+    """One thread is also what a first primitive that is small gets from TensorFlow."""
+    profile = {"isa": "AVX2", "intra_op_threads": pinned}
+    isa, threads = settings.of_primitives(profile, {"isa": "Intel AVX2", "threads": told})
+    assert (isa.expected, isa.effective, isa.holds()) == ("AVX2", "AVX2", True)
+    assert (threads.effective, threads.holds()) == (told, holds)
     assert settings.of_primitives(profile, None) == []
 
 

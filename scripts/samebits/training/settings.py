@@ -138,11 +138,16 @@ def of_tensorflow(
 
 
 def of_primitives(profile: Mapping[str, Any], report: Mapping[str, Any] | None) -> list[Setting]:
-    """The pins as oneDNN told them in the process that trained; none where it told nothing."""
+    """The pins as oneDNN told them in the process that trained; none where it told nothing.
+
+    It tells the threads of its first primitive, and TensorFlow gives a small one a single thread.
+    """
     if report is None:
         return []
     how, isa = "oneDNN's own report while it trained", of_isa(profile["isa"], report["isa"])
     threads = profile["intra_op_threads"]
+    if threads != 1 and report["threads"] == 1:
+        threads = None  # no word about the pin
     return [
         Setting("oneDNN ISA, in the training", profile["isa"], isa.effective, how),
         Setting("oneDNN threads, in the training", threads, report["threads"], how),
