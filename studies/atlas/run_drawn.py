@@ -35,7 +35,7 @@ from samebits.arguments import parser
 from samebits.errors import run
 from samebits.experiment import pins
 from samebits.observation import machine
-from samebits.training import primitives, replaced_ops
+from samebits.training import primitives, replaced_ops, settings, unsound
 
 FORMAT = "samebits-drawn-1"
 _PINS = {
@@ -44,6 +44,7 @@ _PINS = {
     "ONEDNN_VERBOSE": "profile_create",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
+_ISA = "Intel AVX2"  # as oneDNN says it
 _MARK = "samebits: case "
 _AT_ONCE = 25  # cases of one process: a kernel that writes where it should not harms no others
 _LONGEST = {False: 20, True: 600}  # seconds of a case; where the CPU is emulated
@@ -176,7 +177,8 @@ def _portable(tf: Any, threads: int) -> Iterator[None]:
     """What a training of the portable profile has replaced."""
     profile = {"replacements": [*replaced_ops.NAMES], "intra_op_threads": threads}
     replacements = pins.possible(profile, tf.__version__)["replacements"]
-    with replaced_ops.replaced(tf, replacements or ()):
+    found = [settings.Setting("oneDNN", True, True, "asked for"), settings.of_isa("AVX2", _ISA)]
+    with replaced_ops.replaced(tf, replacements or ()), unsound.Guard(tf, found, True, "drawn"):
         yield
 
 
