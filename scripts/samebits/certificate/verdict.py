@@ -276,7 +276,7 @@ def _agreement(evidence: Evidence) -> Iterator[str]:
     first = evidence.comparison(protocol.FIRST)
     if first is not None and first["runs"][0]["generators"] is not None:
         yield "The shared random number generators ended in the same states in all runs."
-    yield "A run that began with flipped bits differed at once; flipped bits in copies were found."
+    yield "A run that began with one change differed at once; flipped bits in copies were found."
     yield "Each run was a process of its own."
     yield "Every pinned setting was in effect."
     yield "The packages were those of the lock, and no importable file of them had been changed."
