@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from samebits.formats import canonical
 from samebits.program import pinned
-from samebits.training import settings
+from samebits.training import replaced_ops, settings
 
 
 def main() -> None:
@@ -29,7 +29,8 @@ def main() -> None:
     sys.path.pop(0)
     sys.argv[:] = sys.argv[2:]
     sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    with replaced_ops.replaced(tf, profile["replacements"] or ()):
+        runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""A program as it is, in one plain process with the pins of the article: nothing of the product.
+"""A program as it is, in one plain process with the pins of a profile and no hooks.
 
-    PYTHON bare.py --served FOLDER --out FILE.npz [--seed N] -- PROGRAM [ARGUMENT …]
+    PYTHON bare.py --served FOLDER --out FILE.npz [--replaced OP …] -- PROGRAM [ARGUMENT …]
+
+Of the product it has the ops that a profile replaces, and nothing else.
 
 What is downloaded is taken from the folder ``--served``. FILE.npz receives the variables of all
 models, in the order in which they were made. Runs on Python 3.7 and TensorFlow 2.1 too.
@@ -15,8 +17,9 @@ import random
 import runpy
 import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import numpy as np
 
@@ -26,13 +29,15 @@ def main() -> None:
     parser.add_argument("--served", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--replaced", nargs="*", default=[])
     end = sys.argv.index("--")
     options, program = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
     served, out = options.served.resolve(), options.out.resolve()
     pin(options.seed)
     serve(served)
     models = kept()
-    start(program)
+    with ops(options.replaced):
+        start(program)
     arrays: dict[str, Any] = {}
     for number, model in enumerate(models):
         for row, variable in enumerate(weights(model)):
@@ -55,6 +60,23 @@ def pin(seed: int) -> None:
         random.setstate(kept[0])
         np.random.set_state(kept[1])
         tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def ops(names: list[str]) -> Iterator[None]:
+    """These are replaced, and TensorFlow rewrites none into them."""
+    if not names:
+        yield
+        return
+    sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "scripts"))
+    from samebits.training import replaced_ops
+
+    del sys.path[1]
+    import tensorflow as tf
+
+    replaced_ops.stop_rewriting(tf)
+    with replaced_ops.replaced(tf, names):
+        yield
 
 
 def serve(folder: Path) -> None:

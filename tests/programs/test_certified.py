@@ -179,6 +179,7 @@ def test_that_it_was_observed_changed_no_bit(
         kept = project.folder / "data" / "downloads" / one["sha256"]
         shutil.copy(kept if kept.exists() else project.folder / one["name"], served / one["name"])
     line = [Path(__file__).with_name("bare.py"), "--served", served, "--out", tmp_path / "bare.npz"]
+    line += ["--replaced", *(profile["replacements"] or ())]
     variables = {"PYTHONHASHSEED": str(profile["hash_seed"]), "HOME": str(tmp_path)}
     command(
         project.python("train-tf2.21"), *line, "--", *program.words.split(), cwd=folder,
