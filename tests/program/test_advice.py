@@ -11,9 +11,22 @@ def missing(name: str) -> ModuleNotFoundError:
     return ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
+class TBNotInstalledError(Exception):
+    """As TensorFlow names it, which raises it in place of an ImportError."""
+
+
+NO_BOARD = "TensorBoard is not installed, missing implementation for tf.summary.scalar"
+NO_PICTURES = "Could not import PIL.Image. The use of `array_to_img` requires PIL."
+NO_GRAPHS = "You must install pydot (`pip install pydot`) for `plot_model` to work."
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
+        (TBNotInstalledError(NO_BOARD), "; to install it, add: packages=[tensorboard]"),
+        (ImportError(NO_PICTURES), "; to install it, add: packages=[pillow]"),
+        (ImportError(NO_GRAPHS), "; to install it, add: packages=[pydot]"),
+        (ImportError("cannot import name 'x' from 'y'"), ""),
         (missing("pandas"), "; to install it, add: packages=[pandas]"),
         (missing("sklearn.svm"), "; to install it, add: packages=[scikit-learn]"),
         (missing("helpers"), "; helpers is in the project and ignored by git: git add it"),

@@ -6,13 +6,17 @@ Runs on Python 3.7 to 3.13.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 # Modules whose distribution has another name.
 _DISTRIBUTIONS = {
     "PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image", "yaml": "pyyaml",
     "cv2": "opencv-python-headless", "bs4": "beautifulsoup4", "dateutil": "python-dateutil",
+    "TensorBoard": "tensorboard",
 }  # fmt: skip
+# What Keras and TensorFlow say of a package that they can do without.
+_OPTIONAL = re.compile(r"pip install ([\w-]+)|requires `?(\w+)|(TensorBoard) is not installed")
 
 
 def advice(error: BaseException | None, project: Path, workspace: Path, python: str = "") -> str:
@@ -20,8 +24,8 @@ def advice(error: BaseException | None, project: Path, workspace: Path, python: 
 
     ``python``: the interpreter of an environment that was there already.
     """
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        top = error.name.partition(".")[0]
+    top = _missing(error)
+    if top:
         if _is_there(project / top) or _is_there(project / f"{top}.py"):
             return f"; {top} is in the project and ignored by git: git add it"
         name = _DISTRIBUTIONS.get(top, top)
@@ -31,6 +35,16 @@ def advice(error: BaseException | None, project: Path, workspace: Path, python: 
         path = os.path.relpath(os.path.abspath(error.filename), str(workspace))  # noqa: PTH100
         if not path.startswith("..") and _is_there(project / path):
             return f"; {path} is ignored by git: to have it in every run, add: inputs=[{path}]"
+    return ""
+
+
+def _missing(error: BaseException | None) -> str:
+    """The module, or the distribution, that an error is about; empty where it is about none."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return error.name.partition(".")[0]
+    if isinstance(error, ImportError) or type(error).__name__ == "TBNotInstalledError":
+        named = _OPTIONAL.search(str(error))
+        return next(filter(None, named.groups())) if named else ""
     return ""
 
 
