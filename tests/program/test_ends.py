@@ -87,6 +87,7 @@ def test_a_failure_is_an_error_in_the_control_and_a_result_in_a_replica(
 ) -> None:
     found = program(text)
     assert found.done.returncode == 1 and said in found.done.stdout
+    assert "samebits/program/run.py" not in (found.folder / "log.txt").read_text()
     failed = program(text, run="replica")
     assert failed.done.returncode == 0, failed.done.stdout
     assert failed.record["status"] == "failed" and failed.record["failure"]["message"] in said

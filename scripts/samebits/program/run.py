@@ -116,8 +116,9 @@ class Observed:
             raise
         except BaseException as failure:
             require_backend(os.environ.get("KERAS_BACKEND", BACKEND))
-            sys.excepthook(type(failure), failure, _without_ours(failure.__traceback__))
-            code, error = 1, failure
+            error = failure.with_traceback(_without_ours(failure.__traceback__))
+            sys.excepthook(type(error), error, error.__traceback__)  # it shows the error's own
+            code = 1
         finally:
             os._exit = leave
         if os.getpid() != self.process:  # a child of the program's, which ends here as ever
