@@ -249,7 +249,7 @@ def test_every_profile_says_what_the_hash_seed_is_before_the_interpreter_starts(
     assert hash_seed == "PYTHONHASHSEED=0"  # where `none` starts to vary it
 
 
-REPLACED = ["rsqrt", "reciprocal", "erfc", "erfinv", "ndtri", "atan", "atan2", "conv2d"]
+REPLACED = ["rsqrt", "reciprocal", "erfc", "erfinv", "ndtri", "atan", "atan2", "conv2d", "conv3d"]
 OF_THREADS = ["mat_mul", "batch_mat_mul", "einsum"]
 
 

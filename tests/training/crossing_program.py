@@ -1,6 +1,6 @@
 """Train the models of tests/zoo/crossing.py one after the other; print a digest of each as JSON.
 
-Attention is trained before them, too, with nothing replaced.
+Those of PLAIN are trained before them, too, with nothing replaced.
 
     crossing_program.py PROFILE SAMPLES [MODEL ...]
 
@@ -24,7 +24,7 @@ from samebits.formats import arrays
 from samebits.training import replaced_ops, settings
 from samebits.training import task as training
 
-PLAIN = "attention, nothing replaced"
+PLAIN = ("attention", "wide")
 TRAINER = {
     "epochs": 1,
     "batch_size": 32,
@@ -54,7 +54,7 @@ def main() -> None:
     profile, samples = json.loads(sys.argv[1]), int(sys.argv[2])
     names = sys.argv[3:] or [model.__name__ for model in crossing.ALL]
     settings.apply_to_tensorflow(tf, profile | {"rewriting": True})
-    found = {PLAIN: digest("attention", samples)} if "attention" in names else {}
+    found = {f"{name}, nothing replaced": digest(name, samples) for name in PLAIN if name in names}
     replaced_ops.stop_rewriting(tf)
     with replaced_ops.replaced(tf, profile["replacements"]):
         settings.require_pinned(settings.of_exact(tf, profile))

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from samebits.training import replaced_ops
 
-NAMES = ("conv2d", "mat_mul", "batch_mat_mul", "einsum")
+NAMES = ("conv2d", "conv3d", "mat_mul", "batch_mat_mul", "einsum")
 OPS = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "Pad", "PadV2")
 PRODUCTS: dict[str, tuple[Any, ...]] = {
     "product": (tf.matmul, (24, 78), (78, 50)),
@@ -62,6 +62,15 @@ KERNEL = (3, 3, 3, 4)
 CONVOLUTIONS: dict[str, tuple[Any, ...]] = {
     "one image": (lambda x, f: tf.nn.conv2d(x, f, 1, "SAME"), (1, 8, 8, 3), KERNEL),
     "two images": (lambda x, f: tf.nn.conv2d(x, f, 2, "VALID"), (2, 9, 9, 3), KERNEL),
+    "one solid": (
+        lambda x, f: tf.nn.conv3d(x, f, [1] * 5, "SAME"), (1, 4, 4, 4, 3), (3, 3, 3, 3, 4),
+    ),
+    "one solid's filter": (
+        lambda x, y: tf.raw_ops.Conv3DBackpropFilterV2(
+            input=x, filter_sizes=[3, 3, 3, 3, 4], out_backprop=y, strides=[1] * 5, padding="SAME"
+        ),
+        (1, 4, 4, 4, 3), (1, 4, 4, 4, 4),
+    ),
     "one series": (lambda x, f: tf.nn.conv1d(x, f, 2, "SAME"), (1, 8, 3), (3, 3, 4)),
     "transposed": (
         lambda x, f: tf.nn.conv2d_transpose(x, f, [1, 16, 16, 3], 2, "SAME"), (1, 8, 8, 4), KERNEL,

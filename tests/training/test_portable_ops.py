@@ -27,7 +27,7 @@ def measured(request: Any, workspace: Workspace, tmp_path_factory: pytest.TempPa
 
 
 def test_all_of_them_are_in_force_and_none_afterwards(measured: Any) -> None:
-    assert measured["in force"] == ["conv2d", "mat_mul", "batch_mat_mul", "einsum"]
+    assert measured["in force"] == ["conv2d", "conv3d", "mat_mul", "batch_mat_mul", "einsum"]
     assert measured["afterwards"]
 
 

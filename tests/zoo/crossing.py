@@ -17,6 +17,12 @@ def mlp():
     return _images(layers.Flatten(), layers.Dense(64, activation="relu"))
 
 
+def wide():
+    """Products that are cut by the sizes of caches, with several threads."""
+    layers = tf.keras.layers
+    return _images(layers.Flatten(), layers.Dense(2304), layers.Dense(32, activation="relu"))
+
+
 def cnn():
     layers = tf.keras.layers
     return _images(
@@ -74,4 +80,4 @@ def embedding():
     return tf.keras.Model(words, layers.Dense(10)(x))
 
 
-ALL = (mlp, cnn, normalized_cnn, lstm, gru, attention, embedding)
+ALL = (mlp, wide, cnn, normalized_cnn, lstm, gru, attention, embedding)

@@ -10,8 +10,8 @@ same instruction set (docs/same-bits.md), and replaced here:
 - On more than one thread a batch of one product: filled up to two with zeros. A batch that shares
   one factor is a product of two matrices.
 - On more than one thread an einsum of two tensors: written as such a product.
-- On any number of threads a convolution of one sample: computed as of two, one of them zeros, for
-  which oneDNN has another kernel than its gemm:jit.
+- On any number of threads a convolution of one sample, and in three dimensions the gradient of its
+  filter: computed as of two, one of them zeros, for which oneDNN has another kernel than gemm:jit.
 
 Gradients follow by themselves, because they are made of the same ops. Runs on Python 3.7 to 3.13,
 TensorFlow 2.8 to 2.21.
@@ -26,6 +26,7 @@ from typing import Any, Callable, Sequence
 
 Function = Callable[..., Any]
 
+_SAMPLES = ("input", "out_backprop")
 _DOTS = "αβγδεζηθικλμνξοπ"  # no equation has these letters
 
 
@@ -200,19 +201,22 @@ def _ordered(
 
 
 def of_two_samples(tf: Any, original: Function) -> Function:
-    """gen_nn_ops.conv2d of at least two samples."""
+    """gen_nn_ops.conv2d or conv3d, or its filter's gradient, of at least two samples."""
 
     @functools.wraps(original)
     def convolution(*given: Any, **named: Any) -> Any:
         values = _bound(original, given, named)
-        image = tf.convert_to_tensor(values["input"])
-        count = _size(tf, image, 0)
+        samples = {n: tf.convert_to_tensor(values[n]) for n in _SAMPLES if n in values}
+        count = _size(tf, samples["input"], 0)
         if isinstance(count, int) and count != 1:
             return original(**values)
         missing = 1 if isinstance(count, int) else tf.maximum(0, 2 - count)
-        two = _filled(tf, image, 0, missing)
-        made = _first(tf, original(**dict(values, input=two)), count)
-        made.set_shape([image.shape[0], *made.shape[1:]])
+        two = {name: _filled(tf, tensor, 0, missing) for name, tensor in samples.items()}
+        made = original(**{**values, **two})
+        if len(samples) > 1:  # a filter's gradient, to which the zeros add nothing
+            return made
+        made = _first(tf, made, count)
+        made.set_shape([samples["input"].shape[0], *made.shape[1:]])
         return made
 
     return convolution

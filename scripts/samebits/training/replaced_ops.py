@@ -20,12 +20,16 @@ Function = Callable[..., Any]
 _MADE: dict[str, Callable[[Any, Function], Function]] = {
     **dict.fromkeys(exact_ops.NAMES, exact_ops.in_float64),
     "conv2d": portable_ops.of_two_samples,
+    "conv3d": portable_ops.of_two_samples,
     "mat_mul": portable_ops.matrix_product,
     "batch_mat_mul": portable_ops.batch_of_products,
     "einsum": portable_ops.sum_of_products,
 }
 NAMES = tuple(_MADE)
-_VERSIONS = {"batch_mat_mul": ("batch_mat_mul", "batch_mat_mul_v2", "batch_mat_mul_v3")}
+_ALSO = {
+    "batch_mat_mul": ("batch_mat_mul_v2", "batch_mat_mul_v3"),
+    "conv3d": ("conv3d_backprop_filter_v2",),
+}
 _PACKAGES = ("tensorflow", "keras")
 # Where these functions are defined. Several have one name: a module may have wrapped another's.
 _DEFINED = [f"tensorflow.python.ops.{name}_ops" for name in ("gen_math", "gen_linalg", "gen_nn")]
@@ -60,8 +64,8 @@ def _replacement(tf: Any, name: str, original: Function) -> Function:
 
 
 def _originals(tf: Any, name: str) -> list[Function]:
-    """All functions of a name, of any version, that TensorFlow has, each once, and the raw ops."""
-    names = _VERSIONS.get(name, (name,))
+    """All functions of a name, and what goes with it, each once, and the raw ops."""
+    names = (name, *_ALSO.get(name, ()))
     held = [getattr(m, "__dict__", {}).get(each) for m in _modules() for each in names]
     found = [f for f in held if callable(f) and getattr(f, "__module__", "") in _DEFINED]
     return [*{id(f): f for f in found}.values(), *(getattr(tf.raw_ops, _raw(n)) for n in names)]
@@ -69,7 +73,8 @@ def _originals(tf: Any, name: str) -> list[Function]:
 
 def _raw(name: str) -> str:
     """mat_mul: MatMul; conv2d: Conv2D."""
-    return "".join(part[:1].upper() + part[1:] for part in name.split("_")).replace("2d", "2D")
+    made = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+    return made.replace("2d", "2D").replace("3d", "3D")
 
 
 def _modules() -> list[Any]:
