@@ -13,7 +13,7 @@ import factories
 from certificates import KINDS, TENSORS, Report, divergence
 from samebits.certificate import schema
 from samebits.formats import canonical
-from samebits.pages import certificate
+from samebits.pages import certificate, wording
 from samebits.pages import runs as compared
 
 HOSTILE = "<script>alert(1)</script>"
@@ -414,6 +414,18 @@ def test_where_no_python_thread_ran_their_timing_was_no_variation() -> None:
     record["variations"]["applied"] = {"threads": True}
     content["records"]["runs"]["with-threads"] = record
     assert "nothing: no Python thread ran with-threads ✓ same" in text_of(rendered(content))
+
+
+def test_where_another_cpu_was_emulated_not_all_runs_had_the_same() -> None:
+    """/proc/cpuinfo, which records of emulated runs quote, is the host's."""
+    for content, said in ((certificates.reproducible(), True), (certificates.exhaustive(), False)):
+        (elsewhere,) = (line for line in wording.limits(content) if "the same elsewhere" in line)
+        assert ("CPU model" in elsewhere) is said
+
+
+def test_of_refused_runs_none_is_compared() -> None:
+    text = text_of(rendered(certificates.unsupported()))
+    assert "What was compared no control completed; 1 unsupported" in text
 
 
 def test_a_scalar_has_no_element_that_differs_first() -> None:

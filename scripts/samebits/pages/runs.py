@@ -142,7 +142,9 @@ def counted(runs: Sequence[Compared]) -> str:
     equal, total = outcomes.pop(_EQUAL, 0), len({*controls, *(run.run for run in runs)})
     rest = [f"{count} {outcome}" for outcome, count in outcomes.items()]
     if not equal:
-        return "; ".join(["no run equals its control", *rest])
+        return "; ".join(
+            ["no run equals its control" if controls else "no control completed", *rest]
+        )
     return "; ".join([f"{equal + len(controls)} of {total} runs equal", *rest])
 
 

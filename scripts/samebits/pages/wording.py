@@ -170,7 +170,10 @@ _SHOWS = {
 def limits(report: Report) -> Iterator[str]:
     """What the evidence does not show."""
     verdict, scope = report["verdict"], report["scope"]
-    same = [fact["what"] for fact in scope["same"] if fact["what"] in _SURROUNDINGS]
+    cpus = [v for v in scope["variations"] if v["key"] == "cpu" and v["outcome"] != names.NOT_TRIED]
+    # What an emulated run reads of its CPU's model is the host's.
+    surroundings = [what for what in _SURROUNDINGS if not (cpus and what == "CPU model")]
+    same = [fact["what"] for fact in scope["same"] if fact["what"] in surroundings]
     if verdict == names.INCONCLUSIVE:
         yield "Anything about the experiment, for the reasons given above."
     if verdict == names.NOT_REPRODUCIBLE and not scope["depends_on"]:
@@ -191,7 +194,7 @@ def limits(report: Report) -> Iterator[str]:
     yield from _unanswered(report)
     if scope["left"]:
         yield _LEFT.format(few(scope["left"]), _SEEN if verdict == names.REPRODUCIBLE else "")
-    if any(variation["key"] == "cpu" for variation in scope["variations"]):
+    if cpus:
         yield _EMULATION
     if scope["received"] not in (names.RECEIVED, None):  # None: no run completed
         yield f"That the steps trained on the data set. What they received: {scope['received']}."
