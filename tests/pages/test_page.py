@@ -157,6 +157,15 @@ def test_the_first_page_says_what_the_bits_depend_on() -> None:
     assert standing(content)["Repeatable"] == "not tried"
 
 
+def test_where_no_traced_weight_differs_the_first_page_says_what_does() -> None:
+    content = certificates.dependent()
+    run = next(run for run in content["comparisons"][1]["runs"] if run["run"] == "with-cpus")
+    run["divergence"] = run["divergence"] | {"step": None, "tensors": []}
+    for artifact in run["artifacts"]:
+        artifact["identical"] = artifact["artifact"] != "predictions"
+    assert standing(content)["First difference"].endswith("What differs: outputs.")
+
+
 def nothing_varied() -> Report:
     content = certificates.reproducible()
     content["scope"]["variations"] = []

@@ -114,8 +114,7 @@ def _standing(report: Report, runs: Sequence[Compared]) -> Iterator[tuple[str, s
         yield "Outcomes", compared.counted(runs)
         differing = compared.unexpected(runs)
         for run in [run for run in differing if run.result["divergence"]][:1] or differing[:1]:
-            where = compared.divergence([run], draw=False)["where"]
-            yield "First difference", f"{run.run}: {where}"
+            yield "First difference", f"{run.run}: {compared.first_difference(run)}"
     elif scope["conditions"]:
         yield "Only if pinned", ", ".join(scope["conditions"])
     for culprit, what in remedies.remedies(report):

@@ -236,6 +236,15 @@ def divergence(group: Sequence[Compared], draw: bool) -> dict[str, Any]:
     return said | describe(found, draw) | _attribution(run, found["step"])
 
 
+def first_difference(run: Compared) -> str:
+    """Where a run diverges; where no traced weight does, which artifacts differ."""
+    found, where = run.result["divergence"], divergence([run], draw=False)["where"]
+    if found is None or found["step"] is not None:
+        return str(where)
+    differing = [names.TITLES[a["artifact"]] for a in run.result["artifacts"] if not a["identical"]]
+    return f"{where} What differs: {few(differing) or 'states of random number generators'}."
+
+
 def _attribution(run: Compared, first: int | None) -> dict[str, Any]:
     """The layers that the atlas names for a run on another CPU: in a table, and in a sentence.
 
