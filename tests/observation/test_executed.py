@@ -165,3 +165,17 @@ def test_a_file_at_the_second_place_has_the_name_that_it_has_at_the_first(
         assert executed.named(path, source) == name
     assert not any(map(executed.is_input, ("/place/etc/hosts", "/place/etc", "/proc", sys.prefix)))
     assert all(map(executed.is_input, ("/place/home/data.npy", "/dev/shm/best.npy")))  # noqa: S108
+
+
+def test_a_file_is_named_by_the_innermost_of_home_and_working_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else a run whose home is another one has another name for it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(executed, "_HOME", f"{tmp_path}/home/")
+    source = tmp_path / "source"
+    assert executed.named(f"{tmp_path}/home/left.npy", source) == "~/left.npy"
+    assert executed.named(f"{tmp_path}/left.npy", source) == "../left.npy"
+    assert executed.named(f"{tmp_path}/home/mine/net.py", tmp_path / "home/mine") == "net.py"
+    monkeypatch.setattr(executed, "_HOME", f"{tmp_path.parent}/")
+    assert executed.named(f"{tmp_path}/left.npy", source) == "../left.npy"

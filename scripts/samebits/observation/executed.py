@@ -159,15 +159,17 @@ def named(path: str, source_path: Path, module: str = "") -> str:
     """A file's name in a record, by its absolute path.
 
     Relative to the checkout if it is one of ours, to ``source_path`` if it lies below that or the
-    working folder, which a replica has elsewhere; to the home folder, as ~; else absolute.
+    working folder, which a replica has elsewhere; to the home folder, as ~, also where that lies
+    in one of them; else absolute.
     """
     if is_own(module):
         return os.path.relpath(str(Path(path).resolve()), str(CHECKOUT))
     path = os.fsencode(path).decode("utf-8", "replace")  # JSON has no place for other bytes
     root, parents = as_named(source_path), {Path(path), *Path(path).parents}
-    if parents & {root, Path.cwd()}:
-        return os.path.relpath(path, str(root))
+    inside = [len(str(parent)) for parent in parents & {root, Path.cwd()}]
     below_home = f"{path}/".startswith(_HOME)
+    if inside and not (below_home and len(_HOME.rstrip("/")) > max(inside)):
+        return os.path.relpath(path, str(root))
     return f"{path}/".replace(_HOME, "~/", 1).rstrip("/") if below_home else _first(path)
 
 
