@@ -109,6 +109,18 @@ def test_settings_that_a_program_changes_are_named(program: Any) -> None:
 
 
 @pytest.mark.slow
+def test_a_program_may_have_xla_for_all_ops_as_its_own_setting(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "project").mkdir()
+    text = FIT + "import tensorflow as tf\ntf.config.optimizer.set_jit(True)\nfit()"
+    (tmp_path / "project" / "p.py").write_text(text)
+    project = tmp_path / "project"
+    found = start(workspace, project, tmp_path, "p.py", "tf2.21", (), determinism="portable")
+    assert [pin["name"] for pin in found.record["program"]["pins"]] == ["graph rewriting"]
+
+
+@pytest.mark.slow
 def test_a_program_is_cut_short_after_its_steps(program: Any) -> None:
     found = program(FIT + "while True:\n    fit()", "--samples", "96", "--epochs", "2")
     assert found.done.returncode == 0, found.done.stdout

@@ -51,6 +51,7 @@ class Pins:
         framework, seeding = self._config["framework"], self._profile["seeding"]
         settings.apply_to_tensorflow(tf, self._profile)
         self._add(settings.of_tensorflow(tf, framework, self._profile))
+        self._add(settings.of_rewriting(tf, self._profile))
         machine.require_visible_gpu(tf, framework["gpus"])
         seed = self._config["seed"]
         self._add([settings.seed_tensorflow(tf, seeding, seed, self._unpinned)])
@@ -73,10 +74,11 @@ class Pins:
 
         ``report``: what oneDNN told. A program may set its own number of threads.
         """
-        self._add(settings.of_exact(tf, self._profile))
+        self._add(settings.of_replacements(tf, self._profile))
         self._add(settings.of_primitives(self._profile, report)[:1])
         keras = self._keras or tf.keras
-        now = [*settings.of_threads(tf, self._profile), *settings.of_keras(keras), _policy(keras)]
+        now = [*settings.of_threads(tf, self._profile), *settings.of_rewriting(tf, self._profile)]
+        now += [*settings.of_keras(keras), _policy(keras)]
         known = {setting.name: setting for setting in self.found}
         changed = (s for s in now if s.effective != known[s.name].effective)
         return [

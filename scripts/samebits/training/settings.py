@@ -186,18 +186,25 @@ def _op_determinism(tf: Any, expected: bool) -> Setting:
 
 
 def of_exact(tf: Any, profile: Mapping[str, Any]) -> list[Setting]:
-    """The replaced ops, probed by computing with them; nothing of what a profile leaves out.
+    """The replaced ops and rewritings; nothing of what a profile leaves out."""
+    return [*of_replacements(tf, profile), *of_rewriting(tf, profile)]
+
+
+def of_replacements(tf: Any, profile: Mapping[str, Any]) -> list[Setting]:
+    """The replaced ops, probed by computing with them.
 
     The first ops that the process itself executes: after all that is asked of forked ones.
     """
-    found = []
-    if profile.get("replacements") is not None:
-        found.append(_replacements(tf, list(profile["replacements"])))
-    if profile.get("rewriting") is not None:
-        how = "tf.config.optimizer: " + ", ".join(replaced_ops.PASSES)
-        rewriting = replaced_ops.rewriting(tf)
-        found.append(Setting("graph rewriting", profile["rewriting"], rewriting, how))
-    return found
+    wanted = profile.get("replacements")
+    return [] if wanted is None else [_replacements(tf, list(wanted))]
+
+
+def of_rewriting(tf: Any, profile: Mapping[str, Any]) -> list[Setting]:
+    """Whether graphs are rewritten, or compiled by XLA."""
+    if profile.get("rewriting") is None:
+        return []
+    how = "tf.config.optimizer: " + ", ".join(replaced_ops.PASSES)
+    return [Setting("graph rewriting", profile["rewriting"], replaced_ops.rewriting(tf), how)]
 
 
 def require_unpinnable(profile: Mapping[str, Any], unpinned: Iterable[str]) -> None:
