@@ -321,14 +321,13 @@ def test_a_case_has_the_same_bits_alone_and_among_others(
 def test_a_hundred_shapes_are_right_and_alike_on_other_cpus_as_portable_computes_them(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """Twenty of them emulated; all where this CPU can pass for others."""
+    """Ten of them emulated; all where this CPU can pass for another."""
     given = ("--threads", "4", "--replaced", "--count")
     found = [computed(workspace, tmp_path / "native", *given, "100")]
-    found += [computed(workspace, tmp_path / "emulated", *given, "20", cpu="Haswell")]
+    found += [computed(workspace, tmp_path / "emulated", *given, "10", cpu="Haswell")]
     if "cpuid_fault" in Path("/proc/cpuinfo").read_text():
-        for model in ("Haswell", "EPYC"):
-            disguised = (*given, "100", "--disguise", model)
-            found.append(computed(workspace, tmp_path / model, *disguised))
+        disguised = (*given, "100", "--disguise", "EPYC")
+        found.append(computed(workspace, tmp_path / "disguised", *disguised))
     assert len({process.cpu for process in found}) == len(found)
     made = drawn.judge(found)["replaced"]
     assert [*map(drawn.said, [*made["wrong"], *made["dependent"]])] == []
