@@ -83,9 +83,12 @@ def test_more_threads_than_cpus_are_a_condition_that_holds_on_any_number_of_cpus
         assert settings["intra-op threads"]["effective"] == 4
 
 
-_SBATCH = """#!/bin/sh
-echo "$@" >> sbatch.said
-exit 1
+# A cluster of one partition, which takes no job.
+_SLURM = """#!/bin/sh
+case $0 in
+*/sbatch) echo "$@" >> sbatch.said; exit 1 ;;
+*/sinfo) echo 'any*' ;;
+esac
 """
 
 
@@ -96,8 +99,9 @@ def test_a_cluster_is_asked_for_as_many_cpus_as_a_training_has_threads(
     """And for two at least, so that the variation of CPUs has another one. Nothing is queued."""
     for name in ("load", "train-tf2.21"):
         environment(name)
-    (tmp_path / "sbatch").write_text(_SBATCH)
-    (tmp_path / "sbatch").chmod(0o755)
+    for tool in ("sbatch", "sinfo", "sacct", "sacctmgr", "scontrol"):
+        (tmp_path / tool).write_text(_SLURM)
+        (tmp_path / tool).chmod(0o755)
     start = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
     line = ["--profile", ROOT / "profiles/slurm", "--directory", workspace.folder, "--jobs", "1"]
     values = [SMOKE, "name=asked", f"threads={threads}"]
