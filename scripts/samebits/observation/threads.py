@@ -2,7 +2,7 @@
 
 Threads that share a generator get its numbers in the order in which they come, which is the same by
 luck in most runs. Here of some threads that start together the last comes first, each waits now and
-then between two lines, and they take turns a thousand times as often. A program with one thread
+then between two lines, and they take turns five times as often. A program with one thread
 does not notice. Runs on Python 3.7 to 3.13, TensorFlow 2.1 to 2.21.
 """
 
@@ -19,11 +19,14 @@ from typing import Any, Callable
 
 import numpy as np
 
-_INTERVAL = 1e-6  # seconds between two turns; Python's own is 5 ms
+# Seconds between two turns; Python's own is 5 ms. With a microsecond, a program that forks a pool
+# on one CPU did not end in 15 minutes.
+_INTERVAL = 1e-3
 _AT_START = 0.04, 0.02, 0.01, 0.0  # seconds before a thread's first step, in order of their starts
 # Seconds before a thread's lines, or TensorFlow's calls, in turn.
 _BETWEEN = 0.0, 0.0004, 0.0, 0.0001, 0.0008, 0.0, 0.0002
 _MOST = 64, 3000  # threads, and lines or calls of each: no program must take minutes longer
+_LONGEST = 5.0  # seconds in which a thread waits between lines: on one CPU each turn is slow
 _OF_TENSORFLOW = "tf.py_function"  # Python code that TensorFlow's own threads call
 
 
@@ -111,12 +114,13 @@ class _Stalls:
 
     def run(self) -> None:
         time.sleep(_AT_START[self._place % len(_AT_START)])
+        self._end = time.monotonic() + _LONGEST
         sys.settrace(self._wait)  # of this thread alone
         self._run()
 
     def _wait(self, _: Any, event: str, __: Any) -> Any:
         self._lines += event == "line"
-        if self._lines > _MOST[1]:
+        if self._lines > _MOST[1] or time.monotonic() > self._end:
             sys.settrace(None)
             return None
         time.sleep(_BETWEEN[(self._lines + self._place) % len(_BETWEEN)])
