@@ -252,7 +252,7 @@ def _clock(start: Start, _: str) -> str:
 
 
 def _threads(_: Start, __: str) -> str:
-    return "starts delayed, and turns of a microsecond"  # which the process itself does
+    return "starts delayed, and turns of a millisecond"  # which the process itself does
 
 
 def _contention(start: Start, _: str) -> str:
