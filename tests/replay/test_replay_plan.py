@@ -292,7 +292,7 @@ def test_a_target_of_the_certificates_is_refused_whatever_it_says(
 # --- every leaf of the config ------------------------------------------------------------------
 
 # Together they have every option, except those that only a user's own files complete.
-EXPERIMENTS: list[dict[str, str]] = [
+EXPERIMENTS: list[dict[str, Any]] = [
     {},
     {"data": "fashion_mnist", "model": "cnn", "determinism": "tf28", "protocol": "twice"}
     | {"framework": "tf2.8"},
@@ -300,7 +300,11 @@ EXPERIMENTS: list[dict[str, str]] = [
     {"determinism": "none", "framework": "tf2.21-gpu"},
     {"determinism": "seeds", "protocol": "nodes"},
     {"determinism": "eigen"},
+    {"threads": 4},
 ]
+# Values that follow from another key.
+_THAT_FOLLOW = ["model.input_shape", "model.classes"]
+_THAT_FOLLOW += ["determinism.replacements", "determinism.intra_op_threads"]
 NEVER = ("framework.", "determinism.environment.", "data.files.", "data.sha256.")
 NEVER_KEYS = {
     "determinism.environment",
@@ -361,7 +365,7 @@ def test_the_experiments_below_have_every_option() -> None:
 @pytest.mark.parametrize("listed", [False, True])
 @every_experiment
 def test_each_leaf_must_be_what_the_checkout_has_unless_the_issuer_may_set_it(
-    config: dict[str, str], listed: bool, tmp_path: Path
+    config: dict[str, Any], listed: bool, tmp_path: Path
 ) -> None:
     """Code, files, addresses and the environment are never taken."""
     content = issued(config)
@@ -375,7 +379,7 @@ def test_each_leaf_must_be_what_the_checkout_has_unless_the_issuer_may_set_it(
 @pytest.mark.slow
 @every_experiment
 def test_every_other_leaf_is_taken_or_refused_by_the_schema_of_the_checkout(
-    config: dict[str, str], tmp_path: Path
+    config: dict[str, Any], tmp_path: Path
 ) -> None:
     content = issued(config)
     for key, value in leaves(content["report"]["experiment"]["config"]).items():
@@ -386,8 +390,8 @@ def test_every_other_leaf_is_taken_or_refused_by_the_schema_of_the_checkout(
         try:
             experiment = replayed(tmp_path, made)
         except SamebitsError as error:
-            # The schema's own words, or a value that follows from the key by interpolation.
-            words = (key, "model.input_shape", "model.classes")
+            # The schema's own words, or a value that follows from the key.
+            words = [key, *_THAT_FOLLOW]
             assert any(word in str(error) for word in words), error
         else:
             assert not list(differences(wanted, experiment.config))
