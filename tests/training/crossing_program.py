@@ -43,7 +43,8 @@ def digest(model: str, samples: int) -> str:
     x = (random.randint(0, 256, (samples, 28, 28)) / 256).astype(np.float32)
     y = random.randint(0, 10, samples).astype(np.uint8)
     settings.seed_everything(tf, "keras", 1)
-    task = training.Task(tf, {"_target_": f"crossing.{model}"}, TRAINER, x, y, Path())
+    source_path = Path(crossing.__file__).parent
+    task = training.Task(tf, {"_target_": f"crossing.{model}"}, TRAINER, x, y, source_path)
     built = task.compiled_model()
     task.fit(built, [])
     weights = enumerate(array for _, array in training.values(training.named(built.weights)))
