@@ -86,6 +86,33 @@ def test_nothing_is_done_where_another_kernel_runs(
     """tf28 has no cap: only on a CPU with AVX-512."""
     if profile == "tf28" and "avx512f" not in Path("/proc/cpuinfo").read_text().split():
         pytest.skip("this CPU has no AVX-512")
-    for case, made in tried(workspace, framework, profile)[0].items():
+    for case, made in tried(workspace, framework, profile, "wrong", "right")[0].items():
         assert (made["refused"], made["wrong"]) == ("", []), case
         assert (made["off"] or 0) < 1e-5, case
+
+
+@pytest.mark.parametrize(
+    ("profile", "wrong"),
+    [
+        ("eigen", ["solid wrong", "solid wrong 2", "solid wrong of unknown size"]),
+        ("portable", []),
+    ],
+)
+def test_a_solid_convolution_that_leaves_numbers_out_is_right_without_onednn_too(
+    workspace: Workspace, profile: str, wrong: list[str]
+) -> None:
+    said, _ = tried(workspace, "tf2.21", profile, "solid")
+    assert {case: made["refused"] for case, made in said.items() if made["refused"]} == {}
+    found = {case for case, made in said.items() if made["wrong"]}
+    assert found == {*wrong, "solid wrong float64"}
+    for case, made in said.items():
+        assert made["off"] < 1e-6, case
+        assert all(one["op"] == "Conv3D" and one["replaced"] for one in made["wrong"])
+
+
+def test_under_a_profile_that_pins_no_instruction_set_a_wrong_solid_convolution_is_told(
+    workspace: Workspace,
+) -> None:
+    said, done = tried(workspace, "tf2.21", "tf28", "--told", "solid wrong float64")
+    assert said["solid wrong float64"]["off"] > 0.1
+    assert "caution: a filter of 1 x 1 x 1 x 3 x 4" in done.stdout

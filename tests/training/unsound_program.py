@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Callable  # noqa: UP035 (Python 3.7)
 
@@ -169,6 +170,30 @@ def policy(dtype: str) -> Any:
     return model, lambda: model.fit(numbers(4, 9), numbers(4), verbose=0)
 
 
+def solid(size: int, kernel: int, stride: int, dtype: str = "float32", known: bool = True) -> Any:
+    """A 3-D convolution and its deviation from one that is summed up here."""
+
+    def train() -> None:
+        random = np.random.RandomState(1)
+        image = random.standard_normal((2, size, size, size, 3)).astype(dtype)
+        filters = random.standard_normal((kernel, kernel, kernel, 3, 4)).astype(dtype)
+        shape = [None if not known else 2, *([size if known else None] * 3), 3]
+        function = tf.function(
+            lambda x, f: tf.nn.conv3d(x, f, [1, stride, stride, stride, 1], "SAME"),
+            input_signature=[tf.TensorSpec(shape, dtype), tf.TensorSpec(filters.shape, dtype)],
+        )
+        got, outputs = function(image, filters).numpy(), -(-size // stride)
+        missing = max((outputs - 1) * stride + kernel - size, 0)
+        ends = [(0, 0), *[(missing // 2, missing - missing // 2)] * 3, (0, 0)]
+        padded, right = np.pad(image, ends), np.zeros((2, outputs, outputs, outputs, 4))
+        for at in np.ndindex(outputs, outputs, outputs):
+            where = tuple(slice(n * stride, n * stride + kernel) for n in at)
+            right[(slice(None), *at)] = np.tensordot(padded[(slice(None), *where)], filters, 4)
+        OFF.append(float(np.max(np.abs(got - right)) / np.max(np.abs(right))))
+
+    return None, train
+
+
 ORIGINALS = {
     gen_nn_ops.conv2d_backprop_filter: "Conv2DBackpropFilter",
     gen_nn_ops.depthwise_conv2d_native_backprop_filter: "DepthwiseConv2dNativeBackpropFilter",
@@ -208,6 +233,12 @@ CASES: dict[str, Callable[[], Any]] = {
     "wrong raw": lambda: raw(3),
     "wrong old": lambda: old(3),
     "wrong compiled": lambda: compiled(3),
+    "solid wrong": lambda: solid(6, 1, 3),
+    "solid wrong 2": lambda: solid(8, 2, 4),
+    "solid wrong of unknown size": lambda: solid(6, 1, 3, known=False),
+    "solid wrong float64": lambda: solid(9, 1, 3, "float64"),
+    "solid right": lambda: solid(7, 1, 3),
+    "solid right, padded": lambda: solid(8, 2, 3),
     "right stride 1": lambda: conv((28, 28, 1), 4, 1, 1),
     "right 3 x 3": lambda: conv((28, 28, 1), 4, 3, 2),
     "right 1 x 3": lambda: conv((28, 28, 1), 4, (1, 3), 2),
@@ -245,10 +276,11 @@ def checked(op: Any, in_float64: Any) -> Any:
 
 def tried(name: str, case: Callable[[], Any], probed: Any) -> dict[str, Any]:
     del OFF[:]
-    with unsound.Guard(tf, probed, not TOLD, name) as guard:
+    with unsound.Guard(tf, probed, not TOLD, name) as guard, ExitStack() as ends:
         if not TOLD and not name.endswith(UNCHECKED):
             for original, op in ORIGINALS.items():
                 for holder, at in ((gen_nn_ops, original.__name__), (tf.raw_ops, op)):
+                    ends.callback(setattr, holder, at, getattr(holder, at))
                     setattr(holder, at, checked(getattr(holder, at), original))
         try:
             model, train = case()

@@ -1,6 +1,6 @@
-"""Kernels of oneDNN that are wrong, or missing, on the instruction set in force.
+"""Kernels that are wrong, or missing, with the settings in force.
 
-TensorFlow calls them without a word. Two kinds are known:
+TensorFlow calls them without a word. Three kinds are known:
 
 - The filter gradient of a strided 1 x 1 convolution over fewer than 8 channels writes past its
   workspace on AVX2 (uxlfoundation/oneDNN, issue 6035): it is 20 to 80 % off, or the process
@@ -10,6 +10,10 @@ TensorFlow calls them without a word. Two kinds are known:
   profile that pins the instruction set has it replaced: of an image of which every n-th row and
   column is taken, the gradient with stride 1 has the same products. Under any other profile it
   stays TensorFlow's, and is told before it runs.
+- Without oneDNN, and in float64 with it, a 3-D convolution padded by SAME: where a stride leaves
+  out two or more numbers at the end of a dimension, TensorFlow begins before the image, and is 60
+  to 180 % off. Measured with TensorFlow 2.8 and 2.21; its gradients are right. Where the other one
+  is replaced, so is this: padded by hand it is right.
 - Half precision below AVX-512: TensorFlow asks the CPU, not the cap, and the process aborts.
   A small product in a process of its own tells; only a model with such numbers pays for it.
   Refused, as nothing could replace it.
@@ -40,6 +44,7 @@ from samebits.training.refusals import Unsupported
 from samebits.training.settings import Setting
 
 _FILTER_GRADIENT = "Conv2DBackpropFilter"
+_SOLID = "Conv3D"
 _DEPTHWISE = "DepthwiseConv2dNativeBackpropFilter"
 _BLOCK = 8  # channels that AVX2 computes at a time
 _HALF = ("bfloat16", "float16")
@@ -56,7 +61,7 @@ _MADE = {
         "conv2d": "Conv2D",
         "conv2d_backprop_input": "Conv2DBackpropInput",
         "conv2d_backprop_filter": _FILTER_GRADIENT,
-        "conv3d": "Conv3D",
+        "conv3d": _SOLID,
         "conv3d_backprop_input_v2": "Conv3DBackpropInputV2",
         "conv3d_backprop_filter_v2": "Conv3DBackpropFilterV2",
         "depthwise_conv2d_native": "DepthwiseConv2dNative",
@@ -80,6 +85,10 @@ _WRONG = (
     f"oneDNN computes the filter gradient of a strided 1 x 1 convolution over fewer than {_BLOCK} "
     "channels wrongly on {}, or it ends the process (https://github.com/uxlfoundation/oneDNN/"
     "issues/6035)"
+)
+_WRONG_SOLID = (
+    "without oneDNN TensorFlow computes a 3-D convolution wrongly that is padded by SAME and whose "
+    "stride leaves out two or more numbers at the end of a dimension"
 )
 
 
@@ -107,16 +116,18 @@ class Guard(ContextManager["Guard"]):
         self._onednn = bool(probed["oneDNN"])
         self._sound: dict[str, bool] = {}  # dtypes of half precision
         self.refusal: Unsupported | None = None  # what was refused
-        self._filters: dict[tuple[str, tuple[Any, ...]], None] = {}  # ops and shapes, in order
+        # Ops and the shapes of their filters, in order, and what is wrong.
+        self._filters: dict[tuple[str, tuple[Any, ...]], str] = {}
         self._originals: list[tuple[Any, str, Any]] = []
 
     def __enter__(self) -> Guard:
-        """Wrap the functions; nothing where oneDNN is off."""
-        for module, made in _MADE.items() if self._onednn else ():
+        """Wrap the functions; where oneDNN is off, those alone that are wrong without it."""
+        for module, made in _MADE.items():
             holder = importlib.import_module(f"tensorflow.python.ops.{module}")
             for function, op in made.items():
-                self._wrap(holder, function, op)
-                self._wrap(self._tf.raw_ops, op, op)
+                if self._onednn or op == _SOLID:
+                    self._wrap(holder, function, op)
+                    self._wrap(self._tf.raw_ops, op, op)
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -125,11 +136,11 @@ class Guard(ContextManager["Guard"]):
             setattr(holder, name, original)
 
     def describe(self) -> list[dict[str, Any]]:
-        """The record's part: filters whose gradient TensorFlow computes wrongly, and why."""
-        why, replaced = _WRONG.format(self._isa), self._replaces
+        """The record's part: what TensorFlow computes wrongly, with which filters, and why."""
+        found = {(op, self._where(shape)): why for (op, shape), why in self._filters.items()}
         return [
-            {"op": op, "where": where, "why": why, "replaced": replaced}
-            for op, where in dict.fromkeys((op, self._where(shape)) for op, shape in self._filters)
+            {"op": op, "where": where, "why": why, "replaced": self._replaces}
+            for (op, where), why in found.items()
         ]
 
     def _wrap(self, holder: Any, name: str, op: str) -> None:
@@ -139,11 +150,14 @@ class Guard(ContextManager["Guard"]):
 
         @functools.wraps(original)
         def guarded(*given: Any, **named: Any) -> Any:
-            self._check_dtype(op, [*given, *named.values()])
-            if op not in (_FILTER_GRADIENT, _DEPTHWISE):
+            if self._onednn:
+                self._check_dtype(op, [*given, *named.values()])
+            if op not in (_FILTER_GRADIENT, _DEPTHWISE, _SOLID):
                 return original(*given, **named)
-            values = inspect.signature(original).bind(*given, **named).arguments
-            return self._gradient(op, original, dict(values))
+            values = dict(inspect.signature(original).bind(*given, **named).arguments)
+            if op == _SOLID:
+                return self._solid(original, values)
+            return self._gradient(op, original, values)
 
         self._originals.append((holder, name, original))
         setattr(holder, name, guarded)
@@ -186,7 +200,7 @@ class Guard(ContextManager["Guard"]):
             filters = _shape(made)
         if not _is_wrong(op, filters, values):
             return original(**values) if made is None else made
-        self._tell(op, filters)
+        self._tell(op, filters, _WRONG.format(self._isa))
         if not self._replaces:
             return original(**values) if made is None else made
         if None not in filters[:2]:
@@ -211,12 +225,36 @@ class Guard(ContextManager["Guard"]):
         )
         return original(**dict(values, input=image, strides=[1] * 4))
 
-    def _tell(self, op: str, filters: list[Any]) -> None:
+    # ---- the 3-D convolution --------------------------------------------------------------
+
+    def _solid(self, original: Callable[..., Any], values: dict[str, Any]) -> Any:
+        """The op, or the same padded by hand; an unknown size may be any."""
+        image = self._tf.convert_to_tensor(values["input"])
+        known = image.shape.rank is not None and values["padding"] in ("SAME", b"SAME")
+        last = values.get("data_format", "NDHWC") in ("NDHWC", b"NDHWC")  # the CPU has no other
+        if not known or not last or (self._onednn and image.dtype == self._tf.float32):
+            return original(**values)
+        filters = _shape(self._tf.convert_to_tensor(values["filter"]), 5)
+        strides = values["strides"][1:4]
+        each = zip(image.shape[1:4], filters, strides)
+        if not any(_leaves_out_two(*dimension) for dimension in each):
+            return original(**values)
+        self._tell(_SOLID, filters, _WRONG_SOLID)
+        if not self._replaces:
+            return original(**values)
+        lengths, sizes = self._tf.shape(image)[1:4], self._tf.shape(values["filter"])[:3]
+        missing = self._tf.unstack(self._tf.maximum(_missing(lengths, sizes, strides), 0))
+        padded = self._tf.pad(image, [[0, 0], *([n // 2, n - n // 2] for n in missing), [0, 0]])
+        return original(**dict(values, input=padded, padding="VALID"))
+
+    # ---- what is told ---------------------------------------------------------------------
+
+    def _tell(self, op: str, filters: Sequence[Any], why: str) -> None:
         if (op, tuple(filters)) in self._filters:
             return
-        self._filters[op, tuple(filters)] = None
+        self._filters[op, tuple(filters)] = why
         if not self._replaces:
-            where, why = self._where(tuple(filters)), _WRONG.format(self._isa)
+            where = self._where(tuple(filters))
             say(f"{self._run}: caution: {where}: {why}; determinism=portable replaces it")
 
     def _where(self, filters: tuple[Any, ...]) -> str:
@@ -235,18 +273,31 @@ def _is_wrong(op: str, filters: list[Any], values: dict[str, Any]) -> bool:
     return equal and (filters[2] is None or filters[2] < channels)
 
 
-def _shape(tensor: Any) -> list[Any]:
-    """Of four dimensions, None for each that is unknown."""
+def _leaves_out_two(length: int | None, size: int | None, stride: int) -> bool:
+    """Whether SAME does, or may, at the end of a dimension."""
+    if length is None or size is None:
+        return stride > (size or 1) + 1
+    return bool(_missing(length, size, stride) < -1)
+
+
+def _missing(length: Any, size: Any, stride: Any) -> Any:
+    """Numbers that SAME adds to a dimension; fewer than none: that it leaves out at the end."""
+    return (-(-length // stride) - 1) * stride + size - length
+
+
+def _shape(tensor: Any, rank: int = 4) -> list[Any]:
+    """Of so many dimensions, None for each that is unknown."""
     shape: Any = getattr(tensor, "shape", None)
     known = shape is not None and getattr(shape, "rank", len(shape)) is not None
-    return list(shape) if known else [None] * 4
+    return list(shape) if known else [None] * rank
 
 
 def _filters(trained: Sequence[Any], shape: Sequence[Any]) -> Iterator[str]:
-    """The variables that can be a filter of this shape: (…, 1, channels, filters)."""
+    """The variables that can be a filter of this shape, 1 x 1 ones also with fewer dimensions."""
     for name, variable in task.named(trained):
         sizes: list[int] = [1, 1, *variable.shape]
         *ones, channels, filters = sizes
-        known = shape[2] in (None, channels) and shape[3] in (None, filters)
-        if len(ones) > 2 and set(ones) == {1} and known:
+        known = shape[-2] in (None, channels) and shape[-1] in (None, filters)
+        of_one = len(shape) == 4 and len(ones) > 2 and set(ones) == {1} and known
+        if of_one or list(variable.shape) == list(shape):
             yield name
