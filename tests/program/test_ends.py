@@ -94,6 +94,21 @@ def test_a_failure_is_an_error_in_the_control_and_a_result_in_a_replica(
 
 
 @pytest.mark.slow
+def test_an_early_failure_is_told_also_where_keras_imports_what_no_ended_process_can(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """As scikit-learn does, which Keras imports where it is installed."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "sklearn.py").write_text("import concurrent.futures.process\n")
+    (project / "p.py").write_text("import pandas_is_not_here")
+    found = start(workspace, project, tmp_path, "p.py", "tf2.21")
+    assert found.done.returncode == 1
+    assert "No module named 'pandas_is_not_here'" in found.done.stdout
+    assert "register atexit" not in found.done.stdout
+
+
+@pytest.mark.slow
 def test_a_program_that_trains_nothing_has_a_record_without_a_step(program: Any) -> None:
     found = program("print('no TensorFlow here')")
     assert found.done.returncode == 0, found.done.stdout

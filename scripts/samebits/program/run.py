@@ -124,6 +124,7 @@ class Observed:
         if os.getpid() != self.process:  # a child of the program's, which ends here as ever
             sys.exit(code)
         if not left:
+            _import_keras()
             _end()
         _restore_signals()
         task.raise_if_interrupted()
@@ -177,6 +178,15 @@ def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
     while traceback and traceback.tb_frame.f_code.co_filename.startswith(_CHECKOUT):
         traceback = traceback.tb_next
     return traceback
+
+
+def _import_keras() -> None:
+    """The record needs it, and once threads have been shut down not every module can be imported:
+    with scikit-learn Keras asks for concurrent.futures.process, which registers a function there.
+    """
+    import tensorflow as tf
+
+    getattr(tf.keras, "backend")  # noqa: B009 (which imports it)
 
 
 def _end() -> None:
