@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline import SCRIPTS
-from samebits.program.outputs import stamps, written
+from samebits.program.outputs import _numbered, stamps, written
 from samebits.program.source import Program
 
 SHOW = "import sys; print(sys.argv, sys.path[0], __name__, __package__, globals().get('__file__'))"
@@ -109,3 +110,15 @@ def test_what_a_program_wrote_is_listed_and_compared_by_format(tmp_path: Path) -
     assert [entry["path"] for entry in entries if entry["compared"]] == [
         *("log.txt", "out/a.npy", "out/gone", "out/newest")
     ]
+
+
+def test_the_order_in_which_an_export_numbers_its_variables_is_no_difference() -> None:
+    small, large, other = np.array([1, 2]), np.array([[3, 4]]), np.array([5])
+
+    def exported(*values: np.ndarray) -> dict[str, list[int]]:
+        pairs = [(f"_all_variables/{n}/.ATTRIBUTES", value) for n, value in enumerate(values)]
+        return {n: a.tolist() for n, a in _numbered([*pairs, ("signatures", other)])}
+
+    assert exported(small, large) == exported(large, small)
+    assert exported(small, large) != exported(small, small)
+    assert exported(small)["signatures"] == [5]

@@ -16,10 +16,11 @@ import hashlib
 import io
 import json
 import os
+import re
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, Sequence, Tuple
 
 import numpy as np
 
@@ -32,6 +33,7 @@ STDOUT = "stdout"
 BYTES, ARRAYS, TARGET = "bytes", "arrays", "target"
 _SAME_BYTES = (".h5", ".hdf5", ".safetensors", ".csv", ".json", ".png")
 _CHECKPOINT, _DATA = ".index", ".data-00000-of-00001"
+_EXPORTED = re.compile(r"_all_variables/\d+/")
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # of a checkpoint: which object each variable is of
 _DATES = ("date_saved",)
 _ADDRESS = "shared_object_id"  # of an object that a model has twice
@@ -145,9 +147,20 @@ def _variables(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(path.with_suffix("")))
-    for name in sorted(reader.get_variable_to_dtype_map()):
-        if name != _GRAPH:
-            yield name, _stored(np.asarray(reader.get_tensor(name)))
+    names = [name for name in reader.get_variable_to_dtype_map() if name != _GRAPH]
+    return _numbered((name, _stored(np.asarray(reader.get_tensor(name)))) for name in sorted(names))
+
+
+def _numbered(pairs: Iterable[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+    """Variables of an export, which Keras numbers in the order of a set of addresses, by value."""
+    exported = []
+    for name, array in pairs:
+        if _EXPORTED.match(name):
+            exported.append((name, array))
+        else:
+            yield name, array
+    arrays_of = sorted((a for _, a in exported), key=lambda a: (str(a.dtype), a.shape, a.tobytes()))
+    yield from zip([name for name, _ in exported], arrays_of)
 
 
 def _stored(array: np.ndarray) -> np.ndarray:
