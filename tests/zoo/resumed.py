@@ -123,5 +123,14 @@ def warming():
     return _eager(Warming(_linear()))
 
 
+def stateful_rnn():
+    """Each epoch begins in the state in which the one before it ended."""
+    layers = tf.keras.layers
+    recurrent = layers.LSTM(8, stateful=True)
+    return tf.keras.Sequential(
+        [layers.Input(batch_shape=(32, 28, 28)), recurrent, layers.Dense(10)]
+    )
+
+
 def counting():
     return _eager(Counting(_linear()))

@@ -13,6 +13,7 @@ from zoo import CLEAN, PLANTED, REMEDIED, TOGETHER, Specimen
 # depends on is in tests/training/test_crossing.py and tests/pipeline/test_protocols.py. Each clean
 # one comes once.
 NAMES = {"thread_race", "cache_file", "set_order", "timestamp", "wrong_kernel", "hidden_generator"}
+NAMES |= {"stateful_rnn", "counting"}  # what a checkpoint holds, and what it does not
 TRIED = (
     *TOGETHER,
     *(s for s in PLANTED if s.name in NAMES),
@@ -57,9 +58,28 @@ def test_a_wrong_certificate_is_noticed(
     verdict: str, depends_on: list[str], repeatable: bool
 ) -> None:
     specimen = next(s for s in PLANTED if s.name == "time_zone")
-    scope = {"depends_on": depends_on, "conditions": [], "repeatable": repeatable}
+    scope = {"depends_on": depends_on, "conditions": [], "repeatable": repeatable, "variations": []}
     issued = {"verdict": verdict, "reasons": [], "scope": scope}
     assert zoo.judge(specimen, issued).wrong
+
+
+def test_a_variation_that_was_not_survived_is_noticed() -> None:
+    specimen = next(s for s in PLANTED if s.name == "stateful_rnn")
+    row = {"what": "kill and resume", "outcome": "same bits"}
+    scope = {"depends_on": [], "conditions": [], "variations": [row]}
+    issued = {"verdict": "REPRODUCIBLE", "reasons": [], "scope": scope}
+    assert not zoo.judge(specimen, issued).wrong
+    row["outcome"] = "not tried"
+    assert zoo.judge(specimen, issued).wrong
+
+
+def test_a_name_that_no_specimen_has_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["zoo.py", "cpus", "cpu"])
+    with pytest.raises(SystemExit):
+        zoo.main()
+    assert "no specimen is named cpu\n" in capsys.readouterr().err
 
 
 def test_every_plant_is_a_function_of_the_module() -> None:

@@ -1,6 +1,6 @@
 """The canary zoo: experiments with one planted dependence, and clean ones, run as a user would.
 
-    python tests/zoo/zoo.py [--directory DIR] [--markdown] [NAME ...]
+    python tests/zoo/zoo.py [--directory DIR] [NAME ...]
 
 Each planted one must be refused under `exhaustive`, with the culprit named where there is one, or
 certified only under the pin that covers it; and be certified once its remedy was followed. Prints a
@@ -27,6 +27,9 @@ _SIZE = ("data=synthetic", "data.samples=160", "trainer.epochs=1")
 # Pins are unpinned, and other CPUs emulated, only where that is the point.
 _UNPINNED = "protocol=exhaustive protocol.cpu.models=[]"
 _TWICE = ("protocol=twice",)
+_KILLED = (  # with epochs enough for a kill among them
+    "protocol=twice protocol.alone=[interrupt]", "trainer.checkpoint=epoch", "trainer.epochs=12"
+)  # fmt: skip
 _ALONE = f"{_UNPINNED} protocol.unpin=false"
 _NAMED = {  # what has a culprit, in the order in which a certificate names them
     "time_zone": "time zone",
@@ -58,6 +61,7 @@ class Specimen:
     repeatable: bool | None = None  # under identical conditions; None: not asked
     undeclared: tuple[str, ...] = ()  # variables that it looks up, which have to be named
     caution: str | None = None  # what is said first, its beginning
+    survived: tuple[str, ...] = ()  # among the variations under which the bits stay the same
     needs: tuple[str, ...] = ()  # tools without which the machine cannot tell
     overrides: tuple[str, ...] = field(default=(_ALONE,))
     options: tuple[str, ...] = ()  # of Snakemake
@@ -136,6 +140,14 @@ def _planted() -> Iterator[Specimen]:
         "user_variable", "planted.user_variable", CERTIFIED, undeclared=("FACTOR",),
         overrides=("protocol=varied",),
     )  # fmt: skip
+    for name in ("two_optimizers", "stateful_rnn"):
+        yield Specimen(
+            name, f"resumed.{name}", CERTIFIED, survived=("kill and resume",), overrides=_KILLED
+        )  # fmt: skip
+    yield Specimen(
+        "counting", "resumed.counting", culprits=("kill and resume",), repeatable=True,
+        overrides=_KILLED,
+    )  # fmt: skip
     for name, verdict, caution in (
         ("nan_hides", INCONCLUSIVE, "Not a number since step 1"),
         ("other_data", CERTIFIED, "The steps received other data"),
@@ -162,6 +174,7 @@ def _clean() -> Iterator[Specimen]:
 _SETTINGS = {
     "thread_race": ("determinism=seeds", "determinism=tf28"),
     "set_order_unpinned": ("determinism.hash_seed=null", "determinism.hash_seed=0"),
+    "counting": ("trainer.checkpoint=epoch", "trainer.checkpoint=none"),
     **dict.fromkeys(_NORMALIZED, (_NOT_REPLACED, "determinism=portable")),
 }
 
@@ -178,7 +191,7 @@ def _remedied(planted: Specimen) -> Specimen:
 
 PLANTED, CLEAN = tuple(_planted()), tuple(_clean())
 REMEDIED = tuple(_remedied(specimen) for specimen in PLANTED if specimen.verdict == REFUSED)
-# What most of them plant, in the time of two; `make zoo` tries them one by one instead.
+# What most of them plant, in the time of two; without names, they are tried one by one instead.
 TOGETHER = (
     Specimen(
         "many", "planted.many", culprits=(*dict.fromkeys(_NAMED.values()), "hash seed"),
@@ -256,6 +269,9 @@ def judge(specimen: Specimen, issued: dict[str, Any]) -> Sighting:
         wrong.append(f"expected repeatable {specimen.repeatable}, got {scope['repeatable']}")
     if specimen.undeclared and tuple(scope["undeclared"]) != specimen.undeclared:
         wrong.append(f"expected {specimen.undeclared} named, got {scope['undeclared']}")
+    survived = {row["what"] for row in scope["variations"] if row["outcome"] == "same bits"}
+    if not set(specimen.survived) <= survived:
+        wrong.append(f"expected {specimen.survived} survived, got {sorted(survived)}")
     if specimen.caution and not "".join(scope["cautions"]).startswith(specimen.caution):
         wrong.append(f"expected {specimen.caution} first, got {scope['cautions']}")
     return Sighting(
@@ -298,16 +314,19 @@ def counted(sightings: list[Sighting]) -> str:
 def main() -> int:
     """Run the zoo, or the named specimens."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*")
+    specimens = {s.name: s for s in PLANTED + REMEDIED + CLEAN + TOGETHER}
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {' '.join(specimens)}")
     parser.add_argument("--directory", type=Path, default=Path("results/zoo"))
     options = parser.parse_args()
+    if unknown := set(options.names) - {*specimens}:
+        parser.error(f"no specimen is named {' or '.join(sorted(unknown))}")
     workspace = Workspace.make(options.directory.resolve())
     workspace.folder.mkdir(parents=True, exist_ok=True)
     sightings = []
-    for specimen in PLANTED + REMEDIED + CLEAN + TOGETHER[-1:]:
-        if not options.names or specimen.name in options.names:
-            sightings.append(observe(workspace, specimen))
-            print(table(sightings[-1:]).splitlines()[-1], flush=True)
+    alone = [s.name for s in PLANTED + REMEDIED + CLEAN + TOGETHER[-1:]]
+    for name in options.names or alone:
+        sightings.append(observe(workspace, specimens[name]))
+        print(table(sightings[-1:]).splitlines()[-1], flush=True)
     print(f"\n{table([s for s in sightings if s.specimen in PLANTED])}\n\n{counted(sightings)}")
     return int(any(seen.wrong for seen in sightings))
 
