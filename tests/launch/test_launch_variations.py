@@ -20,6 +20,7 @@ import pytest
 
 from pipeline import LAUNCH, SCRIPTS, command
 from samebits.certificate.findings import ways
+from samebits.experiment import variables, variations
 from samebits.experiment.variations import TITLES
 
 pytestmark = pytest.mark.process
@@ -76,6 +77,10 @@ WAYS: dict[str, tuple[str, ...]] = {
         "run('date', '+%Y-%m-%d')", "datetime.datetime.now(datetime.timezone.utc).year",
         "time.monotonic() // 36000", "time.perf_counter() // 36000",
         "time.clock_gettime(time.CLOCK_MONOTONIC_RAW) // 36000",
+        "time.clock_gettime(time.CLOCK_BOOTTIME) // 36000",
+        "psutil and psutil.boot_time() // 36000",
+        "float(run('cut', '-d', ' ', '-f1', '/proc/uptime')) // 36000",
+        "int(content('/proc/stat', 'btime')[0].split()[1]) // 36000",
     ),
     "directory_order": (
         "os.listdir(OUTSIDE)", "os.listdir('.')", "os.listdir(sys.argv[3])",
@@ -116,6 +121,7 @@ def ask(way):
 ways = {WAYS!r} if "--ask" in sys.argv else {{}}
 asked = {{name: {{way: ask(way) for way in ways}} for name, ways in ways.items()}}
 said = {{"told": told, "seen": seen, "order": os.listdir("models"), "asked": asked}}
+said["variables"] = sorted(os.environ)
 json.dump(said, open(sys.argv[1], "w"), default=str)
 say("observed")
 """
@@ -287,8 +293,17 @@ def test_all_variations_at_once(ordinary: tuple[Place, Any], everything: Any) ->
     after = everything
     for name in [*CHEAP, "cpu"]:
         assert (name in after["told"]["applied"]) == can(name), after["told"]
-        assert (before["seen"][name] != after["seen"][name]) == can(name), name
+        assert changed_all(before["seen"][name], after["seen"][name]) == can(name), name
     assert "--sdm conda" in after["told"]["not_tried"]["deployment"]
+
+
+def test_no_variable_that_a_variation_sets_counts_as_one_of_the_users(
+    ordinary: tuple[Place, Any], everything: Any
+) -> None:
+    varied = variations.variables(everything["told"]["applied"])
+    config = {"environment": ordinary[1]["variables"], "determinism": {"environment": []}}
+    names = everything["variables"]
+    assert [name for name in names if variables.is_undeclared(name, config, varied)] == []
 
 
 def test_another_deployment_is_one_beside_an_activated_conda_environment(place: Place) -> None:

@@ -54,8 +54,9 @@ _NOT_VARIED = {
     "name of the working folder": "",
     "order of entries in the environment and in /dev, /proc, /run and /sys": "",
 }
-# Variables that affect results and that a variation sets on purpose.
-_VARIABLES = {"clock": "LD_PRELOAD", "hash_seed": "PYTHONHASHSEED"}
+# Variables that a variation sets, beside the system's and samebits' own.
+_FAKETIME = ("FAKETIME", "FAKETIME_DONT_FAKE_MONOTONIC", "FAKETIME_SHARED")
+_VARIABLES = {"clock": ("LD_PRELOAD", *_FAKETIME), "hash_seed": ("PYTHONHASHSEED",)}
 
 
 def parse(given: Iterable[str]) -> dict[str, str]:
@@ -84,8 +85,8 @@ def of_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def variables(applied: Iterable[str]) -> set[str]:
-    """The variables that affect results and that these variations set on purpose."""
-    return {_VARIABLES[name] for name in applied if name in _VARIABLES}
+    """The variables that these variations set, beside the system's and samebits' own."""
+    return {variable for name in applied for variable in _VARIABLES.get(name, ())}
 
 
 def not_varied(tried: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import signal
 import socket
 import struct
@@ -28,6 +29,9 @@ _SET_FLAGS, _UP = 0x8914, 0x1  # SIOCSIFFLAGS of <linux/sockios.h>, IFF_UP of <n
 _NO_RANDOMIZE = 0x0040000  # ADDR_NO_RANDOMIZE of <sys/personality.h>
 _ASK = 0xFFFFFFFF  # personality(2): return the present one, change nothing
 _SIGNAL_WITH_PARENT, _ADOPT = 1, 36  # PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER of <sys/prctl.h>
+
+# Before Linux 5.11 a time namespace shifts the time since the start of the machine, not its date.
+SHIFTS_START = [*map(int, re.findall(r"\d+", os.uname().release)[:2])] >= [5, 11]
 
 Ids = tuple[int, int]
 
@@ -67,7 +71,7 @@ class View:
     """What a process and its children see, and no other process does."""
 
     host_name: str = ""
-    monotonic: int = 0  # seconds by which the clock of durations is ahead
+    monotonic: int = 0  # seconds by which the clocks of durations are ahead
     root: int = 0  # a process below whose own root lies the root that is seen
     unchanged: list[Path] = field(default_factory=list)  # folders as that process sees them
     shown: list[tuple[Path, Path]] = field(default_factory=list)  # what is shown where, in order
@@ -144,9 +148,9 @@ def _begin_network() -> None:
 
 
 def _shift(seconds: int) -> None:
-    """Set the clock of durations ahead, in the new time namespace, and enter that."""
-    this = Path("/proc/self")
-    (this / "timens_offsets").write_text(f"monotonic {seconds} 0\n")
+    """Set the clocks of durations ahead, in the new time namespace, and enter that."""
+    this, clocks = Path("/proc/self"), ["monotonic", *["boottime"] * SHIFTS_START]
+    (this / "timens_offsets").write_text("".join(f"{clock} {seconds} 0\n" for clock in clocks))
     _join(this / "ns" / "time_for_children")
 
 

@@ -248,7 +248,16 @@ def _clock(start: Start, _: str) -> str:
     start.environ.update(found)
     if not namespaces.attempt(namespaces.View(monotonic=faketime.SECONDS).enter):
         start.view.monotonic = faketime.SECONDS
+        _shift_start(start, faketime.SECONDS * namespaces.SHIFTS_START)
     return f"{faketime.SECONDS // 60} minutes ahead"
+
+
+def _shift_start(start: Start, seconds: int) -> None:
+    """The date of the machine's start, where a text stands for the kernel's own."""
+    for path in (path for path, shown in start.view.shown if shown == _STATISTICS):
+        parts = re.split(r"^btime (\d+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        parts[1:2] = [f"btime {int(found) - seconds}" for found in parts[1:2]]
+        path.write_text("".join(parts), encoding="utf-8")
 
 
 def _threads(_: Start, __: str) -> str:

@@ -49,7 +49,11 @@ def observe(source_path: Path) -> dict[str, Any]:
         },
         "aslr": aslr(),
         "cpus": _cpus(),
-        "clock": {"date and time": _clock(), "monotonic clock": _monotonic()},
+        "clock": {
+            "date and time": _clock(),
+            "monotonic clock": _durations("monotonic"),
+            "start of the machine": _durations("boottime"),
+        },
         "threads": None,  # known when the training has ended
         "contention": busy(),
         "directory_order": _directory_order(source_path),
@@ -180,12 +184,13 @@ def _clock() -> str:
     return _ahead(time.time() - now)
 
 
-def _monotonic() -> str | None:
-    """How far the clock of durations is from the machine's, by the kernel's own account."""
+def _durations(clock: str) -> str | None:
+    """How far a clock of durations is from the machine's, by the kernel's own account."""
     path = Path("/proc/self/timens_offsets")
     if not path.is_file():
         return None
-    return _ahead(sum(int(line.split()[1]) for line in path.read_text().splitlines()[:1]))
+    offsets = (line.split() for line in path.read_text().splitlines())
+    return _ahead(sum(int(seconds) for name, seconds, _ in offsets if name == clock))
 
 
 def _ahead(seconds: float) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from samebits.observation import executed
+from samebits.observation import environment, executed
 
 ALL = "*"  # the program listed all of them
 _LIBRARY, _PACKAGES = (
@@ -57,7 +57,9 @@ class _Noting(_Environ):  # type: ignore[misc]
 
 
 def install() -> None:
-    """Note the names from now on."""
+    """Note the names from now on; TensorFlow may have been imported, and set some."""
+    given = environment.at_start()
+    _own.update(name for name, value in os.environ.items() if given.get(name) != value)
     for environ in (os.environ, os.environb):
         environ.__class__ = _Noting
 
