@@ -16,6 +16,8 @@ from samebits.pages import certificate, summary
 OTHER = dict.fromkeys(states.PARTS, "0" * 64)
 LACKING = "the checkpoints do not hold all state of the model"
 UNKNOWN = "nothing shows that the checkpoints hold all state of the model"
+COUNTING = "the checkpoints do not hold the numbers in Python that change while"
+TWO = "control was resumed after epoch 1 and replica was resumed after epoch 2"
 ONE = "control was not interrupted and replica was resumed after epoch 1"
 
 
@@ -23,13 +25,14 @@ def certify(
     folder: Path,
     control: list[int],
     replica: list[int],
-    holds: bool | None,
+    holds: bool | str | None,
     differ: bool = False,
     planned: bool = False,
 ) -> Any:
     """The report on two runs that were resumed after these epochs.
 
-    ``holds``: what the last epoch showed when it was trained again; None: it was not.
+    ``holds``: what the last epoch showed when it was trained again; None: it was not; a text: it
+    had the same bits, and other numbers in Python.
     """
     space = factories.with_checkpoints(folder)
 
@@ -48,7 +51,7 @@ def certify(
                     "epoch": factories.EPOCHS,
                     "digests": digests,
                     "failure": None,
-                    "attributes": [] if holds else ["Counting.steps"],
+                    "attributes": [] if holds is True else ["Counting.steps"],
                 }
                 found["again"] = None if holds is None else made
             if planned and run == "replica":
@@ -84,13 +87,17 @@ LAST = [factories.EPOCHS - 1]  # whose epoch, trained again, would show nothing
         ([], LAST, None, True, "INCONCLUSIVE", f"they differ, and {UNKNOWN}"),
         ([], [1], True, True, "NOT REPRODUCIBLE", f"{ONE}: {FIRST_SUSPECT}."),
         ([], [], False, True, "NOT REPRODUCIBLE", ""),
+        ([1], [], "counts", False, "REPRODUCIBLE", ""),
+        ([1], [1], "counts", False, "INCONCLUSIVE", f"both resumed after epoch 1, and {COUNTING}"),
+        ([1], LAST, None, False, "INCONCLUSIVE", f"{TWO}, and {UNKNOWN}"),
+        ([], LAST, None, False, "REPRODUCIBLE", ""),
     ],
 )  # fmt: skip
 def test_resumed_runs_show_what_uninterrupted_ones_would_only_if_checkpoints_hold_all_state(
     tmp_path: Path,
     control: list[int],
     replica: list[int],
-    holds: bool | None,
+    holds: bool | str | None,
     differ: bool,
     verdict: str,
     reason: str,

@@ -31,6 +31,7 @@ OLDER = [
     ("tf2.8", "tf28", "clean.augmented"),
     ("tf2.8", "tf21", "resumed.scheduled"),
     ("tf2.1", "tf21", "cnn"),
+    ("tf2.1", "tf21", "resumed.two_optimizers"),
 ]
 _RANDOM = random.SystemRandom()
 
@@ -239,21 +240,23 @@ def test_a_second_optimizer_and_a_variable_in_a_list_go_on_where_they_were(
     [
         ("resumed.two_optimizers", True, []),
         pytest.param("resumed.counting", False, ["Counting.steps"], marks=pytest.mark.slow),
-        pytest.param("resumed.warming", False, [], marks=pytest.mark.slow),
+        pytest.param("resumed.warming", False, ["resumed.WARM"], marks=pytest.mark.slow),
+        pytest.param("resumed.falling", None, ["Falling.steps"], marks=pytest.mark.slow),
     ],
 )
 def test_the_last_epoch_is_trained_again_to_see_whether_checkpoints_hold_all_state(
-    tmp_path: Path, workspace: Workspace, model: str, holds: bool, attributes: list[str]
+    tmp_path: Path, workspace: Workspace, model: str, holds: bool | None, attributes: list[str]
 ) -> None:
+    """None: it has the same bits, and yet a number that Python counts is another one."""
     made = killing.training(tmp_path, workspace, model={"_target_": model}, trainer={"epochs": 2})
     assert made.run("replica", "--canary") == 0, made.log("replica")
     record = made.record("replica")
     assert list(schema.violations(record, schema.definition("trainRecord"))) == []
     again = record["checkpoints"]["again"]
     assert (again["epoch"], again["failure"]) == (2, None)
-    assert (again["digests"] == record["checkpoints"]["digests"][-1]) == holds
+    assert (again["digests"] == record["checkpoints"]["digests"][-1]) == (holds is not False)
     assert again["attributes"] == attributes
-    assert (interruptions.lacking(record, record) is None) == holds
+    assert (interruptions.lacking(record, record) is None) == (holds is True)
     assert record["predictions"] == {"predict": None, "evaluate": None}
 
 

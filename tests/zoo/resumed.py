@@ -107,6 +107,22 @@ class Counting(tf.keras.Sequential):
         return super().train_step(data)
 
 
+class Falling(tf.keras.Sequential):
+    """Its learning rate falls once, at a step that Python counts."""
+
+    steps = 0
+
+    def train_step(self, data):
+        self.steps += 1
+        if self.steps == 5:
+            self.optimizer.learning_rate = 0.001
+        return super().train_step(data)
+
+
+def falling():
+    return _eager(Falling(_linear()))
+
+
 WARM = []
 
 

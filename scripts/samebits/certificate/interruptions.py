@@ -2,7 +2,8 @@
 
 A resumed run has the bits of an uninterrupted one if its checkpoints hold all state of the model.
 Whether they do is shown by the run that has the canary: it trains its last epoch again, by a model
-built anew, from the checkpoint before it; or by two equal runs that were interrupted differently.
+built anew, from the checkpoint before it, and finds no number in Python that differs; or by a run
+that was resumed and equals one that was not.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,20 +28,25 @@ def lacking(control: Mapping[str, Any], replica: Mapping[str, Any]) -> str | Non
     """Why a run that resumes may have other bits; None: checkpoints hold all state of the model."""
     again = (replica.get("checkpoints") or {"again": None})["again"]
     if again is not None and again["digests"] is not None:
-        same = again["digests"] == replica["checkpoints"]["digests"][-1]
-        named = f" (differing in Python: {few(again['attributes'])})" if again["attributes"] else ""
-        return None if same else _LACKING.format(named)
+        numbers = again["attributes"]
+        if again["digests"] == replica["checkpoints"]["digests"][-1]:
+            return _COUNTING.format(few(numbers)) if numbers else None
+        return _LACKING.format(f" (differing in Python: {few(numbers)})" if numbers else "")
     same = replica["status"] == COMPLETED and control["digests"] == replica["digests"]
-    if same and resumed(control) != resumed(replica):
+    if same and bool(resumed(control)) != bool(resumed(replica)):
         return None
     why = f" (the last epoch could not be trained again: {again['failure']})" if again else ""
     return f"nothing shows that the checkpoints hold all state of the model{why}"
 
 
+_WAY_OUT = "keep that state in variables of the model, or use trainer.checkpoint=none"
 _LACKING = (
     "the checkpoints do not hold all state of the model: its last epoch, trained again from the "
-    "checkpoint before it, has other bits{}; keep that state in variables of the model, or use "
-    "trainer.checkpoint=none"
+    f"checkpoint before it, has other bits{{}}; {_WAY_OUT}"
+)
+_COUNTING = (
+    "the checkpoints do not hold the numbers in Python that change while the model trains ({}), "
+    f"and these may decide what some epoch does; {_WAY_OUT}"
 )
 
 
@@ -61,13 +67,14 @@ def problems(control: RunRecord, record: RunRecord, lacking: str | None) -> Iter
     """Why resumed runs show nothing: their bits may be those of no uninterrupted run."""
     if lacking is None:
         return
-    after = resumed(control)
     ended = [(run["digests"], states.from_record(run)) for run in (control, record)]
     differ = record["status"] == COMPLETED and ended[0] != ended[1]
-    if differ and (how := between(control, record)):
+    how = between(control, record)
+    if differ and how:
         yield f"{how}, they differ, and {lacking}; {FIRST_SUSPECT}"
-    elif after and after == resumed(record):
-        yield f"{control['run']} and {record['run']} were both {_resumed(record)}, and {lacking}"
+    elif resumed(control) and resumed(record):
+        both = f"{control['run']} and {record['run']} were both {_resumed(record)}"
+        yield f"{how or both}, and {lacking}"
 
 
 def sampling_problem(runs: Mapping[str, Any]) -> str | None:

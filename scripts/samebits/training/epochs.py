@@ -222,10 +222,10 @@ def again(
 ) -> dict[str, Any] | None:
     """Train the last epoch again; returns the part of the record about it.
 
-    It ends with the run's bits unless the model has state that its checkpoints lack: then the
-    numbers in Python are named that differ. None where it cannot show this: the run itself began
-    its last epoch from the checkpoint before it, or there is none before it. A failure is recorded
-    and not raised: the run itself is complete.
+    It ends with the run's bits unless the model has state that its checkpoints lack. The numbers in
+    Python are named that differ: they may decide what another epoch does. None where it cannot show
+    this: the run itself began its last epoch from the checkpoint before it, or there is none before
+    it. A failure is recorded and not raised: the run itself is complete.
     """
     epoch, digests, failure, differing = len(store.chain), None, None, []
     if epoch < 2 or epoch - 1 in store.resumed:
@@ -235,9 +235,8 @@ def again(
         model, seeding = rebuild()
         followed = Trace(training, model, *trace)
         digests = LastEpoch(training, model, seeding).fit(store, followed, trained.tensors)
-        if digests != {part: store.chain[-1].record["digests"][part] for part in states.PARTS}:
-            ours, theirs = state.attributes(trained.model), state.attributes(model)
-            differing = sorted(name for name in ours if ours[name] != theirs.get(name))
+        ours, theirs = state.attributes(trained.model), state.attributes(model)
+        differing = sorted(name for name in ours if ours[name] != theirs.get(name))
     except Exception as error:
         traceback.print_exc()
         failure = f"{type(error).__name__}: {error}"

@@ -128,8 +128,11 @@ def _layers(model: Any) -> list[Any]:
     """The model and all layers in it, at any depth, in an order that does not change."""
     if hasattr(model, "_flatten_layers"):
         return list(model._flatten_layers())
-    inner = getattr(model, "_layers", [])  # TensorFlow 2.1
-    return [model, *(found for layer in inner for found in _layers(layer))]
+    import tensorflow as tf
+
+    inner = getattr(model, "_layers", [])  # TensorFlow 2.1: a list or dict of layers is one, too
+    own = [model] if isinstance(model, tf.Module) else []
+    return own + [found for layer in inner for found in _layers(layer)]
 
 
 def _wrappers_in(layer: Any) -> list[Any]:

@@ -44,6 +44,7 @@ _WRAPPERS = {  # the attributes in which they hold what they wrap
     classmethod: ("__func__",),
     property: ("fget", "fset"),
 }
+_OTHERS = ("stop_", "_self_", "__")  # Keras', TensorFlow's and Python's own attributes
 _FRAMEWORK = ("tensorflow", "keras", "tf_keras", "samebits")
 
 
@@ -118,15 +119,25 @@ def optimizers(model: Any) -> list[Any]:
 
 
 def attributes(model: Any) -> dict[str, Any]:
-    """The numbers in attributes of a user's own objects, which no checkpoint has, by name."""
+    """The numbers in attributes of a user's own objects and in what a user's classes and functions
+    refer to, which no checkpoint has, by name; of a list or the like its length and its numbers."""
     found = {}
     for path, one in _reached(model):
-        if is_users(type(one).__module__):
-            owner = path or type(one).__name__
+        code = isinstance(one, (FunctionType, type)) and _is_followed(one)
+        if code or is_users(type(one).__module__):
+            owner = one.__module__ if code else path or type(one).__name__
             for name, value in _held(one).items():
-                if _is_number(value) and not name.startswith("stop_"):  # Keras' own
-                    found[f"{owner}.{name}"] = value
+                if not name.startswith(_OTHERS) and _counts(name, value):
+                    found[f"{owner}.{name}"] = _counts(name, value)
     return found
+
+
+def _counts(name: str, found: Any) -> list[Any]:
+    """What can count in an attribute; nothing in most, and in lists and dicts of Keras' own."""
+    if isinstance(found, (list, deque, dict, set)) and not name.startswith("_"):
+        inside = found.values() if isinstance(found, dict) else found
+        return [len(found), *([] if isinstance(found, set) else filter(_is_number, inside))]
+    return [found] if _is_number(found) else []
 
 
 def _named(found: Variables) -> Variables:
