@@ -10,7 +10,11 @@ from pipeline import ROOT, Workspace, command, configure, skip_without
 from samebits.formats import canonical
 
 PROGRAM = ROOT / "tests/training/unsound_program.py"
-AVX2 = "+determinism.environment.ONEDNN_MAX_CPU_ISA=AVX2"
+# On some CPUs TensorFlow leaves oneDNN off unless told otherwise.
+AVX2 = (
+    "+determinism.environment.ONEDNN_MAX_CPU_ISA=AVX2 "
+    "+determinism.environment.TF_ENABLE_ONEDNN_OPTS='1'"
+)
 _NAMELESS = (
     *("by hand", "unequal", "dilated", "explicitly", "unknown", "nothing known"),
     *("tape", "twice", "raw", "old", "compiled"),
