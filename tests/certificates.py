@@ -175,7 +175,8 @@ def attribution(*names: str) -> Any:
         {"layer": "act", "class": "Activation", "step": None, "kernels": ["Erfc float32"]},
         {"layer": "optimizer", "class": None, "step": None, "kernels": kernels[:1]},
     ]
-    return {"atlas": "a71a5" * 12 + "0" * 4, "tensorflow": "2.21.0", "layers": named or few}
+    about = {"atlas": "a71a5" * 12 + "0" * 4, "tensorflow": "2.21.0", "primitives": []}
+    return about | {"layers": named or few}
 
 
 def attribute(made: Report, name: str, block: Any) -> None:

@@ -56,6 +56,7 @@ CONFIG: dict[str, Any] = {
         "inter_op_threads": 1,
         "onednn": True,
         "isa": "AVX2",
+        "replacements": None,
         "environment": {"TF_ENABLE_ONEDNN_OPTS": "1"},
     },
     "environment": {},
@@ -553,6 +554,7 @@ def explained(folder: Path) -> Workspace:
     ]
     part, short = {"samples": 64, "epochs": 1}, {k: v[:1] for k, v in HISTORY.items()}
     part_of = {"subset": part, "model": {"executed": atlases.EXECUTED}}
+    part_of["primitives"] = atlases.PRIMITIVES
     subset, subset_again = (
         run(name, _of_lean({}, [], **part_of), metrics=short)
         for name in ("subset-control", "subset-control-2")

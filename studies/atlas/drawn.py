@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from samebits.errors import SamebitsError
+from samebits.experiment import pins
+from samebits.training import replaced_ops
 
 FORMAT = "samebits-drawn-1"
 # Measured: sound kernels are at most 3.2e-5 off in 4,000 cases, all wrong ones 0.2 and more.
@@ -138,7 +140,9 @@ def _dependent(key: _Key, by_cpu: _ByCpu) -> Iterator[dict[str, Any]]:
             ran = [computed_by(by_cpu[cpu], result) for cpu in known]
             kernels = sorted({tuple(kernel) for kernels in ran for kernel in kernels})
             named = _named(key, next(iter(by_cpu.values())))
-            yield {**named, "result": result, "differs": others, "kernels": kernels}
+            shapes = sorted({one for cpu in known for one in _shaped(by_cpu[cpu], result)})
+            found = {"differs": others, "kernels": kernels, "shapes": shapes}
+            yield {**named, "result": result, **found}
 
 
 def _named(key: _Key, line: _Line) -> dict[str, Any]:
@@ -157,6 +161,7 @@ def _by_kernel(
     """Each kernel at each number of threads: in how many cases it ran, and what was found."""
     ran: defaultdict[tuple[Kernel, int], tuple[set[_Key], ...]]
     ran = defaultdict(lambda: (set(), set(), set()))  # cases; those that depend; those wrong
+    shapes: defaultdict[tuple[Kernel, int], set[str]] = defaultdict(set)
     for key, by_cpu in cases.items():
         for line in by_cpu.values():
             for result in line.get("digests", {}):
@@ -167,24 +172,31 @@ def _by_kernel(
             for kernel in one["kernels"]:
                 key = one["seed"], one["index"], one["threads"]
                 ran[tuple(kernel), one["threads"]][place].add(key)
+    for one in dependent:
+        for kernel, shape in one["shapes"]:
+            shapes[tuple(kernel), one["threads"]].add(shape)
     for (kernel, threads), counts in sorted(ran.items()):
         named = dict(zip(("kind", "implementation", "direction"), kernel, strict=True))
         of = zip(("cases", "dependent", "wrong"), map(len, counts), strict=True)
-        yield {**named, "threads": threads, **dict(of)}
+        yield {**named, "threads": threads, **dict(of), "shapes": sorted(shapes[kernel, threads])}
 
 
 def computed_by(line: _Line, result: str) -> list[Kernel]:
     """What may have computed a result of a case, several where it is not known which."""
     kind = line["kind"]
-    found: set[Kernel] = set()
-    for made in line["primitives"]:
-        if result in _results(kind, made, line["digests"]):
-            found.add(_kernel(made))
+    found = {kernel for kernel, _ in _shaped(line, result)}
     if found and kind != "recurrent":  # which has a product without oneDNN, too
         return sorted(found)
     bias = line["drawn"].get("bias") and result == list(line["digests"])[-1]
     what = "sum (bias)" if bias else "matmul" if kind in _PRODUCTS else kind
     return [*sorted(found), (what, _OWN, "value" if result == _VALUE else "gradient")]
+
+
+def _shaped(line: _Line, result: str) -> Iterator[tuple[Kernel, str]]:
+    """The primitives that may have computed a result of a case, and in which shape."""
+    for made in line["primitives"]:
+        if result in _results(line["kind"], made, line["digests"]):
+            yield _kernel(made), made["shape"]
 
 
 def _kernel(made: Mapping[str, str]) -> Kernel:
@@ -203,6 +215,23 @@ def _results(case: str, made: Mapping[str, str], results: Mapping[str, Any]) -> 
     if kind == "reorder":
         return set()
     return {_VALUE} if forward else set(results) - {_VALUE}
+
+
+def primitives(made: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the atlas has of oneDNN's primitives: with which replacements and threads each was
+    drawn, how often another CPU had other bits, and in which shapes.
+    """
+    profile = {"replacements": [*replaced_ops.NAMES]}
+    found = []
+    for part in ("plain", "replaced"):
+        for row in made[part]["kernels"]:
+            if row["implementation"] != _OWN:
+                threads = {"intra_op_threads": row["threads"]}
+                ops = pins.possible(profile | threads, made["tensorflow"])["replacements"]
+                under = {"replacements": sorted(ops) if part == "replaced" else []}
+                about = {"tensorflow": made["tensorflow"], **row, **under}
+                found.append({key: about[key] for key in sorted(about.keys() - {"wrong"})})
+    return found
 
 
 def said(found: Mapping[str, Any]) -> str:

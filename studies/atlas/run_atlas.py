@@ -3,6 +3,7 @@
 
 INPUTS      --probe     a folder that probe.py wrote; once per TensorFlow, CPU and oneDNN setting
 OUTPUTS     --output    atlas.json: every op under every condition, what differs and by how much
+            --drawn     drawn.json: what drawn shapes showed of oneDNN's primitives
             --page      the same as one HTML page
             --readers   a guide to it in Markdown
 GUARANTEES  equal means equal in every bit of every element; a difference comes with the number of
@@ -13,7 +14,7 @@ GUARANTEES  equal means equal in every bit of every element; a difference comes 
 import shutil
 import subprocess
 
-from atlas import collect, page
+from atlas import collect, drawn, page
 from samebits import errors
 from samebits.arguments import parser
 from samebits.formats import canonical, files
@@ -30,8 +31,10 @@ def _emulator() -> str:
 
 def main() -> int:
     """Collect, write the JSON and both documents."""
-    options = parser(__doc__, "output", "page", "readers", several=["probe"]).parse_args()
+    flags = parser(__doc__, "output", "drawn", "page", "readers", several=["probe"])
+    options = flags.parse_args()
     made = collect.collect(options.probe, _emulator())
+    made["primitives"] = drawn.primitives(canonical.read_json(options.drawn))
     files.write_bytes(options.page, page.render(made).encode("utf-8"))
     files.write_bytes(options.readers, page.readers_page(made).encode("utf-8"))
     canonical.write_json(options.output, made)  # last: where it is, the documents are too

@@ -58,6 +58,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Divergence": ("report#divergence",),
     "Layer": ("report#attribution.layers",),
     "Attribution": ("report#attribution",),
+    "Drawn": ("report#drawn",),
     "ComparedRun": ("report#comparison.runs",),
     "Received": ("report#runRecord.data.epochs",),
     "Data": ("report#runRecord.data",),

@@ -39,6 +39,7 @@ MODEL = [
 
 def record(executed: Json, cpu: str = "other") -> Json:
     return {
+        "primitives": atlases.PRIMITIVES,
         "observed": {"cpu": cpu},
         "framework": {"tensorflow": "2.21.0"},
         "config": factories.CONFIG,
@@ -91,10 +92,10 @@ def test_what_only_may_depend_on_the_cpu_is_said_to_and_comes_after_what_does() 
     assert [one["layer"] for one in made["layers"]] == ["norm", "optimizer", "conv"]
     assert made["layers"][2]["possible"] == made["layers"][2]["kernels"] == ["Conv2D float32"]
     assert "possible" not in made["layers"][1]
-    assert attribution.sentence(made, record(model), 1, 9).endswith(
+    assert (
         "norm (Rsqrt float32, possibly Grad float32), optimizer (Rsqrt float32), "
         "conv (possibly Conv2D float32)."
-    )
+    ) in attribution.sentence(made, record(model), 1, 9)
     run = {"divergence": {"step": 1, "tensors": list(steps)}, "attribution": made}
     assert problems(run, model) == []
     made["layers"][1]["possible"] = ["Add float32"]
@@ -116,7 +117,8 @@ def test_no_layer_is_named_where_a_run_differs_before_its_first_step() -> None:
 def test_no_layer_is_named_where_the_atlas_has_no_such_tensorflow() -> None:
     older = atlases.known(RSQRT, tensorflow="2.1.0")
     said = attribution.attribute(older, record(MODEL), FirstDivergence({}, np.zeros(0)))
-    assert said == {"atlas": older.sha256, "tensorflow": "2.21.0", "layers": None}
+    none: Json = {"layers": None, "primitives": []}
+    assert said == {"atlas": older.sha256, "tensorflow": "2.21.0"} | none
 
 
 def test_no_layer_is_named_where_it_is_not_known_what_was_executed() -> None:
@@ -150,11 +152,56 @@ def test_what_is_pinned_decides_which_kernels_count() -> None:
     assert atlas.kernels("2.1.0", {}) is None
 
 
+# --- what drawn shapes showed of primitives ------------------------------------------------------
+
+
+def looked_up(**pins: Json) -> Json:
+    atlas, of = attribution.Atlas([], "a" * 64, atlases.DRAWN), copy.deepcopy(record(MODEL))
+    of["config"]["determinism"] |= pins
+    rows = atlas.drawn(of)
+    return rows and {row["implementation"]: row["shapes"] for row in rows}
+
+
+def test_the_atlas_is_asked_for_the_implementations_that_a_run_made() -> None:
+    """Neither for those that it did not make, nor for those that were never drawn."""
+    assert looked_up() == {"brg:avx2": [], "gemm:jit": ["mb1"]}
+
+
+def test_threads_and_replacements_decide_what_was_drawn() -> None:
+    """Whatever the number, more than one thread counts as the four with which shapes were drawn."""
+    assert looked_up(intra_op_threads=2) == looked_up(intra_op_threads=None)
+    assert looked_up(intra_op_threads=2) == {"gemm:jit": ["mb1", "mb2"]}
+    assert looked_up(replacements=["conv2d"]) == {"gemm:jit": []}
+
+
+@pytest.mark.parametrize(
+    "pins",
+    [{"isa": None}, {"onednn": False}, {"op_determinism": False}, {"replacements": ["conv3d"]}],
+)
+def test_nothing_is_known_of_other_pins_than_those_of_the_drawn_shapes(pins: Json) -> None:
+    assert looked_up(**pins) is None
+
+
+def test_nothing_is_known_where_onednn_did_not_report_itself() -> None:
+    atlas = attribution.Atlas([], "a" * 64, atlases.DRAWN)
+    assert atlas.drawn(record(MODEL) | {"primitives": None}) is None
+
+
+def test_a_run_that_differs_names_the_primitives_that_were_seen_to_depend_on_the_cpu() -> None:
+    block = found(first_kernel=1)
+    assert [row["implementation"] for row in block["primitives"]] == ["gemm:jit"]
+    assert attribution.sentence(block, record(MODEL), 1, 2).endswith(
+        " oneDNN made, too: convolution gemm:jit forward (other bits on another CPU in 1 of 10 "
+        "drawn shapes)."
+    )
+    assert found(first_kernel=0)["primitives"] == []
+
+
 # --- in words ----------------------------------------------------------------------------------
 
 
 def said(executed: Json, layers: Json, most: int = 2) -> str:
-    block = {"atlas": "a" * 64, "tensorflow": "2.21.0", "layers": layers}
+    block = {"atlas": "a" * 64, "tensorflow": "2.21.0", "layers": layers, "primitives": []}
     return attribution.sentence(block, record(executed), 1, most)
 
 
@@ -267,11 +314,24 @@ FORGERIES: dict[str, tuple[Callable[[Json], Any], str]] = {
     "one twice": (lambda s: s["layers"].append(s["layers"][-1]), "named twice"),
     "TensorFlow": (lambda s: s.update(tensorflow="2.8.0"), "it ran on 2.21.0"),
 }
+QUOTES: dict[str, tuple[Callable[[Json], Any], str]] = {
+    "a primitive": (
+        lambda s: s["primitives"][0].update(implementation="sse41"),
+        "the atlas is quoted for oneDNN primitives that it did not make",
+    ),
+    "a primitive twice": (lambda s: s["primitives"].append(s["primitives"][0]), "or twice"),
+    "a sound primitive": (
+        lambda s: s["primitives"][0].update(dependent=0),
+        "the atlas is quoted for primitives that it does not say to depend on the CPU",
+    ),
+    "too many shapes": (lambda s: s["primitives"][0].update(dependent=11), "cannot say that of"),
+    "no shape": (lambda s: s["primitives"][0].update(shapes=[]), "cannot say that of"),
+}
 
 
-@pytest.mark.parametrize("what", FORGERIES)
+@pytest.mark.parametrize("what", FORGERIES | QUOTES)
 def test_an_attribution_that_contradicts_the_record_is_refused(what: str) -> None:
-    change, expected = FORGERIES[what]
+    change, expected = (FORGERIES | QUOTES)[what]
     assert any(expected in problem for problem in forged(change))
 
 
@@ -305,3 +365,17 @@ def test_a_signer_who_forges_an_attribution_is_refused(
     shown = report.rebuild(forged)
     assert shown["verdict"] == "INCONCLUSIVE"
     assert any("layer" in reason for reason in shown["reasons"])
+
+
+def test_a_signer_who_quotes_the_atlas_for_what_no_run_made_is_refused(
+    tmp_path: Path, explained: Json
+) -> None:
+    forged = copy.deepcopy(explained["report"])
+    (whole,) = [one for one in forged["comparisons"] if one["control"] == "control"][:1]
+    row = {"kind": "pooling", "implementation": "jit", "direction": "forward", "shapes": []}
+    whole["primitives"] = [row | {"cases": 4, "dependent": 0}]
+    (listed,) = [file for file in forged["evidence"] if file["name"].startswith("compare/repeat")]
+    listed["sha256"] = canonical.digest(whole)
+    made = factories.signed_again(explained, forged, factories.signer())
+    assert attacks.Place(tmp_path).code(made) == DOES_NOT_HOLD
+    assert any("the atlas is quoted for" in said for said in report.rebuild(forged)["reasons"])

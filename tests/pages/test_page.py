@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import atlases
 import certificates
 import factories
 from certificates import KINDS, TENSORS, Report, divergence
@@ -494,6 +495,17 @@ def test_what_onednn_made_is_listed_and_what_a_run_made_otherwise_is_named() -> 
     text = text_of(rendered(content))
     assert "Only in control: convolution <jit> forward mb2." in text
     assert "Only in replica: convolution <jit> forward mb3." in text
+
+
+def test_beside_each_primitive_stands_what_drawn_shapes_showed_of_it() -> None:
+    content = certificates.exhaustive()
+    content["records"]["runs"]["control"]["primitives"] = atlases.PRIMITIVES
+    assert "Other bits" not in text_of(rendered(content))
+    content["comparisons"][0]["primitives"] = atlases.quoted()
+    text = text_of(rendered(content))
+    assert "gemm:jit forward mb1 1 of 10, this one too" in text
+    assert "gemm:jit forward mb2 1 of 10 convolution" in text
+    assert "brg:avx2 forward mb1 0 of 10" in text and "new forward mb1 not tried" in text
 
 
 def test_runs_with_equal_bits_are_one_row_and_one_chart() -> None:

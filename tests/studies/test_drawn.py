@@ -177,7 +177,28 @@ def test_a_kernel_that_depends_on_the_cpu_is_found_and_named() -> None:
     (found,) = made["dependent"]
     assert (found["index"], found["result"], found["differs"]) == (0, "gradient 1", ["EPYC, QEMU"])
     assert kernels(made, "dependent") == ["backward_data 4"]
+    assert [k["shapes"] for k in made["kernels"] if k["shapes"]] == [[OF_IMAGE["shape"]]]
     assert "gradient 1, 4 threads, EPYC, QEMU: other bits" in drawn.said(found)
+
+
+def test_the_atlas_has_each_primitive_with_the_pins_under_which_it_was_drawn() -> None:
+    """Some ops are replaced with several threads only; TensorFlow's own kernels are not listed."""
+    other = dict.fromkeys(RESULTS, "aa") | {"value": "bb"}
+    same = line(0, "conv", *CONV)
+    each = [(threads, replaced) for replaced in (False, True) for threads in (1, 4)]
+    made = drawn.judge(
+        [
+            *(process(same, threads=threads, replaced=replaced) for threads, replaced in each),
+            process(line(0, "conv", *CONV, digests=other), cpu="EPYC"),
+            process(line(1, "matmul"), seed=2),
+        ]
+    )
+    rows = [row for row in drawn.primitives(made) if row["direction"] == FORWARD["direction"]]
+    assert all(row["implementation"] == FORWARD["implementation"] for row in rows)
+    told = [(row["threads"], "mat_mul" in row["replacements"]) for row in rows]
+    assert told == [(1, False), (4, False), (1, False), (4, True)]
+    assert [bool(row["replacements"]) for row in rows] == [False, False, True, True]
+    assert [row["shapes"] for row in rows] == [[FORWARD["shape"]], [], [], []]
 
 
 def test_threads_are_not_compared_with_each_other() -> None:

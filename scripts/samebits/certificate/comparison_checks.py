@@ -101,6 +101,7 @@ def _comparison(
     if control is not None:
         if control["status"] == COMPLETED:
             yield from _self_check(found, where, _checkable(evidence, control))
+            yield from _drawn(found["primitives"] or [], control, f"{where}: {control['run']}")
         elif wanted.name != protocol.FIRST:
             yield f"{where}: {wanted.control.name}, the control of the comparison, did not complete"
         for run in found["runs"]:
@@ -222,11 +223,28 @@ def attribution_problems(
     version = (record.get("framework") or {}).get("tensorflow")
     if stated["tensorflow"] != version:
         yield f"the layers are those of TensorFlow {stated['tensorflow']}, it ran on {version}"
-    if stated["layers"] and run["divergence"]["step"] == 0:
+    if (stated["layers"] or stated["primitives"]) and run["divergence"]["step"] == 0:
         yield "layers are named, but it diverges before the first step"
         return
+    yield from _drawn(stated["primitives"], record, "the run")
+    if not all(row["dependent"] for row in stated["primitives"]):
+        yield "the atlas is quoted for primitives that it does not say to depend on the CPU"
     if stated["layers"] is not None:
         yield from _layers(stated["layers"], attribution.executed(record), run["divergence"])
+
+
+def _drawn(rows: list[types.Drawn], record: types.RunRecord, where: str) -> Iterator[str]:
+    """What the atlas says of implementations must be of those that the run made, each once."""
+    known = record["primitives"]
+    made = {attribution.implementation(one) for one in (known["made"] if known else ())}
+    named = [attribution.implementation(row) for row in rows]
+    if named != sorted(made.intersection(named)):
+        yield f"{where}: the atlas is quoted for oneDNN primitives that it did not make, or twice"
+    for row in rows:
+        shapes, least = row["shapes"], min(row["dependent"], 1)
+        ordered = shapes == sorted(set(shapes))
+        if not (row["dependent"] <= row["cases"] and ordered and least <= len(shapes)):
+            yield f"{where}: the atlas cannot say that of {row['implementation']}: {row}"
 
 
 def _layers(

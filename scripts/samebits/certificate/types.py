@@ -146,8 +146,12 @@ Layer = TypedDict("Layer", {
     "layer": str, "class": str | None, "step": int | None, "kernels": list[str],
     "possible": NotRequired[list[str]],
 })
+Drawn = TypedDict("Drawn", {
+    "kind": str, "implementation": str, "direction": str, "cases": int, "dependent": int,
+    "shapes": list[str],
+})
 Attribution = TypedDict("Attribution", {
-    "atlas": str, "tensorflow": str, "layers": list[Layer] | None,
+    "atlas": str, "tensorflow": str, "layers": list[Layer] | None, "primitives": list[Drawn],
 })
 ComparedRun = TypedDict("ComparedRun", {
     "run": str, "identical": bool, "artifacts": list[ComparedArtifact],
@@ -166,6 +170,7 @@ Comparison = TypedDict("Comparison", {
     "format": str, "embedded_digest": str, "identical": bool, "experiment": str, "dataset": str,
     "control": str, "status": dict[str, str], "runs": list[ComparedRun], "left": list[str],
     "canary": ComparedCanary | None, "self_check": list[SelfCheck],
+    "primitives": list[Drawn] | None,
 })
 
 # --- the report ------------------------------------------------------------------------------

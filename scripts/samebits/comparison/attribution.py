@@ -1,8 +1,11 @@
 """Layer attribution: which layers ran CPU-dependent kernels, when a run on another CPU differs.
 
 The atlas lists the kernels whose bits depend on the CPU under the settings that an experiment pins:
-shown to depend, or possibly depending. Runs that differ before the first step have no such layer:
-their initial values differ, which no kernel of the training made.
+shown to depend, or possibly depending. Of oneDNN's primitives it says in how many drawn shapes an
+implementation had other bits on another CPU, since shapes choose the implementation.
+
+Runs that differ before the first step have no such layer: their initial values differ, which no
+kernel of the training made.
 """
 
 import math
@@ -14,8 +17,12 @@ from typing import Any
 from samebits.comparison.divergence import FirstDivergence
 from samebits.errors import SamebitsError
 from samebits.formats import canonical, files
+from samebits.text import few
 
 ATLAS_FORMAT = "samebits-atlas-1"
+# How the shapes were drawn (studies/atlas/run_drawn.py), beside threads and replacements.
+_AS_DRAWN = {"onednn": True, "isa": "AVX2", "op_determinism": True}
+_DRAWN = ("kind", "implementation", "direction", "cases", "dependent", "shapes")
 _PINS = {"isa": "isa", "onednn": "onednn", "threads": "intra_op_threads"}
 
 Record = Mapping[str, Any]
@@ -24,10 +31,11 @@ Layers = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Atlas:
-    """The atlas's table of CPU-dependent kernels, and the SHA-256 of its file."""
+    """The atlas's tables of CPU-dependent kernels and of primitives, and its file's SHA-256."""
 
     depends: Sequence[Mapping[str, Any]]
     sha256: str
+    primitives: Sequence[Mapping[str, Any]] = ()
 
     def kernels(self, tensorflow: str, determinism: Mapping[str, Any]) -> dict[str, bool] | None:
         """CPU-dependent kernels, as ``Rsqrt float32``, and whether each is shown to depend.
@@ -45,13 +53,41 @@ class Atlas:
         row = next(row for row in rows if all(row[key] == pins[key] for key in pins))
         return dict.fromkeys(row["possible"], False) | dict.fromkeys(row["shown"], True)
 
+    def drawn(self, record: Record) -> list[dict[str, Any]] | None:
+        """What drawn shapes showed of each implementation that a run made, as JSON, sorted.
+
+        None where it is not known what the run made, and where it was not pinned as the drawn
+        shapes were. More than one thread counts as the several that were tried.
+        """
+        made, pins = record["primitives"], record["config"]["determinism"]
+        if made is None or any(pins[name] != value for name, value in _AS_DRAWN.items()):
+            return None
+        ran = {implementation(primitive) for primitive in made["made"]}
+        under = [row for row in self.primitives if _drawn_under(row, record)]
+        rows = [{name: row[name] for name in _DRAWN} for row in under if implementation(row) in ran]
+        return sorted(rows, key=implementation) if under else None
+
 
 def read_atlas(path: Path) -> Atlas:
     """Raises SamebitsError when the file is not an atlas."""
     content = canonical.read_json(path)
     if not isinstance(content, dict) or content.get("format") != ATLAS_FORMAT:
         raise SamebitsError(f"{path}: not an atlas; run: make atlas")
-    return Atlas(content["depends"], files.digest(path))
+    return Atlas(content["depends"], files.digest(path), content["primitives"])
+
+
+def implementation(of: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which primitive it is, whatever its shape, in the words of oneDNN."""
+    return of["kind"], of["implementation"], of["direction"]
+
+
+def _drawn_under(row: Mapping[str, Any], record: Record) -> bool:
+    pins = record["config"]["determinism"]
+    return bool(
+        row["tensorflow"] == record["framework"]["tensorflow"]
+        and row["replacements"] == sorted(pins["replacements"] or [])
+        and (row["threads"] > 1) == ((pins["intra_op_threads"] or 2) > 1)
+    )
 
 
 def on_another_cpu(control: Record, record: Record) -> bool:
@@ -74,7 +110,9 @@ def attribute(atlas: Atlas, record: Record, first: FirstDivergence) -> dict[str,
         found = [] if first.step == 0 else dependent_layers(ran, dependent)
         layers = [layer | {"step": steps[layer["layer"]]} for layer in found]
         layers = in_order(layers, ran, first.step)
-    return {"atlas": atlas.sha256, "tensorflow": version, "layers": layers}
+    rows = () if first.step == 0 else atlas.drawn(record) or ()
+    found = [row for row in rows if row["dependent"]]
+    return {"atlas": atlas.sha256, "tensorflow": version, "layers": layers, "primitives": found}
 
 
 def dependent_layers(ran: Layers, dependent: Mapping[str, bool]) -> Iterator[dict[str, Any]]:
@@ -122,8 +160,20 @@ def kernels_text(layer: Mapping[str, Any]) -> str:
 def sentence(attribution: Mapping[str, Any], record: Record, first: int | None, most: int) -> str:
     """What the atlas says about a run that diverges at a step (``first``; None: unknown).
 
-    Names at most ``most`` layers and counts the rest.
+    Names at most ``most`` layers and primitives, and counts the rest.
     """
+    rows = attribution["primitives"]
+    drawn = [f"{' '.join(implementation(row))} ({share_text(row)})" for row in rows]
+    made = f" oneDNN made, too: {few(drawn, most)}." if rows else ""
+    return _of_layers(attribution, record, first, most) + made
+
+
+def share_text(row: Mapping[str, Any]) -> str:
+    """In how many of the drawn shapes an implementation had other bits on another CPU."""
+    return f"other bits on another CPU in {row['dependent']:,} of {row['cases']:,} drawn shapes"
+
+
+def _of_layers(attribution: Mapping[str, Any], record: Record, first: int | None, most: int) -> str:
     layers, version = attribution["layers"], attribution["tensorflow"]
     if layers is None and executed(record) is None:
         return "No layer can be named: the kernels that the run executed are unknown."

@@ -186,6 +186,7 @@ def compare(
         "status": {run.name: run.record["status"] for run in runs},
         "canary": _canary(runs, opened),
         "self_check": self_check(_traced(first, files_of)) if files_of else [],
+        "primitives": atlas.drawn(first.record) if atlas else None,
     }
 
 

@@ -12,6 +12,7 @@ from samebits.certificate.signatories import Signatory
 from samebits.certificate.types import (
     Certificate,
     Distance,
+    Drawn,
     ReplayEntry,
     Report,
     Setting,
@@ -73,6 +74,7 @@ def _of_report(report: Report) -> dict[str, Any]:
         "varied": list(_varied(report, runs)),
         "pins": list(_pins(report)),
         "primitives": _primitives(report, CONTROL),
+        "on_other_cpus": _on_other_cpus(report),
         "other_primitives": list(_other_primitives(report, runs)),
         "divergences": drawn,
         "more_divergences": listed,
@@ -272,6 +274,22 @@ def _pins(report: Report) -> Iterator[dict[str, Any]]:
         found = _probed(report, pin["run"]).get(pin["what"])
         effective = seen(found["effective"] if found else None)
         yield pin | {"pinned": seen(pinned.get(pin["what"])), "unpinned": effective}
+
+
+def _on_other_cpus(report: Report) -> list[str]:
+    """The atlas' word on each primitive that control made; nothing where it has none."""
+    known = next((c["primitives"] for c in report["comparisons"] if c["control"] == CONTROL), None)
+    if known is None:
+        return []
+    rows = {attribution.implementation(row): row for row in known}
+    return [_of_shape(rows.get(made[:3]), made[3]) for made in _primitives(report, CONTROL)]
+
+
+def _of_shape(row: Drawn | None, shape: str) -> str:
+    if row is None:
+        return "not tried"
+    seen = f"{row['dependent']:,} of {row['cases']:,}"
+    return f"{seen}, this one too" if shape in row["shapes"] else seen
 
 
 def _primitives(report: Report, run: str) -> list[tuple[str, ...]]:
