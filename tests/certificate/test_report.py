@@ -437,6 +437,18 @@ def test_unsound_evidence_is_inconclusive(tmp_path: Path, harm: str) -> None:
     assert "Inconclusive" in rendered(content)
 
 
+def test_variables_that_runs_read_from_the_shell_are_one_reason(tmp_path: Path) -> None:
+    space = factories.workspace(tmp_path)
+    for run, names in zip(space.runs, (["BETA", "ALPHA"], ["ALPHA", "BETA"]), strict=True):
+        found = [{"name": name, "set": True} for name in names]
+        edit(run / "record.json", set_item("variables", value=found))
+    content = issued(space)
+    assert content["verdict"] == "INCONCLUSIVE"
+    assert content["reasons"] == [
+        "control and replica read variables that the experiment does not declare: ALPHA and BETA"
+    ]
+
+
 def test_all_reasons_are_listed(tmp_path: Path) -> None:
     space = factories.workspace(tmp_path)
     same_process(space)

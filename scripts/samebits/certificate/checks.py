@@ -180,10 +180,14 @@ def undeclared(record: RunRecord) -> Iterator[tuple[str, bool]]:
 
 def _variables(evidence: Evidence) -> Iterator[str]:
     """What a run was given beside its experiment is nowhere recorded."""
+    readers: dict[tuple[str, ...], list[str]] = {}
     for run, record in _trained(evidence).items():
-        for name, is_set in undeclared(record):
-            if is_set:
-                yield f"{run} read the variable {name}, which the experiment does not declare"
+        names = sorted(name for name, is_set in undeclared(record) if is_set)
+        readers.setdefault(tuple(names), []).append(run)
+    for read, runs in readers.items():
+        if read:
+            what = f"variables that the experiment does not declare: {listed(read)}"
+            yield f"{listed(runs)} read {what}"
 
 
 def _traced(evidence: Evidence) -> Iterator[str]:
