@@ -184,7 +184,9 @@ def _fail(
         return
     said = f"{program.name}: failed with {type(error).__name__}: {brief(error)}"
     python = sys.executable if lockfile.read(options.lock).as_installed else ""
-    message = SamebitsError(said + advice(error, options.source_path, options.workspace, python))
+    packages = canonical.read_json(options.config)["program"]["packages"]
+    what = advice(error, options.source_path, options.workspace, python, packages)
+    message = SamebitsError(said + what)
     outcome.end(tf, error, message, pinned.guard.refusal if pinned.guard else None)
 
 

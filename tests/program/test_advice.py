@@ -23,12 +23,12 @@ NO_GRAPHS = "You must install pydot (`pip install pydot`) for `plot_model` to wo
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (TBNotInstalledError(NO_BOARD), "; to install it, add: packages=[tensorboard]"),
-        (ImportError(NO_PICTURES), "; to install it, add: packages=[pillow]"),
-        (ImportError(NO_GRAPHS), "; to install it, add: packages=[pydot]"),
+        (TBNotInstalledError(NO_BOARD), "; to install it, give: packages=[tensorboard]"),
+        (ImportError(NO_PICTURES), "; to install it, give: packages=[pillow]"),
+        (ImportError(NO_GRAPHS), "; to install it, give: packages=[pydot]"),
         (ImportError("cannot import name 'x' from 'y'"), ""),
-        (missing("pandas"), "; to install it, add: packages=[pandas]"),
-        (missing("sklearn.svm"), "; to install it, add: packages=[scikit-learn]"),
+        (missing("pandas"), "; to install it, give: packages=[pandas]"),
+        (missing("sklearn.svm"), "; to install it, give: packages=[scikit-learn]"),
         (missing("helpers"), "; helpers is in the project and ignored by git: git add it"),
         (FileNotFoundError(2, "", "data/a.csv"), "add: inputs=[data/a.csv]"),
         (FileNotFoundError(2, "", "data/none.csv"), ""),
@@ -48,3 +48,14 @@ def test_the_line_to_add_is_named_where_one_is_known(
     monkeypatch.chdir(workspace)
     found = advice(error, project, workspace)
     assert found.endswith(said) and bool(found) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["tensorboard"], "; to install it, give: packages=[tensorboard,pandas]"),
+        ("requirements.txt", "; to install it, add pandas to requirements.txt"),
+    ],
+)
+def test_packages_that_the_config_names_are_kept(given: str | list[str], said: str) -> None:
+    assert advice(missing("pandas"), Path("project"), Path("copy"), packages=given) == said

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Sequence
 
 # Modules whose distribution has another name.
 _DISTRIBUTIONS = {
@@ -19,18 +20,28 @@ _DISTRIBUTIONS = {
 _OPTIONAL = re.compile(r"pip install ([\w-]+)|requires `?(\w+)|(TensorBoard) is not installed")
 
 
-def advice(error: BaseException | None, project: Path, workspace: Path, python: str = "") -> str:
+def advice(
+    error: BaseException | None,
+    project: Path,
+    workspace: Path,
+    python: str = "",
+    packages: str | Sequence[str] | None = None,
+) -> str:
     """What to add to the config, after a semicolon; empty where nothing is known to help.
 
-    ``python``: the interpreter of an environment that was there already.
+    ``python``: the interpreter of an environment that was there already; ``packages``: those that
+    the config names, or the file that does.
     """
     top = _missing(error)
     if top:
         if _is_there(project / top) or _is_there(project / f"{top}.py"):
             return f"; {top} is in the project and ignored by git: git add it"
         name = _DISTRIBUTIONS.get(top, top)
-        added = f"run: {python} -m pip install {name}" if python else f"add: packages=[{name}]"
-        return f"; to install it, {added}"
+        if python:
+            return f"; to install it, run: {python} -m pip install {name}"
+        if isinstance(packages, str):
+            return f"; to install it, add {name} to {packages}"
+        return f"; to install it, give: packages=[{','.join([*(packages or ()), name])}]"
     if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
         path = os.path.relpath(os.path.abspath(error.filename), str(workspace))  # noqa: PTH100
         if not path.startswith("..") and _is_there(project / path):
