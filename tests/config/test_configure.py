@@ -165,6 +165,14 @@ def test_a_name_begins_with_the_program_and_its_words(script: str, title: str) -
     assert default_name(elsewhere) != name
 
 
+def test_a_list_in_a_name_is_its_members() -> None:
+    name = default_name([Override("packages", ["scikit-learn", "pandas"])])
+    assert re.fullmatch(r"packages=scikit-learn,pandas-[0-9a-f]{8}", name)
+    text = Override("packages", "scikit-learn,pandas")
+    assert re.fullmatch(r"packages=scikit-learn,pandas-[0-9a-f]{8}", default_name([text]))
+    assert default_name([text]) != name
+
+
 def test_a_name_tells_that_an_environment_was_there_and_not_where() -> None:
     given = [Override("framework", "installed"), Override("python", "/home/me/.venv/bin/python")]
     name = default_name(given)

@@ -197,7 +197,7 @@ def default_name(wanted: Iterable[Override]) -> str:
     rest = (pair for pair in sorted(values.items()) if pair[0] not in apart)
     texts = [f"{key}={value_text(value)}" for key, value in rest]
     text = ",".join([programs.title(str(program)), *texts] if program else texts)
-    safe = re.sub(r"[^A-Za-z0-9._=,+-]", "-", text)
+    safe = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", re.sub(r'["{}\[\]]', "", text))
     if safe == text and len(text) <= _NAME_LENGTH and not apart:
         return text
     return f"{safe[: _NAME_LENGTH - 9]}-{canonical.digest(values)[:8]}"
