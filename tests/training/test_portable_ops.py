@@ -15,15 +15,15 @@ _KEPT = "einsum: aab,bc->ac"  # a letter twice
 
 @pytest.fixture(scope="module", params=["tf2.21", pytest.param("tf2.8", marks=pytest.mark.slow)])
 def measured(request: Any, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What the program prints in its last line."""
+    """What the program prints as JSON."""
     if request.param != "tf2.21":
         skip_without("3.7")
     folder = tmp_path_factory.mktemp("portable")
     python = workspace.python(f"train-{request.param}")
     variables = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
-    return json.loads(
-        command(python, PROGRAM, cwd=folder, variables=variables).stdout.splitlines()[-1]
-    )
+    shown = command(python, PROGRAM, cwd=folder, variables=variables).stdout
+    (made,) = (line for line in shown.splitlines() if line.startswith("{"))  # beside warnings
+    return json.loads(made)
 
 
 def test_all_of_them_are_in_force_and_none_afterwards(measured: Any) -> None:
@@ -35,7 +35,7 @@ def test_values_and_gradients_are_right_eagerly_in_graphs_and_for_unknown_sizes(
     measured: Any,
 ) -> None:
     for name, found in {**measured["plain"], **measured["replaced"]}.items():
-        assert max(found["off"].values()) <= _OFF, name
+        assert all(off <= _OFF for off in found["off"].values()), name
 
 
 def test_no_single_product_is_left_in_a_graph(measured: Any) -> None:
