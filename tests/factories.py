@@ -554,7 +554,6 @@ def explained(folder: Path) -> Workspace:
     ]
     part, short = {"samples": 64, "epochs": 1}, {k: v[:1] for k, v in HISTORY.items()}
     part_of = {"subset": part, "model": {"executed": atlases.EXECUTED}}
-    part_of["primitives"] = atlases.PRIMITIVES
     subset, subset_again = (
         run(name, _of_lean({}, [], **part_of), metrics=short)
         for name in ("subset-control", "subset-control-2")

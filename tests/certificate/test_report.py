@@ -420,6 +420,9 @@ NEVER_REPRODUCIBLE: dict[str, Harm] = {
     "varied more than asked for": on_record(
         set_item("variations", "applied", "contention", value="2")
     ),
+    "another name in the control": lambda s: edit(
+        s.runs[0] / "record.json", set_item("run", value="other")
+    ),
     "a pin unpinned": on_record(set_item("unpinned", value=["isa"])),
     "part of the data": on_record(set_item("subset", value={"samples": 9, "epochs": 3})),
     "replica not tried": on_record(set_item("status", value="not tried")),

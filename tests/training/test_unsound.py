@@ -77,9 +77,12 @@ def test_under_a_profile_that_pins_no_instruction_set_it_is_told_before_it_runs(
 
 @pytest.mark.slow
 def test_half_precision_that_onednn_lacks_is_refused(workspace: Workspace) -> None:
+    """TensorFlow asks the CPU and not the cap: without AVX-512 it leaves oneDNN alone."""
     said, _ = tried(workspace, "tf2.21", "portable", "bfloat16")
+    refused = "avx512f" in Path("/proc/cpuinfo").read_text().split()
     for made in said.values():
-        assert "AVX2" in made["refused"] and "determinism=eigen" in made["refused"]
+        assert ("AVX2" in made["refused"] and "determinism=eigen" in made["refused"]) is refused
+        assert refused or made["refused"] == ""
 
 
 @pytest.mark.slow

@@ -100,8 +100,8 @@ def _comparison(
     control, first = records.get(wanted.control.name), wanted.runs[0]
     if control is not None:
         if control["status"] == COMPLETED:
-            yield from _self_check(found, where, _checkable(evidence, control))
-            yield from _drawn(found["primitives"] or [], control, f"{where}: {control['run']}")
+            yield from _self_check(found, where, _checkable(evidence, wanted.control.name))
+            yield from _drawn(found["primitives"] or [], control, f"{where}: {wanted.control.name}")
         elif wanted.name != protocol.FIRST:
             yield f"{where}: {wanted.control.name}, the control of the comparison, did not complete"
         for run in found["runs"]:
@@ -159,10 +159,10 @@ def _interrupted(evidence: Evidence) -> Iterator[str]:
 # --- whether the comparison could have seen a difference ----------------------------------------
 
 
-def _checkable(evidence: Evidence, control: types.RunRecord) -> list[str]:
+def _checkable(evidence: Evidence, name: str) -> list[str]:
     """The results in which a bit can be flipped: a program may have no history, or no model."""
-    histories = {run.name: run.results.get("history") for run in evidence.runs}
-    history = histories[control["run"]]
+    control = evidence.records[name]
+    (history,) = (run.results.get("history") for run in evidence.runs if run.name == name)
     has = {"history": history is None or history.content is None or history.content["metrics"]}
     has["weights"] = control["tensors"]["weights"]
     return [part for part in SELF_CHECKED if control["program"] is None or has.get(part, True)]
