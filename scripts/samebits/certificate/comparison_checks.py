@@ -162,7 +162,8 @@ def _interrupted(evidence: Evidence) -> Iterator[str]:
 def _checkable(evidence: Evidence, name: str) -> list[str]:
     """The results in which a bit can be flipped: a program may have no history, or no model."""
     control = evidence.records[name]
-    (history,) = (run.results.get("history") for run in evidence.runs if run.name == name)
+    histories = {run.name: run.results.get("history") for run in evidence.runs}
+    history = histories[name]
     has = {"history": history is None or history.content is None or history.content["metrics"]}
     has["weights"] = control["tensors"]["weights"]
     return [part for part in SELF_CHECKED if control["program"] is None or has.get(part, True)]

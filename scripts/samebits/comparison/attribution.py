@@ -163,14 +163,13 @@ def sentence(attribution: Mapping[str, Any], record: Record, first: int | None, 
     Names at most ``most`` layers and primitives, and counts the rest.
     """
     rows = attribution["primitives"]
-    drawn = [f"{' '.join(implementation(row))} ({share_text(row)})" for row in rows]
+    drawn = [
+        f"{' '.join(implementation(row))} (other bits on another CPU in {row['dependent']:,} of "
+        f"{row['cases']:,} drawn shapes)"
+        for row in rows
+    ]
     made = f" oneDNN made, too: {few(drawn, most)}." if rows else ""
     return _of_layers(attribution, record, first, most) + made
-
-
-def share_text(row: Mapping[str, Any]) -> str:
-    """In how many of the drawn shapes an implementation had other bits on another CPU."""
-    return f"other bits on another CPU in {row['dependent']:,} of {row['cases']:,} drawn shapes"
 
 
 def _of_layers(attribution: Mapping[str, Any], record: Record, first: int | None, most: int) -> str:
